@@ -1,0 +1,138 @@
+"""The only reader of time: a monotonic clock in nanoseconds, and a sleep that keeps its appointments.
+
+A loop timer alone is too coarse for a load generator: uvloop rounds to whole milliseconds and may fire
+early. `SystemClock` therefore lets the loop sleep until shortly before the appointment and waits for the
+rest on a Linux timerfd, which the kernel fires with nanosecond resolution while the loop stays free for
+I/O. Where there is no timerfd (macOS), the last stretch is spent yielding to the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
+
+from .units import NS_PER_S
+
+_COARSE_NS: Final = 3_000_000
+"""Longer waits than this go to the loop's own timer first, which is cheaper and off by a millisecond or two."""
+_COARSE_MARGIN_NS: Final = 2_000_000
+_WAKE_NS: Final = 40_000
+"""A timerfd wakes the loop this much after it fires; asking for it that much earlier centres the error."""
+
+
+class Clock(Protocol):
+    """Time as the engine sees it. Replaced by a virtual one in tests."""
+
+    def now_ns(self) -> int:
+        """Nanoseconds on a monotonic clock with an arbitrary zero."""
+        ...
+
+    def wall(self, at_ns: int) -> datetime:
+        """The UTC time of a reading of `now_ns`, for labels only: never subtract two of them."""
+        ...
+
+    def cpu_ns(self) -> int | None:
+        """CPU time this process has used, or None where that means nothing (virtual time)."""
+        ...
+
+    async def sleep_until_ns(self, when_ns: int) -> None:
+        """Return at `when_ns` or as soon after it as can be, never before."""
+        ...
+
+    def close(self) -> None:
+        """Give back what the clock holds."""
+        ...
+
+
+class SystemClock:
+    """`time.perf_counter_ns`, which on Linux is CLOCK_MONOTONIC and so shared by all processes of a host."""
+
+    def __init__(self) -> None:
+        self._zero_ns = time.perf_counter_ns()
+        self._zero_wall = datetime.now(UTC)
+        self._timer: _TimerFd | None = None
+
+    def now_ns(self) -> int:
+        return time.perf_counter_ns()
+
+    def wall(self, at_ns: int) -> datetime:
+        return self._zero_wall + timedelta(microseconds=(at_ns - self._zero_ns) / 1000)
+
+    def cpu_ns(self) -> int | None:
+        return time.process_time_ns()
+
+    async def sleep_until_ns(self, when_ns: int) -> None:
+        remaining = when_ns - time.perf_counter_ns()
+        if remaining > _COARSE_NS:
+            await asyncio.sleep((remaining - _COARSE_MARGIN_NS) / NS_PER_S)
+        while (remaining := when_ns - time.perf_counter_ns()) > 0:
+            if remaining > 2 * _WAKE_NS and await self._precise(remaining - _WAKE_NS):
+                continue
+            if remaining > _WAKE_NS:
+                await asyncio.sleep(0)
+
+    async def _precise(self, delay_ns: int) -> bool:
+        if self._timer is None:
+            self._timer = _TimerFd.open()
+            if self._timer is None:
+                return False
+        return await self._timer.wait(delay_ns)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.close()
+            self._timer = None
+
+
+class _ITimerSpec(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_long) for name in ("interval_s", "interval_ns", "value_s", "value_ns")]
+
+
+class _TimerFd:
+    """One kernel timer that the running loop watches. Used by one sleeper at a time; a second one is refused."""
+
+    def __init__(self, fd: int, libc: ctypes.CDLL, loop: asyncio.AbstractEventLoop) -> None:
+        self._fd = fd
+        self._libc = libc
+        self._loop = loop
+        self._spec = _ITimerSpec(0, 0, 0, 0)
+        self._waiter: asyncio.Future[bool] | None = None
+        loop.add_reader(fd, self._fired)
+
+    @classmethod
+    def open(cls) -> _TimerFd | None:
+        if not sys.platform.startswith("linux"):
+            return None
+        libc = ctypes.CDLL(None, use_errno=True)
+        clock_monotonic, nonblock_cloexec = 1, os.O_NONBLOCK | os.O_CLOEXEC
+        fd = libc.timerfd_create(clock_monotonic, nonblock_cloexec)
+        return cls(fd, libc, asyncio.get_running_loop()) if fd >= 0 else None
+
+    async def wait(self, delay_ns: int) -> bool:
+        if self._waiter is not None:
+            return False
+        self._spec.value_s, self._spec.value_ns = divmod(delay_ns, NS_PER_S)
+        if self._libc.timerfd_settime(self._fd, 0, ctypes.byref(self._spec), None) != 0:
+            return False
+        self._waiter = self._loop.create_future()
+        try:
+            return await self._waiter
+        finally:
+            self._waiter = None
+
+    def _fired(self) -> None:
+        with contextlib.suppress(BlockingIOError):
+            os.read(self._fd, 8)
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(True)
+
+    def close(self) -> None:
+        if not self._loop.is_closed():
+            self._loop.remove_reader(self._fd)
+        os.close(self._fd)

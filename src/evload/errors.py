@@ -1,0 +1,59 @@
+"""Every error that evload raises on purpose, each of which knows its exit code.
+
+A person gets `str(error)` and nothing else; a traceback is shown only for an exception that is not
+one of these, because that is a bug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+
+class EvloadError(Exception):
+    """Base of all expected errors. `exit_code` is what the process ends with."""
+
+    exit_code = 2
+
+
+class Problem(NamedTuple):
+    """One thing wrong in one place of a config file.
+
+    `where` is `file:line:column`, or the option's own text (`--set load.0.rate`) where the value did
+    not come from a file. `what` says what is wrong, `cure` what would be right.
+    """
+
+    where: str
+    what: str
+    cure: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}; {self.cure}" if self.cure else f"{self.where}: {self.what}"
+
+
+class ConfigError(EvloadError):
+    """The config can't be used. Carries every problem found, not only the first."""
+
+    exit_code = 2
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class UsageError(EvloadError):
+    """The command line, or a run directory it names, can't be used."""
+
+    exit_code = 2
+
+
+class TargetError(EvloadError):
+    """A target can't be reached, or refused to be set up, before the run began."""
+
+    exit_code = 3
+
+
+class OutputError(EvloadError):
+    """The results can't be written: the disk is full, or the directory isn't writable."""
+
+    exit_code = 3

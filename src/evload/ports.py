@@ -1,0 +1,166 @@
+"""The doors through which adapters come in: what a producer, a probe and a sink must be able to do.
+
+An adapter is a pydantic settings model with a `kind` and one method, `open`. The settings are validated
+without the adapter's SDK; `open` imports it, connects, and yields the object that does the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from .clock import Clock
+from .model import Event, ReadResult, Receipt, Target
+from .units import Duration, Share
+
+if TYPE_CHECKING:
+    from .summary import Report
+
+Settle = Callable[[Sequence[Receipt]], None]
+"""Hands receipts back to the engine; each published event must appear exactly once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What an adapter is given when it opens. `base_dir` is where relative paths of the config start."""
+
+    clock: Clock
+    run_id: str
+    base_dir: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How a producer wants its events rendered.
+
+    mode    structured: the whole CloudEvent as JSON in the body; binary: attributes in `Event.headers`,
+            data in the body; plain: the data alone
+    header_prefix  what attribute names get in binary mode (`ce-` for HTTP)
+    extras  the producer's own templates (a routing key, a path, header values), rendered into
+            `Event.extras` in this order
+    """
+
+    mode: Literal["structured", "binary", "plain"] = "structured"
+    header_prefix: str = "ce-"
+    extras: tuple[str, ...] = ()
+
+
+class Producer(Protocol):
+    """Hands events to a broker."""
+
+    async def publish(self, batch: Sequence[Event], settle: Settle) -> None:
+        """Give `batch` to the transport and return; waiting here is back-pressure.
+
+        Every event is settled exactly once, now or later, also when the connection dies. A broker's
+        failure is a Receipt, never an exception.
+        """
+        ...
+
+    async def drain(self) -> None:
+        """Return when everything published so far is settled. Called before closing; may be cancelled,
+        after which what is unsettled must be settled as IN_DOUBT on close."""
+        ...
+
+
+class Probe(Protocol):
+    """Reads the read model."""
+
+    async def read(self, targets: Sequence[Target]) -> ReadResult:
+        """One read about all `targets` (at most `ProbeSettings.bulk`).
+
+        Returns one Read for each of them. A failure is `Seen.FAILED`, never an exception.
+        """
+        ...
+
+
+class Sink(Protocol):
+    """Receives what a run has to say."""
+
+    def progress(self, now: Progress) -> None:
+        """Called a few times a second while the run goes on. Must not block."""
+        ...
+
+    def finish(self, report: Report) -> None:
+        """Called once, when the report is complete. Raises OutputError if it can't be written."""
+        ...
+
+
+@dataclass(slots=True)
+class Progress:
+    """A moment of a run, for whoever shows it. Times in seconds, rates per second."""
+
+    phase: str
+    elapsed: float
+    total: float
+    offered_rate: float
+    achieved_rate: float
+    scheduled: int
+    in_flight: int
+    outstanding: int
+    states: Mapping[str, int]
+    percentiles: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
+
+
+class AdapterSettings(BaseModel):
+    """Base of all settings models: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ProducerSettings(AdapterSettings):
+    """What every producer can be told."""
+
+    in_flight: Annotated[int, Field(ge=1, description="most events without an answer at a time")] = 100_000
+    when_full: Annotated[
+        Literal["wait", "drop"],
+        Field(description="at that limit: send late, or count the event as unsent"),
+    ] = "wait"
+
+    def encoding(self) -> Encoding:
+        """How this producer wants its events rendered."""
+        return Encoding()
+
+    def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Producer]:
+        """Connect, yield the producer, close. Raises TargetError if the target can't be reached."""
+        raise NotImplementedError
+
+
+class Confirm(AdapterSettings):
+    """Reads after the first positive one, to notice what disappears again."""
+
+    reads: Annotated[int, Field(ge=0, le=1000, description="how many; 0 switches them off")] = 5
+    over: Annotated[
+        Duration | None,
+        Field(description="spread over this long; default: the longer of twice the tightest objective and 5s"),
+    ] = None
+
+
+class ProbeSettings(AdapterSettings):
+    """What every probe can be told: when to read, and how much."""
+
+    deadline: Annotated[Duration, Field(description="an event not seen this long after its ack is lost")] = (
+        15 * 1_000_000_000
+    )
+    first: Annotated[Duration, Field(description="the first read, this long after the event was sent")] = 20_000_000
+    resolution: Annotated[Share, Field(description="widest bracket, as a share of the time elapsed")] = 0.1
+    max_gap: Annotated[Duration | None, Field(description="longest pause between two reads of one event")] = None
+    sample: Annotated[
+        Share,
+        Field(description="share of the events followed closely; the others are read once, at their deadline"),
+    ] = 1.0
+    confirm: Confirm = Confirm()
+    bulk: Annotated[int, Field(ge=1, le=100_000, description="most ids in one read")] = 1
+    parallel: Annotated[int, Field(ge=1, le=10_000, description="most reads at the same time")] = 64
+    replicas: Annotated[
+        tuple[str, ...],
+        Field(description="names of the replicas behind the address; learned from the answers if left out"),
+    ] = ()
+
+    def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Probe]:
+        """Connect, yield the probe, close. Raises TargetError if the read model can't be reached."""
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""The arithmetic of a verdict: histograms, brackets, binomial bounds."""

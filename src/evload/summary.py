@@ -1,0 +1,200 @@
+"""What a run amounts to: counts, brackets and vitals per scenario, mergeable; and the report made of it.
+
+Plain data. `recorder` fills a Summary from settled events, `slo` and `selfcheck` judge it, sinks print it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from .stats.histogram import Histogram
+
+STATES: Final = (
+    "unsent", "acked", "rejected", "returned", "in_doubt",
+    "visible", "lost", "regressed", "pending", "unobserved",
+)  # fmt: skip
+COUNTERS: Final = ("regressions", "recovered", "duplicated", "out_of_order")
+LEDGER_KEYS: Final = ("scheduled", *STATES, *COUNTERS)
+
+METRICS: Final = (
+    "schedule_delay", "publish", "first_seen", "consistency", "end_to_end",
+    "sent_to_consumed", "consumed_to_processed", "processed_to_visible",
+)  # fmt: skip
+"""Names of the distributions a run can have; those without a value are left out of the summary."""
+
+WINDOW_NS: Final = 10_000_000_000
+"""Length of the windows in which the offered rate is checked and events are batched."""
+
+
+@dataclass(slots=True)
+class ThresholdCount:
+    """Exact counts at one threshold X of one metric, over the run and per window of intended time."""
+
+    within: int = 0
+    """Events whose upper end is at most X: good for sure."""
+    beyond: int = 0
+    """Events whose lower end is at least X: bad for sure."""
+    windows: dict[int, list[int]] = field(default_factory=dict)
+    """Window number to [events, within, beyond]."""
+
+
+@dataclass(slots=True)
+class Distribution:
+    """One metric: histograms of the lower and of the upper ends, and exact counts at the thresholds."""
+
+    lower: Histogram = field(default_factory=Histogram)
+    upper: Histogram = field(default_factory=Histogram)
+    thresholds: dict[int, ThresholdCount] = field(default_factory=dict)
+    """Threshold in nanoseconds to its counts."""
+
+    @property
+    def count(self) -> int:
+        """Events in this distribution, the never-seen ones included."""
+        return self.upper.total
+
+    @property
+    def censored(self) -> int:
+        """Events without an upper end: never seen."""
+        return self.upper.never
+
+
+@dataclass(slots=True)
+class ScenarioSummary:
+    """What one scenario amounts to."""
+
+    ledger: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LEDGER_KEYS, 0))
+    distributions: dict[str, Distribution] = field(default_factory=dict)
+    offered: dict[int, list[int]] = field(default_factory=dict)
+    """Window number (by time since the start of the run) to [events scheduled in it, events sent in it]."""
+    early_sends: int = 0
+    late_sightings: int = 0
+    """Events first seen in the last third of their probe's deadline."""
+    sampled: int = 0
+    first_intended_ns: int | None = None
+    last_intended_ns: int | None = None
+
+
+@dataclass(slots=True)
+class Vitals:
+    """How the generator itself fared. Times in nanoseconds."""
+
+    duration_ns: int = 0
+    cpu_share: float | None = None
+    """Busiest ten seconds, as a share of one core; None in virtual time."""
+    longest_stall_ns: int | None = None
+    read_requests: int = 0
+    event_reads: int = 0
+    """One for each event in each read: a bulk read of 100 ids counts 100."""
+    failed_reads: int = 0
+    unexpected_ids: int = 0
+    interrupted: bool = False
+    crashed: bool = False
+    """The run ended without its last word (`kill -9`, power); rebuilt from the ledger file."""
+    replicas: dict[str, list[str]] = field(default_factory=dict)
+    """Probe name to the replicas that its answers named; empty list if they could not be told apart."""
+    errors: dict[str, int] = field(default_factory=dict)
+    """Reasons of failed publishes and reads, with their counts (bounded)."""
+
+
+@dataclass(slots=True)
+class Summary:
+    """A whole run, scenario by scenario."""
+
+    scenarios: dict[str, ScenarioSummary] = field(default_factory=dict)
+    vitals: Vitals = field(default_factory=Vitals)
+
+    def total(self) -> ScenarioSummary:
+        """All scenarios merged into one."""
+        return merge(self.scenarios.values())
+
+
+class Result(enum.StrEnum):
+    """Of an objective, a self-check or a run."""
+
+    PASS = "pass"
+    WARN = "warn"
+    FAIL = "fail"
+    INCONCLUSIVE = "inconclusive"
+    INVALID = "invalid"
+    SKIPPED = "skipped"
+    """Doesn't apply to this run. Only self-checks can be skipped."""
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectiveResult:
+    """One objective, judged.
+
+    observed  [lower, upper] in the unit of the limit (seconds, a share, a count); None = unbounded or no data
+    note      for people: why it is what it is
+    """
+
+    expression: str
+    result: Result
+    observed: tuple[float | None, float | None]
+    limit: float
+    scenario: str | None = None
+    note: str = ""
+    witnessed: bool = False
+    """A violation that was seen with certainty, which an invalid measurement doesn't excuse."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """One self-check. `value` and `limit` are numbers in base units (seconds, shares, counts) or None."""
+
+    name: str
+    result: Result
+    value: float | None
+    limit: float | None
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that a sink needs."""
+
+    run_id: str
+    name: str
+    started_at: datetime
+    verdict: Result
+    summary: Summary
+    objectives: Sequence[ObjectiveResult]
+    checks: Sequence[CheckResult]
+    directory: str | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+def merge(parts: Iterable[ScenarioSummary]) -> ScenarioSummary:
+    """One summary of several: counts add up, histograms merge, windows add up."""
+    whole = ScenarioSummary()
+    for part in parts:
+        for key, count in part.ledger.items():
+            whole.ledger[key] += count
+        for metric, distribution in part.distributions.items():
+            into = whole.distributions.setdefault(metric, Distribution())
+            into.lower.merge(distribution.lower)
+            into.upper.merge(distribution.upper)
+            for threshold, counts in distribution.thresholds.items():
+                target = into.thresholds.setdefault(threshold, ThresholdCount())
+                target.within += counts.within
+                target.beyond += counts.beyond
+                _add_windows(target.windows, counts.windows)
+        _add_windows(whole.offered, part.offered)
+        whole.early_sends += part.early_sends
+        whole.late_sightings += part.late_sightings
+        whole.sampled += part.sampled
+        for name, choose in (("first_intended_ns", min), ("last_intended_ns", max)):
+            values = [v for v in (getattr(whole, name), getattr(part, name)) if v is not None]
+            setattr(whole, name, choose(values, default=None))
+    return whole
+
+
+def _add_windows(into: dict[int, list[int]], more: Mapping[int, list[int]]) -> None:
+    for window, counts in more.items():
+        have = into.setdefault(window, [0] * len(counts))
+        for i, count in enumerate(counts):
+            have[i] += count

@@ -1,0 +1,137 @@
+"""Durations, rates, shares and sizes: parse, print, and the pydantic types made of them.
+
+Inside evload a duration is an `int` of nanoseconds, a rate a `Fraction` of events per second, a share
+a `float` between 0 and 1 and a size an `int` of bytes. Everything outside is text with a unit.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+from typing import Annotated, Any, Final
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+NS_PER_S: Final = 1_000_000_000
+
+_DURATION_UNITS: Final = {
+    "ns": 1,
+    "us": 1_000,
+    "µs": 1_000,
+    "ms": 1_000_000,
+    "s": NS_PER_S,
+    "m": 60 * NS_PER_S,
+    "h": 3600 * NS_PER_S,
+    "d": 86_400 * NS_PER_S,
+}
+_RATE_UNITS: Final = {"s": 1, "min": 60, "m": 60, "h": 3600}
+_SIZE_UNITS: Final = {"B": 1, "KB": 1000, "MB": 1000**2, "GB": 1000**3, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3}
+
+_NUMBER: Final = r"(?:\d+(?:\.\d+)?|\.\d+)"
+_DURATION_PART: Final = re.compile(rf"({_NUMBER})\s*(ns|us|µs|ms|s|m|h|d)")
+_DURATION: Final = re.compile(rf"(?:{_NUMBER}\s*(?:ns|us|µs|ms|s|m|h|d)\s*)+")
+_RATE: Final = re.compile(rf"({_NUMBER})\s*/\s*(s|min|m|h)")
+_SHARE: Final = re.compile(rf"({_NUMBER})\s*%")
+_SIZE: Final = re.compile(rf"({_NUMBER})\s*(B|KB|MB|GB|KiB|MiB|GiB)")
+
+DURATION_HELP: Final = "write a number with a unit, such as 250ms, 5s, 10m or 8h"
+RATE_HELP: Final = "write a rate such as 500/s or 30/min"
+SHARE_HELP: Final = "write a share such as 95% or 0.1%"
+SIZE_HELP: Final = "write a size such as 300B, 256KB or 1MiB"
+
+
+def parse_duration(value: object) -> int:
+    """Nanoseconds from `250ms`, `5s`, `10m`, `8h` or a sum of them (`1m30s`).
+
+    Raises ValueError, whose text is `what is wrong; what would be right`, for anything else. A bare
+    number is refused because its unit would be a guess; only 0 needs none.
+    """
+    if value == 0 and not isinstance(value, bool):
+        return 0
+    if isinstance(value, str) and _DURATION.fullmatch(value.strip()):
+        total = sum(
+            (Fraction(number) * _DURATION_UNITS[unit] for number, unit in _DURATION_PART.findall(value)), Fraction(0)
+        )
+        return round(total)
+    raise ValueError(f"{value!r} is not a duration; {DURATION_HELP}")
+
+
+def parse_rate(value: object) -> Fraction:
+    """Events per second, exact, from `500/s`, `30/min` or `10/h`. Raises ValueError like `parse_duration`."""
+    if isinstance(value, str) and (match := _RATE.fullmatch(value.strip())):
+        return Fraction(match[1]) / _RATE_UNITS[match[2]]
+    raise ValueError(f"{value!r} is not a rate; {RATE_HELP}")
+
+
+def parse_share(value: object) -> float:
+    """A number between 0 and 1 from `95%`. Raises ValueError like `parse_duration`."""
+    if isinstance(value, str) and (match := _SHARE.fullmatch(value.strip())):
+        share = Fraction(match[1]) / 100
+        if share <= 1:
+            return float(share)
+        raise ValueError(f"{value!r} is more than the whole; write a share between 0% and 100%")
+    raise ValueError(f"{value!r} is not a share; {SHARE_HELP}")
+
+
+def parse_size(value: object) -> int:
+    """Bytes from `300B`, `256KB` (1000s) or `1MiB` (1024s). Raises ValueError like `parse_duration`."""
+    if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
+        return round(Fraction(match[1]) * _SIZE_UNITS[match[2]])
+    raise ValueError(f"{value!r} is not a size; {SIZE_HELP}")
+
+
+def format_duration(ns: float) -> str:
+    """Three significant digits with the unit a person would choose: `152 ms`, `1.25 s`, `4 h`."""
+    if ns < 0:
+        return "-" + format_duration(-ns)
+    if ns == 0:
+        return "0 s"
+    for unit, limit in (("ns", 1e3), ("µs", 1e6), ("ms", 1e9), ("s", 120e9), ("min", 7200e9)):
+        scale = {"ns": 1.0, "µs": 1e3, "ms": 1e6, "s": 1e9, "min": 60e9}[unit]
+        if ns < limit * (1 - 5e-4):
+            return f"{ns / scale:.3g} {unit}"
+    return f"{ns / 3600e9:.3g} h"
+
+
+def format_rate(per_second: float | Fraction) -> str:
+    """`500/s`, or per minute below one event a second."""
+    value = float(per_second)
+    return f"{value:.4g}/s" if value >= 1 or value == 0 else f"{value * 60:.4g}/min"
+
+
+def format_share(share: float) -> str:
+    """`97.2 %`, with as many digits as it takes to tell 99.99 % from 100 %."""
+    percent = share * 100
+    for digits in (4, 6, 9):
+        text = f"{percent:.{digits}g}"
+        if float(text) != 100 or percent == 100:
+            break
+    return f"{text} %"
+
+
+def _duration_text(ns: int) -> str:
+    for unit in ("h", "m", "s", "ms", "us"):
+        if ns and ns % _DURATION_UNITS[unit] == 0:
+            return f"{ns // _DURATION_UNITS[unit]}{unit}"
+    return f"{ns}ns" if ns else "0s"
+
+
+def _schema(pattern: str, example: str) -> dict[str, Any]:
+    return {"type": "string", "pattern": pattern, "examples": [example]}
+
+
+Duration = Annotated[
+    int,
+    BeforeValidator(parse_duration),
+    PlainSerializer(_duration_text, return_type=str, when_used="json"),
+    WithJsonSchema(_schema(r"^([0-9.]+\s*(ns|us|µs|ms|s|m|h|d)\s*)+$", "250ms")),
+]
+Rate = Annotated[
+    Fraction,
+    BeforeValidator(parse_rate),
+    WithJsonSchema(_schema(r"^[0-9.]+\s*/\s*(s|min|m|h)$", "500/s")),
+]
+Share = Annotated[float, BeforeValidator(parse_share), WithJsonSchema(_schema(r"^[0-9.]+\s*%$", "95%"))]
+Size = Annotated[
+    int, BeforeValidator(parse_size), WithJsonSchema(_schema(r"^[0-9.]+\s*(B|KB|MB|GB|KiB|MiB|GiB)$", "256KB"))
+]
