@@ -50,13 +50,18 @@ class Clock(Protocol):
         ...
 
 
+def rfc3339(moment: datetime) -> str:
+    """A UTC time as RFC 3339 text with microseconds: `2026-01-31T12:00:00.000000Z`."""
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
 class SystemClock:
     """`time.perf_counter_ns`, which on Linux is CLOCK_MONOTONIC and so shared by all processes of a host."""
 
     def __init__(self) -> None:
         self._zero_ns = time.perf_counter_ns()
         self._zero_wall = datetime.now(UTC)
-        self._timer: _TimerFd | None = None
+        self._idle: list[_TimerFd] = []
 
     def now_ns(self) -> int:
         return time.perf_counter_ns()
@@ -78,16 +83,18 @@ class SystemClock:
                 await asyncio.sleep(0)
 
     async def _precise(self, delay_ns: int) -> bool:
-        if self._timer is None:
-            self._timer = _TimerFd.open()
-            if self._timer is None:
-                return False
-        return await self._timer.wait(delay_ns)
+        timer = self._idle.pop() if self._idle else _TimerFd.open()
+        if timer is None:
+            return False
+        try:
+            await timer.wait(delay_ns)
+        finally:
+            self._idle.append(timer)
+        return True
 
     def close(self) -> None:
-        if self._timer is not None:
-            self._timer.close()
-            self._timer = None
+        while self._idle:
+            self._idle.pop().close()
 
 
 class _ITimerSpec(ctypes.Structure):
@@ -95,14 +102,14 @@ class _ITimerSpec(ctypes.Structure):
 
 
 class _TimerFd:
-    """One kernel timer that the running loop watches. Used by one sleeper at a time; a second one is refused."""
+    """One kernel timer that the running loop watches, for one sleeper at a time."""
 
     def __init__(self, fd: int, libc: ctypes.CDLL, loop: asyncio.AbstractEventLoop) -> None:
         self._fd = fd
         self._libc = libc
         self._loop = loop
         self._spec = _ITimerSpec(0, 0, 0, 0)
-        self._waiter: asyncio.Future[bool] | None = None
+        self._waiter: asyncio.Future[None] | None = None
         loop.add_reader(fd, self._fired)
 
     @classmethod
@@ -114,15 +121,14 @@ class _TimerFd:
         fd = libc.timerfd_create(clock_monotonic, nonblock_cloexec)
         return cls(fd, libc, asyncio.get_running_loop()) if fd >= 0 else None
 
-    async def wait(self, delay_ns: int) -> bool:
-        if self._waiter is not None:
-            return False
+    async def wait(self, delay_ns: int) -> None:
+        """Return when the kernel says that `delay_ns` have passed. A sleeper that is cancelled leaves the
+        timer running; the next one sets it anew, and one early wake is caught by its check of the clock."""
         self._spec.value_s, self._spec.value_ns = divmod(delay_ns, NS_PER_S)
-        if self._libc.timerfd_settime(self._fd, 0, ctypes.byref(self._spec), None) != 0:
-            return False
+        self._libc.timerfd_settime(self._fd, 0, ctypes.byref(self._spec), None)
         self._waiter = self._loop.create_future()
         try:
-            return await self._waiter
+            await self._waiter
         finally:
             self._waiter = None
 
@@ -130,7 +136,7 @@ class _TimerFd:
         with contextlib.suppress(BlockingIOError):
             os.read(self._fd, 8)
         if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(True)
+            self._waiter.set_result(None)
 
     def close(self) -> None:
         if not self._loop.is_closed():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 
@@ -189,7 +189,8 @@ class Observation:
     position: float | None = None
     consumed_at: int | None = None
     processed_at: int | None = None
-    detail: str = field(default="")
+    settled_ns: int = 0
+    detail: str = ""
 
     @property
     def recovered(self) -> bool:

@@ -56,14 +56,10 @@ class Producer(Protocol):
     async def publish(self, batch: Sequence[Event], settle: Settle) -> None:
         """Give `batch` to the transport and return; waiting here is back-pressure.
 
-        Every event is settled exactly once, now or later, also when the connection dies. A broker's
+        Every event is settled exactly once, now or later, also when the connection dies; what is unsettled
+        when the producer closes is settled then, as IN_DOUBT if it was sent and UNSENT if not. A broker's
         failure is a Receipt, never an exception.
         """
-        ...
-
-    async def drain(self) -> None:
-        """Return when everything published so far is settled. Called before closing; may be cancelled,
-        after which what is unsettled must be settled as IN_DOUBT on close."""
         ...
 
 
@@ -160,6 +156,11 @@ class ProbeSettings(AdapterSettings):
         tuple[str, ...],
         Field(description="names of the replicas behind the address; learned from the answers if left out"),
     ] = ()
+
+    @property
+    def asks_by_capture(self) -> bool:
+        """Whether it asks with the id that the target gave an event, which is known only after the ack."""
+        return False
 
     def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Probe]:
         """Connect, yield the probe, close. Raises TargetError if the read model can't be reached."""

@@ -9,7 +9,9 @@ import enum
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
 
 from .stats.histogram import Histogram
 
@@ -25,6 +27,15 @@ METRICS: Final = (
     "sent_to_consumed", "consumed_to_processed", "processed_to_visible",
 )  # fmt: skip
 """Names of the distributions a run can have; those without a value are left out of the summary."""
+
+PERCENTILES: Final = {
+    "p50": Fraction(50, 100),
+    "p90": Fraction(90, 100),
+    "p95": Fraction(95, 100),
+    "p99": Fraction(99, 100),
+    "p99.9": Fraction(999, 1000),
+}
+"""The percentiles that a report shows."""
 
 WINDOW_NS: Final = 10_000_000_000
 """Length of the windows in which the offered rate is checked and events are batched."""
@@ -74,6 +85,11 @@ class ScenarioSummary:
     late_sightings: int = 0
     """Events first seen in the last third of their probe's deadline."""
     sampled: int = 0
+    """Events followed closely, not only read once at their deadline."""
+    effects_known: int = 0
+    """Events for which the number of their side effects was read."""
+    positions_known: int = 0
+    """Events for which their position in the order of application was read."""
     first_intended_ns: int | None = None
     last_intended_ns: int | None = None
 
@@ -140,6 +156,8 @@ class ObjectiveResult:
     note: str = ""
     witnessed: bool = False
     """A violation that was seen with certainty, which an invalid measurement doesn't excuse."""
+    subject: str = ""
+    """The metric or the counter that it is about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +182,7 @@ class Report:
     summary: Summary
     objectives: Sequence[ObjectiveResult]
     checks: Sequence[CheckResult]
-    directory: str | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
+    directory: Path | None = None
 
 
 def merge(parts: Iterable[ScenarioSummary]) -> ScenarioSummary:
@@ -187,6 +204,8 @@ def merge(parts: Iterable[ScenarioSummary]) -> ScenarioSummary:
         whole.early_sends += part.early_sends
         whole.late_sightings += part.late_sightings
         whole.sampled += part.sampled
+        whole.effects_known += part.effects_known
+        whole.positions_known += part.positions_known
         for name, choose in (("first_intended_ns", min), ("last_intended_ns", max)):
             values = [v for v in (getattr(whole, name), getattr(part, name)) if v is not None]
             setattr(whole, name, choose(values, default=None))

@@ -7,6 +7,7 @@ a `float` between 0 and 1 and a size an `int` of bytes. Everything outside is te
 from __future__ import annotations
 
 import re
+from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Any, Final
 
@@ -90,12 +91,15 @@ def format_duration(ns: float) -> str:
         scale = {"ns": 1.0, "µs": 1e3, "ms": 1e6, "s": 1e9, "min": 60e9}[unit]
         if ns < limit * (1 - 5e-4):
             return f"{ns / scale:.3g} {unit}"
-    return f"{ns / 3600e9:.3g} h"
+    hours = ns / 3600e9
+    return f"{hours:.3g} h" if hours < 1000 else f"{hours:.0f} h"
 
 
 def format_rate(per_second: float | Fraction) -> str:
     """`500/s`, or per minute below one event a second."""
     value = float(per_second)
+    if value >= 1000:
+        return f"{value:.0f}/s"
     return f"{value:.4g}/s" if value >= 1 or value == 0 else f"{value * 60:.4g}/min"
 
 
@@ -103,7 +107,7 @@ def format_share(share: float) -> str:
     """`97.2 %`, with as many digits as it takes to tell 99.99 % from 100 %."""
     percent = share * 100
     for digits in (4, 6, 9):
-        text = f"{percent:.{digits}g}"
+        text = f"{Decimal(f'{percent:.{digits}g}'):f}"
         if float(text) != 100 or percent == 100:
             break
     return f"{text} %"
@@ -114,6 +118,10 @@ def _duration_text(ns: int) -> str:
         if ns and ns % _DURATION_UNITS[unit] == 0:
             return f"{ns // _DURATION_UNITS[unit]}{unit}"
     return f"{ns}ns" if ns else "0s"
+
+
+def _share_text(share: float) -> str:
+    return f"{(Decimal(repr(share)) * 100).normalize():f}%"
 
 
 def _schema(pattern: str, example: str) -> dict[str, Any]:
@@ -131,7 +139,12 @@ Rate = Annotated[
     BeforeValidator(parse_rate),
     WithJsonSchema(_schema(r"^[0-9.]+\s*/\s*(s|min|m|h)$", "500/s")),
 ]
-Share = Annotated[float, BeforeValidator(parse_share), WithJsonSchema(_schema(r"^[0-9.]+\s*%$", "95%"))]
+Share = Annotated[
+    float,
+    BeforeValidator(parse_share),
+    PlainSerializer(_share_text, return_type=str, when_used="json"),
+    WithJsonSchema(_schema(r"^[0-9.]+\s*%$", "95%")),
+]
 Size = Annotated[
     int, BeforeValidator(parse_size), WithJsonSchema(_schema(r"^[0-9.]+\s*(B|KB|MB|GB|KiB|MiB|GiB)$", "256KB"))
 ]

@@ -1,0 +1,273 @@
+"""The command line: verbs, options, exit codes. Each verb imports what it needs when it is called."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import __version__
+from .errors import EvloadError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from .config import LoadedConfig
+    from .session import Load
+
+BUG = 70
+"""Exit code of an unexpected exception (EX_SOFTWARE); 1 would read as a failed objective."""
+
+app = typer.Typer(
+    name="evload",
+    help="How long after an event is published does everyone who reads the system see its effect, "
+    "and does every event get there, once?",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+ConfigPath = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file", show_default=False)]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="PATH=VALUE", help="Replace a value of the config, e.g. scenarios.a.load.0.rate=9/s."
+    ),
+]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="DIR", help="Directory for the results. Default: runs/<run id>.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the verdict and nothing else.")]
+Json = Annotated[bool, typer.Option("--json", help="Print summary.json on stdout; all else goes to stderr.")]
+
+
+@app.callback(invoke_without_command=True)
+def _main(
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"evload {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(config: ConfigPath, out: Out = None, sets: Sets = None, quiet: Quiet = False, as_json: Json = False) -> None:
+    """Run CONFIG: show progress, write the run directory, exit with the verdict.
+
+    Exit codes: 0 pass (also with warnings), 1 an objective failed, 2 the config is wrong, 3 a target can't be
+    reached, 4 inconclusive, 5 invalid measurement, 130 interrupted.
+    """
+    _run(_loader(config, sets), out=out, quiet=quiet, as_json=as_json)
+
+
+@app.command()
+def validate(config: ConfigPath, sets: Sets = None) -> None:
+    """Check CONFIG without touching any target."""
+    from . import outlook
+    from .units import format_duration
+
+    loaded = _loader(config, sets)()
+    prospects = outlook.prospects(loaded.config)
+    seconds = format_duration(outlook.total_ns(loaded.config))
+    typer.echo(f"{config}: good; {len(loaded.config.scenarios)} scenario(s) over {seconds}")
+    for prospect in prospects:
+        if not prospect.decidable:
+            typer.echo(f"note: {loaded.redact(prospect.objective.expression)} can't pass; see evload plan", err=True)
+
+
+@app.command()
+def plan(config: ConfigPath, sets: Sets = None) -> None:
+    """Print the timeline of CONFIG, the number of events, and which objectives the run can decide."""
+    from .timeline import print_plan
+
+    print_plan(_console(), _loader(config, sets)())
+
+
+@app.command()
+def burst(
+    url: Annotated[str, typer.Argument(metavar="URL", help="Where to send the events.", show_default=False)],
+    rate: Annotated[str, typer.Option("--rate", metavar="RATE", help="Events per time, e.g. 500/s.")] = "10/s",
+    lasting: Annotated[str, typer.Option("--for", metavar="DURATION", help="How long.")] = "10s",
+    probe: Annotated[
+        str | None,
+        typer.Option("--probe", metavar="URL", help="Where to look for the effect; holds {correlation_id}."),
+    ] = None,
+    visible: Annotated[
+        str | None, typer.Option("--visible", metavar="JMESPATH", help="When is it there? Default: status 200.")
+    ] = None,
+    deadline: Annotated[str, typer.Option("--deadline", help="An event not seen by then is lost.")] = "15s",
+    slo: Annotated[
+        list[str] | None, typer.Option("--slo", metavar="OBJECTIVE", help="e.g. 'p99(consistency) < 2s'; repeatable.")
+    ] = None,
+    mode: Annotated[str, typer.Option("--mode", help="structured, binary, batched or plain.")] = "structured",
+    event_type: Annotated[str, typer.Option("--type", help="CloudEvents type.")] = "evload.burst",
+    data: Annotated[
+        str, typer.Option("--data", metavar="JSON", help="Data of the events, with placeholders.")
+    ] = "{}",
+    arrivals: Annotated[str, typer.Option("--arrivals", help="constant or poisson.")] = "constant",
+    print_config: Annotated[
+        bool, typer.Option("--print-config", help="Print the config that this amounts to and exit.")
+    ] = False,
+    out: Out = None,
+    sets: Sets = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+) -> None:
+    """Send a burst of events to URL, no file needed."""
+    from .adhoc import burst_config
+
+    text = burst_config(
+        url, rate=rate, lasting=lasting, probe=probe, visible=visible, deadline=deadline, slos=slo or (), mode=mode,
+        event_type=event_type, data=data, arrivals=arrivals,
+    )  # fmt: skip
+    load = _text_loader(text, "burst", sets)
+    if print_config:
+        typer.echo(load().as_run(), nl=False)
+        return
+    _run(load, out=out, quiet=quiet, as_json=as_json)
+
+
+@app.command()
+def sandbox(
+    config: Annotated[
+        Path | None, typer.Option("--config", metavar="CONFIG", help="Take the settings from its `sandbox:`.")
+    ] = None,
+    sets: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Replace a setting, e.g. visibility=200ms.")
+    ] = None,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 takes any free one.")] = 8080,
+    truth: Annotated[
+        Path | None, typer.Option("--truth", metavar="FILE", help="Where to write, at the end, what really happened.")
+    ] = None,
+) -> None:
+    """Run the embedded reference pipeline on its own: broker, queue, workers, read model. Ctrl-C ends it."""
+    from .adhoc import sandbox_settings
+    from .sandbox.process import run_server
+
+    settings = sandbox_settings(config, sets or (), os.environ)
+    run_server(settings, port=port, truth_path=truth, ready=_say_where)
+
+
+@app.command()
+def selftest(
+    quiet: Quiet = False,
+    out: Out = None,
+) -> None:
+    """Measure the embedded pipeline with planted faults, and hold the result against the truth it kept."""
+    from . import selftest as positive_control
+
+    raise typer.Exit(positive_control.run(_console(), out=out, quiet=quiet))
+
+
+@app.command()
+def report(
+    directory: Annotated[Path, typer.Argument(metavar="RUN", help="Directory of a run.", show_default=False)],
+    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="text or json.")] = "text",
+) -> None:
+    """Print the report of RUN again, rebuilt from its ledger."""
+    from . import replay, rundir
+    from .reporting import report as make_report
+    from .sinks.console import ConsoleSink
+    from .sinks.json import JsonSink
+
+    if form not in ("text", "json"):
+        raise UsageError(f"--format {form}: no such format; choose text or json")
+    run_directory = rundir.find(directory)
+    rebuilt = replay.rebuild(run_directory.ledger)
+    told = make_report(
+        rebuilt.summary,
+        rebuilt.terms,
+        run_id=rebuilt.run_id,
+        name=rebuilt.name,
+        started_at=rebuilt.started_at,
+        directory=run_directory.path,
+    )
+    if form == "json":
+        JsonSink(_to_stdout).finish(told)
+    else:
+        ConsoleSink(_console()).finish(told)
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of a config, for editors."""
+    import orjson
+
+    from .schema import json_schema
+
+    _to_stdout(orjson.dumps(json_schema(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    try:
+        app()
+    except EvloadError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # Whoever read our output has had enough of it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        print("this is a bug in evload; please report it with the lines above", file=sys.stderr)
+        sys.exit(BUG)
+
+
+def _loader(path: Path, sets: list[str] | None) -> Load:
+    def load(sandbox_url: str | None = None) -> LoadedConfig:
+        from .config import load
+
+        return load(path, sets=sets or (), environ=os.environ, sandbox_url=sandbox_url)
+
+    return load
+
+
+def _text_loader(text: str, name: str, sets: list[str] | None) -> Load:
+    def load(sandbox_url: str | None = None) -> LoadedConfig:
+        from .config import load_text
+
+        return load_text(text, name, base_dir=Path(), sets=sets or (), environ=os.environ, sandbox_url=sandbox_url)
+
+    return load
+
+
+def _run(load: Load, *, out: Path | None, quiet: bool, as_json: bool) -> None:
+    from . import session
+    from .sinks.console import ConsoleSink
+    from .sinks.json import JsonSink
+
+    console = _console(stderr=as_json)
+    shown = ConsoleSink(console, quiet=quiet)
+    sinks: list[Any] = [shown, JsonSink(_to_stdout)] if as_json else [shown]
+    try:
+        ended = session.run(load, out=out, sinks=sinks, say=lambda text: console.print(text, highlight=False))
+    finally:
+        shown.close()
+    raise typer.Exit(ended.exit_code)
+
+
+def _console(*, stderr: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr)
+
+
+def _to_stdout(content: bytes) -> None:
+    sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
+
+
+def _say_where(url: str) -> None:
+    typer.echo(f"listening on {url} (Ctrl-C ends it)")
+    typer.echo(f"  publish  POST {url}/events          a CloudEvent with the extension correlationid")
+    typer.echo(f'  read     GET  {url}/items/ID        POST {url}/items/query  {{"ids": [...]}}')
+    typer.echo(f'  watch    GET  {url}/queue           POST {url}/admin        {{"service": "500ms"}}')

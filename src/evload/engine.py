@@ -1,0 +1,379 @@
+"""Runs one plan: paces the load, drives the probes, and sees to it that every event is settled.
+
+The only owner of a TaskGroup. It knows producers, probes and sinks through their ports alone, reads time
+only through its clock, and leaves all decisions to the pure rooms: when to send to `schedule`, when to
+read and what a read means to `tracker`, what it amounts to to `recorder`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from typing import Any, Final
+
+from .clock import Clock, rfc3339
+from .errors import OutputError
+from .events import Renderer
+from .ledger import Ledger
+from .model import Outcome, Receipt, Target
+from .ports import Probe, ProbeSettings, Producer, ProducerSettings, Sink, Surroundings
+from .progress import ProgressMeter, Span
+from .recorder import Recorder, ScenarioPlan
+from .schedule import Arrivals
+from .summary import Summary, Vitals
+from .tracker import ReadingPlan, Tracker
+from .units import NS_PER_S
+
+_LEAD_NS: Final = 50_000_000
+"""Between the end of set-up and the first event, so that the first is no later than the others."""
+_BATCH: Final = 256
+"""Most events rendered before the loop gets a turn: about 3 ms of work."""
+_COLLECT: Final = 64
+"""Settled events are recorded as soon as there are this many, half a millisecond of work."""
+_TICK_NS: Final = 100_000_000
+_NOTE_NS: Final = NS_PER_S
+_PROGRESS_NS: Final = NS_PER_S // 2
+BULK_TICK_NS: Final = 2_000_000
+"""Least time between two bulk reads of one probe: what comes due in between goes together."""
+_REASONS: Final = 40
+"""Most distinct reasons of failures that are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioRun:
+    """One scenario, ready to run. `reading` says how each probe, by its number, follows its events."""
+
+    fold: ScenarioPlan
+    span: Span
+    arrivals: Arrivals
+    renderer: Renderer
+    producer: str
+    reading: Mapping[int, ReadingPlan]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that the engine needs. `probes` are numbered by their order."""
+
+    scenarios: Sequence[ScenarioRun]
+    producers: Mapping[str, ProducerSettings]
+    probes: Mapping[str, ProbeSettings]
+    settle_ns: int
+    """Longest drain after an interrupt."""
+
+
+@dataclass(slots=True)
+class _Load:
+    """A scenario while it runs."""
+
+    index: int
+    run: ScenarioRun
+    producer: Producer
+    settings: ProducerSettings
+    in_flight: int = 0
+    room: asyncio.Event = field(default_factory=asyncio.Event)
+    sleeper: asyncio.Task[None] | None = None
+
+
+@dataclass(slots=True)
+class _Reader:
+    """A probe while it runs."""
+
+    index: int
+    name: str
+    probe: Probe
+    bulk: int
+    free: int
+    timer: asyncio.TimerHandle | None = None
+    armed_ns: int = 0
+    pumped_ns: int = 0
+
+
+class _FinishedError(Exception):
+    """Ends the TaskGroup: all is settled, or it's time to stop."""
+
+
+class Engine:
+    """One run. `open_ledger` makes the ledger once the start of the schedule is known.
+
+    `redact` takes secrets out of a text; it is applied to what adapters say of failures.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        surroundings: Surroundings,
+        open_ledger: Callable[[int], Ledger],
+        sinks: Sequence[Sink] = (),
+        redact: Callable[[str], str] = str,
+    ) -> None:
+        self._plan = plan
+        self._surroundings = surroundings
+        self._clock: Clock = surroundings.clock
+        self._open_ledger = open_ledger
+        self._sinks = sinks
+        self._redact = redact
+        self._tracker = Tracker([dict(s.reading) for s in plan.scenarios], len(plan.probes))
+        self._vitals = Vitals()
+        self._start_ns = 0
+        self.ledger_error: OutputError | None = None
+        """Set at the end of a run whose ledger could not be written whole; its summary is right all the same."""
+        self._pacing = 0
+        self._stop_at: int | None = None
+        self._loads: list[_Load] = []
+        self._readers: list[_Reader] = []
+        self._meter = ProgressMeter([s.span for s in plan.scenarios])
+
+    @property
+    def started(self) -> bool:
+        """Whether all targets are open and the schedule is set."""
+        return self._start_ns > 0
+
+    def stop(self) -> None:
+        """Schedule nothing more, wait for what is outstanding (at most `settle`), then finish."""
+        if self._stop_at is None:
+            self._vitals.interrupted = True
+            self._stop_at = self._clock.now_ns() + self._plan.settle_ns
+            for load in self._loads:
+                load.room.set()
+                if load.sleeper is not None:
+                    load.sleeper.cancel()
+
+    def abort(self) -> None:
+        """Finish now: what is outstanding is settled as it stands."""
+        self.stop()
+        self._stop_at = self._clock.now_ns()
+
+    async def run(self) -> Summary:
+        """Run the plan to its end and return the summary.
+
+        Raises TargetError if a target can't be opened and OutputError if the ledger can't be created. What
+        goes wrong later with a broker or a read model is data, not an exception.
+        """
+        async with AsyncExitStack() as stack:
+            for index, (name, settings) in enumerate(self._plan.probes.items()):
+                probe = await stack.enter_async_context(settings.open(self._surroundings))
+                self._readers.append(_Reader(index, name, probe, settings.bulk, settings.parallel))
+            producer_stack = await stack.enter_async_context(AsyncExitStack())
+            producers = {
+                name: await producer_stack.enter_async_context(settings.open(self._surroundings))
+                for name, settings in self._plan.producers.items()
+            }
+            self._loads = [
+                _Load(i, run, producers[run.producer], self._plan.producers[run.producer])
+                for i, run in enumerate(self._plan.scenarios)
+            ]
+            self._start_ns = self._clock.now_ns() + _LEAD_NS
+            self._recorder = Recorder([s.fold for s in self._plan.scenarios], self._start_ns, self._vitals)
+            self._ledger = self._open_ledger(self._start_ns)
+            try:
+                self._note()
+                try:
+                    async with asyncio.TaskGroup() as group:
+                        self._group = group
+                        for load in self._loads:
+                            self._pacing += 1
+                            group.create_task(self._pace(load))
+                        group.create_task(self._watch_over(producers))
+                        if self._clock.cpu_ns() is not None:
+                            group.create_task(self._monitor())
+                except* _FinishedError:
+                    pass
+                finally:
+                    for reader in self._readers:
+                        if reader.timer:
+                            reader.timer.cancel()
+                    # Closing a producer settles what it still holds, and only then is the ledger complete.
+                    await producer_stack.aclose()
+                    self._tracker.close(self._clock.now_ns())
+                    self._collect()
+                    self._note(final=True)
+            finally:
+                try:
+                    self._ledger.close()
+                except OutputError as error:
+                    self.ledger_error = error
+            return self._recorder.summary()
+
+    # -- pacing --------------------------------------------------------------------------------------
+
+    async def _pace(self, load: _Load) -> None:
+        run, clock = load.run, self._clock
+        origin = self._start_ns + run.span.start_ns
+        waits = load.settings.when_full == "wait"
+        limit = load.settings.in_flight
+        while self._stop_at is None and (offset := run.arrivals.peek()) is not None:
+            if origin + offset > clock.now_ns() and not await self._sleep(load, origin + offset):
+                break
+            room = limit - load.in_flight
+            if room <= 0 and waits:
+                load.room.clear()
+                await load.room.wait()
+                continue
+            now = clock.now_ns()
+            offsets = run.arrivals.take_until(now - origin, min(_BATCH, room) if waits else _BATCH)
+            if offsets:
+                await self._publish(load, [origin + offset for offset in offsets], now)
+                if len(offsets) == _BATCH:
+                    await asyncio.sleep(0)
+        self._pacing -= 1
+
+    async def _sleep(self, load: _Load, until_ns: int) -> bool:
+        """Sleep, and say whether the run goes on. `stop` may cut it short."""
+        task = asyncio.current_task()
+        load.sleeper = task
+        try:
+            await self._clock.sleep_until_ns(until_ns)
+        except asyncio.CancelledError:
+            if self._stop_at is None or task is None or task.uncancel() > 0:
+                raise
+        finally:
+            load.sleeper = None
+        return self._stop_at is None
+
+    async def _publish(self, load: _Load, intended: list[int], now: int) -> None:
+        events = load.run.renderer.render(intended, rfc3339(self._clock.wall(now)))
+        self._recorder.expect(load.index, [(event.seq, event.intended_ns, event.key) for event in events])
+        self._tracker.expect(events, now)
+        room = load.settings.in_flight - load.in_flight
+        load.in_flight += len(events)
+        for index in load.run.reading:
+            self._arm(self._readers[index])
+        settle = partial(self._settle, load)
+        if len(events) > room:
+            events, dropped = events[:room], events[room:]
+            reason = f"dropped: {load.settings.in_flight} events were without an answer"
+            settle([Receipt(event.seq, Outcome.UNSENT, None, None, reason) for event in dropped])
+        if events:
+            await load.producer.publish(events, settle)
+
+    def _settle(self, load: _Load, receipts: Sequence[Receipt]) -> None:
+        load.in_flight -= len(receipts)
+        load.room.set()
+        if any(receipt.detail for receipt in receipts):
+            receipts = [r._replace(detail=self._redact(r.detail)) if r.detail else r for r in receipts]
+            for receipt in receipts:
+                if receipt.detail:
+                    self._count_reason(receipt.detail)
+        self._tracker.settle(receipts, self._clock.now_ns())
+        for index in load.run.reading:
+            self._arm(self._readers[index])
+        if self._tracker.settled >= _COLLECT:
+            self._collect()
+
+    # -- probing -------------------------------------------------------------------------------------
+
+    def _arm(self, reader: _Reader) -> None:
+        """Have `_pump` called when the probe's next read is due."""
+        due = self._tracker.next_due(reader.index)
+        if due is None or not reader.free:
+            return
+        if reader.bulk > 1:
+            due = max(due, reader.pumped_ns + BULK_TICK_NS)
+        if reader.timer is not None:
+            if reader.armed_ns <= due:
+                return
+            reader.timer.cancel()
+        reader.armed_ns = due
+        delay = max(0, due - self._clock.now_ns()) / NS_PER_S
+        reader.timer = asyncio.get_running_loop().call_later(delay, self._pump, reader)
+
+    def _pump(self, reader: _Reader) -> None:
+        """Start the reads that are due, as many as may run at a time."""
+        reader.timer = None
+        now = reader.pumped_ns = self._clock.now_ns()
+        while reader.free and (targets := self._tracker.due(reader.index, now, reader.bulk)):
+            reader.free -= 1
+            self._group.create_task(self._read(reader, targets))
+        self._arm(reader)
+
+    async def _read(self, reader: _Reader, targets: list[Target]) -> None:
+        result = await reader.probe.read(targets)
+        if len(result.reads) != len(targets):
+            raise RuntimeError(f"probe {reader.name!r} answered for {len(result.reads)} of {len(targets)} events")
+        vitals = self._vitals
+        vitals.read_requests += 1
+        vitals.event_reads += len(targets)
+        vitals.unexpected_ids += result.unexpected
+        if result.error:
+            vitals.failed_reads += 1
+            self._count_reason(self._redact(f"{reader.name}: {result.error}"))
+        self._tracker.observe(reader.index, result.reads, self._clock.now_ns())
+        reader.free += 1
+        self._arm(reader)
+        if self._tracker.settled >= _COLLECT:
+            self._collect()
+
+    # -- keeping house -------------------------------------------------------------------------------
+
+    async def _watch_over(self, producers: Mapping[str, Producer]) -> None:
+        """Record what is settled, keep the notes, show progress, and end the run when there is nothing left."""
+        noted = shown = self._clock.now_ns()
+        while True:
+            now = self._clock.now_ns()
+            self._collect()
+            if now - noted >= _NOTE_NS:
+                noted = now
+                self._note()
+            if now - shown >= _PROGRESS_NS:
+                shown = now
+                self._show(now)
+            if not self._pacing and not self._tracker.outstanding:
+                break
+            if self._stop_at is not None and now >= self._stop_at:
+                break
+            await self._clock.sleep_until_ns(now + _TICK_NS)
+        self._vitals.duration_ns = self._clock.now_ns() - self._start_ns
+        self._show(self._clock.now_ns())
+        raise _FinishedError
+
+    def _collect(self) -> None:
+        settled = self._tracker.take()
+        if settled:
+            # The order in which `evload report` will see them again.
+            settled.sort(key=lambda seen: (seen.settled_ns, seen.seq))
+            self._recorder.settle(settled)
+            self._ledger.append(settled)
+
+    def _note(self, *, final: bool = False) -> None:
+        now = self._clock.now_ns()
+        if not self._vitals.duration_ns or not final:
+            self._vitals.duration_ns = max(0, now - self._start_ns)
+        self._vitals.replicas = {reader.name: self._tracker.replicas(reader.index) for reader in self._readers}
+        scheduled = [s.ledger["scheduled"] for s in self._recorder.summary().scenarios.values()]
+        facts: dict[str, Any] = {"scheduled": scheduled, "vitals": asdict(self._vitals), "final": final}
+        self._ledger.note(now, facts)
+
+    def _count_reason(self, reason: str) -> None:
+        errors = self._vitals.errors
+        if reason not in errors and len(errors) >= _REASONS:
+            reason = "other reasons"
+        errors[reason] = errors.get(reason, 0) + 1
+
+    async def _monitor(self) -> None:
+        """Watch the generator itself: the longest stall of the loop and the busiest ten seconds of its CPU."""
+        clock, vitals = self._clock, self._vitals
+        pause_ns = 10_000_000
+        window: list[tuple[int, int]] = [(clock.now_ns(), clock.cpu_ns() or 0)]
+        vitals.longest_stall_ns = 0
+        while True:
+            before = clock.now_ns()
+            await asyncio.sleep(pause_ns / NS_PER_S)
+            now = clock.now_ns()
+            vitals.longest_stall_ns = max(vitals.longest_stall_ns, now - before - pause_ns)
+            if now - window[-1][0] >= NS_PER_S:
+                window.append((now, clock.cpu_ns() or 0))
+                (then, cpu_then), (_, cpu_now) = window[max(0, len(window) - 11)], window[-1]
+                del window[:-10]
+                vitals.cpu_share = max(vitals.cpu_share or 0.0, (cpu_now - cpu_then) / (now - then))
+
+    def _show(self, now: int) -> None:
+        if self._sinks:
+            summary = self._recorder.summary()
+            tracker = self._tracker
+            progress = self._meter.read(now - self._start_ns, summary, tracker.unanswered, tracker.outstanding)
+            for sink in self._sinks:
+                sink.progress(progress)

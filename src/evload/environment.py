@@ -1,0 +1,62 @@
+"""`${NAME}` and `${NAME:-default}` in the texts of a config, from the environment."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+
+_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class Environment:
+    """Substitutes variables, and remembers which values it gave away: those are secrets."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        self.given: dict[str, str] = {}
+        """Names and values of the variables used so far; a default that was taken is not among them."""
+
+    def substitute(self, text: str) -> str:
+        """`text` with its variables replaced and `$$` turned into `$`.
+
+        As in a shell, the default of `${NAME:-default}` also stands in for an empty value. It may hold
+        variables itself, and braces in pairs. Raises ValueError (`what is wrong; what would be right`)
+        for a variable that isn't set and for a `${` that is no variable.
+        """
+        parts = []
+        at = 0
+        while (dollar := text.find("$", at)) >= 0:
+            parts.append(text[at:dollar])
+            if text.startswith("${", dollar):
+                end = _closing_brace(text, dollar + 1)
+                parts.append(self._value(text[dollar + 2 : end]))
+                at = end + 1
+            else:
+                parts.append("$")
+                at = dollar + (2 if text.startswith("$$", dollar) else 1)
+        return "".join(parts) + text[at:]
+
+    def _value(self, reference: str) -> str:
+        name, has_default, default = reference.partition(":-")
+        if not _NAME.fullmatch(name):
+            raise ValueError(
+                f"'${{{reference}}}' names no environment variable; write ${{NAME}} or ${{NAME:-default}}, "
+                "or $$ for a dollar sign"
+            )
+        value = self._variables.get(name)
+        if has_default and not value:
+            return self.substitute(default)
+        if value is None:
+            raise ValueError(f"environment variable {name} isn't set; set it, or write ${{{name}:-a default}}")
+        self.given[name] = value
+        return value
+
+
+def _closing_brace(text: str, opening: int) -> int:
+    depth = 0
+    for at in range(opening, len(text)):
+        depth += (text[at] == "{") - (text[at] == "}")
+        if depth == 0:
+            return at
+    raise ValueError("'${' is never closed; write ${NAME}, or $$ for a dollar sign")

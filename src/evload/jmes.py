@@ -1,0 +1,143 @@
+"""JMESPath expressions: checked when the config is, compiled once, with a short way for plain field paths."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, Final
+
+import jmespath
+from jmespath.exceptions import IncompleteExpressionError, JMESPathError, LexerError, ParseError
+from jmespath.functions import Functions
+
+_WHOLE: Final = "@"
+_SCOPED: Final = frozenset(
+    {"subexpression", "index_expression", "pipe", "projection", "value_projection", "filter_projection", "flatten"}
+)
+"""Nodes whose first child looks at the same value as they do, while the others look at its result."""
+
+
+class Expression:
+    """One compiled expression.
+
+    roots  the fields of the document that it looks at
+    whole  it looks at the document as a whole (`@`, `*`), so the document must be a real dict; otherwise
+           anything with `get(name)` will do
+    """
+
+    __slots__ = ("roots", "search", "text", "whole")
+
+    def __init__(self, text: str) -> None:
+        """Raises ValueError, `what is wrong; what would be right`."""
+        node = _parse(text)
+        for call in _calls(node):
+            _check_call(text, call)
+        names = set(_roots(node))
+        path = _field_path(node)
+        self.text = text
+        self.whole = _WHOLE in names
+        self.roots = frozenset(names - {_WHOLE})
+        self.search: Callable[[Any], Any] = jmespath.compile(text).search if path is None else _path_search(path)
+
+
+def check_expression(text: str, fields: Collection[str] | None) -> str:
+    """The text itself, if it compiles and starts from `fields` only (None: from any). Raises ValueError."""
+    expression = Expression(text)
+    if fields is None:
+        return text
+    for root in sorted(expression.roots - set(fields)):
+        close = difflib.get_close_matches(root, fields, n=1)
+        cure = f"did you mean {close[0]!r}?" if close else f"start with one of {', '.join(fields)}"
+        raise ValueError(f"{text!r} looks at {root!r}, which isn't there; {cure}")
+    return text
+
+
+def truthy(value: Any) -> bool:
+    """Truth as JMESPath has it: null, false, and empty text, list or object are false; 0 is true."""
+    return bool(value) or (isinstance(value, int | float) and value is not False)
+
+
+def _parse(text: str) -> dict[str, Any]:
+    try:
+        parsed: Any = jmespath.compile(text).parsed
+    except IncompleteExpressionError as error:
+        raise ValueError(f"{text!r} is not JMESPath: it ends too early; complete it") from error
+    except ParseError as error:
+        token = error.token_value
+        if error.token_type in ("number", "eof") or token is None:
+            cure = "write a number in backticks, such as `200`" if error.token_type == "number" else "complete it"
+        else:
+            cure = "write text in single quotes, numbers in backticks, fields joined by dots"
+        at = f"unexpected {token!r} at character {error.lex_position + 1}" if token else "it ends too early"
+        raise ValueError(f"{text!r} is not JMESPath: {at}; {cure}") from error
+    except LexerError as error:
+        what = f"{error.token_value!r} at character {error.lexer_position + 1} can't be read"
+        raise ValueError(
+            f"{text!r} is not JMESPath: {what}; write text in single quotes, comparisons as ==, !=, <, >"
+        ) from error
+    except JMESPathError as error:
+        raise ValueError(f"{text!r} is not JMESPath; write an expression such as status == `200`") from error
+    return dict(parsed)
+
+
+def _calls(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    if node["type"] == "function_expression":
+        yield node
+    for child in _children(node):
+        yield from _calls(child)
+
+
+def _check_call(text: str, call: dict[str, Any]) -> None:
+    name, given = call["value"], len(call["children"])
+    table = Functions.FUNCTION_TABLE
+    if name not in table:
+        close = difflib.get_close_matches(name, table, n=1)
+        cure = f"did you mean {close[0]!r}?" if close else f"known functions: {', '.join(sorted(table))}"
+        raise ValueError(f"{text!r} calls the unknown function {name!r}; {cure}")
+    signature = table[name]["signature"]
+    variadic = bool(signature) and bool(signature[-1].get("variadic"))
+    wanted = len(signature)
+    if given < wanted or (given > wanted and not variadic):
+        count = f"at least {wanted}" if variadic else str(wanted)
+        raise ValueError(f"{text!r} gives {name}() {given} arguments; it takes {count}")
+
+
+def _roots(node: dict[str, Any]) -> Iterator[str]:
+    """Fields that are looked up in the document itself, and `@` where it is looked at as a whole."""
+    kind = node["type"]
+    if kind == "field":
+        yield node["value"]
+    elif kind in ("current", "identity"):
+        yield _WHOLE
+    elif kind in _SCOPED:
+        yield from _roots(node["children"][0])
+    elif kind != "expref":
+        for child in _children(node):
+            yield from _roots(child)
+
+
+def _children(node: dict[str, Any]) -> list[dict[str, Any]]:
+    return [child for child in node["children"] if isinstance(child, dict)]
+
+
+def _field_path(node: dict[str, Any]) -> tuple[str, ...] | None:
+    """The names of an expression that is nothing but fields joined by dots, or None."""
+    if node["type"] == "field":
+        return (node["value"],)
+    if node["type"] == "subexpression":
+        parts = [_field_path(child) for child in node["children"]]
+        if None not in parts:
+            return tuple(name for part in parts if part is not None for name in part)
+    return None
+
+
+def _path_search(path: tuple[str, ...]) -> Callable[[Any], Any]:
+    def search(value: Any) -> Any:
+        for name in path:
+            try:
+                value = value.get(name)
+            except AttributeError:
+                return None
+        return value
+
+    return search

@@ -1,0 +1,232 @@
+"""The ledger file, `events.sqlite`: a row for each settled event, written in batches off the hot path.
+
+It is readable while the run goes on (write-ahead log) and after a crash. What it holds is enough to
+fold the summary again: the rows, the plan of the fold, and once a second the vitals with the number
+of events scheduled so far, from which a reader sees how many events were outstanding when a run died.
+"""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import orjson
+
+from .errors import OutputError, UsageError
+from .model import Observation, State
+
+FORMAT: Final = 1
+
+_COLUMNS: Final = (
+    "seq", "scenario", "type", "state", "intended_ns", "key", "sent_ns", "acked_ns", "sampled",
+    "first_lower_ns", "first_upper_ns", "stable_lower_ns", "stable_upper_ns", "reads", "failed_reads", "effects",
+    "regressions", "position", "consumed_at", "processed_at", "settled_ns", "detail",
+)  # fmt: skip
+
+_SCHEMA: Final = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE vitals (at_ns INTEGER PRIMARY KEY, facts TEXT NOT NULL);
+CREATE TABLE states (state INTEGER PRIMARY KEY, name TEXT NOT NULL);
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY,      -- number within the run; the correlation id ends in it (hexadecimal)
+    scenario INTEGER NOT NULL,    -- index into meta.plan
+    type INTEGER NOT NULL,        -- index into the scenario's events
+    state INTEGER NOT NULL,       -- see states
+    intended_ns INTEGER NOT NULL, -- all *_ns: nanoseconds since the schedule began
+    key TEXT,
+    sent_ns INTEGER, acked_ns INTEGER,
+    sampled INTEGER NOT NULL,     -- 1: followed closely, 0: read once at its deadline
+    first_lower_ns INTEGER, first_upper_ns INTEGER,   -- first seen in (lower, upper]
+    stable_lower_ns INTEGER, stable_upper_ns INTEGER, -- stable-visible in (lower, upper]
+    reads INTEGER NOT NULL, failed_reads INTEGER NOT NULL,
+    effects INTEGER, regressions INTEGER NOT NULL, position REAL,
+    consumed_at INTEGER, processed_at INTEGER,        -- the system's own stamps, ns since 1970
+    settled_ns INTEGER NOT NULL,
+    detail TEXT
+);
+"""
+_INSERT: Final = f"INSERT INTO events VALUES ({', '.join('?' * len(_COLUMNS))})"
+
+
+class Ledger(Protocol):
+    """Where settled events go."""
+
+    def append(self, observations: Sequence[Observation]) -> None:
+        """Keep them. Must not block."""
+        ...
+
+    def note(self, at_ns: int, facts: Mapping[str, Any]) -> None:
+        """Keep the state of the run at a moment."""
+        ...
+
+    def close(self) -> None:
+        """Write what is left. Raises OutputError if any of it could not be written."""
+        ...
+
+
+class LedgerFile:
+    """Writes `events.sqlite` from a thread of its own, so that a slow disk delays nothing.
+
+    `meta` is written at once: a mapping of names to JSON values. `start_ns` is the clock reading at which
+    the schedule begins; all times are stored relative to it. With `threaded=False` everything is written
+    in the caller's thread, which virtual time needs. Raises OutputError if the file can't be created.
+    """
+
+    def __init__(self, path: Path, start_ns: int, meta: Mapping[str, Any], *, threaded: bool = True) -> None:
+        self._path = path
+        self._start_ns = start_ns
+        self._error: str | None = None
+        self._closed = False
+        try:
+            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode=WAL")
+            # A commit survives the death of the process at once and a power cut at the next checkpoint.
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.executescript(_SCHEMA)
+            self._db.executemany("INSERT INTO states VALUES (?, ?)", [(s.value, s.name.lower()) for s in State])
+            rows = {"format": FORMAT, **meta}
+            self._db.executemany(
+                "INSERT INTO meta VALUES (?, ?)",
+                [(name, orjson.dumps(value).decode()) for name, value in rows.items()],
+            )
+        except sqlite3.Error as error:
+            raise OutputError(
+                f"can't create {path}: {error}; use a directory that is writable and has space"
+            ) from error
+        self._queue: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="evload-ledger", daemon=True) if threaded else None
+        if self._thread:
+            self._thread.start()
+
+    def append(self, observations: Sequence[Observation]) -> None:
+        self._put((observations, None))
+
+    def note(self, at_ns: int, facts: Mapping[str, Any]) -> None:
+        self._put(((), (at_ns - self._start_ns, orjson.dumps(facts).decode())))
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            if self._thread:
+                self._queue.put(None)
+                self._thread.join()
+            self._db.close()
+        if self._error:
+            raise OutputError(
+                f"{self._path} is incomplete: {self._error}; the summary is right, but `evload report` can't "
+                "rebuild it: free some space and run again"
+            )
+
+    def _put(self, batch: _Batch) -> None:
+        if self._thread:
+            self._queue.put(batch)
+        else:
+            self._write([batch])
+
+    def _work(self) -> None:
+        running = True
+        while running:
+            batches = [self._queue.get()]
+            while not self._queue.empty():
+                batches.append(self._queue.get())
+            running = None not in batches
+            self._write([batch for batch in batches if batch is not None])
+
+    def _write(self, batches: Sequence[_Batch]) -> None:
+        if self._error:
+            return  # A gap in the middle would look like lost events; better that it ends here.
+        start = self._start_ns
+        try:
+            self._db.execute("BEGIN")
+            for observations, vitals in batches:
+                if observations:
+                    self._db.executemany(_INSERT, [_row(seen, start) for seen in observations])
+                if vitals:
+                    self._db.execute("INSERT OR REPLACE INTO vitals VALUES (?, ?)", vitals)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._error = str(error)
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+
+
+_Batch = tuple[Sequence[Observation], tuple[int, str] | None]
+
+
+def _row(seen: Observation, start: int) -> tuple[object, ...]:
+    sent, acked = seen.sent_ns, seen.acked_ns
+    first_lower, first_upper = seen.first_lower_ns, seen.first_upper_ns
+    stable_lower, stable_upper = seen.stable_lower_ns, seen.stable_upper_ns
+    return (
+        seen.seq,
+        seen.scenario,
+        seen.type,
+        seen.state,
+        seen.intended_ns - start,
+        seen.key,
+        None if sent is None else sent - start,
+        None if acked is None else acked - start,
+        seen.sampled,
+        None if first_lower is None else first_lower - start,
+        None if first_upper is None else first_upper - start,
+        None if stable_lower is None else stable_lower - start,
+        None if stable_upper is None else stable_upper - start,
+        seen.reads,
+        seen.failed_reads,
+        seen.effects,
+        seen.regressions,
+        seen.position,
+        seen.consumed_at,
+        seen.processed_at,
+        seen.settled_ns - start,
+        seen.detail or None,
+    )
+
+
+class LedgerReader:
+    """Reads a ledger file, also while its run goes on. Times are relative to the start of the schedule.
+
+    Raises UsageError if there is no such file, or it isn't a ledger of a format this version reads.
+    """
+
+    def __init__(self, path: Path) -> None:
+        if not path.is_file():
+            raise UsageError(f"{path} isn't there; name the directory of a run, which has an events.sqlite")
+        try:
+            self._db = sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True)
+            rows = self._db.execute("SELECT key, value FROM meta").fetchall()
+        except sqlite3.Error as error:
+            raise UsageError(f"{path} isn't a ledger of evload: {error}; name the directory of a run") from error
+        self.meta: dict[str, Any] = {name: orjson.loads(value) for name, value in rows}
+        if self.meta.get("format") != FORMAT:
+            raise UsageError(
+                f"{path} has format {self.meta.get('format')!r}, and this version of evload reads {FORMAT}; "
+                "use the version that wrote it"
+            )
+
+    def __enter__(self) -> LedgerReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    def last_note(self) -> dict[str, Any] | None:
+        """The newest vitals, or None if the run died before the first."""
+        row = self._db.execute("SELECT facts FROM vitals ORDER BY at_ns DESC LIMIT 1").fetchone()
+        return orjson.loads(row[0]) if row else None
+
+    def observations(self, scenario: int) -> Iterator[Observation]:
+        """The settled events of one scenario in the order of `seq`, which is the order of its schedule."""
+        query = f"SELECT {', '.join(_COLUMNS)} FROM events WHERE scenario = ? ORDER BY seq"
+        with closing(self._db.cursor()) as cursor:
+            for row in cursor.execute(query, (scenario,)):
+                values = dict(zip(_COLUMNS, row, strict=True))
+                values["state"] = State(values["state"])
+                values["sampled"] = bool(values["sampled"])
+                values["detail"] = values["detail"] or ""
+                yield Observation(**values)

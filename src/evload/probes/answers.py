@@ -1,0 +1,185 @@
+"""What an HTTP answer says about the events that were asked for. No I/O."""
+
+from __future__ import annotations
+
+import calendar
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from ..jmes import Expression, truthy
+from ..model import Read, Seen, Target
+from ..web import Answer
+
+if TYPE_CHECKING:
+    from .http import HttpProbeConfig
+
+_RFC3339: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d:\d\d)(?:\.(\d+))?(?:[Zz]|([+-])(\d\d):(\d\d))", re.ASCII
+)
+_EPOCH_UNITS: Final = ((10**11, 10**9), (10**14, 10**6), (10**17, 10**3))
+"""Numbers below the first are in units of as many nanoseconds: the year 5138 for seconds, and so on."""
+_LATEST_NS: Final = 1 << 63
+
+
+class BadAnswer(ValueError):
+    """The answer isn't what the expressions were made for, so it says nothing about any event."""
+
+
+class _Facts(NamedTuple):
+    """What one item says about its event."""
+
+    seen: Seen
+    effects: int | None = None
+    replica: str | None = None
+    position: float | None = None
+    consumed_at: int | None = None
+    processed_at: int | None = None
+
+
+class AnswerReader:
+    """Turns answers into reads by means of the probe's expressions."""
+
+    def __init__(self, config: HttpProbeConfig) -> None:
+        self._visible = _compile(config.visible)
+        self._effects = _compile(config.effects)
+        self._replica = _compile(config.replica)
+        self._position = _compile(config.position)
+        self._consumed_at = _compile(config.consumed_at)
+        self._processed_at = _compile(config.processed_at)
+        self._items = _compile(config.items)
+        self._id = Expression(config.id)
+        self._by_capture = config.by == "capture"
+
+    def single(self, answer: Answer, target: Target, start_ns: int, end_ns: int) -> Read:
+        """Judge an answer about one event. Raises BadAnswer, NotJson or JMESPathError."""
+        visible = answer.status == 200 if self._visible is None else truthy(_search(self._visible, answer))
+        facts = self._facts(answer, visible)
+        return Read(target.seq, facts.seen, start_ns, end_ns, *facts[1:])
+
+    def bulk(self, answer: Answer, targets: Sequence[Target], start_ns: int, end_ns: int) -> tuple[list[Read], int]:
+        """Judge an answer about many events: the reads, and how many ids nobody asked for.
+
+        Raises like `single`.
+        """
+        found = self._by_id(answer)
+        answer.item = None
+        absent = self._facts(answer, False)
+        reads, asked = [], set()
+        for target in targets:
+            key = target.capture if self._by_capture else target.correlation_id
+            asked.add(key)
+            items = found.get(key or "")
+            facts = absent if items is None else self._together(items)
+            reads.append(Read(target.seq, facts.seen, start_ns, end_ns, *facts[1:]))
+        return reads, len(found.keys() - asked)
+
+    def _by_id(self, answer: Answer) -> dict[str, list[_Facts]]:
+        assert self._items is not None
+        items = _search(self._items, answer)
+        if not isinstance(items, list):
+            raise BadAnswer(f"items {self._items.text!r} gives {_kind(items)}, not a list")
+        found: dict[str, list[_Facts]] = {}
+        for item in items:
+            key = self._id.search(item)
+            if isinstance(key, bool) or not isinstance(key, str | int):
+                raise BadAnswer(f"id {self._id.text!r} gives {_kind(key)} in an item of the answer, not an id")
+            answer.item = item
+            visible = self._visible is None or truthy(_search(self._visible, answer))
+            found.setdefault(str(key), []).append(self._facts(answer, visible))
+        return found
+
+    def _facts(self, answer: Answer, visible: bool) -> _Facts:
+        replica = None if self._replica is None else _text(self._replica, answer)
+        if not visible:
+            return _Facts(Seen.ABSENT, replica=replica)
+        effects = None if self._effects is None else _number(self._effects, answer)
+        return _Facts(
+            Seen.PRESENT,
+            None if effects is None else int(effects),
+            replica,
+            None if self._position is None else _number(self._position, answer),
+            None if self._consumed_at is None else parse_stamp(_search(self._consumed_at, answer)),
+            None if self._processed_at is None else parse_stamp(_search(self._processed_at, answer)),
+        )
+
+    def _together(self, items: Sequence[_Facts]) -> _Facts:
+        """Several items with one id are that many effects, or as many as their `effects` add up to."""
+        if len(items) == 1:
+            return items[0]
+        present = [facts for facts in items if facts.seen is Seen.PRESENT]
+        if len(present) < 2:
+            return present[0] if present else items[0]
+        if self._effects is None:
+            return present[0]._replace(effects=len(present))
+        return present[0]._replace(effects=sum(facts.effects or 0 for facts in present))
+
+
+def parse_stamp(value: Any) -> int | None:
+    """Nanoseconds since 1970, or None for what is no point in time.
+
+    Takes RFC 3339 text, and numbers (also as text) in seconds, milliseconds, microseconds or nanoseconds
+    since 1970, told apart by their size. Zero and below mean that there is no stamp.
+    """
+    if isinstance(value, str):
+        if match := _RFC3339.fullmatch(value.strip()):
+            return _rfc3339(*match.groups())
+        if not value.isascii() or not value.isdecimal() or len(value) > 19:
+            return None
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < _LATEST_NS:
+        return None
+    for below, scale in _EPOCH_UNITS:
+        if value < below:
+            return value * scale if isinstance(value, int) else round(value * scale)
+    return int(value)
+
+
+def _rfc3339(day: str, time: str, fraction: str | None, sign: str | None, hours: str, minutes: str) -> int | None:
+    leap = time.endswith(":60")
+    try:
+        moment = datetime.fromisoformat(f"{day}T{time[:-2]}59" if leap else f"{day}T{time}")
+    except ValueError:
+        return None
+    seconds = calendar.timegm(moment.timetuple()) + leap
+    if sign is not None:
+        offset = int(hours) * 3600 + int(minutes) * 60
+        seconds -= offset if sign == "+" else -offset
+    return seconds * 1_000_000_000 + int((fraction or "0")[:9].ljust(9, "0"))
+
+
+def _compile(text: str | None) -> Expression | None:
+    return None if text is None else Expression(text)
+
+
+def _search(expression: Expression, answer: Answer) -> Any:
+    return expression.search(answer.as_dict() if expression.whole else answer)
+
+
+def _text(expression: Expression, answer: Answer) -> str | None:
+    value = _search(expression, answer)
+    if value is None or value == "":
+        return None
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise BadAnswer(f"{expression.text!r} gives {_kind(value)}, not a name")
+
+
+def _number(expression: Expression, answer: Answer) -> float | None:
+    value = _search(expression, answer)
+    if value is None:
+        return None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    raise BadAnswer(f"{expression.text!r} gives {_kind(value)}, not a number")
+
+
+def _kind(value: Any) -> str:
+    """What JSON calls it."""
+    if isinstance(value, bool):
+        return "a boolean"
+    for types, name in ((dict, "an object"), (list, "a list"), (str, "text"), ((int, float), "a number")):
+        if isinstance(value, types):
+            return name
+    return "null"

@@ -1,0 +1,209 @@
+"""Folds settled events into counts, histograms and threshold counts: the Summary of a run.
+
+The same fold serves the run itself and `evload report`, which feeds it the rows of the ledger file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from .hops import OffsetEstimate, hops
+from .model import ACKED_STATES, Observation, State
+from .order import OrderCounter
+from .summary import WINDOW_NS, Distribution, ScenarioSummary, Summary, ThresholdCount, Vitals
+
+_STATE_KEYS: Final = {state: state.name.lower() for state in State}
+_REFUSED: Final = frozenset({State.UNSENT, State.REJECTED, State.RETURNED})
+"""The publish alone makes sure that the effect never comes."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioPlan:
+    """What the fold has to know of a scenario.
+
+    watched     whether any probe follows its events
+    deadline_ns longest deadline of its probes
+    thresholds  (metric, nanoseconds) pairs to count exactly
+    """
+
+    name: str
+    watched: bool
+    deadline_ns: int
+    thresholds: tuple[tuple[str, int], ...] = ()
+
+
+class _Metric:
+    """One distribution being filled, with its thresholds at hand."""
+
+    __slots__ = ("counts", "distribution", "lower", "upper")
+
+    def __init__(self, thresholds: Sequence[int]) -> None:
+        self.distribution = Distribution(thresholds={x: ThresholdCount() for x in thresholds})
+        self.lower = self.distribution.lower
+        self.upper = self.distribution.upper
+        self.counts = tuple(self.distribution.thresholds.items())
+
+    def record(self, lower: int | None, upper: int | None, window: int) -> None:
+        self.lower.record(lower)
+        self.upper.record(upper)
+        for threshold, count in self.counts:
+            batch = count.windows.get(window)
+            if batch is None:
+                batch = count.windows[window] = [0, 0, 0]
+            batch[0] += 1
+            if upper is not None and upper <= threshold:
+                count.within += 1
+                batch[1] += 1
+            elif lower is None or lower >= threshold:
+                count.beyond += 1
+                batch[2] += 1
+
+
+class _Scenario:
+    """One scenario being folded."""
+
+    def __init__(self, plan: ScenarioPlan) -> None:
+        self.plan = plan
+        self.summary = ScenarioSummary()
+        self.metrics: dict[str, _Metric] = {}
+
+    def metric(self, name: str) -> _Metric:
+        metric = self.metrics.get(name)
+        if metric is None:
+            thresholds = sorted({x for about, x in self.plan.thresholds if about == name})
+            metric = self.metrics[name] = _Metric(thresholds)
+            self.summary.distributions[name] = metric.distribution
+        return metric
+
+
+@dataclass(slots=True)
+class Recorder:
+    """The fold. `start_ns` is the clock reading at which the run's schedule began."""
+
+    plans: Sequence[ScenarioPlan]
+    start_ns: int
+    vitals: Vitals = field(default_factory=Vitals)
+    _scenarios: list[_Scenario] = field(init=False)
+    _order: OrderCounter = field(init=False, default_factory=OrderCounter)
+    _offset: OffsetEstimate = field(init=False, default_factory=OffsetEstimate)
+
+    def __post_init__(self) -> None:
+        self._scenarios = [_Scenario(plan) for plan in self.plans]
+
+    def expect(self, scenario: int, events: Iterable[tuple[int, int, str | None]]) -> None:
+        """Count events as scheduled: (seq, intended_ns, key) of each, in the order of the schedule."""
+        summary = self._scenarios[scenario].summary
+        offered, start = summary.offered, self.start_ns
+        count = 0
+        intended = None
+        for seq, intended, key in events:
+            count += 1
+            window = (intended - start) // WINDOW_NS
+            batch = offered.get(window)
+            if batch is None:
+                batch = offered[window] = [0, 0]
+            batch[0] += 1
+            if summary.first_intended_ns is None:
+                summary.first_intended_ns = intended
+            if key is not None:
+                self._order.sent((scenario, key), seq)
+        summary.ledger["scheduled"] += count
+        if intended is not None:
+            summary.last_intended_ns = intended
+
+    def settle(self, observations: Iterable[Observation]) -> None:
+        """Count settled events. Each must have been expected."""
+        for seen in observations:
+            self._settle(self._scenarios[seen.scenario], seen)
+
+    def unrecorded(self, scenario: int, count: int) -> None:
+        """Count `count` scheduled events of which nothing more is known: they were outstanding when the
+        run was killed. Nobody knows whether the broker has them, so they are in doubt and never seen."""
+        summary = self._scenarios[scenario].summary
+        summary.ledger["scheduled"] += count
+        summary.ledger["in_doubt"] += count
+        if self._scenarios[scenario].plan.watched:
+            metric = self._scenarios[scenario].metric("end_to_end")
+            for _ in range(count):
+                metric.record(0, None, 0)
+
+    def summary(self) -> Summary:
+        """Everything so far. Shares its parts with the recorder: don't keep it while the run goes on."""
+        return Summary({s.plan.name: s.summary for s in self._scenarios}, self.vitals)
+
+    # -- one event -----------------------------------------------------------------------------------
+
+    def _settle(self, into: _Scenario, seen: Observation) -> None:
+        summary, ledger, state = into.summary, into.summary.ledger, seen.state
+        ledger[_STATE_KEYS[state]] += 1
+        acked = state in ACKED_STATES
+        if acked:
+            ledger["acked"] += 1
+        if seen.regressions:
+            ledger["regressions"] += 1
+        if seen.recovered:
+            ledger["recovered"] += 1
+        if seen.effects is not None:
+            summary.effects_known += 1
+            if seen.effects > 1:
+                ledger["duplicated"] += 1
+        if seen.position is not None:
+            summary.positions_known += 1
+        if seen.key is not None:
+            ledger["out_of_order"] += self._order.settled((seen.scenario, seen.key), seen.seq, seen.position)
+
+        window = (seen.intended_ns - self.start_ns) // WINDOW_NS
+        if seen.sent_ns is not None:
+            delay = seen.sent_ns - seen.intended_ns
+            if delay < 0:
+                summary.early_sends += 1
+                delay = 0
+            into.metric("schedule_delay").record(delay, delay, window)
+            sent_window = (seen.sent_ns - self.start_ns) // WINDOW_NS
+            summary.offered.setdefault(sent_window, [0, 0])[1] += 1
+            if acked and seen.acked_ns is not None:
+                publish = max(0, seen.acked_ns - seen.sent_ns)
+                into.metric("publish").record(publish, publish, window)
+            elif state is State.IN_DOUBT:
+                into.metric("publish").record(max(0, seen.settled_ns - seen.sent_ns), None, window)
+        if into.plan.watched and seen.sampled:
+            self._visibility(into, seen, acked, window)
+
+    def _visibility(self, into: _Scenario, seen: Observation, acked: bool, window: int) -> None:
+        summary = into.summary
+        summary.sampled += 1
+        end_to_end = into.metric("end_to_end")
+        if seen.state in _REFUSED:
+            # It will never be seen, and that is known: beyond every threshold.
+            end_to_end.record(None, None, window)
+            return
+        published = seen.sent_ns if seen.sent_ns is not None else seen.intended_ns
+        stable_lower = published if seen.stable_lower_ns is None else seen.stable_lower_ns
+        stable_upper = seen.stable_upper_ns
+        intended = seen.intended_ns
+        end_to_end.record(
+            max(0, stable_lower - intended), None if stable_upper is None else max(0, stable_upper - intended), window
+        )
+        if not acked or seen.acked_ns is None:
+            return
+        reference = seen.acked_ns
+        into.metric("consistency").record(
+            max(0, stable_lower - reference),
+            None if stable_upper is None else max(0, stable_upper - reference),
+            window,
+        )
+        first_upper = seen.first_upper_ns
+        if first_upper is None:
+            first_lower = stable_lower
+        else:
+            first_lower = published if seen.first_lower_ns is None else seen.first_lower_ns
+            if (first_upper - reference) * 3 > into.plan.deadline_ns * 2:
+                summary.late_sightings += 1
+        into.metric("first_seen").record(
+            max(0, first_lower - reference), None if first_upper is None else max(0, first_upper - reference), window
+        )
+        if seen.processed_at is not None and first_upper is not None:
+            for name, (low, high) in hops(seen, self._offset).items():
+                into.metric(name).record(low, high, window)

@@ -1,0 +1,53 @@
+"""Takes the values that came from the environment out of whatever is about to be shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Final
+from urllib.parse import quote, quote_plus, unquote, urlsplit
+
+from .yamlfile import scalar
+
+_SHORTEST: Final = 3
+"""Shorter values are left alone: hiding every `5` would hide the report."""
+
+
+class Redactor:
+    """Replaces values by `${NAME}`, also where they are escaped for Python, JSON or a URL.
+
+    The password of a URL is a secret by itself, because an SDK may name it alone. Values that YAML reads
+    as true, false or null are no secrets.
+    """
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        forms: dict[str, str] = {}
+        for name, value in given.items():
+            for form in _forms(value):
+                if len(form) >= _SHORTEST and not isinstance(scalar(form), bool | None):
+                    forms.setdefault(form, f"${{{name}}}")
+        self._forms = sorted(forms.items(), key=lambda item: len(item[0]), reverse=True)
+
+    def __call__(self, text: str) -> str:
+        """`text` without any secret; the longest is replaced first."""
+        for form, name in self._forms:
+            text = text.replace(form, name)
+        return text
+
+
+def _forms(value: str) -> Iterator[str]:
+    for part in (value, value.strip(), *_parts_of_url(value)):
+        yield from (part, repr(part)[1:-1], json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1])
+        yield from (quote(part), quote(part, safe=""), quote_plus(part))
+
+
+def _parts_of_url(value: str) -> Iterator[str]:
+    """What is shown of an address where its credentials and its query are left out; and its password."""
+    try:
+        url = urlsplit(value)
+        password = url.password or ""
+    except ValueError:
+        return
+    if url.scheme and url.netloc:
+        bare = url._replace(netloc=url.netloc.rpartition("@")[2])
+        yield from (bare.geturl(), bare._replace(query="", fragment="").geturl(), password, unquote(password))

@@ -1,0 +1,155 @@
+"""One run from a config to its exit code: the run directory, the sandbox, signals, sinks and errors."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import uvloop
+
+from . import planning, replay, rundir, verdict
+from .clock import SystemClock
+from .config import LoadedConfig
+from .engine import Engine
+from .errors import EvloadError, OutputError
+from .ledger import LedgerFile
+from .ports import Sink, Surroundings
+from .reporting import Terms, redacted, report
+from .rundir import RunDirectory
+from .sandbox.process import sandbox_process
+from .sinks.json import JsonSink
+from .summary import Report, Summary
+
+INTERRUPTED = 130
+
+
+class Load(Protocol):
+    """Loads the config; with the sandbox's address once it is known."""
+
+    def __call__(self, sandbox_url: str | None = None) -> LoadedConfig: ...
+
+
+class InterruptedEarlyError(EvloadError):
+    """Ctrl-C before there was anything to report."""
+
+    exit_code = INTERRUPTED
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a run ended."""
+
+    report: Report
+    directory: RunDirectory
+    exit_code: int
+
+
+def run(load: Load, *, out: Path | None, sinks: Sequence[Sink], say: Callable[[str], None]) -> Ended:
+    """Run the config to its end, write the run directory, and give the report to the sinks.
+
+    `say` gets remarks for a person (what an interrupt does). Raises EvloadError: ConfigError, TargetError,
+    OutputError (after the sinks have had the report), InterruptedEarlyError.
+    """
+    loaded = load()
+    started_at = datetime.now(UTC)
+    run_id = rundir.new_run_id(started_at)
+    directory = rundir.create(run_id, out)
+    rundir.write(directory.config, loaded.as_run().encode())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        summary, terms, trouble = runner.run(_run(load, loaded, run_id, started_at, directory, sinks, say))
+    told = report(
+        summary, terms, run_id=run_id, name=loaded.config.name, started_at=started_at, directory=directory.path
+    )
+    told = redacted(told, loaded.redact)
+    try:
+        JsonSink(partial(rundir.write, directory.summary)).finish(told)
+    except OutputError as error:
+        trouble = trouble or error
+    for sink in sinks:
+        sink.finish(told)
+    if trouble is not None:
+        raise trouble
+    code = INTERRUPTED if summary.vitals.interrupted else verdict.exit_code(told.verdict)
+    return Ended(told, directory, code)
+
+
+async def _run(
+    load: Load,
+    loaded: LoadedConfig,
+    run_id: str,
+    started_at: datetime,
+    directory: RunDirectory,
+    sinks: Sequence[Sink],
+    say: Callable[[str], None],
+) -> tuple[Summary, Terms, OutputError | None]:
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        stack.callback(clock.close)
+        if loaded.config.sandbox is not None:
+            sandbox = await stack.enter_async_context(sandbox_process(loaded.config.sandbox, directory.truth))
+            loaded = load(sandbox_url=sandbox.url)
+        config = loaded.config
+        terms = Terms(
+            config.slos, config.self_checks, {name: probe.deadline for name, probe in config.probes.items()}
+        )
+        plan = planning.build(config, run_id)
+        meta = replay.meta(run_id, loaded.redact(config.name), started_at, [s.fold for s in plan.scenarios], terms)
+        engine = Engine(
+            plan,
+            Surroundings(clock, run_id, loaded.base_dir),
+            lambda start_ns: LedgerFile(directory.ledger, start_ns, meta),
+            sinks,
+            loaded.redact,
+        )
+        _heed_signals(stack, engine, config.settle, say)
+        _tame_garbage_collection(stack)
+        try:
+            summary = await engine.run()
+        except asyncio.CancelledError:
+            raise InterruptedEarlyError("interrupted before the run began; nothing was sent") from None
+        return summary, terms, engine.ledger_error
+
+
+def _heed_signals(stack: AsyncExitStack, engine: Engine, settle_ns: int, say: Callable[[str], None]) -> None:
+    """The first SIGINT or SIGTERM drains, the second reports at once."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    heard = 0
+
+    def on_signal() -> None:
+        nonlocal heard
+        heard += 1
+        if not engine.started:
+            if task is not None:
+                task.cancel()
+        elif heard == 1:
+            say(f"interrupted: sending nothing more, waiting up to {settle_ns / 1e9:g} s for what is outstanding")
+            engine.stop()
+        else:
+            say("interrupted again: reporting what there is")
+            engine.abort()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)
+        stack.callback(loop.remove_signal_handler, number)
+
+
+def _tame_garbage_collection(stack: AsyncExitStack) -> None:
+    """Collections that walk all that is loaded stall the loop for tens of milliseconds; there is no need.
+
+    What set-up made is left out of every collection from here on, and full ones become rare.
+    """
+    before = gc.get_threshold()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 100)
+    stack.callback(gc.unfreeze)
+    stack.callback(gc.set_threshold, *before)

@@ -1,0 +1,111 @@
+"""`summary.json`: the report for scripts. Times in seconds; the format is a contract and carries a number."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import orjson
+
+from ..ports import Progress
+from ..stats.histogram import bracket
+from ..summary import METRICS, PERCENTILES, Distribution, Report, ScenarioSummary
+from ..units import NS_PER_S
+
+FORMAT: Final = 1
+
+
+class JsonSink:
+    """Hands the finished document to `write`."""
+
+    def __init__(self, write: Callable[[bytes], None]) -> None:
+        self._write = write
+
+    def progress(self, now: Progress) -> None:
+        """Nothing is written before the end."""
+
+    def finish(self, report: Report) -> None:
+        self._write(orjson.dumps(document(report), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+
+
+def document(report: Report) -> dict[str, Any]:
+    """The report as plain data. A percentile is [lower, upper] in seconds; an end that is unbounded is None."""
+    vitals = report.summary.vitals
+    total = report.summary.total()
+    return {
+        "format": FORMAT,
+        "run_id": report.run_id,
+        "name": report.name,
+        "started_at": report.started_at.isoformat().replace("+00:00", "Z"),
+        "duration": vitals.duration_ns / NS_PER_S,
+        "verdict": report.verdict.value,
+        "interrupted": vitals.interrupted,
+        "crashed": vitals.crashed,
+        **_scope(total),
+        "gauges": {},
+        "objectives": [
+            {
+                "expression": objective.expression,
+                "scenario": objective.scenario,
+                "result": objective.result.value,
+                "observed": list(objective.observed),
+                "limit": objective.limit,
+                "note": objective.note,
+            }
+            for objective in report.objectives
+        ],
+        "self_checks": [
+            {
+                "name": check.name,
+                "result": check.result.value,
+                "value": check.value,
+                "limit": check.limit,
+                "note": check.note,
+            }
+            for check in report.checks
+        ],
+        "scenarios": {name: _scope(scenario) for name, scenario in report.summary.scenarios.items()},
+        "reads": {
+            "requests": vitals.read_requests,
+            "events": vitals.event_reads,
+            "per_event": vitals.event_reads / total.ledger["scheduled"] if total.ledger["scheduled"] else None,
+            "per_second": vitals.event_reads * NS_PER_S / vitals.duration_ns if vitals.duration_ns else None,
+            "failed_requests": vitals.failed_reads,
+            "unexpected_ids": vitals.unexpected_ids,
+        },
+        "replicas": vitals.replicas,
+        "generator": {
+            "cpu_share": vitals.cpu_share,
+            "longest_stall": None if vitals.longest_stall_ns is None else vitals.longest_stall_ns / NS_PER_S,
+        },
+        "errors": dict(sorted(vitals.errors.items(), key=lambda item: -item[1])),
+    }
+
+
+def _scope(scenario: ScenarioSummary) -> dict[str, Any]:
+    return {"ledger": dict(scenario.ledger), "distributions": _distributions(scenario.distributions)}
+
+
+def _distributions(distributions: Mapping[str, Distribution]) -> dict[str, Any]:
+    return {
+        metric: _distribution(distributions[metric])
+        for metric in METRICS
+        if metric in distributions and distributions[metric].count
+    }
+
+
+def _distribution(distribution: Distribution) -> dict[str, Any]:
+    percentiles = {name: bracket(p, distribution.lower, distribution.upper) for name, p in PERCENTILES.items()}
+    percentiles["max"] = (
+        None if distribution.lower.never else distribution.lower.maximum,
+        None if distribution.upper.never else distribution.upper.maximum,
+    )
+    return {
+        "count": distribution.count,
+        "censored": distribution.censored,
+        **{name: [_seconds(low), _seconds(high)] for name, (low, high) in percentiles.items()},
+    }
+
+
+def _seconds(ns: int | None) -> float | None:
+    return None if ns is None else ns / NS_PER_S

@@ -1,0 +1,116 @@
+"""Checks that hold an adapter against what the engine relies on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..clock import Clock
+from ..correlation import CorrelationIds
+from ..events import EventSettings, EventType, Renderer
+from ..model import Event, Outcome, Read, Receipt, Seen, Target
+from ..ports import Encoding, ProbeSettings, ProducerSettings, Progress, Sink, Surroundings
+from ..summary import Report
+from ..units import NS_PER_S
+
+
+def sample_events(encoding: Encoding, count: int, clock: Clock, run_id: str = "conformance") -> list[Event]:
+    """Events as the engine would render them for a producer with this encoding."""
+    settings = EventSettings(
+        type="conformance.checked", source="/evload/testing", key="{data.group}",
+        data={"group": "{choice:a,b}", "number": "{int:1..100}", "text": "plain"},
+    )  # fmt: skip
+    renderer = Renderer(
+        scenario=0, scenarios=1, types=[EventType(0, "checked", settings, 1, None)], encoding=encoding,
+        ids=CorrelationIds.for_run(run_id), run_id=run_id, seed="conformance",
+    )  # fmt: skip
+    return renderer.render([clock.now_ns()] * count, "2026-01-01T00:00:00.000000Z")
+
+
+async def check_producer(
+    settings: ProducerSettings,
+    clock: Clock,
+    *,
+    events: int = 200,
+    within_s: float = 30.0,
+    base_dir: Path | None = None,
+) -> Mapping[int, Receipt]:
+    """Publish `events` events and hold the receipts against what the engine relies on.
+
+    Returns the receipts by seq, for further checks. Raises AssertionError that says what is wrong: an event
+    settled twice or never, a receipt for an event that wasn't published, stamps that contradict its outcome.
+    """
+    receipts: dict[int, Receipt] = {}
+    wrong: list[str] = []
+    batch = sample_events(settings.encoding(), events, clock)
+    known = {event.seq for event in batch}
+    began = clock.now_ns()
+
+    def settle(settled: Sequence[Receipt]) -> None:
+        for receipt in settled:
+            if receipt.seq not in known:
+                wrong.append(f"event {receipt.seq} was settled and never published")
+            if receipt.seq in receipts:
+                wrong.append(f"event {receipt.seq} was settled twice: {receipts[receipt.seq]} and {receipt}")
+            receipts[receipt.seq] = receipt
+
+    surroundings = Surroundings(clock, "conformance", base_dir or Path.cwd())
+    async with settings.open(surroundings) as producer:
+        for first in range(0, events, 50):
+            await producer.publish(batch[first : first + 50], settle)
+        deadline = clock.now_ns() + int(within_s * NS_PER_S)
+        while len(receipts) < events and clock.now_ns() < deadline:
+            await asyncio.sleep(0.01)
+    if missing := known - receipts.keys():
+        wrong.append(f"{len(missing)} of {events} events were never settled, not even when the producer closed")
+    ended = clock.now_ns()
+    for receipt in receipts.values():
+        stamps = [at for at in (receipt.sent_ns, receipt.acked_ns) if at is not None]
+        if stamps != sorted(stamps) or any(not began <= at <= ended for at in stamps):
+            wrong.append(f"stamps out of order or not on the clock given: {receipt}")
+        answered = receipt.outcome in (Outcome.ACCEPTED, Outcome.REJECTED, Outcome.RETURNED)
+        if (receipt.acked_ns is not None) != answered:
+            wrong.append(f"acked_ns belongs to events with an answer, and to those alone: {receipt}")
+        if (receipt.sent_ns is None) != (receipt.outcome is Outcome.UNSENT):
+            wrong.append(f"sent_ns belongs to events that were sent, and to those alone: {receipt}")
+    if wrong:
+        raise AssertionError("\n".join(wrong[:20]))
+    return receipts
+
+
+async def check_probe(
+    settings: ProbeSettings, clock: Clock, targets: Sequence[Target], *, base_dir: Path | None = None
+) -> Mapping[int, Read]:
+    """Read `targets` in portions of `settings.bulk` and hold the answers against what the engine relies on.
+
+    Returns the reads by seq. Raises AssertionError that says what is wrong: a target without a read or with
+    two, a read of something else, stamps out of order.
+    """
+    reads: dict[int, Read] = {}
+    wrong: list[str] = []
+    surroundings = Surroundings(clock, "conformance", base_dir or Path.cwd())
+    async with settings.open(surroundings) as probe:
+        for first in range(0, len(targets), settings.bulk):
+            asked = targets[first : first + settings.bulk]
+            began = clock.now_ns()
+            result = await probe.read(asked)
+            ended = clock.now_ns()
+            if sorted(read.seq for read in result.reads) != sorted(target.seq for target in asked):
+                wrong.append(f"asked about {[t.seq for t in asked]}, answered about {[r.seq for r in result.reads]}")
+            for read in result.reads:
+                if not began <= read.start_ns <= read.end_ns <= ended:
+                    wrong.append(f"stamps out of order or not on the clock given: {read}")
+                if read.seen is Seen.FAILED and not result.error:
+                    wrong.append(f"a failed read without a reason: {read}")
+                reads[read.seq] = read
+    if wrong:
+        raise AssertionError("\n".join(wrong[:20]))
+    return reads
+
+
+def check_sink(sink: Sink, progress: Sequence[Progress], report: Report) -> None:
+    """Give a sink what a run would give it. Whatever it raises is what is wrong with it."""
+    for moment in progress:
+        sink.progress(moment)
+    sink.finish(report)

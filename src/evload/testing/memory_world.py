@@ -1,0 +1,165 @@
+"""The sandbox's pipeline without a network: a producer and a probe that take virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from pydantic import ConfigDict
+
+from ..clock import Clock
+from ..model import Event, Outcome, Read, ReadResult, Receipt, Seen, Target
+from ..ports import Probe, ProbeSettings, Producer, ProducerSettings, Settle, Surroundings
+from ..sandbox.delay import DelayDistribution, parse_delay
+from ..sandbox.settings import SandboxSettings
+from ..sandbox.truth import Truth
+from ..sandbox.world import World
+from ..units import NS_PER_S
+
+
+@dataclass
+class MemoryWorld:
+    """The sandbox's pipeline in memory, between a producer and a probe that take virtual time.
+
+    `confirm` is how long a publish takes (it arrives half-way), `answer` how long a read takes. Of the
+    publishes, the share `rejected` is refused, `returned` finds no route, and of the share `in_doubt` no
+    answer comes; every other one of the latter arrives all the same. `broken_reads` of the reads fail.
+    With `name_replicas` the answers say which replica gave them.
+    """
+
+    settings: SandboxSettings = field(default_factory=SandboxSettings)
+    confirm: DelayDistribution = field(default_factory=lambda: parse_delay("2ms"))
+    answer: DelayDistribution = field(default_factory=lambda: parse_delay("1ms"))
+    rejected: float = 0.0
+    returned: float = 0.0
+    in_doubt: float = 0.0
+    broken_reads: float = 0.0
+    name_replicas: bool = True
+    publish_timeout_ns: int = 2 * NS_PER_S
+
+    def __post_init__(self) -> None:
+        self.world = World(self.settings)
+        self._rng = random.Random(f"{self.settings.seed} memory")
+        self._doubtful = 0
+        self.arrived: list[str] = []
+        """Correlation ids of the events that the broker has, in order of arrival."""
+
+    def producer(self, **settings: Any) -> MemoryProducerSettings:
+        """Settings of a producer for this world."""
+        return MemoryProducerSettings(kind="memory", world=self, **settings)
+
+    def probe(self, **settings: Any) -> MemoryProbeSettings:
+        """Settings of a probe for this world."""
+        return MemoryProbeSettings(kind="memory", world=self, **settings)
+
+    def truths(self) -> dict[str, Truth]:
+        """What really happened, by correlation id."""
+        return {truth.correlation_id: truth for truth in self.world.truths()}
+
+
+class MemoryProducerSettings(ProducerSettings):
+    """Publishes to a MemoryWorld."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    kind: Literal["memory"]
+    world: MemoryWorld
+
+    @asynccontextmanager
+    async def open(self, surroundings: Surroundings) -> AsyncIterator[Producer]:
+        producer = _MemoryProducer(self.world, surroundings.clock)
+        yield producer
+        producer.close()
+
+
+class _MemoryProducer:
+    def __init__(self, memory: MemoryWorld, clock: Clock) -> None:
+        self._memory = memory
+        self._clock = clock
+        self._open: dict[int, tuple[int, Settle]] = {}
+
+    async def publish(self, batch: Sequence[Event], settle: Settle) -> None:
+        memory, now = self._memory, self._clock.now_ns()
+        loop = asyncio.get_running_loop()
+        for event in batch:
+            self._open[event.seq] = (now, settle)
+            fate = memory._rng.random()
+            delay = memory.confirm.draw(memory._rng)
+            arrives = True
+            outcome = Outcome.ACCEPTED
+            if fate < memory.rejected:
+                outcome, arrives = Outcome.REJECTED, False
+            elif (fate := fate - memory.rejected) < memory.returned:
+                outcome, arrives = Outcome.RETURNED, False
+            elif fate - memory.returned < memory.in_doubt:
+                outcome, delay = Outcome.IN_DOUBT, memory.publish_timeout_ns
+                memory._doubtful += 1
+                arrives = memory._doubtful % 2 == 0
+            elif not memory.world.broker_open(now):
+                outcome, arrives = Outcome.REJECTED, False
+            if arrives:
+                loop.call_later(min(delay, NS_PER_S) / 2 / NS_PER_S, self._arrive, event)
+            loop.call_later(delay / NS_PER_S, self._answer, event.seq, outcome)
+
+    def _arrive(self, event: Event) -> None:
+        self._memory.arrived.append(event.correlation_id)
+        self._memory.world.accept(self._clock.now_ns(), event.correlation_id, event.key)
+
+    def _answer(self, seq: int, outcome: Outcome) -> None:
+        opened = self._open.pop(seq, None)
+        if opened is None:
+            return
+        sent, settle = opened
+        acked = None if outcome is Outcome.IN_DOUBT else self._clock.now_ns()
+        settle([Receipt(seq, outcome, sent, acked, "" if outcome is Outcome.ACCEPTED else outcome.name.lower())])
+
+    def close(self) -> None:
+        for seq in list(self._open):
+            self._answer(seq, Outcome.IN_DOUBT)
+
+
+class MemoryProbeSettings(ProbeSettings):
+    """Reads a MemoryWorld."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    kind: Literal["memory"]
+    world: MemoryWorld
+
+    @asynccontextmanager
+    async def open(self, surroundings: Surroundings) -> AsyncIterator[Probe]:
+        yield _MemoryProbe(self.world, surroundings.clock)
+
+
+class _MemoryProbe:
+    def __init__(self, memory: MemoryWorld, clock: Clock) -> None:
+        self._memory = memory
+        self._clock = clock
+
+    async def read(self, targets: Sequence[Target]) -> ReadResult:
+        memory, start = self._memory, self._clock.now_ns()
+        delay = memory.answer.draw(memory._rng)
+        await self._clock.sleep_until_ns(start + delay // 2)
+        now = self._clock.now_ns()
+        replica = memory.world.next_replica()
+        broken = memory._rng.random() < memory.broken_reads or not memory.world.read_model_open(now)
+        items = [None if broken else memory.world.read(now, replica, target.correlation_id) for target in targets]
+        await self._clock.sleep_until_ns(start + delay)
+        end = self._clock.now_ns()
+        if broken:
+            return ReadResult([Read(t.seq, Seen.FAILED, start, end) for t in targets], error="the read model is down")
+        name = replica if memory.name_replicas else None
+        reads = [
+            Read(target.seq, Seen.ABSENT, start, end, replica=name)
+            if item is None
+            else Read(
+                target.seq, Seen.PRESENT, start, end, item.effects, name, item.position, item.consumed_ns,
+                item.processed_ns,
+            )
+            for target, item in zip(targets, items, strict=True)
+        ]  # fmt: skip
+        return ReadResult(reads)

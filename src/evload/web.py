@@ -1,0 +1,270 @@
+"""What HTTP adapters have in common: addresses, expected statuses, answers as expressions see them.
+
+No I/O. An address may be a template: its path and query can hold `{placeholders}`, its host can't.
+"""
+
+from __future__ import annotations
+
+import base64
+import errno
+import os
+import re
+import socket
+import ssl
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, NamedTuple
+from urllib.parse import quote, unquote, urlsplit
+
+import orjson
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+
+URL_HELP: Final = "write an address such as http://localhost:8080/events"
+EXPECT_HELP: Final = "write status codes or classes, such as 2xx or [200, 202, 409]"
+
+_CREDENTIALS: Final = re.compile(r"//[^/?#]*@")
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x20\x7f]")
+_STRAY_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_TARGET_SAFE: Final = "!$&'()*+,-./:;=?@_~[]%"
+_STATUS: Final = re.compile(r"[2-5](?:\d\d|xx)")
+_TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
+
+
+class Endpoint(NamedTuple):
+    """An http(s) address, taken apart.
+
+    target     path and query as they were written, placeholders included
+    authority  what the Host header says
+    shown      the address for people: without credentials, without the query
+    """
+
+    secure: bool
+    host: str
+    port: int
+    target: str
+    authority: str
+    credentials: tuple[str, str] | None
+    shown: str
+
+    @property
+    def basic_auth(self) -> str | None:
+        """The value of the Authorization header, or None if the address holds no credentials."""
+        if self.credentials is None:
+            return None
+        return "Basic " + base64.b64encode(":".join(self.credentials).encode()).decode()
+
+
+def parse_url(text: str) -> Endpoint:
+    """Take an address apart. Raises ValueError, `what is wrong; what would be right`, without the credentials."""
+    shown = repr(_CREDENTIALS.sub("//", text))
+    if "://" not in text:
+        raise ValueError(f"{shown} has no scheme; {URL_HELP}")
+    scheme, _, rest = text.partition("://")
+    if scheme.lower() not in ("http", "https"):
+        raise ValueError(f"{shown} is not an http or https address; {URL_HELP}")
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    target = rest[len(authority) :]
+    if "{" in authority or "}" in authority:
+        raise ValueError(f"{shown} has a placeholder in its host; only the path and the query can be templates")
+    if "#" in target:
+        raise ValueError(f"{shown} has a fragment, which is never sent; leave out what follows '#', or write %23")
+    if _UNPRINTABLE.search(authority) or _CONTROL.search(target):
+        raise ValueError(f"{shown} holds a space or a control character; {URL_HELP}")
+    try:
+        parts = urlsplit(f"{scheme}://{authority}")
+        host, port = parts.hostname, parts.port
+    except ValueError as error:
+        raise ValueError(f"{shown} has an unusable host or port; {URL_HELP}") from error
+    if not host or port == 0:
+        raise ValueError(f"{shown} has no {'port that can be called' if host else 'host'}; {URL_HELP}")
+    credentials = None
+    if parts.username is not None:
+        credentials = (unquote(parts.username), unquote(parts.password or ""))
+    netloc = authority.rpartition("@")[2]
+    path = target.partition("?")[0] or "/"
+    return Endpoint(
+        secure=scheme.lower() == "https",
+        host=host,
+        port=port or (443 if scheme.lower() == "https" else 80),
+        target=target if target.startswith("/") else "/" + target,
+        authority=netloc,
+        credentials=credentials,
+        shown=f"{scheme}://{netloc}{path}",
+    )
+
+
+def encode_target(target: str) -> str:
+    """Percent-encode whatever may not stand in a request line; what is encoded already stays as it is."""
+    return quote(_STRAY_PERCENT.sub("%25", target), safe=_TARGET_SAFE)
+
+
+def _check_url(text: str) -> str:
+    parse_url(text)
+    return text
+
+
+Url = Annotated[str, AfterValidator(_check_url)]
+"""An http(s) address as text; `parse_url` takes it apart."""
+
+
+def check_method(text: str) -> str:
+    """The method in capitals. Raises ValueError, `what is wrong; what would be right`."""
+    method = text.upper()
+    if not _TOKEN.fullmatch(method) or method in ("HEAD", "CONNECT"):
+        raise ValueError(f"{text!r} is not a method that can carry an event; write POST, PUT, PATCH or the like")
+    return method
+
+
+def check_header(name: str, value: str) -> None:
+    """Raises ValueError, `what is wrong; what would be right`, for a header that can't be sent."""
+    if not _TOKEN.fullmatch(name):
+        raise ValueError(f"{name!r} is not a header name; write letters, digits and dashes")
+    if name.lower() in ("content-length", "transfer-encoding", "connection", "expect", "upgrade", "trailer", "te"):
+        raise ValueError(f"the header {name!r} is set for you; leave it out")
+    if has_control(value):
+        raise ValueError(f"the header {name!r} holds a line break or a control character; write it on one line")
+
+
+def has_control(value: str) -> bool:
+    """Whether a header value holds what would end the header, or what no server takes."""
+    return _CONTROL.search(value) is not None
+
+
+def _normal_statuses(value: object) -> tuple[str, ...]:
+    entries = value if isinstance(value, list | tuple) else [value]
+    statuses = tuple("" if isinstance(entry, bool) else str(entry).lower() for entry in entries)
+    for entry, status in zip(entries, statuses, strict=True):
+        if not _STATUS.fullmatch(status):
+            raise ValueError(f"{entry!r} is not a final HTTP status; {EXPECT_HELP}")
+    if not statuses:
+        raise ValueError(f"no status is expected; {EXPECT_HELP}")
+    return statuses
+
+
+_STATUS_SCHEMA: Final = {
+    "anyOf": [{"type": "integer", "minimum": 200, "maximum": 599}, {"type": "string", "pattern": _STATUS.pattern}]
+}
+
+Statuses = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_normal_statuses),
+    WithJsonSchema({"anyOf": [*_STATUS_SCHEMA["anyOf"], {"type": "array", "items": _STATUS_SCHEMA, "minItems": 1}]}),
+]
+"""Status codes and classes, as text: `("200", "4xx")`."""
+
+
+def expand_statuses(statuses: Sequence[str]) -> frozenset[int]:
+    """All codes meant by `("2xx", "409")`."""
+    return frozenset(
+        code
+        for status in statuses
+        for code in (
+            range(int(status[0]) * 100, int(status[0]) * 100 + 100) if status.endswith("xx") else (int(status),)
+        )
+    )
+
+
+class NotJson(ValueError):
+    """An expression asked for the body of an answer that isn't JSON. The text says what it is."""
+
+
+class Answer:
+    """One HTTP answer as an expression sees it: `{status, headers, body}`, and `item` in a bulk read.
+
+    Header names are in lower case; a repeated header is joined by commas. Headers and body are parsed when
+    they are first asked for, so that an answer whose body isn't JSON can still be judged by its status.
+    """
+
+    __slots__ = ("_body", "_headers", "_parsed", "_raw_headers", "item", "status")
+
+    def __init__(self, status: int, raw_headers: Iterable[tuple[bytes, bytes]], body: bytes) -> None:
+        self.status = status
+        self.item: Any = None
+        self._raw_headers = raw_headers
+        self._headers: dict[str, str] | None = None
+        self._body: Any = body
+        self._parsed = False
+
+    def get(self, name: str) -> Any:
+        """One field, None for an unknown one. Raises NotJson."""
+        if name == "item":
+            return self.item
+        if name == "body":
+            return self._json()
+        if name == "status":
+            return self.status
+        if name == "headers":
+            return self._fields()
+        return None
+
+    def as_dict(self) -> dict[str, Any]:
+        """All fields at once, for an expression that looks at the answer as a whole. Raises NotJson."""
+        return {"status": self.status, "headers": self._fields(), "body": self._json(), "item": self.item}
+
+    def _json(self) -> Any:
+        if not self._parsed:
+            try:
+                parsed = orjson.loads(self._body)
+            except orjson.JSONDecodeError as error:
+                text = excerpt(self._body)
+                what = f"a body that isn't JSON: {text}" if text else "an empty body, not JSON"
+                raise NotJson(f"HTTP {self.status} with {what}") from error
+            self._body = parsed
+            self._parsed = True
+        return self._body
+
+    def _fields(self) -> dict[str, str]:
+        if self._headers is None:
+            fields: dict[str, str] = {}
+            for raw_name, raw_value in self._raw_headers:
+                name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+                fields[name] = f"{fields[name]}, {value}" if name in fields else value
+            self._headers = fields
+        return self._headers
+
+
+def excerpt(body: bytes, limit: int = 120) -> str:
+    """The beginning of a body in one line, or an empty text if it isn't text."""
+    try:
+        text = body[: 4 * limit].decode()
+    except UnicodeDecodeError as error:
+        if error.start < len(body[: 4 * limit]) - 3:
+            return ""
+        text = body[: error.start].decode()
+    text = " ".join(text.split())
+    if not text.isprintable():
+        return ""
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def reason_of(error: BaseException) -> str:
+    """Why a connection could not be had or was lost, in the words of the field, without addresses."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"TLS: certificate not accepted: {error.verify_message.rstrip('.')}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS: {(error.reason or str(error)).replace('_', ' ').lower()}"
+    if isinstance(error, socket.gaierror):
+        return "the host name can't be resolved"
+    if isinstance(error, UnicodeError):
+        return "the host name is not valid"
+    if isinstance(error, ConnectionResetError | BrokenPipeError):
+        return "connection reset"
+    if isinstance(error, OSError):
+        numbers = _ERRNO.findall(str(error))
+        number = error.errno or (int(numbers[-1]) if numbers else None)
+        if number == errno.ECONNRESET:
+            return "connection reset"
+        if number is not None:
+            return os.strerror(number).lower()
+    return str(error) or type(error).__name__
+
+
+def tls_context(ca_file: Path | None, verify: bool) -> ssl.SSLContext:
+    """Trust the system's authorities, or those of `ca_file`, or anyone. Raises OSError if the file is no use."""
+    context = ssl.create_default_context(cafile=ca_file)
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

@@ -1,0 +1,246 @@
+"""Schedules: every offset exact, none lost between phases, and the same load from chunks of any size."""
+
+from __future__ import annotations
+
+from collections import Counter
+from fractions import Fraction
+from math import ceil
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
+from scipy.stats import chi2
+
+from evload.schedule import Arrivals, Leg, Load, Phase, describe, duration_ns, expected_events, rate_at
+
+S = 1_000_000_000
+FOREVER = 10**30
+LOAD: TypeAdapter[tuple[Phase, ...]] = TypeAdapter(Load)
+
+
+def load_of(*phases: dict[str, Any]) -> tuple[Phase, ...]:
+    return LOAD.validate_python(phases)
+
+
+def constant(load: tuple[Phase, ...]) -> list[int]:
+    return Arrivals(load, "constant", "").take_until(FOREVER, 10**9)
+
+
+def poisson(load: tuple[Phase, ...], seed: str) -> list[int]:
+    return Arrivals(load, "poisson", seed).take_until(FOREVER, 10**9)
+
+
+def timed_legs(load: tuple[Phase, ...]) -> list[tuple[int, Leg]]:
+    start, timed = 0, []
+    for leg in (leg for phase in load for leg in phase.legs()):
+        timed.append((start, leg))
+        start += leg.duration_ns
+    return timed
+
+
+def intensity(load: tuple[Phase, ...], offset_ns: int) -> Fraction:
+    """Events due before an offset, from the definition: the area under the rate."""
+    total = Fraction(0)
+    for start, leg in timed_legs(load):
+        inside = min(max(offset_ns - start, 0), leg.duration_ns)
+        if inside:
+            rate_there = leg.from_rate + (leg.to_rate - leg.from_rate) * Fraction(inside, leg.duration_ns)
+            total += (leg.from_rate + rate_there) / 2 * inside / S
+    return total
+
+
+rates = st.one_of(
+    st.integers(0, 300).map(lambda n: f"{n}/s"),
+    st.integers(1, 99_999).map(lambda n: f"{n / 1000}/s"),
+    st.integers(1, 5_000).map(lambda n: f"{n}/min"),
+)
+durations = st.one_of(
+    st.integers(1, 1500).map(lambda n: f"{n}ms"),
+    st.integers(1, 1_500_000_000).map(lambda n: f"{n}ns"),
+    st.just("1s"),
+)
+flowing = st.one_of(
+    st.fixed_dictionaries({"rate": rates, "for": durations}),
+    st.fixed_dictionaries({"from": rates, "to": rates, "for": durations}),
+    st.fixed_dictionaries({"steps": st.lists(rates, min_size=1, max_size=3), "each": durations}),
+    st.fixed_dictionaries({"idle": durations}),
+)
+bursts = st.fixed_dictionaries({"burst": st.integers(1, 40)})
+
+
+def loads(phases: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[tuple[Phase, ...]]:
+    # One more event keeps a load from being empty, which is refused.
+    return st.lists(phases, max_size=4).map(lambda them: load_of(*them, {"rate": "1/s", "for": "1s"}))
+
+
+@given(loads(flowing))
+@settings(deadline=None, max_examples=150)
+def test_every_constant_arrival_is_the_exact_floor_of_its_time(load: tuple[Phase, ...]) -> None:
+    offsets = constant(load)
+    assert len(offsets) == expected_events(load) == ceil(intensity(load, duration_ns(load)))
+    for n, offset in enumerate(offsets):
+        # Λ passes n within the nanosecond that starts at the offset.
+        assert intensity(load, offset) <= n < intensity(load, offset + 1)
+        assert offset < duration_ns(load)
+
+
+@given(loads(st.one_of(flowing, bursts)))
+@settings(deadline=None, max_examples=60)
+def test_bursts_stand_beside_the_rest_and_disturb_nothing(load: tuple[Phase, ...]) -> None:
+    without = tuple(phase for phase in load if not any(leg.burst for leg in phase.legs()))
+    at_once = Counter({start: 0 for start, _ in timed_legs(load)})
+    for start, leg in timed_legs(load):
+        at_once[start] += leg.burst
+    for arrivals in (constant, lambda some: poisson(some, "seed")):
+        offsets = arrivals(load)
+        assert offsets == sorted(offsets)
+        assert Counter(offsets) == Counter(arrivals(without)) + at_once
+
+
+@given(
+    loads(st.one_of(flowing, bursts)),
+    st.sampled_from(["constant", "poisson"]),
+    st.lists(st.tuples(st.integers(0, S), st.integers(0, 90)), max_size=30),
+)
+@settings(deadline=None, max_examples=60)
+def test_chunks_of_any_size_are_the_same_schedule(
+    load: tuple[Phase, ...], shape: Any, chunks: list[tuple[int, int]]
+) -> None:
+    whole = Arrivals(load, shape, "seed").take_until(FOREVER, 10**9)
+    arrivals = Arrivals(load, shape, "seed")
+    taken: list[int] = []
+    now = 0
+    for step, limit in chunks:
+        now += step
+        due = arrivals.take_until(now, limit)
+        assert len(due) <= limit
+        assert all(offset <= now for offset in due)
+        taken += due
+        upcoming = arrivals.peek()
+        assert upcoming == (whole[len(taken)] if len(taken) < len(whole) else None)
+        assert len(due) == limit or upcoming is None or upcoming > now
+    assert taken + arrivals.take_until(FOREVER, 10**9) == whole
+    assert arrivals.peek() is None
+
+
+def test_a_hold_is_spaced_by_its_exact_period() -> None:
+    assert constant(load_of({"rate": "3/s", "for": "1s"})) == [0, 333_333_333, 666_666_666]
+
+
+def test_a_ramp_from_nothing_follows_the_square_root() -> None:
+    # Λ(t) = 5 t² events in t seconds.
+    assert constant(load_of({"from": "0/s", "to": "10/s", "for": "1s"})) == [
+        0, 447_213_595, 632_455_532, 774_596_669, 894_427_190,
+    ]  # fmt: skip
+
+
+def test_a_ramp_to_nothing_mirrors_it() -> None:
+    # Λ(t) = 10 t − 5 t²: the n-th arrival is 1 − √(1 − n/5).
+    assert constant(load_of({"from": "10/s", "to": "0/s", "for": "1s"})) == [
+        0, 105_572_809, 225_403_330, 367_544_467, 552_786_404,
+    ]  # fmt: skip
+
+
+def test_part_of_an_event_carries_over_to_the_next_phase() -> None:
+    # One and a half events, then the other half after 0.5 s at 1/s.
+    offsets = constant(load_of({"rate": "1.5/s", "for": "1s"}, {"idle": "10s"}, {"rate": "1/s", "for": "2s"}))
+    assert offsets == [0, 666_666_666, 11_500_000_000, 12_500_000_000]
+
+
+def test_an_event_at_the_very_end_of_a_phase_belongs_to_the_next_one() -> None:
+    assert constant(load_of({"rate": "1/s", "for": "2s"})) == [0, S]
+    assert constant(load_of({"rate": "1/s", "for": "2s"}, {"idle": "5s"}, {"rate": "1/s", "for": "1s"})) == [
+        0,
+        S,
+        7 * S,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rate", "per_second"), [("100/s", Fraction(100)), ("333/s", Fraction(333)), ("29/min", Fraction(29, 60))]
+)
+def test_the_last_offset_of_eight_hours_is_exact(rate: str, per_second: Fraction) -> None:
+    offsets = constant(load_of({"rate": rate, "for": "8h"}))
+    assert len(offsets) == per_second * 8 * 3600
+    assert offsets[-1] == (len(offsets) - 1) * S // per_second
+
+
+def test_poisson_arrivals_follow_their_seed() -> None:
+    load = load_of({"rate": "200/s", "for": "2s"})
+    assert poisson(load, "a") == poisson(load, "a") != poisson(load, "b")
+
+
+@pytest.mark.parametrize("seed", ["1", "2", "3"])
+def test_poisson_counts_are_as_spread_as_they_should_be(seed: str) -> None:
+    load = load_of({"rate": "50/s", "for": "1000s"})
+    offsets = poisson(load, seed)
+    assert abs(len(offsets) - 50_000) < 4 * 50_000**0.5
+    windows = Counter(offset // S for offset in offsets)
+    mean = len(offsets) / 1000
+    dispersion = sum((windows[second] - mean) ** 2 for second in range(1000)) / mean
+    assert chi2.ppf(0.001, 999) < dispersion < chi2.ppf(0.999, 999)
+
+
+def test_a_poisson_ramp_puts_three_quarters_into_its_second_half() -> None:
+    offsets = poisson(load_of({"from": "0/s", "to": "200/s", "for": "100s"}), "seed")
+    late = sum(offset >= 50 * S for offset in offsets)
+    assert abs(len(offsets) - 10_000) < 4 * 10_000**0.5
+    assert abs(late - 7_500) < 4 * 7_500**0.5
+
+
+EXAMPLE: tuple[dict[str, Any], ...] = (
+    {"from": "0/s", "to": "100/s", "for": "1m"},
+    {"rate": "100/s", "for": "5m"},
+    {"burst": 50},
+    {"idle": "15m"},
+    {"steps": ["50/s", "30/min"], "each": "10s"},
+)
+
+
+def test_the_timeline_of_a_load() -> None:
+    load = load_of(*EXAMPLE)
+    assert [(start // S, end // S, text) for start, end, text in describe(load)] == [
+        (0, 60, "ramp 0/s to 100/s"),
+        (60, 360, "hold 100/s"),
+        (360, 360, "burst of 50"),
+        (360, 1260, "idle"),
+        (1260, 1270, "hold 50/s"),
+        (1270, 1280, "hold 30/min"),
+    ]
+    assert duration_ns(load) == 1280 * S
+    assert expected_events(load) == 3000 + 30_000 + 50 + 500 + 5 == len(constant(load))
+    seconds = (0, 15, 60, 359, 360, 1265, 1279, 1280, 5000)
+    assert [rate_at(load, second * S) for second in seconds] == [0, 25, 100, 100, 0, 50, 0.5, 0, 0]
+
+
+NO_PHASE = "this phase has none of rate, from/to, steps, burst, idle; write e.g. {rate: 100/s, for: 5m}"
+
+
+@pytest.mark.parametrize(
+    ("phases", "where", "message"),
+    [
+        ([], (), "this load has no events; give it a phase such as {rate: 100/s, for: 5m}"),
+        ([{"idle": "5m"}], (), "this load has no events"),
+        ([{"rate": "100/s", "for": "0s"}], (), "this load has no events"),
+        ([{"from": "0/s", "to": "0/s", "for": "5m"}], (), "this load has no events"),
+        ([{"rates": "100/s", "for": "5m"}], (0,), NO_PHASE),
+        (["100/s"], (0,), "a phase is a mapping"),
+        ([{"burst": 5}, {"rate": "-3/s", "for": "5m"}], (1, "rate"), "'-3/s' is not a rate"),
+        ([{"rate": "100/s", "for": 5}], (0, "for"), "5 is not a duration"),
+        ([{"rate": "100/s"}], (0, "for"), "Field required"),
+        ([{"to": "100/s", "for": "5m"}], (0, "from"), "Field required"),
+        ([{"steps": ["1/s", "fast"], "each": "5m"}], (0, "steps", 1), "'fast' is not a rate"),
+        ([{"burst": 0}], (0, "burst"), "greater than or equal to 1"),
+        ([{"idle": "5m", "rte": 1}], (0, "rte"), "not permitted"),
+    ],
+)
+def test_a_wrong_load_gives_one_error_in_its_place(
+    phases: list[Any], where: tuple[str | int, ...], message: str
+) -> None:
+    with pytest.raises(ValidationError) as caught:
+        LOAD.validate_python(phases)
+    (error,) = caught.value.errors()
+    assert error["loc"] == where
+    assert message in error["msg"]

@@ -1,0 +1,277 @@
+"""Self-checks: each passes a sound run, and each fails on the fault that it is there for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from evload.selfcheck import SelfCheckPolicy, run
+from evload.slo import parse
+from evload.summary import CheckResult, Result, ScenarioSummary, Summary, Vitals
+from summaries import MS, S, distribution, good_and_bad, run_of, scenario
+
+NAMES = ("ledger closes", "offered rate", "lateness", "headroom", "resolution", "evidence", "horizon")
+OBJECTIVES = ("p99(consistency) < 2s", "share(end_to_end < 5s) >= 95%", "lost == 0")
+DEADLINES = {"read-model": 15 * S}
+
+
+def _sound() -> ScenarioSummary:
+    """1,000 events sent 1 ms late, consistent in 1 s."""
+    one = scenario(
+        {
+            "schedule_delay": distribution([(MS, MS)] * 1000),
+            "consistency": good_and_bad(1000, 0, 2 * S),
+            "end_to_end": good_and_bad(1000, 0, 5 * S),
+        },
+        visible=1000,
+    )
+    one.offered = {0: [500, 500], 1: [500, 500]}
+    return one
+
+
+def _checked(
+    *scenarios: ScenarioSummary,
+    vitals: Vitals | None = None,
+    objectives: tuple[str, ...] = OBJECTIVES,
+    deadlines: dict[str, int] | None = None,
+    **policy: Any,
+) -> dict[str, CheckResult]:
+    if vitals is None:
+        vitals = Vitals(cpu_share=0.3, longest_stall_ns=5 * MS)
+    checks = run(
+        run_of(*scenarios, vitals=vitals),
+        [parse(text) for text in objectives],
+        SelfCheckPolicy(**policy),
+        deadlines_ns=DEADLINES if deadlines is None else deadlines,
+    )
+    assert tuple(check.name for check in checks) == NAMES
+    return {check.name: check for check in checks}
+
+
+def _failed(checks: dict[str, CheckResult]) -> set[str]:
+    return {name for name, check in checks.items() if check.result is not Result.PASS}
+
+
+def test_a_sound_run_passes_all_checks_and_shows_values_and_limits() -> None:
+    checks = _checked(_sound())
+    assert _failed(checks) == set()
+    assert {name: (check.value, check.limit) for name, check in checks.items()} == {
+        "ledger closes": (0, 0),
+        "offered rate": (0, 0.01),
+        "lateness": (0.001, 0.02),
+        "headroom": (0.3, 0.8),
+        "resolution": (0, 0.001),
+        "evidence": (1000, 299),
+        "horizon": (15, 15),
+    }
+
+
+@pytest.mark.parametrize(
+    ("policy", "result"), [("strict", Result.INVALID), ("warn", Result.WARN), ("off", Result.SKIPPED)]
+)
+def test_policy_decides_what_a_failure_does(policy: str, result: Result) -> None:
+    late = _sound()
+    late.early_sends = 1
+    checks = _checked(late, lateness=policy)
+    assert checks["lateness"].result is result
+    assert _failed(checks) == {"lateness"}
+
+
+def test_policy_is_strict_unless_told_and_knows_its_keys() -> None:
+    assert set(SelfCheckPolicy().model_dump().values()) == {"strict"}
+    with pytest.raises(ValidationError):
+        SelfCheckPolicy.model_validate({"latness": "warn"})
+    with pytest.raises(ValidationError):
+        SelfCheckPolicy.model_validate({"lateness": "lax"})
+
+
+# -- ledger closes -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", ["scheduled", "rejected", "visible", "acked"])
+def test_ledger_with_a_missing_event_does_not_close(key: str) -> None:
+    broken = _sound()
+    broken.ledger[key] += 1
+    checks = _checked(_sound(), broken)
+    assert checks["ledger closes"].result is Result.INVALID
+    assert checks["ledger closes"].value == (2 if key == "acked" else 1)
+
+
+def test_faults_of_two_scenarios_do_not_cancel_out() -> None:
+    more, fewer = _sound(), _sound()
+    more.ledger["visible"] += 1
+    fewer.ledger["visible"] -= 1
+    assert _checked(more, fewer)["ledger closes"].value == 2
+
+
+def test_unexpected_ids_do_not_close() -> None:
+    vitals = Vitals(cpu_share=0.3, longest_stall_ns=5 * MS, unexpected_ids=3)
+    check = _checked(_sound(), vitals=vitals)["ledger closes"]
+    assert (check.result, check.value, check.note) == (Result.INVALID, 3, "3 unexpected ids in answers")
+
+
+# -- offered rate --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("offered", "deviation"),
+    [
+        ({0: [1000, 990], 1: [1000, 1010]}, 0.01),
+        ({0: [3, 2], 1: [3, 4]}, 0),
+        ({0: [1000, 989], 1: [1000, 1011]}, 0.011),
+        ({0: [1000, 1000], 1: [10, 12]}, 0.2),
+        ({0: [100, 0], 7: [0, 100]}, 100),
+    ],
+)
+def test_offered_rate_is_held_in_every_window(offered: dict[int, list[int]], deviation: float) -> None:
+    one = _sound()
+    one.offered = offered
+    check = _checked(_sound(), one)["offered rate"]
+    assert check.value == pytest.approx(deviation)
+    assert check.result is (Result.PASS if deviation <= 0.01 else Result.INVALID)
+
+
+def test_offered_rate_says_where() -> None:
+    one = _sound()
+    one.offered[1] = [500, 400]
+    assert _checked(one)["offered rate"].note == "s0, window 1: 500 scheduled, 400 sent"
+
+
+# -- lateness ------------------------------------------------------------------------------------------------
+
+
+def test_lateness_is_measured_against_the_tightest_latency_objective() -> None:
+    late = _sound()
+    late.distributions["schedule_delay"] = distribution([(MS, MS)] * 980 + [(21 * MS, 21 * MS)] * 20)
+    check = _checked(late)["lateness"]
+    assert (check.result, check.limit) == (Result.INVALID, 0.02)
+    assert check.value == pytest.approx(0.021, rel=1e-3)
+    relaxed = _checked(late, objectives=("p99(consistency) < 4s", "p95(schedule_delay) < 1ms"))
+    assert relaxed["lateness"].limit == 0.04
+
+
+def test_one_late_event_in_a_hundred_is_forgiven() -> None:
+    late = _sound()
+    late.distributions["schedule_delay"] = distribution([(MS, MS)] * 990 + [(S, S)] * 10)
+    assert _checked(late)["lateness"].result is Result.PASS
+
+
+def test_lateness_of_a_small_scenario_does_not_drown_in_a_large_one() -> None:
+    small = _sound()
+    small.distributions["schedule_delay"] = distribution([(S, S)] * 5)
+    check = _checked(_sound(), small)["lateness"]
+    assert (check.result, check.note) == (Result.INVALID, "s1: p99 1 s")
+
+
+def test_an_early_send_is_never_forgiven() -> None:
+    early = _sound()
+    early.early_sends = 1
+    check = _checked(early, objectives=("lost == 0",))["lateness"]
+    assert (check.result, check.value, check.limit) == (Result.INVALID, 1, 0)
+
+
+# -- headroom ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("cpu", "stall_ms", "result", "value", "limit"),
+    [
+        (0.79, 10, Result.PASS, 0.79, 0.8),
+        (0.8, 10, Result.INVALID, 0.8, 0.8),
+        (0.3, 99, Result.PASS, 0.099, 0.1),
+        (0.3, 100, Result.INVALID, 0.1, 0.1),
+        (None, 50, Result.PASS, 0.05, 0.1),
+        (0.5, None, Result.PASS, 0.5, 0.8),
+        (None, None, Result.SKIPPED, None, None),
+    ],
+)
+def test_headroom(
+    cpu: float | None, stall_ms: int | None, result: Result, value: float | None, limit: float | None
+) -> None:
+    vitals = Vitals(cpu_share=cpu, longest_stall_ns=None if stall_ms is None else stall_ms * MS)
+    check = _checked(_sound(), vitals=vitals)["headroom"]
+    assert (check.result, check.value, check.limit) == (result, value, limit)
+
+
+def test_headroom_tells_both_figures() -> None:
+    assert _checked(_sound())["headroom"].note == "CPU 30 %, longest stall 5 ms"
+
+
+# -- resolution ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("undecided", "result"), [(0, Result.PASS), (1, Result.PASS), (2, Result.INVALID)])
+def test_resolution_allows_a_tenth_of_the_bad_share(undecided: int, result: Result) -> None:
+    coarse = _sound()
+    coarse.distributions["consistency"] = good_and_bad(1000 - undecided, 0, 2 * S, undecided=undecided)
+    check = _checked(coarse)["resolution"]
+    assert (check.result, check.limit) == (result, 0.001)
+    assert check.value == undecided / 1000
+
+
+def test_resolution_looks_at_the_critical_threshold_too() -> None:
+    one = _sound()
+    one.distributions["consistency"] = distribution([(S, S + MS)] * 990 + [(9 * S, 11 * S)] * 10, 2 * S, 10 * S)
+    checks = run(
+        run_of(one), [parse("p99(consistency) < 2s", critical="10s")], SelfCheckPolicy(), deadlines_ns=DEADLINES
+    )
+    check = next(check for check in checks if check.name == "resolution")
+    assert (check.result, check.value) == (Result.INVALID, 0.01)
+
+
+# -- evidence ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("n", "result"), [(299, Result.PASS), (298, Result.INCONCLUSIVE), (0, Result.INCONCLUSIVE)])
+def test_too_little_evidence_is_inconclusive_not_invalid(n: int, result: Result) -> None:
+    one = _sound()
+    one.distributions["consistency"] = good_and_bad(n, 0, 2 * S)
+    check = _checked(one)["evidence"]
+    assert (check.result, check.value, check.limit) == (result, n, 299)
+    assert _checked(one, evidence="warn")["evidence"].result in (Result.PASS, Result.WARN)
+
+
+def test_evidence_counts_events_that_share_stalls_for_less() -> None:
+    one = _sound()
+    measured = good_and_bad(980, 20, 2 * S)
+    measured.thresholds[2 * S].windows = {number: [100, 100, 0] for number in range(9)} | {9: [100, 80, 20]}
+    one.distributions["consistency"] = measured
+    check = _checked(one)["evidence"]
+    assert check.result is Result.INCONCLUSIVE
+    assert check.value is not None
+    assert check.value < 100
+    assert "events share stalls" in check.note
+
+
+# -- horizon -------------------------------------------------------------------------------------------------
+
+
+def test_horizon_is_three_times_the_largest_latency_objective() -> None:
+    short = _checked(_sound(), deadlines={"read-model": 15 * S, "search": 14 * S})["horizon"]
+    assert (short.result, short.value, short.limit) == (Result.INVALID, 14, 15)
+    assert short.note == "search: deadline 14 s, needs 15 s"
+
+
+def test_horizon_does_not_care_for_the_publish_or_the_critical_limit() -> None:
+    objectives = [parse("p99(publish) < 60s"), parse("p99(consistency) < 5s", critical="60s")]
+    checks = run(run_of(scenario(visible=1)), objectives, SelfCheckPolicy(), deadlines_ns=DEADLINES)
+    assert checks[-1].limit == 15
+    assert checks[-1].result is Result.PASS
+
+
+def test_events_first_seen_late_show_that_the_horizon_is_short() -> None:
+    one = _sound()
+    one.late_sightings = 2
+    check = _checked(_sound(), one)["horizon"]
+    assert (check.result, check.value, check.limit) == (Result.INVALID, 2, 0)
+
+
+# -- what doesn't apply --------------------------------------------------------------------------------------
+
+
+def test_checks_that_do_not_apply_are_skipped_with_a_reason() -> None:
+    checks = run(Summary(), [], SelfCheckPolicy(), deadlines_ns={})
+    assert [check.result for check in checks] == [Result.PASS, *[Result.SKIPPED] * 6]
+    assert all(check.note for check in checks[1:])

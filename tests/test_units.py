@@ -1,0 +1,175 @@
+"""Durations, rates, shares and sizes: read, refused and printed."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel, ValidationError
+
+from evload.units import (
+    Duration,
+    Rate,
+    Share,
+    Size,
+    format_duration,
+    format_rate,
+    format_share,
+    parse_duration,
+    parse_rate,
+    parse_share,
+    parse_size,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "ns"),
+    [
+        ("250ms", 250_000_000),
+        ("5s", 5_000_000_000),
+        ("10m", 600_000_000_000),
+        ("8h", 28_800_000_000_000),
+        ("1d", 86_400_000_000_000),
+        ("1m30s", 90_000_000_000),
+        ("1.5 s", 1_500_000_000),
+        (".5us", 500),
+        ("20µs", 20_000),
+        ("7ns", 7),
+        ("0s", 0),
+        (0, 0),
+        ("0.1s", 100_000_000),
+    ],
+)
+def test_durations(text: object, ns: int) -> None:
+    assert parse_duration(text) == ns
+
+
+@pytest.mark.parametrize(
+    "text", ["5", 5, 1.5, "5 parsecs", "-5s", "", "s", "1s5", "1.s", None, True, False, ["5s"], "1e3s"]
+)
+def test_refused_durations(text: object) -> None:
+    with pytest.raises(ValueError, match="is not a duration; write a number with a unit"):
+        parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "per_second"),
+    [("500/s", Fraction(500)), ("30/min", Fraction(1, 2)), ("10/h", Fraction(1, 360)), ("0.1 /s", Fraction(1, 10))],
+)
+def test_rates_are_exact(text: str, per_second: Fraction) -> None:
+    assert parse_rate(text) == per_second
+
+
+@pytest.mark.parametrize("text", ["500", 500, "-1/s", "500/d", "/s", "500 per s", None])
+def test_refused_rates(text: object) -> None:
+    with pytest.raises(ValueError, match="is not a rate; write a rate such as"):
+        parse_rate(text)
+
+
+@pytest.mark.parametrize(("text", "share"), [("95%", 0.95), ("99.9 %", 0.999), ("0%", 0.0), ("100%", 1.0)])
+def test_shares(text: str, share: float) -> None:
+    assert parse_share(text) == share
+
+
+@pytest.mark.parametrize("text", ["0.95", 0.95, 95, "-1%", "%", None])
+def test_refused_shares(text: object) -> None:
+    with pytest.raises(ValueError, match="is not a share; write a share such as"):
+        parse_share(text)
+
+
+def test_more_than_the_whole_is_refused() -> None:
+    with pytest.raises(ValueError, match="more than the whole; write a share between 0% and 100%"):
+        parse_share("100.1%")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("300B", 300), ("256KB", 256_000), ("1MiB", 1_048_576), ("1.5 GB", 1_500_000_000)]
+)
+def test_sizes(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["300", 300, "1kb", "-1B", None])
+def test_refused_sizes(text: object) -> None:
+    with pytest.raises(ValueError, match="is not a size; write a size such as"):
+        parse_size(text)
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"),
+    [
+        (0, "0 s"),
+        (7, "7 ns"),
+        (999.6, "1 µs"),
+        (152_300_000, "152 ms"),
+        (999_600_000, "1 s"),
+        (1_250_000_000, "1.25 s"),
+        (90_000_000_000, "90 s"),
+        (600_000_000_000, "10 min"),
+        (14_400_000_000_000, "4 h"),
+        (5_000_000_000_000_000, "1389 h"),
+        (-1_500_000, "-1.5 ms"),
+    ],
+)
+def test_printed_durations(ns: float, text: str) -> None:
+    assert format_duration(ns) == text
+
+
+@pytest.mark.parametrize(
+    ("rate", "text"),
+    [
+        (500, "500/s"),
+        (40_000, "40000/s"),
+        (999.96, "1000/s"),
+        (1234.5, "1234/s"),
+        (1.5, "1.5/s"),
+        (Fraction(1, 2), "30/min"),
+        (0, "0/s"),
+    ],
+)
+def test_printed_rates(rate: float | Fraction, text: str) -> None:
+    assert format_rate(rate) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [
+        (0.972, "97.2 %"),
+        (0.9999, "99.99 %"),
+        (0.99999, "99.999 %"),
+        (0.9999999, "99.99999 %"),
+        (1, "100 %"),
+        (0, "0 %"),
+        (0.001, "0.1 %"),
+        (1e-7, "0.00001 %"),
+    ],
+)
+def test_printed_shares_tell_nearly_all_from_all(share: float, text: str) -> None:
+    assert format_share(share) == text
+
+
+class _Settings(BaseModel):
+    wait: Duration = 0
+    rate: Rate = Fraction(1)
+    share: Share = 0.5
+    size: Size = 1
+
+
+@given(st.integers(0, 10**18))
+def test_a_duration_survives_json(ns: int) -> None:
+    dumped = _Settings.model_construct(wait=ns).model_dump(mode="json", include={"wait"})
+    assert isinstance(dumped["wait"], str)
+    assert _Settings(wait=dumped["wait"]).wait == ns
+
+
+def test_settings_are_read_from_text() -> None:
+    settings = _Settings.model_validate({"wait": "1m30s", "rate": "30/min", "share": "20%", "size": "256KB"})
+    assert settings == _Settings.model_construct(wait=90 * 10**9, rate=Fraction(1, 2), share=0.2, size=256_000)
+
+
+@pytest.mark.parametrize(("field", "value"), [("wait", 5), ("rate", 5), ("share", 0.5), ("size", 5)])
+def test_a_bare_number_in_settings_is_refused(field: str, value: object) -> None:
+    with pytest.raises(ValidationError, match="is not a"):
+        _Settings.model_validate({field: value})
