@@ -196,6 +196,7 @@ TABLE = [
     Bad("source: /evload", 'source: "\\d"', "14:15", "'\\d' is no escape", "single quotes"),
     Bad("source: /evload", "source: a\x07b", "14:14", "the character U+0007", "remove it"),
     Bad("source: /evload", "source: &a [*a]", "14:13", "an alias stands within its own anchor", "write"),
+    Bad("source: /evload", 'source: "\\ud83d"', "14:13", "half of a surrogate pair", "write the whole character"),
     Bad("seed: 42", "---\nseed: 42", "2:1", "a second document begins", "keep one"),
     # the environment
     Bad("seed: 42", "seed: ${SEED}", "2:7", "environment variable SEED isn't set", "write ${SEED:-a default}"),
@@ -251,6 +252,11 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_lines() -> None:
     )
     places = [line.removeprefix("load.yaml:").split(": ")[0] for line in lines_of(text)]
     assert places == ["2:7", "3:20", "16:22", "27:15", "34:15", "40:5"]
+
+
+def test_a_variable_that_is_not_utf_8() -> None:
+    (line,) = lines_of(GOOD.replace("source: /evload", "source: ${S}"), {"S": "\udcff"})
+    assert line == "load.yaml:14:13: the value of environment variable S isn't UTF-8; set it to text"
 
 
 def test_two_scenarios_on_an_unknown_producer_are_both_told() -> None:

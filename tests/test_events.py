@@ -133,6 +133,14 @@ def test_every_mode_carries_the_same_content() -> None:
     assert [json.loads(event.body)["data"] for event in structured] == [json.loads(event.body) for event in plain]
 
 
+def test_binary_headers_name_every_attribute_once() -> None:
+    (event,) = render(1, PLACEMENT, mode="binary")
+    assert sorted(name for name, _ in event.headers) == [
+        "ce-correlationid", "ce-dataschema", "ce-hop", "ce-id", "ce-partitionkey", "ce-source", "ce-specversion",
+        "ce-subject", "ce-tenant", "ce-testrunid", "ce-time", "ce-traceparent", "ce-type", "content-type",
+    ]  # fmt: skip
+
+
 def test_headers_of_another_binding_have_its_prefix() -> None:
     encoding = Encoding(mode="binary", header_prefix="cloudEvents:")
     (event,) = renderer((PLACEMENT, 1), encoding=encoding).render([0], NOW)
@@ -197,6 +205,12 @@ def test_the_seed_alone_decides_types_and_contents() -> None:
     assert contents(first) != contents(renderer(*FIVE, seed="2/baseline").render(range(200), NOW))
     same = renderer(*FIVE).render(range(200), NOW)
     assert [event.body for event in first] == [event.body for event in same]
+
+
+def test_every_type_draws_for_itself() -> None:
+    first, second = render(1, PLACEMENT, mode="plain"), renderer((PLACEMENT, 0.001), (PLACEMENT, 1)).render([0], NOW)
+    assert second[0].type == 1
+    assert first[0].key != second[0].key
 
 
 def test_types_follow_their_weights() -> None:

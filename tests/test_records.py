@@ -36,6 +36,17 @@ def test_json_values_keep_their_types(tmp_path: Path, name: str, content: str) -
     assert records.rows == ((1, ["x"]), ("2", None))
 
 
+def test_only_line_feeds_end_a_json_line(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"id": "a\u2028b"}\n', encoding="utf-8")
+    assert load(settings_for("a.jsonl"), tmp_path).rows == (("a\u2028b",),)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_csv_lines_end_in_any_way(tmp_path: Path, end: str) -> None:
+    (tmp_path / "a.csv").write_text(end.join(["id,n", "a,1", "b,2"]), newline="")
+    assert load(settings_for("a.csv"), tmp_path).rows == (("a", "1"), ("b", "2"))
+
+
 def test_a_name_alone_is_read_in_sequence() -> None:
     assert settings_for("a.csv") == RecordSettings(file="a.csv", order="sequential")
     with pytest.raises(ValidationError):

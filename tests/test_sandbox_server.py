@@ -302,7 +302,7 @@ def test_pipelined_requests_are_answered_in_order_byte_by_byte() -> None:
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for byte in POSTED + b"GET /items/c HTTP/1.1\r\n\r\n" + b"GET /items/d HTTP/1.1\r\n\r\n":
             writer.write(bytes([byte]))
-            await writer.drain()
+            await asyncio.sleep(0)
         assert [(await answer_to(reader))[0] for _ in range(3)] == [202, 200, 404]
         writer.write(POSTED * 50 + b"GET /queue HTTP/1.1\r\n\r\n")
         assert [(await answer_to(reader))[0] for _ in range(50)] == [202] * 50
@@ -321,6 +321,25 @@ def test_a_slow_broker_answers_later_and_in_order() -> None:
         assert time.perf_counter() - begun >= 0.079
 
     on_the_wire(talk, faults=[fault])
+
+
+def test_a_client_that_reads_nothing_is_not_served_on() -> None:
+    async def scenario() -> None:
+        async with asyncio.timeout(30), sandbox() as ask:
+            ids = [f"c-{number}" for number in range(1000)]
+            for correlation_id in ids:
+                await ask.publish(correlation_id)
+            query = json.dumps({"ids": ids}).encode()
+            queries = b"POST /items/query HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (len(query), query) * 300
+            reader, writer = await asyncio.open_connection("127.0.0.1", urlsplit(ask.url).port)
+            writer.write(queries + POSTED)
+            await asyncio.sleep(0.3)
+            assert (await ask("GET", "/queue"))[1]["received"] == 1000
+            assert {(await answer_to(reader))[0] for _ in range(300)} == {200}
+            assert (await answer_to(reader))[0] == 202
+            writer.close()
+
+    asyncio.run(scenario())
 
 
 def test_chunked_bodies_are_taken() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import tracemalloc
 from collections import Counter, defaultdict
 from itertools import pairwise
 from pathlib import Path
@@ -180,6 +181,14 @@ def test_events_with_one_key_wait_for_each_other_and_hold_up_nobody_else() -> No
     subject.queue(S)
     assert [truth.consumed_ns for truth in subject.truths()] == [0, 10 * MS, 2 * MS, 20 * MS]
     assert [truth.position for truth in subject.truths()] == [0, 2, 1, 3]
+
+
+def test_events_released_at_the_same_moment_start_no_earlier() -> None:
+    subject = world(workers=4, service="10ms")
+    for key in ("a", "b", "a", "b"):
+        subject.accept(0, f"{key}{subject.queue(0).received}", key)
+    subject.queue(S)
+    assert [truth.consumed_ns for truth in subject.truths()] == [0, 0, 10 * MS, 10 * MS]
 
 
 def test_a_key_starts_afresh_when_its_last_event_is_done() -> None:
@@ -377,6 +386,15 @@ def test_workers_down_lets_the_queue_grow_and_work_begun_end() -> None:
     assert next(subject.truths()).processed_ns == 10 * MS
 
 
+def test_outages_that_overlap_add_up_in_any_order() -> None:
+    outages = [{"what": "workers-down", "at": at, "lasting": "1s"} for at in ("900ms", "5ms")]
+    subject = world(faults=outages)
+    subject.accept(0, "a")
+    subject.accept(10 * MS, "b")
+    subject.queue(5 * S)
+    assert [t.consumed_ns for t in subject.truths()] == [0, 1900 * MS]
+
+
 def test_slow_workers_take_their_factor_longer() -> None:
     fault = {"what": "slow-workers", "at": "5ms", "lasting": "10ms", "factor": 10}
     subject = world(workers=9, service="2ms", faults=[fault])
@@ -471,6 +489,22 @@ def test_old_events_go_with_their_truth() -> None:
     assert [truth.correlation_id for truth in subject.let_go(S * 100)] == ["b"]
     subject.accept(100 * S, "c", "k")
     assert subject.queue(100 * S) == (0, 3, 3)
+
+
+def test_events_let_go_leave_no_memory_behind() -> None:
+    subject = world(retain="0s")
+    count = 5000
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(count):
+            subject.accept(number, f"e{number}", f"k{number}")
+        held, _ = tracemalloc.get_traced_memory()
+        assert len(subject.let_go(S)) == count
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert after - before < (held - before) / 3, "only the tables of the dicts may stay"
 
 
 def test_what_is_still_queued_is_not_let_go() -> None:

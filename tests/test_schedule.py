@@ -125,6 +125,15 @@ def test_chunks_of_any_size_are_the_same_schedule(
     assert arrivals.peek() is None
 
 
+def test_what_is_due_at_the_very_offset_is_taken_and_the_limit_holds() -> None:
+    arrivals = Arrivals(load_of({"rate": "1000/s", "for": "10s"}), "constant", "")
+    assert arrivals.take_until(0, 10) == [0]
+    assert arrivals.take_until(1_999_999, 10) == [1_000_000]
+    assert arrivals.take_until(2_000_000, 0) == []
+    assert len(arrivals.take_until(FOREVER, 5000)) == 5000
+    assert arrivals.peek() == 5_002_000_000
+
+
 def test_a_hold_is_spaced_by_its_exact_period() -> None:
     assert constant(load_of({"rate": "3/s", "for": "1s"})) == [0, 333_333_333, 666_666_666]
 

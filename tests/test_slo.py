@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from fractions import Fraction
 
@@ -364,6 +365,8 @@ def test_planted_losses_fail_and_are_witnessed() -> None:
     assert (judged.result, judged.witnessed, judged.subject) == (Result.FAIL, True, "lost")
     assert judged.observed == (3, 3)
     assert _judge("lost == 0", scenario(visible=97)).result is Result.PASS
+    fewer_than_asked = _judge("lost == 5", scenario(visible=97, lost=3))
+    assert (fewer_than_asked.result, fewer_than_asked.witnessed) == (Result.FAIL, False)
     assert _judge("lost <= 3", scenario(visible=97, lost=3)).result is Result.WARN
     assert _judge("lost < 3", scenario(visible=97, lost=3)).result is Result.FAIL
     assert _judge("lost != 3", scenario(visible=97, lost=3)).result is Result.FAIL
@@ -468,7 +471,7 @@ def test_critical_counts() -> None:
 
 
 def _offered(events: int, period_ns: Fraction, one: ScenarioSummary) -> ScenarioSummary:
-    one.first_intended_ns, one.last_intended_ns = 1_000, 1_000 + int((events - 1) * period_ns)
+    one.first_intended_ns, one.last_intended_ns = 1_000, 1_000 + math.ceil((events - 1) * period_ns)
     return one
 
 

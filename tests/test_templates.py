@@ -91,6 +91,11 @@ def test_any_text_survives_around_and_inside_placeholders(value: Any, text: str)
     assert beside == data["inside"]
 
 
+def test_a_cell_is_escaped_inside_a_json_string() -> None:
+    got, (beside,) = Rendered({"label": "<{record.sku}>"}, "<{record.sku}>", records=RECORDS).next()
+    assert got["label"] == beside == '<a "1">'
+
+
 def test_what_each_placeholder_becomes() -> None:
     data = {
         "id": "{correlation_id}", "run": "{run_id}", "seq": "{seq}", "text": "{seq!s}", "at": "{now}",

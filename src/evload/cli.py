@@ -159,7 +159,7 @@ def selftest(
     out: Out = None,
 ) -> None:
     """Measure the embedded pipeline with planted faults, and hold the result against the truth it kept."""
-    from . import selftest as positive_control
+    from . import positive_control
 
     raise typer.Exit(positive_control.run(_console(), out=out, quiet=quiet))
 

@@ -49,8 +49,15 @@ class Environment:
             return self.substitute(default)
         if value is None:
             raise ValueError(f"environment variable {name} isn't set; set it, or write ${{{name}:-a default}}")
+        if not _is_utf8(value):
+            raise ValueError(f"the value of environment variable {name} isn't UTF-8; set it to text")
         self.given[name] = value
         return value
+
+
+def _is_utf8(value: str) -> bool:
+    """Whether Python decoded the bytes of a variable, or only smuggled them into text."""
+    return value.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in value)
 
 
 def _closing_brace(text: str, opening: int) -> int:

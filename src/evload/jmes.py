@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final
 
 import jmespath
-from jmespath.exceptions import IncompleteExpressionError, JMESPathError, LexerError, ParseError
+from jmespath.exceptions import IncompleteExpressionError, JMESPathError, ParseError
 from jmespath.functions import Functions
 
 _WHOLE: Final = "@"
@@ -60,21 +60,16 @@ def truthy(value: Any) -> bool:
 def _parse(text: str) -> dict[str, Any]:
     try:
         parsed: Any = jmespath.compile(text).parsed
-    except IncompleteExpressionError as error:
-        raise ValueError(f"{text!r} is not JMESPath: it ends too early; complete it") from error
     except ParseError as error:
-        token = error.token_value
-        if error.token_type in ("number", "eof") or token is None:
-            cure = "write a number in backticks, such as `200`" if error.token_type == "number" else "complete it"
-        else:
-            cure = "write text in single quotes, numbers in backticks, fields joined by dots"
-        at = f"unexpected {token!r} at character {error.lex_position + 1}" if token else "it ends too early"
+        if isinstance(error, IncompleteExpressionError) or error.token_type == "EOF":
+            raise ValueError(f"{text!r} is not JMESPath: it ends too early; complete it") from error
+        at = f"unexpected {error.token_value!r} at character {error.lex_position + 1}"
+        cure = "write text in single quotes, numbers in backticks, comparisons as ==, !=, < or >"
+        if error.token_type == "NUMBER":
+            cure = "write a number in backticks, such as `200`"
+        elif error.token_value == "-":
+            cure = 'write a name with a dash in double quotes, such as headers."x-replica"'
         raise ValueError(f"{text!r} is not JMESPath: {at}; {cure}") from error
-    except LexerError as error:
-        what = f"{error.token_value!r} at character {error.lexer_position + 1} can't be read"
-        raise ValueError(
-            f"{text!r} is not JMESPath: {what}; write text in single quotes, comparisons as ==, !=, <, >"
-        ) from error
     except JMESPathError as error:
         raise ValueError(f"{text!r} is not JMESPath; write an expression such as status == `200`") from error
     return dict(parsed)

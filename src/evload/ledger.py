@@ -89,7 +89,7 @@ class LedgerFile:
             self._db.execute("PRAGMA synchronous=NORMAL")
             self._db.executescript(_SCHEMA)
             self._db.executemany("INSERT INTO states VALUES (?, ?)", [(s.value, s.name.lower()) for s in State])
-            rows = {"format": FORMAT, **meta}
+            rows = {"format": FORMAT, "start_ns": start_ns, **meta}
             self._db.executemany(
                 "INSERT INTO meta VALUES (?, ?)",
                 [(name, orjson.dumps(value).decode()) for name, value in rows.items()],

@@ -296,13 +296,12 @@ def _weigh_critical(at_limit: _Finding, at_critical: _Finding) -> _Finding:
 
 
 def _is_witnessed(objective: Objective, low: Fraction | int | None) -> bool:
-    bound = objective.limit if objective.critical is None else objective.critical
     return (
         objective.subject in _WITNESSES
         and objective.measure in (Measure.COUNT, Measure.RATE)
         and objective.operator in (*_UPPER, "==")
         and low is not None
-        and low >= bound
+        and low >= objective.limit
     )
 
 

@@ -13,9 +13,11 @@ seen can disappear again.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from operator import attrgetter
 from typing import Final, Literal
 
 from .model import Event, Observation, Outcome, Read, Receipt, Seen, State, Target
@@ -59,7 +61,7 @@ class ReadingPlan:
 class _Side:
     """What is known of one event on one replica (or on the read model as a whole)."""
 
-    __slots__ = ("first_lower", "first_upper", "lower", "present", "upper")
+    __slots__ = ("first_lower", "lower", "present", "seen", "upper")
 
     def __init__(self) -> None:
         self.lower: int | None = None
@@ -67,7 +69,8 @@ class _Side:
         self.upper: int | None = None
         """End of the first positive read after it."""
         self.first_lower: int | None = None
-        self.first_upper: int | None = None
+        """Start of the last negative read before it was first seen here, if surely this replica answered."""
+        self.seen = False
         self.present = False
 
 
@@ -75,8 +78,8 @@ class _Watch:
     """One probe following one event."""
 
     __slots__ = (
-        "confirm_from", "consumed_at", "done", "due", "effects", "failed", "item", "last_start", "plan",
-        "position", "probe", "processed_at", "reading", "reads", "regressions", "sides",
+        "confirm_from", "consumed_at", "done", "due", "effects", "failed", "first_upper", "item", "last_start",
+        "plan", "position", "probe", "processed_at", "reading", "reads", "regressions", "sides", "vague",
     )  # fmt: skip
 
     def __init__(self, item: _Item, probe: int, plan: ReadingPlan) -> None:
@@ -88,6 +91,10 @@ class _Watch:
         self.reading = False
         self.done = False
         self.last_start = 0
+        self.first_upper: int | None = None
+        """End of the first read that showed it, whoever answered."""
+        self.vague = False
+        """The last read showed it, and nobody knows which of several replicas answered."""
         self.confirm_from: int | None = None
         """When every replica had been seen present; None while one is not."""
         self.reads = 0
@@ -235,9 +242,18 @@ class Tracker:
         """Events settled since the last `take`."""
         return len(self._settled)
 
-    def take(self) -> list[Observation]:
-        """What has been settled since the last call."""
+    def take(self, before_ns: int | None = None) -> list[Observation]:
+        """What has been settled since the last call, by (settled_ns, seq).
+
+        With `before_ns` what was settled at that moment or later is kept for the next call, so that the order
+        holds across calls however many events are settled in one moment.
+        """
         settled, self._settled = self._settled, []
+        settled.sort(key=_by_settlement)
+        if before_ns is not None and settled and settled[-1].settled_ns >= before_ns:
+            end = bisect_left(settled, before_ns, key=lambda seen: seen.settled_ns)
+            self._settled = settled[end:]
+            del settled[end:]
         return settled
 
     def close(self, now_ns: int) -> None:
@@ -270,6 +286,9 @@ class Tracker:
         if watch.processed_at is None:
             watch.consumed_at, watch.processed_at = read.consumed_at, read.processed_at
         watch.last_start = read.start_ns
+        watch.vague = False
+        if read.seen is Seen.PRESENT and watch.first_upper is None:
+            watch.first_upper = read.end_ns
         self._mark(watch, read)
         if not self._all_present(watch):
             watch.confirm_from = None
@@ -280,34 +299,39 @@ class Tracker:
     def _mark(self, watch: _Watch, read: Read) -> None:
         """Note a successful read on the replica that gave it."""
         known = self._replicas[watch.probe]
-        if read.replica is None and known:
+        name = read.replica
+        if name is not None:
+            known.add(name)
+        elif len(known) == 1:
+            (name,) = known
+        elif known:
             self._mark_anonymous(watch, read, known)
             return
-        if read.replica is not None:
-            known.add(read.replica)
-        side = watch.sides.get(read.replica)
+        side = watch.sides.get(name)
         if side is None:
-            side = watch.sides[read.replica] = _Side()
+            side = watch.sides[name] = _Side()
         if read.seen is Seen.PRESENT:
             if not side.present:
-                side.present = True
+                side.present = side.seen = True
                 side.upper = read.end_ns
-                if side.first_upper is None:
-                    side.first_lower, side.first_upper = side.lower, read.end_ns
         else:
             if side.present:
                 side.present = False
                 watch.regressions += 1
+            if not side.seen:
+                side.first_lower = read.start_ns
             side.lower, side.upper = read.start_ns, None
 
     def _mark_anonymous(self, watch: _Watch, read: Read, known: set[str]) -> None:
-        """An answer without a replica's name where others have one (a 404 often can't tell).
+        """An answer without a replica's name where several have one (a 404 often can't tell).
 
-        A negative one holds for whichever replica it came from: those not yet seen present, or, if all
-        were, one of them that lost the event again, so that each has to be met anew. A positive one
-        could be any of them and proves nothing.
+        A negative one holds for whichever replica it came from: one of those not yet seen present, or, if all
+        were, one of them that lost the event again, so that each has to be met anew. Some replica missed the
+        event, which bounds stable-visible; it says nothing about the first to show it. A positive one could
+        be any of them and shows no more than that the event was seen.
         """
         if read.seen is Seen.PRESENT:
+            watch.vague = True
             return
         sides = [watch.sides.setdefault(name, _Side()) for name in known]
         waiting = [side for side in sides if not side.present]
@@ -326,7 +350,8 @@ class Tracker:
             if elapsed >= plan.deadline_ns and item.receipt is not None:
                 self._end_watch(watch, now_ns)
             else:
-                self._schedule(watch, item.reference() + plan.deadline_ns)
+                # Past the deadline only the receipt is missing: no reason to read at full speed until it comes.
+                self._schedule(watch, max(item.reference() + plan.deadline_ns, now_ns + _RETRY_NS))
             return
         if watch.confirm_from is not None:
             over = plan.confirm_over_ns if plan.confirm_reads else 0
@@ -339,8 +364,7 @@ class Tracker:
             else:
                 self._schedule(watch, watch.confirm_from + step * (max(confirmed_for, 0) // step + 1))
             return
-        never_seen = all(side.first_upper is None for side in self._sides(watch))
-        end = plan.deadline_ns if never_seen else plan.patience_ns
+        end = plan.deadline_ns if watch.first_upper is None else plan.patience_ns
         if elapsed >= end and item.receipt is not None:
             self._end_watch(watch, now_ns)
         else:
@@ -373,7 +397,8 @@ class Tracker:
         item, plan = watch.item, watch.plan
         if not item.sampled:
             return item.reference() + plan.deadline_ns
-        return item.reference() + min(plan.first_ns, plan.deadline_ns)
+        reference = item.reference()
+        return self._pinned(watch, reference, reference + min(plan.first_ns, plan.deadline_ns))
 
     def _next_due(self, watch: _Watch) -> int:
         """When to read a watch again that waits to be seen: the grid, or a pin that comes before it."""
@@ -394,16 +419,21 @@ class Tracker:
         if plan.max_gap_ns is not None:
             gap = min(gap, plan.max_gap_ns)
         smallest = int(plan.first_ns * plan.resolution)
-        due = last + max(gap - latency - plan.slack_ns, smallest)
-        for counted_from, threshold in plan.pins:
-            at = (reference if counted_from == "acked" else item.event.intended_ns) + threshold
-            before = at - latency - plan.slack_ns
-            if last < before < due:
-                due = before
-            elif last < at < due:
-                due = at
+        due = self._pinned(watch, last, last + max(gap - latency - plan.slack_ns, smallest))
         deadline = reference + plan.deadline_ns
         return deadline if last < deadline < due else due
+
+    def _pinned(self, watch: _Watch, last: int, due: int) -> int:
+        """`due`, or a pin between `last` and it: a read that ends before a threshold, or one that starts at it."""
+        item, plan = watch.item, watch.plan
+        ahead = self._latency[watch.probe].high + plan.slack_ns
+        for counted_from, threshold in plan.pins:
+            at = (item.reference() if counted_from == "acked" else item.event.intended_ns) + threshold
+            if last < at - ahead < due:
+                due = at - ahead
+            elif last < at < due:
+                due = at
+        return due
 
     # -- settling ------------------------------------------------------------------------------------
 
@@ -425,13 +455,14 @@ class Tracker:
     def _state(self, watch: _Watch) -> State:
         """What one finished watch says of an acked event."""
         sides = self._sides(watch)
-        if not watch.item.sampled and sides:
-            return State.VISIBLE if any(side.present for side in sides) else State.LOST
         if watch.confirm_from is not None:
             return State.VISIBLE
-        if any(side.first_upper is not None for side in sides):
-            # Present wherever it was looked for, and yet a replica that is known was never met: no verdict.
-            return State.UNOBSERVED if all(side.present for side in sides) else State.REGRESSED
+        if not watch.item.sampled and (watch.vague or any(side.present for side in sides)):
+            return State.VISIBLE  # Read once, and there it was.
+        if watch.first_upper is not None:
+            if watch.vague or all(side.present for side in sides):
+                return State.UNOBSERVED  # Present wherever it was looked for, but not met on every replica.
+            return State.REGRESSED
         deadline = watch.item.reference() + watch.plan.deadline_ns
         return State.LOST if sides and watch.last_start >= deadline else State.UNOBSERVED
 
@@ -472,16 +503,33 @@ class Tracker:
         """First seen is the earliest over all replicas and probes, stable-visible the latest.
 
         With T_i in (L_i, R_i] on each: min T is in (min L, min R] and max T in (max L, max R]. A lower
-        end that no read gave is the publish itself, left as None.
+        end that some replica's reads don't give is the publish itself, left as None.
         """
-        sides = [side for watch in item.watches for side in self._sides(watch)]
-        seen.first_upper_ns = min((side.first_upper for side in sides if side.first_upper is not None), default=None)
-        lowers = [side.lower if side.first_upper is None else side.first_lower for side in sides]
-        if None not in lowers:
-            seen.first_lower_ns = min((lower for lower in lowers if lower is not None), default=None)
-        seen.stable_lower_ns = max((side.lower for side in sides if side.lower is not None), default=None)
-        if all(self._all_present(watch) for watch in item.watches):
-            seen.stable_upper_ns = max((side.upper for side in sides if side.upper is not None), default=None)
+        firsts: list[int | None] = []
+        lowers: list[int] = []
+        uppers: list[int] = []
+        confirmed = True
+        for watch in item.watches:
+            sides = watch.sides
+            for name in self._replicas[watch.probe] or (None,):
+                side = sides.get(name)
+                firsts.append(None if side is None else side.first_lower)
+            for side in sides.values():
+                if side.lower is not None:
+                    lowers.append(side.lower)
+                if side.upper is not None:
+                    uppers.append(side.upper)
+            if watch.confirm_from is None:
+                confirmed = False
+            first = watch.first_upper
+            if first is not None and (seen.first_upper_ns is None or first < seen.first_upper_ns):
+                seen.first_upper_ns = first
+        known = [lower for lower in firsts if lower is not None]
+        if len(known) == len(firsts):
+            seen.first_lower_ns = min(known)
+        seen.stable_lower_ns = max(lowers, default=None)
+        if confirmed:
+            seen.stable_upper_ns = max(uppers)
 
 
 class _Latency:
@@ -516,5 +564,6 @@ def is_sampled(seq: int, share: float) -> bool:
     return (z ^ z >> 31) < share * (1 << 64)
 
 
+_by_settlement: Final = attrgetter("settled_ns", "seq")
 _FINAL: Final = {Outcome.REJECTED: State.REJECTED, Outcome.RETURNED: State.RETURNED, Outcome.UNSENT: State.UNSENT}
 _WORST: Final = {State.VISIBLE: 0, State.UNOBSERVED: 1, State.REGRESSED: 2, State.LOST: 3}

@@ -225,7 +225,7 @@ class _Copy:
             return SequenceNode(node.tag, items, node.start_mark, node.end_mark, node.flow_style)
         style = cast(ScalarNode, node).style
         self._check_tag(node, "str", *([] if style else [_tag(node.value).removeprefix(_TAG)]))
-        return ScalarNode(node.tag, node.value, node.start_mark, node.end_mark, style)
+        return ScalarNode(node.tag, self._whole_characters(node), node.start_mark, node.end_mark, style)
 
     def _mapping(self, node: MappingNode, around: tuple[Node, ...]) -> MappingNode:
         own: dict[str, tuple[Node, Node]] = {}
@@ -241,7 +241,7 @@ class _Copy:
                 self._add(key, f"the key {key.value!r} is already on line {first}", "keep one of the two")
             else:
                 own[key.value] = (self.node(key, around), self.node(value, around))
-        pairs = [*own.values(), *(pair for name, pair in merged.items() if name not in own)]
+        pairs = [*own.values(), *(pair for name, pair in merged.items() )]
         return MappingNode(node.tag, pairs, node.start_mark, node.end_mark, node.flow_style)
 
     def _merge(self, value: Node, around: tuple[Node, ...]) -> Iterator[tuple[str, tuple[Node, Node]]]:
@@ -254,6 +254,14 @@ class _Copy:
                 self._add(
                     source, "'<<' merges something that is not a mapping", "write <<: *name of an anchored mapping"
                 )
+
+    def _whole_characters(self, node: Node) -> str:
+        """Escapes such as "\\ud83d\\ude00", which JSON has for one character, are two for PyYAML."""
+        try:
+            return cast(str, node.value).encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            self._add(node, "half of a surrogate pair stands here", "write the whole character")
+            return ""
 
     def _check_tag(self, node: Node, *allowed: str) -> None:
         if node.tag.removeprefix(_TAG) not in allowed:

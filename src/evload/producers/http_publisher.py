@@ -130,9 +130,6 @@ class HttpPublisher:
         self._loop = asyncio.get_running_loop()
         self._settled: list[_Settled] = []
         self._newest: _Settled | None = None
-        self._unsettled = 0
-        self._quiet = asyncio.Event()
-        self._quiet.set()
         self.client = Client(
             parse_url(config.url),
             tls,
@@ -145,13 +142,9 @@ class HttpPublisher:
 
     async def publish(self, batch: Sequence[Event], settle: Settle) -> None:
         """Queue the events; see `Producer.publish`. Never waits: the number in flight is the engine's to limit."""
-        if not batch:
-            return
         into = self._newest
         if into is None or into.settle != settle:
             into = self._newest = _Settled(settle)
-        self._unsettled += len(batch)
-        self._quiet.clear()
         now_ns = self._clock.now_ns()
         exchanges = []
         if self._batch:
@@ -168,19 +161,12 @@ class HttpPublisher:
                     exchanges.append(Exchange(request, ((event,), into), now_ns))
         self.client.submit(exchanges)
 
-    async def drain(self) -> None:
-        """Return when everything published so far is settled."""
-        await self._quiet.wait()
-
     def flush(self) -> None:
         """Hand over the receipts that have gathered."""
         settled, self._settled = self._settled, []
         for into in settled:
             receipts, into.receipts = into.receipts, []
-            self._unsettled -= len(receipts)
             into.settle(receipts)
-        if not self._unsettled:
-            self._quiet.set()
 
     def answered(
         self, exchange: Exchange, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, at_ns: int

@@ -9,8 +9,9 @@ Statistical Science 16 (2001) 101-133, section 4.2.1). They never cover less tha
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import Final
 
-CONFIDENCE = 0.95
+CONFIDENCE: Final = 0.95
 
 
 def clopper_pearson_upper(k: float, n: float, confidence: float = CONFIDENCE) -> float:
