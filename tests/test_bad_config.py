@@ -241,6 +241,12 @@ def test_aliases_of_aliases_cannot_fill_the_memory() -> None:
     assert "there are more than 100000 values; use fewer aliases" in line
 
 
+def test_a_mistake_behind_an_anchor_is_told_once() -> None:
+    assert lines_of("a: &a {b: 1, b: 2}\nc: *a\nd: {<<: *a}\n") == [
+        "load.yaml:1:14: the key 'b' is already on line 1; keep one of the two"
+    ]
+
+
 def test_all_mistakes_are_told_at_once_in_the_order_of_the_lines() -> None:
     text = (
         GOOD.replace("seed: 42", "seed: ${SEED}")
@@ -265,6 +271,12 @@ def test_two_scenarios_on_an_unknown_producer_are_both_told() -> None:
         "load.yaml:27:15: unknown producer 'bus'; what there is: api, commands",
         "load.yaml:34:15: unknown producer 'bus'; what there is: api, commands",
     ]
+
+
+def test_a_bad_template_of_a_producer_is_told_once_for_all_its_events() -> None:
+    text = GOOD.replace("[created]", "[created, moved]").replace('"{key}"', '"{kay}"')
+    text = text.replace("probes:\n  model", "  moved: {type: t, source: s, key: k}\nprobes:\n  model")
+    assert lines_of(text) == ["load.yaml:10:22: unknown placeholder {kay} (for event 'created'); did you mean {key}?"]
 
 
 def test_out_of_order_needs_a_probe_that_tells_the_position() -> None:

@@ -7,6 +7,7 @@ import base64
 import json
 import random
 import shutil
+import socket
 import ssl
 import subprocess
 from collections import Counter
@@ -28,7 +29,7 @@ from evload.errors import TargetError
 from evload.model import Event, Outcome, Receipt
 from evload.ports import Surroundings
 from evload.producers.http import HttpProducerConfig
-from evload.web import encode_target, parse_url
+from evload.web import encode_target, parse_url, reason_of
 from httpserver import Request, Script, Server, Step, always, answer, json_answer, serving
 
 STRUCTURED = (("content-type", "application/cloudevents+json"),)
@@ -370,11 +371,27 @@ def test_a_target_that_cannot_be_reached_is_one_line_without_credentials() -> No
     assert str(caught.value) == expected
 
 
-def test_a_host_that_does_not_exist() -> None:
-    with pytest.raises(
-        TargetError, match=r"can't connect to http://nowhere\.invalid/: the host name can't be resolved;"
-    ):
-        asyncio.run(_open_and_close(config_of("http://nowhere.invalid/")))
+def test_a_host_that_can_not_exist() -> None:
+    with pytest.raises(TargetError, match=r"can't connect to http://a{64}/: the host name is not valid; start the"):
+        asyncio.run(_open_and_close(config_of(f"http://{'a' * 64}/")))
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (socket.gaierror(-2, "Name or service not known"), "the host name can't be resolved"),
+        (
+            OSError("Multiple exceptions: [Errno 111] Connect call failed ('::1', 1), [Errno 111] Con"),
+            "connection refused",
+        ),
+        (OSError(113, "x"), "no route to host"),
+        (OSError(24, "x"), "too many open files"),
+        (BrokenPipeError(32, "x"), "connection reset"),
+        (OSError("odd"), "odd"),
+    ],
+)
+def test_reasons_are_in_the_words_of_the_field(error: OSError, reason: str) -> None:
+    assert reason_of(error) == reason
 
 
 def test_a_ca_file_that_is_missing(tmp_path: Path) -> None:

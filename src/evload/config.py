@@ -202,6 +202,9 @@ def load_text(
     redactor = Redactor(environment.given)
     config = _Reader(findings, base_dir, sandbox_url or _NO_SANDBOX_YET).read(Path(name).stem)
     findings.close(redactor)
+    if "name" not in document.data:
+        # The config as run may lie in a file of another name.
+        yamlfile.assign(tree, f'name="{config.name}"')
     return LoadedConfig(config, Path(name), base_dir, tree, redactor)
 
 

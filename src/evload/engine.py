@@ -18,7 +18,7 @@ from .clock import Clock, rfc3339
 from .errors import OutputError
 from .events import Renderer
 from .ledger import Ledger
-from .model import Outcome, Receipt, Target
+from .model import Event, Outcome, Receipt, Target
 from .ports import Probe, ProbeSettings, Producer, ProducerSettings, Sink, Surroundings
 from .progress import ProgressMeter, Span
 from .recorder import Recorder, ScenarioPlan
@@ -122,6 +122,7 @@ class Engine:
         self.ledger_error: OutputError | None = None
         """Set at the end of a run whose ledger could not be written whole; its summary is right all the same."""
         self._pacing = 0
+        self._stopped_ns: int | None = None
         self._stop_at: int | None = None
         self._loads: list[_Load] = []
         self._readers: list[_Reader] = []
@@ -136,7 +137,8 @@ class Engine:
         """Schedule nothing more, wait for what is outstanding (at most `settle`), then finish."""
         if self._stop_at is None:
             self._vitals.interrupted = True
-            self._stop_at = self._clock.now_ns() + self._plan.settle_ns
+            self._stopped_ns = self._clock.now_ns()
+            self._stop_at = self._stopped_ns + self._plan.settle_ns
             for load in self._loads:
                 load.room.set()
                 if load.sleeper is not None:
@@ -184,8 +186,11 @@ class Engine:
                     pass
                 finally:
                     for reader in self._readers:
+                        reader.free = 0
                         if reader.timer:
                             reader.timer.cancel()
+                    for load in self._loads:
+                        self._give_up(load)
                     # Closing a producer settles what it still holds, and only then is the ledger complete.
                     await producer_stack.aclose()
                     self._tracker.close(self._clock.now_ns())
@@ -235,11 +240,8 @@ class Engine:
         return self._stop_at is None
 
     async def _publish(self, load: _Load, intended: list[int], now: int) -> None:
-        events = load.run.renderer.render(intended, rfc3339(self._clock.wall(now)))
-        self._recorder.expect(load.index, [(event.seq, event.intended_ns, event.key) for event in events])
-        self._tracker.expect(events, now)
         room = load.settings.in_flight - load.in_flight
-        load.in_flight += len(events)
+        events = self._expect(load, intended, now)
         for index in load.run.reading:
             self._arm(self._readers[index])
         settle = partial(self._settle, load)
@@ -250,6 +252,23 @@ class Engine:
         if events:
             await load.producer.publish(events, settle)
 
+    def _expect(self, load: _Load, intended: list[int], now: int) -> list[Event]:
+        events = load.run.renderer.render(intended, rfc3339(self._clock.wall(now)))
+        self._recorder.expect(load.index, [(event.seq, event.intended_ns, event.key) for event in events])
+        self._tracker.expect(events, now)
+        load.in_flight += len(events)
+        return events
+
+    def _give_up(self, load: _Load) -> None:
+        """Count what was due before the run was stopped and had to wait: nothing is skipped silently."""
+        if self._stopped_ns is None:
+            return
+        origin = self._start_ns + load.run.span.start_ns
+        while offsets := load.run.arrivals.take_until(self._stopped_ns - origin, _BATCH):
+            events = self._expect(load, [origin + offset for offset in offsets], self._clock.now_ns())
+            reason = "still waiting to be sent when the run was stopped"
+            self._settle(load, [Receipt(event.seq, Outcome.UNSENT, None, None, reason) for event in events])
+
     def _settle(self, load: _Load, receipts: Sequence[Receipt]) -> None:
         load.in_flight -= len(receipts)
         load.room.set()
@@ -258,11 +277,12 @@ class Engine:
             for receipt in receipts:
                 if receipt.detail:
                     self._count_reason(receipt.detail)
-        self._tracker.settle(receipts, self._clock.now_ns())
+        now = self._clock.now_ns()
+        self._tracker.settle(receipts, now)
         for index in load.run.reading:
             self._arm(self._readers[index])
         if self._tracker.settled >= _COLLECT:
-            self._collect()
+            self._collect(now)
 
     # -- probing -------------------------------------------------------------------------------------
 
@@ -292,8 +312,8 @@ class Engine:
 
     async def _read(self, reader: _Reader, targets: list[Target]) -> None:
         result = await reader.probe.read(targets)
-        if len(result.reads) != len(targets):
-            raise RuntimeError(f"probe {reader.name!r} answered for {len(result.reads)} of {len(targets)} events")
+        if sorted([read.seq for read in result.reads]) != sorted([target.seq for target in targets]):
+            raise RuntimeError(f"probe {reader.name!r} did not answer about the {len(targets)} events asked for")
         vitals = self._vitals
         vitals.read_requests += 1
         vitals.event_reads += len(targets)
@@ -301,11 +321,12 @@ class Engine:
         if result.error:
             vitals.failed_reads += 1
             self._count_reason(self._redact(f"{reader.name}: {result.error}"))
-        self._tracker.observe(reader.index, result.reads, self._clock.now_ns())
+        now = self._clock.now_ns()
+        self._tracker.observe(reader.index, result.reads, now)
         reader.free += 1
         self._arm(reader)
         if self._tracker.settled >= _COLLECT:
-            self._collect()
+            self._collect(now)
 
     # -- keeping house -------------------------------------------------------------------------------
 
@@ -314,7 +335,7 @@ class Engine:
         noted = shown = self._clock.now_ns()
         while True:
             now = self._clock.now_ns()
-            self._collect()
+            self._collect(now)
             if now - noted >= _NOTE_NS:
                 noted = now
                 self._note()
@@ -330,11 +351,10 @@ class Engine:
         self._show(self._clock.now_ns())
         raise _FinishedError
 
-    def _collect(self) -> None:
-        settled = self._tracker.take()
+    def _collect(self, now: int | None = None) -> None:
+        """Record what is settled, in the order in which `evload report` will see it again."""
+        settled = self._tracker.take(now)
         if settled:
-            # The order in which `evload report` will see them again.
-            settled.sort(key=lambda seen: (seen.settled_ns, seen.seq))
             self._recorder.settle(settled)
             self._ledger.append(settled)
 

@@ -182,7 +182,7 @@ def _explain(item: _Located, document: Document) -> _Finding:
     if error["input"] is None:
         name = item.path[-1] if item.path else "the file"
         return _Finding(item.path, False, f"{name!r} has no value", "give it one, or remove the line")
-    own_words = error["type"] == "value_error"
+    own_words = error["type"] in ("value_error", "assertion_error")
     text = str(error["ctx"]["error"]) if own_words else _words(error, document.value(item.path))
     what, _, cure = text.partition("; ")
     return _Finding(item.path, "[key]" in error["loc"], what, cure or _DEFAULT_CURE)

@@ -11,7 +11,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -84,6 +84,9 @@ class LedgerFile:
         self._closed = False
         try:
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        except sqlite3.Error as error:
+            raise _cant_create(path, error) from error
+        try:
             self._db.execute("PRAGMA journal_mode=WAL")
             # A commit survives the death of the process at once and a power cut at the next checkpoint.
             self._db.execute("PRAGMA synchronous=NORMAL")
@@ -95,9 +98,8 @@ class LedgerFile:
                 [(name, orjson.dumps(value).decode()) for name, value in rows.items()],
             )
         except sqlite3.Error as error:
-            raise OutputError(
-                f"can't create {path}: {error}; use a directory that is writable and has space"
-            ) from error
+            self._db.close()
+            raise _cant_create(path, error) from error
         self._queue: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="evload-ledger", daemon=True) if threaded else None
         if self._thread:
@@ -155,6 +157,10 @@ class LedgerFile:
                 self._db.execute("ROLLBACK")
 
 
+def _cant_create(path: Path, error: sqlite3.Error) -> OutputError:
+    return OutputError(f"can't create {path}: {error}; use a directory that is writable and has space")
+
+
 _Batch = tuple[Sequence[Observation], tuple[int, str] | None]
 
 
@@ -195,15 +201,20 @@ class LedgerReader:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         if not path.is_file():
             raise UsageError(f"{path} isn't there; name the directory of a run, which has an events.sqlite")
         try:
-            self._db = sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True)
-            rows = self._db.execute("SELECT key, value FROM meta").fetchall()
-        except sqlite3.Error as error:
+            with ExitStack() as stack:
+                self._db = sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True)
+                stack.callback(self._db.close)
+                rows = self._db.execute("SELECT key, value FROM meta").fetchall()
+                self.meta: dict[str, Any] = {name: orjson.loads(value) for name, value in rows}
+                stack.pop_all()
+        except (sqlite3.Error, orjson.JSONDecodeError) as error:
             raise UsageError(f"{path} isn't a ledger of evload: {error}; name the directory of a run") from error
-        self.meta: dict[str, Any] = {name: orjson.loads(value) for name, value in rows}
         if self.meta.get("format") != FORMAT:
+            self._db.close()
             raise UsageError(
                 f"{path} has format {self.meta.get('format')!r}, and this version of evload reads {FORMAT}; "
                 "use the version that wrote it"
@@ -221,12 +232,18 @@ class LedgerReader:
         return orjson.loads(row[0]) if row else None
 
     def observations(self, scenario: int) -> Iterator[Observation]:
-        """The settled events of one scenario in the order of `seq`, which is the order of its schedule."""
+        """The settled events of one scenario in the order of `seq`, which is the order of its schedule.
+
+        Raises UsageError where the file is damaged.
+        """
         query = f"SELECT {', '.join(_COLUMNS)} FROM events WHERE scenario = ? ORDER BY seq"
         with closing(self._db.cursor()) as cursor:
-            for row in cursor.execute(query, (scenario,)):
-                values = dict(zip(_COLUMNS, row, strict=True))
-                values["state"] = State(values["state"])
-                values["sampled"] = bool(values["sampled"])
-                values["detail"] = values["detail"] or ""
-                yield Observation(**values)
+            try:
+                for row in cursor.execute(query, (scenario,)):
+                    values = dict(zip(_COLUMNS, row, strict=True))
+                    values["state"] = State(values["state"])
+                    values["sampled"] = bool(values["sampled"])
+                    values["detail"] = values["detail"] or ""
+                    yield Observation(**values)
+            except sqlite3.Error as error:
+                raise UsageError(f"{self._path} is damaged: {error}; use an undamaged copy") from error

@@ -103,7 +103,8 @@ class Event:
 class Receipt(NamedTuple):
     """The answer to one publish. Every event gets exactly one.
 
-    sent_ns   when it was handed to the transport; None if it never was (UNSENT)
+    sent_ns   when it was handed to the transport, or when that was tried in vain (UNSENT, the target refused
+              the connection); None if it was never tried (UNSENT, dropped)
     acked_ns  when the answer arrived; None if none came (IN_DOUBT, UNSENT)
     detail    for people: the status or the reason, empty when accepted
     capture   the id that the target itself gave the event, where the producer was told to capture one

@@ -17,6 +17,7 @@ from .summary import WINDOW_NS, Distribution, ScenarioSummary, Summary, Threshol
 _STATE_KEYS: Final = {state: state.name.lower() for state in State}
 _REFUSED: Final = frozenset({State.UNSENT, State.REJECTED, State.RETURNED})
 """The publish alone makes sure that the effect never comes."""
+_EDGE_NS: Final = 100_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +107,12 @@ class Recorder:
                 batch = offered[window] = [0, 0]
             batch[0] += 1
             if summary.first_intended_ns is None:
-                summary.first_intended_ns = intended
+                summary.first_intended_ns = intended - start
             if key is not None:
                 self._order.sent((scenario, key), seq)
         summary.ledger["scheduled"] += count
         if intended is not None:
-            summary.last_intended_ns = intended
+            summary.last_intended_ns = intended - start
 
     def settle(self, observations: Iterable[Observation]) -> None:
         """Count settled events. Each must have been expected."""
@@ -156,24 +157,29 @@ class Recorder:
 
         window = (seen.intended_ns - self.start_ns) // WINDOW_NS
         if seen.sent_ns is not None:
-            delay = seen.sent_ns - seen.intended_ns
-            if delay < 0:
-                summary.early_sends += 1
-                delay = 0
-            into.metric("schedule_delay").record(delay, delay, window)
-            sent_window = (seen.sent_ns - self.start_ns) // WINDOW_NS
-            summary.offered.setdefault(sent_window, [0, 0])[1] += 1
-            if acked and seen.acked_ns is not None:
-                publish = max(0, seen.acked_ns - seen.sent_ns)
-                into.metric("publish").record(publish, publish, window)
-            elif state is State.IN_DOUBT:
-                into.metric("publish").record(max(0, seen.settled_ns - seen.sent_ns), None, window)
+            # What crosses the edge of a window by a hair's breadth still counts where it was meant to be.
+            offered_ns = max(seen.intended_ns, seen.sent_ns - _EDGE_NS)
+            summary.offered.setdefault((offered_ns - self.start_ns) // WINDOW_NS, [0, 0])[1] += 1
+            if state is not State.UNSENT:
+                self._publish(into, seen, acked, window)
         if into.plan.watched and seen.sampled:
             self._visibility(into, seen, acked, window)
 
+    def _publish(self, into: _Scenario, seen: Observation, acked: bool, window: int) -> None:
+        assert seen.sent_ns is not None
+        delay = seen.sent_ns - seen.intended_ns
+        if delay < 0:
+            into.summary.early_sends += 1
+            delay = 0
+        into.metric("schedule_delay").record(delay, delay, window)
+        if acked and seen.acked_ns is not None:
+            publish = max(0, seen.acked_ns - seen.sent_ns)
+            into.metric("publish").record(publish, publish, window)
+        elif seen.state is State.IN_DOUBT:
+            into.metric("publish").record(max(0, seen.settled_ns - seen.sent_ns), None, window)
+
     def _visibility(self, into: _Scenario, seen: Observation, acked: bool, window: int) -> None:
         summary = into.summary
-        summary.sampled += 1
         end_to_end = into.metric("end_to_end")
         if seen.state in _REFUSED:
             # It will never be seen, and that is known: beyond every threshold.
@@ -188,19 +194,17 @@ class Recorder:
         )
         if not acked or seen.acked_ns is None:
             return
+        summary.sampled += 1
         reference = seen.acked_ns
         into.metric("consistency").record(
             max(0, stable_lower - reference),
             None if stable_upper is None else max(0, stable_upper - reference),
             window,
         )
+        first_lower = published if seen.first_lower_ns is None else seen.first_lower_ns
         first_upper = seen.first_upper_ns
-        if first_upper is None:
-            first_lower = stable_lower
-        else:
-            first_lower = published if seen.first_lower_ns is None else seen.first_lower_ns
-            if (first_upper - reference) * 3 > into.plan.deadline_ns * 2:
-                summary.late_sightings += 1
+        if first_upper is not None and (first_upper - reference) * 3 > into.plan.deadline_ns * 2:
+            summary.late_sightings += 1
         into.metric("first_seen").record(
             max(0, first_lower - reference), None if first_upper is None else max(0, first_upper - reference), window
         )

@@ -248,12 +248,11 @@ class Tracker:
         With `before_ns` what was settled at that moment or later is kept for the next call, so that the order
         holds across calls however many events are settled in one moment.
         """
-        settled, self._settled = self._settled, []
-        settled.sort(key=_by_settlement)
-        if before_ns is not None and settled and settled[-1].settled_ns >= before_ns:
-            end = bisect_left(settled, before_ns, key=lambda seen: seen.settled_ns)
-            self._settled = settled[end:]
-            del settled[end:]
+        settled = self._settled
+        end = len(settled) if before_ns is None else bisect_left(settled, before_ns, key=attrgetter("settled_ns"))
+        self._settled = settled[end:]
+        del settled[end:]
+        settled.sort(key=attrgetter("settled_ns", "seq"))
         return settled
 
     def close(self, now_ns: int) -> None:
@@ -564,6 +563,5 @@ def is_sampled(seq: int, share: float) -> bool:
     return (z ^ z >> 31) < share * (1 << 64)
 
 
-_by_settlement: Final = attrgetter("settled_ns", "seq")
 _FINAL: Final = {Outcome.REJECTED: State.REJECTED, Outcome.RETURNED: State.RETURNED, Outcome.UNSENT: State.UNSENT}
 _WORST: Final = {State.VISIBLE: 0, State.UNOBSERVED: 1, State.REGRESSED: 2, State.LOST: 3}

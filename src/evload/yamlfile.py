@@ -241,7 +241,7 @@ class _Copy:
                 self._add(key, f"the key {key.value!r} is already on line {first}", "keep one of the two")
             else:
                 own[key.value] = (self.node(key, around), self.node(value, around))
-        pairs = [*own.values(), *(pair for name, pair in merged.items() )]
+        pairs = [*own.values(), *(pair for name, pair in merged.items() if name not in own)]
         return MappingNode(node.tag, pairs, node.start_mark, node.end_mark, node.flow_style)
 
     def _merge(self, value: Node, around: tuple[Node, ...]) -> Iterator[tuple[str, tuple[Node, Node]]]:
@@ -293,7 +293,7 @@ def _compose(text: str, source: str) -> Node | None:
     copy = _Copy()
     whole = copy.node(node)
     if copy.problems:
-        raise ConfigError(copy.problems)
+        raise ConfigError(dict.fromkeys(copy.problems))
     return whole
 
 

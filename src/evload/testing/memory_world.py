@@ -88,7 +88,7 @@ class _MemoryProducer:
         for event in batch:
             self._open[event.seq] = (now, settle)
             fate = memory._rng.random()
-            delay = memory.confirm.draw(memory._rng)
+            delay = memory.confirm.draw(memory._rng) + memory.world.answer_delay_ns(now)
             arrives = True
             outcome = Outcome.ACCEPTED
             if fate < memory.rejected:
