@@ -60,7 +60,7 @@ class Server:
     most_open: int = 0
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     _listener: asyncio.Server | None = None
-    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _tasks: dict[asyncio.Task[None], asyncio.StreamWriter] = field(default_factory=dict)
 
     @property
     def bodies(self) -> list[bytes]:
@@ -82,15 +82,20 @@ class Server:
         """Close everything."""
         self.stopped.set()
         self.stop_listening()
-        for task in self._tasks:
+        tasks = dict(self._tasks)
+        for task, writer in tasks.items():
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+            writer.transport.abort()  # a task that never ran can't close its connection
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.stopped.is_set():
+            writer.transport.abort()
+            return
         task = asyncio.get_running_loop().create_task(self._serve(reader, writer, self.connections))
         self.connections += 1
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = writer
+        task.add_done_callback(self._tasks.pop)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, connection: int) -> None:
         self.open_now += 1

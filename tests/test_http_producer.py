@@ -381,7 +381,7 @@ def test_a_host_that_can_not_exist() -> None:
     [
         (socket.gaierror(-2, "Name or service not known"), "the host name can't be resolved"),
         (
-            OSError("Multiple exceptions: [Errno 111] Connect call failed ('::1', 1), [Errno 111] Con"),
+            OSError("Multiple exceptions: [Errno 111] Connect, [Errno 111] Connect"),
             "connection refused",
         ),
         (OSError(113, "x"), "no route to host"),

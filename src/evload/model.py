@@ -135,6 +135,8 @@ class Read(NamedTuple):
     position          where in the read model's own order of application the event stands (any number
                       that grows), for the order of events with one key
     consumed_at, processed_at  the system's own stamps: nanoseconds since 1970 on a foreign clock
+    exact             it was pushed: the event became visible at this very moment (start_ns == end_ns), and each
+                      such read is one side effect
     """
 
     seq: int
@@ -146,6 +148,7 @@ class Read(NamedTuple):
     position: float | None = None
     consumed_at: int | None = None
     processed_at: int | None = None
+    exact: bool = False
 
 
 @dataclass(slots=True)

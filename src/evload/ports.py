@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 from .clock import Clock
+from .correlation import CorrelationIds
 from .model import Event, ReadResult, Receipt, Target
 from .units import Duration, Share
 
@@ -32,6 +33,11 @@ class Surroundings:
     clock: Clock
     run_id: str
     base_dir: Path
+
+    @property
+    def ids(self) -> CorrelationIds:
+        """The correlation ids of this run, for adapters that have to tell whose event it is."""
+        return CorrelationIds.for_run(self.run_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +77,37 @@ class Probe(Protocol):
 
         Returns one Read for each of them. A failure is `Seen.FAILED`, never an exception.
         """
+        ...
+
+
+class PushProbe(Probe, Protocol):
+    """A probe to which the system pushes what becomes visible, so that nothing has to be polled.
+
+    `read` is called for events of which nothing has come by their deadline: ABSENT if the probe has
+    listened without a gap since it opened, FAILED with the reason if it has not.
+    """
+
+    async def listen(self, report: Callable[[ReadResult], None]) -> None:
+        """Report what arrives, as `Read`s that are PRESENT and exact, until cancelled.
+
+        Ids of this run (`Surroundings.ids`) are reported, others ignored.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One look at a gauge: values by metric name, or an error with no values."""
+
+    values: Mapping[str, float]
+    error: str = ""
+
+
+class Gauge(Protocol):
+    """Something whose value is looked at again and again: a queue's depth, a counter, a temperature."""
+
+    async def sample(self) -> Sample:
+        """The values now. A failure is a Sample with an error, never an exception."""
         ...
 
 
@@ -158,10 +195,30 @@ class ProbeSettings(AdapterSettings):
     ] = ()
 
     @property
+    def pushes(self) -> bool:
+        """Whether it yields a PushProbe."""
+        return False
+
+    @property
     def asks_by_capture(self) -> bool:
         """Whether it asks with the id that the target gave an event, which is known only after the ack."""
         return False
 
     def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Probe]:
         """Connect, yield the probe, close. Raises TargetError if the read model can't be reached."""
+        raise NotImplementedError
+
+
+class GaugeSettings(AdapterSettings):
+    """What every gauge can be told."""
+
+    every: Annotated[Duration, Field(ge=10_000_000, description="time between two samples")] = 500_000_000
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of the values that a sample has, which objectives may use."""
+        raise NotImplementedError
+
+    def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Gauge]:
+        """Connect, yield the gauge, close. Raises TargetError if there is nothing to look at."""
         raise NotImplementedError

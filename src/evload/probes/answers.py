@@ -132,7 +132,8 @@ def parse_stamp(value: Any) -> int | None:
         return None
     for below, scale in _EPOCH_UNITS:
         if value < below:
-            return value * scale if isinstance(value, int) else round(value * scale)
+            whole, part = divmod(value, 1)
+            return int(whole) * scale + round(part * scale)
     return int(value)
 
 
