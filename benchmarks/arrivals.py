@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Final
 
-from .k6 import constant_rate
+from .k6_run import constant_rate
 from .rig import BenchmarkError, Received, config, evload_run, peer_body, receiver
 
 _RATE: Final = 1000

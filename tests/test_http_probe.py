@@ -103,7 +103,7 @@ def test_all_that_an_answer_can_say() -> None:
         effects="length(body.items)", position="body.pos", replica='headers."x-replica"',
         consumed_at="body.t", processed_at="body.done",
     )  # fmt: skip
-    assert read[4:] == (2, "r-2", 17.5, 1_767_225_600_000_000_001, 1_767_225_601_500_000_000)
+    assert read[4:9] == (2, "r-2", 17.5, 1_767_225_600_000_000_001, 1_767_225_601_500_000_000)
 
 
 def test_what_an_absent_event_says_is_only_its_replica() -> None:
@@ -114,7 +114,7 @@ def test_what_an_absent_event_says_is_only_its_replica() -> None:
 def test_figures_that_are_missing_are_none() -> None:
     read = single(json_answer(b"{}"), effects="body.n", position="body.p", replica="body.r", consumed_at="body.c")
     assert read.seen is Seen.PRESENT
-    assert read[4:] == (None, None, None, None, None)
+    assert read[4:9] == (None, None, None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ def test_fields_of_items() -> None:
         replica="item.on", visible="status == `200` && !(item.hidden)",
     )  # fmt: skip
     first, second = result.reads
-    assert first[4:] == (2, "r-9", 5, 1_767_225_600_123_000_000, 1_767_225_600_000_000_000)
+    assert first[4:9] == (2, "r-9", 5, 1_767_225_600_123_000_000, 1_767_225_600_000_000_000)
     assert (second.seen, second.effects, second.replica) == (Seen.ABSENT, None, "r-9")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -156,7 +157,9 @@ def sandbox(
 @app.command()
 def selftest(
     quiet: Quiet = False,
-    out: Out = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="Keep the results there. Default: they are not kept.")
+    ] = None,
 ) -> None:
     """Measure the embedded pipeline with planted faults, and hold the result against the truth it kept."""
     from . import positive_control
@@ -205,6 +208,8 @@ def schema() -> None:
 
 def main() -> None:
     """Entry point of the console script."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupted)
     try:
         app()
     except EvloadError as error:
@@ -220,6 +225,12 @@ def main() -> None:
         traceback.print_exc()
         print("this is a bug in evload; please report it with the lines above", file=sys.stderr)
         sys.exit(BUG)
+
+
+def _interrupted(*_: object) -> None:
+    """Ends what doesn't itself heed signals, with exit code 130: loading, set-up, and the short verbs."""
+    print("interrupted", file=sys.stderr)
+    raise KeyboardInterrupt
 
 
 def _loader(path: Path, sets: list[str] | None) -> Load:

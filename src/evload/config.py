@@ -16,7 +16,7 @@ from .environment import Environment
 from .errors import ConfigError, Problem, UsageError
 from .events import EventSettings
 from .findings import Findings, unknown
-from .ports import ProbeSettings, ProducerSettings
+from .ports import GaugeSettings, ProbeSettings, ProducerSettings
 from .records import Records
 from .sandbox.settings import SandboxSettings
 from .schedule import Load, Shape
@@ -117,6 +117,7 @@ class ConfigFile(_Section):
     producers: Annotated[dict[Name, Any], Field(description="where events go")] = {}
     events: Annotated[dict[Name, Any], Field(description="what is sent")] = {}
     probes: Annotated[dict[Name, Any], Field(description="where their effect is read")] = {}
+    gauges: Annotated[dict[Name, Any], Field(description="what is sampled while the run goes on")] = {}
     scenarios: Annotated[dict[Name, Any], Field(description="what happens, side by side")] = {}
     slos: Annotated[list[Any], Field(description="what must hold")] = []
     self_checks: Annotated[Any, Field(description="what a failed self-check does to the verdict")] = {}
@@ -139,6 +140,7 @@ class RunConfig:
     producers: Mapping[str, ProducerSettings]
     events: Mapping[str, EventSettings]
     probes: Mapping[str, ProbeSettings]
+    gauges: Mapping[str, GaugeSettings]
     scenarios: Mapping[str, Scenario]
     slos: tuple[Objective, ...]
     self_checks: SelfCheckPolicy
@@ -255,9 +257,10 @@ class _Reader:
         self._insert_sandbox_url()
         producers = self._adapters("producers", "evload.producers")
         probes = self._adapters("probes", "evload.probes")
+        gauges = self._adapters("gauges", "evload.gauges")
         types = self._items("events", EventSettings)
         scenarios = self._items("scenarios", Scenario)
-        objectives = self._objectives()
+        objectives = self._objectives({name: gauge.metrics for name, gauge in gauges.items()})
         policy = self._item(SelfCheckPolicy, ("self_checks",)) if "self_checks" in self._document.data else None
         self._check_references()
         self._check_captures(scenarios, producers)
@@ -269,6 +272,7 @@ class _Reader:
             producers=producers,
             events=types,
             probes=probes,
+            gauges=gauges,
             scenarios=scenarios,
             slos=tuple(objectives.values()),
             self_checks=policy or SelfCheckPolicy(),
@@ -329,11 +333,11 @@ class _Reader:
                 )
             return value.replace(SANDBOX, self._sandbox_url)
 
-        for section in ("producers", "probes"):
+        for section in ("producers", "probes", "gauges"):
             if section in self._document.data:
                 self._document.data[section] = insert(self._document.data[section], (section,))
 
-    def _objectives(self) -> dict[DataPath, Objective]:
+    def _objectives(self, gauges: Mapping[str, Sequence[str]]) -> dict[DataPath, Objective]:
         entries = self._document.data.get("slos")
         found = {}
         for index, written in enumerate(entries if isinstance(entries, list) else ()):
@@ -346,17 +350,22 @@ class _Reader:
             else:
                 self._findings.add(path, f"{written!r} is not an objective", "write one such as p99(end_to_end) < 5s")
                 continue
-            if entry is not None and (objective := self._objective(entry, place, (*path, "critical"))) is not None:
+            if (
+                entry is not None
+                and (objective := self._objective(entry, gauges, place, (*path, "critical"))) is not None
+            ):
                 found[path] = objective
         return found
 
-    def _objective(self, entry: ObjectiveEntry, path: DataPath, critical_path: DataPath) -> Objective | None:
+    def _objective(
+        self, entry: ObjectiveEntry, gauges: Mapping[str, Sequence[str]], path: DataPath, critical_path: DataPath
+    ) -> Objective | None:
         try:
-            objective = slo.parse(entry.objective, scenario=entry.scenario)
+            objective = slo.parse(entry.objective, scenario=entry.scenario, gauges=gauges)
             if entry.critical is None:
                 return objective
             path = critical_path
-            return slo.parse(entry.objective, critical=str(entry.critical), scenario=entry.scenario)
+            return slo.parse(entry.objective, critical=str(entry.critical), scenario=entry.scenario, gauges=gauges)
         except ValueError as error:
             self._findings.add_text(path, str(error))
             return None

@@ -18,8 +18,18 @@ from .clock import Clock, rfc3339
 from .errors import OutputError
 from .events import Renderer
 from .ledger import Ledger
-from .model import Event, Outcome, Receipt, Target
-from .ports import Probe, ProbeSettings, Producer, ProducerSettings, Sink, Surroundings
+from .model import Event, Outcome, ReadResult, Receipt, Target
+from .ports import (
+    Gauge,
+    GaugeSettings,
+    Probe,
+    ProbeSettings,
+    Producer,
+    ProducerSettings,
+    PushProbe,
+    Sink,
+    Surroundings,
+)
 from .progress import ProgressMeter, Span
 from .recorder import Recorder, ScenarioPlan
 from .schedule import Arrivals
@@ -61,6 +71,7 @@ class Plan:
     scenarios: Sequence[ScenarioRun]
     producers: Mapping[str, ProducerSettings]
     probes: Mapping[str, ProbeSettings]
+    gauges: Mapping[str, GaugeSettings]
     settle_ns: int
     """Longest drain after an interrupt."""
 
@@ -134,7 +145,7 @@ class Engine:
         return self._start_ns > 0
 
     def stop(self) -> None:
-        """Schedule nothing more, wait for what is outstanding (at most `settle`), then finish."""
+        """Send nothing that is due later than now, wait for what is outstanding (at most `settle`), then finish."""
         if self._stop_at is None:
             self._vitals.interrupted = True
             self._stopped_ns = self._clock.now_ns()
@@ -159,6 +170,10 @@ class Engine:
             for index, (name, settings) in enumerate(self._plan.probes.items()):
                 probe = await stack.enter_async_context(settings.open(self._surroundings))
                 self._readers.append(_Reader(index, name, probe, settings.bulk, settings.parallel))
+            gauges = {
+                name: await stack.enter_async_context(settings.open(self._surroundings))
+                for name, settings in self._plan.gauges.items()
+            }
             producer_stack = await stack.enter_async_context(AsyncExitStack())
             producers = {
                 name: await producer_stack.enter_async_context(settings.open(self._surroundings))
@@ -179,7 +194,12 @@ class Engine:
                         for load in self._loads:
                             self._pacing += 1
                             group.create_task(self._pace(load))
-                        group.create_task(self._watch_over(producers))
+                        for reader in self._readers:
+                            if isinstance(reader.probe, PushProbe):
+                                group.create_task(self._listen(reader, reader.probe))
+                        for name, gauge in gauges.items():
+                            group.create_task(self._sample(name, gauge, self._plan.gauges[name].every))
+                        group.create_task(self._watch_over())
                         if self._clock.cpu_ns() is not None:
                             group.create_task(self._monitor())
                 except* _FinishedError:
@@ -210,24 +230,29 @@ class Engine:
         origin = self._start_ns + run.span.start_ns
         waits = load.settings.when_full == "wait"
         limit = load.settings.in_flight
-        while self._stop_at is None and (offset := run.arrivals.peek()) is not None:
-            if origin + offset > clock.now_ns() and not await self._sleep(load, origin + offset):
+        while (offset := run.arrivals.peek()) is not None:
+            if self._stopped_ns is not None and origin + offset > self._stopped_ns:
                 break
+            if origin + offset > clock.now_ns():
+                await self._sleep(load, origin + offset)
+                continue
             room = limit - load.in_flight
             if room <= 0 and waits:
+                if self._stopped_ns is not None:
+                    break
                 load.room.clear()
                 await load.room.wait()
                 continue
             now = clock.now_ns()
-            offsets = run.arrivals.take_until(now - origin, min(_BATCH, room) if waits else _BATCH)
-            if offsets:
-                await self._publish(load, [origin + offset for offset in offsets], now)
-                if len(offsets) == _BATCH:
-                    await asyncio.sleep(0)
+            until = now if self._stopped_ns is None else self._stopped_ns
+            offsets = run.arrivals.take_until(until - origin, min(_BATCH, room) if waits else _BATCH)
+            await self._publish(load, [origin + offset for offset in offsets], now)
+            if len(offsets) == _BATCH:
+                await asyncio.sleep(0)
         self._pacing -= 1
 
-    async def _sleep(self, load: _Load, until_ns: int) -> bool:
-        """Sleep, and say whether the run goes on. `stop` may cut it short."""
+    async def _sleep(self, load: _Load, until_ns: int) -> None:
+        """Sleep. `stop` may cut it short."""
         task = asyncio.current_task()
         load.sleeper = task
         try:
@@ -237,7 +262,6 @@ class Engine:
                 raise
         finally:
             load.sleeper = None
-        return self._stop_at is None
 
     async def _publish(self, load: _Load, intended: list[int], now: int) -> None:
         room = load.settings.in_flight - load.in_flight
@@ -328,9 +352,35 @@ class Engine:
         if self._tracker.settled >= _COLLECT:
             self._collect(now)
 
+    async def _listen(self, reader: _Reader, probe: PushProbe) -> None:
+        """Take what is pushed, for as long as the run goes on."""
+
+        def report(result: ReadResult) -> None:
+            self._vitals.unexpected_ids += result.unexpected
+            if result.error:
+                self._count_reason(self._redact(f"{reader.name}: {result.error}"))
+            self._tracker.push(reader.index, result.reads)
+            self._arm(reader)
+
+        await probe.listen(report)
+
+    async def _sample(self, name: str, gauge: Gauge, every_ns: int) -> None:
+        """Look at a gauge at fixed times, not at fixed pauses, until the run is over."""
+        due = self._start_ns
+        while True:
+            await self._clock.sleep_until_ns(due)
+            start = self._clock.now_ns()
+            sample = await gauge.sample()
+            end = self._clock.now_ns()
+            if sample.error:
+                self._count_reason(self._redact(f"{name}: {sample.error}"))
+            self._recorder.sampled(name, sample.values)
+            self._ledger.sampled(name, start, end, sample.values)
+            due += every_ns * max(1, -(-(end - due) // every_ns))
+
     # -- keeping house -------------------------------------------------------------------------------
 
-    async def _watch_over(self, producers: Mapping[str, Producer]) -> None:
+    async def _watch_over(self) -> None:
         """Record what is settled, keep the notes, show progress, and end the run when there is nothing left."""
         noted = shown = self._clock.now_ns()
         while True:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import queue
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -31,6 +33,9 @@ _COLUMNS: Final = (
 _SCHEMA: Final = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE vitals (at_ns INTEGER PRIMARY KEY, facts TEXT NOT NULL);
+CREATE TABLE samples (          -- of gauges; a row without metric and value: it could not be taken
+    start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL, gauge TEXT NOT NULL, metric TEXT, value REAL
+);
 CREATE TABLE states (state INTEGER PRIMARY KEY, name TEXT NOT NULL);
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY,      -- number within the run; the correlation id ends in it (hexadecimal)
@@ -58,6 +63,10 @@ class Ledger(Protocol):
 
     def append(self, observations: Sequence[Observation]) -> None:
         """Keep them. Must not block."""
+        ...
+
+    def sampled(self, gauge: str, start_ns: int, end_ns: int, values: Mapping[str, float]) -> None:
+        """Keep one sample of a gauge; no values: it could not be taken."""
         ...
 
     def note(self, at_ns: int, facts: Mapping[str, Any]) -> None:
@@ -100,16 +109,24 @@ class LedgerFile:
         except sqlite3.Error as error:
             self._db.close()
             raise _cant_create(path, error) from error
-        self._queue: queue.SimpleQueue[_Batch | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="evload-ledger", daemon=True) if threaded else None
         if self._thread:
             self._thread.start()
 
     def append(self, observations: Sequence[Observation]) -> None:
-        self._put((observations, None))
+        start = self._start_ns
+        self._put(lambda db: db.executemany(_INSERT, [_row(seen, start) for seen in observations]))
+
+    def sampled(self, gauge: str, start_ns: int, end_ns: int, values: Mapping[str, float]) -> None:
+        times = (start_ns - self._start_ns, end_ns - self._start_ns, gauge)
+        rows: list[tuple[object, ...]] = [(*times, metric, value) for metric, value in values.items()]
+        rows = rows or [(*times, None, None)]
+        self._put(lambda db: db.executemany("INSERT INTO samples VALUES (?, ?, ?, ?, ?)", rows))
 
     def note(self, at_ns: int, facts: Mapping[str, Any]) -> None:
-        self._put(((), (at_ns - self._start_ns, orjson.dumps(facts).decode())))
+        row = (at_ns - self._start_ns, orjson.dumps(facts).decode())
+        self._put(lambda db: db.execute("INSERT OR REPLACE INTO vitals VALUES (?, ?)", row))
 
     def close(self) -> None:
         if not self._closed:
@@ -124,32 +141,28 @@ class LedgerFile:
                 "rebuild it: free some space and run again"
             )
 
-    def _put(self, batch: _Batch) -> None:
+    def _put(self, write: _Write) -> None:
         if self._thread:
-            self._queue.put(batch)
+            self._queue.put(write)
         else:
-            self._write([batch])
+            self._commit([write])
 
     def _work(self) -> None:
         running = True
         while running:
-            batches = [self._queue.get()]
+            writes = [self._queue.get()]
             while not self._queue.empty():
-                batches.append(self._queue.get())
-            running = None not in batches
-            self._write([batch for batch in batches if batch is not None])
+                writes.append(self._queue.get())
+            running = None not in writes
+            self._commit([write for write in writes if write is not None])
 
-    def _write(self, batches: Sequence[_Batch]) -> None:
+    def _commit(self, writes: Sequence[_Write]) -> None:
         if self._error:
             return  # A gap in the middle would look like lost events; better that it ends here.
-        start = self._start_ns
         try:
             self._db.execute("BEGIN")
-            for observations, vitals in batches:
-                if observations:
-                    self._db.executemany(_INSERT, [_row(seen, start) for seen in observations])
-                if vitals:
-                    self._db.execute("INSERT OR REPLACE INTO vitals VALUES (?, ?)", vitals)
+            for write in writes:
+                write(self._db)
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
             self._error = str(error)
@@ -161,7 +174,8 @@ def _cant_create(path: Path, error: sqlite3.Error) -> OutputError:
     return OutputError(f"can't create {path}: {error}; use a directory that is writable and has space")
 
 
-_Batch = tuple[Sequence[Observation], tuple[int, str] | None]
+_Write = Callable[[sqlite3.Connection], object]
+"""Part of a transaction."""
 
 
 def _row(seen: Observation, start: int) -> tuple[object, ...]:
@@ -247,3 +261,18 @@ class LedgerReader:
                     yield Observation(**values)
             except sqlite3.Error as error:
                 raise UsageError(f"{self._path} is damaged: {error}; use an undamaged copy") from error
+
+    def samples(self) -> Iterator[tuple[str, int, int, dict[str, float]]]:
+        """The samples of all gauges in order of time: gauge, start_ns, end_ns, values (none: not taken)."""
+        query = "SELECT gauge, start_ns, end_ns, metric, value FROM samples ORDER BY end_ns, gauge, rowid"
+        with closing(self._db.cursor()) as cursor:
+            for (gauge, start_ns, end_ns), rows in groupby(cursor.execute(query), key=itemgetter(0, 1, 2)):
+                yield gauge, start_ns, end_ns, {metric: value for *_, metric, value in rows if metric is not None}
+
+    def ack_times(self, scenarios: Sequence[int]) -> Iterator[int]:
+        """When the events of some scenarios were acked, in order of time."""
+        places = ", ".join("?" * len(scenarios))
+        query = f"SELECT acked_ns FROM events WHERE acked_ns IS NOT NULL AND scenario IN ({places}) ORDER BY acked_ns"
+        with closing(self._db.cursor()) as cursor:
+            for (acked_ns,) in cursor.execute(query, tuple(scenarios)):
+                yield acked_ns

@@ -57,6 +57,7 @@ def build(config: RunConfig, run_id: str) -> Plan:
         ],
         producers={name: settings for name, settings in config.producers.items() if name in producers},
         probes=probes,
+        gauges=config.gauges,
         settle_ns=config.settle,
     )
 
@@ -112,5 +113,6 @@ def _reading(settings: ProbeSettings, objectives: Sequence[Objective]) -> Readin
         pins=tuple(sorted(pins)),
         slack_ns=BULK_TICK_NS if settings.bulk > 1 else 0,
         after_ack=settings.asks_by_capture,
+        pushed=settings.pushes,
         replicas=settings.replicas,
     )

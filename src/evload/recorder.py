@@ -5,14 +5,23 @@ The same fold serves the run itself and `evload report`, which feeds it the rows
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from .hops import OffsetEstimate, hops
 from .model import ACKED_STATES, Observation, State
 from .order import OrderCounter
-from .summary import WINDOW_NS, Distribution, ScenarioSummary, Summary, ThresholdCount, Vitals
+from .summary import (
+    WINDOW_NS,
+    Distribution,
+    GaugeSummary,
+    ScenarioSummary,
+    Series,
+    Summary,
+    ThresholdCount,
+    Vitals,
+)
 
 _STATE_KEYS: Final = {state: state.name.lower() for state in State}
 _REFUSED: Final = frozenset({State.UNSENT, State.REJECTED, State.RETURNED})
@@ -86,6 +95,7 @@ class Recorder:
     plans: Sequence[ScenarioPlan]
     start_ns: int
     vitals: Vitals = field(default_factory=Vitals)
+    gauges: dict[str, GaugeSummary] = field(default_factory=dict)
     _scenarios: list[_Scenario] = field(init=False)
     _order: OrderCounter = field(init=False, default_factory=OrderCounter)
     _offset: OffsetEstimate = field(init=False, default_factory=OffsetEstimate)
@@ -130,9 +140,17 @@ class Recorder:
             for _ in range(count):
                 metric.record(0, None, 0)
 
+    def sampled(self, gauge: str, values: Mapping[str, float]) -> None:
+        """Count one sample of a gauge; no values: it could not be taken."""
+        into = self.gauges.setdefault(gauge, GaugeSummary())
+        for metric, value in values.items():
+            into.series.setdefault(metric, Series()).add(value)
+        if not values:
+            into.failed += 1
+
     def summary(self) -> Summary:
         """Everything so far. Shares its parts with the recorder: don't keep it while the run goes on."""
-        return Summary({s.plan.name: s.summary for s in self._scenarios}, self.vitals)
+        return Summary({s.plan.name: s.summary for s in self._scenarios}, self.vitals, self.gauges)
 
     # -- one event -----------------------------------------------------------------------------------
 

@@ -35,7 +35,12 @@ class Rebuilt:
 
 
 def meta(
-    run_id: str, name: str, started_at: datetime, plans: Sequence[ScenarioPlan], terms: Terms
+    run_id: str,
+    name: str,
+    started_at: datetime,
+    plans: Sequence[ScenarioPlan],
+    terms: Terms,
+    gauges: Mapping[str, Sequence[str]],
 ) -> Mapping[str, Any]:
     """What the ledger file has to carry so that `rebuild` needs nothing else."""
     return {
@@ -61,6 +66,7 @@ def meta(
         ],
         "self_checks": terms.policy.model_dump(),
         "deadlines_ns": dict(terms.deadlines_ns),
+        "gauges": {name: list(values) for name, values in gauges.items()},
     }
 
 
@@ -75,7 +81,7 @@ def rebuild(path: Path) -> Rebuilt:
         terms = Terms(
             [
                 replace(
-                    slo.parse(o["objective"], scenario=o["scenario"]),
+                    slo.parse(o["objective"], scenario=o["scenario"], gauges=written["gauges"]),
                     critical=None if o["critical"] is None else Fraction(o["critical"]),
                 )
                 for o in written["objectives"]
@@ -111,6 +117,8 @@ def _fold(reader: LedgerReader, plans: Sequence[ScenarioPlan]) -> Summary:
         rows[seen.scenario] += 1
     while settled:
         recorder.settle([heapq.heappop(settled)[2]])
+    for gauge, _, _, values in reader.samples():
+        recorder.sampled(gauge, values)
     for scenario, scheduled in enumerate(note["scheduled"]):
         missing = max(scheduled, highest[scenario] + 1) - rows[scenario]
         if missing:

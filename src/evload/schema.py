@@ -29,7 +29,8 @@ def json_schema() -> dict[str, Any]:
     ]
     probes: list[type[BaseModel]] = [plugins.load("evload.probes", kind) for kind in plugins.kinds("evload.probes")]
     sections = (ConfigFile, SandboxSettings, EventSettings, Scenario, ObjectiveEntry, SelfCheckPolicy)
-    models: list[type[BaseModel]] = [*sections, *producers, *probes]
+    gauges: list[type[BaseModel]] = [plugins.load("evload.gauges", kind) for kind in plugins.kinds("evload.gauges")]
+    models: list[type[BaseModel]] = [*sections, *producers, *probes, *gauges]
     references, shared = models_json_schema([(model, "validation") for model in models])
     definitions = shared["$defs"]
 
@@ -37,7 +38,7 @@ def json_schema() -> dict[str, Any]:
         return references[model, "validation"]
 
     def by_kind(adapters: list[type[BaseModel]]) -> dict[str, Any]:
-        return {"additionalProperties": {"oneOf": [one(model) for model in adapters]}}
+        return {"additionalProperties": {"oneOf": [one(model) for model in adapters]} if adapters else False}
 
     whole = definitions.pop(one(ConfigFile)["$ref"].rpartition("/")[2])
     for section, contents in (
@@ -45,6 +46,7 @@ def json_schema() -> dict[str, Any]:
         ("producers", by_kind(producers)),
         ("events", {"additionalProperties": one(EventSettings)}),
         ("probes", by_kind(probes)),
+        ("gauges", by_kind(gauges)),
         ("scenarios", {"additionalProperties": one(Scenario), "minProperties": 1}),
         ("slos", {"items": {"anyOf": [{"type": "string"}, one(ObjectiveEntry)]}}),
         ("self_checks", one(SelfCheckPolicy)),

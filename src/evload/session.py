@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import uvloop
 
@@ -27,6 +27,7 @@ from .rundir import RunDirectory
 from .sandbox.process import sandbox_process
 from .sinks.json import JsonSink
 from .summary import Report, Summary
+from .units import format_duration
 
 INTERRUPTED = 130
 
@@ -56,7 +57,7 @@ def run(load: Load, *, out: Path | None, sinks: Sequence[Sink], say: Callable[[s
     """Run the config to its end, write the run directory, and give the report to the sinks.
 
     `say` gets remarks for a person (what an interrupt does). Raises EvloadError: ConfigError, TargetError,
-    OutputError (after the sinks have had the report), InterruptedEarlyError.
+    OutputError (after the sinks have had the report), InterruptedEarlyError (during set-up).
     """
     loaded = load()
     started_at = datetime.now(UTC)
@@ -91,55 +92,78 @@ async def _run(
     say: Callable[[str], None],
 ) -> tuple[Summary, Terms, OutputError | None]:
     clock = SystemClock()
-    async with AsyncExitStack() as stack:
-        stack.callback(clock.close)
-        if loaded.config.sandbox is not None:
-            sandbox = await stack.enter_async_context(sandbox_process(loaded.config.sandbox, directory.truth))
-            loaded = load(sandbox_url=sandbox.url)
-        config = loaded.config
-        terms = Terms(
-            config.slos, config.self_checks, {name: probe.deadline for name, probe in config.probes.items()}
-        )
-        plan = planning.build(config, run_id)
-        meta = replay.meta(run_id, loaded.redact(config.name), started_at, [s.fold for s in plan.scenarios], terms)
-        engine = Engine(
-            plan,
-            Surroundings(clock, run_id, loaded.base_dir),
-            lambda start_ns: LedgerFile(directory.ledger, start_ns, meta),
-            sinks,
-            loaded.redact,
-        )
-        _heed_signals(stack, engine, config.settle, say)
-        _tame_garbage_collection(stack)
-        try:
+    interrupts = _Interrupts(asyncio.current_task(), say)
+    try:
+        async with AsyncExitStack() as stack:
+            stack.callback(clock.close)
+            interrupts.heed()
+            if loaded.config.sandbox is not None:
+                sandbox = await stack.enter_async_context(sandbox_process(loaded.config.sandbox, directory.truth))
+                loaded = load(sandbox_url=sandbox.url)
+            config = loaded.config
+            terms = Terms(
+                config.slos, config.self_checks, {name: probe.deadline for name, probe in config.probes.items()}
+            )
+            plan = planning.build(config, run_id)
+            folds = [scenario.fold for scenario in plan.scenarios]
+            gauges = {name: settings.metrics for name, settings in config.gauges.items()}
+            meta = replay.meta(run_id, loaded.redact(config.name), started_at, folds, terms, gauges)
+            engine = Engine(
+                plan,
+                Surroundings(clock, run_id, loaded.base_dir),
+                lambda start_ns: LedgerFile(directory.ledger, start_ns, meta),
+                sinks,
+                loaded.redact,
+            )
+            interrupts.begin(engine, config.settle)
+            _tame_garbage_collection(stack)
             summary = await engine.run()
-        except asyncio.CancelledError:
-            raise InterruptedEarlyError("interrupted before the run began; nothing was sent") from None
-        return summary, terms, engine.ledger_error
+            interrupts.over = True
+            return summary, terms, engine.ledger_error
+    except asyncio.CancelledError:
+        raise InterruptedEarlyError("interrupted before the run began; nothing was sent") from None
 
 
-def _heed_signals(stack: AsyncExitStack, engine: Engine, settle_ns: int, say: Callable[[str], None]) -> None:
-    """The first SIGINT or SIGTERM drains, the second reports at once."""
-    loop = asyncio.get_running_loop()
-    task = asyncio.current_task()
-    heard = 0
+class _Interrupts:
+    """What SIGINT and SIGTERM do: end the set-up; while the run goes on drain, then report at once.
 
-    def on_signal() -> None:
-        nonlocal heard
-        heard += 1
-        if not engine.started:
-            if task is not None:
-                task.cancel()
-        elif heard == 1:
-            say(f"interrupted: sending nothing more, waiting up to {settle_ns / 1e9:g} s for what is outstanding")
-            engine.stop()
+    Once the run is over they do nothing, because what is left takes no longer than they would.
+    """
+
+    def __init__(self, task: asyncio.Task[Any] | None, say: Callable[[str], None]) -> None:
+        self._task = task
+        self._say = say
+        self._engine: Engine | None = None
+        self._settle_ns = 0
+        self._heard = 0
+        self.over = False
+
+    def heed(self) -> None:
+        """From now on, until the loop is closed."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._interrupt)
+
+    def begin(self, engine: Engine, settle_ns: int) -> None:
+        """Set-up is done but for what the engine itself does; `settle_ns` is the longest drain."""
+        self._engine = engine
+        self._settle_ns = settle_ns
+
+    def _interrupt(self) -> None:
+        if self.over:
+            return
+        if self._engine is None or not self._engine.started:
+            if self._task is not None:
+                self._task.cancel()
+            return
+        self._heard += 1
+        if self._heard == 1:
+            settle = format_duration(self._settle_ns)
+            self._say(f"interrupted: sending nothing more, waiting up to {settle} for what is outstanding")
+            self._engine.stop()
         else:
-            say("interrupted again: reporting what there is")
-            engine.abort()
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal)
-        stack.callback(loop.remove_signal_handler, number)
+            self._say("interrupted again: reporting what there is")
+            self._engine.abort()
 
 
 def _tame_garbage_collection(stack: AsyncExitStack) -> None:

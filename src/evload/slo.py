@@ -12,17 +12,18 @@ from __future__ import annotations
 import difflib
 import enum
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import partial
 from typing import Final
 
 from .counters import COUNTER_NAMES, PUBLISH_COUNTERS, count
 from .stats.binomial import clopper_pearson_lower, clopper_pearson_upper, smallest_n
 from .stats.evidence import Evidence, weigh
 from .stats.histogram import Histogram, bracket
-from .summary import METRICS, ObjectiveResult, Result, ScenarioSummary, Summary
-from .units import NS_PER_S, format_duration, format_share, parse_duration, parse_rate, parse_share
+from .summary import METRICS, QUEUE_LAG, ObjectiveResult, Result, ScenarioSummary, Series, Summary
+from .units import NS_PER_S, format_duration, format_share, parse_duration, parse_rate, parse_share, parse_size
 
 NEAR: Final = Fraction(9, 10)
 """A pass above this share of the limit is a warning."""
@@ -59,6 +60,8 @@ class Measure(enum.StrEnum):
     """A share of the scheduled events."""
     THROUGHPUT = "throughput"
     """Events per second."""
+    GAUGE = "gauge"
+    """A value of a gauge over the run, in the gauge's own unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,8 @@ class Objective:
     critical   a second, looser limit: between the two is a warning, beyond it a failure
     share      the share of the events that has to be good, for PERCENTILE and SHARE
     within_ns  the time that makes an event good, for SHARE
+    gauge      for GAUGE: the gauge's name, or None for every gauge that has this value
+    function   for GAUGE: what of its samples counts: max, min, mean or last
     """
 
     expression: str
@@ -80,6 +85,8 @@ class Objective:
     scenario: str | None = None
     share: Fraction | None = None
     within_ns: int | None = None
+    gauge: str | None = None
+    function: str = ""
 
     @property
     def latency_limit_ns(self) -> int | None:
@@ -98,7 +105,13 @@ class Objective:
         return ()
 
     def scope(self, summary: Summary) -> ScenarioSummary:
-        """What it is judged on: its scenario (empty if that never ran), or all of them together."""
+        """What it is judged on: its scenario (empty if that never ran), or all of them together.
+
+        The time in queues belongs to the queues and not to a scenario.
+        """
+        if self.subject == QUEUE_LAG:
+            lag = summary.queue_lag()
+            return ScenarioSummary(distributions={} if lag is None else {QUEUE_LAG: lag})
         if self.scenario is None:
             return summary.total()
         return summary.scenarios.get(self.scenario, ScenarioSummary())
@@ -106,21 +119,35 @@ class Objective:
     @property
     def needs_probe(self) -> bool:
         """Without a probe there is nothing to judge this by."""
+        if self.measure is Measure.GAUGE or self.subject == QUEUE_LAG:
+            return False
         return self.subject not in PUBLISH_COUNTERS | _PUBLISH_METRICS
 
 
+_GAUGE_FUNCTIONS: Final = ("max", "min", "mean", "last")
 _TIMED: Final = frozenset({Measure.PERCENTILE, Measure.MAX, Measure.MIN, Measure.MEAN})
 
 
-def parse(text: str, *, critical: str | None = None, scenario: str | None = None) -> Objective:
+def parse(
+    text: str,
+    *,
+    critical: str | None = None,
+    scenario: str | None = None,
+    gauges: Mapping[str, Sequence[str]] = {},
+) -> Objective:
     """The objective that `text` says. `critical` is a second, looser limit in the same unit.
+
+    `gauges` has the names of each gauge's values, for objectives such as `max(queue_depth) < 100` or, where
+    several gauges have such a value, `max(work-queue.queue_depth) < 100`.
 
     Raises ValueError, whose text is `what is wrong; what would be right`.
     """
     expression = " ".join(text.split())
     if call := _CALL.fullmatch(expression):
         function, argument, operator, limit_text = call.groups()
-        objective = _parse_call(expression, function, argument.strip(), operator, limit_text, scenario)
+        objective = _parse_gauge(
+            expression, function, argument.strip(), operator, limit_text, scenario, gauges
+        ) or _parse_call(expression, function, argument.strip(), operator, limit_text, scenario)
     elif plain := _PLAIN.fullmatch(expression):
         counter, operator, limit_text = plain.groups()
         if counter in METRICS:
@@ -130,6 +157,30 @@ def parse(text: str, *, critical: str | None = None, scenario: str | None = None
     else:
         raise ValueError(f"{expression!r} is not an objective; write for example {_FORMS}")
     return objective if critical is None else _with_critical(objective, critical)
+
+
+def _parse_gauge(
+    expression: str,
+    function: str,
+    argument: str,
+    operator: str,
+    limit_text: str,
+    scenario: str | None,
+    gauges: Mapping[str, Sequence[str]],
+) -> Objective | None:
+    """An objective about a gauge, if its argument names one."""
+    name, dot, value = argument.rpartition(".")
+    owners = [gauge for gauge, values in gauges.items() if value in values and (not dot or gauge == name)]
+    if not owners:
+        return None
+    if function not in _GAUGE_FUNCTIONS:
+        raise ValueError(f"{function} of a gauge can't be told; {_suggest(function, _GAUGE_FUNCTIONS, 'functions')}")
+    _require(operator, (*_UPPER, *_LOWER), function)
+    if scenario is not None:
+        raise ValueError("a gauge belongs to no scenario; leave scenario out")
+    return Objective(
+        expression, Measure.GAUGE, value, operator, _parse_value(limit_text), gauge=name or None, function=function
+    )
 
 
 def _parse_call(
@@ -159,7 +210,7 @@ def _parse_call(
         metric = _metric_name(argument)
         _require(operator, _UPPER, function)
         return Objective(expression, Measure(function), metric, operator, _parse_time(limit_text), scenario=scenario)
-    if function == "last":
+    if function == "last" or "." in argument:
         raise ValueError(f"there is no gauge {argument!r}; {_suggest(argument, METRICS, 'metrics')}")
     if function == "rate":
         counter = _counter_name(argument, (*COUNTER_NAMES, *_ALIASES))
@@ -182,6 +233,8 @@ def _with_critical(objective: Objective, text: str) -> Objective:
     match objective.measure:
         case Measure.COUNT:
             critical = _parse_count(text)
+        case Measure.GAUGE:
+            critical = _parse_value(text)
         case Measure.RATE:
             critical = _exact_share(text)
         case Measure.SHARE:
@@ -197,8 +250,24 @@ def _with_critical(objective: Objective, text: str) -> Objective:
     return replace(objective, critical=critical)
 
 
+def _parse_value(text: str) -> Fraction:
+    """A limit on a gauge: a number, or a duration in seconds, a share of 1, a size in bytes."""
+    try:
+        return Fraction(text.replace("_", ""))
+    except ValueError:
+        pass
+    for parse_unit, unit in ((parse_duration, NS_PER_S), (parse_size, 1)):
+        try:
+            return Fraction(parse_unit(text), unit)
+        except ValueError:
+            continue
+    if text.endswith("%"):
+        return _exact_share(text)
+    raise ValueError(f"{text!r} is no value of a gauge; write a number, or one with a unit such as 30s, 80% or 500MB")
+
+
 def _metric_name(name: str) -> str:
-    if name in METRICS:
+    if name in METRICS or name == QUEUE_LAG:
         return name
     if name in COUNTER_NAMES or name in _ALIASES:
         raise ValueError(f"{name!r} is a counter; write for example '{name} == 0' or 'rate({name}) < 0.1%'")
@@ -265,11 +334,13 @@ def judge(objective: Objective, summary: Summary) -> ObjectiveResult:
     An objective without a scenario is about all of them together. WARN is a pass above 90 % of the limit, or
     one that holds at `critical` only. A lower limit has no 90 %, except on a rate, whose complement has.
     """
-    scope = objective.scope(summary)
-    find = _FINDERS[objective.measure]
-    finding = find(objective, scope, objective.limit)
+    if objective.measure is Measure.GAUGE:
+        find = partial(_judge_gauge, objective, summary)
+    else:
+        find = partial(_FINDERS[objective.measure], objective, objective.scope(summary))
+    finding = find(objective.limit)
     if objective.critical is not None and finding.result in (Result.FAIL, Result.INCONCLUSIVE):
-        finding = _weigh_critical(finding, find(objective, scope, objective.critical))
+        finding = _weigh_critical(finding, find(objective.critical))
     unit = NS_PER_S if objective.measure in _TIMED else 1
     low, high = finding.observed
     return ObjectiveResult(
@@ -469,3 +540,31 @@ _FINDERS: Final = {
     Measure.RATE: _judge_counter,
     Measure.THROUGHPUT: _judge_counter,
 }
+
+
+def _judge_gauge(objective: Objective, summary: Summary, limit: Fraction) -> _Finding:
+    """Exact for the samples that were taken; too many that were not leave it open."""
+    gauges = [g for name, g in summary.gauges.items() if objective.gauge in (None, name)]
+    series = [s for g in gauges if (s := g.series.get(objective.subject)) is not None and s.count]
+    if not series:
+        return _no_data(objective.subject)
+    values = [Fraction(_OF_SERIES[objective.function](s)) for s in series]
+    value = max(values) if objective.operator in _UPPER else min(values)
+    holds = _compare(objective.operator, value, value, limit)
+    failed = sum(gauge.failed for gauge in gauges)
+    note = f"{failed} samples could not be taken" if failed else ""
+    if not holds:
+        return _Finding(Result.FAIL, (value, value), note)
+    if failed > _BLIND_SAMPLES * sum(s.count for s in series):
+        return _Finding(Result.INCONCLUSIVE, (value, None), note)
+    near = objective.operator in _UPPER and value > NEAR * limit
+    return _Finding(Result.WARN if near else Result.PASS, (value, value), note)
+
+
+_OF_SERIES: Final[Mapping[str, Callable[[Series], float]]] = {
+    "max": lambda series: series.maximum,
+    "min": lambda series: series.minimum,
+    "mean": lambda series: series.mean,
+    "last": lambda series: series.last,
+}
+_BLIND_SAMPLES: Final = Fraction(1, 10)

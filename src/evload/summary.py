@@ -26,7 +26,10 @@ METRICS: Final = (
     "schedule_delay", "publish", "first_seen", "consistency", "end_to_end",
     "sent_to_consumed", "consumed_to_processed", "processed_to_visible",
 )  # fmt: skip
-"""Names of the distributions a run can have; those without a value are left out of the summary."""
+"""Names of the distributions a scenario can have; those without a value are left out of the summary."""
+
+QUEUE_LAG: Final = "queue_lag"
+"""The distribution that belongs to a queue instead: the time events spent in it."""
 
 PERCENTILES: Final = {
     "p50": Fraction(50, 100),
@@ -117,15 +120,59 @@ class Vitals:
 
 
 @dataclass(slots=True)
+class Series:
+    """One value of a gauge over the run, in the gauge's own unit."""
+
+    count: int = 0
+    minimum: float = 0.0
+    maximum: float = 0.0
+    last: float = 0.0
+    value_sum: float = 0.0
+
+    def add(self, value: float) -> None:
+        """Count one sample."""
+        self.minimum = min(self.minimum, value) if self.count else value
+        self.maximum = max(self.maximum, value) if self.count else value
+        self.count += 1
+        self.last = value
+        self.value_sum += value
+
+    @property
+    def mean(self) -> float:
+        """Mean of the samples; raises ZeroDivisionError without any."""
+        return self.value_sum / self.count
+
+
+@dataclass(slots=True)
+class GaugeSummary:
+    """What one gauge showed. `lag` is the time in the queue that follows from its depth, where it has one."""
+
+    series: dict[str, Series] = field(default_factory=dict)
+    failed: int = 0
+    """Samples that could not be taken."""
+    lag: Distribution | None = None
+
+
+@dataclass(slots=True)
 class Summary:
-    """A whole run, scenario by scenario."""
+    """A whole run, scenario by scenario and gauge by gauge."""
 
     scenarios: dict[str, ScenarioSummary] = field(default_factory=dict)
     vitals: Vitals = field(default_factory=Vitals)
+    gauges: dict[str, GaugeSummary] = field(default_factory=dict)
 
     def total(self) -> ScenarioSummary:
         """All scenarios merged into one."""
         return merge(self.scenarios.values())
+
+    def queue_lag(self) -> Distribution | None:
+        """The time in all queues with a gauge, merged; None if there is none."""
+        lags = [gauge.lag for gauge in self.gauges.values() if gauge.lag is not None]
+        whole = Distribution() if lags else None
+        for lag in lags:
+            assert whole is not None
+            merge_distribution(whole, lag)
+        return whole
 
 
 class Result(enum.StrEnum):
@@ -192,14 +239,7 @@ def merge(parts: Iterable[ScenarioSummary]) -> ScenarioSummary:
         for key, count in part.ledger.items():
             whole.ledger[key] += count
         for metric, distribution in part.distributions.items():
-            into = whole.distributions.setdefault(metric, Distribution())
-            into.lower.merge(distribution.lower)
-            into.upper.merge(distribution.upper)
-            for threshold, counts in distribution.thresholds.items():
-                target = into.thresholds.setdefault(threshold, ThresholdCount())
-                target.within += counts.within
-                target.beyond += counts.beyond
-                _add_windows(target.windows, counts.windows)
+            merge_distribution(whole.distributions.setdefault(metric, Distribution()), distribution)
         _add_windows(whole.offered, part.offered)
         whole.early_sends += part.early_sends
         whole.late_sightings += part.late_sightings
@@ -210,6 +250,17 @@ def merge(parts: Iterable[ScenarioSummary]) -> ScenarioSummary:
             values = [v for v in (getattr(whole, name), getattr(part, name)) if v is not None]
             setattr(whole, name, choose(values, default=None))
     return whole
+
+
+def merge_distribution(into: Distribution, more: Distribution) -> None:
+    """Add one distribution's counts to another."""
+    into.lower.merge(more.lower)
+    into.upper.merge(more.upper)
+    for threshold, counts in more.thresholds.items():
+        target = into.thresholds.setdefault(threshold, ThresholdCount())
+        target.within += counts.within
+        target.beyond += counts.beyond
+        _add_windows(target.windows, counts.windows)
 
 
 def _add_windows(into: dict[int, list[int]], more: Mapping[int, list[int]]) -> None:

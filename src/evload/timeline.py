@@ -59,4 +59,4 @@ def _how(prospect: Prospect) -> str:
         return f"needs {prospect.needed:,} events, has {prospect.events:,}"
     if prospect.needed is None:
         return f"exact, over {prospect.events:,} events"
-    return f"{prospect.events:,} events; passes with up to {prospect.bad:,} bad ones"
+    return f"{prospect.events:,} events; {prospect.bad:,} may be bad"

@@ -38,6 +38,7 @@ class ReadingPlan:
     pins        thresholds to decide by reads on both sides: (counted from, threshold)
     slack_ns    a read may start this much before its time, so that reads can be gathered in bulk
     after_ack   the probe needs something out of the receipt before it can ask
+    pushed      effects are pushed to the probe: it is asked only about what has not come by its deadline
     """
 
     deadline_ns: int
@@ -50,6 +51,7 @@ class ReadingPlan:
     pins: tuple[tuple[Reference, int], ...] = ()
     slack_ns: int = 0
     after_ack: bool = False
+    pushed: bool = False
     replicas: tuple[str, ...] = ()
 
     @property
@@ -212,6 +214,9 @@ class Tracker:
                 continue
             for watch in item.watches:
                 if watch.probe == probe and watch.due == due and not watch.reading and not watch.done:
+                    if watch.plan.pushed and watch.confirm_from is not None:
+                        self._close_pushed(watch, now_ns)
+                        continue
                     watch.reading = True
                     targets.append(Target(seq, item.event.correlation_id, item.capture))
         return targets
@@ -236,6 +241,16 @@ class Tracker:
                         first = False
                     watch.reading = False
                     self._take(watch, read, now_ns)
+
+    def push(self, probe: int, reads: Iterable[Read]) -> None:
+        """Take what was pushed to a probe: each read is the very moment of one effect."""
+        for read in reads:
+            item = self._items.get(read.seq)
+            if item is None:
+                continue
+            for watch in item.watches:
+                if watch.probe == probe and not watch.done:
+                    self._take_pushed(watch, read)
 
     @property
     def settled(self) -> int:
@@ -268,6 +283,8 @@ class Tracker:
     def _take(self, watch: _Watch, read: Read, now_ns: int) -> None:
         plan, item = watch.plan, watch.item
         watch.reads += 1
+        if plan.pushed and watch.confirm_from is not None:
+            return  # It came while the question was on its way.
         if read.seen is Seen.FAILED:
             watch.failed += 1
             elapsed = now_ns - item.reference()
@@ -294,6 +311,25 @@ class Tracker:
         elif watch.confirm_from is None:
             watch.confirm_from = read.end_ns
         self._after(watch, read.start_ns, now_ns)
+
+    def _take_pushed(self, watch: _Watch, read: Read) -> None:
+        watch.effects = (watch.effects or 0) + 1
+        if watch.confirm_from is not None:
+            return
+        watch.position = read.position
+        watch.consumed_at, watch.processed_at = read.consumed_at, read.processed_at
+        side = watch.sides[None] = _Side()
+        side.seen = side.present = True
+        side.lower = side.upper = side.first_lower = read.start_ns
+        watch.first_upper = watch.confirm_from = watch.last_start = read.start_ns
+        # What was seen stays seen; the watch goes on for the sake of further effects.
+        self._schedule(watch, read.start_ns + (watch.plan.confirm_over_ns if watch.plan.confirm_reads else 0))
+
+    def _close_pushed(self, watch: _Watch, now_ns: int) -> None:
+        if watch.item.receipt is None:
+            self._schedule(watch, now_ns + _RETRY_NS)
+        else:
+            self._end_watch(watch, now_ns)
 
     def _mark(self, watch: _Watch, read: Read) -> None:
         """Note a successful read on the replica that gave it."""
@@ -353,14 +389,14 @@ class Tracker:
                 self._schedule(watch, max(item.reference() + plan.deadline_ns, now_ns + _RETRY_NS))
             return
         if watch.confirm_from is not None:
-            over = plan.confirm_over_ns if plan.confirm_reads else 0
-            step = max(1, -(-over // max(1, plan.confirm_reads)))
             confirmed_for = start_ns - watch.confirm_from
-            if (confirmed_for >= over or elapsed >= plan.patience_ns) and item.receipt is not None:
+            enough = not plan.confirm_reads or confirmed_for >= plan.confirm_over_ns or elapsed >= plan.patience_ns
+            if enough and item.receipt is not None:
                 self._end_watch(watch, now_ns)
-            elif not plan.confirm_reads:
+            elif enough:
                 self._schedule(watch, now_ns + _RETRY_NS)  # Seen, but the receipt is still to come.
             else:
+                step = max(1, -(-plan.confirm_over_ns // plan.confirm_reads))
                 self._schedule(watch, watch.confirm_from + step * (max(confirmed_for, 0) // step + 1))
             return
         end = plan.deadline_ns if watch.first_upper is None else plan.patience_ns
@@ -394,7 +430,7 @@ class Tracker:
 
     def _first_due(self, watch: _Watch) -> int:
         item, plan = watch.item, watch.plan
-        if not item.sampled:
+        if not item.sampled or plan.pushed:
             return item.reference() + plan.deadline_ns
         reference = item.reference()
         return self._pinned(watch, reference, reference + min(plan.first_ns, plan.deadline_ns))
@@ -403,7 +439,7 @@ class Tracker:
         """When to read a watch again that waits to be seen: the grid, or a pin that comes before it."""
         item, plan = watch.item, watch.plan
         reference = item.reference()
-        if not item.sampled:
+        if not item.sampled or plan.pushed:
             return reference + plan.deadline_ns
         last = watch.last_start
         latency = self._latency[watch.probe].high
@@ -496,6 +532,7 @@ class Tracker:
                 seen.consumed_at, seen.processed_at = watch.consumed_at, watch.processed_at
         if item.watches:
             self._brackets(item, seen)
+            item.watches = ()  # They know the item too, and a circle would wait for the garbage collector.
         self._settled.append(seen)
 
     def _brackets(self, item: _Item, seen: Observation) -> None:

@@ -9,7 +9,7 @@ import orjson
 
 from ..ports import Progress
 from ..stats.histogram import bracket
-from ..summary import METRICS, PERCENTILES, Distribution, Report, ScenarioSummary
+from ..summary import METRICS, PERCENTILES, QUEUE_LAG, Distribution, GaugeSummary, Report, ScenarioSummary
 from ..units import NS_PER_S
 
 FORMAT: Final = 1
@@ -42,7 +42,7 @@ def document(report: Report) -> dict[str, Any]:
         "interrupted": vitals.interrupted,
         "crashed": vitals.crashed,
         **_scope(total),
-        "gauges": {},
+        "gauges": {name: _gauge(gauge) for name, gauge in report.summary.gauges.items()},
         "objectives": [
             {
                 "expression": objective.expression,
@@ -79,6 +79,19 @@ def document(report: Report) -> dict[str, Any]:
             "longest_stall": None if vitals.longest_stall_ns is None else vitals.longest_stall_ns / NS_PER_S,
         },
         "errors": dict(sorted(vitals.errors.items(), key=lambda item: -item[1])),
+    }
+
+
+def _gauge(gauge: GaugeSummary) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        name: {"max": series.maximum, "min": series.minimum, "mean": series.mean, "last": series.last}
+        for name, series in gauge.series.items()
+    }
+    if gauge.lag is not None and gauge.lag.count:
+        values[QUEUE_LAG] = _distribution(gauge.lag)
+    return {
+        **values,
+        "samples": {"taken": max((s.count for s in gauge.series.values()), default=0), "failed": gauge.failed},
     }
 
 

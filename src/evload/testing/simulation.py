@@ -16,7 +16,7 @@ from ..events import EventSettings
 from ..ledger import Ledger, LedgerFile
 from ..model import Observation
 from ..planning import build
-from ..ports import Sink, Surroundings
+from ..ports import GaugeSettings, Sink, Surroundings
 from ..reporting import Terms, report
 from ..selfcheck import SelfCheckPolicy
 from ..summary import Report, Summary
@@ -33,6 +33,9 @@ class MemoryLedger:
 
     def append(self, observations: Sequence[Observation]) -> None:
         self.observations.extend(observations)
+
+    def sampled(self, gauge: str, start_ns: int, end_ns: int, values: Mapping[str, float]) -> None:
+        pass
 
     def note(self, at_ns: int, facts: Mapping[str, Any]) -> None:
         pass
@@ -53,6 +56,7 @@ class Simulation:
     load: Sequence[Mapping[str, Any]] = ({"rate": "100/s", "for": "10s"},)
     scenarios: Mapping[str, Mapping[str, Any]] | None = None
     slos: Sequence[str] = ()
+    gauges: Mapping[str, GaugeSettings] = field(default_factory=dict)
     probe: Mapping[str, Any] = field(default_factory=lambda: {"bulk": 500})
     producer: Mapping[str, Any] = field(default_factory=dict)
     arrivals: str = "constant"
@@ -76,11 +80,14 @@ class Simulation:
             producers={"memory": self.memory.producer(**self.producer)},
             events={"event": event},
             probes={"memory": self.memory.probe(**self.probe)},
+            gauges=dict(self.gauges),
             scenarios={
                 name: TypeAdapter(Scenario).validate_python({**common, **settings})
                 for name, settings in scenarios.items()
             },
-            slos=tuple(slo.parse(text) for text in self.slos),
+            slos=tuple(
+                slo.parse(text, gauges={name: g.metrics for name, g in self.gauges.items()}) for text in self.slos
+            ),
             self_checks=SelfCheckPolicy(),
             settle=self.settle_ns,
             records={"event": None},

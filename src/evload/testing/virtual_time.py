@@ -10,7 +10,6 @@ import asyncio
 import selectors
 from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
-from math import ceil
 from typing import Any, TypeVar
 
 from ..units import NS_PER_S
@@ -35,7 +34,7 @@ class _JumpingSelector(selectors.DefaultSelector):
             return ready
         if timeout is None:
             raise DeadlockError("everything waits and nothing is due: a deadlock")
-        self.now_ns += max(1, ceil(timeout * NS_PER_S))
+        self.now_ns += max(1, round(timeout * NS_PER_S))
         return []
 
 
