@@ -267,6 +267,38 @@ def test_an_idle_connection_that_is_too_old_is_not_used_again() -> None:
     assert [r.connection for r in server.requests] == [0, 1]
 
 
+class JumpingClock(SystemClock):
+    """Can be put forward, which no timer of the loop notices."""
+
+    ahead_ns = 0
+
+    def now_ns(self) -> int:
+        return super().now_ns() + self.ahead_ns
+
+
+def test_the_age_of_an_idle_connection_counts_when_it_is_needed() -> None:
+    async def run() -> Server:
+        receipts: list[Receipt] = []
+        clock = JumpingClock()
+        async with serving(always(answer(202))) as server:
+            async with config_of(server.url).open(Surroundings(clock, "r-1", Path())) as producer:
+                for seq in range(2):
+                    await producer.publish([event(seq)], receipts.extend)
+                    await until_settled(receipts, seq + 1)
+                    clock.ahead_ns += 3_600_000_000_000
+            return server
+
+    assert [r.connection for r in asyncio.run(run()).requests] == [1, 2]
+
+
+def test_a_connection_that_is_to_be_closed_is_not_used_again() -> None:
+    """The server says so, and then waits for us to do it."""
+    steps = (answer(202, b"", "Connection: close"), Step.STALL)
+    receipts, server = receipts_from(always(*steps), [event(0), event(1)], connections=1)
+    assert [r.outcome for r in receipts] == [Outcome.ACCEPTED] * 2
+    assert [r.connection for r in server.requests] == [0, 1]
+
+
 def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
     async def run() -> list[Receipt]:
         receipts: list[Receipt] = []
@@ -541,6 +573,10 @@ def test_credentials_become_basic_auth_and_a_host_can_be_given() -> None:
     assert request.headers["authorization"] == "Basic " + base64.b64encode(b"me:p@ss").decode()
     assert request.headers["host"] == "broker.example"
     assert request.target == "/"
+
+
+def test_what_is_encoded_already_stays_as_it_is() -> None:
+    assert encode_target("/100%/%41?q=a b") == "/100%25/%41?q=a%20b"
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))

@@ -134,6 +134,14 @@ def burst(
 
 
 @app.command()
+def doctor(config: ConfigPath, sets: Sets = None) -> None:
+    """Try every target of CONFIG and this machine: reachable, permitted, fast enough? Sends no event."""
+    from . import doctor as examination
+
+    raise typer.Exit(examination.run(_loader(config, sets), _console()))
+
+
+@app.command()
 def sandbox(
     config: Annotated[
         Path | None, typer.Option("--config", metavar="CONFIG", help="Take the settings from its `sandbox:`.")

@@ -182,16 +182,17 @@ def _row(seen: Observation, start: int) -> tuple[object, ...]:
     sent, acked = seen.sent_ns, seen.acked_ns
     first_lower, first_upper = seen.first_lower_ns, seen.first_upper_ns
     stable_lower, stable_upper = seen.stable_lower_ns, seen.stable_upper_ns
+    # sqlite3 looks for an adapter for whatever isn't exactly an int, which an enum and a bool are not.
     return (
         seen.seq,
         seen.scenario,
         seen.type,
-        seen.state,
+        int(seen.state),
         seen.intended_ns - start,
         seen.key,
         None if sent is None else sent - start,
         None if acked is None else acked - start,
-        seen.sampled,
+        int(seen.sampled),
         None if first_lower is None else first_lower - start,
         None if first_upper is None else first_upper - start,
         None if stable_lower is None else stable_lower - start,

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import aiohttp
 from yarl import URL
@@ -14,7 +14,7 @@ from yarl import URL
 from ..errors import TargetError
 from ..ports import Surroundings
 from ..units import NS_PER_S, format_duration
-from ..web import Answer, encode_target, parse_url, reason_of, tls_context
+from ..web import encode_target, parse_url, reason_of, tls_context
 from .http_settings import HttpGaugeSettings
 
 _IDLE_S: Final = 4.0
@@ -26,6 +26,14 @@ class NoAnswer(Exception):
     """There was no usable answer; the text is why."""
 
 
+class Got(NamedTuple):
+    """An answer, whatever its status."""
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
+
+
 class Page:
     """One address. A session of its own keeps its connection between two samples."""
 
@@ -34,7 +42,7 @@ class Page:
         self._timeout_ns = timeout_ns
         self._session = session
 
-    async def get(self) -> Answer:
+    async def get(self) -> Got:
         """Ask once, redirects not followed. Raises NoAnswer."""
         try:
             async with self._session.get(self._url, allow_redirects=False) as response:
@@ -43,7 +51,7 @@ class Page:
                     body += chunk
                     if len(body) > _MAX_BODY:
                         raise NoAnswer(f"HTTP {response.status} with a body longer than {_MAX_BODY} bytes")
-                return Answer(response.status, response.raw_headers, bytes(body))
+                return Got(response.status, response.raw_headers, bytes(body))
         except TimeoutError as error:
             raise NoAnswer(f"no answer within {format_duration(self._timeout_ns)}") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:

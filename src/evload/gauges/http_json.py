@@ -1,23 +1,16 @@
-"""Numbers in a JSON answer over HTTP, by JMESPath."""
+"""Numbers in a JSON answer over HTTP, by JMESPath: settings of the gauge."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Self
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Annotated, Final, Literal, Self
 
-from jmespath.exceptions import JMESPathError
 from pydantic import Field, field_validator, model_validator
 
-from ..errors import TargetError
-from ..jmes import Expression, check_expression
-from ..ports import Gauge, Sample, Surroundings
-from ..web import Answer, NotJson, parse_url
+from ..jmes import check_expression
+from ..ports import Gauge, Surroundings
 from .http_settings import HttpGaugeSettings, MetricName
-
-if TYPE_CHECKING:
-    from .http_get import Page
 
 _FIELDS: Final = ("status", "headers", "body")
 
@@ -60,50 +53,8 @@ class HttpJsonGaugeConfig(HttpGaugeSettings):
     def metrics(self) -> tuple[str, ...]:
         return tuple(self.expressions)
 
-    @asynccontextmanager
-    async def open(self, surroundings: Surroundings) -> AsyncIterator[Gauge]:
+    def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Gauge]:
         """Ask once, yield the gauge. Raises TargetError if that gives no numbers."""
-        from .http_get import open_settings_page
+        from .json_reader import open_reader
 
-        async with open_settings_page(self, surroundings, "application/json") as page:
-            gauge = _JsonGauge(page, self.expressions)
-            first = await gauge.sample()
-            if first.error:
-                raise TargetError(f"no value at {parse_url(self.url).shown}: {first.error}; correct url or value")
-            yield gauge
-
-
-class _JsonGauge:
-    def __init__(self, page: Page, expressions: Mapping[str, str]) -> None:
-        self._page = page
-        self._expressions = {name: Expression(text) for name, text in expressions.items()}
-
-    async def sample(self) -> Sample:
-        from .http_get import NoAnswer
-
-        try:
-            answer = await self._page.get()
-            return Sample({name: _number(by, answer) for name, by in self._expressions.items()})
-        except (NoAnswer, NotJson, JMESPathError, _NotANumber) as failure:
-            return Sample({}, " ".join(str(failure).split()))
-
-
-class _NotANumber(ValueError):
-    """What an expression found isn't a number."""
-
-
-def _number(expression: Expression, answer: Answer) -> float:
-    value: Any = expression.search(answer.as_dict() if expression.whole else answer)
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return value
-    raise _NotANumber(f"HTTP {answer.status}, in which {expression.text!r} is {_kind(value)}, not a number")
-
-
-def _kind(value: Any) -> str:
-    """What JSON calls it."""
-    if value is None:
-        return "null"
-    for types, name in ((bool, "a boolean"), (dict, "an object"), (list, "a list"), (str, "text")):
-        if isinstance(value, types):
-            return name
-    return str(value)
+        return open_reader(self, surroundings)

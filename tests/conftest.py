@@ -1,0 +1,15 @@
+"""What the whole test session shares: the brokers, started when the first test asks for one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from rabbitmq_node import RabbitNode, running_node
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitNode]:
+    """A RabbitMQ node for tests that leave it as they found it. Those that kill it start one of their own."""
+    with running_node() as node:
+        yield node

@@ -1,0 +1,70 @@
+"""`evload doctor`: what it says of targets that are well, away, or there and not behaving."""
+
+from __future__ import annotations
+
+from io import StringIO
+from pathlib import Path
+
+from rich.console import Console
+
+from evload import doctor
+from evload.config import LoadedConfig, load_text
+
+CONFIG = """
+sandbox: {}
+producers:
+  broker: {kind: http, url: "{sandbox}/events"}
+events:
+  event: {type: t, source: /s}
+probes:
+  read-model: {kind: http, url: "{sandbox}/items/{correlation_id}"}
+scenarios:
+  main: {producer: broker, events: [event], probes: [read-model], load: [{rate: 10/s, for: 1s}]}
+"""
+
+
+def examined(text: str) -> tuple[int, str]:
+    def load(sandbox_url: str | None = None) -> LoadedConfig:
+        return load_text(text, "config.yaml", base_dir=Path(), environ={}, sandbox_url=sandbox_url)
+
+    printed = StringIO()
+    code = doctor.run(load, Console(width=200, file=printed))
+    return code, printed.getvalue()
+
+
+def line_about(what: str, output: str) -> str:
+    (line,) = [line for line in output.splitlines() if line.startswith(what)]
+    return line
+
+
+def test_a_system_that_is_well() -> None:
+    code, output = examined(CONFIG)
+    assert code == 0
+    assert " ok " in line_about("producer broker", output)
+    assert "doesn't know an event that was never sent" in line_about("probe read-model", output)
+
+
+def test_every_target_that_is_away_is_named_and_the_others_are_still_tried() -> None:
+    code, output = examined(CONFIG.replace("{sandbox}/events", "http://127.0.0.1:1/events"))
+    assert code == 3
+    assert "refused" in line_about("producer broker", output)
+    assert " ok " in line_about("probe read-model", output)
+
+
+def test_a_probe_that_sees_events_that_were_never_sent_is_no_good() -> None:
+    blind = CONFIG.replace("{correlation_id}\"}", "{correlation_id}\", visible: \"status == `404`\"}")
+    code, output = examined(blind)
+    assert code == 3
+    assert "never sent" in line_about("probe read-model", output)
+
+
+def test_a_read_model_whose_answer_says_nothing_is_found_before_the_run() -> None:
+    code, output = examined(CONFIG.replace("{correlation_id}\"}", "{correlation_id}\", expect: [200]}"))
+    assert code == 3
+    assert "a read failed" in line_about("probe read-model", output)
+
+
+def test_a_machine_that_is_too_slow_for_the_config() -> None:
+    code, output = examined(CONFIG.replace("10/s", "900000000/s"))
+    assert code == 5
+    assert " bad " in line_about("speed", output)
