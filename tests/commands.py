@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -113,13 +113,12 @@ def assert_one_clear_line(ended: Ended, code: int, *words: str) -> None:
         assert word in lines[0], lines[0]
 
 
-def sandbox_is_gone(directory: Path) -> bool:
-    """Whether no process is left of the sandbox of a run, which is known by its truth file. Linux only."""
+def sandboxes_of(directory: Path) -> list[int]:
+    """Process ids of what is left of the sandbox of a run, which is known by its truth file. Linux only."""
     truth = str(directory / "truth.jsonl").encode()
+    found = []
     for process in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
+        with suppress(OSError):
             if truth in process.read_bytes().split(b"\0"):
-                return False
-        except OSError:
-            continue
-    return True
+                found.append(int(process.parent.name))
+    return found

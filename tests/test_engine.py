@@ -347,7 +347,7 @@ def run_with_ledger(simulation: Simulation, path: Path) -> Summary:
     async def main() -> Summary:
         clock = virtual_clock()
         plan = build(config, "simulation")
-        meta = replay.meta("simulation", config.name, clock.wall(0), [s.fold for s in plan.scenarios], terms)
+        meta = replay.meta("simulation", config.name, clock.wall(0), [s.fold for s in plan.scenarios], terms, {})
         engine = Engine(
             plan,
             Surroundings(clock, "simulation", Path()),

@@ -22,8 +22,9 @@ from evload.errors import TargetError
 from evload.jmes import Expression, truthy
 from evload.model import Read, ReadResult, Seen, Target
 from evload.ports import Surroundings
-from evload.probes.answers import parse_stamp
 from evload.probes.http import HttpProbeConfig
+from evload.stamps import parse_stamp
+from evload.testing.conformance import check_probe
 from httpserver import Request, Script, Server, Step, always, answer, json_answer, serving
 
 A, B, C = Target(1, "a"), Target(2, "b"), Target(3, "c")
@@ -337,6 +338,19 @@ def test_bulk_by_captured_id() -> None:
     assert {read.seq: read.seen for read in result.reads} == {1: Seen.ABSENT, 2: Seen.FAILED, 3: Seen.PRESENT}
     assert result.error == "the producer captured no id to ask for"
     assert result.unexpected == 1
+
+
+def test_it_does_what_the_engine_relies_on() -> None:
+    targets = [Target(n, str(n), str(n) if n % 3 else None) for n in range(30)]
+    steps = iter(([answer(500)], [json_answer(b'{"items": [{"id": "4"}]}')], [Step.RESET]) * 50)
+
+    async def run() -> None:
+        async with serving(lambda request: next(steps)) as server:
+            clock = SystemClock()
+            await check_probe(config_of(server.url + "/{correlation_id}"), clock, targets)
+            await check_probe(config_of(server.url, bulk=4, by="capture", **BULK), clock, targets)
+
+    asyncio.run(run())
 
 
 def test_the_size_of_a_bulk_read() -> None:

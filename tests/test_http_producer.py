@@ -29,6 +29,7 @@ from evload.errors import TargetError
 from evload.model import Event, Outcome, Receipt
 from evload.ports import Surroundings
 from evload.producers.http import HttpProducerConfig
+from evload.testing.conformance import check_producer
 from evload.web import encode_target, parse_url, reason_of
 from httpserver import Request, Script, Server, Step, always, answer, json_answer, serving
 
@@ -288,7 +289,7 @@ def test_the_age_of_an_idle_connection_counts_when_it_is_needed() -> None:
                     clock.ahead_ns += 3_600_000_000_000
             return server
 
-    assert [r.connection for r in asyncio.run(run()).requests] == [1, 2]
+    assert [r.connection for r in asyncio.run(run()).requests] == [0, 1]
 
 
 def test_a_connection_that_is_to_be_closed_is_not_used_again() -> None:
@@ -767,6 +768,18 @@ def test_every_event_is_settled_exactly_once_in_chaos(
 
     run(scenario())
     assert {Outcome.ACCEPTED, Outcome.IN_DOUBT, Outcome.UNSENT} <= {r.outcome for r in receipts}
+
+
+@pytest.mark.parametrize("mode", ["structured", "binary", "batched", "plain"])
+def test_it_does_what_the_engine_relies_on(mode: str) -> None:
+    steps = iter(([answer(202)], [answer(503)], [Step.RESET]) * 100)
+
+    async def run() -> None:
+        async with serving(lambda request: next(steps)) as server:
+            receipts = await check_producer(config_of(server.url, mode=mode, batch=10), SystemClock())
+            assert {r.outcome for r in receipts.values()} == {Outcome.ACCEPTED, Outcome.REJECTED, Outcome.IN_DOUBT}
+
+    asyncio.run(run())
 
 
 def test_receipts_go_to_whoever_published() -> None:

@@ -11,6 +11,7 @@ import difflib
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field
@@ -22,6 +23,7 @@ from .web import Url, parse_url
 _REGION: Final = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+")
 _CONNECT_S: Final = 5
 _READ_MARGIN_S: Final = 10
+_CONNECTIONS: Final = 100
 _RETRIES: Final = {"mode": "standard", "max_attempts": 3}
 _DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"})
 _UNKNOWN_KEYS: Final = frozenset({"UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId"})
@@ -47,40 +49,73 @@ class AwsSettings(AdapterSettings):
     endpoint: Annotated[Url | None, Field(description="address to call instead of the region's own")] = None
 
 
-def open_session(settings: AwsSettings, kind: str) -> Any:
-    """An `aioboto3.Session` for the settings of an adapter of that kind. Raises TargetError."""
-    try:
-        import aioboto3
+class Aws:
+    """The SDK's session of one adapter. Whatever it raises is a TargetError of one line."""
+
+    def __init__(self, settings: AwsSettings, kind: str) -> None:
+        try:
+            import aioboto3
+            from aiobotocore.session import AioSession
+            from botocore.exceptions import BotoCoreError
+        except ImportError as error:
+            raise TargetError(f"kind {kind} needs aioboto3; pip install 'evload[aws]'") from error
+        self._settings = settings
+        self._core = AioSession()
+        try:
+            self._session = aioboto3.Session(
+                profile_name=settings.profile, region_name=settings.region, botocore_session=self._core
+            )
+        except BotoCoreError as error:
+            raise self.error(error) from None
+
+    @asynccontextmanager
+    async def client(self, service: str, *, wait_s: int = 0) -> AsyncIterator[Any]:
+        """The SDK's client for `service`, which retries as the SDK's standard mode does.
+
+        `wait_s` is how long the service may hold an answer back (long polling).
+        """
+        from aiobotocore.config import AioConfig
         from botocore.exceptions import BotoCoreError
-    except ImportError as error:
-        raise TargetError(f"kind {kind} needs aioboto3; pip install 'evload[aws]'") from error
-    try:
-        return aioboto3.Session(profile_name=settings.profile, region_name=settings.region)
-    except BotoCoreError as error:
-        raise TargetError(explain(error, settings)) from None
 
+        config = AioConfig(
+            retries=_RETRIES,
+            connect_timeout=_CONNECT_S,
+            read_timeout=wait_s + _READ_MARGIN_S,
+            max_pool_connections=_CONNECTIONS,
+        )
+        try:
+            opening = self._session.client(service, endpoint_url=self._settings.endpoint, config=config)
+            client = await opening.__aenter__()
+        except (BotoCoreError, ValueError) as error:
+            raise self.error(error) from None
+        try:
+            yield client
+        finally:
+            await opening.__aexit__(None, None, None)
 
-@asynccontextmanager
-async def open_client(session: Any, service: str, settings: AwsSettings, *, wait_s: int = 0) -> AsyncIterator[Any]:
-    """The SDK's client for `service`, which retries as the SDK's standard mode does.
+    async def credentials(self) -> Any:
+        """The SDK's credentials, which renew themselves where they expire; it has got hold of them once."""
+        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
-    `wait_s` is how long the service may hold an answer back (long polling). Raises TargetError.
-    """
-    from aiobotocore.config import AioConfig
-    from botocore.exceptions import BotoCoreError
+        try:
+            credentials = await self._session.get_credentials()
+            if credentials is None:
+                raise NoCredentialsError
+            await credentials.get_frozen_credentials()
+        except (BotoCoreError, ClientError) as error:
+            raise self.error(error) from None
+        return credentials
 
-    config = AioConfig(
-        retries=_RETRIES, connect_timeout=_CONNECT_S, read_timeout=wait_s + _READ_MARGIN_S, max_pool_connections=100
-    )
-    try:
-        opening = session.client(service, endpoint_url=settings.endpoint, config=config)
-        client = await opening.__aenter__()
-    except (BotoCoreError, ValueError) as error:
-        raise TargetError(explain(error, settings)) from None
-    try:
-        yield client
-    finally:
-        await opening.__aexit__(None, None, None)
+    def trusted(self) -> Path:
+        """The file of certificate authorities that the SDK trusts."""
+        from botocore.httpsession import get_cert_path
+
+        return Path(self._core.get_config_variable("ca_bundle") or get_cert_path(True))
+
+    def error(self, error: Exception, doing: str = "") -> TargetError:
+        """An error of the SDK as one for people. `doing` says what failed, such as `can't look at queue 'q'`."""
+        what = explain(error, self._settings)
+        return TargetError(f"{doing}: {what}" if doing else what)
 
 
 def code_of(error: Exception) -> str:
@@ -103,13 +138,14 @@ def explain(error: Exception, settings: AwsSettings) -> str:
     name = type(error).__name__
     text = " ".join(str(error).split()).rstrip(".")
     if name == "ProfileNotFound":
-        return f"there is no AWS profile {_quoted(text)}; correct profile (or AWS_PROFILE), or add it with `aws configure`"
+        return f"there is no AWS profile {_quoted(text)}; correct profile or AWS_PROFILE, or add it: aws configure"
     if name in ("NoRegionError", "InvalidRegionError"):
         return "no AWS region is set; add region: to the config, or set AWS_REGION"
     if name in ("NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"):
-        return f"no AWS credentials: {_lower(text)}; set AWS_PROFILE or AWS_ACCESS_KEY_ID and its secret, or name a profile"
+        cure = "name a profile, or set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        return f"no AWS credentials: {_lower(text)}; {cure}"
     if "SSO" in name or name == "TokenRetrievalError":
-        return f"no AWS credentials: {_lower(text)}; log in with `aws sso login`"
+        return f"no AWS credentials: {_lower(text)}; log in: aws sso login"
     if name in ("EndpointConnectionError", "ConnectTimeoutError", "ConnectionClosedError", "ReadTimeoutError"):
         return _unreachable(error, settings)
     if name == "SSLError":

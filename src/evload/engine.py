@@ -41,8 +41,8 @@ _LEAD_NS: Final = 50_000_000
 """Between the end of set-up and the first event, so that the first is no later than the others."""
 _BATCH: Final = 256
 """Most events rendered before the loop gets a turn: about 3 ms of work."""
-_COLLECT: Final = 64
-"""Settled events are recorded as soon as there are this many, half a millisecond of work."""
+_COLLECT: Final = 16
+"""Settled events are recorded as soon as there are this many: work so short that it makes no event late."""
 _TICK_NS: Final = 100_000_000
 _NOTE_NS: Final = NS_PER_S
 _PROGRESS_NS: Final = NS_PER_S // 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -117,6 +118,7 @@ async def _run(
             )
             interrupts.begin(engine, config.settle)
             _tame_garbage_collection(stack)
+            _hasten_thread_switches(stack)
             summary = await engine.run()
             interrupts.over = True
             return summary, terms, engine.ledger_error
@@ -177,3 +179,10 @@ def _tame_garbage_collection(stack: AsyncExitStack) -> None:
     gc.set_threshold(20_000, 20, 100)
     stack.callback(gc.unfreeze)
     stack.callback(gc.set_threshold, *before)
+
+
+def _hasten_thread_switches(stack: AsyncExitStack) -> None:
+    """The thread that writes the ledger may hold the interpreter for 5 ms by default, which makes events late."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(200e-6)
+    stack.callback(sys.setswitchinterval, before)

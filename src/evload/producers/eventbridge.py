@@ -14,7 +14,9 @@ from ..units import Duration, Size
 
 Detail = Literal["event", "envelope", "data"]
 
-_BUS: Final = re.compile(r"[/.\-_A-Za-z0-9]{1,256}|arn:aws[\w-]*:events:[a-z0-9-]+:\d{12}:event-bus/[/.\-_A-Za-z0-9]+")
+_BUS: Final = re.compile(
+    r"[/.\-_A-Za-z0-9]{1,256}|arn:aws[\w-]*:events:[a-z0-9-]+:\d{12}:event-bus/[/.\-_A-Za-z0-9]+"
+)
 _ENTRIES: Final = 10
 _SIZE: Final = 256 * 1024
 
@@ -35,12 +37,16 @@ class EventBridgeProducerConfig(AwsSettings, ProducerSettings):
     detail_type: Annotated[str, Field(min_length=1, description="DetailType of the entry")] = "{type}"
     detail: Annotated[
         Detail,
-        Field(description="Detail of the entry: the whole CloudEvent, an envelope with timestamps, or the data alone"),
+        Field(
+            description="Detail of the entry: the whole CloudEvent, an envelope, or the data alone"
+        ),
     ] = "event"
     resources: Annotated[tuple[str, ...], Field(description="Resources of the entry, ARNs")] = ()
     trace_header: Annotated[str | None, Field(min_length=1, description="X-Ray trace header of the entry")] = None
     batch: Annotated[int, Field(ge=1, le=_ENTRIES, description="most entries in one call")] = _ENTRIES
-    max_size: Annotated[Size, Field(ge=1024, description="most bytes in one call, as EventBridge counts them")] = _SIZE
+    max_size: Annotated[Size, Field(ge=1024, description="most bytes in a call, as EventBridge counts")] = (
+        _SIZE
+    )
     concurrency: Annotated[int, Field(ge=1, le=10_000, description="most calls at a time")] = 64
     timeout: Annotated[Duration, Field(ge=1_000_000, description="longest wait for an answer")] = 10_000_000_000
     retries: Annotated[int, Field(ge=0, le=20, description="how often what was throttled is sent again")] = 2
@@ -49,7 +55,7 @@ class EventBridgeProducerConfig(AwsSettings, ProducerSettings):
     @classmethod
     def _bus_can_be_named(cls, bus: str) -> str:
         if "{" not in bus and not _BUS.fullmatch(bus):
-            raise ValueError(f"{bus!r} is not an event bus; write its name, or an ARN such as {_ARN_EXAMPLE}")
+            raise ValueError(f"{bus!r} is not an event bus; write its name, or an ARN such as {_BUS_ARN}")
         return bus
 
     def encoding(self) -> Encoding:
@@ -67,6 +73,3 @@ class EventBridgeProducerConfig(AwsSettings, ProducerSettings):
         from .eventbridge_publisher import open_publisher
 
         return open_publisher(self, surroundings)
-
-
-_ARN_EXAMPLE: Final = "arn:aws:events:eu-west-1:123456789012:event-bus/orders"

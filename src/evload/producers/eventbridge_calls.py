@@ -8,6 +8,7 @@ the SDK's are the credentials with their renewal, the endpoint, and Signature Ve
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
@@ -47,46 +48,42 @@ class Refusal(NamedTuple):
 
 
 class Signer:
-    """Makes signed requests with the SDK's credentials, which it keeps fresh until it is closed."""
+    """Makes signed requests with the SDK's credentials, which it keeps fresh while it is entered."""
 
     def __init__(self, credentials: Any, endpoint: Endpoint, region: str) -> None:
+        from botocore.auth import SigV4Auth
+        from botocore.awsrequest import AWSRequest
+
+        self._auth = SigV4Auth
+        self._request = AWSRequest
         self._credentials = credentials
         self._region = region
         self._url = f"{'https' if endpoint.secure else 'http'}://{endpoint.authority}{endpoint.target}"
         self._host = endpoint.authority
         self._start_line = f"POST {endpoint.target} HTTP/1.1\r\n"
-        self._renewal: asyncio.Task[None] | None = None
 
-    async def open(self) -> None:
+    async def __aenter__(self) -> Signer:
         """Get the credentials, and begin to renew them. Raises what the SDK raises."""
         self._frozen = await self._credentials.get_frozen_credentials()
         self._renewal = asyncio.create_task(self._renew())
+        return self
 
-    async def close(self) -> None:
-        """Renew no more."""
-        if self._renewal is not None:
-            self._renewal.cancel()
-            await asyncio.gather(self._renewal, return_exceptions=True)
+    async def __aexit__(self, *_: object) -> None:
+        self._renewal.cancel()
+        await asyncio.gather(self._renewal, return_exceptions=True)
 
     async def _renew(self) -> None:
-        from botocore.exceptions import BotoCoreError, ClientError
-
         while True:
             await asyncio.sleep(_RENEW_NS / NS_PER_S)
-            try:
+            # Whatever a provider may raise: calls go on with the old ones; once they have expired, refusals say so.
+            with contextlib.suppress(Exception):
                 self._frozen = await self._credentials.get_frozen_credentials()
-            except (BotoCoreError, ClientError, OSError, RuntimeError):
-                # Calls go on with the old ones; once they have expired, every refusal says so.
-                continue
 
     def request(self, body: bytes) -> tuple[bytes, bytes]:
         """Head and body of a signed call."""
-        from botocore.auth import SigV4Auth
-        from botocore.awsrequest import AWSRequest
-
         headers = {"Host": self._host, "Content-Type": _CONTENT_TYPE, "X-Amz-Target": _TARGET}
-        request = AWSRequest("POST", self._url, headers, body)
-        SigV4Auth(self._frozen, "events", self._region).add_auth(request)
+        request = self._request("POST", self._url, headers, body)
+        self._auth(self._frozen, "events", self._region).add_auth(request)
         lines = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
         head = f"{self._start_line}{lines}User-Agent: evload\r\nContent-Length: {len(body)}\r\n\r\n"
         return head.encode(), body

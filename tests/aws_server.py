@@ -1,0 +1,97 @@
+"""EventBridge, SQS and CloudWatch on this machine: moto's server in a process of its own, on a free loopback port."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import boto3
+from botocore.config import Config
+
+REGION: Final = "eu-west-1"
+ENVIRONMENT: Final[Mapping[str, str]] = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_DEFAULT_REGION": REGION,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_CONFIG_FILE": "/dev/null",
+    "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+}
+"""What a process needs to be somebody, and to look nowhere else."""
+
+
+@dataclass(frozen=True, slots=True)
+class AwsServer:
+    """The running server. `url` is the endpoint of all services."""
+
+    url: str
+
+    def client(self, service: str) -> Any:
+        """A blocking client of the SDK, for setting up and looking after."""
+        return boto3.client(
+            service,
+            region_name=REGION,
+            endpoint_url=self.url,
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+            config=Config(retries={"max_attempts": 1}),
+        )
+
+    def queue(self, name: str, **attributes: str) -> str:
+        """Make a queue and return its URL."""
+        return str(self.client("sqs").create_queue(QueueName=name, Attributes=attributes)["QueueUrl"])
+
+    def bus_into(self, bus: str, *queue_urls: str) -> None:
+        """Make an event bus with a rule that sends every event to these queues."""
+        events, sqs = self.client("events"), self.client("sqs")
+        if bus != "default":
+            events.create_event_bus(Name=bus)
+        events.put_rule(Name=f"{bus}-all", EventBusName=bus, EventPattern='{"account": [{"exists": true}]}')
+        arns = [
+            sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+            for url in queue_urls
+        ]
+        targets = [{"Id": str(number), "Arn": arn} for number, arn in enumerate(arns)]
+        events.put_targets(Rule=f"{bus}-all", EventBusName=bus, Targets=targets)
+
+
+@contextmanager
+def running_server() -> Iterator[AwsServer]:
+    """The server, until the block ends."""
+    with subprocess.Popen(
+        [sys.executable, str(Path(__file__)), "serve"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            url = process.stdout.readline().strip()
+            if not url:
+                raise RuntimeError("moto's server doesn't start; pip install 'evload[dev]'")
+            yield AwsServer(url)
+        finally:
+            process.stdin.close()
+
+
+def _serve() -> None:
+    """Print the address, serve until the parent closes our input or is gone."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    print(f"http://{host}:{port}", flush=True)
+    sys.stdin.read()
+    server.stop()
+
+
+if __name__ == "__main__":
+    _serve()

@@ -1,0 +1,112 @@
+"""The system clock: never early, for many sleepers at a time, and usable after a cancellation."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from evload.clock import SystemClock, rfc3339
+
+MS = 1_000_000
+
+
+def run(main: Coroutine[object, object, None]) -> None:
+    asyncio.run(asyncio.wait_for(main, 60))
+
+
+@pytest.fixture(params=["timerfd", "loop only"])
+def _timers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "loop only":
+        monkeypatch.setattr(sys, "platform", "darwin")
+
+
+@pytest.mark.usefixtures("_timers")
+@pytest.mark.parametrize("delay_ns", [-5 * MS, 0, 1, 30_000, 70_000, 500_000, 2 * MS, 5 * MS, 12 * MS])
+def test_a_sleep_never_ends_early(delay_ns: int) -> None:
+    async def main() -> None:
+        clock = SystemClock()
+        for _ in range(5):
+            when = clock.now_ns() + delay_ns
+            await clock.sleep_until_ns(when)
+            assert clock.now_ns() >= when
+        clock.close()
+
+    run(main())
+
+
+@pytest.mark.usefixtures("_timers")
+def test_many_sleep_at_a_time_and_each_wakes_in_its_turn() -> None:
+    async def main() -> None:
+        clock = SystemClock()
+        start = clock.now_ns()
+        woken: list[int] = []
+
+        async def sleep(delay_ns: int) -> None:
+            await clock.sleep_until_ns(start + delay_ns)
+            assert clock.now_ns() >= start + delay_ns
+            woken.append(delay_ns)
+
+        delays = [n * 100_000 for n in range(100)]
+        await asyncio.gather(*map(sleep, reversed(delays)))
+        assert sorted(woken) == delays
+        clock.close()
+
+    run(main())
+
+
+@pytest.mark.usefixtures("_timers")
+@pytest.mark.parametrize("delay_ns", [1 * MS, 3600_000 * MS])
+def test_after_a_cancellation_the_next_sleep_is_as_good(delay_ns: int) -> None:
+    async def main() -> None:
+        clock = SystemClock()
+        for _ in range(20):
+            sleeper = asyncio.create_task(clock.sleep_until_ns(clock.now_ns() + delay_ns))
+            await asyncio.sleep(0)
+            sleeper.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await sleeper
+            when = clock.now_ns() + 2 * MS
+            await clock.sleep_until_ns(when)
+            assert clock.now_ns() >= when
+        clock.close()
+
+    run(main())
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files in /proc")
+def test_closing_gives_the_timers_back() -> None:
+    def open_files() -> int:
+        return len(os.listdir("/proc/self/fd"))
+
+    async def main() -> None:
+        clock = SystemClock()
+        before = open_files()
+        start = clock.now_ns()
+        for _ in range(3):
+            await asyncio.gather(*(clock.sleep_until_ns(start + 2 * MS) for _ in range(10)))
+        assert open_files() <= before + 10, "timers are used again"
+        clock.close()
+        assert open_files() == before
+
+    run(main())
+
+
+def test_wall_time_follows_the_monotonic_clock() -> None:
+    clock = SystemClock()
+    now = clock.now_ns()
+    assert clock.wall(now + 90_000 * MS) - clock.wall(now) == timedelta(seconds=90)
+    assert abs(clock.wall(now) - datetime.now(UTC)) < timedelta(seconds=5)
+    cpu = clock.cpu_ns()
+    assert cpu is not None
+    assert cpu > 0
+
+
+def test_labels_are_rfc_3339_with_microseconds() -> None:
+    assert rfc3339(datetime(2026, 1, 31, 12, tzinfo=UTC)) == "2026-01-31T12:00:00.000000Z"
+    assert rfc3339(datetime(2026, 1, 31, 12, 0, 0, 1500, tzinfo=UTC)) == "2026-01-31T12:00:00.001500Z"
