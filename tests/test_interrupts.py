@@ -202,6 +202,9 @@ def test_a_broker_that_dies_and_comes_back(tmp_path: Path) -> None:
     def accept(_: Request) -> list[bytes]:
         return [answer(202)]
 
+    def ids_in(server: Server) -> set[str]:
+        return {json.loads(body)["correlationid"] for body in server.bodies}
+
     async def outage() -> tuple[Ended, set[str], set[str]]:
         before = Server(accept)
         await before.start(None)
@@ -215,13 +218,10 @@ def test_a_broker_that_dies_and_comes_back(tmp_path: Path) -> None:
         await after.start(None, int(before.url.rpartition(":")[2]))
         ended = await run
         await after.stop()
-        assert ended.err == ""
-        return [
-            {json.loads(body)["correlationid"] for body in server.bodies} for server in (before, after)
-        ], ended.code
+        return ended, ids_in(before), ids_in(after)
 
-    (before, after), code = asyncio.run(outage())
-    assert code == 1
+    ended, before, after = asyncio.run(outage())
+    assert (ended.code, ended.err) == (1, "")
     assert len(before) >= 100
     assert after
     summary = summary_of(tmp_path / "out")

@@ -218,11 +218,12 @@ def test_times_count_from_the_ack_once_it_is_there() -> None:
 
 @pytest.mark.parametrize("confirm_reads", [0, 5])
 @pytest.mark.parametrize("sample", [1.0, 0.0])
+@pytest.mark.parametrize("pushed", [True, False])
 @pytest.mark.parametrize("found", [PRESENT, ABSENT, FAILED])
 def test_an_answer_that_does_not_come_does_not_cause_a_storm_of_reads(
-    confirm_reads: int, sample: float, found: Seen
+    confirm_reads: int, sample: float, found: Seen, pushed: bool
 ) -> None:
-    follow = Follow(confirm_reads=confirm_reads, sample=sample)
+    follow = Follow(confirm_reads=confirm_reads, sample=sample, pushed=pushed)
     while not follow.starts or follow.starts[-1] < 60 * S:
         follow.read(found)
     assert sum(at >= 20 * S for at in follow.starts) <= 400
@@ -323,6 +324,51 @@ def test_the_sample_has_its_share_and_is_always_the_same(share: float) -> None:
     assert chosen == [is_sampled(seq, share) for seq in range(20_000)]
     assert abs(sum(chosen) / 20_000 - share) < 0.01
     assert all(abs(sum(chosen[k::10]) / 2_000 - share) < 0.04 for k in range(10)), "in step with no period"
+
+
+# -- effects that are pushed ---------------------------------------------------------------------------
+
+
+def pushed(*at_ns: int) -> list[Read]:
+    return [Read(0, PRESENT, at, at, exact=True) for at in at_ns]
+
+
+def test_what_is_pushed_is_known_to_the_nanosecond_and_waited_on_for_duplicates() -> None:
+    follow = Follow(pushed=True).acked()
+    assert follow.tracker.next_due(0) == 5 * MS + 10 * S, "nothing is asked before the deadline"
+    follow.tracker.push(0, pushed(30 * MS, 900 * MS))
+    assert follow.tracker.due(0, 30 * MS + 5 * S - 1, 10) == follow.tracker.take() == []
+    assert follow.tracker.due(0, 30 * MS + 5 * S, 10) == []
+    seen = follow.outcome()
+    assert (seen.state, seen.effects, seen.duplicated, seen.reads) == (State.VISIBLE, 2, True, 0)
+    assert seen.first_lower_ns == seen.first_upper_ns == 30 * MS
+    assert seen.stable_lower_ns == seen.stable_upper_ns == 30 * MS
+
+
+@pytest.mark.parametrize(("found", "state"), [(ABSENT, State.LOST), (FAILED, State.UNOBSERVED)])
+def test_what_is_not_pushed_is_asked_about_at_its_deadline(found: Seen, state: State) -> None:
+    follow = Follow(pushed=True).acked()
+    assert follow.until_settled(lambda at: found).state is state
+    assert follow.starts[0] == 5 * MS + 10 * S
+
+
+@pytest.mark.parametrize("confirm_reads", [0, 5])
+@pytest.mark.parametrize("found", [ABSENT, FAILED])
+def test_a_push_while_the_question_is_under_way_is_what_counts(confirm_reads: int, found: Seen) -> None:
+    follow = Follow(took_ns=9 * S, pushed=True, confirm_reads=confirm_reads).acked()
+    start = follow.start()
+    follow.tracker.push(0, pushed(start + MS))
+    assert follow.tracker.due(0, start + 8 * S, 10) == []
+    end = follow.end(found)
+    assert follow.tracker.due(0, end, 10) == []
+    seen = follow.outcome()
+    assert (seen.state, seen.stable_upper_ns) == (State.VISIBLE, start + MS)
+
+
+def test_pushes_about_events_that_are_settled_or_unknown_are_ignored() -> None:
+    tracker = Tracker([{0: plan_of(pushed=True)}], 1)
+    tracker.push(0, pushed(1))
+    assert tracker.take() == []
 
 
 # -- replicas and probes -------------------------------------------------------------------------------

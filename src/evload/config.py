@@ -263,7 +263,7 @@ class _Reader:
         objectives = self._objectives({name: gauge.metrics for name, gauge in gauges.items()})
         policy = self._item(SelfCheckPolicy, ("self_checks",)) if "self_checks" in self._document.data else None
         self._check_references()
-        self._check_captures(scenarios, producers)
+        self._check_captures(scenarios, producers, probes)
         self._check_objectives(objectives, scenarios, probes)
         return RunConfig(
             name=name,
@@ -394,13 +394,18 @@ class _Reader:
             what, cure = unknown(section.removesuffix("s"), name, known, otherwise=f"define it under {section}:")
             self._findings.add(path, what, cure, key=key)
 
-    def _check_captures(self, scenarios: Mapping[str, Scenario], producers: Mapping[str, ProducerSettings]) -> None:
+    def _check_captures(
+        self,
+        scenarios: Mapping[str, Scenario],
+        producers: Mapping[str, ProducerSettings],
+        probes: Mapping[str, ProbeSettings],
+    ) -> None:
         for name, scenario in scenarios.items():
             producer = producers.get(scenario.producer)
             if producer is None or getattr(producer, "capture", None) is not None:
                 continue
             for index, probe in enumerate(scenario.probes):
-                if _asks_by_capture(self._section("probes").get(probe)):
+                if probe in probes and probes[probe].asks_by_capture:
                     what = f"probe {probe!r} asks by {{capture}}, and producer {scenario.producer!r} captures nothing"
                     cure = "give the producer a capture:, or ask by {correlation_id}"
                     self._findings.add(("scenarios", name, "probes", index), what, cure)
@@ -466,15 +471,13 @@ _PROBE_KEYS: Final[Mapping[str, str]] = {"duplicated": "effects", "out_of_order"
 
 
 def _may_tell(probe: ProbeSettings | None, key: str) -> bool:
-    """Whether a probe can say something; one that has no such key may always do."""
+    """Whether a probe can say something; one that has no such key may always do.
+
+    A bulk answer that lists an event twice tells effects without an expression.
+    """
+    if key == "effects" and getattr(probe, "ids", None) is not None:
+        return True
     return probe is None or getattr(probe, key, True) is not None
-
-
-def _asks_by_capture(probe: Any) -> bool:
-    return isinstance(probe, dict) and (
-        probe.get("by") == "capture"
-        or any("{capture}" in value for value in probe.values() if isinstance(value, str))
-    )
 
 
 def _places(value: Any, text: str, path: DataPath) -> Iterator[DataPath]:

@@ -55,6 +55,10 @@ CREATE TABLE events (
     detail TEXT
 );
 """
+_GATHER_S: Final = 0.02
+"""What comes within this time is written together, so that the thread doesn't compete for every few rows."""
+_TRANSACTION: Final = 32
+"""Most writes in a transaction: what a full disk takes along when it fails."""
 _INSERT: Final = f"INSERT INTO events VALUES ({', '.join('?' * len(_COLUMNS))})"
 
 
@@ -110,6 +114,7 @@ class LedgerFile:
             self._db.close()
             raise _cant_create(path, error) from error
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._work, name="evload-ledger", daemon=True) if threaded else None
         if self._thread:
             self._thread.start()
@@ -132,6 +137,7 @@ class LedgerFile:
         if not self._closed:
             self._closed = True
             if self._thread:
+                self._closing.set()
                 self._queue.put(None)
                 self._thread.join()
             self._db.close()
@@ -151,7 +157,9 @@ class LedgerFile:
         running = True
         while running:
             writes = [self._queue.get()]
-            while not self._queue.empty():
+            if self._queue.empty():
+                self._closing.wait(_GATHER_S)
+            while len(writes) < _TRANSACTION and not self._queue.empty():
                 writes.append(self._queue.get())
             running = None not in writes
             self._commit([write for write in writes if write is not None])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import resource
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -118,6 +119,7 @@ async def _run(
             )
             interrupts.begin(engine, config.settle)
             _tame_garbage_collection(stack)
+            _allow_connections()
             _hasten_thread_switches(stack)
             summary = await engine.run()
             interrupts.over = True
@@ -186,3 +188,10 @@ def _hasten_thread_switches(stack: AsyncExitStack) -> None:
     before = sys.getswitchinterval()
     sys.setswitchinterval(200e-6)
     stack.callback(sys.setswitchinterval, before)
+
+
+def _allow_connections() -> None:
+    """The usual soft limit of 1,024 open files would end a pool of a thousand connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

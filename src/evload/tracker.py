@@ -284,7 +284,9 @@ class Tracker:
         plan, item = watch.plan, watch.item
         watch.reads += 1
         if plan.pushed and watch.confirm_from is not None:
-            return  # It came while the question was on its way.
+            # It came while the question was on its way, and so may have the time to look after it.
+            self._schedule(watch, watch.due)
+            return
         if read.seen is Seen.FAILED:
             watch.failed += 1
             elapsed = now_ns - item.reference()
@@ -381,7 +383,7 @@ class Tracker:
         """Decide what follows a read that succeeded: the end of the watch, or the next read."""
         plan, item = watch.plan, watch.item
         elapsed = start_ns - item.reference()
-        if not item.sampled:
+        if not item.sampled or plan.pushed:
             if elapsed >= plan.deadline_ns and item.receipt is not None:
                 self._end_watch(watch, now_ns)
             else:

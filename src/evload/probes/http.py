@@ -78,6 +78,10 @@ class HttpProbeConfig(ProbeSettings):
     ca_file: Annotated[Path | None, Field(description="certificate authorities to trust, PEM")] = None
     verify: Annotated[bool, Field(description="check the read model's certificate")] = True
 
+    @property
+    def asks_by_capture(self) -> bool:
+        return self.by == "capture" if self.ids is not None else "{capture}" in self.url
+
     @model_validator(mode="before")
     @classmethod
     def _bulk_follows_ids(cls, values: Any) -> Any:

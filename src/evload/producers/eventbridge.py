@@ -37,16 +37,12 @@ class EventBridgeProducerConfig(AwsSettings, ProducerSettings):
     detail_type: Annotated[str, Field(min_length=1, description="DetailType of the entry")] = "{type}"
     detail: Annotated[
         Detail,
-        Field(
-            description="Detail of the entry: the whole CloudEvent, an envelope, or the data alone"
-        ),
+        Field(description="Detail of the entry: the whole CloudEvent, an envelope, or the data alone"),
     ] = "event"
     resources: Annotated[tuple[str, ...], Field(description="Resources of the entry, ARNs")] = ()
     trace_header: Annotated[str | None, Field(min_length=1, description="X-Ray trace header of the entry")] = None
     batch: Annotated[int, Field(ge=1, le=_ENTRIES, description="most entries in one call")] = _ENTRIES
-    max_size: Annotated[Size, Field(ge=1024, description="most bytes in a call, as EventBridge counts")] = (
-        _SIZE
-    )
+    max_size: Annotated[Size, Field(ge=1024, description="most bytes in a call, as EventBridge counts")] = _SIZE
     concurrency: Annotated[int, Field(ge=1, le=10_000, description="most calls at a time")] = 64
     timeout: Annotated[Duration, Field(ge=1_000_000, description="longest wait for an answer")] = 10_000_000_000
     retries: Annotated[int, Field(ge=0, le=20, description="how often what was throttled is sent again")] = 2

@@ -187,8 +187,10 @@ class HttpPublisher:
     def failed(self, exchange: Exchange, reason: str) -> None:
         """See `http_wire.Listener`."""
         events, into = exchange.context
-        outcome = Outcome.UNSENT if exchange.sent_ns is None else Outcome.IN_DOUBT
-        self._settle(into, events, outcome, exchange.sent_ns, None, reason)
+        if exchange.sent_ns is None:
+            self._settle(into, events, Outcome.UNSENT, exchange.refused_ns, None, reason)
+        else:
+            self._settle(into, events, Outcome.IN_DOUBT, exchange.sent_ns, None, reason)
 
     def body_limit(self, status: int) -> int:
         """See `http_wire.Listener`."""

@@ -9,6 +9,7 @@ import asyncio
 import ssl
 from collections import deque
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any, Final, Protocol, cast
 
 import httptools
@@ -27,15 +28,19 @@ _NO_BODY: Final = b""
 
 
 class Exchange:
-    """One request, and when it was queued and sent (ns). `context` is the caller's own."""
+    """One request, and when it was queued and sent (ns). `context` is the caller's own.
 
-    __slots__ = ("context", "queued_ns", "request", "sent_ns")
+    `refused_ns` is when the target refused the connection that it was waiting for.
+    """
+
+    __slots__ = ("context", "queued_ns", "refused_ns", "request", "sent_ns")
 
     def __init__(self, request: Sequence[bytes], context: Any, queued_ns: int) -> None:
         self.request = request
         self.context = context
         self.queued_ns = queued_ns
         self.sent_ns: int | None = None
+        self.refused_ns: int | None = None
 
 
 class Listener(Protocol):
@@ -208,6 +213,9 @@ class Client:
         if self._open:
             return
         served = self._queued - len(self._waiting)
+        refused_ns = self.clock.now_ns()
+        for exchange in islice(self._waiting, asked_for - served):
+            exchange.refused_ns = refused_ns
         self._fail_waiting(asked_for - served, self.no_connection(error))
         self._connect_more()
 

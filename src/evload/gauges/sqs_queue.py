@@ -1,0 +1,119 @@
+"""Looks at how much lies in an SQS queue, and in its dead-letter queue."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal
+
+import orjson
+from pydantic import Field
+
+from ..aws import Aws, AwsSettings, explain
+from ..cloudwatch import LatestValue, Metric
+from ..errors import TargetError
+from ..ports import Gauge, GaugeSettings, Sample, Surroundings
+from ..sqs import QueueName, find_queue, missing_queue
+
+_ATTRIBUTES: Final = {
+    "queue_depth": "ApproximateNumberOfMessages",
+    "queue_in_flight": "ApproximateNumberOfMessagesNotVisible",
+    "queue_delayed": "ApproximateNumberOfMessagesDelayed",
+}
+"""The queue's own figures, which SQS calls approximate: they settle within about a minute of quiet."""
+_AGE_PERIOD_S: Final = 60
+
+
+class SqsQueueConfig(AwsSettings, GaugeSettings):
+    """Settings of the SQS queue gauge."""
+
+    kind: Literal["sqs-queue"]
+    queue: Annotated[QueueName, Field(description="name or URL of the queue")]
+    dead_letters: Annotated[
+        Literal[True] | QueueName | None,
+        Field(description="its dead-letter queue: true to find it by the redrive policy, or a name or URL"),
+    ] = None
+    oldest_age: Annotated[
+        bool, Field(description="also the age of the oldest message in seconds, which CloudWatch knows minutes late")
+    ] = False
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Those of the queue, and what was asked for beyond."""
+        asked = (("dead_letters", self.dead_letters), ("oldest_age", self.oldest_age))
+        return (*_ATTRIBUTES, *(name for name, wanted in asked if wanted))
+
+    def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Gauge]:
+        """Find the queues, yield the gauge. Raises TargetError."""
+        return _open(self, surroundings)
+
+
+class _SqsQueue:
+    def __init__(
+        self, config: SqsQueueConfig, sqs: Any, url: str, dead_letters_url: str | None, age: LatestValue | None
+    ) -> None:
+        self._config = config
+        self._sqs = sqs
+        self._url = url
+        self._dead_letters_url = dead_letters_url
+        self._age = age
+
+    async def sample(self) -> Sample:
+        """See `Gauge`. `oldest_age` is in a sample only when CloudWatch has a new one."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            values = await self._attributes(self._url, _ATTRIBUTES)
+            if self._dead_letters_url is not None:
+                values |= await self._attributes(self._dead_letters_url, {"dead_letters": _ATTRIBUTES["queue_depth"]})
+            if self._age is not None and (age := await self._age.new(datetime.now(UTC))) is not None:
+                values["oldest_age"] = age
+        except (BotoCoreError, ClientError) as error:
+            return Sample({}, explain(error, self._config))
+        return Sample(values)
+
+    async def _attributes(self, url: str, names: Mapping[str, str]) -> dict[str, float]:
+        answer = await self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(names.values()))
+        return {metric: float(answer["Attributes"][name]) for metric, name in names.items()}
+
+
+@asynccontextmanager
+async def _open(config: SqsQueueConfig, surroundings: Surroundings) -> AsyncIterator[_SqsQueue]:
+    aws = Aws(config, config.kind)
+    await aws.credentials()
+    async with aws.client("sqs") as sqs, aws.client("cloudwatch") as cloudwatch:
+        url = await find_queue(aws, sqs, config.queue)
+        dead_letters_url = None
+        if config.dead_letters is True:
+            dead_letters_url = await _redriven_to(aws, sqs, config.queue, url)
+        elif config.dead_letters is not None:
+            dead_letters_url = await find_queue(aws, sqs, config.dead_letters)
+        age = None
+        if config.oldest_age:
+            metric = Metric(
+                namespace="AWS/SQS",
+                name="ApproximateAgeOfOldestMessage",
+                dimensions={"QueueName": url.rpartition("/")[2]},
+                statistic="Maximum",
+                period_s=_AGE_PERIOD_S,
+            )
+            age = LatestValue(cloudwatch, metric)
+        yield _SqsQueue(config, sqs, url, dead_letters_url, age)
+
+
+async def _redriven_to(aws: Aws, sqs: Any, queue: str, url: str) -> str:
+    """The URL of the queue that the redrive policy names. Raises TargetError."""
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        answer = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
+    except (BotoCoreError, ClientError) as error:
+        raise missing_queue(aws, sqs, queue, error) from None
+    policy = answer.get("Attributes", {}).get("RedrivePolicy")
+    if policy is None:
+        raise TargetError(
+            f"SQS queue {queue!r} has no redrive policy; name the queue under dead_letters, or leave dead_letters out"
+        )
+    account, name = orjson.loads(policy)["deadLetterTargetArn"].split(":")[-2:]
+    return await find_queue(aws, sqs, name, account=account)
