@@ -47,9 +47,12 @@ class Trial:
 
 def trial(mode: str, rate: int, seconds: int, **producer: Any) -> Trial:
     """A real run with its ledger file, on one core. Raises BenchmarkError."""
-    with receiver() as received, evload_run(config(received.url, mode, rate, seconds, **producer), timeout_s=60) as out:
-        with closing(sqlite3.connect(out / "events.sqlite")) as ledger:
-            rows = ledger.execute("SELECT intended_ns, sent_ns, acked_ns FROM events").fetchall()
+    with (
+        receiver() as received,
+        evload_run(config(received.url, mode, rate, seconds, **producer), timeout_s=60) as out,
+        closing(sqlite3.connect(out / "events.sqlite")) as ledger,
+    ):
+        rows = ledger.execute("SELECT intended_ns, sent_ns, acked_ns FROM events").fetchall()
     intended = sorted(row[0] for row in rows)
     sent = sorted(row[1] for row in rows if row[1] is not None)
     acked = sorted(row[2] for row in rows if row[2] is not None)

@@ -34,10 +34,11 @@ def main() -> None:
 
 
 def _evload() -> Received:
-    with receiver(spin=True) as received:
-        with evload_run(config(received.url, "plain", _RATE, _SECONDS), timeout_s=_SECONDS + 30):
-            pass
-    return received
+    with (
+        receiver(spin=True) as received,
+        evload_run(config(received.url, "plain", _RATE, _SECONDS), timeout_s=_SECONDS + 30),
+    ):
+        return received
 
 
 def _k6() -> Received:

@@ -1,10 +1,11 @@
 """The highest rate of HTTP requests on one core: evload in an open loop with every event in its ledger,
-k6's constant-arrival-rate without dropped iterations, and Locust's FastHttpUser in a closed loop.
+k6's constant-arrival-rate as long as it drops no iterations, and Locust's FastHttpUser in a closed loop.
 
     python -m benchmarks.http_rate
 
 All send structured events of about 400 bytes over keep-alive connections to a receiver on the other core;
-evload renders a new one for each request, the peers send the same bytes again and again.
+evload renders a new one for each request, the peers send the same bytes again and again. k6 may drop one
+iteration in a hundred, as it does while it opens its connections; without that it would find even less.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ _SECONDS: Final = 3
 _LOCUST_SECONDS: Final = 6
 _LOCUST_ROUNDS: Final = 3
 _LOCUST_USERS: Final = 32
-_K6_USERS: Final = 200
+_K6_USERS: Final = 500
+_K6_DROPPED: Final = 0.01
 _TARGETS: Final = {"k6": 2.0, "Locust": 1.2}
 
 
@@ -60,12 +62,13 @@ def _evload(rate: int) -> bool:
 def _k6(rate: int) -> bool:
     with receiver() as received:
         done = constant_rate(received.url, peer_body(), rate, _SECONDS, _K6_USERS)
+    sustained = done.dropped <= _K6_DROPPED * rate * _SECONDS
     print(
-        f"k6     {rate:6}/s: {'dropped' if done.dropped else 'sustained'}; {done.iterations} of {rate * _SECONDS} "
+        f"k6     {rate:6}/s: {'sustained' if sustained else 'not sustained'}; {done.iterations} of {rate * _SECONDS} "
         f"done, {done.dropped} dropped, receiver {received.busy():.0%} busy",
         flush=True,
     )
-    return not done.dropped
+    return sustained
 
 
 def _locust() -> float:

@@ -38,7 +38,14 @@ def constant_rate(url: str, body: str, rate: int, seconds: int, users: int) -> K
     """`rate` requests per second for `seconds`, by `users` users. Raises BenchmarkError."""
     with TemporaryDirectory(prefix="evload-bench-") as directory:
         script, summary = Path(directory) / "script.js", Path(directory) / "summary.json"
-        values = {"RATE": rate, "SECONDS": seconds, "USERS": users, "BODY": json.dumps(body), "URL": url, "SUMMARY": summary}
+        values = {
+            "RATE": rate,
+            "SECONDS": seconds,
+            "USERS": users,
+            "BODY": json.dumps(body),
+            "URL": url,
+            "SUMMARY": summary,
+        }
         text = _SCRIPT
         for name, value in values.items():
             text = text.replace(name, str(value))
@@ -46,5 +53,8 @@ def constant_rate(url: str, body: str, rate: int, seconds: int, users: int) -> K
         command = [peer("k6"), "run", "--quiet", "--no-usage-report", "--no-thresholds", str(script)]
         run(command, timeout_s=seconds + 30, env={"GOMAXPROCS": "1"})
         metrics = json.loads(summary.read_text())["metrics"]
-        counted = {name: int(metrics[name]["values"]["count"]) if name in metrics else 0 for name in ("iterations", "dropped_iterations")}
+        counted = {
+            name: int(metrics[name]["values"]["count"]) if name in metrics else 0
+            for name in ("iterations", "dropped_iterations")
+        }
     return K6Run(counted["iterations"], counted["dropped_iterations"])

@@ -1,5 +1,7 @@
 """What Locust's users do: post one constant event, again and again (run by Locust itself)."""
 
+# mypy: ignore-errors
+
 import os
 
 from locust import FastHttpUser, constant, task

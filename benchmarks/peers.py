@@ -1,12 +1,11 @@
 """Sets up the peers, k6 and Locust, in a virtual environment of their own, and says where they are.
 
-    python -m benchmarks.peers
+python -m benchmarks.peers
 """
 
 from __future__ import annotations
 
 import subprocess
-import sys
 import venv
 from pathlib import Path
 from typing import Final
@@ -35,4 +34,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -94,7 +94,9 @@ def run(
     except subprocess.TimeoutExpired:
         raise BenchmarkError(f"{Path(command[0]).name} took longer than {timeout_s:.0f} s") from None
     if done.returncode not in codes:
-        raise BenchmarkError(f"{Path(command[0]).name} ended with {done.returncode}: {(done.stderr or done.stdout)[-800:]}")
+        raise BenchmarkError(
+            f"{Path(command[0]).name} ended with {done.returncode}: {(done.stderr or done.stdout)[-800:]}"
+        )
     return done.stdout
 
 
@@ -138,7 +140,8 @@ def peer_body() -> str:
     event = {
         "specversion": "1.0", "id": ident, "source": "/evload/bench", "type": "placement.created",
         "time": "2026-01-31T12:00:00.000000Z", "datacontenttype": "application/json", "correlationid": ident,
-        "testrunid": "20260131-120000-abcdef", "traceparent": "00-0123456789ab8cde8000000000000001-8000000000000001-01",
+        "testrunid": "20260131-120000-abcdef",
+        "traceparent": "00-0123456789ab8cde8000000000000001-8000000000000001-01",
         "data": {"video_id": ident, "product_id": "p-1"},
     }  # fmt: skip
     return json.dumps(event, separators=(",", ":"))

@@ -7,11 +7,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import boto3
 from botocore.config import Config
+
+from evload.clock import SystemClock
 
 REGION: Final = "eu-west-1"
 ENVIRONMENT: Final[Mapping[str, str]] = {
@@ -58,6 +61,25 @@ class AwsServer:
         ]
         targets = [{"Id": str(number), "Arn": arn} for number, arn in enumerate(arns)]
         events.put_targets(Rule=f"{bus}-all", EventBusName=bus, Targets=targets)
+
+    def put_metric(self, namespace: str, name: str, value: float, ago: timedelta, **dimensions: str) -> None:
+        """Let CloudWatch have a value about a moment that long ago."""
+        datum = {
+            "MetricName": name,
+            "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
+            "Timestamp": datetime.now(UTC) - ago,
+            "Value": value,
+        }
+        self.client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=[datum])
+
+
+class MovableClock(SystemClock):
+    """The system's clock, on which the time of day can be another."""
+
+    ahead = timedelta(0)
+
+    def wall(self, at_ns: int) -> datetime:
+        return super().wall(at_ns) + self.ahead
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,11 +55,16 @@ class Started:
 
 
 @contextmanager
-def started(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> Iterator[Started]:
-    """The command with these arguments, running inside the block and killed after it."""
+def started(
+    *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None, through: Sequence[str] = ()
+) -> Iterator[Started]:
+    """The command with these arguments, running inside the block and killed after it.
+
+    `through` is a command that executes the one given to it as arguments.
+    """
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "FORCE_COLOR")}
     with subprocess.Popen(
-        [COMMAND, *map(str, arguments)],
+        [*through, COMMAND, *map(str, arguments)],
         cwd=cwd,
         env={**environment, **(env or {})},
         stdin=subprocess.DEVNULL,
@@ -73,9 +78,11 @@ def started(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = N
             process.kill()
 
 
-def evload(*arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None) -> Ended:
+def evload(
+    *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None, through: Sequence[str] = ()
+) -> Ended:
     """Run the command to its end."""
-    with started(*arguments, cwd=cwd, env=env) as running:
+    with started(*arguments, cwd=cwd, env=env, through=through) as running:
         return running.ended()
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
+from typing import Final
 
+import botocore.loaders
 import pytest
-from aws_server import AwsServer, running_server
 
+from aws_server import ENVIRONMENT, AwsServer, running_server
 from rabbitmq_node import RabbitNode, running_node
+
+_LOADER: Final = cache(botocore.loaders.create_loader)
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +27,13 @@ def aws() -> Iterator[AwsServer]:
     """EventBridge, SQS and CloudWatch. Each test has names of its own in it."""
     with running_server() as server:
         yield server
+
+
+@pytest.fixture
+def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials from the environment, nothing from this machine; the SDK reads its models once only."""
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("botocore.session.create_loader", _LOADER)

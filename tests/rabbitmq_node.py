@@ -135,6 +135,12 @@ class RabbitNode:
             return False
         return True
 
+    @property
+    def pid(self) -> int:
+        """Of the node itself, for other signals."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """SIGKILL: nothing is said to the clients, nothing is written to disk."""
         self._signal(signal.SIGKILL)
@@ -175,6 +181,10 @@ class RabbitNode:
     def memory_alarm(self, on: bool) -> None:
         """Raise or clear the memory alarm, which blocks every connection that publishes."""
         self.rabbitmqctl("set_vm_memory_high_watermark", "0.0000001" if on else "0.9")
+
+    def sync(self) -> None:
+        """Have on disk what was declared so far; otherwise a kill within a second of a declaration undoes it."""
+        self.rabbitmqctl("eval", "mnesia:sync_log().")
 
     def log(self) -> str:
         """What the node has said, for a person who has to find out why it didn't start."""

@@ -50,22 +50,27 @@ class AwsSettings(AdapterSettings):
 
 
 class Aws:
-    """The SDK's session of one adapter. Whatever it raises is a TargetError of one line."""
+    """The SDK's session of one adapter. What it raises is a TargetError of one line.
+
+    errors  what calls of a client raise: they failed, or what answered isn't AWS
+    """
 
     def __init__(self, settings: AwsSettings, kind: str) -> None:
         try:
             import aioboto3
             from aiobotocore.session import AioSession
-            from botocore.exceptions import BotoCoreError
+            from botocore.exceptions import BotoCoreError, ClientError
+            from botocore.parsers import ResponseParserError
         except ImportError as error:
             raise TargetError(f"kind {kind} needs aioboto3; pip install 'evload[aws]'") from error
+        self.errors: tuple[type[Exception], ...] = (BotoCoreError, ClientError, ResponseParserError, LookupError)
         self._settings = settings
         self._core = AioSession()
         try:
             self._session = aioboto3.Session(
                 profile_name=settings.profile, region_name=settings.region, botocore_session=self._core
             )
-        except BotoCoreError as error:
+        except self.errors as error:
             raise self.error(error) from None
 
     @asynccontextmanager
@@ -75,7 +80,6 @@ class Aws:
         `wait_s` is how long the service may hold an answer back (long polling).
         """
         from aiobotocore.config import AioConfig
-        from botocore.exceptions import BotoCoreError
 
         config = AioConfig(
             retries=_RETRIES,
@@ -86,7 +90,7 @@ class Aws:
         try:
             opening = self._session.client(service, endpoint_url=self._settings.endpoint, config=config)
             client = await opening.__aenter__()
-        except (BotoCoreError, ValueError) as error:
+        except self.errors as error:
             raise self.error(error) from None
         try:
             yield client
@@ -95,14 +99,14 @@ class Aws:
 
     async def credentials(self) -> Any:
         """The SDK's credentials, which renew themselves where they expire; it has got hold of them once."""
-        from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+        from botocore.exceptions import NoCredentialsError
 
         try:
             credentials = await self._session.get_credentials()
             if credentials is None:
                 raise NoCredentialsError
             await credentials.get_frozen_credentials()
-        except (BotoCoreError, ClientError) as error:
+        except self.errors as error:
             raise self.error(error) from None
         return credentials
 
@@ -114,8 +118,12 @@ class Aws:
 
     def error(self, error: Exception, doing: str = "") -> TargetError:
         """An error of the SDK as one for people. `doing` says what failed, such as `can't look at queue 'q'`."""
-        what = explain(error, self._settings)
+        what = self.explain(error)
         return TargetError(f"{doing}: {what}" if doing else what)
+
+    def explain(self, error: Exception) -> str:
+        """An error of the SDK in one line: what is wrong; what would be right."""
+        return explain(error, self._settings)
 
 
 def code_of(error: Exception) -> str:
@@ -148,6 +156,8 @@ def explain(error: Exception, settings: AwsSettings) -> str:
         return f"no AWS credentials: {_lower(text)}; log in: aws sso login"
     if name in ("EndpointConnectionError", "ConnectTimeoutError", "ConnectionClosedError", "ReadTimeoutError"):
         return _unreachable(error, settings)
+    if name == "ResponseParserError" or isinstance(error, LookupError):
+        return f"what answers at {settings.endpoint or 'the endpoint'} isn't AWS; correct endpoint"
     if name == "SSLError":
         return f"TLS to AWS failed: {text}; set AWS_CA_BUNDLE to the authorities to trust"
     return f"the AWS SDK can't be used: {_lower(text)}; check the shared config and the environment"

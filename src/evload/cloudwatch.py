@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-_LATE: Final = timedelta(minutes=10)
+from .clock import Clock
+
+_LATE: Final = timedelta(minutes=15)
 """How far back a newest value is looked for; CloudWatch is a few minutes behind for some services."""
 _LATE_PERIODS: Final = 3
+
+
+def wall_now(clock: Clock) -> datetime:
+    """The time of day in UTC, in which CloudWatch dates its values."""
+    return clock.wall(clock.now_ns())
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,37 +31,36 @@ class Metric:
 
 
 class LatestValue:
-    """The newest value of one metric, asked for once in a period at most."""
+    """The newest value of one metric about the run, asked for once in a period at most."""
 
-    def __init__(self, cloudwatch: Any, metric: Metric) -> None:
+    def __init__(self, cloudwatch: Any, metric: Metric, since: datetime) -> None:
+        """Periods that ended before `since` (UTC) say nothing about the run, and are left out."""
         self._cloudwatch = cloudwatch
         self._metric = metric
+        self._period = timedelta(seconds=metric.period_s)
+        self._since = since
         self._asked: datetime | None = None
-        self._known: datetime | None = None
+        self._newest: float | None = None
 
-    async def new(self, now: datetime) -> float | None:
-        """The newest value if it is newer than the last one given; None if not, or if it isn't time to ask yet.
+    async def at(self, now: datetime) -> float | None:
+        """The newest value that is known at `now` (UTC), of a period that is over; None if there is none.
 
-        `now` is the time of day in UTC. Raises what the SDK raises.
+        Raises what the SDK raises.
         """
-        period = timedelta(seconds=self._metric.period_s)
-        if self._asked is not None and now - self._asked < period:
-            return None
-        self._asked = now
-        answer = await self._cloudwatch.get_metric_data(
-            MetricDataQueries=[{"Id": "newest", "MetricStat": self._stat()}],
-            StartTime=now - max(_LATE, _LATE_PERIODS * period),
-            EndTime=now,
-            ScanBy="TimestampDescending",
-        )
-        result = answer["MetricDataResults"][0]
-        if not result["Values"]:
-            return None
-        at: datetime = result["Timestamps"][0]
-        if self._known is not None and at <= self._known:
-            return None
-        self._known = at
-        return float(result["Values"][0])
+        if self._asked is None or now - self._asked >= self._period:
+            seconds = self._metric.period_s
+            end = datetime.fromtimestamp(now.timestamp() // seconds * seconds, UTC)
+            answer = await self._cloudwatch.get_metric_data(
+                MetricDataQueries=[{"Id": "newest", "MetricStat": self._stat()}],
+                StartTime=end - max(_LATE, _LATE_PERIODS * self._period),
+                EndTime=end,
+                ScanBy="TimestampDescending",
+            )
+            self._asked = now
+            found = answer["MetricDataResults"][0]
+            known = bool(found["Values"]) and found["Timestamps"][0] + self._period > self._since
+            self._newest = float(found["Values"][0]) if known else None
+        return self._newest
 
     def _stat(self) -> dict[str, Any]:
         metric = self._metric

@@ -201,7 +201,7 @@ def load_text(
     environment = Environment(environ)
     document, refused = yamlfile.document(tree, environment.substitute)
     findings = Findings(document, refused)
-    redactor = Redactor(environment.given)
+    redactor = Redactor(environment.given, (text for _, text in _texts(document.data, ())))
     config = _Reader(findings, base_dir, sandbox_url or _NO_SANDBOX_YET).read(Path(name).stem)
     findings.close(redactor)
     if "name" not in document.data:

@@ -180,8 +180,12 @@ class ProbeSettings(AdapterSettings):
     deadline: Annotated[Duration, Field(description="an event not seen this long after its ack is lost")] = (
         15 * 1_000_000_000
     )
-    first: Annotated[Duration, Field(ge=1_000_000, description="the first read, this long after the event was sent")] = 20_000_000
-    resolution: Annotated[Share, Field(gt=0, lt=1, description="widest bracket, as a share of the time elapsed")] = 0.1
+    first: Annotated[
+        Duration, Field(ge=1_000_000, description="the first read, this long after the event was sent")
+    ] = 20_000_000
+    resolution: Annotated[Share, Field(gt=0, lt=1, description="widest bracket, as a share of the time elapsed")] = (
+        0.1
+    )
     max_gap: Annotated[Duration | None, Field(description="longest pause between two reads of one event")] = None
     sample: Annotated[
         Share,

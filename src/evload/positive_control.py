@@ -126,7 +126,7 @@ def compare(directory: RunDirectory) -> list[Comparison]:
         _count("lost", sum(t.lost for t in truths.values()), ledger["lost"]),
         _count("duplicated", sum(t.effects > 1 for t in truths.values()), ledger["duplicated"]),
         _count("regressions", sum(bool(t.hidden) for t in truths.values()), ledger["regressions"]),
-        _count("out of order", sum(t.swapped for t in truths.values()), ledger["out_of_order"]),
+        _count("out of order", _applied_out_of_order(pairs), ledger["out_of_order"]),
         _brackets(pairs, start_ns),
     ]
     delays = _planted_delays(pairs, start_ns)
@@ -146,6 +146,21 @@ def _planted_delays(pairs: _Pairs, start_ns: int) -> list[float]:
         stable = truth.stable_visible_ns
         delays.append(float("inf") if stable is None else float(max(0, stable - start_ns - seen.acked_ns)))
     return sorted(delays)
+
+
+def _applied_out_of_order(pairs: _Pairs) -> int:
+    """Events applied after one of their key that was sent later: those planted, and those that overtook each
+    other on their way to the broker."""
+    earliest: dict[tuple[int, str], int] = {}
+    found = 0
+    for seen, truth in sorted(pairs, key=lambda pair: pair[0].seq, reverse=True):
+        if truth is None or truth.position is None or seen.key is None:
+            continue
+        line = (seen.scenario, seen.key)
+        after = earliest.get(line, truth.position)
+        found += truth.position > after
+        earliest[line] = min(truth.position, after)
+    return found
 
 
 def _brackets(pairs: _Pairs, start_ns: int) -> Comparison:

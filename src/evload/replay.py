@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from . import slo
+from .errors import UsageError
 from .ledger import LedgerReader
 from .model import Observation
 from .recorder import Recorder, ScenarioPlan
@@ -73,29 +74,37 @@ def meta(
 def rebuild(path: Path) -> Rebuilt:
     """Read back the run in a ledger file. Raises UsageError if it can't be."""
     with LedgerReader(path) as reader:
-        written = reader.meta
-        plans = [
-            ScenarioPlan(p["name"], p["watched"], p["deadline_ns"], tuple((m, x) for m, x in p["thresholds"]))
-            for p in written["plan"]
-        ]
-        terms = Terms(
-            [
-                replace(
-                    slo.parse(o["objective"], scenario=o["scenario"], gauges=written["gauges"]),
-                    critical=None if o["critical"] is None else Fraction(o["critical"]),
-                )
-                for o in written["objectives"]
-            ],
-            SelfCheckPolicy.model_validate(written["self_checks"]),
-            written["deadlines_ns"],
-        )
-        return Rebuilt(
-            written["run_id"],
-            written["name"],
-            datetime.fromisoformat(written["started_at"]),
-            terms,
-            _fold(reader, plans),
-        )
+        try:
+            return _rebuild(reader)
+        except (KeyError, TypeError, ValueError) as error:
+            what = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+            raise UsageError(f"{path} is damaged: {what}; use an undamaged copy") from error
+
+
+def _rebuild(reader: LedgerReader) -> Rebuilt:
+    written = reader.meta
+    plans = [
+        ScenarioPlan(p["name"], p["watched"], p["deadline_ns"], tuple((m, x) for m, x in p["thresholds"]))
+        for p in written["plan"]
+    ]
+    terms = Terms(
+        [
+            replace(
+                slo.parse(o["objective"], scenario=o["scenario"], gauges=written["gauges"]),
+                critical=None if o["critical"] is None else Fraction(o["critical"]),
+            )
+            for o in written["objectives"]
+        ],
+        SelfCheckPolicy.model_validate(written["self_checks"]),
+        written["deadlines_ns"],
+    )
+    return Rebuilt(
+        written["run_id"],
+        written["name"],
+        datetime.fromisoformat(written["started_at"]),
+        terms,
+        _fold(reader, plans),
+    )
 
 
 def _fold(reader: LedgerReader, plans: Sequence[ScenarioPlan]) -> Summary:

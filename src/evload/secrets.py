@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
@@ -16,15 +17,20 @@ _SHORTEST: Final = 3
 class Redactor:
     """Replaces values by `${NAME}`, also where they are escaped for Python, JSON or a URL.
 
-    The password of a URL is a secret by itself, because an SDK may name it alone. Values that YAML reads
-    as true, false or null are no secrets.
+    The password of a URL is a secret by itself, because an SDK may name it alone. So is what basic
+    authentication makes of an address in `texts` that holds a value, because a server may quote it. Values
+    that YAML reads as true, false or null are no secrets.
     """
 
-    def __init__(self, given: Mapping[str, str]) -> None:
+    def __init__(self, given: Mapping[str, str], texts: Iterable[str] = ()) -> None:
         forms: dict[str, str] = {}
         for name, value in given.items():
             for form in _forms(value):
                 if len(form) >= _SHORTEST and not isinstance(scalar(form), bool | None):
+                    forms.setdefault(form, f"${{{name}}}")
+        for text in texts:
+            for name in [name for name, value in given.items() if value and value in text]:
+                for form in _basic_auth_of(text):
                     forms.setdefault(form, f"${{{name}}}")
         self._forms = sorted(forms.items(), key=lambda item: len(item[0]), reverse=True)
 
@@ -39,6 +45,16 @@ def _forms(value: str) -> Iterator[str]:
     for part in (value, value.strip(), *_parts_of_url(value)):
         yield from (part, repr(part)[1:-1], json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1])
         yield from (quote(part), quote(part, safe=""), quote_plus(part))
+
+
+def _basic_auth_of(text: str) -> Iterator[str]:
+    """The credentials of an address as the Authorization header has them."""
+    try:
+        url = urlsplit(text)
+    except ValueError:
+        return
+    if url.username is not None:
+        yield base64.b64encode(f"{unquote(url.username)}:{unquote(url.password or '')}".encode()).decode()
 
 
 def _parts_of_url(value: str) -> Iterator[str]:

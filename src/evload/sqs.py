@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator
 
-from .aws import Aws
+from .aws import Aws, code_of
 from .errors import TargetError
 
 MISSING: Final = frozenset({"AWS.SimpleQueueService.NonExistentQueue", "QueueDoesNotExist"})
@@ -30,8 +30,6 @@ QueueName = Annotated[str, AfterValidator(_check_queue)]
 
 async def find_queue(aws: Aws, sqs: Any, queue: str, *, account: str | None = None) -> str:
     """The URL of a queue, given by its name (in `account`, or in one's own) or its URL. Raises TargetError."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
     try:
         if "://" in queue:
             await sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
@@ -39,15 +37,13 @@ async def find_queue(aws: Aws, sqs: Any, queue: str, *, account: str | None = No
         found = await sqs.get_queue_url(
             QueueName=queue, **({"QueueOwnerAWSAccountId": account} if account is not None else {})
         )
-    except (BotoCoreError, ClientError) as error:
+        return str(found["QueueUrl"])
+    except aws.errors as error:
         raise missing_queue(aws, sqs, queue, error) from None
-    return str(found["QueueUrl"])
 
 
 def missing_queue(aws: Aws, sqs: Any, queue: str, error: Exception) -> TargetError:
     """Why a queue can't be looked at."""
-    from .aws import code_of
-
     if code_of(error) in MISSING:
         where = sqs.meta.region_name
         return TargetError(f"there is no SQS queue {queue!r} in {where}; create it, or correct its name or region")

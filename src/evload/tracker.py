@@ -491,9 +491,9 @@ class Tracker:
 
     def _state(self, watch: _Watch) -> State:
         """What one finished watch says of an acked event."""
-        sides = self._sides(watch)
         if watch.confirm_from is not None:
             return State.VISIBLE
+        sides = self._sides(watch)
         if not watch.item.sampled and (watch.vague or any(side.present for side in sides)):
             return State.VISIBLE  # Read once, and there it was.
         if watch.first_upper is not None:

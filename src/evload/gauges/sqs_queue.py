@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import UTC, datetime
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Annotated, Any, Final, Literal
 
 import orjson
 from pydantic import Field
 
-from ..aws import Aws, AwsSettings, explain
-from ..cloudwatch import LatestValue, Metric
+from ..aws import Aws, AwsSettings
+from ..clock import Clock
+from ..cloudwatch import LatestValue, Metric, wall_now
 from ..errors import TargetError
 from ..ports import Gauge, GaugeSettings, Sample, Surroundings
 from ..sqs import QueueName, find_queue, missing_queue
@@ -50,28 +50,30 @@ class SqsQueueConfig(AwsSettings, GaugeSettings):
 
 
 class _SqsQueue:
-    def __init__(
-        self, config: SqsQueueConfig, sqs: Any, url: str, dead_letters_url: str | None, age: LatestValue | None
-    ) -> None:
-        self._config = config
+    def __init__(self, aws: Aws, clock: Clock, sqs: Any, url: str, dead_letters_url: str | None) -> None:
+        self._aws = aws
+        self._clock = clock
         self._sqs = sqs
         self._url = url
         self._dead_letters_url = dead_letters_url
-        self._age = age
+        self.age: LatestValue | None = None
 
     async def sample(self) -> Sample:
-        """See `Gauge`. `oldest_age` is in a sample only when CloudWatch has a new one."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
+        """See `Gauge`. `oldest_age` is in a sample once CloudWatch has one about the run."""
         try:
-            values = await self._attributes(self._url, _ATTRIBUTES)
-            if self._dead_letters_url is not None:
-                values |= await self._attributes(self._dead_letters_url, {"dead_letters": _ATTRIBUTES["queue_depth"]})
-            if self._age is not None and (age := await self._age.new(datetime.now(UTC))) is not None:
+            values = await self.depths()
+            if self.age is not None and (age := await self.age.at(wall_now(self._clock))) is not None:
                 values["oldest_age"] = age
-        except (BotoCoreError, ClientError) as error:
-            return Sample({}, explain(error, self._config))
+        except self._aws.errors as error:
+            return Sample({}, self._aws.explain(error))
         return Sample(values)
+
+    async def depths(self) -> dict[str, float]:
+        """What SQS itself knows. Raises what the SDK raises."""
+        values = await self._attributes(self._url, _ATTRIBUTES)
+        if self._dead_letters_url is not None:
+            values |= await self._attributes(self._dead_letters_url, {"dead_letters": _ATTRIBUTES["queue_depth"]})
+        return values
 
     async def _attributes(self, url: str, names: Mapping[str, str]) -> dict[str, float]:
         answer = await self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=list(names.values()))
@@ -80,35 +82,42 @@ class _SqsQueue:
 
 @asynccontextmanager
 async def _open(config: SqsQueueConfig, surroundings: Surroundings) -> AsyncIterator[_SqsQueue]:
-    aws = Aws(config, config.kind)
+    aws, clock = Aws(config, config.kind), surroundings.clock
     await aws.credentials()
-    async with aws.client("sqs") as sqs, aws.client("cloudwatch") as cloudwatch:
+    async with AsyncExitStack() as stack:
+        sqs = await stack.enter_async_context(aws.client("sqs"))
         url = await find_queue(aws, sqs, config.queue)
         dead_letters_url = None
         if config.dead_letters is True:
             dead_letters_url = await _redriven_to(aws, sqs, config.queue, url)
         elif config.dead_letters is not None:
             dead_letters_url = await find_queue(aws, sqs, config.dead_letters)
-        age = None
+        gauge = _SqsQueue(aws, clock, sqs, url, dead_letters_url)
+        try:
+            await gauge.depths()
+        except aws.errors as error:
+            raise missing_queue(aws, sqs, config.queue, error) from None
         if config.oldest_age:
-            metric = Metric(
-                namespace="AWS/SQS",
-                name="ApproximateAgeOfOldestMessage",
-                dimensions={"QueueName": url.rpartition("/")[2]},
-                statistic="Maximum",
-                period_s=_AGE_PERIOD_S,
-            )
-            age = LatestValue(cloudwatch, metric)
-        yield _SqsQueue(config, sqs, url, dead_letters_url, age)
+            cloudwatch = await stack.enter_async_context(aws.client("cloudwatch"))
+            gauge.age = LatestValue(cloudwatch, _age_of_oldest(url), wall_now(clock))
+        yield gauge
+
+
+def _age_of_oldest(url: str) -> Metric:
+    return Metric(
+        namespace="AWS/SQS",
+        name="ApproximateAgeOfOldestMessage",
+        dimensions={"QueueName": url.rpartition("/")[2]},
+        statistic="Maximum",
+        period_s=_AGE_PERIOD_S,
+    )
 
 
 async def _redriven_to(aws: Aws, sqs: Any, queue: str, url: str) -> str:
     """The URL of the queue that the redrive policy names. Raises TargetError."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
     try:
         answer = await sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["RedrivePolicy"])
-    except (BotoCoreError, ClientError) as error:
+    except aws.errors as error:
         raise missing_queue(aws, sqs, queue, error) from None
     policy = answer.get("Attributes", {}).get("RedrivePolicy")
     if policy is None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from jmespath.exceptions import JMESPathError
 
-from ..aws import Aws, explain
+from ..aws import Aws
 from ..clock import Clock
 from ..jmes import Expression
 from ..model import Read, ReadResult, Seen, Target
@@ -66,7 +66,8 @@ class _Cuts:
 class SqsListener:
     """The tap."""
 
-    def __init__(self, config: SqsTapConfig, surroundings: Surroundings, sqs: Any, url: str) -> None:
+    def __init__(self, aws: Aws, config: SqsTapConfig, surroundings: Surroundings, sqs: Any, url: str) -> None:
+        self._aws = aws
         self._config = config
         self._clock = surroundings.clock
         self._seq_of = surroundings.ids.seq_of
@@ -97,8 +98,6 @@ class SqsListener:
                 group.create_task(self._poll(poller, report))
 
     async def _poll(self, poller: int, report: Callable[[ReadResult], None]) -> None:
-        from botocore.exceptions import BotoCoreError, ClientError
-
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
@@ -109,8 +108,8 @@ class SqsListener:
                     if reads:
                         report(ReadResult(reads))
                     await self._delete(messages)
-            except (BotoCoreError, ClientError) as error:
-                self._cuts.failed(poller, explain(error, self._config))
+            except self._aws.errors as error:
+                self._cuts.failed(poller, self._aws.explain(error))
                 await asyncio.sleep(pause_s)
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
             else:
@@ -165,4 +164,4 @@ async def open_listener(config: SqsTapConfig, surroundings: Surroundings) -> Asy
     aws = Aws(config, config.kind)
     await aws.credentials()
     async with aws.client("sqs", wait_s=_WAIT_S) as sqs:
-        yield SqsListener(config, surroundings, sqs, await find_queue(aws, sqs, config.queue))
+        yield SqsListener(aws, config, surroundings, sqs, await find_queue(aws, sqs, config.queue))

@@ -32,7 +32,8 @@ class SqsTapConfig(AwsSettings, ProbeSettings):
         str, Field(description="JMESPath over the JSON body: the correlation id; default: where CloudEvents have it")
     ] = _PLACES
     message_attribute: Annotated[
-        str | None, Field(pattern=r"^[A-Za-z0-9_.-]{1,256}$", description="message attribute that holds the id instead")
+        str | None,
+        Field(pattern=r"^[A-Za-z0-9_.-]{1,256}$", description="message attribute that holds the id instead"),
     ] = None
     pollers: Annotated[int, Field(ge=1, le=90, description="long polls at a time")] = 4
 

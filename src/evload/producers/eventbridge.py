@@ -17,6 +17,7 @@ Detail = Literal["event", "envelope", "data"]
 _BUS: Final = re.compile(
     r"[/.\-_A-Za-z0-9]{1,256}|arn:aws[\w-]*:events:[a-z0-9-]+:\d{12}:event-bus/[/.\-_A-Za-z0-9]+"
 )
+_BUS_ARN: Final = "arn:aws:events:eu-west-1:123456789012:event-bus/orders"
 _ENTRIES: Final = 10
 _SIZE: Final = 256 * 1024
 

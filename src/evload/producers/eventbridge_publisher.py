@@ -197,7 +197,7 @@ class EventBridgePublisher:
                 self._refused(item)
         if again:
             self._send_again(again)
-        else:
+        elif None in refusals:
             self._quota.release(_RETRY_COST if any(item.attempts > 1 for item in items) else 1)
 
     def failed(self, exchange: Exchange, reason: str) -> None:
@@ -307,11 +307,9 @@ async def open_publisher(
 
 async def _find_bus(aws: Aws, sdk: Any, bus: str) -> None:
     """Raises TargetError if there is no such bus. Whoever may not look may still be allowed to publish."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
     try:
         await sdk.describe_event_bus(Name=bus)
-    except (BotoCoreError, ClientError) as error:
+    except aws.errors as error:
         if code_of(error) == "ResourceNotFoundException":
             raise TargetError(
                 f"there is no event bus {bus!r} in {sdk.meta.region_name}; create it, or correct bus or region"

@@ -12,11 +12,12 @@ import asyncio
 import ssl
 import struct
 from collections.abc import Callable
-from typing import Final, Protocol, cast
+from typing import Final, Literal, Protocol, cast
 
 import pamqp.frame
 from pamqp import commands
 from pamqp.base import Frame
+from pamqp.common import FieldTable
 from pamqp.exceptions import PAMQPException
 from pamqp.header import ContentHeader
 
@@ -50,7 +51,7 @@ class RefusedError(Exception):
 
 
 class Listener(Protocol):
-    """What a connection tells. All but `lost` come between two turns of the loop, then `heard` once."""
+    """What a connection tells once `open` has handed it over: what has arrived, piece by piece, then `heard`."""
 
     def confirmed(self, channel: int, tag: int, multiple: bool, accepted: bool) -> None:
         """The broker answered for one delivery tag, or for all up to it."""
@@ -59,7 +60,7 @@ class Listener(Protocol):
         """The broker found no route. The message is confirmed all the same, after this."""
 
     def channel_opened(self, channel: int) -> None:
-        """A channel can be published on; its delivery tags start at 1."""
+        """A channel that was closed can be published on again; its delivery tags start at 1."""
 
     def channel_closed(self, channel: int, code: int, reason: str) -> None:
         """The broker closed a channel. It is being opened again."""
@@ -74,7 +75,7 @@ class Listener(Protocol):
         """The socket takes bytes again."""
 
     def lost(self, reason: str) -> None:
-        """The connection is gone. Told once, and only after it was open."""
+        """The connection is gone. Told once, unless it was closed."""
 
 
 class Connection(asyncio.Protocol):
@@ -92,10 +93,12 @@ class Connection(asyncio.Protocol):
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._gone: asyncio.Future[None] = self._loop.create_future()
         self._rest = b""
-        self._tuned = False
+        self._started = False
         self._ready: set[int] = set()
         self._return: dict[int, str] = {}
-        self._ended = False
+        self._phase: Literal["opening", "open", "closing", "over"] = "opening"
+        self._ended_by: RefusedError | None = None
+        self._handed_over = False
         self._heartbeat: asyncio.TimerHandle | None = None
         self._period_s = 0.0
         self._wrote = self._silent = 0
@@ -122,9 +125,12 @@ class Connection(asyncio.Protocol):
         )
         try:
             await connection._opened
+            if connection._ended_by is not None:
+                raise connection._ended_by
         except BaseException:
             connection._transport.abort()
             raise
+        connection._handed_over = True
         return connection
 
     def write(self, frames: bytes) -> None:
@@ -134,8 +140,8 @@ class Connection(asyncio.Protocol):
 
     async def close(self) -> None:
         """Take leave of the broker, or of the socket if it doesn't answer."""
-        if not self._ended:
-            self._ended = True
+        if self._phase == "open":
+            self._phase = "closing"
             self._send(0, commands.Connection.Close(reply_code=200, reply_text="done", class_id=0, method_id=0))
             await asyncio.wait([self._gone], timeout=_CLOSE_S)
         self._transport.abort()
@@ -187,11 +193,12 @@ class Connection(asyncio.Protocol):
                 return
             at = stop + 1
         self._rest = data[at:]
-        if self._tuned and not self._ended:
+        if self._handed_over:
             self._listener.heard()
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._end(reason_of(error) if error else "the broker closed the connection")
+        reason = "the broker closed the connection" if self._started else CLOSED_AT_ONCE
+        self._end(reason_of(error) if error else reason)
         if not self._gone.done():
             self._gone.set_result(None)
 
@@ -216,8 +223,10 @@ class Connection(asyncio.Protocol):
                 self._send(channel, commands.Confirm.Select())
             case commands.Confirm.SelectOk():
                 self._ready.add(channel)
-                self._listener.channel_opened(channel)
-                if len(self._ready) == self._channels and not self._opened.done():
+                if self._handed_over:
+                    self._listener.channel_opened(channel)
+                elif len(self._ready) == self._channels and not self._opened.done():
+                    self._phase = "open"
                     self._opened.set_result(None)
             case commands.Channel.Close():
                 self._send(channel, commands.Channel.CloseOk())
@@ -244,16 +253,17 @@ class Connection(asyncio.Protocol):
                 return False
             case _:
                 pass
-        return not self._ended
+        return self._phase != "over"
 
     def _log_in(self, start: commands.Connection.Start) -> None:
+        self._started = True
         mechanism = "EXTERNAL" if self._external else "PLAIN"
         if mechanism not in (start.mechanisms or "").split():
             self._end(f"it doesn't offer to log in by {mechanism}, only by {start.mechanisms}")
             return
         response = "" if self._external else f"\0{self._address.user}\0{self._address.password}"
         wanted = ("authentication_failure_close", "basic.nack", "connection.blocked", "publisher_confirms")
-        properties = {
+        properties: FieldTable = {
             "product": "evload",
             "connection_name": self._name,
             "capabilities": dict.fromkeys(wanted, True),
@@ -273,7 +283,6 @@ class Connection(asyncio.Protocol):
             0, commands.Connection.TuneOk(channel_max=limit, frame_max=self.frame_max, heartbeat=heartbeat or 0)
         )
         self._send(0, commands.Connection.Open(virtual_host=self._address.vhost))
-        self._tuned = True
         if heartbeat:
             self._period_s = heartbeat / 2
             self._heartbeat = self._loop.call_later(self._period_s, self._beat)
@@ -296,14 +305,14 @@ class Connection(asyncio.Protocol):
         """The connection is over; say so once, to whoever waits for it to open or else to the listener."""
         if self._heartbeat is not None:
             self._heartbeat.cancel()
-        if self._ended:
+        phase, self._phase = self._phase, "over"
+        if phase == "over":
             return
-        self._ended = True
         # A broker's own farewell has its answer on the way, which an abort would take back.
         tell: Callable[[], None] = self._transport.abort if code is None else self._transport.close
         tell()
+        self._ended_by = RefusedError(reason, code)
         if not self._opened.done():
-            early = code is None and not self._tuned and reason == "the broker closed the connection"
-            self._opened.set_exception(RefusedError(CLOSED_AT_ONCE if early else reason, code))
-        else:
+            self._opened.set_result(None)
+        elif phase == "open" and self._handed_over:
             self._listener.lost(reason)

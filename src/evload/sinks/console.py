@@ -17,7 +17,18 @@ from rich.text import Text
 
 from ..ports import Progress
 from ..stats.histogram import bracket
-from ..summary import METRICS, PERCENTILES, CheckResult, ObjectiveResult, Report, Result, ScenarioSummary
+from ..summary import (
+    METRICS,
+    PERCENTILES,
+    QUEUE_LAG,
+    CheckResult,
+    GaugeSummary,
+    ObjectiveResult,
+    Report,
+    Result,
+    ScenarioSummary,
+    Summary,
+)
 from ..units import NS_PER_S, format_duration, format_rate, format_share
 
 _STYLES: Final = {
@@ -146,7 +157,8 @@ def _details(report: Report, width: int) -> Group:
         [_verdict(report)],
         _objectives(report.objectives, width),
         _remarks(report, width),
-        _distributions(total, width),
+        _distributions(report.summary, width),
+        _gauges(report.summary.gauges, width),
         [*_ledger(total), *_checks(report.checks, width)],
     ]
     return Group(*(line for part in parts if part for line in (Text(), *part)))
@@ -190,9 +202,9 @@ def _observed(objective: ObjectiveResult) -> str:
         return _interval([None if end is None else format_share(end) for end in (low, high)])
     if expression.startswith("throughput("):
         return _interval([None if end is None else format_rate(end) for end in (low, high)])
-    if expression.startswith(("p", "max(", "min(", "mean(")) and "(" in expression:
+    if "(" in expression and objective.subject in (*METRICS, QUEUE_LAG):
         return _bracket(low, high)
-    return _interval([None if end is None else f"{end:,.0f}" for end in (low, high)])
+    return _interval([None if end is None else f"{end:,.6g}" for end in (low, high)])
 
 
 def _interval(ends: Sequence[str | None]) -> str:
@@ -224,9 +236,10 @@ def _remarks(report: Report, width: int) -> list[Text]:
     notes = []
     if vitals.crashed:
         notes.append("the run was killed or is still going on; what was outstanding counts as in doubt")
-    for probe, replicas in vitals.replicas.items():
-        if not replicas and vitals.event_reads:
-            notes.append(f"{probe}: answers name no replica; if there are several, they could not be told apart")
+    nameless = [probe for probe, replicas in vitals.replicas.items() if not replicas]
+    if nameless and vitals.event_reads:
+        probes = ", ".join(nameless)
+        notes.append(f"{probes}: answers name no replica; if there are several, they could not be told apart")
     reasons = sorted(vitals.errors.items(), key=lambda item: -item[1])
     notes += [f"{count:,} × {reason}" for reason, count in reasons[:_REASONS]]
     if len(reasons) > _REASONS:
@@ -234,11 +247,12 @@ def _remarks(report: Report, width: int) -> list[Text]:
     return lines + [Text(_indented(note, width), style="dim") for note in notes]
 
 
-def _distributions(total: ScenarioSummary, width: int) -> list[Text]:
+def _distributions(summary: Summary, width: int) -> list[Text]:
     """A line for each metric; the columns that fit."""
+    found = {**summary.total().distributions, QUEUE_LAG: summary.queue_lag()}
     table: dict[str, Mapping[str, str]] = {}
-    for metric in METRICS:
-        distribution = total.distributions.get(metric)
+    for metric in (*METRICS, QUEUE_LAG):
+        distribution = found.get(metric)
         if distribution is None or not distribution.count:
             continue
         cells = {"events": f"{distribution.count:,}"}
@@ -255,8 +269,9 @@ def _distributions(total: ScenarioSummary, width: int) -> list[Text]:
     for name in _FIRST_COLUMNS:
         left -= widths[name] + _GAP
         if left < 0:
-            break
-        chosen.add(name)
+            left += widths[name] + _GAP
+        else:
+            chosen.add(name)
     shown = [name for name in _COLUMNS if name in chosen]
 
     def line(first: str, cells: Mapping[str, str]) -> str:
@@ -264,6 +279,21 @@ def _distributions(total: ScenarioSummary, width: int) -> list[Text]:
 
     head = line("", {name: name for name in shown})
     return [Text(head, style="bold"), *(Text(line(metric, cells)) for metric, cells in table.items())]
+
+
+def _gauges(gauges: Mapping[str, GaugeSummary], width: int) -> list[Text]:
+    """A line for each gauge, with its values."""
+    lines = []
+    for name, gauge in gauges.items():
+        values = [
+            f"{value} max {series.maximum:,.6g}, last {series.last:,.6g}"
+            for value, series in gauge.series.items()
+            if series.count
+        ]
+        failed = [f"{gauge.failed:,} samples failed"] if gauge.failed else []
+        told = f"{name}: {'; '.join([*values, *failed]) or 'no data'}"
+        lines.append(Text(textwrap.fill(told, width, subsequent_indent="  ")))
+    return lines
 
 
 def _ledger(total: ScenarioSummary) -> list[Text]:
@@ -296,7 +326,7 @@ def _checks(checks: Sequence[CheckResult], width: int) -> list[Text]:
     told += [f"{check.name} not applicable" for check in skipped]
     line = ""
     for one in told:
-        if line and len(line) + len(one) + 2 > width:
+        if line and len(line) + len(one) + len(", ,") > width:
             lines.append(Text(line + ",", style="dim"))
             line = ""
         line = f"{line}, {one}" if line else f"  {one}"

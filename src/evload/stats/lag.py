@@ -79,7 +79,7 @@ class QueueLag:
         ]
         del waiting[:leaving]
         self._gone += leaving
-        self._remember(max(at_most, self._gone), start_ns)
+        self._remember(at_most, start_ns)
         self._record(stays)
         return stays
 

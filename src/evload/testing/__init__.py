@@ -1,6 +1,6 @@
 """For tests, also other people's: virtual time, a system in memory, and checks for adapters."""
 
-from .conformance import check_probe, check_producer, check_sink, sample_events
+from .conformance import check_gauge, check_probe, check_producer, check_sink, sample_events
 from .memory_world import MemoryProbeSettings, MemoryProducerSettings, MemoryWorld
 from .virtual_time import DeadlockError, VirtualClock, VirtualLoop, run_virtual, virtual_clock
 
@@ -11,6 +11,7 @@ __all__ = [
     "MemoryWorld",
     "VirtualClock",
     "VirtualLoop",
+    "check_gauge",
     "check_probe",
     "check_producer",
     "check_sink",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from ..clock import Clock
 from ..correlation import CorrelationIds
 from ..events import EventSettings, EventType, Renderer
 from ..model import Event, Outcome, Read, Receipt, Seen, Target
-from ..ports import Encoding, ProbeSettings, ProducerSettings, Progress, Sink, Surroundings
+from ..ports import Encoding, GaugeSettings, ProbeSettings, ProducerSettings, Progress, Sample, Sink, Surroundings
 from ..summary import Report
 from ..units import NS_PER_S
 
@@ -107,6 +108,37 @@ async def check_probe(
     if wrong:
         raise AssertionError("\n".join(wrong[:20]))
     return reads
+
+
+async def check_gauge(
+    settings: GaugeSettings, clock: Clock, *, samples: int = 3, base_dir: Path | None = None
+) -> Sequence[Sample]:
+    """Take `samples` samples, `settings.every` apart, and hold them against what the engine relies on.
+
+    Returns the samples. Raises AssertionError that says what is wrong: a value that `metrics` doesn't name or
+    that is no finite number, a sample that is both values and an error, or neither.
+    """
+    taken: list[Sample] = []
+    wrong: list[str] = []
+    known = set(settings.metrics)
+    if len(known) != len(settings.metrics) or not known:
+        wrong.append(f"metrics must be distinct names, at least one: {settings.metrics}")
+    async with settings.open(Surroundings(clock, "conformance", base_dir or Path.cwd())) as gauge:
+        for _ in range(samples):
+            due_ns = clock.now_ns() + settings.every
+            sample = await gauge.sample()
+            taken.append(sample)
+            if bool(sample.values) == bool(sample.error):
+                wrong.append(f"a sample has either values or an error: {sample}")
+            if unknown := sample.values.keys() - known:
+                wrong.append(f"values that metrics doesn't name: {sorted(unknown)}")
+            for name, value in sample.values.items():
+                if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                    wrong.append(f"{name} is no finite number: {value!r}")
+            await clock.sleep_until_ns(due_ns)
+    if wrong:
+        raise AssertionError("\n".join(wrong[:20]))
+    return taken
 
 
 def check_sink(sink: Sink, progress: Sequence[Progress], report: Report) -> None:

@@ -1,0 +1,50 @@
+"""Addresses of databases: checked when the config is, and shown without their credentials. No I/O."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from typing import Annotated, Final
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import AfterValidator
+
+_CREDENTIALS: Final = re.compile(r"//[^/?#]*@")
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x20\x7f]")
+
+
+def parse_database_url(text: str, schemes: Sequence[str], example: str) -> SplitResult:
+    """Take an address apart. Raises ValueError, `what is wrong; what would be right`, without the credentials."""
+    shown = repr(_CREDENTIALS.sub("//", text))
+    cure = f"write an address such as {example}"
+    scheme, separator, _ = text.partition("://")
+    if not separator:
+        raise ValueError(f"{shown} has no scheme; {cure}")
+    if scheme not in schemes:
+        close = difflib.get_close_matches(scheme, schemes, n=1)
+        raise ValueError(f"{shown} is no {schemes[0]} address; {f'did you mean {close[0]}://?' if close else cure}")
+    if _UNPRINTABLE.search(text):
+        raise ValueError(f"{shown} holds a space or a control character; write it as %20, or leave it out")
+    try:
+        url = urlsplit(text)
+        several_hosts = "," in url.netloc
+        if not several_hosts and url.port == 0:
+            raise ValueError
+    except ValueError:
+        raise ValueError(f"{shown} has an unusable host or port; {cure}") from None
+    return url
+
+
+def shown_address(text: str) -> str:
+    """The address for people: without credentials, without parameters."""
+    return _CREDENTIALS.sub("//", text.partition("?")[0])
+
+
+def _check_postgres_url(text: str) -> str:
+    parse_database_url(text, ("postgresql", "postgres"), "postgresql://reader@localhost/shop")
+    return text
+
+
+PostgresUrl = Annotated[str, AfterValidator(_check_postgres_url)]
+"""An address as libpq understands it; what is left out comes from PGHOST, PGUSER, PGPASSWORD, ~/.pgpass and so on."""
