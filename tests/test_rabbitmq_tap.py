@@ -1,4 +1,4 @@
-"""The queue probe against a real broker: what is delivered is seen at once, and silence is a proof if there is no gap."""
+"""The queue probe against a real broker: deliveries are seen at once, silence proves something only without a gap."""
 
 from __future__ import annotations
 
