@@ -35,14 +35,14 @@ def main() -> None:
 
 def _evload() -> Received:
     with (
-        receiver(spin=True) as received,
+        receiver() as received,
         evload_run(config(received.url, "plain", _RATE, _SECONDS), timeout_s=_SECONDS + 30),
     ):
         return received
 
 
 def _k6() -> Received:
-    with receiver(spin=True) as received:
+    with receiver() as received:
         constant_rate(received.url, peer_body(), _RATE, _SECONDS, _USERS)
     return received
 

@@ -14,7 +14,7 @@ from .rabbitmq_peers import SIZE
 from .rig import CORES, ROOT, SERVER_CORE, BenchmarkError, evload_run, run
 
 sys.path.append(str(ROOT / "tests"))
-from rabbitmq_node import RabbitNode, running_node  # noqa: E402
+from rabbitmq_node import RabbitNode, running_node
 
 _QUEUE: Final = "bench"
 _ROUNDS: Final = 3

@@ -1,10 +1,9 @@
 """An HTTP server in a process of its own that stamps every request as early as it can and answers 202.
 
-    python -m benchmarks.receiver STAMPS_FILE [--spin]
+    python -m benchmarks.receiver STAMPS_FILE
 
 Prints its port, serves until its stdin closes, then writes the arrival stamps (CLOCK_MONOTONIC, int64
-nanoseconds) to the file and prints what it saw as one line of JSON. With `--spin` it asks for news without
-pause, so that no wake-up of its own is part of a stamp.
+nanoseconds) to the file and prints what it saw as one line of JSON.
 """
 
 from __future__ import annotations
@@ -40,14 +39,13 @@ class Receiver:
         self._poll = select.epoll()
         self._poll.register(self._listener, select.EPOLLIN)
 
-    def serve(self, *, spin: bool) -> None:
+    def serve(self) -> None:
         """Serve until stdin closes."""
         poll, listener, control = self._poll.poll, self._listener.fileno(), sys.stdin.fileno()
         self._poll.register(control, select.EPOLLIN)
         buffer = bytearray(1 << 20)
-        timeout = 0 if spin else -1
         while True:
-            for fd, _ in poll(timeout):
+            for fd, _ in poll():
                 if fd == listener:
                     self._accept()
                 elif fd == control:
@@ -110,13 +108,13 @@ class Receiver:
         return end if end <= len(data) else None
 
 
-def main(stamps: Path, *, spin: bool) -> None:
+def main(stamps: Path) -> None:
     receiver = Receiver()
     print(receiver.port, flush=True)
-    receiver.serve(spin=spin)
+    receiver.serve()
     stamps.write_bytes(receiver.stamps.tobytes())
     print(json.dumps({"events": receiver.events, "cpu_s": time.process_time()}), flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), spin="--spin" in sys.argv[2:])
+    main(Path(sys.argv[1]))

@@ -49,11 +49,11 @@ class Received:
 
 
 @contextmanager
-def receiver(*, spin: bool = False) -> Iterator[Received]:
+def receiver() -> Iterator[Received]:
     """A receiver on the other core. What is yielded is filled in when the block ends."""
     with TemporaryDirectory(prefix="evload-bench-") as directory:
         stamps = Path(directory) / "stamps"
-        command = [sys.executable, "-m", "benchmarks.receiver", str(stamps), *(["--spin"] if spin else [])]
+        command = [sys.executable, "-m", "benchmarks.receiver", str(stamps)]
         with subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

@@ -104,12 +104,12 @@ def test_a_ledger_can_be_read_while_it_is_written(tmp_path: Path) -> None:
     ledger = LedgerFile(path, START, {}, threaded=False)
     with LedgerReader(path) as reader:
         assert list(reader.observations(0)) == []
-        ledger.append([visible(0)])
+        ledger.append([visible(n) for n in range(3)])
         rows = reader.observations(0)
         assert next(rows).seq == 0
-        ledger.append([visible(1)])
-        assert list(rows) == [], "a reading sees one moment"
-        assert [seen.seq for seen in reader.observations(0)] == [0, 1]
+        ledger.append([visible(3)])
+        assert [seen.seq for seen in rows] == [1, 2], "a reading sees one moment"
+        assert [seen.seq for seen in reader.observations(0)] == [0, 1, 2, 3]
     ledger.close()
 
 

@@ -197,6 +197,20 @@ def test_the_span_of_the_schedule_counts_from_its_start() -> None:
     assert (summary.first_intended_ns, summary.last_intended_ns) == (2 * S, 4 * S)
 
 
+@pytest.mark.parametrize(
+    ("low", "high", "within", "beyond"),
+    [(0, S, 1, 0), (0, S + 1, 0, 0), (S - 1, 2 * S, 0, 0), (S, 2 * S, 0, 1), (S, None, 0, 1), (S - 1, None, 0, 0)],
+)
+def test_the_threshold_itself_belongs_to_both_sides(low: int, high: int | None, within: int, beyond: int) -> None:
+    """What took X at most is good, and what took longer than X, as a read at X has shown, is bad."""
+    times: dict[str, Any] = {
+        "stable_lower_ns": 5 * MS + low,
+        "stable_upper_ns": None if high is None else 5 * MS + high,
+    }
+    counts = fold(observed(State.VISIBLE, **times)).distributions["consistency"].thresholds[S]
+    assert (counts.within, counts.beyond, counts.windows) == (within, beyond, {0: [1, within, beyond]})
+
+
 BRACKETS = st.tuples(st.integers(0, 3 * S), st.none() | st.integers(0, 3 * S)).map(
     lambda pair: (pair[0], None if pair[1] is None else pair[0] + pair[1])
 )

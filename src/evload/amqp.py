@@ -99,7 +99,7 @@ def _heartbeat(query: str) -> int | None:
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name != "heartbeat":
             raise ValueError(
-                f"the address has an option {name!r}; use the keys of the config, leave it out of the url"
+                f"the address has an option {name!r}; leave it out, and use the keys of the config"
             )
         if not value.isdecimal() or int(value) > 65_535:
             raise ValueError("the heartbeat in the address isn't a number; write whole seconds: ?heartbeat=30")

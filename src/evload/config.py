@@ -23,6 +23,7 @@ from .schedule import Load, Shape
 from .secrets import Redactor
 from .selfcheck import SelfCheckPolicy
 from .slo import Objective
+from .summary import QUEUE_LAG
 from .units import Duration
 from .yamlfile import DataPath
 
@@ -264,7 +265,8 @@ class _Reader:
         policy = self._item(SelfCheckPolicy, ("self_checks",)) if "self_checks" in self._document.data else None
         self._check_references()
         self._check_captures(scenarios, producers, probes)
-        self._check_objectives(objectives, scenarios, probes)
+        self._check_gauges(gauges)
+        self._check_objectives(objectives, scenarios, probes, gauges)
         return RunConfig(
             name=name,
             seed=top.seed,
@@ -394,6 +396,11 @@ class _Reader:
             what, cure = unknown(section.removesuffix("s"), name, known, otherwise=f"define it under {section}:")
             self._findings.add(path, what, cure, key=key)
 
+    def _check_gauges(self, gauges: Mapping[str, GaugeSettings]) -> None:
+        for name, gauge in gauges.items():
+            for index, scenario in enumerate(gauge.scenarios):
+                self._check_name(scenario, "scenarios", ("gauges", name, "scenarios", index))
+
     def _check_captures(
         self,
         scenarios: Mapping[str, Scenario],
@@ -415,6 +422,7 @@ class _Reader:
         objectives: Mapping[DataPath, Objective],
         scenarios: Mapping[str, Scenario],
         probes: Mapping[str, ProbeSettings],
+        gauges: Mapping[str, GaugeSettings],
     ) -> None:
         """Refuse what could never be decided, or never fail."""
         known = self._section("scenarios")
@@ -425,6 +433,9 @@ class _Reader:
             if not all(name in scenarios for name in chosen):
                 continue
             watching = {probe for name in chosen for probe in scenarios[name].probes}
+            if objective.subject == QUEUE_LAG and not any("queue_depth" in g.metrics for g in gauges.values()):
+                what = "no gauge has the queue_depth from which queue_lag follows"
+                self._findings.add(path, what, "add the gauge of a queue under gauges:")
             if objective.needs_probe and not watching:
                 what = f"nobody looks for the effects that {objective.expression!r} is about"
                 self._findings.add(path, what, "give a scenario probes: [...]")

@@ -280,8 +280,15 @@ class LedgerReader:
 
     def ack_times(self, scenarios: Sequence[int]) -> Iterator[int]:
         """When the events of some scenarios were acked, in order of time."""
+        return self._times("acked_ns", "acked_ns IS NOT NULL", scenarios)
+
+    def sent_times(self, scenarios: Sequence[int]) -> Iterator[int]:
+        """When the events of some scenarios that the broker has, or may have, were sent, in order of time."""
+        return self._times("sent_ns", f"(acked_ns IS NOT NULL OR state = {State.IN_DOUBT.value})", scenarios)
+
+    def _times(self, column: str, condition: str, scenarios: Sequence[int]) -> Iterator[int]:
         places = ", ".join("?" * len(scenarios))
-        query = f"SELECT acked_ns FROM events WHERE acked_ns IS NOT NULL AND scenario IN ({places}) ORDER BY acked_ns"
+        query = f"SELECT {column} FROM events WHERE {condition} AND scenario IN ({places}) ORDER BY {column}"
         with closing(self._db.cursor()) as cursor:
-            for (acked_ns,) in cursor.execute(query, tuple(scenarios)):
-                yield acked_ns
+            for (at_ns,) in cursor.execute(query, tuple(scenarios)):
+                yield at_ns

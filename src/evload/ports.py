@@ -218,6 +218,9 @@ class GaugeSettings(AdapterSettings):
     """What every gauge can be told."""
 
     every: Annotated[Duration, Field(ge=10_000_000, description="time between two samples")] = 500_000_000
+    scenarios: Annotated[
+        tuple[str, ...], Field(description="whose events pass through this queue; all if left out")
+    ] = ()
 
     @property
     def metrics(self) -> tuple[str, ...]:

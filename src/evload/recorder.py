@@ -44,7 +44,7 @@ class ScenarioPlan:
     thresholds: tuple[tuple[str, int], ...] = ()
 
 
-class _Metric:
+class MetricFold:
     """One distribution being filled, with its thresholds at hand."""
 
     __slots__ = ("counts", "distribution", "lower", "upper")
@@ -77,13 +77,13 @@ class _Scenario:
     def __init__(self, plan: ScenarioPlan) -> None:
         self.plan = plan
         self.summary = ScenarioSummary()
-        self.metrics: dict[str, _Metric] = {}
+        self.metrics: dict[str, MetricFold] = {}
 
-    def metric(self, name: str) -> _Metric:
+    def metric(self, name: str) -> MetricFold:
         metric = self.metrics.get(name)
         if metric is None:
             thresholds = sorted({x for about, x in self.plan.thresholds if about == name})
-            metric = self.metrics[name] = _Metric(thresholds)
+            metric = self.metrics[name] = MetricFold(thresholds)
             self.summary.distributions[name] = metric.distribution
         return metric
 

@@ -18,6 +18,8 @@ from . import slo
 from .errors import UsageError
 from .ledger import LedgerReader
 from .model import Observation
+from .ports import GaugeSettings
+from .queues import add_lag
 from .recorder import Recorder, ScenarioPlan
 from .reporting import Terms
 from .selfcheck import SelfCheckPolicy
@@ -41,7 +43,7 @@ def meta(
     started_at: datetime,
     plans: Sequence[ScenarioPlan],
     terms: Terms,
-    gauges: Mapping[str, Sequence[str]],
+    gauges: Mapping[str, GaugeSettings],
 ) -> Mapping[str, Any]:
     """What the ledger file has to carry so that `rebuild` needs nothing else."""
     return {
@@ -67,7 +69,10 @@ def meta(
         ],
         "self_checks": terms.policy.model_dump(),
         "deadlines_ns": dict(terms.deadlines_ns),
-        "gauges": {name: list(values) for name, values in gauges.items()},
+        "gauges": {
+            name: {"metrics": list(gauge.metrics), "scenarios": list(gauge.scenarios)}
+            for name, gauge in gauges.items()
+        },
     }
 
 
@@ -87,10 +92,11 @@ def _rebuild(reader: LedgerReader) -> Rebuilt:
         ScenarioPlan(p["name"], p["watched"], p["deadline_ns"], tuple((m, x) for m, x in p["thresholds"]))
         for p in written["plan"]
     ]
+    metrics = {name: gauge["metrics"] for name, gauge in written["gauges"].items()}
     terms = Terms(
         [
             replace(
-                slo.parse(o["objective"], scenario=o["scenario"], gauges=written["gauges"]),
+                slo.parse(o["objective"], scenario=o["scenario"], gauges=metrics),
                 critical=None if o["critical"] is None else Fraction(o["critical"]),
             )
             for o in written["objectives"]
@@ -98,12 +104,14 @@ def _rebuild(reader: LedgerReader) -> Rebuilt:
         SelfCheckPolicy.model_validate(written["self_checks"]),
         written["deadlines_ns"],
     )
+    summary = _fold(reader, plans)
+    add_lag(summary, reader, terms.objectives)
     return Rebuilt(
         written["run_id"],
         written["name"],
         datetime.fromisoformat(written["started_at"]),
         terms,
-        _fold(reader, plans),
+        summary,
     )
 
 

@@ -22,8 +22,9 @@ from .clock import SystemClock
 from .config import LoadedConfig
 from .engine import Engine
 from .errors import EvloadError, OutputError
-from .ledger import LedgerFile
+from .ledger import LedgerFile, LedgerReader
 from .ports import Sink, Surroundings
+from .queues import add_lag
 from .reporting import Terms, redacted, report
 from .rundir import RunDirectory
 from .sandbox.process import sandbox_process
@@ -68,6 +69,9 @@ def run(load: Load, *, out: Path | None, sinks: Sequence[Sink], say: Callable[[s
     rundir.write(directory.config, loaded.as_run().encode())
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         summary, terms, trouble = runner.run(_run(load, loaded, run_id, started_at, directory, sinks, say))
+    if any("queue_depth" in gauge.series for gauge in summary.gauges.values()):
+        with LedgerReader(directory.ledger) as reader:
+            add_lag(summary, reader, terms.objectives)
     told = report(
         summary, terms, run_id=run_id, name=loaded.config.name, started_at=started_at, directory=directory.path
     )
@@ -108,8 +112,7 @@ async def _run(
             )
             plan = planning.build(config, run_id)
             folds = [scenario.fold for scenario in plan.scenarios]
-            gauges = {name: settings.metrics for name, settings in config.gauges.items()}
-            meta = replay.meta(run_id, loaded.redact(config.name), started_at, folds, terms, gauges)
+            meta = replay.meta(run_id, loaded.redact(config.name), started_at, folds, terms, config.gauges)
             engine = Engine(
                 plan,
                 Surroundings(clock, run_id, loaded.base_dir),

@@ -42,8 +42,10 @@ class ExpositionReader:
         """The value over all series that have the labels; none of them is an error, not a zero."""
         try:
             values = self._values(await self.exposition())
-        except (NoAnswer, ValueError) as failure:
-            return Sample({}, " ".join(str(failure).split()))
+        except NoAnswer as failure:
+            return Sample({}, str(failure))
+        except ValueError as failure:
+            return Sample({}, f"not Prometheus text: {' '.join(str(failure).split())}")
         if not values:
             return Sample({}, f"no series of {self._metric} has these labels")
         value = self._aggregate(values)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from .rabbitmq_queue import RabbitmqQueueGaugeConfig
 
-_RATES: Final = {"publish_rate": "publish_details", "deliver_rate": "deliver_get_details", "ack_rate": "ack_details"}
+_RATES: Final = {"publish_rate": "publish_details", "deliver_rate": "deliver_get_details", "ack_rate": "deliver_get_details"}
 _NOT_FOUND: Final = 404
 _UNAUTHORIZED: Final = 401
 

@@ -38,12 +38,12 @@ class MysqlDatabase:
             import aiomysql
             import pymysql
         except ImportError as error:
-            raise TargetError(f"kind mysql needs aiomysql; pip install 'evload[mysql]'") from error
+            raise TargetError("kind mysql needs aiomysql; pip install 'evload[mysql]'") from error
         self._sdk = aiomysql
         self._pieces = split_query(config.query)
         self._limit_ns = config.statement_timeout
         self.where = shown_address(config.url)
-        self.errors = (pymysql.MySQLError, RuntimeError, OSError)
+        self.errors: tuple[type[Exception], ...] = (pymysql.MySQLError, RuntimeError, OSError)
         url = urlsplit(config.url)
         parameters = dict(parse_qsl(url.query))
         self._options: dict[str, Any] = {

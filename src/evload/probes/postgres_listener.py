@@ -40,7 +40,7 @@ class NotificationListener:
         self._seq_of = surroundings.ids.seq_of
         self._match = Expression(config.match)
         self._sdk = sdk
-        self._errors = (*connection_errors(sdk), TimeoutError)
+        self.errors: tuple[type[Exception], ...] = (*connection_errors(sdk), TimeoutError)
         self._connection: Any = None
         self._asking = asyncio.Lock()
         self._number = 0
@@ -118,7 +118,7 @@ class NotificationListener:
                 await connection.execute("SELECT 1", timeout=_PATIENCE_S)
                 # Notifications that came before the answer are handed over in the loop's next round.
                 await asyncio.sleep(0)
-            except self._errors as error:
+            except self.errors as error:
                 self._cut_reason = self.explain(error)[0]
                 connection.terminate()
 
@@ -157,7 +157,7 @@ class NotificationListener:
             try:
                 await self.attach()
                 break
-            except self._errors as error:
+            except self.errors as error:
                 self._cut_reason = f"{self._cut_reason.partition(' (')[0]} ({self.explain(error)[0]})"
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
@@ -175,7 +175,7 @@ async def open_listener(
     listener = NotificationListener(config, surroundings, load_asyncpg(config.kind))
     try:
         await listener.attach()
-    except (*connection_errors(load_asyncpg(config.kind)), TimeoutError) as error:
+    except listener.errors as error:
         reason, cure = listener.explain(error)
         raise TargetError(f"can't listen to {shown_address(config.url)}: {reason}; {cure}") from error
     try:

@@ -34,7 +34,8 @@ class RedisProbeConfig(ProbeSettings):
         KeyText | None, Field(min_length=1, description="field of the hash, or of the stream's entries")
     ] = None
     visible: Annotated[
-        ValueExpression | None, Field(description="JMESPath over the value: is the event visible? default: it is there")
+        ValueExpression | None,
+        Field(description="JMESPath over the value: is the event visible? default: it is there"),
     ] = None
     effects: Annotated[
         ValueExpression | None, Field(description="JMESPath over the value: how many side effects the event has had")
@@ -64,7 +65,9 @@ class RedisProbeConfig(ProbeSettings):
         if self.hash is not None and not any(names_event):
             raise ValueError("hash and field are the same for every event; put {correlation_id} into one of them")
         if self.stream is not None and names_event[1]:
-            raise ValueError("field of a stream names where the id is, so it holds no {correlation_id}; leave that out")
+            raise ValueError(
+                "field of a stream names where the id is, so it holds no {correlation_id}; leave that out"
+            )
         return self
 
     @property

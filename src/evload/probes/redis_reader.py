@@ -26,7 +26,7 @@ _NOBODY: Final = (1 << 48) - 1
 class _Look(Protocol):
     """One of the three ways to look at events."""
 
-    async def __call__(self, targets: Sequence[Target], clock: Clock) -> list[Read]:
+    async def __call__(self, targets: Sequence[Target], clock: Clock) -> ReadResult:
         """One read for each target. Raises what the SDK raises, or BadValue."""
         ...
 
@@ -45,7 +45,7 @@ class RedisReader:
 
         start_ns = self._clock.now_ns()
         try:
-            return ReadResult(await self._look(targets, self._clock))
+            return await self._look(targets, self._clock)
         except (RedisError, OSError, BadValue) as error:
             reason = str(error) if isinstance(error, BadValue) else explain(error, self._config)[0]
             end_ns = self._clock.now_ns()
@@ -63,15 +63,16 @@ class _Values:
         self._hash = KeyTemplate(config.hash or "")
         self._field = KeyTemplate(config.field or "")
 
-    async def __call__(self, targets: Sequence[Target], clock: Clock) -> list[Read]:
+    async def __call__(self, targets: Sequence[Target], clock: Clock) -> ReadResult:
         ids = [target.correlation_id for target in targets]
         start_ns = clock.now_ns()
         values = await (self._strings(ids) if self._key is not None else self._fields(ids))
         end_ns = clock.now_ns()
-        return [
-            Read(target.seq, facts.seen, start_ns, end_ns, facts.effects)
-            for target, facts in zip(targets, map(self._judge, values), strict=True)
-        ]
+        reads = []
+        for target, value in zip(targets, values, strict=True):
+            facts = self._judge(value)
+            reads.append(Read(target.seq, facts.seen, start_ns, end_ns, facts.effects))
+        return ReadResult(reads)
 
     def _judge(self, value: bytes | None) -> Facts:
         if value is None:
@@ -95,7 +96,11 @@ class _Values:
         async with self._redis.pipeline(transaction=False) as pipeline:
             for correlation_id in ids:
                 pipeline.hget(self._hash.fill(correlation_id), self._field.fill(correlation_id))
-            return list(await pipeline.execute())
+            values = await pipeline.execute(raise_on_error=False)
+        for value in values:
+            if isinstance(value, Exception):
+                raise value
+        return list(values)
 
 
 def explain(error: Exception, config: RedisProbeConfig) -> tuple[str, str]:
@@ -149,19 +154,24 @@ async def open_reader(config: RedisProbeConfig, surroundings: Surroundings) -> A
         raise TargetError(f"can't use {where}: {' '.join(str(error).split())}; correct url") from None
     redis = Redis(connection_pool=pool)
     try:
-        look: _Look
-        if config.stream is None:
-            look = _Values(config, redis)
-        else:
-            look = StreamFollower(config, redis, surroundings.ids)
-            await look.begin()
-        await look([Target(_NOBODY, surroundings.ids.id_of(_NOBODY))], surroundings.clock)
+        try:
+            look = await _begin(config, redis, surroundings)
+        except (RedisError, OSError) as error:
+            reason, cure = explain(error, config)
+            raise TargetError(f"can't ask {where}: {reason}; {cure}") from error
         yield RedisReader(config, look, surroundings.clock)
-    except (RedisError, OSError) as error:
-        reason, cure = explain(error, config)
-        raise TargetError(f"can't ask {where}: {reason}; {cure}") from error
-    except BadValue as error:
-        raise TargetError(f"can't ask {where}: {error}") from error
     finally:
         await redis.aclose()
         await pool.disconnect()
+
+
+async def _begin(config: RedisProbeConfig, redis: Any, surroundings: Surroundings) -> _Look:
+    """What will look, after it has looked once. Raises what the SDK raises."""
+    look: _Look
+    if config.stream is None:
+        look = _Values(config, redis)
+    else:
+        look = follower = StreamFollower(config, redis, surroundings.ids, surroundings.clock.now_ns())
+        await follower.begin()
+    await look([Target(_NOBODY, surroundings.ids.id_of(_NOBODY))], surroundings.clock)
+    return look

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from ..clock import Clock
 from ..correlation import CorrelationIds
-from ..model import Read, Seen, Target
+from ..model import Read, ReadResult, Seen, Target
 from ..units import NS_PER_S
-from .stored_value import BadValue, ValueReader, decoded
+from .stored_value import ValueReader, decoded
 
 if TYPE_CHECKING:
     from .redis import RedisProbeConfig
@@ -20,9 +20,8 @@ _PORTION: Final = 5000
 _LEAST_MEMORY_NS: Final = 600 * NS_PER_S
 
 
-class _Sighting(NamedTuple):
-    effects: int
-    position: int
+_Sighting = tuple[int, int]
+"""Effects so far, and the number of the first entry."""
 
 
 class StreamFollower:
@@ -32,7 +31,7 @@ class StreamFollower:
     reads, is settled and forgotten.
     """
 
-    def __init__(self, config: RedisProbeConfig, redis: Any, ids: CorrelationIds) -> None:
+    def __init__(self, config: RedisProbeConfig, redis: Any, ids: CorrelationIds, now_ns: int) -> None:
         self._redis = redis
         self._stream = config.stream
         self._field = (config.field or "").encode()
@@ -45,7 +44,8 @@ class StreamFollower:
         self._number = 0
         self._recent: dict[int, _Sighting] = {}
         self._older: dict[int, _Sighting] = {}
-        self._turned_ns: int | None = None
+        self._turned_ns = now_ns
+        self._gap = ""
 
     async def begin(self) -> None:
         """Find the end of the stream, which may not exist yet. Raises what the SDK raises."""
@@ -54,24 +54,73 @@ class StreamFollower:
             self._cursor = info["last-generated-id"]
             self._added = info.get("entries-added")
 
-    async def __call__(self, targets: Sequence[Target], clock: Clock) -> list[Read]:
+    async def __call__(self, targets: Sequence[Target], clock: Clock) -> ReadResult:
         async with self._reading:
             start_ns = clock.now_ns()
             await self._catch_up()
             end_ns = clock.now_ns()
         self._forget(end_ns)
-        return [self._read(target, start_ns, end_ns) for target in targets]
+        reads = []
+        for target in targets:
+            found = self._recall(target.seq)
+            if found is None:
+                missing = Seen.FAILED if self._gap else Seen.ABSENT
+                reads.append(Read(target.seq, missing, start_ns, end_ns))
+            else:
+                effects, position = found
+                reads.append(Read(target.seq, Seen.PRESENT, start_ns, end_ns, effects, position=position))
+        failed = any(read.seen is Seen.FAILED for read in reads)
+        return ReadResult(reads, error=self._gap if failed else "")
 
     async def _catch_up(self) -> None:
-        """Take in what was added. Raises what the SDK raises, or BadValue if entries are gone unread."""
+        """Take in what was added. Raises what the SDK raises, or BadValue."""
         while True:
-            # Together, so that what was added and what is there belong to the same moment.
+            # In one transaction, so that the entries and the count of them belong to the same moment.
             async with self._redis.pipeline(transaction=True) as pipeline:
                 pipeline.xrange(self._stream, min=b"(" + self._cursor, count=_PORTION)
-                pipeline.exists(self._stream)
-                entries, exists = await pipeline.execute()
+                pipeline.xinfo_stream(self._stream)
+                entries, info = await pipeline.execute(raise_on_error=False)
+            if isinstance(entries, Exception):
+                raise entries
             for entry_id, fields in entries:
                 self._take_in(fields)
                 self._cursor = entry_id
             if len(entries) < _PORTION:
-                break
+                self._look_for_gaps(info)
+                return
+
+    def _take_in(self, fields: Mapping[bytes, bytes]) -> None:
+        self._number += 1
+        seq = self._seq_of(fields.get(self._field, b"").decode("utf-8", "replace"))
+        if seq is None:
+            return
+        if self._values.indifferent:
+            effects = 1
+        else:
+            facts = self._values.judge({name.decode("utf-8", "replace"): decoded(fields[name]) for name in fields})
+            if facts.seen is Seen.ABSENT:
+                return
+            effects = 1 if facts.effects is None else facts.effects
+        known = self._recall(seq)
+        self._recent[seq] = (effects, self._number) if known is None else (known[0] + effects, known[1])
+
+    def _look_for_gaps(self, info: Mapping[str, Any] | Exception) -> None:
+        """Entries that were trimmed or deleted unread show in the count that Redis has kept since version 7."""
+        if isinstance(info, Exception):
+            if self._number:
+                self._gap = "the stream is gone"
+            return
+        added = info.get("entries-added")
+        if added is not None and self._added is not None and added - self._added != self._number:
+            self._gap = "entries of the stream were trimmed or deleted before they could be read"
+
+    def _recall(self, seq: int) -> _Sighting | None:
+        found = self._recent.get(seq)
+        if found is None and (found := self._older.pop(seq, None)) is not None:
+            self._recent[seq] = found
+        return found
+
+    def _forget(self, now_ns: int) -> None:
+        if now_ns - self._turned_ns > self._memory_ns:
+            self._older, self._recent = self._recent, {}
+            self._turned_ns = now_ns

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -66,7 +67,7 @@ class SqlSettings(ProbeSettings):
                 else f"ask for them, such as WHERE id {cls.asks_with}"
             )
             raise ValueError(f"query holds no :{IDS}, so it asks for no event; {cure}")
-        for before, after in zip(pieces, pieces[1:], strict=False):
+        for before, after in pairwise(pieces):
             cls._check_place(before, after)
         return query
 

@@ -147,7 +147,8 @@ def _stamp(value: Any) -> int | None:
     if isinstance(value, datetime):
         if value.tzinfo is None:
             value = value.replace(tzinfo=UTC)
-        return (value - _EPOCH) // _MICROSECOND * 1000
+        since: timedelta = value - _EPOCH
+        return since // _MICROSECOND * 1000
     if isinstance(value, Decimal) and value.is_finite():
         value = int(value) if value == value.to_integral_value() else float(value)
     stamp = parse_stamp(value)

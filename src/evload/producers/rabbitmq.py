@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictInt, StrictStr, ValidationInfo, field_validator
 
@@ -12,10 +12,17 @@ from ..amqp import AmqpSettings, missing_sdk
 from ..ports import AdapterSettings, Encoding, Producer, ProducerSettings, Surroundings
 from ..units import Duration
 
-HeaderValue = StrictStr | StrictBool | StrictInt
-
-_SHORT = 255
+_SHORT: Final = 255
 """Longest name in the protocol, in bytes."""
+
+
+def _check_header_value(value: Any) -> Any:
+    if not isinstance(value, str | int):
+        raise ValueError(f"{value!r} is not a header's value; write text, a whole number, true or false")
+    return value
+
+
+HeaderValue = Annotated[StrictStr | StrictBool | StrictInt, BeforeValidator(_check_header_value)]
 
 
 def _check_short(text: str) -> str:

@@ -1,0 +1,138 @@
+"""Asks S3 whether an event's object exists, and what is in it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import Field, model_validator
+
+from ..aws import Aws, AwsSettings, code_of, explain, is_denied
+from ..clock import Clock
+from ..errors import TargetError
+from ..model import Read, ReadResult, Seen, Target
+from ..ports import Probe, ProbeSettings, Surroundings
+from .id_template import EventKey, KeyTemplate
+from .stored_value import ABSENT, BadValue, Facts, ValueExpression, ValueReader, decoded
+
+_MISSING: Final = frozenset({"404", "NoSuchKey", "NotFound"})
+_NO_BUCKET: Final = frozenset({"404", "NoSuchBucket"})
+_ELSEWHERE: Final = frozenset(
+    {"301", "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
+)
+_FORBIDDEN: Final = "403"
+_LARGEST: Final = 8 << 20
+
+
+class S3ProbeConfig(AwsSettings, ProbeSettings):
+    """Settings of the S3 probe.
+
+    Each read asks about one object: with a HEAD request whether it exists, or with `content` for what is in
+    it (JSON, or else text; at most 8 MiB). The identity needs s3:GetObject and also s3:ListBucket, without which
+    S3 answers about a missing object as about a forbidden one.
+    """
+
+    kind: Literal["s3"]
+    bucket: Annotated[
+        str,
+        Field(pattern=r"^(arn:aws[\w-]*:s3\S+|[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])$", description="name of the bucket"),
+    ]
+    key: Annotated[EventKey, Field(description="key of an event's object, such as out/{correlation_id}.json")]
+    content: Annotated[
+        ValueExpression | None,
+        Field(description="JMESPath over the object: is the event visible? default: it exists"),
+    ] = None
+
+    @model_validator(mode="after")
+    def _asks_about_one(self) -> Self:
+        if self.bulk != 1:
+            raise ValueError(f"bulk is {self.bulk}, but S3 answers about one object at a time; leave bulk out")
+        return self
+
+    @property
+    def effects(self) -> str | None:
+        """What tells the number of effects; an object is there or isn't."""
+        return None
+
+    @property
+    def position(self) -> str | None:
+        """What tells the order of events; a bucket has nothing of that sort."""
+        return None
+
+    def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Probe]:
+        """Look at the bucket, yield the probe, disconnect. Raises TargetError."""
+        return _open(self, surroundings)
+
+
+class _S3Reader:
+    def __init__(self, config: S3ProbeConfig, s3: Any, clock: Clock) -> None:
+        self._config = config
+        self._s3 = s3
+        self._clock = clock
+        self._key = KeyTemplate(config.key)
+        self._values = ValueReader(config.content, None)
+
+    async def read(self, targets: Sequence[Target]) -> ReadResult:
+        """See `Probe`."""
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        (target,) = targets
+        facts, error = Facts(Seen.FAILED), ""
+        start_ns = self._clock.now_ns()
+        try:
+            facts = await self._look(self._key.fill(target.correlation_id))
+        except BadValue as wrong:
+            error = str(wrong)
+        except (BotoCoreError, ClientError) as failure:
+            error = self._reason(failure)
+        return ReadResult([Read(target.seq, facts.seen, start_ns, self._clock.now_ns())], error=error)
+
+    async def _look(self, key: str) -> Facts:
+        """Raises BadValue and what the SDK raises."""
+        from botocore.exceptions import ClientError
+
+        try:
+            if self._config.content is None:
+                await self._s3.head_object(Bucket=self._config.bucket, Key=key)
+                return Facts(Seen.PRESENT)
+            answer = await self._s3.get_object(Bucket=self._config.bucket, Key=key)
+        except ClientError as error:
+            if code_of(error) in _MISSING:
+                return ABSENT
+            raise
+        async with answer["Body"] as body:
+            if answer["ContentLength"] > _LARGEST:
+                raise BadValue(f"an object is longer than {_LARGEST >> 20} MiB")
+            return self._values.judge(decoded(await body.read()))
+
+    def _reason(self, error: Exception) -> str:
+        if code_of(error) == _FORBIDDEN or is_denied(error):
+            return "access denied, which S3 also says of a missing object where s3:ListBucket isn't granted"
+        return explain(error, self._config).partition(";")[0]
+
+
+@asynccontextmanager
+async def _open(config: S3ProbeConfig, surroundings: Surroundings) -> AsyncIterator[_S3Reader]:
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    aws = Aws(config, config.kind)
+    await aws.credentials()
+    async with aws.client("s3") as s3:
+        try:
+            await s3.head_bucket(Bucket=config.bucket)
+        except (BotoCoreError, ClientError) as error:
+            raise _refused(aws, config, error) from None
+        yield _S3Reader(config, s3, surroundings.clock)
+
+
+def _refused(aws: Aws, config: S3ProbeConfig, error: Exception) -> TargetError:
+    code = code_of(error)
+    if code in _NO_BUCKET:
+        return TargetError(f"there is no bucket {config.bucket!r}; create it, or correct its name")
+    if code in _ELSEWHERE:
+        return TargetError(f"bucket {config.bucket!r} is in another region; correct region")
+    if code == _FORBIDDEN:
+        cure = "give the identity that evload runs as s3:ListBucket on it, and s3:GetObject on its objects"
+        return TargetError(f"access to bucket {config.bucket!r} is denied; {cure}")
+    return aws.error(error, f"can't look at bucket {config.bucket!r}")
