@@ -24,7 +24,6 @@ from aiohttp import web
 
 from aws_server import ENVIRONMENT, REGION, AwsServer
 
-_WORKERS: Final = 4
 _MOST: Final = 10
 _WORK_S: Final = 0.03
 
@@ -36,7 +35,7 @@ class Placements:
         self._found: dict[str, list[dict[str, Any]]] = {}
 
     async def work_off(self, sqs: Any, queue_url: str) -> None:
-        """One worker."""
+        """Work until cancelled."""
         while True:
             answer = await sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=_MOST, WaitTimeSeconds=1)
             messages = answer.get("Messages", ())
@@ -93,13 +92,13 @@ async def _main(endpoint: str, queue_url: str) -> None:
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     async with aioboto3.Session(region_name=REGION).client("sqs", endpoint_url=endpoint) as sqs:
-        workers = [asyncio.create_task(placements.work_off(sqs, queue_url)) for _ in range(_WORKERS)]
+        # One worker: moto may hand a message to two that ask at the same time.
+        worker = asyncio.create_task(placements.work_off(sqs, queue_url))
         host, port = runner.addresses[0]
         print(f"http://{host}:{port}", flush=True)
         await asyncio.to_thread(sys.stdin.read)
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+        worker.cancel()
+        await asyncio.gather(worker, return_exceptions=True)
     await runner.cleanup()
 
 

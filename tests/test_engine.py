@@ -8,6 +8,7 @@ import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -435,18 +436,20 @@ def run_scripted(
     producer: ProducerSettings | None = None,
     probe: ProbeSettings | None = None,
     open_ledger: Callable[[int], Any] | None = None,
+    at: Callable[[Engine], None] = void,
+    phases: Sequence[Mapping[str, Any]] = ({"rate": "100/s", "for": "1s"},),
 ) -> tuple[Engine, Summary]:
-    simulation = Simulation(world(), load("100/s", "1s"))
-    config = simulation.config()
+    config = Simulation(world(), phases).config()
+    if producer:
+        config = replace(config, producers={"memory": producer})
+    if probe:
+        config = replace(config, probes={"memory": probe})
 
     async def main() -> tuple[Engine, Summary]:
         plan = build(config, "scripted")
-        if producer:
-            plan.producers["memory"] = producer  # type: ignore[index]
-        if probe:
-            plan.probes["memory"] = probe  # type: ignore[index]
         clock = virtual_clock()
         engine = Engine(plan, Surroundings(clock, "scripted", Path()), open_ledger or (lambda start: MemoryLedger()))
+        at(engine)
         return engine, await engine.run()
 
     return run_virtual(main())
@@ -507,36 +510,53 @@ def test_reasons_are_bounded() -> None:
     assert summary.vitals.errors["other reasons"] == 60
 
 
-def test_what_is_unsettled_when_the_producer_closes_is_settled_then() -> None:
-    """An answer that only comes while the producer closes is taken, and no read is begun any more."""
+def test_what_is_settled_when_the_producer_closes_is_taken_and_no_read_is_begun_any_more() -> None:
     held: list[tuple[Event, Settle]] = []
+    asked: list[Target] = []
+    problems: list[Mapping[str, Any]] = []
 
     class Lazy(Scripted):
         @asynccontextmanager
         async def open(self, surroundings: Surroundings) -> AsyncIterator[Producer]:
             yield self
-            await asyncio.sleep(5)
             now = surroundings.clock.now_ns()
             for event, settle in held:
-                settle([Receipt(event.seq, Outcome.IN_DOUBT, now, None)])
+                settle([Receipt(event.seq, Outcome.ACCEPTED, now, now, "", "captured")])
             await asyncio.sleep(5)
 
+    class ByCapture(ScriptedProbe):
+        @property
+        def asks_by_capture(self) -> bool:
+            return True
+
+    def answer(targets: Sequence[Target]) -> ReadResult:
+        asked.extend(targets)
+        return ReadResult([])
+
     lazy = Lazy(do=lambda batch, settle: held.extend((event, settle) for event in batch))
-    simulation = Simulation(world(), load("100/s", "1s"))
-    config = simulation.config()
-    problems: list[Mapping[str, Any]] = []
 
-    async def main() -> Summary:
-        asyncio.get_running_loop().set_exception_handler(lambda loop, context: problems.append(context))
-        plan = build(config, "lazy")
-        plan.producers["memory"] = lazy  # type: ignore[index]
-        engine = Engine(plan, Surroundings(virtual_clock(), "lazy", Path()), lambda start: MemoryLedger())
-        asyncio.get_running_loop().call_later(2, engine.abort)
-        return await engine.run()
+    def interrupt(engine: Engine) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: problems.append(context))
+        loop.call_later(2, engine.abort)
 
-    summary = run_virtual(main())
-    assert summary.total().ledger["in_doubt"] == 100
+    _, summary = run_scripted(lazy, ByCapture(answer=answer), at=interrupt)
+    assert summary.total().ledger["pending"] == 100
+    assert asked == []
     assert problems == []
+
+
+def test_events_settled_in_one_moment_are_recorded_by_their_numbers() -> None:
+    """So that the fold of the ledger file, which is sorted like that, sees them in the same order."""
+
+    def backwards(batch: Sequence[Event], settle: Settle) -> None:
+        now = virtual_clock().now_ns()
+        for last in range(len(batch), 0, -64):
+            settle([Receipt(e.seq, Outcome.REJECTED, now, now) for e in batch[max(0, last - 64) : last]])
+
+    kept = MemoryLedger()
+    run_scripted(Scripted(do=backwards), open_ledger=lambda start: kept, phases=({"burst": 256},))
+    assert [seen.seq for seen in kept.observations] == list(range(256))
 
 
 def test_a_ledger_that_can_not_be_written_whole_leaves_the_summary_alone() -> None:

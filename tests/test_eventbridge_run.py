@@ -16,12 +16,21 @@ from placement_worker import running_worker
 
 CONFIG = Path(__file__).parent.parent / "configs" / "eventbridge.yaml"
 SHORT = (
-    "scenarios.baseline.load=[{rate: 40/s, for: 8s}]",
+    "scenarios.baseline.load=[{burst: 25}, {idle: 1s}, {rate: 25/s, for: 2s}, {burst: 25}]",
+    # A busy machine must not decide a test: few events, long times, and the counts of the config.
+    "producers.bus.timeout=60s",
     "probes.read-model.confirm={reads: 1, over: 1s}",
-    # A busy machine must not decide a test.
+    "probes.read-model.first=200ms",
+    "probes.read-model.resolution=50%",
+    "probes.read-model.deadline=90s",
+    "gauges.placements-queue.every=500ms",
+    "slos.0=p95(end_to_end) < 30s",
+    "slos.1=share(consistency < 20s) >= 95%",
+    "slos.2=max(queue_depth) < 101",
+    "slos.7=p95(queue_lag) < 30s",
     "self_checks={offered_rate: warn, lateness: warn, headroom: warn, resolution: warn}",
 )
-EVENTS = 320
+EVENTS = 100
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +56,7 @@ def test_the_config_passes_end_to_end(system: dict[str, str], tmp_path: Path) ->
     ended = run(
         out,
         system,
-        "probes.tap={kind: sqs-tap, queue: placements-tap, deadline: 15s}",
+        "probes.tap={kind: sqs-tap, queue: placements-tap, pollers: 1, deadline: 90s, confirm: {over: 1s}}",
         "scenarios.baseline.probes=[read-model, tap]",
     )
     assert ended.code == 0, ended.said
@@ -61,6 +70,7 @@ def test_the_config_passes_end_to_end(system: dict[str, str], tmp_path: Path) ->
     gauges = summary["gauges"]["placements-queue"]
     assert {"queue_depth", "queue_in_flight", "queue_delayed", "dead_letters"} <= set(gauges)
     assert gauges["dead_letters"]["max"] == 0
+    assert gauges["queue_lag"]["count"] == EVENTS
     with closing(sqlite3.connect(out / "events.sqlite")) as database:
         assert database.execute("SELECT count(*) FROM events").fetchone() == (EVENTS,)
 

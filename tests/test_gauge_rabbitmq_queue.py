@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import aiormq
@@ -20,6 +22,7 @@ from evload.errors import TargetError
 from evload.gauges.rabbitmq_queue import RabbitmqQueueGaugeConfig
 from evload.ports import Gauge, Sample, Surroundings
 from evload.testing import check_gauge
+from httpserver import json_answer, serving
 from rabbitmq_node import RabbitNode
 
 
@@ -91,6 +94,49 @@ def test_management_adds_what_amqp_does_not_tell(rabbitmq: RabbitNode) -> None:
     asyncio.run(run())
 
 
+STATS = {
+    "publish_details": {"rate": 5.5}, "deliver_get_details": {"rate": 4}, "ack_details": {"rate": 3.5},
+    "deliver_details": {"rate": 99}, "publish": 12,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("said", "sample"),
+    [
+        (
+            {"messages_unacknowledged": 3, "message_stats": STATS},
+            {"queue_unacked": 3, "publish_rate": 5.5, "deliver_rate": 4, "ack_rate": 3.5},
+        ),
+        (
+            {"messages_unacknowledged": 0},
+            {"queue_unacked": 0, "publish_rate": 0, "deliver_rate": 0, "ack_rate": 0},
+        ),
+        ({"name": "q"}, {}),
+        ([], "what answers under management is no management API"),
+        ({"messages_unacknowledged": "many"}, "what answers under management is no management API"),
+    ],
+)
+def test_what_the_management_api_says(rabbitmq: RabbitNode, said: object, sample: object) -> None:
+    async def run() -> None:
+        async with queue_with(rabbitmq, 1) as (_, queue):
+            first = json_answer(b'{"messages_unacknowledged": 0}')
+            answers = iter([first, json_answer(json.dumps(said).encode())])
+            async with (
+                serving(lambda request: [next(answers)]) as api,
+                gauge_of(rabbitmq.url, queue, management=api.url).open(surroundings()) as gauge,
+            ):
+                got = await gauge.sample()
+            wanted = {"queue_depth": 1, "queue_consumers": 0}
+            assert got == (
+                Sample({}, sample) if isinstance(sample, str) else Sample({**wanted, **cast("Any", sample)})
+            )
+            request = api.requests[0]
+            assert request.target == f"/api/queues/%2F/{quote(queue, safe='')}"
+            assert request.headers["authorization"] == "Basic Z3Vlc3Q6Z3Vlc3Q=", "the login of the AMQP address"
+
+    asyncio.run(run())
+
+
 async def publish_on(channel: AbstractChannel, queue: str) -> None:
     while True:
         await channel.basic_publish(b"x", routing_key=queue)
@@ -137,6 +183,13 @@ def test_a_lost_connection_is_had_again(rabbitmq: RabbitNode) -> None:
     asyncio.run(run())
 
 
+def test_without_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in [name for name in sys.modules if name.partition(".")[0] == "aiormq"]:
+        monkeypatch.setitem(sys.modules, module, None)
+    text = asyncio.run(refused("amqp://127.0.0.1:1/", "q"))
+    assert text == "kind rabbitmq-queue needs aio-pika; pip install 'evload[rabbitmq]'"
+
+
 def test_a_broker_that_says_nothing() -> None:
     async def run() -> None:
         silent = await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0)
@@ -178,8 +231,8 @@ def test_nothing_to_look_at(rabbitmq: RabbitNode) -> None:
 @pytest.mark.parametrize(
     ("settings", "text"),
     [
-        ({"queue": ""}, "at least 1 character"),
-        ({"queue": "q" * 256}, "at most 255 characters"),
+        ({"queue": ""}, "at least 1 "),
+        ({"queue": "ü" * 128}, "is longer than 255 bytes"),
         ({"queue": None}, "valid string"),
         ({"management": "localhost:15672"}, "has no scheme"),
         ({"management": "http://localhost/{queue}"}, "a gauge belongs to no event"),

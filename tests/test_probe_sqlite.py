@@ -23,6 +23,7 @@ from evload.errors import TargetError
 from evload.model import Read, ReadResult, Seen, Target
 from evload.ports import Surroundings
 from evload.probes.sql import split_query
+from evload.probes.sql_reader import Refusal, Rows, SqlReader
 from evload.probes.sql_rows import BadColumns, BadRow, RowReader
 from evload.probes.sqlite import SqliteProbeConfig
 from evload.testing.conformance import check_probe
@@ -242,5 +243,170 @@ def test_a_run_finds_exactly_what_a_worker_wrote(tmp_path: Path, shop: tuple[Pat
     run.assert_counts()
     run.assert_brackets()
     assert run.summary["ledger"]["duplicated"] == 10
-    assert run.summary["probes"]["failed_requests"] == 0
-    assert run.summary["probes"]["unexpected_ids"] == 0
+    assert run.summary["reads"]["failed_requests"] == 0
+    assert run.summary["reads"]["unexpected_ids"] == 0
+
+
+def test_conformance_and_special_characters(shop: tuple[Path, sqlite3.Connection]) -> None:
+    path, db = shop
+    odd = ["it's", 'say "hi"', "a,b", "%s :ids $1 ?", "\\", "ü☃", "'); DROP TABLE placements; --", ""]
+    db.executemany("INSERT INTO placements (id) VALUES (?)", [(text,) for text in odd])
+    targets = [Target(number, text) for number, text in enumerate([*odd, "missing"])]
+    reads = asyncio.run(check_probe(config_of(path, bulk=4), SystemClock(), targets))
+    assert [reads[number].seen for number in range(len(odd))] == [Seen.PRESENT] * len(odd)
+    assert reads[len(odd)].seen is Seen.ABSENT
+
+
+def test_more_ids_than_sqlite_has_parameters(shop: tuple[Path, sqlite3.Connection]) -> None:
+    path, db = shop
+    db.execute("INSERT INTO placements (id) VALUES ('39999')")
+    result = read_from(config_of(path, bulk=40_000), [Target(seq, str(seq)) for seq in range(40_000)])
+    assert [read.seq for read in result.reads if read.seen is Seen.PRESENT] == [39_999]
+
+
+def test_the_file_may_be_named_relative_to_the_config(shop: tuple[Path, sqlite3.Connection]) -> None:
+    path, _ = shop
+
+    async def run() -> ReadResult:
+        async with config_of(path.name).open(Surroundings(SystemClock(), "r-1", path.parent)) as probe:
+            return await probe.read([A])
+
+    assert asyncio.run(run()).reads[0].seen is Seen.ABSENT
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("SELECT idd FROM placements WHERE id IN (:ids)", "the query is wrong: no such column: idd; correct query"),
+        ("SELECT id FROM nowhere WHERE id IN (:ids)", "the query is wrong: no such table: nowhere; correct query"),
+        ("SELEC id WHERE id IN (:ids)", 'the query is wrong: near "SELEC": syntax error; correct query'),
+        ("SELECT n FROM placements WHERE id IN (:ids)", "the query has an unknown column 'n'; known columns"),
+        (
+            "DELETE FROM placements WHERE id IN (:ids) RETURNING id",
+            "the query writes: attempt to write a readonly database; write a SELECT",
+        ),
+        (
+            "WITH RECURSIVE r(id) AS (SELECT 1 UNION ALL SELECT id FROM r) SELECT id FROM r WHERE id IN (:ids)",
+            "statement timeout: the query took longer than 100 ms; add an index",
+        ),
+    ],
+)
+def test_a_query_that_can_not_be_asked(shop: tuple[Path, sqlite3.Connection], query: str, told: str) -> None:
+    path, _ = shop
+    with pytest.raises(TargetError) as caught:
+        read_from(config_of(path, query, statement_timeout="100ms"))
+    assert str(caught.value).startswith(f"can't ask {path}: {told}")
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_are_no_database(tmp_path: Path) -> None:
+    with pytest.raises(TargetError, match="unable to open database file; correct path"):
+        read_from(config_of(tmp_path / "missing.db"))
+    (tmp_path / "text").write_text("no database" * 1000)
+    with pytest.raises(TargetError, match="file is not a database; name a file of SQLite"):
+        read_from(config_of(tmp_path / "text"))
+
+
+def test_failures_in_the_middle_are_failed_reads(shop: tuple[Path, sqlite3.Connection]) -> None:
+    path, db = shop
+    db.execute("PRAGMA journal_mode = delete")
+    config = config_of(path, "SELECT id, n AS effects FROM placements WHERE id IN (:ids)", statement_timeout="100ms")
+
+    async def run() -> list[ReadResult]:
+        async with config.open(Surroundings(SystemClock(), "r-1", Path())) as probe:
+            results = [await probe.read([A, B])]
+            db.execute("BEGIN EXCLUSIVE")
+            results.append(await probe.read([A, B]))
+            db.execute("INSERT INTO placements (id, n) VALUES ('a', 1), ('b', 'many')")
+            db.execute("COMMIT")
+            results += [await probe.read([A]), await probe.read([A, B])]
+            db.execute("DROP TABLE placements")
+            return [*results, await probe.read([A, B])]
+
+    good, locked, one, bad_row, dropped = asyncio.run(run())
+    assert [read.seen for read in good.reads] == [Seen.ABSENT] * 2
+    assert (one.reads[0].seen, one.reads[0].effects) == (Seen.PRESENT, 1)
+    for failed, told in (
+        (locked, "statement timeout: the file was locked for longer than 100 ms"),
+        (bad_row, "column 'effects' holds text, not a number"),
+        (dropped, "the query is wrong: no such table: placements"),
+    ):
+        assert [read.seen for read in failed.reads] == [Seen.FAILED] * 2
+        assert failed.error == told
+
+
+class Slow:
+    """A database whose answers wait until they are let go, and its one kind of connection."""
+
+    where = "slow"
+    errors: tuple[type[Exception], ...] = (KeyError,)
+    usable = True
+
+    def __init__(self) -> None:
+        self.go = asyncio.Event()
+        self.connected = self.dropped = self.busy = self.busiest = 0
+
+    async def connect(self) -> Slow:
+        self.connected += 1
+        return self
+
+    def explain(self, error: Exception) -> Refusal:
+        return Refusal("refused", "ask again")
+
+    async def ask(self, ids: Sequence[str]) -> Rows:
+        self.busy += 1
+        self.busiest = max(self.busiest, self.busy)
+        try:
+            await self.go.wait()
+        finally:
+            self.busy -= 1
+        if "b" in ids:
+            raise KeyError
+        return Rows(("id",), [("a",)])
+
+    def drop(self) -> None:
+        self.dropped += 1
+
+
+def test_reads_share_the_pool_and_a_read_that_waits_too_long_fails() -> None:
+    async def run() -> None:
+        slow = Slow()
+        reader = SqlReader(config_of(pool=2, statement_timeout="50ms"), slow, SystemClock())
+        under_way = [asyncio.create_task(reader.read([A])) for _ in range(2)]
+        await asyncio.sleep(0)
+        exhausted = await reader.read([A])
+        assert exhausted.reads[0].seen is Seen.FAILED
+        assert exhausted.error == "pool exhausted: none of 2 connections was free within 50 ms"
+        slow.go.set()
+        more = [asyncio.create_task(reader.read([A])) for _ in range(20)]
+        assert {(await task).reads[0].seen for task in (*under_way, *more)} == {Seen.PRESENT}
+        assert (slow.connected, slow.busiest) == (2, 2)
+        reader.close()
+        assert slow.dropped == 2
+
+    asyncio.run(run())
+
+
+def test_a_refusal_keeps_the_connection_and_a_cancelled_read_drops_it() -> None:
+    async def run() -> None:
+        slow = Slow()
+        reader = SqlReader(config_of(pool=1), slow, SystemClock())
+        cancelled = asyncio.create_task(reader.read([A]))
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        await asyncio.wait([cancelled])
+        assert (slow.connected, slow.dropped) == (1, 1)
+        slow.go.set()
+        refused = await reader.read([B])
+        assert (refused.reads[0].seen, refused.error) == (Seen.FAILED, "refused")
+        assert (await reader.read([A])).reads[0].seen is Seen.PRESENT
+        assert (slow.connected, slow.dropped) == (2, 1)
+        reader.close()
+
+    asyncio.run(run())
+
+
+def test_no_thread_is_left(shop: tuple[Path, sqlite3.Connection]) -> None:
+    path, _ = shop
+    read_from(config_of(path))
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("evload-sqlite")]

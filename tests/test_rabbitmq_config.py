@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
 from evload import amqp, config
-from evload.errors import ConfigError
+from evload.clock import SystemClock
+from evload.errors import ConfigError, TargetError
+from evload.ports import Surroundings
 from evload.producers.rabbitmq import RabbitmqProducerConfig
 from evload.schema import json_schema
 
@@ -118,6 +122,13 @@ def test_a_declared_queue_gets_what_is_published(producer: dict[str, Any], bindi
 )
 def test_addresses_are_taken_apart_as_the_uri_specification_has_it(url: str, address: tuple[Any, ...]) -> None:
     assert amqp.parse_url(url) == address
+
+
+def test_without_the_library_a_person_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "aiormq", None)
+    surroundings = Surroundings(SystemClock(), "run", Path.cwd())
+    with pytest.raises(TargetError, match=r"^kind rabbitmq needs aio-pika; pip install 'evload\[rabbitmq\]'$"):
+        load({}).open(surroundings)
 
 
 def test_the_schema_for_editors_knows_the_kind() -> None:

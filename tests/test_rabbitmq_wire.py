@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import Any, cast
 
 import pamqp.frame
@@ -69,26 +70,28 @@ START = commands.Connection.Start(mechanisms="PLAIN AMQPLAIN", locales="en_US", 
 TUNE = commands.Connection.Tune(channel_max=10, frame_max=8192, heartbeat=0)
 
 
-async def connected(channels: int = 1) -> tuple[Connection, Transport, Listener]:
-    """A connection that is open."""
+async def dial(channels: int, *said: tuple[int, Any]) -> tuple[Connection, Transport, Listener]:
+    """Open a connection to a broker that says all that at once."""
     listener, transport = Listener(), Transport()
-    loop = asyncio.get_running_loop()
-    made: list[Connection] = []
 
     async def create_connection(factory: Any, *_: Any, **__: Any) -> None:
         connection = factory()
-        made.append(connection)
         connection.connection_made(transport)
-        opening: list[tuple[int, Any]] = [(0, START), (0, TUNE), (0, commands.Connection.OpenOk())]
-        opening += [(number, commands.Channel.OpenOk()) for number in range(1, channels + 1)]
-        opening += [(number, commands.Confirm.SelectOk()) for number in range(1, channels + 1)]
-        connection.data_received(frames(*opening))
+        connection.data_received(frames(*said))
 
-    loop.create_connection = create_connection  # type: ignore[method-assign,assignment]
-    await Connection.open(
+    asyncio.get_running_loop().create_connection = create_connection  # type: ignore[method-assign,assignment]
+    connection = await Connection.open(
         cast(Any, listener), parse_url("amqp://localhost"), None, external=False, channels=channels, name="test"
     )
-    return made[0], transport, listener
+    return connection, transport, listener
+
+
+async def connected(channels: int = 1) -> tuple[Connection, Transport, Listener]:
+    """A connection that is open."""
+    numbers = range(1, channels + 1)
+    opened = [(number, commands.Channel.OpenOk()) for number in numbers]
+    confirming = [(number, commands.Confirm.SelectOk()) for number in numbers]
+    return await dial(channels, (0, START), (0, TUNE), (0, commands.Connection.OpenOk()), *opened, *confirming)
 
 
 def returned(channel: int, message_id: str, body: bytes) -> list[tuple[int, Any]]:
@@ -136,7 +139,7 @@ def test_whatever_the_pieces_in_which_it_arrives_the_same_is_told(cuts: list[int
         transport.frames()
         data = frames(*SAID)
         places = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
-        for start, stop in zip(places, places[1:], strict=False):
+        for start, stop in itertools.pairwise(places):
             connection.data_received(data[start:stop])
         assert [told for told in listener.told if told != ("heard",)] == TOLD
         assert transport.frames() == [(2, "Channel.CloseOk"), (2, "Channel.Open"), (2, "Confirm.Select")]
@@ -186,21 +189,17 @@ def test_a_farewell_is_answered_and_told_with_the_brokers_own_words() -> None:
     [
         (commands.Connection.Start(mechanisms="AMQPLAIN", locales="en_US", server_properties={}), None, "by PLAIN"),
         (commands.Connection.Tune(channel_max=1, frame_max=8192, heartbeat=0), None, "it allows 1 channels"),
-        (commands.Connection.Close(reply_code=403, reply_text="ACCESS_REFUSED", class_id=0, method_id=0), 403, "ACCESS"),
+        (
+            commands.Connection.Close(reply_code=403, reply_text="ACCESS_REFUSED", class_id=0, method_id=0),
+            403,
+            "ACCESS",
+        ),
     ],
 )
 def test_a_handshake_that_fails_says_why(said: Frame, code: int | None, reason: str) -> None:
     async def main() -> None:
-        connection = Connection(cast(Any, Listener()), parse_url("amqp://h"), external=False, channels=2, name="test")
-        transport = Transport()
-
-        async def create_connection(*_: Any, **__: Any) -> None:
-            connection.connection_made(transport)
-            connection.data_received(frames((0, said)))
-
-        asyncio.get_running_loop().create_connection = create_connection  # type: ignore[method-assign,assignment]
         with pytest.raises(RefusedError, match=reason) as caught:
-            await connection.handshake(lambda: None)
+            await dial(2, (0, said))
         assert caught.value.code == code
 
     run(main())

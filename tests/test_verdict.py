@@ -23,36 +23,36 @@ def _check(result: Result, name: str = "lateness") -> CheckResult:
 @pytest.mark.parametrize(("one", "other"), list(itertools.product(RANKS, RANKS)))
 def test_worst_wins(one: Result, other: Result) -> None:
     worst = max(one, other, key=RANKS.index)
-    assert decide([_objective(one), _objective(Result.PASS)], [_check(other)], acked=1) is worst
+    assert decide([_objective(one), _objective(Result.PASS)], [_check(other)], evidence=True) is worst
 
 
 def test_skipped_checks_count_for_nothing() -> None:
-    assert decide([_objective(Result.PASS)], [_check(Result.SKIPPED)], acked=1) is Result.PASS
+    assert decide([_objective(Result.PASS)], [_check(Result.SKIPPED)], evidence=True) is Result.PASS
 
 
 def test_witnessed_violation_stays_a_failure_in_an_invalid_run() -> None:
     seen = [_objective(Result.FAIL, witnessed=True)]
-    assert decide(seen, [_check(Result.INVALID)], acked=1) is Result.FAIL
-    assert decide(seen, [_check(Result.INVALID, "horizon")], acked=1) is Result.FAIL
-    assert decide([_objective(Result.FAIL)], [_check(Result.INVALID)], acked=1) is Result.INVALID
+    assert decide(seen, [_check(Result.INVALID)], evidence=True) is Result.FAIL
+    assert decide(seen, [_check(Result.INVALID, "horizon")], evidence=True) is Result.FAIL
+    assert decide([_objective(Result.FAIL)], [_check(Result.INVALID)], evidence=True) is Result.INVALID
 
 
 def test_but_not_when_the_ledger_does_not_close() -> None:
     seen = [_objective(Result.FAIL, witnessed=True)]
-    assert decide(seen, [_check(Result.INVALID, "ledger closes")], acked=1) is Result.INVALID
+    assert decide(seen, [_check(Result.INVALID, "ledger closes")], evidence=True) is Result.INVALID
 
 
 def test_loss_needs_a_horizon_to_be_witnessed() -> None:
     lost = [_objective(Result.FAIL, witnessed=True, subject="lost")]
-    assert decide(lost, [_check(Result.INVALID, "lateness")], acked=1) is Result.FAIL
-    assert decide(lost, [_check(Result.INVALID, "horizon")], acked=1) is Result.INVALID
+    assert decide(lost, [_check(Result.INVALID, "lateness")], evidence=True) is Result.FAIL
+    assert decide(lost, [_check(Result.INVALID, "horizon")], evidence=True) is Result.INVALID
 
 
 def test_without_objectives_a_run_passes_only_with_data_and_good_checks() -> None:
-    assert decide([], [_check(Result.PASS)], acked=1) is Result.PASS
-    assert decide([], [_check(Result.PASS)], acked=0) is Result.INCONCLUSIVE
-    assert decide([], [_check(Result.INVALID)], acked=1) is Result.INVALID
-    assert decide([], [_check(Result.WARN)], acked=1) is Result.WARN
+    assert decide([], [_check(Result.PASS)], evidence=True) is Result.PASS
+    assert decide([], [_check(Result.PASS)], evidence=False) is Result.INCONCLUSIVE
+    assert decide([], [_check(Result.INVALID)], evidence=True) is Result.INVALID
+    assert decide([], [_check(Result.WARN)], evidence=True) is Result.WARN
 
 
 def test_exit_codes() -> None:

@@ -98,9 +98,7 @@ def _heartbeat(query: str) -> int | None:
     heartbeat = None
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name != "heartbeat":
-            raise ValueError(
-                f"the address has an option {name!r}; leave it out, and use the keys of the config"
-            )
+            raise ValueError(f"the address has an option {name!r}; leave it out, and use the keys of the config")
         if not value.isdecimal() or int(value) > 65_535:
             raise ValueError("the heartbeat in the address isn't a number; write whole seconds: ?heartbeat=30")
         heartbeat = int(value)
@@ -114,6 +112,17 @@ def _check_url(text: str) -> str:
 
 AmqpUrl = Annotated[str, AfterValidator(_check_url)]
 """An amqp(s) address as text; `parse_url` takes it apart."""
+
+
+def check_short(text: str) -> str:
+    """The text, if it fits where the protocol has a short string. Raises ValueError, `what; what would be right`."""
+    if len(text.encode()) > _SHORT:
+        raise ValueError(f"{text[:40]!r}… is longer than {_SHORT} bytes; AMQP takes no longer name")
+    return text
+
+
+ShortText = Annotated[str, AfterValidator(check_short)]
+"""A name or a key as the protocol has it: at most 255 bytes."""
 
 
 class AmqpSettings(AdapterSettings):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
@@ -433,6 +433,9 @@ class _Reader:
             if not all(name in scenarios for name in chosen):
                 continue
             watching = {probe for name in chosen for probe in scenarios[name].probes}
+            if objective.subject in ("regressions", "regressed") and watching and not _looks_twice(watching, probes):
+                what = f"no probe looks again at what it has seen, so {objective.expression!r} would always hold"
+                self._findings.add(path, what, "give the probe confirm: {reads: 5}")
             if objective.subject == QUEUE_LAG and not any("queue_depth" in g.metrics for g in gauges.values()):
                 what = "no gauge has the queue_depth from which queue_lag follows"
                 self._findings.add(path, what, "add the gauge of a queue under gauges:")
@@ -479,6 +482,10 @@ class _Reader:
 
 _PROBE_KEYS: Final[Mapping[str, str]] = {"duplicated": "effects", "out_of_order": "position"}
 """Which key of a probe a counter depends on."""
+
+
+def _looks_twice(watching: Iterable[str], probes: Mapping[str, ProbeSettings]) -> bool:
+    return any(name not in probes or probes[name].confirm.reads > 0 for name in watching)
 
 
 def _may_tell(probe: ProbeSettings | None, key: str) -> bool:

@@ -27,6 +27,7 @@ from .ports import (
     Producer,
     ProducerSettings,
     PushProbe,
+    Settle,
     Sink,
     Surroundings,
 )
@@ -230,6 +231,7 @@ class Engine:
         origin = self._start_ns + run.span.start_ns
         waits = load.settings.when_full == "wait"
         limit = load.settings.in_flight
+        settle = partial(self._settle, load)
         while (offset := run.arrivals.peek()) is not None:
             if self._stopped_ns is not None and origin + offset > self._stopped_ns:
                 break
@@ -246,7 +248,7 @@ class Engine:
             now = clock.now_ns()
             until = now if self._stopped_ns is None else self._stopped_ns
             offsets = run.arrivals.take_until(until - origin, min(_BATCH, room) if waits else _BATCH)
-            await self._publish(load, [origin + offset for offset in offsets], now)
+            await self._publish(load, settle, [origin + offset for offset in offsets], now)
             if len(offsets) == _BATCH:
                 await asyncio.sleep(0)
         self._pacing -= 1
@@ -263,12 +265,11 @@ class Engine:
         finally:
             load.sleeper = None
 
-    async def _publish(self, load: _Load, intended: list[int], now: int) -> None:
+    async def _publish(self, load: _Load, settle: Settle, intended: list[int], now: int) -> None:
         room = load.settings.in_flight - load.in_flight
         events = self._expect(load, intended, now)
         for index in load.run.reading:
             self._arm(self._readers[index])
-        settle = partial(self._settle, load)
         if len(events) > room:
             events, dropped = events[:room], events[room:]
             reason = f"dropped: {load.settings.in_flight} events were without an answer"

@@ -7,6 +7,7 @@ of events scheduled so far, from which a reader sees how many events were outsta
 
 from __future__ import annotations
 
+import math
 import queue
 import sqlite3
 import threading
@@ -59,6 +60,7 @@ _GATHER_S: Final = 0.02
 """What comes within this time is written together, so that the thread doesn't compete for every few rows."""
 _TRANSACTION: Final = 32
 """Most writes in a transaction: what a full disk takes along when it fails."""
+_NULL: Final = math.nan
 _INSERT: Final = f"INSERT INTO events VALUES ({', '.join('?' * len(_COLUMNS))})"
 
 
@@ -190,8 +192,9 @@ def _row(seen: Observation, start: int) -> tuple[object, ...]:
     sent, acked = seen.sent_ns, seen.acked_ns
     first_lower, first_upper = seen.first_lower_ns, seen.first_upper_ns
     stable_lower, stable_upper = seen.stable_lower_ns, seen.stable_upper_ns
-    # sqlite3 looks for an adapter for whatever isn't exactly an int, which an enum and a bool are not.
-    return (
+    # sqlite3 looks for an adapter, which takes longer than all the rest, for whatever isn't exactly an int, a float
+    # or a str: for an enum, a bool and None. SQLite itself stores a NaN as NULL.
+    row = (
         seen.seq,
         seen.scenario,
         seen.type,
@@ -215,6 +218,7 @@ def _row(seen: Observation, start: int) -> tuple[object, ...]:
         seen.settled_ns - start,
         seen.detail or None,
     )
+    return tuple([_NULL if value is None else value for value in row])
 
 
 class LedgerReader:

@@ -43,7 +43,11 @@ def prospects(config: RunConfig) -> list[Prospect]:
 def _prospect(config: RunConfig, objective: Objective) -> Prospect:
     scenarios = [s for name, s in config.scenarios.items() if objective.scenario in (None, name)]
     if objective.needs_probe:
-        scenarios = [s for s in scenarios if s.probes]
+        watched = [s for s in scenarios if s.probes]
+        if objective.share is None and len(watched) < len(scenarios):
+            # Of the unwatched events nobody could say what became of them.
+            return Prospect(objective, 0, None, None)
+        scenarios = watched
     events = 0
     for scenario in scenarios:
         # Only events that are followed closely have a place in a distribution.

@@ -13,6 +13,7 @@ from .hops import OffsetEstimate, hops
 from .model import ACKED_STATES, Observation, State
 from .order import OrderCounter
 from .summary import (
+    EXACT,
     WINDOW_NS,
     Distribution,
     GaugeSummary,
@@ -49,8 +50,8 @@ class MetricFold:
 
     __slots__ = ("counts", "distribution", "lower", "upper")
 
-    def __init__(self, thresholds: Sequence[int]) -> None:
-        self.distribution = Distribution(thresholds={x: ThresholdCount() for x in thresholds})
+    def __init__(self, thresholds: Sequence[int], *, exact: bool = False) -> None:
+        self.distribution = Distribution(thresholds={x: ThresholdCount() for x in thresholds}, exact=exact)
         self.lower = self.distribution.lower
         self.upper = self.distribution.upper
         self.counts = tuple(self.distribution.thresholds.items())
@@ -83,7 +84,7 @@ class _Scenario:
         metric = self.metrics.get(name)
         if metric is None:
             thresholds = sorted({x for about, x in self.plan.thresholds if about == name})
-            metric = self.metrics[name] = MetricFold(thresholds)
+            metric = self.metrics[name] = MetricFold(thresholds, exact=name in EXACT)
             self.summary.distributions[name] = metric.distribution
         return metric
 

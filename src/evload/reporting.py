@@ -35,12 +35,19 @@ def report(
         run_id=run_id,
         name=name,
         started_at=started_at,
-        verdict=verdict.decide(objectives, checks, acked=summary.total().ledger["acked"]),
+        verdict=verdict.decide(objectives, checks, evidence=_is_evidence(summary)),
         summary=summary,
         objectives=objectives,
         checks=checks,
         directory=directory,
     )
+
+
+def _is_evidence(summary: Summary) -> bool:
+    ledger = summary.total().ledger
+    if summary.vitals.event_reads and not ledger["visible"] + ledger["lost"] + ledger["regressed"]:
+        return False
+    return ledger["acked"] > 0
 
 
 def redacted(report: Report, redact: Callable[[str], str]) -> Report:

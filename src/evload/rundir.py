@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -54,6 +55,15 @@ def create(run_id: str, out: Path | None) -> RunDirectory:
     except OSError as error:
         raise OutputError(f"can't create {path}: {error.strerror}; choose a directory with --out") from error
     return run
+
+
+def discard(run: RunDirectory) -> None:
+    """Take back what `create` and the set-up of a run that never began have left."""
+    if not run.ledger.exists():
+        for file in (run.config, run.truth):
+            file.unlink(missing_ok=True)
+        with suppress(OSError):  # not empty: somebody else's files
+            run.path.rmdir()
 
 
 def find(path: Path) -> RunDirectory:

@@ -67,8 +67,12 @@ def run(load: Load, *, out: Path | None, sinks: Sequence[Sink], say: Callable[[s
     run_id = rundir.new_run_id(started_at)
     directory = rundir.create(run_id, out)
     rundir.write(directory.config, loaded.as_run().encode())
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        summary, terms, trouble = runner.run(_run(load, loaded, run_id, started_at, directory, sinks, say))
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            summary, terms, trouble = runner.run(_run(load, loaded, run_id, started_at, directory, sinks, say))
+    except EvloadError:
+        rundir.discard(directory)
+        raise
     if any("queue_depth" in gauge.series for gauge in summary.gauges.values()):
         with LedgerReader(directory.ledger) as reader:
             add_lag(summary, reader, terms.objectives)

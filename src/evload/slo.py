@@ -21,7 +21,7 @@ from typing import Final
 from .counters import COUNTER_NAMES, PUBLISH_COUNTERS, count
 from .stats.binomial import clopper_pearson_lower, clopper_pearson_upper, smallest_n
 from .stats.evidence import Evidence, weigh
-from .stats.histogram import Histogram, bracket
+from .stats.histogram import Histogram
 from .summary import METRICS, QUEUE_LAG, ObjectiveResult, Result, ScenarioSummary, Series, Summary
 from .units import NS_PER_S, format_duration, format_share, parse_duration, parse_rate, parse_share, parse_size
 
@@ -394,7 +394,7 @@ def _judge_share(objective: Objective, scope: ScenarioSummary, limit: Fraction) 
         observed = (1 - Fraction(evidence.pessimistic, n), 1 - Fraction(evidence.optimistic, n))
         near = evidence.pessimistic > NEAR * (1 - p) * n
     else:
-        observed = bracket(p, distribution.lower, distribution.upper)
+        observed = distribution.bracket(p)
         near = observed[1] is None or observed[1] > NEAR * limit
     allowed = float(1 - p)
     if evidence.highest < allowed:

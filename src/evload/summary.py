@@ -13,7 +13,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
-from .stats.histogram import Histogram
+from .stats.histogram import Histogram, bracket, rank_of
 
 STATES: Final = (
     "unsent", "acked", "rejected", "returned", "in_doubt",
@@ -27,6 +27,9 @@ METRICS: Final = (
     "sent_to_consumed", "consumed_to_processed", "processed_to_visible",
 )  # fmt: skip
 """Names of the distributions a scenario can have; those without a value are left out of the summary."""
+
+EXACT: Final = frozenset({"schedule_delay", "publish"})
+"""Those that are points and not brackets: both stamps are evload's own."""
 
 QUEUE_LAG: Final = "queue_lag"
 """The distribution that belongs to a queue instead: the time events spent in it."""
@@ -64,6 +67,20 @@ class Distribution:
     upper: Histogram = field(default_factory=Histogram)
     thresholds: dict[int, ThresholdCount] = field(default_factory=dict)
     """Threshold in nanoseconds to its counts."""
+    exact: bool = False
+    """Its values are points: both ends are alike but for what never happened."""
+
+    def bracket(self, p: Fraction) -> tuple[int | None, int | None]:
+        """[lower, upper] in nanoseconds around the p-quantile; None: infinite.
+
+        Of exact values both are the upper edge of the bucket, which is 0.1 % wide. Raises ValueError if
+        there are no values.
+        """
+        if not self.exact:
+            return bracket(p, self.lower, self.upper)
+        ends = [values.at_rank(rank_of(p, values.total)) for values in (self.lower, self.upper)]
+        low, high = (None if edges is None else edges[1] for edges in ends)
+        return low, high
 
     @property
     def count(self) -> int:
@@ -239,7 +256,9 @@ def merge(parts: Iterable[ScenarioSummary]) -> ScenarioSummary:
         for key, count in part.ledger.items():
             whole.ledger[key] += count
         for metric, distribution in part.distributions.items():
-            merge_distribution(whole.distributions.setdefault(metric, Distribution()), distribution)
+            merge_distribution(
+                whole.distributions.setdefault(metric, Distribution(exact=distribution.exact)), distribution
+            )
         _add_windows(whole.offered, part.offered)
         whole.early_sends += part.early_sends
         whole.late_sightings += part.late_sightings

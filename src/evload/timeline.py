@@ -55,7 +55,7 @@ def print_plan(console: Console, loaded: LoadedConfig) -> None:
 def _how(prospect: Prospect) -> str:
     if prospect.bad is None:
         if prospect.needed is None:
-            return "no event is watched"
+            return "not every scenario is watched by a probe"
         return f"needs {prospect.needed:,} events, has {prospect.events:,}"
     if prospect.needed is None:
         return f"exact, over {prospect.events:,} events"

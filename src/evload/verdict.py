@@ -17,17 +17,17 @@ _EXIT_CODES: Final = {
 }
 
 
-def decide(objectives: Sequence[ObjectiveResult], checks: Sequence[CheckResult], *, acked: int) -> Result:
+def decide(objectives: Sequence[ObjectiveResult], checks: Sequence[CheckResult], *, evidence: bool) -> Result:
     """The worst of all results, in the order INVALID, FAIL, INCONCLUSIVE, WARN, PASS; skipped checks don't count.
 
     One exception: a violation that was witnessed stays FAIL in an invalid measurement, because a duplicate
     that was seen is a duplicate however late the events were sent. It needs a ledger that closes, and
     `lost` a horizon that was long enough.
 
-    A run without objectives was asked nothing; it passes if its checks do and at least one event was acked,
-    because no data is never a pass.
+    A run without objectives was asked nothing; it passes if its checks do and there is any `evidence`: an
+    event was acked and, where somebody looked for effects, a look said something. No data is never a pass.
     """
-    if not objectives and not acked:
+    if not objectives and not evidence:
         found = {Result.INCONCLUSIVE}
     else:
         found = {Result.PASS, *(objective.result for objective in objectives)}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from .rabbitmq_queue import RabbitmqQueueGaugeConfig
 
-_RATES: Final = {"publish_rate": "publish_details", "deliver_rate": "deliver_get_details", "ack_rate": "deliver_get_details"}
+_RATES: Final = {"publish_rate": "publish_details", "deliver_rate": "deliver_get_details", "ack_rate": "ack_details"}
 _NOT_FOUND: Final = 404
 _UNAUTHORIZED: Final = 401
 
@@ -73,26 +73,22 @@ class QueueReader:
             await connection.close()
 
     async def _declared(self) -> dict[str, float]:
+        if self._connection is None or self._connection.is_closed:
+            name = f"evload {self._surroundings.run_id} gauge"
+            self._connection = await connect(self._config, self._surroundings.base_dir, name)
         from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
 
         queue = self._config.queue
         try:
-            channel = await self._open_channel()
-            declared = await channel.queue_declare(queue, passive=True)
+            # The broker closes the channel on which it was asked for a queue that isn't there.
+            if self._channel is None or self._channel.is_closed:
+                self._channel = await self._connection.channel(publisher_confirms=False)
+            declared = await self._channel.queue_declare(queue, passive=True)
         except ChannelNotFoundEntity:
             raise _NotThere(f"there is no queue {queue!r}", "create it, or correct queue") from None
         except (AMQPError, OSError) as error:
             raise _NotThere(f"can't look at queue {queue!r}: {reason_of(error)}", "name another queue") from None
         return {"queue_depth": declared.message_count or 0, "queue_consumers": declared.consumer_count or 0}
-
-    async def _open_channel(self) -> AbstractChannel:
-        if self._connection is None or self._connection.is_closed:
-            name = f"evload {self._surroundings.run_id} gauge"
-            self._connection = await connect(self._config, self._surroundings.base_dir, name)
-        # The broker closes the channel on which it was asked for a queue that isn't there.
-        if self._channel is None or self._channel.is_closed:
-            self._channel = await self._connection.channel(publisher_confirms=False)
-        return self._channel
 
     async def _managed(self, page: Page) -> dict[str, float]:
         try:
@@ -109,7 +105,7 @@ class QueueReader:
             raise _NotThere(f"the management API answers HTTP {answer.status}", "correct management")
         try:
             return _figures(orjson.loads(answer.body))
-        except (orjson.JSONDecodeError, AttributeError, TypeError):
+        except (AttributeError, TypeError, ValueError):
             raise _NotThere("what answers under management is no management API", "correct management") from None
 
 

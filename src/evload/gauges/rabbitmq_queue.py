@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, field_validator
 
-from ..amqp import AmqpSettings
+from ..amqp import AmqpSettings, ShortText
 from ..ports import Gauge, GaugeSettings, Surroundings
 from ..units import Duration
 from ..web import Url
@@ -27,7 +27,7 @@ class RabbitmqQueueGaugeConfig(AmqpSettings, GaugeSettings):
     """
 
     kind: Literal["rabbitmq-queue"]
-    queue: Annotated[str, Field(min_length=1, max_length=255, description="its name")]
+    queue: Annotated[ShortText, Field(min_length=1, description="its name")]
     management: Annotated[
         Url | None,
         Field(

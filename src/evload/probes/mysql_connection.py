@@ -50,7 +50,8 @@ class MysqlDatabase:
             "host": url.hostname or "localhost",
             "port": url.port or _PORT,
             "user": unquote(url.username) if url.username else None,
-            "password": unquote(url.password or ""),
+            # aiomysql sends a password as Latin-1; servers expect UTF-8.
+            "password": unquote(url.password or "").encode().decode("latin-1"),
             "db": unquote(url.path.lstrip("/")) or None,
             "unix_socket": parameters.get("socket"),
             "ssl": _tls(parameters, base_dir),

@@ -71,7 +71,7 @@ class PostgresDatabase:
             return Refusal(f"the query writes: {message}", "write a SELECT that only reads")
         if isinstance(error, sdk.SyntaxOrAccessError):
             return Refusal(f"the query is wrong: {message}", "correct query")
-        if isinstance(error, sdk.DataError) and not isinstance(error, sdk.PostgresError):
+        if isinstance(error, sdk.DataError) and message.startswith("invalid input for query argument"):
             return Refusal("the ids can't be compared with that column", "write id::text = ANY(:ids)")
         return explain_connection(sdk, error)
 
@@ -119,18 +119,21 @@ def explain_connection(sdk: Any, error: Exception) -> Refusal:
         return Refusal(message, "wait until it accepts connections")
     if isinstance(error, ssl.SSLError):
         return Refusal(reason_of(error), "correct sslmode and sslrootcert in url")
+    if "rejected SSL" in message:
+        return Refusal("the server doesn't speak TLS", "switch TLS on there, or leave sslmode out of url")
     if isinstance(error, OSError) and not isinstance(error, sdk.PostgresError):
         return Refusal(f"can't connect: {_reason(error)}", "start the database, or correct url")
     if isinstance(error, sdk.ConnectionDoesNotExistError | sdk.AdminShutdownError | sdk.CrashShutdownError):
         return Refusal("connection lost", "see the database's log")
-    if isinstance(error, sdk.InterfaceError) and "clos" in message:
+    if isinstance(error, sdk.InternalClientError) or (isinstance(error, sdk.InterfaceError) and "clos" in message):
+        # asyncpg loses its place when the server hangs up in the middle of something.
         return Refusal("connection lost", "see the database's log")
     return Refusal(message, "see the database's log")
 
 
 def message_of(error: Exception) -> str:
-    """What the server or the SDK said, in one line."""
-    return " ".join(str(error).split()).rstrip(".") or type(error).__name__
+    """What the server or the SDK said, in one line, without the details that differ from one time to the next."""
+    return " ".join(str(getattr(error, "message", None) or error).split()).rstrip(".") or type(error).__name__
 
 
 def _reason(error: OSError) -> str:

@@ -119,7 +119,7 @@ class NotificationListener:
                 # Notifications that came before the answer are handed over in the loop's next round.
                 await asyncio.sleep(0)
             except self.errors as error:
-                self._cut_reason = self.explain(error)[0]
+                self._cut(self.explain(error)[0])
                 connection.terminate()
 
     def _arrived(self, connection: object, process: int, channel: str, payload: str) -> None:
@@ -145,13 +145,19 @@ class NotificationListener:
             self._report(ReadResult(reads))
 
     def _ended(self, connection: object) -> None:
-        if self._connection is not None and self._cut_since_ns is None:
-            self._cut_since_ns = self._clock.now_ns()
-            self._cut_reason = self._cut_reason or "connection lost"
+        # The end of one that has been replaced may be told late.
+        if connection is self._connection:
+            self._cut("connection lost")
             self._news.set()
+
+    def _cut(self, reason: str) -> None:
+        if self._cut_since_ns is None:
+            self._cut_since_ns = self._clock.now_ns()
+            self._cut_reason = reason
 
     async def _return(self) -> None:
         """Connect again, however long it takes."""
+        self._cut("connection lost")
         pause_s = _FIRST_PAUSE_S
         while True:
             try:
@@ -161,9 +167,9 @@ class NotificationListener:
                 self._cut_reason = f"{self._cut_reason.partition(' (')[0]} ({self.explain(error)[0]})"
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-        if self._cut_since_ns is not None:
-            self._cut_ns += self._clock.now_ns() - self._cut_since_ns
-            self._cut_since_ns = None
+        assert self._cut_since_ns is not None
+        self._cut_ns += self._clock.now_ns() - self._cut_since_ns
+        self._cut_since_ns = None
         self._cut_reason = self._cut_reason.partition(" (")[0]
 
 

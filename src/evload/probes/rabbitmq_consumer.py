@@ -32,7 +32,8 @@ _CHANNEL: Final = 1
 _FRAME_MAX: Final = 131_072
 _SILENT_TICKS: Final = 4
 """Without a word for so many halves of the heartbeat interval the broker is taken for dead."""
-_CONNECT_S: Final = 15.0
+CONNECT_S: Final = 15.0
+"""Longest wait for a connection and the login."""
 _CLOSE_S: Final = 1.0
 
 F = TypeVar("F", bound=Frame)
@@ -244,7 +245,7 @@ async def connect(
 ) -> Consumer:
     """A consumer that is logged in. Raises Closed, TimeoutError or OSError."""
     loop = asyncio.get_running_loop()
-    async with asyncio.timeout(_CONNECT_S):
+    async with asyncio.timeout(CONNECT_S):
         _, consumer = await loop.create_connection(lambda: Consumer(arrived), address.host, address.port, ssl=tls)
         try:
             await consumer.log_in(address, auth, name)

@@ -14,7 +14,7 @@ from ..model import Read, ReadResult, Seen, Target
 from ..ports import Surroundings
 from ..units import NS_PER_S, format_duration
 from ..web import reason_of
-from .rabbitmq_consumer import Closed, Consumer, Delivered, connect
+from .rabbitmq_consumer import CONNECT_S, Closed, Consumer, Delivered, connect
 from .rabbitmq_delivery import DeliveryReader
 
 if TYPE_CHECKING:
@@ -95,11 +95,11 @@ class Listener:
         """Nothing has come of these: absent, unless there was a cut in which it could have."""
         self._tell()
         now_ns = self._clock.now_ns()
-        error = self._deafness(now_ns)
+        error = self._deafness()
         seen = Seen.FAILED if error else Seen.ABSENT
         return ReadResult([Read(target.seq, seen, now_ns, now_ns) for target in targets], error=error)
 
-    def _deafness(self, now_ns: int) -> str:
+    def _deafness(self) -> str:
         """Why an absence proves nothing; empty if it does prove something."""
         if self._report is None:
             return "the tap doesn't listen yet"
@@ -199,5 +199,5 @@ def _refused(config: RabbitmqTapConfig, error: Closed) -> TargetError:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError) and not error.errno:
-        return f"no answer within {format_duration(15 * NS_PER_S)}"
+        return f"no answer within {format_duration(CONNECT_S * NS_PER_S)}"
     return reason_of(error)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from ..amqp import AmqpSettings
+from ..amqp import AmqpSettings, ShortText
 from ..jmes import check_expression
 from ..ports import AdapterSettings, Probe, ProbeSettings, Surroundings
 
@@ -16,9 +16,6 @@ _FIELDS: Final = ("headers", "properties", "body")
 
 def _as_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
-
-
-ShortText = Annotated[str, Field(max_length=255)]
 
 
 class Match(AdapterSettings):

@@ -130,6 +130,7 @@ class HttpPublisher:
         self._loop = asyncio.get_running_loop()
         self._settled: list[_Settled] = []
         self._newest: _Settled | None = None
+        self._last_batch: Exchange | None = None
         self.client = Client(
             parse_url(config.url),
             tls,
@@ -148,9 +149,7 @@ class HttpPublisher:
         now_ns = self._clock.now_ns()
         exchanges = []
         if self._batch:
-            for start in range(0, len(batch), self._batch):
-                events = batch[start : start + self._batch]
-                exchanges.append(Exchange(self._requests.batch(events), (events, into), now_ns))
+            exchanges = self._batches(list(batch), into, now_ns)
         else:
             for event in batch:
                 try:
@@ -160,6 +159,25 @@ class HttpPublisher:
                 else:
                     exchanges.append(Exchange(request, ((event,), into), now_ns))
         self.client.submit(exchanges)
+
+    def _batches(self, events: list[Event], into: _Settled, now_ns: int) -> list[Exchange]:
+        """Requests for those events that don't fit into the one that waits for a connection already.
+
+        Without this a target that slows down would be sent ever more requests with ever fewer events.
+        """
+        last = self._last_batch
+        if last is not None and last.sent_ns is None and last.context[1] is into:
+            held = last.context[0]
+            room = self._batch - len(held)
+            held += events[:room]
+            last.request = self._requests.batch(held)
+            events = events[room:]
+        exchanges = []
+        for start in range(0, len(events), self._batch):
+            portion = events[start : start + self._batch]
+            self._last_batch = Exchange(self._requests.batch(portion), (portion, into), now_ns)
+            exchanges.append(self._last_batch)
+        return exchanges
 
     def flush(self) -> None:
         """Hand over the receipts that have gathered."""
@@ -186,6 +204,8 @@ class HttpPublisher:
 
     def failed(self, exchange: Exchange, reason: str) -> None:
         """See `http_wire.Listener`."""
+        if exchange is self._last_batch:
+            self._last_batch = None
         events, into = exchange.context
         if exchange.sent_ns is None:
             self._settle(into, events, Outcome.UNSENT, exchange.refused_ns, None, reason)

@@ -16,7 +16,6 @@ from rich.table import Table
 from rich.text import Text
 
 from ..ports import Progress
-from ..stats.histogram import bracket
 from ..summary import (
     METRICS,
     PERCENTILES,
@@ -257,7 +256,7 @@ def _distributions(summary: Summary, width: int) -> list[Text]:
             continue
         cells = {"events": f"{distribution.count:,}"}
         for name in _COLUMNS[:-1]:
-            low, high = bracket(PERCENTILES[name], distribution.lower, distribution.upper)
+            low, high = distribution.bracket(PERCENTILES[name])
             cells[name] = _bracket(None if low is None else low / NS_PER_S, None if high is None else high / NS_PER_S)
         table[metric] = cells
     if not table:

@@ -8,7 +8,6 @@ from typing import Any, Final
 import orjson
 
 from ..ports import Progress
-from ..stats.histogram import bracket
 from ..summary import METRICS, PERCENTILES, QUEUE_LAG, Distribution, GaugeSummary, Report, ScenarioSummary
 from ..units import NS_PER_S
 
@@ -108,7 +107,7 @@ def _distributions(distributions: Mapping[str, Distribution]) -> dict[str, Any]:
 
 
 def _distribution(distribution: Distribution) -> dict[str, Any]:
-    percentiles = {name: bracket(p, distribution.lower, distribution.upper) for name, p in PERCENTILES.items()}
+    percentiles = {name: distribution.bracket(p) for name, p in PERCENTILES.items()}
     percentiles["max"] = (
         None if distribution.lower.never else distribution.lower.maximum,
         None if distribution.upper.never else distribution.upper.maximum,
