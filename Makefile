@@ -10,6 +10,7 @@ run: $(VENV)/.installed
 	$(BIN)/evload run configs/quickstart.yaml
 
 test: $(VENV)/.installed-dev
+	tests/install_servers
 	$(BIN)/pytest
 
 check: $(VENV)/.installed-dev

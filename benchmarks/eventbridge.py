@@ -87,9 +87,10 @@ def _evload() -> float:
         closing(sqlite3.connect(out / "events.sqlite")) as ledger,
     ):
         rows = ledger.execute("SELECT sent_ns, acked_ns FROM events").fetchall()
+        errors = json.loads((out / "summary.json").read_bytes())["errors"]
     acked = [row[1] for row in rows if row[1] is not None]
     if not len(acked) == len(rows) == bus.entries == _OFFERED * _SECONDS:
-        raise BenchmarkError(f"{len(rows)} in the ledger, {len(acked)} acked, {bus.entries} arrived: they must agree")
+        raise BenchmarkError(f"{len(rows)} events, {len(acked)} acked, {bus.entries} arrived: {errors}; try again")
     length_s = (max(acked) - min(row[0] for row in rows)) / 1e9
     rate: float = len(rows) / length_s
     print(
@@ -111,7 +112,7 @@ def _config(url: str) -> dict[str, Any]:
     """One unwatched scenario that offers more than one core can send, and waits for room."""
     return {
         "name": "benchmark",
-        "producers": {"bus": {"kind": "eventbridge", "endpoint": url, "in_flight": 10_000}},
+        "producers": {"bus": {"kind": "eventbridge", "endpoint": url, "in_flight": 2_000}},
         "events": {
             "placed": {
                 "type": "placement.created",

@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def _evload(rate: int) -> bool:
-    done = trial("structured", rate, _SECONDS, connections=200)
+    done = trial("structured", rate, _SECONDS)
     print(done, flush=True)
     return done.sustained
 

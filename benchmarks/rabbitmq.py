@@ -62,7 +62,9 @@ def _evload(node: RabbitNode) -> float:
         evload_run(_config(node.url), timeout_s=120) as out,
         closing(sqlite3.connect(out / "events.sqlite")) as ledger,
     ):
-        acked = sorted(row[0] for row in ledger.execute("SELECT acked_ns FROM events WHERE acked_ns IS NOT NULL"))
+        acked: list[int] = sorted(
+            row[0] for row in ledger.execute("SELECT acked_ns FROM events WHERE acked_ns IS NOT NULL")
+        )
         (rows,) = ledger.execute("SELECT count(*) FROM events").fetchone()
     if not rows == len(acked) == _COUNT:
         raise BenchmarkError(f"of {_COUNT} events {rows} are in the ledger and {len(acked)} are acked")

@@ -53,7 +53,7 @@ async def torture(node: RabbitNode, kills: int, queue_type: str) -> None:
 
 async def _publish(run: Traffic) -> None:
     while True:
-        await run.publish(run.make(20), 20)
+        await run.publish(run.make(100), 100)
         await asyncio.sleep(0.005)
 
 

@@ -34,7 +34,7 @@ scenarios:
     events: [created]
     probes: [read-model]
     load: [{{rate: 100/s, for: 1s}}]
-slos: [lost == 10, duplicates == 10]
+slos: {objectives}
 self_checks: {{offered_rate: warn, lateness: warn, headroom: warn, resolution: warn}}
 """
 
@@ -107,7 +107,13 @@ class _Worker:
                 return before, self.clock.now_ns()
 
 
-def measure(directory: Path, probe: Mapping[str, Any], write: Write, outage: Callable[[], None] | None = None) -> Measured:
+def measure(
+    directory: Path,
+    probe: Mapping[str, Any],
+    write: Write,
+    outage: Callable[[], None] | None = None,
+    objectives: Sequence[str] = ("lost == 10", "duplicates == 10"),
+) -> Measured:
     """Publish a hundred events in a second, ten of which are lost and ten written twice, and measure that.
 
     `outage` runs in a thread half a second after the first event.
@@ -130,7 +136,7 @@ def measure(directory: Path, probe: Mapping[str, Any], write: Write, outage: Cal
         async with serving(take) as server:
             config = directory / "config.yaml"
             # JSON is YAML.
-            config.write_text(_CONFIG.format(url=server.url, probe=json.dumps(probe)))
+            config.write_text(_CONFIG.format(url=server.url, probe=json.dumps(probe), objectives=json.dumps(objectives)))
             out = directory / "run"
             striking = asyncio.create_task(strike())
             ended = await asyncio.to_thread(evload, "run", config, "--out", out, "--quiet", cwd=directory)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+import pymysql
 import pytest
 from pydantic import ValidationError
 
@@ -90,8 +91,22 @@ def insert(server: MysqlServer, *ids: str) -> None:
 
 
 def test_a_database_that_is_down_in_the_middle_of_a_run(tmp_path: Path, mysql: MysqlServer) -> None:
+    connection: Any = None
+
+    def insert_one(correlation_id: str) -> None:
+        nonlocal connection
+        if connection is None:
+            connection = mysql.connect()
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("INSERT INTO shop.placements (id) VALUES (%s)", (correlation_id,))
+        except pymysql.MySQLError:
+            connection.close()
+            connection = None
+            raise
+
     async def write(correlation_id: str, copy: int) -> None:
-        await asyncio.to_thread(insert, mysql, correlation_id)
+        insert_one(correlation_id)
 
     def outage() -> None:
         mysql.kill()
@@ -174,11 +189,34 @@ def test_addresses_that_lead_nowhere(mysql: MysqlServer, monkeypatch: pytest.Mon
     assert "can't connect: connection refused; start the database, or correct url" in told("mysql://127.0.0.1:1/x")
     assert "can't connect: no such file or directory" in told("mysql://root@localhost/shop?socket=/nowhere")
     assert told(f"{mysql.owner}?ssl-mode=VERIFY_CA&ssl-ca=no.pem").startswith("can't use ssl-ca no.pem: no such file")
-    assert "TLS" in told(f"{mysql.owner}?ssl-mode=REQUIRED")
+    assert "the server doesn't speak TLS; switch TLS on there" in told(f"{mysql.owner}?ssl-mode=REQUIRED")
     for sdk in ("aiomysql", "pymysql"):
         with monkeypatch.context() as patch:
             patch.setitem(sys.modules, sdk, None)
             assert told(mysql.owner) == "kind mysql needs aiomysql; pip install 'evload[mysql]'"
+
+
+def test_tls(mysql: MysqlServer) -> None:
+    def modes(parameters: str, host: str = "localhost") -> MysqlProbeConfig:
+        url = f"mysql://root@{host}:{mysql.port}/shop?{parameters}"
+        query = "SELECT variable_value AS id FROM information_schema.session_status WHERE variable_name = 'Ssl_version' OR ''"
+        return MysqlProbeConfig(kind="mysql", url=url, query=f"{query} IN (:ids)")
+
+    mysql.kill()
+    mysql.start(tls=True)
+    try:
+        ca = f"ssl-ca={quote(str(mysql.ca_file), safe='')}"
+        for parameters, host in (
+            ("ssl-mode=REQUIRED", "127.0.0.1"),
+            (f"ssl-mode=VERIFY_CA&{ca}", "127.0.0.1"),
+            (f"ssl-mode=VERIFY_IDENTITY&{ca}", "localhost"),
+        ):
+            assert read_from(modes(parameters, host), [Target(1, "TLSv1.3")]).reads[0].seen is Seen.PRESENT
+        assert "certificate not accepted" in refused(modes("ssl-mode=VERIFY_CA"))
+        assert "certificate not accepted" in refused(modes(f"ssl-mode=VERIFY_IDENTITY&{ca}", "127.0.0.1"))
+    finally:
+        mysql.kill()
+        mysql.start()
 
 
 def test_by_socket(mysql: MysqlServer) -> None:

@@ -145,7 +145,7 @@ def test_a_row_is_a_visible_event_and_an_effect() -> None:
     ("value", "seen"),
     [
         (True, Seen.PRESENT), (False, Seen.ABSENT), (1, Seen.PRESENT), (0, Seen.ABSENT), (None, Seen.ABSENT),
-        (Decimal(2), Seen.PRESENT), (b"\x01", Seen.PRESENT), (b"\x00", Seen.ABSENT),
+        (Decimal(2), Seen.PRESENT), (b"\x01", Seen.PRESENT), (b"\x00", Seen.ABSENT), (b"0", Seen.ABSENT),
     ],
 )  # fmt: skip
 def test_visible(value: Any, seen: Seen) -> None:

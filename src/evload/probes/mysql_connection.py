@@ -23,11 +23,16 @@ _TIMED_OUT: Final = (1969, 3024)
 """MariaDB's and MySQL's number for it."""
 _NOT_GRANTED: Final = (1142, 1143, 1227, 1370)
 _LOGIN_REFUSED: Final = (1044, 1045, 1698)
+_NO_DATABASE: Final = 1049
 _TOO_MANY: Final = (1040, 1203, 1226)
 _WRITES: Final = (1290, 1792)
 _WRONG_QUERY: Final = (1054, 1064, 1109, 1146, 1305)
 _LOST: Final = (1053, 1927, 2006, 2013)
 _UNREACHABLE: Final = (2002, 2003)
+
+
+class _NoTlsError(ConnectionError):
+    """TLS was asked for, and the server has none."""
 
 
 class MysqlDatabase:
@@ -63,6 +68,9 @@ class MysqlDatabase:
             **self._options, charset="utf8mb4", autocommit=True, program_name="evload"
         )
         try:
+            # aiomysql goes on in the clear if the server doesn't offer TLS.
+            if self._options["ssl"] is not None and not connection._secure:
+                raise _NoTlsError
             if "MariaDB" in connection.get_server_info():
                 limit = f"max_statement_time = {self._limit_ns / NS_PER_S:.6f}"
             else:
@@ -76,6 +84,8 @@ class MysqlDatabase:
 
     def explain(self, error: Exception) -> Refusal:
         """See `Database`."""
+        if isinstance(error, _NoTlsError):
+            return Refusal("the server doesn't speak TLS", "switch TLS on there, or leave ssl-mode out of url")
         number, message = _number_and_message(error)
         if number in _TIMED_OUT:
             reason = f"statement timeout: the query took longer than {format_duration(self._limit_ns)}"
@@ -92,6 +102,8 @@ class MysqlDatabase:
             return Refusal(f"the query is wrong: {message}", "correct query")
         if number in _LOST or type(error).__name__ == "InterfaceError":
             return Refusal("connection lost", "see the database's log")
+        if number == _NO_DATABASE:
+            return Refusal(message, "create it, or correct the database's name in url")
         if number in _UNREACHABLE or isinstance(error, OSError):
             return Refusal(f"can't connect: {message}", "start the database, or correct url")
         return Refusal(message, "see the database's log")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -11,9 +12,9 @@ from ..ports import Probe, ProbeSettings, Surroundings
 from ..units import Duration
 from .database_url import parse_database_url
 from .id_template import EventKey, KeyTemplate, KeyText
-from .stored_value import ValueExpression
+from .stored_value import ONE_EACH, ValueExpression
 
-_SOURCES = ("key", "hash", "stream")
+_SOURCES: Final = ("key", "hash", "stream")
 
 
 class RedisProbeConfig(ProbeSettings):
@@ -44,6 +45,13 @@ class RedisProbeConfig(ProbeSettings):
     pool: Annotated[int, Field(ge=1, le=1000, description="most connections; a read waits for a free one")] = 8
     parallel: Annotated[int, Field(ge=1, le=10_000, description="most reads at the same time")] = 8
     bulk: Annotated[int, Field(ge=1, le=100_000, description="most ids in one read")] = 1000
+
+    @model_validator(mode="before")
+    @classmethod
+    def _an_entry_is_an_effect(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and "stream" in values and "effects" not in values:
+            return {**values, "effects": ONE_EACH}
+        return values
 
     @field_validator("url")
     @classmethod

@@ -10,7 +10,7 @@ from ..clock import Clock
 from ..correlation import CorrelationIds
 from ..model import Read, ReadResult, Seen, Target
 from ..units import NS_PER_S
-from .stored_value import ValueReader, decoded
+from .stored_value import ONE_EACH, ValueReader, decoded
 
 if TYPE_CHECKING:
     from .redis import RedisProbeConfig
@@ -35,7 +35,7 @@ class StreamFollower:
         self._redis = redis
         self._stream = config.stream
         self._field = (config.field or "").encode()
-        self._values = ValueReader(config.visible, config.effects)
+        self._values = ValueReader(config.visible, None if config.effects == ONE_EACH else config.effects)
         self._seq_of = ids.seq_of
         self._memory_ns = max(_LEAST_MEMORY_NS, 2 * (config.deadline + (config.confirm.over or 0)))
         self._reading = asyncio.Lock()

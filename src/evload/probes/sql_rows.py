@@ -121,8 +121,9 @@ def _id(value: Any) -> str:
 
 
 def _truth(column: str, value: Any) -> bool:
-    if isinstance(value, bytes):  # a BIT of MySQL
-        return any(value)
+    if isinstance(value, bytes):
+        # A BIT of MySQL is a byte, but max() of one is a digit.
+        return any(value) and value != b"0"
     if value is None or isinstance(value, int | float | Decimal):
         return bool(value)
     raise BadRow(f"column {column!r} holds {_kind(value)}; select a condition, such as file_url IS NOT NULL")

@@ -18,6 +18,8 @@ def _check(text: str) -> str:
 
 ValueExpression = Annotated[str, AfterValidator(_check)]
 """JMESPath over a stored value."""
+ONE_EACH: Final = "`1`"
+"""The expression for one effect, whatever the value."""
 
 
 class BadValue(ValueError):
