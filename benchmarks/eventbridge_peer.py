@@ -2,12 +2,14 @@
 
     python -m benchmarks.eventbridge_peer ENDPOINT LOOPS SECONDS
 
-Runs as many such loops side by side and prints entries per second. All entries are alike and made once.
+Runs as many such loops side by side and prints how many entries were taken, in what time, as JSON. All entries are
+alike and made once.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 import time
 from typing import Final
@@ -42,9 +44,10 @@ async def _main(endpoint: str, loops: int, seconds: float) -> None:
                 answer = await bus.put_events(Entries=entries)
                 taken += _ENTRIES - answer["FailedEntryCount"]
 
-        began = time.perf_counter()
+        began, cpu_began = time.perf_counter(), time.process_time()
         await asyncio.gather(*(loop() for _ in range(loops)))
-        print(taken / (time.perf_counter() - began))
+        cpu_s, length_s = time.process_time() - cpu_began, time.perf_counter() - began
+        print(json.dumps({"entries": taken, "cpu_s": cpu_s, "length_s": length_s}))
 
 
 if __name__ == "__main__":

@@ -26,6 +26,10 @@ WINDOW: Final = 5000
 BATCH: Final = 100
 SIZE: Final = 300
 """Bytes of a body."""
+_PROPERTIES: Final = commands.Basic.Properties(
+    content_type="application/json", delivery_mode=1, correlation_id="0" * 36, message_id="0" * 36
+)
+"""As evload has them, so that the broker has the same work with every message."""
 _CONFIRM: Final = struct.Struct(">IQB")
 
 
@@ -39,7 +43,8 @@ async def tasks(url: str, queue: str, count: int) -> float:
 
         async def publish() -> None:
             try:
-                await exchange.publish(aio_pika.Message(body), routing_key=queue)
+                message = aio_pika.Message(body, content_type="application/json", correlation_id="0" * 36)
+                await exchange.publish(message, routing_key=queue)
             finally:
                 room.release()
 
@@ -100,10 +105,8 @@ async def bare(url: str, queue: str, count: int) -> float:
     number = channel.number
     message = b"".join(
         (
-            pamqp.frame.marshal(commands.Basic.Publish(routing_key=queue), number),
-            pamqp.frame.marshal(
-                ContentHeader(body_size=SIZE, properties=commands.Basic.Properties(delivery_mode=1)), number
-            ),
+            pamqp.frame.marshal(commands.Basic.Publish(routing_key=queue, mandatory=True), number),
+            pamqp.frame.marshal(ContentHeader(body_size=SIZE, properties=_PROPERTIES), number),
             pamqp.frame.marshal(ContentBody(b"x" * SIZE), number),
         )
     )

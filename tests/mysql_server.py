@@ -28,8 +28,8 @@ class MysqlServer(PrivateServer):
         ])  # fmt: skip
         self.ca_file = self.directory / "ca.pem"
         self.run([
-            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout",
-            "server.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=localhost", "-addext",
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+            "-keyout", "server.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=localhost", "-addext",
             "subjectAltName=DNS:localhost",
         ])  # fmt: skip
         self.owner = f"mysql://root@127.0.0.1:{self.port}/shop"
@@ -44,8 +44,9 @@ class MysqlServer(PrivateServer):
         self.spawn(
             [
                 self._program, "--no-defaults", f"--datadir={self._data}", f"--port={self.port}",
-                "--bind-address=127.0.0.1", f"--socket={self.directory}/socket", f"--pid-file={self.directory}/own-pid",
-                "--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=16M", "--skip-name-resolve", *certificate,
+                "--bind-address=127.0.0.1", f"--socket={self.directory}/socket",
+                f"--pid-file={self.directory}/own-pid", "--innodb-flush-log-at-trx-commit=2",
+                "--innodb-buffer-pool-size=16M", "--skip-name-resolve", *certificate,
             ],
             self._answers,
         )  # fmt: skip

@@ -32,8 +32,8 @@ class PostgresServer(PrivateServer):
         self._postgres = program("postgres", "postgresql", _PLACE.format("postgres"))
         self._data = self.directory / "data"
         self.run([
-            initdb, "--pgdata", self._data, "--username", "owner", "--auth", "trust", "--no-sync", "--encoding", "UTF8",
-            "--locale", "C", "--no-instructions",
+            initdb, "--pgdata", self._data, "--username", "owner", "--auth", "trust", "--no-sync", "--encoding",
+            "UTF8", "--locale", "C", "--no-instructions",
         ])  # fmt: skip
         with (self._data / "postgresql.conf").open("a") as conf:
             conf.write(_CONF)

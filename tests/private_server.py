@@ -46,8 +46,8 @@ class PrivateServer:
     def run(self, command: Sequence[str | Path]) -> None:
         """Run a command of the server's to its end."""
         done = subprocess.run(
-            [*self._as_nobody, *command], cwd=self.directory, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-            check=False,
+            [*self._as_nobody, *command], cwd=self.directory, stdin=subprocess.DEVNULL, capture_output=True,
+            text=True, check=False,
         )  # fmt: skip
         if done.returncode:
             raise RuntimeError(f"{command[0]}: {done.stdout}{done.stderr}")

@@ -136,7 +136,9 @@ def measure(
         async with serving(take) as server:
             config = directory / "config.yaml"
             # JSON is YAML.
-            config.write_text(_CONFIG.format(url=server.url, probe=json.dumps(probe), objectives=json.dumps(objectives)))
+            config.write_text(
+                _CONFIG.format(url=server.url, probe=json.dumps(probe), objectives=json.dumps(objectives))
+            )
             out = directory / "run"
             striking = asyncio.create_task(strike())
             ended = await asyncio.to_thread(evload, "run", config, "--out", out, "--quiet", cwd=directory)

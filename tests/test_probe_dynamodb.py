@@ -39,7 +39,8 @@ def make_table(aws: AwsServer, name: str, **key: str) -> Any:
     dynamodb.create_table(
         TableName=name,
         KeySchema=[
-            {"AttributeName": attribute, "KeyType": kind} for attribute, kind in zip(key, ("HASH", "RANGE"), strict=False)
+            {"AttributeName": attribute, "KeyType": kind}
+            for attribute, kind in zip(key, ("HASH", "RANGE"), strict=False)
         ],
         AttributeDefinitions=[{"AttributeName": attribute, "AttributeType": kind} for attribute, kind in key.items()],
         BillingMode="PAY_PER_REQUEST",
@@ -82,10 +83,15 @@ def test_items_are_there_or_not(aws: AwsServer) -> None:
     assert told(read_from(config_of(aws.url, "plain"))) == [(PRESENT, None), (PRESENT, None), (ABSENT, None)]
     by_state = config_of(aws.url, "plain", visible="state == 'done' && done.all[0] > `1`", effects="done.n")
     assert told(read_from(by_state)) == [(PRESENT, 2), (ABSENT, None), (ABSENT, None)]
-    whole = config_of(aws.url, "plain", visible="contains(keys(@), 'state')", effects="length(done.set)", consistent=True)
+    whole = config_of(
+        aws.url, "plain", visible="contains(keys(@), 'state')", effects="length(done.set)", consistent=True
+    )
     assert told(read_from(whole)) == [(PRESENT, 2), (PRESENT, 2), (ABSENT, None)]
     wrong = read_from(config_of(aws.url, "plain", effects="state"))
-    assert (wrong.error, {read.seen for read in wrong.reads}) == ("effects 'state' gives text, not a number", {FAILED})
+    assert (wrong.error, {read.seen for read in wrong.reads}) == (
+        "effects 'state' gives text, not a number",
+        {FAILED},
+    )
 
 
 def test_keys_of_two_parts(aws: AwsServer) -> None:
@@ -108,9 +114,7 @@ def test_conformance_special_characters_and_many_keys(aws: AwsServer) -> None:
     assert reads[len(odd)].seen is ABSENT
 
 
-def test_a_run_finds_exactly_what_a_worker_wrote(
-    tmp_path: Path, aws: AwsServer
-) -> None:
+def test_a_run_finds_exactly_what_a_worker_wrote(tmp_path: Path, aws: AwsServer) -> None:
     dynamodb = make_table(aws, "run", pk="S")
 
     def put(correlation_id: str) -> None:
@@ -140,9 +144,15 @@ def test_tables_that_can_not_be_asked(aws: AwsServer) -> None:
     assert refused(config_of(aws.url, "nowhere")) == (
         "there is no table 'nowhere' in eu-west-1; create it, or correct its name or region"
     )
-    assert refused(config_of(aws.url, "strict")) == "the key of table 'strict' is pk and sk, not pk; name both under key"
-    assert refused(config_of(aws.url, "binary")).startswith("'pk' in the key of table 'binary' is binary; name a table")
-    assert "can't connect to http://127.0.0.1:1/; start what should" in refused(config_of("http://127.0.0.1:1", "plain"))
+    assert (
+        refused(config_of(aws.url, "strict")) == "the key of table 'strict' is pk and sk, not pk; name both under key"
+    )
+    assert refused(config_of(aws.url, "binary")).startswith(
+        "'pk' in the key of table 'binary' is binary; name a table"
+    )
+    assert "can't connect to http://127.0.0.1:1/; start what should" in refused(
+        config_of("http://127.0.0.1:1", "plain")
+    )
 
 
 Answer = Callable[[Mapping[str, Any]], tuple[int, Mapping[str, Any]]]
@@ -154,6 +164,7 @@ def read_from_stub(batch: Answer, targets: Sequence[Target], **settings: Any) ->
 
     def script(request: Request) -> Sequence[bytes | float | Step]:
         body = json.loads(request.body)
+        document: Mapping[str, Any]
         if request.headers["x-amz-target"].endswith("DescribeTable"):
             status, document = 400, {"__type": "AccessDeniedException", "message": "no"}
         else:

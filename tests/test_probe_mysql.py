@@ -113,7 +113,13 @@ def test_a_database_that_is_down_in_the_middle_of_a_run(tmp_path: Path, mysql: M
         time.sleep(1)
         mysql.start()
 
-    probe = {"kind": "mysql", "url": mysql.owner, "query": QUERY, "deadline": "5s", "confirm": {"reads": 1, "over": "500ms"}}
+    probe = {
+        "kind": "mysql",
+        "url": mysql.owner,
+        "query": QUERY,
+        "deadline": "5s",
+        "confirm": {"reads": 1, "over": "500ms"},
+    }
     run = measure(tmp_path, probe, write, outage)
     run.assert_counts()
     run.assert_brackets()
@@ -145,7 +151,18 @@ def test_all_columns(mysql: MysqlServer) -> None:
 
 @pytest.mark.parametrize("mode", ["", "NO_BACKSLASH_ESCAPES"])
 def test_conformance_and_special_characters(mysql: MysqlServer, mode: str) -> None:
-    odd = ["it's", 'say "hi"', "a,b", "%s :ids $1 ?", "\\", "\\'", "ü☃😀", "'); DROP TABLE placements; --", "", "NULL"]
+    odd = [
+        "it's",
+        'say "hi"',
+        "a,b",
+        "%s :ids $1 ?",
+        "\\",
+        "\\'",
+        "ü☃😀",
+        "'); DROP TABLE placements; --",
+        "",
+        "NULL",
+    ]
     hexed = [f"INSERT INTO shop.placements (id) VALUES (x'{text.encode().hex()}')" for text in odd]
     mysql.execute(f"SET GLOBAL sql_mode = '{mode}'", *hexed)
     targets = [Target(number, text) for number, text in enumerate([*odd, "missing"])]
@@ -199,8 +216,11 @@ def test_addresses_that_lead_nowhere(mysql: MysqlServer, monkeypatch: pytest.Mon
 def test_tls(mysql: MysqlServer) -> None:
     def modes(parameters: str, host: str = "localhost") -> MysqlProbeConfig:
         url = f"mysql://root@{host}:{mysql.port}/shop?{parameters}"
-        query = "SELECT variable_value AS id FROM information_schema.session_status WHERE variable_name = 'Ssl_version' OR ''"
-        return MysqlProbeConfig(kind="mysql", url=url, query=f"{query} IN (:ids)")
+        query = """
+            SELECT variable_value AS id FROM information_schema.session_status
+            WHERE variable_name = 'Ssl_version' AND variable_value IN (:ids)
+        """
+        return MysqlProbeConfig(kind="mysql", url=url, query=query)
 
     mysql.kill()
     mysql.start(tls=True)
@@ -231,7 +251,9 @@ def test_failures_in_the_middle_are_failed_reads_and_pass(mysql: MysqlServer) ->
         assert [read.seen for read in (await probe.read([A, B])).reads] == [Seen.PRESENT, Seen.ABSENT]
 
         mysql.execute("REVOKE SELECT ON shop.placements FROM reader@'127.0.0.1'")
-        assert failed(await probe.read([A, B])).startswith("permission denied: SELECT command denied to user 'reader'")
+        assert failed(await probe.read([A, B])).startswith(
+            "permission denied: SELECT command denied to user 'reader'"
+        )
         mysql.execute("GRANT SELECT ON shop.placements TO reader@'127.0.0.1'")
 
         mysql.execute("ALTER TABLE shop.placements RENAME COLUMN id TO di")
@@ -264,7 +286,9 @@ def test_the_database_s_own_limit_of_connections(mysql: MysqlServer) -> None:
         insert(mysql, A.correlation_id)
         first, second = await asyncio.gather(probe.read([A]), probe.read([A]))
         assert first.reads[0].seen is Seen.PRESENT
-        assert failed(second).startswith("pool exhausted: User 'few' has exceeded the 'max_user_connections' resource")
+        assert failed(second).startswith(
+            "pool exhausted: User 'few' has exceeded the 'max_user_connections' resource"
+        )
 
     use(config, what)
 
@@ -279,9 +303,15 @@ def test_the_database_s_own_limit_of_connections(mysql: MysqlServer) -> None:
         ({"url": "mysql://h/x?ssl-mod=REQUIRED"}, "unknown parameter 'ssl-mod'; did you mean ssl-mode?"),
         ({"url": "mysql://h/x?charset=latin1"}, "unknown parameter 'charset'; known: ssl-mode, ssl-ca, socket"),
         ({"url": "mysql://h/x?ssl-mode=on"}, "'on' is no ssl-mode; write one of DISABLED, REQUIRED"),
-        ({"url": "mysql://h/x?ssl-ca=ca.pem"}, "ssl-ca is of no use with ssl-mode DISABLED; write ssl-mode=VERIFY_ID"),
+        (
+            {"url": "mysql://h/x?ssl-ca=ca.pem"},
+            "ssl-ca is of no use with ssl-mode DISABLED; write ssl-mode=VERIFY_ID",
+        ),
         ({"query": "SELECT id FROM t WHERE id = ANY(:ids)"}, "can't take a list; write IN (:ids)"),
-        ({"query": "SELECT id FROM t WHERE id IN (%s)"}, "query holds no :ids, so it asks for no event; ask for them"),
+        (
+            {"query": "SELECT id FROM t WHERE id IN (%s)"},
+            "query holds no :ids, so it asks for no event; ask for them",
+        ),
     ],
 )
 def test_bad_settings(settings: dict[str, Any], told: str) -> None:

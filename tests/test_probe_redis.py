@@ -98,7 +98,8 @@ def test_keys(redis: RedisServer) -> None:
 )  # fmt: skip
 def test_hashes(redis: RedisServer, hash_key: str, field: str) -> None:
     for target, value in ((A, "[1, 2, 3]"), (B, "[]")):
-        redis.client.hset(*(text.format(correlation_id=target.correlation_id) for text in (hash_key, field)), value)
+        name, key = (text.format(correlation_id=target.correlation_id) for text in (hash_key, field))
+        redis.client.hset(name, key, value)
     config = config_of(redis, hash=hash_key, field=field, visible="@", effects="length(@)")
     assert told(read_from(config)) == [(PRESENT, 3), (ABSENT, None), (ABSENT, None)]
 
@@ -134,8 +135,8 @@ def test_values_that_say_nothing(redis: RedisServer, settings: dict[str, str], r
 
 
 def test_a_stream_is_read_on_from_where_it_ended(redis: RedisServer) -> None:
-    def add(target: Target, **fields: Any) -> None:
-        redis.client.xadd("done", {"correlation_id": target.correlation_id, **fields})
+    def add(target: Target) -> None:
+        redis.client.xadd("done", {"correlation_id": target.correlation_id})
 
     add(A)
 
@@ -303,15 +304,24 @@ def test_addresses_that_lead_nowhere(redis: RedisServer, monkeypatch: pytest.Mon
         ({}, "the probe looks at nothing; give it one of key, hash with field, or stream with field"),
         ({"key": "{correlation_id}", "stream": "s"}, "the probe looks at key and stream; give it one of"),
         ({"key": "p"}, "'p' is the same for every event; put {correlation_id} into it"),
-        ({"key": "{correlation}"}, "unknown placeholder {correlation} in '{correlation}'; did you mean {correlation_id}?"),
+        (
+            {"key": "{correlation}"},
+            "unknown placeholder {correlation} in '{correlation}'; did you mean {correlation_id}?",
+        ),
         ({"key": "{seq}-{correlation_id}"}, "unknown placeholder {seq} in '{seq}-{correlation_id}'; write {{ and }}"),
         ({"key": "{correlation_id"}, "a lone { in '{correlation_id'; write {{ for the brace itself"),
-        ({"key": "{correlation_id}", "field": "x"}, "field belongs to a hash or a stream, not to a key; leave it out"),
+        (
+            {"key": "{correlation_id}", "field": "x"},
+            "field belongs to a hash or a stream, not to a key; leave it out",
+        ),
         ({"hash": "p:{correlation_id}"}, "hash without field; say which field"),
         ({"hash": "p", "field": "x"}, "hash and field are the same for every event; put {correlation_id} into one"),
         ({"stream": "s", "field": "{correlation_id}"}, "field of a stream names where the id is"),
         ({"key": "{correlation_id}", "visible": "a ="}, "is not JMESPath"),
-        ({"key": "{correlation_id}", "url": "localhost"}, "'localhost' has no scheme; write an address such as redis://"),
+        (
+            {"key": "{correlation_id}", "url": "localhost"},
+            "'localhost' has no scheme; write an address such as redis://",
+        ),
         ({"key": "{correlation_id}", "url": "http://u:secret@h"}, "'http://h' is no redis address; write an address"),
         ({"key": "{correlation_id}", "timeout": "5"}, "is not a duration"),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import orjson
@@ -15,7 +15,16 @@ from .config import load
 from .errors import UsageError
 from .sandbox.settings import SandboxSettings, explain
 
-_KINDS = {"http": "http", "https": "http"}
+_BUS_HELP: Final = "write eventbridge://BUS, or eventbridge://default"
+_MODES: Final = {
+    "http": ("structured", "binary", "batched", "plain"),
+    "rabbitmq": ("structured", "binary", "plain"),
+    "eventbridge": ("structured", "plain"),
+}
+_KINDS: Final = {
+    "http": "http", "https": "http", "amqp": "rabbitmq", "amqps": "rabbitmq", "eventbridge": "eventbridge",
+}  # fmt: skip
+_READ_MODEL, _TAP = "read-model", "tap"
 
 
 def burst_config(
@@ -23,8 +32,11 @@ def burst_config(
     *,
     rate: str,
     lasting: str,
+    exchange: str | None,
+    routing_key: str | None,
     probe: str | None,
     visible: str | None,
+    tap: bool,
     deadline: str,
     slos: Sequence[str],
     mode: str,
@@ -32,38 +44,88 @@ def burst_config(
     data: str,
     arrivals: str,
 ) -> str:
-    """The YAML text of the config that a burst amounts to. Raises UsageError for what no config can say."""
+    """The YAML text of the config that a burst amounts to.
+
+    The scheme of `url` says what kind of broker it is. `tap` listens to the exchange with a queue of its own.
+    Raises UsageError for what no config can say.
+    """
     scheme = urlsplit(url).scheme
-    if scheme not in _KINDS:
-        raise UsageError(f"{url}: can't send to {scheme or 'that'}; write a URL that begins with http:// or https://")
+    kind = _KINDS.get(scheme)
+    if kind is None:
+        known = ", ".join(f"{name}://" for name in _KINDS)
+        raise UsageError(f"{url}: can't send to {scheme or 'that'}; write a URL that begins with one of {known}")
+    _refuse_what_does_not_fit(kind, exchange=exchange, routing_key=routing_key, tap=tap, mode=mode)
     try:
         template = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise UsageError(f'--data isn\'t JSON: {error}; write for example \'{{"id": "{{uuid}}"}}\'') from error
     if visible is not None and probe is None:
         raise UsageError("--visible says when an effect is there, but nobody looks; add --probe URL")
-    config: dict[str, Any] = {
-        "name": "burst",
-        "producers": {"target": {"kind": _KINDS[scheme], "url": url, "mode": mode}},
-        "events": {"event": {"type": event_type, "source": "/evload/burst", "data": template}},
-    }
+    if probe is not None and urlsplit(probe).scheme not in ("http", "https"):
+        raise UsageError(f"--probe {probe}: can't look there; write a URL that begins with http:// or https://")
+    if kind == "http":
+        producer: dict[str, Any] = {"kind": kind, "url": url, "mode": mode}
+    elif kind == "rabbitmq":
+        key = (routing_key or "{type}").replace("{type}", event_type)
+        producer = {"kind": kind, "url": url, "exchange": exchange or "", "routing_key": key, "mode": mode}
+    else:
+        producer = {"kind": kind, "bus": _bus(url), "detail": "data" if mode == "plain" else "event"}
+    probes: dict[str, dict[str, Any]] = {}
     if probe is not None:
         watch = {"kind": "http", "url": probe, "deadline": deadline}
-        config["probes"] = {"read-model": watch if visible is None else {**watch, "visible": visible}}
-    config["scenarios"] = {
-        "burst": {
-            "producer": "target",
-            "events": {"event": 1},
-            "probes": ["read-model"] if probe is not None else [],
-            "arrivals": arrivals,
-            "load": [{"rate": rate, "for": lasting}],
-        }
+        probes[_READ_MODEL] = watch if visible is None else {**watch, "visible": visible}
+    if tap:
+        # A direct exchange has no binding for everything; a key that differs from event to event needs one.
+        binding = "#" if "{" in producer["routing_key"] else producer["routing_key"]
+        listen = {"kind": "rabbitmq-tap", "url": url, "exchange": exchange, "routing_key": binding}
+        probes[_TAP] = {**listen, "deadline": deadline}
+    config: dict[str, Any] = {
+        "name": "burst",
+        "producers": {"target": producer},
+        "events": {"event": {"type": event_type, "source": "/evload/burst", "data": template}},
+        **({"probes": probes} if probes else {}),
+        "scenarios": {
+            "burst": {
+                "producer": "target",
+                "events": {"event": 1},
+                "probes": list(probes),
+                "arrivals": arrivals,
+                "load": [{"rate": rate, "for": lasting}],
+            }
+        },
+        **({"slos": list(slos)} if slos else {}),
     }
-    if slos:
-        config["slos"] = list(slos)
     text: str = yaml.safe_dump(config, sort_keys=False, allow_unicode=True)
     # What came on the command line is meant as it stands.
     return text.replace("$", "$$")
+
+
+def _refuse_what_does_not_fit(
+    kind: str, *, exchange: str | None, routing_key: str | None, tap: bool, mode: str
+) -> None:
+    """Raises UsageError for options that the kind of broker has no use for."""
+    if kind != "rabbitmq":
+        given = (("--exchange", exchange is not None), ("--routing-key", routing_key is not None), ("--tap", tap))
+        for option, used in given:
+            if used:
+                raise UsageError(f"{option} is for RabbitMQ; leave it out, or send to amqp://HOST/VHOST")
+    elif not exchange and routing_key is None:
+        raise UsageError("nothing says where in the broker to; add --exchange NAME, or --routing-key QUEUE")
+    elif tap and not exchange:
+        raise UsageError(
+            "--tap listens to an exchange, and the default one can't be listened to; add --exchange NAME"
+        )
+    if mode not in _MODES[kind]:
+        raise UsageError(f"--mode {mode}: kind {kind} has no such mode; choose one of {', '.join(_MODES[kind])}")
+
+
+def _bus(url: str) -> str:
+    """The bus of `eventbridge://BUS`, as it was written: bus names know upper and lower case."""
+    rest = url.partition("://")[2]
+    bus = rest.rstrip("/")
+    if not bus or "?" in bus or "@" in bus:
+        raise UsageError(f"{url}: there is no bus in it; {_BUS_HELP}")
+    return bus
 
 
 def sandbox_settings(path: Path | None, sets: Sequence[str], environ: Mapping[str, str]) -> SandboxSettings:

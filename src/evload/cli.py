@@ -91,13 +91,28 @@ def plan(config: ConfigPath, sets: Sets = None) -> None:
 
 @app.command()
 def burst(
-    url: Annotated[str, typer.Argument(metavar="URL", help="Where to send the events.", show_default=False)],
+    url: Annotated[
+        str,
+        typer.Argument(
+            metavar="URL", help="http(s)://..., amqp(s)://HOST/VHOST or eventbridge://BUS.", show_default=False
+        ),
+    ],
     rate: Annotated[str, typer.Option("--rate", metavar="RATE", help="Events per time, e.g. 500/s.")] = "10/s",
     lasting: Annotated[str, typer.Option("--for", metavar="DURATION", help="How long.")] = "10s",
+    exchange: Annotated[
+        str | None,
+        typer.Option("--exchange", metavar="NAME", help="RabbitMQ: the exchange. Default: the default one."),
+    ] = None,
+    routing_key: Annotated[
+        str | None, typer.Option("--routing-key", metavar="KEY", help="RabbitMQ: the routing key. Default: the type.")
+    ] = None,
     probe: Annotated[
         str | None,
         typer.Option("--probe", metavar="URL", help="Where to look for the effect; holds {correlation_id}."),
     ] = None,
+    tap: Annotated[
+        bool, typer.Option("--tap", help="RabbitMQ: measure until delivery, with a queue of its own at the exchange.")
+    ] = False,
     visible: Annotated[
         str | None, typer.Option("--visible", metavar="JMESPATH", help="When is it there? Default: status 200.")
     ] = None,
@@ -123,8 +138,8 @@ def burst(
     from .adhoc import burst_config
 
     text = burst_config(
-        url, rate=rate, lasting=lasting, probe=probe, visible=visible, deadline=deadline, slos=slo or (), mode=mode,
-        event_type=event_type, data=data, arrivals=arrivals,
+        url, rate=rate, lasting=lasting, exchange=exchange, routing_key=routing_key, probe=probe, visible=visible,
+        tap=tap, deadline=deadline, slos=slo or (), mode=mode, event_type=event_type, data=data, arrivals=arrivals,
     )  # fmt: skip
     load = _text_loader(text, "burst", sets)
     if print_config:

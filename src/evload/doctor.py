@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
@@ -103,14 +103,23 @@ async def _targets(plan: Plan, surroundings: Surroundings) -> list[Finding]:
         return "reached"
 
     found = []
-    for name, producer in plan.producers.items():
-        found.append(await _try(f"producer {name}", producer.open(surroundings), reached))
-    for name, probe in plan.probes.items():
-        asks = reached if probe.asks_by_capture or probe.pushes else reads
-        found.append(await _try(f"probe {name}", probe.open(surroundings), asks))
-    for name, gauge in plan.gauges.items():
-        found.append(await _try(f"gauge {name}", gauge.open(surroundings), looks))
+    async with AsyncExitStack() as stack:
+        # Open until all is looked at: one may declare what a tap or a gauge needs.
+        for name, producer in plan.producers.items():
+            opening = _held(producer.open(surroundings), stack)
+            found.append(await _try(f"producer {name}", opening, reached))
+        for name, probe in plan.probes.items():
+            asks = reached if probe.asks_by_capture or probe.pushes else reads
+            found.append(await _try(f"probe {name}", probe.open(surroundings), asks))
+        for name, gauge in plan.gauges.items():
+            found.append(await _try(f"gauge {name}", gauge.open(surroundings), looks))
     return found
+
+
+@asynccontextmanager
+async def _held(opening: AbstractAsyncContextManager[T], stack: AsyncExitStack) -> AsyncIterator[T]:
+    """The same, but closed with the stack."""
+    yield await stack.enter_async_context(opening)
 
 
 class _Unwell(Exception):

@@ -168,17 +168,18 @@ class Engine:
         goes wrong later with a broker or a read model is data, not an exception.
         """
         async with AsyncExitStack() as stack:
+            # Producers first: one may declare the exchange of a tap, or the queue that a gauge looks at.
+            producer_stack = await stack.enter_async_context(AsyncExitStack())
+            producers = {
+                name: await producer_stack.enter_async_context(settings.open(self._surroundings))
+                for name, settings in self._plan.producers.items()
+            }
             for index, (name, settings) in enumerate(self._plan.probes.items()):
                 probe = await stack.enter_async_context(settings.open(self._surroundings))
                 self._readers.append(_Reader(index, name, probe, settings.bulk, settings.parallel))
             gauges = {
                 name: await stack.enter_async_context(settings.open(self._surroundings))
                 for name, settings in self._plan.gauges.items()
-            }
-            producer_stack = await stack.enter_async_context(AsyncExitStack())
-            producers = {
-                name: await producer_stack.enter_async_context(settings.open(self._surroundings))
-                for name, settings in self._plan.producers.items()
             }
             self._loads = [
                 _Load(i, run, producers[run.producer], self._plan.producers[run.producer])

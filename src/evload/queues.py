@@ -39,6 +39,7 @@ def _lag(reader: LedgerReader, gauge: str, scenarios: Sequence[int], thresholds:
             _record(fold, lag.sampled(start_ns, end_ns, int(values[_DEPTH]), max(0, unconfirmed)))
     lag.published(acks.until(None))
     _record(fold, lag.close())
+    fold.flush()
     return fold.distribution
 
 

@@ -27,6 +27,8 @@ from .summary import (
 _STATE_KEYS: Final = {state: state.name.lower() for state in State}
 _REFUSED: Final = frozenset({State.UNSENT, State.REJECTED, State.RETURNED})
 """The publish alone makes sure that the effect never comes."""
+_FLUSH: Final = 512
+"""Values folded into a histogram at a time."""
 _EDGE_NS: Final = 100_000_000
 
 
@@ -46,19 +48,22 @@ class ScenarioPlan:
 
 
 class MetricFold:
-    """One distribution being filled, with its thresholds at hand."""
+    """One distribution being filled, with its thresholds at hand. Complete after `flush`."""
 
-    __slots__ = ("counts", "distribution", "lower", "upper")
+    __slots__ = ("_lower", "_upper", "counts", "distribution")
 
     def __init__(self, thresholds: Sequence[int], *, exact: bool = False) -> None:
         self.distribution = Distribution(thresholds={x: ThresholdCount() for x in thresholds}, exact=exact)
-        self.lower = self.distribution.lower
-        self.upper = self.distribution.upper
         self.counts = tuple(self.distribution.thresholds.items())
+        self._lower: list[int | None] = []
+        self._upper: list[int | None] = []
 
     def record(self, lower: int | None, upper: int | None, window: int) -> None:
-        self.lower.record(lower)
-        self.upper.record(upper)
+        """Count one event; neither end is negative."""
+        self._lower.append(lower)
+        self._upper.append(upper)
+        if len(self._lower) >= _FLUSH:
+            self.flush()
         for threshold, count in self.counts:
             batch = count.windows.get(window)
             if batch is None:
@@ -70,6 +75,13 @@ class MetricFold:
             elif lower is None or lower >= threshold:
                 count.beyond += 1
                 batch[2] += 1
+
+    def flush(self) -> None:
+        """Fold what was recorded into the histograms."""
+        self.distribution.lower.record_all(self._lower)
+        self.distribution.upper.record_all(self._upper)
+        self._lower.clear()
+        self._upper.clear()
 
 
 class _Scenario:
@@ -151,6 +163,9 @@ class Recorder:
 
     def summary(self) -> Summary:
         """Everything so far. Shares its parts with the recorder: don't keep it while the run goes on."""
+        for scenario in self._scenarios:
+            for metric in scenario.metrics.values():
+                metric.flush()
         return Summary({s.plan.name: s.summary for s in self._scenarios}, self.vitals, self.gauges)
 
     # -- one event -----------------------------------------------------------------------------------

@@ -186,6 +186,8 @@ class Tracker:
                 raise ValueError(f"event {receipt.seq} was settled twice")
             item.receipt = receipt
             item.outcome = receipt.outcome
+            # The transport is done with them, and they are most of what an outstanding event weighs.
+            item.event.body, item.event.headers, item.event.extras = b"", (), ()
             self._unanswered -= 1
             if receipt.outcome is Outcome.ACCEPTED:
                 item.acked = receipt.acked_ns

@@ -18,9 +18,6 @@ from .stored_value import ABSENT, BadValue, Facts, ValueExpression, ValueReader,
 
 _MISSING: Final = frozenset({"404", "NoSuchKey", "NotFound"})
 _NO_BUCKET: Final = frozenset({"404", "NoSuchBucket"})
-_ELSEWHERE: Final = frozenset(
-    {"301", "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException"}
-)
 _FORBIDDEN: Final = "403"
 _LARGEST: Final = 8 << 20
 
@@ -130,8 +127,6 @@ def _refused(aws: Aws, config: S3ProbeConfig, error: Exception) -> TargetError:
     code = code_of(error)
     if code in _NO_BUCKET:
         return TargetError(f"there is no bucket {config.bucket!r}; create it, or correct its name")
-    if code in _ELSEWHERE:
-        return TargetError(f"bucket {config.bucket!r} is in another region; correct region")
     if code == _FORBIDDEN:
         cure = "give the identity that evload runs as s3:ListBucket on it, and s3:GetObject on its objects"
         return TargetError(f"access to bucket {config.bucket!r} is denied; {cure}")

@@ -7,6 +7,7 @@ import re
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
@@ -29,6 +30,7 @@ from ..web import (
     reason_of,
     tls_context,
 )
+from .http_rabbitmq import Envelope, find_exchange, routed
 from .http_wire import Client, Exchange
 
 if TYPE_CHECKING:
@@ -55,8 +57,8 @@ class Requests:
         self._target = endpoint.target
         self._method = config.method
         headers = {"host": endpoint.authority, "user-agent": "evload"}
-        if endpoint.basic_auth:
-            headers["authorization"] = endpoint.basic_auth
+        if authorization := config.auth.header if config.auth else endpoint.basic_auth:
+            headers["authorization"] = authorization
         for name, value in config.headers.items():
             if "{" not in value:
                 headers[name.lower()] = value
@@ -65,33 +67,42 @@ class Requests:
             f"{name}: {value}\r\n" for name, value in headers.items() if name not in self._templates
         )
         self._own = frozenset(headers) | frozenset(self._templates)
+        self._envelope = Envelope(config.rabbitmq_api) if config.rabbitmq_api else None
+        self._in_head = len(config.templates)
         self._heads: dict[tuple[tuple[str, str], ...], bytes] = {}
-        self._keep_heads = config.mode != "binary" and not config.encoding().extras
+        self._keep_heads = config.mode != "binary" and not config.templates
         self._batch_head = self._head(
             config.method, endpoint.target, "content-type: application/cloudevents-batch+json\r\n"
         )
 
     def single(self, event: Event) -> tuple[bytes, ...]:
         """The request for one event. Raises ValueError if a rendered part can't be sent."""
-        key = tuple(event.headers)
+        headers, body = event.headers, event.body
+        if self._envelope is not None:
+            headers, body = Envelope.HEADERS, self._envelope.around(event)
+        key = tuple(headers)
         head = self._heads.get(key)
         if head is None:
-            head = self._rendered_head(event)
+            head = self._rendered_head(headers, event.extras[: self._in_head])
             if self._keep_heads and len(self._heads) < _HEADS_LIMIT:
                 self._heads[key] = head
-        return (head, b"%d\r\n\r\n" % len(event.body), event.body)
+        return (head, b"%d\r\n\r\n" % len(body), body)
 
     def batch(self, events: Sequence[Event]) -> tuple[bytes, ...]:
         """The request for many structured events."""
         body = b"[%b]" % b",".join([event.body for event in events])
         return (self._batch_head, b"%d\r\n\r\n" % len(body), body)
 
-    def _rendered_head(self, event: Event) -> bytes:
-        extras = iter(event.extras)
+    def look(self, target: str) -> tuple[bytes, ...]:
+        """A request that only asks."""
+        return (self._head("GET", target, ""), b"0\r\n\r\n")
+
+    def _rendered_head(self, headers: Sequence[tuple[str, str]], rendered: Sequence[str]) -> bytes:
+        extras = iter(rendered)
         target = next(extras) if "{" in self._target else self._target
         method = check_method(next(extras)) if "{" in self._method else self._method
         lines = [_line(name, value) for name, value in zip(self._templates, extras, strict=True)]
-        for name, value in event.headers:
+        for name, value in headers:
             if name.startswith("ce-"):
                 lines.append(f"{name}: {quote(value, safe=_CE_SAFE) if _CE_UNSAFE.search(value) else value}\r\n")
             elif name.lower() not in self._own:
@@ -126,6 +137,7 @@ class HttpPublisher:
         self._batch = config.batch if config.mode == "batched" else 0
         self._expected = expand_statuses(config.expect)
         self._capture = Expression(config.capture) if config.capture else None
+        self._may_return = config.rabbitmq_api is not None
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._settled: list[_Settled] = []
@@ -139,6 +151,7 @@ class HttpPublisher:
             connections=config.connections,
             timeout_ns=config.timeout,
             max_idle_ns=config.max_idle,
+            requests_per_connection=config.requests_per_connection,
         )
 
     async def publish(self, batch: Sequence[Event], settle: Settle) -> None:
@@ -196,11 +209,14 @@ class HttpPublisher:
             outcome, detail = Outcome.ACCEPTED, ""
             if self._capture is not None:
                 capture, detail = _captured(self._capture, status, headers, body)
+            elif self._may_return:
+                outcome, detail = routed(body)
         else:
             outcome = Outcome.REJECTED
             text = excerpt(body)
             detail = f"HTTP {status}: {text}" if text else f"HTTP {status}"
-        self._settle(into, events, outcome, exchange.sent_ns, at_ns, detail, capture)
+        acked_ns = None if outcome is Outcome.IN_DOUBT else at_ns
+        self._settle(into, events, outcome, exchange.sent_ns, acked_ns, detail, capture)
 
     def failed(self, exchange: Exchange, reason: str) -> None:
         """See `http_wire.Listener`."""
@@ -214,7 +230,7 @@ class HttpPublisher:
 
     def body_limit(self, status: int) -> int:
         """See `http_wire.Listener`."""
-        if status not in self._expected:
+        if status not in self._expected or self._may_return:
             return _DETAIL_LIMIT
         return _CAPTURE_LIMIT if self._capture else 0
 
@@ -258,12 +274,7 @@ def _captured(
 async def open_publisher(config: HttpProducerConfig, surroundings: Surroundings) -> AsyncIterator[HttpPublisher]:
     """Open the first connection, yield the producer, settle what is left. Raises TargetError."""
     endpoint = parse_url(config.url)
-    tls = None
-    if endpoint.secure:
-        try:
-            tls = tls_context(surroundings.base_dir / config.ca_file if config.ca_file else None, config.verify)
-        except OSError as error:
-            raise TargetError(f"can't use ca_file {config.ca_file}: {reason_of(error)}; name a PEM file") from error
+    tls = _tls(config, surroundings.base_dir) if endpoint.secure else None
     publisher = HttpPublisher(config, tls, surroundings.clock)
     try:
         try:
@@ -273,7 +284,26 @@ async def open_publisher(config: HttpProducerConfig, surroundings: Surroundings)
             raise TargetError(
                 f"can't connect to {endpoint.shown}: {reason}; start the target, or correct url"
             ) from None
+        if config.rabbitmq_api is not None and "{" not in endpoint.target:
+            await find_exchange(endpoint, tls, surroundings.clock, Requests(config).look, config.timeout)
         yield publisher
     finally:
         await publisher.client.close()
         publisher.flush()
+
+
+def _tls(config: HttpProducerConfig, base_dir: Path) -> ssl.SSLContext:
+    """Raises TargetError if a file is of no use."""
+    try:
+        tls = tls_context(base_dir / config.ca_file if config.ca_file else None, config.verify)
+    except OSError as error:
+        raise TargetError(f"can't use ca_file {config.ca_file}: {reason_of(error)}; name a PEM file") from error
+    if config.cert_file:
+        key_file = base_dir / config.key_file if config.key_file else None
+        try:
+            # With no password at all, OpenSSL would ask for that of an encrypted key on the terminal.
+            tls.load_cert_chain(base_dir / config.cert_file, key_file, password="")
+        except OSError as error:
+            what = f"can't use cert_file {config.cert_file}: no certificate with its key could be read"
+            raise TargetError(f"{what}; name PEM files, and key_file if the key is in one of its own") from error
+    return tls

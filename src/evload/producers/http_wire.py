@@ -74,9 +74,11 @@ class Client:
         connections: int,
         timeout_ns: int,
         max_idle_ns: int,
+        requests_per_connection: int | None = None,
     ) -> None:
         self.clock = clock
         self.listener = listener
+        self.requests_per_connection = requests_per_connection
         self._endpoint = endpoint
         self._tls = tls
         self._limit = connections
@@ -254,7 +256,7 @@ class _Connection(asyncio.Protocol):
 
     __slots__ = (
         "_body", "_client", "_excess", "_exchange", "_head_size", "_headers", "_in_body", "_keep_alive", "_kept",
-        "_limit", "_listener", "_parser", "_status", "_transport", "closed", "idle_since_ns", "opened",
+        "_left", "_limit", "_listener", "_parser", "_status", "_transport", "closed", "idle_since_ns", "opened",
     )  # fmt: skip
 
     _transport: asyncio.Transport
@@ -264,6 +266,7 @@ class _Connection(asyncio.Protocol):
         self._listener = client.listener
         self._parser = httptools.HttpResponseParser(self)
         self._exchange: Exchange | None = None
+        self._left = client.requests_per_connection
         self.opened = False
         self.closed = False
         self.idle_since_ns = 0
@@ -284,6 +287,8 @@ class _Connection(asyncio.Protocol):
     def send(self, exchange: Exchange, now_ns: int) -> None:
         """Write a request; the connection must be idle."""
         self._exchange = exchange
+        if self._left is not None:
+            self._left -= 1
         exchange.sent_ns = now_ns
         self._transport.write(b"".join(exchange.request))
 
@@ -326,7 +331,7 @@ class _Connection(asyncio.Protocol):
                 return
             self._excess = True
         if self._status:
-            self._complete(self._keep_alive and not self._excess)
+            self._complete(self._keep_alive and not self._excess and self._left != 0)
         elif not self._in_body:
             self._head_size += len(data)
             if self._head_size > _HEAD_LIMIT:
