@@ -118,7 +118,7 @@ def test_a_database_that_is_down_in_the_middle_of_a_run(tmp_path: Path, mysql: M
         "url": mysql.owner,
         "query": QUERY,
         "deadline": "5s",
-        "confirm": {"reads": 1, "over": "500ms"},
+        "confirm": {"reads": 4, "over": "2500ms"},
     }
     run = measure(tmp_path, probe, write, outage)
     run.assert_counts()

@@ -101,7 +101,7 @@ def failed(result: ReadResult) -> str:
 
 # --- whole runs ---------------------------------------------------------------------------------------------
 
-PROBE: Final = {"kind": "postgres", "query": QUERY, "confirm": {"reads": 2, "over": "500ms"}}
+PROBE: Final = {"kind": "postgres", "query": QUERY, "confirm": {"reads": 4, "over": "2500ms"}}
 
 
 def writer(server: PostgresServer) -> Callable[[str, int], Awaitable[None]]:
@@ -334,6 +334,11 @@ def test_the_database_s_own_limit_of_connections(postgres: PostgresServer) -> No
         ({"url": "mysql://u:secret@h/x"}, "'mysql://h/x' is no postgresql address; write an address such as"),
         ({"url": "postgre://u:secret@h/x"}, "'postgre://h/x' is no postgresql address; did you mean postgres://?"),
         ({"url": "postgresql://u:secret@h:port/x"}, "'postgresql://h:port/x' has an unusable host or port; write"),
+        ({"url": "postgresql://h:port/x?password=secret"}, "'postgresql://h:port/x' has an unusable host or port"),
+        (
+            {"url": "postgresql://u:/secret@h/x"},
+            "'postgresql://h/x' has a / in its user or password; write %2F for it",
+        ),
         ({"url": "postgresql://u:secret@h/x y"}, "holds a space or a control character; write it as %20"),
         ({"query": "SELECT id FROM t WHERE id IN (:ids)"}, "can't take a list; write = ANY(:ids)"),
         (
@@ -431,7 +436,7 @@ def test_a_cut_in_the_listening_is_never_taken_for_absence(postgres: PostgresSer
             await connection.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'reader'"
             )
-            while "was cut off" not in failed(await probe.read([B])):
+            while "was cut off" not in (await probe.read([B])).error:
                 await asyncio.sleep(0.01)
             await notify(connection, C.correlation_id)
             told = failed(await probe.read([B]))

@@ -243,7 +243,7 @@ def test_redis_down_in_the_middle_hides_but_never_lies(tmp_path: Path, redis: Re
         time.sleep(1)
         redis.start()
 
-    probe = {"kind": "redis", "url": redis.url, "deadline": "3s", "confirm": {"reads": 2, "over": "500ms"}}
+    probe = {"kind": "redis", "url": redis.url, "deadline": "3s", "confirm": {"reads": 4, "over": "2s"}}
     run = measure(tmp_path, probe | SOURCES[source], write, outage)
     run.assert_counts()
     run.assert_brackets()

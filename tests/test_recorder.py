@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contents import contents
-from evload.model import ACKED_STATES, Observation, State
+from evload.model import Observation, State
 from evload.recorder import Recorder, ScenarioPlan
 from evload.stats.histogram import Histogram
 from evload.summary import WINDOW_NS, ScenarioSummary, ThresholdCount, merge
@@ -28,7 +28,7 @@ PLAN = ScenarioPlan("main", watched=True, deadline_ns=10 * S, thresholds=(("cons
 def observed(state: State, seq: int = 0, *, intended: int = 0, **changes: Any) -> Observation:
     """An event intended at an offset from START, sent 1 ms late; other times given as offsets too."""
     times = {"sent_ns": intended + MS, "settled_ns": intended + 20 * S}
-    if state in ACKED_STATES or state in (State.REJECTED, State.RETURNED):
+    if state >= State.VISIBLE or state in (State.REJECTED, State.RETURNED):
         times["acked_ns"] = intended + 5 * MS
     times.update({name: changes.pop(name) for name in list(changes) if name.endswith("_ns")})
     absolute = {name: None if at is None else START + at for name, at in times.items()}
@@ -251,7 +251,7 @@ def some_observation(rng: random.Random, seq: int) -> Observation:
     sent = None if state is State.UNSENT and rng.random() < 0.5 else intended + rng.randrange(S)
     seen = rng.random() < 0.7
     changes: dict[str, Any] = {"sent_ns": sent, "key": rng.choice((None, "a", "b"))}
-    if state in ACKED_STATES:
+    if state >= State.VISIBLE:
         changes["acked_ns"] = (sent or 0) + rng.randrange(S)
     if seen and state not in (State.UNSENT, State.REJECTED, State.RETURNED, State.LOST):
         lower = intended + rng.randrange(5 * S)

@@ -28,7 +28,11 @@ class Outcome(enum.IntEnum):
 
 
 class State(enum.IntEnum):
-    """The one state in which an event ends. The first five are decided by the publish alone."""
+    """The one state in which an event ends.
+
+    In this order: up to RETURNED the publish alone makes sure that the effect never comes, and from VISIBLE on
+    the event was acked.
+    """
 
     UNSENT = 1
     REJECTED = 2
@@ -44,9 +48,6 @@ class State(enum.IntEnum):
     """Acked, and not settled when the run ended."""
     UNOBSERVED = 9
     """Acked, and no read ever said anything about it at its deadline."""
-
-
-ACKED_STATES = frozenset({State.VISIBLE, State.LOST, State.REGRESSED, State.PENDING, State.UNOBSERVED})
 
 
 class Seen(enum.IntEnum):

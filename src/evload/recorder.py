@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from .hops import OffsetEstimate, hops
-from .model import ACKED_STATES, Observation, State
+from .model import Observation, State
 from .order import OrderCounter
+from .stats.histogram import Histogram
 from .summary import (
     EXACT,
     WINDOW_NS,
@@ -24,9 +25,8 @@ from .summary import (
     Vitals,
 )
 
-_STATE_KEYS: Final = {state: state.name.lower() for state in State}
-_REFUSED: Final = frozenset({State.UNSENT, State.REJECTED, State.RETURNED})
-"""The publish alone makes sure that the effect never comes."""
+_STATE_KEYS: Final = ["", *(state.name.lower() for state in State)]
+"""By number: an enum's hash is computed in Python, and this is asked for every event."""
 _FLUSH: Final = 512
 """Values folded into a histogram at a time."""
 _EDGE_NS: Final = 100_000_000
@@ -50,38 +50,53 @@ class ScenarioPlan:
 class MetricFold:
     """One distribution being filled, with its thresholds at hand. Complete after `flush`."""
 
-    __slots__ = ("_lower", "_upper", "counts", "distribution")
+    __slots__ = ("_recorded", "distribution")
 
     def __init__(self, thresholds: Sequence[int], *, exact: bool = False) -> None:
-        self.distribution = Distribution(thresholds={x: ThresholdCount() for x in thresholds}, exact=exact)
-        self.counts = tuple(self.distribution.thresholds.items())
-        self._lower: list[int | None] = []
-        self._upper: list[int | None] = []
+        upper = Histogram()
+        # As long as the ends are alike one histogram serves both.
+        lower = upper if exact else Histogram()
+        self.distribution = Distribution(lower, upper, {x: ThresholdCount() for x in thresholds}, exact)
+        self._recorded: list[tuple[int | None, int | None, int]] = []
 
     def record(self, lower: int | None, upper: int | None, window: int) -> None:
         """Count one event; neither end is negative."""
-        self._lower.append(lower)
-        self._upper.append(upper)
-        if len(self._lower) >= _FLUSH:
+        self._recorded.append((lower, upper, window))
+        if len(self._recorded) >= _FLUSH:
             self.flush()
-        for threshold, count in self.counts:
-            batch = count.windows.get(window)
-            if batch is None:
-                batch = count.windows[window] = [0, 0, 0]
-            batch[0] += 1
-            if upper is not None and upper <= threshold:
-                count.within += 1
-                batch[1] += 1
-            elif lower is None or lower >= threshold:
-                count.beyond += 1
-                batch[2] += 1
+
+    def record_since(self, reference: int, lower: int, upper: int | None, window: int) -> None:
+        """Count one event from two moments; what precedes the reference took no time."""
+        low = lower - reference
+        high = None if upper is None else upper - reference
+        self._recorded.append((low if low > 0 else 0, 0 if high is not None and high < 0 else high, window))
+        if len(self._recorded) >= _FLUSH:
+            self.flush()
 
     def flush(self) -> None:
-        """Fold what was recorded into the histograms."""
-        self.distribution.lower.record_all(self._lower)
-        self.distribution.upper.record_all(self._upper)
-        self._lower.clear()
-        self._upper.clear()
+        """Fold what was recorded into the histograms and the counts."""
+        if not self._recorded:
+            return
+        lowers, uppers, windows = zip(*self._recorded, strict=True)
+        distribution = self.distribution
+        if distribution.lower is distribution.upper and lowers != uppers:
+            distribution.lower = distribution.upper.copy()
+        distribution.upper.record_all(uppers)
+        if distribution.lower is not distribution.upper:
+            distribution.lower.record_all(lowers)
+        for threshold, count in distribution.thresholds.items():
+            for window in set(windows) - count.windows.keys():
+                count.windows[window] = [0, 0, 0]
+            for lower, upper, window in self._recorded:
+                batch = count.windows[window]
+                batch[0] += 1
+                if upper is not None and upper <= threshold:
+                    count.within += 1
+                    batch[1] += 1
+                elif lower is None or lower >= threshold:
+                    count.beyond += 1
+                    batch[2] += 1
+        self._recorded.clear()
 
 
 class _Scenario:
@@ -173,12 +188,12 @@ class Recorder:
     def _settle(self, into: _Scenario, seen: Observation) -> None:
         summary, ledger, state = into.summary, into.summary.ledger, seen.state
         ledger[_STATE_KEYS[state]] += 1
-        acked = state in ACKED_STATES
+        acked = state >= State.VISIBLE
         if acked:
             ledger["acked"] += 1
         if seen.regressions:
             ledger["regressions"] += 1
-        if seen.recovered:
+        if state is State.IN_DOUBT and seen.recovered:
             ledger["recovered"] += 1
         if seen.effects is not None:
             summary.effects_known += 1
@@ -193,7 +208,10 @@ class Recorder:
         if seen.sent_ns is not None:
             # What crosses the edge of a window by a hair's breadth still counts where it was meant to be.
             offered_ns = max(seen.intended_ns, seen.sent_ns - _EDGE_NS)
-            summary.offered.setdefault((offered_ns - self.start_ns) // WINDOW_NS, [0, 0])[1] += 1
+            offered = (offered_ns - self.start_ns) // WINDOW_NS
+            if offered not in summary.offered:
+                summary.offered[offered] = [0, 0]
+            summary.offered[offered][1] += 1
             if state is not State.UNSENT:
                 self._publish(into, seen, acked, window)
         if into.plan.watched and seen.sampled:
@@ -215,33 +233,24 @@ class Recorder:
     def _visibility(self, into: _Scenario, seen: Observation, acked: bool, window: int) -> None:
         summary = into.summary
         end_to_end = into.metric("end_to_end")
-        if seen.state in _REFUSED:
+        if seen.state <= State.RETURNED:
             # It will never be seen, and that is known: beyond every threshold.
             end_to_end.record(None, None, window)
             return
         published = seen.sent_ns if seen.sent_ns is not None else seen.intended_ns
         stable_lower = published if seen.stable_lower_ns is None else seen.stable_lower_ns
         stable_upper = seen.stable_upper_ns
-        intended = seen.intended_ns
-        end_to_end.record(
-            max(0, stable_lower - intended), None if stable_upper is None else max(0, stable_upper - intended), window
-        )
-        if not acked or seen.acked_ns is None:
+        end_to_end.record_since(seen.intended_ns, stable_lower, stable_upper, window)
+        reference = seen.acked_ns
+        if not acked or reference is None:
             return
         summary.sampled += 1
-        reference = seen.acked_ns
-        into.metric("consistency").record(
-            max(0, stable_lower - reference),
-            None if stable_upper is None else max(0, stable_upper - reference),
-            window,
-        )
+        into.metric("consistency").record_since(reference, stable_lower, stable_upper, window)
         first_lower = published if seen.first_lower_ns is None else seen.first_lower_ns
         first_upper = seen.first_upper_ns
         if first_upper is not None and (first_upper - reference) * 3 > into.plan.deadline_ns * 2:
             summary.late_sightings += 1
-        into.metric("first_seen").record(
-            max(0, first_lower - reference), None if first_upper is None else max(0, first_upper - reference), window
-        )
+        into.metric("first_seen").record_since(reference, first_lower, first_upper, window)
         if seen.processed_at is not None and first_upper is not None:
             for name, (low, high) in hops(seen, self._offset).items():
                 into.metric(name).record(low, high, window)

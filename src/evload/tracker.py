@@ -488,6 +488,9 @@ class Tracker:
         if item.outcome is Outcome.IN_DOUBT:
             self._finish(item, State.IN_DOUBT, now_ns)
             return
+        if len(item.watches) == 1:
+            self._finish(item, self._state(item.watches[0]), now_ns)
+            return
         states = [self._state(watch) for watch in item.watches]
         self._finish(item, max(states, key=_WORST.__getitem__, default=State.UNOBSERVED), now_ns)
 

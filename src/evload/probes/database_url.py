@@ -10,13 +10,14 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator
 
-_CREDENTIALS: Final = re.compile(r"//[^/?#]*@")
+_CREDENTIALS: Final = re.compile(r"//.*@", re.DOTALL)
+"""Up to the last @, because a password may hold what should have been escaped."""
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x20\x7f]")
 
 
 def parse_database_url(text: str, schemes: Sequence[str], example: str) -> SplitResult:
     """Take an address apart. Raises ValueError, `what is wrong; what would be right`, without the credentials."""
-    shown = repr(_CREDENTIALS.sub("//", text))
+    shown = repr(shown_address(text))
     cure = f"write an address such as {example}"
     scheme, separator, _ = text.partition("://")
     if not separator:
@@ -33,12 +34,14 @@ def parse_database_url(text: str, schemes: Sequence[str], example: str) -> Split
             raise ValueError
     except ValueError:
         raise ValueError(f"{shown} has an unusable host or port; {cure}") from None
+    if "@" not in url.netloc and "@" in url.path:
+        raise ValueError(f"{shown} has a / in its user or password; write %2F for it")
     return url
 
 
 def shown_address(text: str) -> str:
     """The address for people: without credentials, without parameters."""
-    return _CREDENTIALS.sub("//", text.partition("?")[0])
+    return _CREDENTIALS.sub("//", text).partition("?")[0]
 
 
 def _check_postgres_url(text: str) -> str:

@@ -75,7 +75,7 @@ class MysqlDatabase:
                 limit = f"max_statement_time = {self._limit_ns / NS_PER_S:.6f}"
             else:
                 limit = f"max_execution_time = {max(1, self._limit_ns * 1000 // NS_PER_S)}"
-            for command in ("time_zone = '+00:00'", limit):
+            for command in ("TRANSACTION READ ONLY", "time_zone = '+00:00'", limit):
                 await connection.query(f"SET SESSION {command}")
         except BaseException:
             connection.close()

@@ -76,6 +76,12 @@ class Histogram:
                 value = value >> shift << shift
             counts[value] = get(value, 0) + 1
 
+    def copy(self) -> Histogram:
+        """A histogram of its own with the same counts."""
+        same = Histogram()
+        same.merge(self)
+        return same
+
     def merge(self, other: Histogram) -> None:
         """Add another histogram's counts to this one."""
         for edge, count in other.counts.items():
