@@ -3,7 +3,7 @@
     python queue_consumer.py AMQP_URL QUEUE
 
 Prints the address of the read model, waits for the queue if it isn't there yet, and works until its stdin closes.
-`POST /items/query {"ids": [...]}` answers with those of the ids that it knows.
+`POST /items/query {"ids": [...]}` answers with those of the ids that it knows, `GET /items/ID` with one or 404.
 """
 
 from __future__ import annotations
@@ -48,6 +48,11 @@ class Items:
         ids = (await request.json())["ids"]
         return web.json_response({"items": [self._found[each] for each in ids if each in self._found]})
 
+    async def asked_for_one(self, request: web.Request) -> web.Response:
+        """GET /items/ID"""
+        item = self._found.get(request.match_info["id"])
+        return web.json_response(item, status=404 if item is None else 200)
+
 
 @contextmanager
 def running_consumer(url: str, queue: str) -> Iterator[str]:
@@ -88,6 +93,7 @@ async def _main(url: str, queue: str) -> None:
     items = Items()
     application = web.Application(client_max_size=1 << 24)
     application.router.add_post("/items/query", items.asked)
+    application.router.add_get("/items/{id}", items.asked_for_one)
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

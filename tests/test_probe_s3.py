@@ -99,7 +99,7 @@ def test_conformance_and_special_characters(aws: AwsServer) -> None:
 def test_a_run_finds_exactly_what_a_worker_wrote(tmp_path: Path, aws: AwsServer) -> None:
     s3 = make_bucket(aws, "run")
 
-    async def write(correlation_id: str, copy: int) -> None:
+    async def write(correlation_id: str, copies: int) -> None:
         s3.put_object(Bucket="run", Key=KEY.format(correlation_id=correlation_id), Body=b"x")
 
     # moto's server takes some 5 ms for an answer, so few of them.

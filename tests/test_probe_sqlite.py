@@ -237,8 +237,9 @@ def test_bad_ids(value: Any, told: str) -> None:
 def test_a_run_finds_exactly_what_a_worker_wrote(tmp_path: Path, shop: tuple[Path, sqlite3.Connection]) -> None:
     path, db = shop
 
-    async def write(correlation_id: str, copy: int) -> None:
-        db.execute("INSERT INTO placements (id, n) VALUES (?, ?)", (correlation_id, copy))
+    async def write(correlation_id: str, copies: int) -> None:
+        values = ", ".join(["(?1)"] * copies)
+        db.execute(f"INSERT INTO placements (id) VALUES {values}", (correlation_id,))
 
     probe = {
         "kind": "sqlite",
