@@ -12,7 +12,9 @@ from typing import Final
 from .peers import ENVIRONMENT
 from .rig import ROOT
 
-_BENCHMARKS: Final = ("engine_share", "arrivals", "http_rate", "batched", "memory")
+_BENCHMARKS: Final = (
+    "engine_share", "arrivals", "http_rate", "batched", "rabbitmq", "eventbridge", "sql_probe", "memory"
+)  # fmt: skip
 
 
 def main() -> int:

@@ -24,7 +24,6 @@ _MODES: Final = {
 _KINDS: Final = {
     "http": "http", "https": "http", "amqp": "rabbitmq", "amqps": "rabbitmq", "eventbridge": "eventbridge",
 }  # fmt: skip
-_READ_MODEL, _TAP = "read-model", "tap"
 
 
 def burst_config(
@@ -63,25 +62,20 @@ def burst_config(
         raise UsageError("--visible says when an effect is there, but nobody looks; add --probe URL")
     if probe is not None and urlsplit(probe).scheme not in ("http", "https"):
         raise UsageError(f"--probe {probe}: can't look there; write a URL that begins with http:// or https://")
-    if kind == "http":
-        producer: dict[str, Any] = {"kind": kind, "url": url, "mode": mode}
-    elif kind == "rabbitmq":
-        key = (routing_key or "{type}").replace("{type}", event_type)
-        producer = {"kind": kind, "url": url, "exchange": exchange or "", "routing_key": key, "mode": mode}
-    else:
-        producer = {"kind": kind, "bus": _bus(url), "detail": "data" if mode == "plain" else "event"}
+    key = (routing_key or "{type}").replace("{type}", event_type)
     probes: dict[str, dict[str, Any]] = {}
     if probe is not None:
         watch = {"kind": "http", "url": probe, "deadline": deadline}
-        probes[_READ_MODEL] = watch if visible is None else {**watch, "visible": visible}
+        probes["read-model"] = watch if visible is None else {**watch, "visible": visible}
     if tap:
-        # A direct exchange has no binding for everything; a key that differs from event to event needs one.
-        binding = "#" if "{" in producer["routing_key"] else producer["routing_key"]
-        listen = {"kind": "rabbitmq-tap", "url": url, "exchange": exchange, "routing_key": binding}
-        probes[_TAP] = {**listen, "deadline": deadline}
+        # A direct exchange knows no binding for everything; keys that differ from event to event need one.
+        binding = "#" if "{" in key else key
+        probes["tap"] = {
+            "kind": "rabbitmq-tap", "url": url, "exchange": exchange, "routing_key": binding, "deadline": deadline
+        }  # fmt: skip
     config: dict[str, Any] = {
         "name": "burst",
-        "producers": {"target": producer},
+        "producers": {"target": _producer(kind, url, exchange or "", key, mode)},
         "events": {"event": {"type": event_type, "source": "/evload/burst", "data": template}},
         **({"probes": probes} if probes else {}),
         "scenarios": {
@@ -100,6 +94,14 @@ def burst_config(
     return text.replace("$", "$$")
 
 
+def _producer(kind: str, url: str, exchange: str, routing_key: str, mode: str) -> dict[str, Any]:
+    if kind == "http":
+        return {"kind": kind, "url": url, "mode": mode}
+    if kind == "rabbitmq":
+        return {"kind": kind, "url": url, "exchange": exchange, "routing_key": routing_key, "mode": mode}
+    return {"kind": kind, "bus": _bus(url), "detail": "data" if mode == "plain" else "event"}
+
+
 def _refuse_what_does_not_fit(
     kind: str, *, exchange: str | None, routing_key: str | None, tap: bool, mode: str
 ) -> None:
@@ -116,7 +118,7 @@ def _refuse_what_does_not_fit(
             "--tap listens to an exchange, and the default one can't be listened to; add --exchange NAME"
         )
     if mode not in _MODES[kind]:
-        raise UsageError(f"--mode {mode}: kind {kind} has no such mode; choose one of {', '.join(_MODES[kind])}")
+        raise UsageError(f"--mode {mode!r} is no mode of kind {kind}; choose one of {', '.join(_MODES[kind])}")
 
 
 def _bus(url: str) -> str:
