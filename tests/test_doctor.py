@@ -52,14 +52,14 @@ def test_every_target_that_is_away_is_named_and_the_others_are_still_tried() -> 
 
 
 def test_a_probe_that_sees_events_that_were_never_sent_is_no_good() -> None:
-    blind = CONFIG.replace("{correlation_id}\"}", "{correlation_id}\", visible: \"status == `404`\"}")
+    blind = CONFIG.replace('{correlation_id}"}', '{correlation_id}", visible: "status == `404`"}')
     code, output = examined(blind)
     assert code == 3
     assert "never sent" in line_about("probe read-model", output)
 
 
 def test_a_read_model_whose_answer_says_nothing_is_found_before_the_run() -> None:
-    code, output = examined(CONFIG.replace("{correlation_id}\"}", "{correlation_id}\", expect: [200]}"))
+    code, output = examined(CONFIG.replace('{correlation_id}"}', '{correlation_id}", expect: [200]}'))
     assert code == 3
     assert "a read failed" in line_about("probe read-model", output)
 

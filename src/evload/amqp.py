@@ -13,10 +13,10 @@ import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator
 
 from .errors import TargetError
 from .ports import AdapterSettings
@@ -123,6 +123,18 @@ def check_short(text: str) -> str:
 
 ShortText = Annotated[str, AfterValidator(check_short)]
 """A name or a key as the protocol has it: at most 255 bytes."""
+
+
+def _one_or_many(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+RoutingKeys = Annotated[
+    tuple[ShortText, ...],
+    BeforeValidator(_one_or_many),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}),
+]
+"""The keys of a binding: a text, or a list of them."""
 
 
 class AmqpSettings(AdapterSettings):

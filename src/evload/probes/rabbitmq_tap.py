@@ -5,17 +5,13 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from ..amqp import AmqpSettings, ShortText
+from ..amqp import AmqpSettings, RoutingKeys, ShortText
 from ..jmes import check_expression
 from ..ports import AdapterSettings, Probe, ProbeSettings, Surroundings
 
 _FIELDS: Final = ("headers", "properties", "body")
-
-
-def _as_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
 
 
 class Match(AdapterSettings):
@@ -55,8 +51,7 @@ class RabbitmqTapConfig(AmqpSettings, ProbeSettings):
         ShortText | None, Field(min_length=1, description="exchange to listen to, with a queue of its own")
     ] = None
     routing_key: Annotated[
-        tuple[ShortText, ...],
-        BeforeValidator(_as_list),
+        RoutingKeys,
         Field(
             min_length=1, description="binding keys; # is everything of a topic exchange, a direct one wants names"
         ),

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictInt, StrictStr, ValidationInfo, field_validator
 
-from ..amqp import AmqpSettings, missing_sdk
+from ..amqp import AmqpSettings, RoutingKeys, check_short, missing_sdk
 from ..ports import AdapterSettings, Encoding, Producer, ProducerSettings, Surroundings
 from ..units import Duration
-
-_SHORT: Final = 255
-"""Longest name in the protocol, in bytes."""
 
 
 def _check_header_value(value: Any) -> Any:
@@ -23,16 +20,6 @@ def _check_header_value(value: Any) -> Any:
 
 
 HeaderValue = Annotated[StrictStr | StrictBool | StrictInt, BeforeValidator(_check_header_value)]
-
-
-def _check_short(text: str) -> str:
-    if len(text.encode()) > _SHORT:
-        raise ValueError(f"{text[:40]!r}… is longer than {_SHORT} bytes; AMQP takes no longer name")
-    return text
-
-
-def _as_tuple(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
 
 
 class ExchangeDeclaration(AdapterSettings):
@@ -65,7 +52,7 @@ class QueueDeclaration(AdapterSettings):
     def _name_can_be_used(cls, name: str) -> str:
         if name.startswith("amq."):
             raise ValueError(f"names that start with 'amq.' are the broker's own; rename {name!r}")
-        return _check_short(name)
+        return check_short(name)
 
     @field_validator("durable")
     @classmethod
@@ -116,8 +103,7 @@ class Declaration(AdapterSettings):
     exchange: Annotated[ExchangeDeclaration | None, Field(description="declare the exchange")] = None
     queue: Annotated[QueueDeclaration | None, Field(description="declare a queue")] = None
     binding: Annotated[
-        tuple[str, ...] | None,
-        BeforeValidator(_as_tuple),
+        RoutingKeys | None,
         Field(description="routing keys that lead from the exchange to the queue; default: all that is published"),
     ] = None
     remove: Annotated[bool, Field(description="remove afterwards what was not there before")] = True
@@ -127,7 +113,7 @@ class Declaration(AdapterSettings):
     def _binding_has_ends(cls, binding: tuple[str, ...] | None, info: ValidationInfo) -> tuple[str, ...] | None:
         if binding is not None and info.data.get("queue") is None:
             raise ValueError("binding leads to the queue that is declared, and there is none; declare a queue")
-        return tuple(_check_short(key) for key in binding) if binding is not None else None
+        return binding
 
 
 class RabbitmqProducerConfig(AmqpSettings, ProducerSettings):
@@ -170,7 +156,7 @@ class RabbitmqProducerConfig(AmqpSettings, ProducerSettings):
     @field_validator("exchange", "routing_key")
     @classmethod
     def _short_enough(cls, text: str) -> str:
-        return text if "{" in text else _check_short(text)
+        return text if "{" in text else check_short(text)
 
     @field_validator("headers")
     @classmethod
@@ -179,7 +165,7 @@ class RabbitmqProducerConfig(AmqpSettings, ProducerSettings):
         for name, value in headers.items():
             if not name:
                 raise ValueError("a header has no name; write one")
-            _check_short(name)
+            check_short(name)
             if info.data.get("mode") == "binary" and name.startswith(prefix):
                 raise ValueError(
                     f"header {name!r} is part of mode binary; leave it out, or use another header_prefix"
