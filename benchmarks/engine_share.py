@@ -23,15 +23,15 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from evload.clock import rfc3339
-from evload.correlation import CorrelationIds
-from evload.events import EventSettings, EventType, Renderer
-from evload.ledger import LedgerFile
+from evload.measurement.ledger import LedgerFile
+from evload.measurement.recorder import Recorder, ScenarioPlan
+from evload.measurement.tracker import ReadingPlan, Tracker
 from evload.model import Outcome, Read, Receipt, Seen
 from evload.ports import Encoding
-from evload.recorder import Recorder, ScenarioPlan
-from evload.schedule import Arrivals, Load
-from evload.tracker import ReadingPlan, Tracker
 from evload.units import NS_PER_S
+from evload.workload.correlation import CorrelationIds
+from evload.workload.events import EventSettings, EventType, Renderer
+from evload.workload.schedule import Arrivals, Load
 
 from .rig import CLIENT_CORE
 

@@ -19,16 +19,16 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from evload import slo
 from evload.config import RunConfig, Scenario
 from evload.engine import Engine
-from evload.events import EventSettings
-from evload.ledger import LedgerFile
+from evload.gate import slo
+from evload.gate.selfcheck import SelfCheckPolicy
+from evload.measurement.ledger import LedgerFile
 from evload.planning import build
 from evload.ports import Surroundings
-from evload.selfcheck import SelfCheckPolicy
 from evload.summary import Summary
 from evload.testing import run_virtual, virtual_clock
+from evload.workload.events import EventSettings
 
 from .instant_world import InstantProbeSettings, InstantProducerSettings, InstantWorld, gap_ns
 

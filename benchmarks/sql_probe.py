@@ -16,20 +16,20 @@ from typing import Any, Final
 import uvloop
 from pydantic import TypeAdapter
 
-from evload import slo
 from evload.clock import SystemClock
 from evload.config import RunConfig, Scenario
-from evload.correlation import CorrelationIds
 from evload.engine import Engine
-from evload.events import EventSettings
-from evload.ledger import LedgerFile
+from evload.gate import slo
+from evload.gate.selfcheck import SelfCheckPolicy
+from evload.measurement.ledger import LedgerFile
 from evload.model import Seen, Target
 from evload.planning import build
 from evload.ports import Surroundings
 from evload.probes.postgres import PostgresProbeConfig
-from evload.selfcheck import SelfCheckPolicy
 from evload.summary import Summary
 from evload.units import NS_PER_S
+from evload.workload.correlation import CorrelationIds
+from evload.workload.events import EventSettings
 
 from .instant_world import InstantProducerSettings, InstantWorld
 from .rig import CLIENT_CORE, CORES, ROOT, SERVER_CORE

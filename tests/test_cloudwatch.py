@@ -13,8 +13,8 @@ import pytest
 from pydantic import ValidationError
 
 from aws_server import AwsServer, MovableClock
+from evload.clients.cloudwatch import LatestValue, Metric
 from evload.clock import SystemClock
-from evload.cloudwatch import LatestValue, Metric
 from evload.errors import TargetError
 from evload.gauges.cloudwatch import CloudWatchConfig
 from evload.ports import Sample, Surroundings

@@ -11,13 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evload import yamlfile
-from evload.config import LoadedConfig, load, load_text
-from evload.environment import Environment
+from evload.config import LoadedConfig, load, load_text, yamlfile
+from evload.config.environment import Environment
+from evload.config.secrets import Redactor
 from evload.errors import ConfigError
 from evload.producers.http import HttpProducerConfig
-from evload.schedule import Burst, Hold
-from evload.secrets import Redactor
+from evload.workload.schedule import Burst, Hold
 
 TEXT = """\
 # what a comment says is lost in the config as run

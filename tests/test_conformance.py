@@ -12,16 +12,7 @@ import pytest
 
 from evload.errors import OutputError
 from evload.model import Event, Outcome, Read, ReadResult, Receipt, Seen, Target
-from evload.ports import (
-    Encoding,
-    Probe,
-    ProbeSettings,
-    Producer,
-    ProducerSettings,
-    Progress,
-    Settle,
-    Surroundings,
-)
+from evload.ports import Encoding, Probe, ProbeSettings, Producer, ProducerSettings, Progress, Settle, Surroundings
 from evload.sandbox.settings import SandboxSettings
 from evload.summary import Report, Result, Summary
 from evload.testing import (

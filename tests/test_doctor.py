@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from evload import doctor
+from evload.commands import doctor
 from evload.config import LoadedConfig, load_text
 
 CONFIG = """

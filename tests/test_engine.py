@@ -17,14 +17,14 @@ from typing import Any, Literal
 import pytest
 
 from contents import contents
-from evload import replay
 from evload.engine import Engine
 from evload.errors import OutputError
-from evload.ledger import LedgerFile, LedgerReader
+from evload.gate.reporting import Terms
+from evload.measurement import replay
+from evload.measurement.ledger import LedgerFile, LedgerReader
 from evload.model import Event, Observation, Outcome, Read, ReadResult, Receipt, Seen, State, Target
 from evload.planning import build
 from evload.ports import Probe, ProbeSettings, Producer, ProducerSettings, Progress, Settle, Surroundings
-from evload.reporting import Terms
 from evload.sandbox.delay import DelayDistribution, parse_delay
 from evload.sandbox.settings import SandboxSettings
 from evload.stats.histogram import bracket

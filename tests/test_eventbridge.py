@@ -19,7 +19,7 @@ from botocore.exceptions import EndpointConnectionError, NoRegionError
 from pydantic import ValidationError
 
 from aws_server import REGION, AwsServer
-from evload.aws import AwsSettings, explain
+from evload.clients.aws import AwsSettings, explain
 from evload.clock import SystemClock
 from evload.errors import TargetError
 from evload.model import Event, Outcome, Receipt

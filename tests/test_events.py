@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from evload.correlation import CorrelationIds
-from evload.events import EventSettings, EventType, Renderer, check
 from evload.model import Event
 from evload.ports import Encoding
-from evload.templates import TemplateProblem
+from evload.workload.correlation import CorrelationIds
+from evload.workload.events import EventSettings, EventType, Renderer, check
+from evload.workload.templates import TemplateProblem
 
 NOW = "2026-01-02T03:04:05.678900Z"
 NOW_TIME = datetime(2026, 1, 2, 3, 4, 5, 678900, UTC)

@@ -7,7 +7,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evload.hops import DRIFT_PPM, OffsetEstimate, hops
+from evload.measurement.hops import DRIFT_PPM, OffsetEstimate, hops
 from evload.model import Observation, State
 
 MS = 1_000_000

@@ -17,13 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from evload.clients.jmes import Expression, truthy
+from evload.clients.stamps import parse_stamp
 from evload.clock import SystemClock
 from evload.errors import TargetError
-from evload.jmes import Expression, truthy
 from evload.model import Read, ReadResult, Seen, Target
 from evload.ports import Surroundings
 from evload.probes.http import HttpProbeConfig
-from evload.stamps import parse_stamp
 from evload.testing.conformance import check_probe
 from httpserver import Request, Script, Server, Step, always, answer, json_answer, serving
 

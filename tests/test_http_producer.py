@@ -24,13 +24,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from evload.clients.web import encode_target, parse_url, reason_of
 from evload.clock import SystemClock
 from evload.errors import TargetError
 from evload.model import Event, Outcome, Receipt
 from evload.ports import Surroundings
 from evload.producers.http import HttpProducerConfig
 from evload.testing.conformance import check_producer
-from evload.web import encode_target, parse_url, reason_of
 from httpserver import Request, Script, Server, Step, always, answer, json_answer, serving
 
 STRUCTURED = (("content-type", "application/cloudevents+json"),)

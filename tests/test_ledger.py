@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evload.errors import OutputError, UsageError
-from evload.ledger import LedgerFile, LedgerReader
+from evload.measurement.ledger import LedgerFile, LedgerReader
 from evload.model import Observation, State
 
 START = 5_000_000_000

@@ -6,8 +6,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from evload.progress import ProgressMeter, Span
-from evload.schedule import Load, describe, duration_ns
 from evload.summary import Distribution, ScenarioSummary, Summary
+from evload.workload.schedule import Load, describe, duration_ns
 
 S = 1_000_000_000
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from evload.measurement.tracker import ReadingPlan, Tracker
 from evload.model import Event, Outcome, Read, Receipt, Seen, State
-from evload.tracker import ReadingPlan, Tracker
 
 S = 1_000_000_000
 PLAN = ReadingPlan(

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 import yaml
 
-from evload import amqp, config
+from evload import config
+from evload.clients import amqp
 from evload.clock import SystemClock
+from evload.config.schema import json_schema
 from evload.errors import ConfigError, TargetError
 from evload.ports import Surroundings
 from evload.producers.rabbitmq import RabbitmqProducerConfig
-from evload.schema import json_schema
 
 GOOD: dict[str, Any] = {
     "producers": {"bus": {"kind": "rabbitmq", "url": "amqp://localhost/", "exchange": "events"}},

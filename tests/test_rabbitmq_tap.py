@@ -26,7 +26,6 @@ from pamqp.heartbeat import Heartbeat
 from pydantic import ValidationError
 
 from evload.clock import SystemClock
-from evload.correlation import CorrelationIds
 from evload.errors import TargetError
 from evload.model import Read, ReadResult, Seen, Target
 from evload.ports import PushProbe, Surroundings
@@ -34,6 +33,7 @@ from evload.probes.rabbitmq_consumer import Consumer, Delivered
 from evload.probes.rabbitmq_delivery import DeliveryReader
 from evload.probes.rabbitmq_tap import RabbitmqTapConfig
 from evload.testing import check_probe, run_virtual
+from evload.workload.correlation import CorrelationIds
 from rabbitmq_node import RabbitNode
 
 IDS = CorrelationIds.for_run("r-1")

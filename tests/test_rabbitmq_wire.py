@@ -16,7 +16,7 @@ from pamqp.body import ContentBody
 from pamqp.header import ContentHeader
 from pamqp.heartbeat import Heartbeat
 
-from evload.amqp import parse_url
+from evload.clients.amqp import parse_url
 from evload.producers.rabbitmq_wire import Connection, RefusedError
 
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contents import contents
+from evload.measurement.recorder import Recorder, ScenarioPlan
 from evload.model import Observation, State
-from evload.recorder import Recorder, ScenarioPlan
 from evload.stats.histogram import Histogram
 from evload.summary import WINDOW_NS, ScenarioSummary, ThresholdCount, merge
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from evload.records import DataFileError, RecordSettings, load
+from evload.workload.records import DataFileError, RecordSettings, load
 
 
 def settings_for(name: str) -> RecordSettings:

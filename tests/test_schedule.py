@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from scipy.stats import chi2
 
-from evload.schedule import Arrivals, Leg, Load, Phase, describe, duration_ns, expected_events, rate_at
+from evload.workload.schedule import Arrivals, Leg, Load, Phase, describe, duration_ns, expected_events, rate_at
 
 S = 1_000_000_000
 FOREVER = 10**30

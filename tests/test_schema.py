@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from evload import plugins
 from evload.config import load_text
-from evload.schema import DIALECT, json_schema
+from evload.config.schema import DIALECT, json_schema
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
 EXAMPLE = """\

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from evload.selfcheck import SelfCheckPolicy, run
-from evload.slo import parse
+from evload.gate.selfcheck import SelfCheckPolicy, run
+from evload.gate.slo import parse
 from evload.summary import CheckResult, Result, ScenarioSummary, Summary, Vitals
 from summaries import MS, S, distribution, good_and_bad, run_of, scenario
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evload.slo import Measure, judge, parse
+from evload.gate.slo import Measure, judge, parse
 from evload.stats.binomial import smallest_n
 from evload.summary import LEDGER_KEYS, METRICS, Distribution, ObjectiveResult, Result, ScenarioSummary, Summary
 from summaries import MS, Bracket, S, distribution, good_and_bad, run_of, scenario

@@ -17,7 +17,6 @@ from pydantic import ValidationError
 
 from aws_server import REGION, AwsServer, MovableClock
 from evload.clock import SystemClock
-from evload.correlation import CorrelationIds
 from evload.errors import TargetError
 from evload.gauges.sqs_queue import SqsQueueConfig
 from evload.model import Read, ReadResult, Seen, Target
@@ -25,6 +24,7 @@ from evload.ports import Gauge, PushProbe, Sample, Surroundings
 from evload.probes.sqs_tap import SqsTapConfig
 from evload.producers.eventbridge import EventBridgeProducerConfig
 from evload.testing import check_gauge, check_probe, check_producer
+from evload.workload.correlation import CorrelationIds
 from httpserver import Request, Script, Step, answer, json_answer, serving
 
 pytestmark = pytest.mark.usefixtures("aws_environment")

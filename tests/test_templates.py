@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evload.correlation import CorrelationIds
-from evload.records import Records
-from evload.templates import Compiler, TemplateProblem, fill
+from evload.workload.correlation import CorrelationIds
+from evload.workload.records import Records
+from evload.workload.templates import Compiler, TemplateProblem, fill
 
 NOW = "2026-01-02T03:04:05.678900Z"
 IDS = CorrelationIds.for_run("run-1")

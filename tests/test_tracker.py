@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evload.measurement.tracker import ReadingPlan, Tracker, is_sampled
 from evload.model import Event, Observation, Outcome, Read, Receipt, Seen, State
-from evload.tracker import ReadingPlan, Tracker, is_sampled
 
 MS = 1_000_000
 S = 1_000 * MS

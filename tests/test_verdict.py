@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
+from evload.gate.verdict import decide, exit_code
 from evload.summary import CheckResult, ObjectiveResult, Result
-from evload.verdict import decide, exit_code
 
 RANKS = (Result.PASS, Result.WARN, Result.INCONCLUSIVE, Result.FAIL, Result.INVALID)
 

@@ -69,7 +69,7 @@ def run(config: ConfigPath, out: Out = None, sets: Sets = None, quiet: Quiet = F
 @app.command()
 def validate(config: ConfigPath, sets: Sets = None) -> None:
     """Check CONFIG without touching any target."""
-    from . import outlook
+    from .gate import outlook
     from .units import format_duration
 
     loaded = _loader(config, sets)()
@@ -84,7 +84,7 @@ def validate(config: ConfigPath, sets: Sets = None) -> None:
 @app.command()
 def plan(config: ConfigPath, sets: Sets = None) -> None:
     """Print the timeline of CONFIG, the number of events, and which objectives the run can decide."""
-    from .timeline import print_plan
+    from .commands.timeline import print_plan
 
     print_plan(_console(), _loader(config, sets)())
 
@@ -135,7 +135,7 @@ def burst(
     as_json: Json = False,
 ) -> None:
     """Send a burst of events to URL, no file needed."""
-    from .adhoc import burst_config
+    from .commands.adhoc import burst_config
 
     text = burst_config(
         url, rate=rate, lasting=lasting, exchange=exchange, routing_key=routing_key, probe=probe, visible=visible,
@@ -151,7 +151,7 @@ def burst(
 @app.command()
 def doctor(config: ConfigPath, sets: Sets = None) -> None:
     """Try every target of CONFIG and this machine: reachable, permitted, fast enough? Sends no event."""
-    from . import doctor as examination
+    from .commands import doctor as examination
 
     raise typer.Exit(examination.run(_loader(config, sets), _console()))
 
@@ -170,7 +170,7 @@ def sandbox(
     ] = None,
 ) -> None:
     """Run the embedded reference pipeline on its own: broker, queue, workers, read model. Ctrl-C ends it."""
-    from .adhoc import sandbox_settings
+    from .commands.adhoc import sandbox_settings
     from .sandbox.process import run_server
 
     settings = sandbox_settings(config, sets or (), os.environ)
@@ -185,7 +185,7 @@ def selftest(
     ] = None,
 ) -> None:
     """Measure the embedded pipeline with planted faults, and hold the result against the truth it kept."""
-    from . import positive_control
+    from .commands import positive_control
 
     raise typer.Exit(positive_control.run(_console(), out=out, quiet=quiet))
 
@@ -196,8 +196,9 @@ def report(
     form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="text or json.")] = "text",
 ) -> None:
     """Print the report of RUN again, rebuilt from its ledger."""
-    from . import replay, rundir
-    from .reporting import report as make_report
+    from . import rundir
+    from .gate.reporting import report as make_report
+    from .measurement import replay
     from .sinks.console import ConsoleSink
     from .sinks.json import JsonSink
 
@@ -224,7 +225,7 @@ def schema() -> None:
     """Print the JSON Schema of a config, for editors."""
     import orjson
 
-    from .schema import json_schema
+    from .config.schema import json_schema
 
     _to_stdout(orjson.dumps(json_schema(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 

@@ -16,8 +16,9 @@ from typing import Any, Final
 
 from .clock import Clock, rfc3339
 from .errors import OutputError
-from .events import Renderer
-from .ledger import Ledger
+from .measurement.ledger import Ledger
+from .measurement.recorder import Recorder, ScenarioPlan
+from .measurement.tracker import ReadingPlan, Tracker
 from .model import Event, Outcome, ReadResult, Receipt, Target
 from .ports import (
     Gauge,
@@ -32,11 +33,10 @@ from .ports import (
     Surroundings,
 )
 from .progress import ProgressMeter, Span
-from .recorder import Recorder, ScenarioPlan
-from .schedule import Arrivals
 from .summary import Summary, Vitals
-from .tracker import ReadingPlan, Tracker
 from .units import NS_PER_S
+from .workload.events import Renderer
+from .workload.schedule import Arrivals
 
 _LEAD_NS: Final = 50_000_000
 """Between the end of set-up and the first event, so that the first is no later than the others."""

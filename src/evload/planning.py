@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from .config import RunConfig, Scenario
-from .correlation import CorrelationIds
 from .engine import BULK_TICK_NS, Plan, ScenarioRun
-from .events import EventType, Renderer
+from .gate.slo import Objective
+from .measurement.recorder import ScenarioPlan
+from .measurement.tracker import ReadingPlan, Reference
 from .ports import ProbeSettings
 from .progress import Span
-from .recorder import ScenarioPlan
-from .schedule import Arrivals, describe, duration_ns
-from .slo import Objective
-from .tracker import ReadingPlan, Reference
 from .units import NS_PER_S
+from .workload.correlation import CorrelationIds
+from .workload.events import EventType, Renderer
+from .workload.schedule import Arrivals, describe, duration_ns
 
 _CONFIRM_OVER_NS: Final = 5 * NS_PER_S
 _COUNTED_FROM: Final[Mapping[str, Reference]] = {

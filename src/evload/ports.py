@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, Protocol, runtime_checkabl
 from pydantic import BaseModel, ConfigDict, Field
 
 from .clock import Clock
-from .correlation import CorrelationIds
 from .model import Event, ReadResult, Receipt, Target
 from .units import Duration, Share
+from .workload.correlation import CorrelationIds
 
 if TYPE_CHECKING:
     from .summary import Report

@@ -8,10 +8,10 @@ from fractions import Fraction
 from typing import Final
 
 from .ports import Progress
-from .schedule import Stretch
 from .stats.histogram import Histogram, bracket
 from .summary import Summary
 from .units import NS_PER_S
+from .workload.schedule import Stretch
 
 _SHOWN: Final = {"p50": Fraction(1, 2), "p95": Fraction(95, 100), "p99": Fraction(99, 100)}
 

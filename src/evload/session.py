@@ -17,15 +17,17 @@ from typing import Any, Protocol
 
 import uvloop
 
-from . import planning, replay, rundir, verdict
+from . import planning, rundir
 from .clock import SystemClock
 from .config import LoadedConfig
 from .engine import Engine
 from .errors import EvloadError, OutputError
-from .ledger import LedgerFile, LedgerReader
+from .gate import verdict
+from .gate.reporting import Terms, redacted, report
+from .measurement import replay
+from .measurement.ledger import LedgerFile, LedgerReader
+from .measurement.queues import add_lag
 from .ports import Sink, Surroundings
-from .queues import add_lag
-from .reporting import Terms, redacted, report
 from .rundir import RunDirectory
 from .sandbox.process import sandbox_process
 from .sinks.json import JsonSink

@@ -9,9 +9,9 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from ..aws import Aws, AwsSettings
+from ..clients.aws import Aws, AwsSettings
+from ..clients.cloudwatch import LatestValue, Metric, wall_now
 from ..clock import Clock
-from ..cloudwatch import LatestValue, Metric, wall_now
 from ..ports import Gauge, GaugeSettings, Sample, Surroundings
 from ..units import NS_PER_S, Duration
 from .http_settings import MetricName

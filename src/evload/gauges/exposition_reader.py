@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from ..clients.web import parse_url
 from ..errors import TargetError
 from ..ports import Sample, Surroundings
-from ..web import parse_url
 from .http_get import NoAnswer, Page, open_settings_page
 
 if TYPE_CHECKING:

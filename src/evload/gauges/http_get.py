@@ -11,10 +11,10 @@ from typing import Final, NamedTuple
 import aiohttp
 from yarl import URL
 
+from ..clients.web import encode_target, parse_url, reason_of, tls_context
 from ..errors import TargetError
 from ..ports import Surroundings
 from ..units import NS_PER_S, format_duration
-from ..web import encode_target, parse_url, reason_of, tls_context
 from .http_settings import HttpGaugeSettings
 
 _IDLE_S: Final = 4.0

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ..jmes import check_expression
+from ..clients.jmes import check_expression
 from ..ports import Gauge, Surroundings
 from .http_settings import HttpGaugeSettings, MetricName
 

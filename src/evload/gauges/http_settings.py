@@ -8,10 +8,10 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, field_validator
 
+from ..clients.web import Url, check_header
 from ..ports import GaugeSettings
 from ..summary import METRICS, QUEUE_LAG
 from ..units import Duration
-from ..web import Url, check_header
 
 _DISTRIBUTIONS: Final = (*METRICS, QUEUE_LAG)
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from jmespath.exceptions import JMESPathError
 
+from ..clients.jmes import Expression
+from ..clients.web import Answer, NotJson, parse_url
 from ..errors import TargetError
-from ..jmes import Expression
 from ..ports import Sample, Surroundings
-from ..web import Answer, NotJson, parse_url
 from .http_get import NoAnswer, Page, open_settings_page
 
 if TYPE_CHECKING:

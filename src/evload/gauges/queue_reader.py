@@ -11,12 +11,12 @@ from urllib.parse import quote
 
 import orjson
 
-from ..amqp import connect, parse_url
+from ..clients.amqp import connect, parse_url
+from ..clients.web import parse_url as parse_web_url
+from ..clients.web import reason_of
 from ..errors import TargetError
 from ..ports import Sample, Surroundings
 from ..units import NS_PER_S, format_duration
-from ..web import parse_url as parse_web_url
-from ..web import reason_of
 from .http_get import NoAnswer, Page, open_page
 
 if TYPE_CHECKING:

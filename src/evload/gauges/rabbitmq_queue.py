@@ -7,10 +7,10 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, field_validator
 
-from ..amqp import AmqpSettings, ShortText
+from ..clients.amqp import AmqpSettings, ShortText
+from ..clients.web import Url
 from ..ports import Gauge, GaugeSettings, Surroundings
 from ..units import Duration
-from ..web import Url
 
 DECLARED: Final = ("queue_depth", "queue_consumers")
 """What a passive declare tells."""

@@ -9,12 +9,12 @@ from typing import Annotated, Any, Final, Literal
 import orjson
 from pydantic import Field
 
-from ..aws import Aws, AwsSettings
+from ..clients.aws import Aws, AwsSettings
+from ..clients.cloudwatch import LatestValue, Metric, wall_now
+from ..clients.sqs import QueueName, find_queue, missing_queue
 from ..clock import Clock
-from ..cloudwatch import LatestValue, Metric, wall_now
 from ..errors import TargetError
 from ..ports import Gauge, GaugeSettings, Sample, Surroundings
-from ..sqs import QueueName, find_queue, missing_queue
 
 _ATTRIBUTES: Final = {
     "queue_depth": "ApproximateNumberOfMessages",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..jmes import Expression, truthy
+from ..clients.jmes import Expression, truthy
+from ..clients.stamps import parse_stamp
+from ..clients.web import Answer
 from ..model import Read, Seen, Target
-from ..stamps import parse_stamp
-from ..web import Answer
 
 if TYPE_CHECKING:
     from .http import HttpProbeConfig

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from ..aws import AwsSettings
+from ..clients.aws import AwsSettings
 from ..ports import Probe, ProbeSettings, Surroundings
 from .id_template import KeyTemplate, KeyText
 from .stored_value import ValueExpression

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from ..aws import Aws, code_of, explain, is_denied
+from ..clients.aws import Aws, code_of, explain, is_denied
 from ..clock import Clock
 from ..errors import TargetError
 from ..model import Read, ReadResult, Seen, Target

@@ -10,10 +10,10 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from ..jmes import check_expression
+from ..clients.jmes import check_expression
+from ..clients.web import Statuses, Url, check_header, check_method, parse_url
 from ..ports import AdapterSettings, Probe, ProbeSettings, Surroundings
 from ..units import Duration, Size
-from ..web import Statuses, Url, check_header, check_method, parse_url
 
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 _PLACEHOLDERS: Final = ("correlation_id", "capture")

@@ -15,12 +15,12 @@ import orjson
 from jmespath.exceptions import JMESPathError
 from yarl import URL
 
+from ..clients.web import Answer, NotJson, encode_target, expand_statuses, parse_url, reason_of, tls_context
 from ..clock import Clock
 from ..errors import TargetError
 from ..model import Read, ReadResult, Seen, Target
 from ..ports import Surroundings
 from ..units import NS_PER_S, format_duration
-from ..web import Answer, NotJson, encode_target, expand_statuses, parse_url, reason_of, tls_context
 from .answers import AnswerReader, BadAnswer
 
 if TYPE_CHECKING:

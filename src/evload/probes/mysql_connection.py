@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from ..clients.web import reason_of, tls_context
 from ..errors import TargetError
 from ..units import NS_PER_S, format_duration
-from ..web import reason_of, tls_context
 from .database_url import shown_address
 from .sql import split_query
 from .sql_reader import Refusal, Rows

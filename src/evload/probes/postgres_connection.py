@@ -6,9 +6,9 @@ import ssl
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from ..clients.web import reason_of
 from ..errors import TargetError
 from ..units import NS_PER_S, format_duration
-from ..web import reason_of
 from .database_url import shown_address
 from .sql import split_query
 from .sql_reader import Refusal, Rows

@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, Field
 
-from ..jmes import check_expression
+from ..clients.jmes import check_expression
 from ..ports import ProbeSettings, PushProbe, Surroundings
 from .database_url import PostgresUrl
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from jmespath.exceptions import JMESPathError
 
+from ..clients.jmes import Expression
 from ..errors import TargetError
-from ..jmes import Expression
 from ..model import Read, ReadResult, Seen, Target
 from ..ports import Surroundings
 from ..units import format_duration

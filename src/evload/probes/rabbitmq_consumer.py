@@ -19,7 +19,7 @@ from pamqp.exceptions import PAMQPException
 from pamqp.header import ProtocolHeader
 from pamqp.heartbeat import Heartbeat
 
-from ..amqp import Address
+from ..clients.amqp import Address
 
 _FRAME: Final = struct.Struct(">BHI")
 _TAG: Final = struct.Struct(">QB")

@@ -17,10 +17,10 @@ from pamqp.commands import Basic
 from pamqp.exceptions import PAMQPException
 from pamqp.header import ContentHeader
 
-from ..correlation import CorrelationIds
-from ..jmes import Expression
+from ..clients.jmes import Expression
+from ..clients.stamps import parse_stamp
 from ..model import Read, Seen
-from ..stamps import parse_stamp
+from ..workload.correlation import CorrelationIds
 
 if TYPE_CHECKING:
     from .rabbitmq_tap import RabbitmqTapConfig

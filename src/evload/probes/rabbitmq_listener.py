@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
-from ..amqp import parse_url, refusal
+from ..clients.amqp import parse_url, refusal
+from ..clients.web import reason_of
 from ..errors import TargetError
 from ..model import Read, ReadResult, Seen, Target
 from ..ports import Surroundings
 from ..units import NS_PER_S, format_duration
-from ..web import reason_of
 from .rabbitmq_consumer import CONNECT_S, Closed, Consumer, Delivered, connect
 from .rabbitmq_delivery import DeliveryReader
 

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from ..amqp import AmqpSettings, RoutingKeys, ShortText
-from ..jmes import check_expression
+from ..clients.amqp import AmqpSettings, RoutingKeys, ShortText
+from ..clients.jmes import check_expression
 from ..ports import AdapterSettings, Probe, ProbeSettings, Surroundings
 
 _FIELDS: Final = ("headers", "properties", "body")
@@ -120,7 +120,7 @@ class RabbitmqTapConfig(AmqpSettings, ProbeSettings):
 
     def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Probe]:
         """Connect, bind and consume, yield the probe, close. Raises TargetError."""
-        from ..amqp import missing_sdk
+        from ..clients.amqp import missing_sdk
 
         try:
             from .rabbitmq_listener import open_listener

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ..clock import Clock
-from ..correlation import CorrelationIds
 from ..model import Read, ReadResult, Seen, Target
 from ..units import NS_PER_S
+from ..workload.correlation import CorrelationIds
 from .stored_value import ONE_EACH, ValueReader, decoded
 
 if TYPE_CHECKING:

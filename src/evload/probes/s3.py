@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ..aws import Aws, AwsSettings, code_of, explain, is_denied
+from ..clients.aws import Aws, AwsSettings, code_of, explain, is_denied
 from ..clock import Clock
 from ..errors import TargetError
 from ..model import Read, ReadResult, Seen, Target

@@ -9,8 +9,8 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any, Final, NamedTuple
 
+from ..clients.stamps import parse_stamp
 from ..model import Read, Seen, Target
-from ..stamps import parse_stamp
 
 COLUMNS: Final = ("id", "visible", "effects", "position", "consumed_at", "processed_at", "replica")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 from jmespath.exceptions import JMESPathError
 
-from ..aws import Aws
+from ..clients.aws import Aws
+from ..clients.jmes import Expression
+from ..clients.sqs import find_queue
 from ..clock import Clock
-from ..jmes import Expression
 from ..model import Read, ReadResult, Seen, Target
 from ..ports import Surroundings
-from ..sqs import find_queue
 from ..units import format_duration
 
 if TYPE_CHECKING:

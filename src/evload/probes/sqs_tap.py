@@ -7,10 +7,10 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ..aws import AwsSettings
-from ..jmes import check_expression
+from ..clients.aws import AwsSettings
+from ..clients.jmes import check_expression
+from ..clients.sqs import QueueName
 from ..ports import ProbeSettings, PushProbe, Surroundings
-from ..sqs import QueueName
 
 _PLACES: Final = "detail.correlationid || correlationid || detail.correlation_id || correlation_id"
 

@@ -8,7 +8,7 @@ import orjson
 from jmespath.exceptions import JMESPathError
 from pydantic import AfterValidator
 
-from ..jmes import Expression, check_expression, truthy
+from ..clients.jmes import Expression, check_expression, truthy
 from ..model import Seen
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, field_validator
 
-from ..aws import AwsSettings
+from ..clients.aws import AwsSettings
 from ..ports import Encoding, Producer, ProducerSettings, Surroundings
 from ..units import Duration, Size
 

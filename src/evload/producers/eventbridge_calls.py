@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from ..clients.web import Endpoint
 from ..units import NS_PER_S
-from ..web import Endpoint
 
 _TARGET: Final = "AWSEvents.PutEvents"
 _CONTENT_TYPE: Final = "application/x-amz-json-1.1"

@@ -10,16 +10,16 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from ..aws import Aws, code_of, is_denied
+from ..clients.aws import Aws, code_of, is_denied
+from ..clients.http_wire import Client, Exchange
+from ..clients.web import Endpoint, parse_url, reason_of, tls_context
 from ..clock import rfc3339
 from ..errors import TargetError
 from ..model import Event, Outcome, Receipt
 from ..ports import Settle, Surroundings
 from ..units import NS_PER_S, format_duration
-from ..web import Endpoint, parse_url, reason_of, tls_context
 from .eventbridge_calls import Refusal, Signer, call_refusal, entry_refusals
 from .eventbridge_entries import Entries, joined
-from .http_wire import Client, Exchange
 
 if TYPE_CHECKING:
     from .eventbridge import EventBridgeProducerConfig

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, StrictInt, StrictStr, ValidationInfo, field_validator, model_validator
 
-from ..jmes import check_expression
+from ..clients.jmes import check_expression
+from ..clients.web import Statuses, Url, check_header, check_method, has_control, parse_url
 from ..ports import AdapterSettings, Encoding, Producer, ProducerSettings, Surroundings
 from ..units import Duration
-from ..web import Statuses, Url, check_header, check_method, has_control, parse_url
 
 Mode = Literal["structured", "binary", "batched", "plain"]
 Property = Literal[

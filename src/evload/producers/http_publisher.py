@@ -13,12 +13,9 @@ from urllib.parse import quote
 
 from jmespath.exceptions import JMESPathError
 
-from ..clock import Clock
-from ..errors import TargetError
-from ..jmes import Expression
-from ..model import Event, Outcome, Receipt
-from ..ports import Settle, Surroundings
-from ..web import (
+from ..clients.http_wire import Client, Exchange
+from ..clients.jmes import Expression
+from ..clients.web import (
     Answer,
     NotJson,
     check_method,
@@ -30,8 +27,11 @@ from ..web import (
     reason_of,
     tls_context,
 )
+from ..clock import Clock
+from ..errors import TargetError
+from ..model import Event, Outcome, Receipt
+from ..ports import Settle, Surroundings
 from .http_rabbitmq import Envelope, find_exchange, routed
-from .http_wire import Client, Exchange
 
 if TYPE_CHECKING:
     from .http import HttpProducerConfig

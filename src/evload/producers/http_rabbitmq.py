@@ -14,11 +14,11 @@ from urllib.parse import unquote
 
 import orjson
 
+from ..clients.http_wire import Client, Exchange
+from ..clients.web import Endpoint, excerpt
 from ..clock import Clock
 from ..errors import TargetError
 from ..model import Event, Outcome
-from ..web import Endpoint, excerpt
-from .http_wire import Client, Exchange
 
 if TYPE_CHECKING:
     from .http import RabbitmqApi

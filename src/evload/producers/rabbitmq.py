@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StrictBool, StrictInt, StrictStr, ValidationInfo, field_validator
 
-from ..amqp import AmqpSettings, RoutingKeys, check_short, missing_sdk
+from ..clients.amqp import AmqpSettings, RoutingKeys, check_short, missing_sdk
 from ..ports import AdapterSettings, Encoding, Producer, ProducerSettings, Surroundings
 from ..units import Duration
 

@@ -18,12 +18,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 from zlib import crc32
 
-from ..amqp import parse_url, refusal
+from ..clients.amqp import parse_url, refusal
+from ..clients.web import reason_of
 from ..clock import Clock
 from ..model import Event, Outcome, Receipt
 from ..ports import Settle, Surroundings
 from ..units import NS_PER_S, format_duration
-from ..web import reason_of
 from . import rabbitmq_topology as topology
 from .rabbitmq_frames import Publishes
 from .rabbitmq_wire import Connection, RefusedError

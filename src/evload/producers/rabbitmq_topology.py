@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
 
-from ..amqp import connection, parse_url
+from ..clients.amqp import connection, parse_url
 from ..errors import TargetError
 
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from pamqp.common import FieldTable
 from pamqp.exceptions import PAMQPException
 from pamqp.header import ContentHeader
 
-from ..amqp import CLOSED_AT_ONCE, Address
-from ..web import reason_of
+from ..clients.amqp import CLOSED_AT_ONCE, Address
+from ..clients.web import reason_of
 
 _PROTOCOL: Final = b"AMQP\x00\x00\x09\x01"
 _HEARTBEAT: Final = b"\x08\x00\x00\x00\x00\x00\x00\xce"

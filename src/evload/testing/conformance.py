@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..clock import Clock
-from ..correlation import CorrelationIds
-from ..events import EventSettings, EventType, Renderer
 from ..model import Event, Outcome, Read, Receipt, Seen, Target
 from ..ports import Encoding, GaugeSettings, ProbeSettings, ProducerSettings, Progress, Sample, Sink, Surroundings
 from ..summary import Report
 from ..units import NS_PER_S
+from ..workload.correlation import CorrelationIds
+from ..workload.events import EventSettings, EventType, Renderer
 
 
 def sample_events(encoding: Encoding, count: int, clock: Clock, run_id: str = "conformance") -> list[Event]:

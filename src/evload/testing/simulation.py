@@ -9,17 +9,17 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from .. import slo
 from ..config import RunConfig, Scenario
 from ..engine import Engine
-from ..events import EventSettings
-from ..ledger import Ledger, LedgerFile
+from ..gate import slo
+from ..gate.reporting import Terms, report
+from ..gate.selfcheck import SelfCheckPolicy
+from ..measurement.ledger import Ledger, LedgerFile
 from ..model import Observation
 from ..planning import build
 from ..ports import GaugeSettings, Sink, Surroundings
-from ..reporting import Terms, report
-from ..selfcheck import SelfCheckPolicy
 from ..summary import Report, Summary
+from ..workload.events import EventSettings
 from .memory_world import MemoryWorld
 from .virtual_time import run_virtual, virtual_clock
 

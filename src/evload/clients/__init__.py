@@ -1,0 +1,1 @@
+"""What adapters share: HTTP, AMQP and AWS clients, JMESPath, stamps."""

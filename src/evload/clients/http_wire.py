@@ -1,0 +1,409 @@
+"""An HTTP/1.1 keep-alive client for one address: a pool of connections, one request at a time on each.
+
+Made for an open loop: no task, no timer and no future per request. One sweep looks after all timeouts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections import deque
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any, Final, Protocol, cast
+
+import httptools
+
+from ..clock import Clock
+from ..units import NS_PER_S, format_duration
+from .web import Endpoint, reason_of
+
+_CONNECTING: Final = 64
+"""Most connects under way: enough to fill a pool quickly, too few to be a flood."""
+_SLICE: Final = 128
+"""Requests written before the loop may look at answers again."""
+_HEAD_LIMIT: Final = 65_536
+"""Longest head of an answer, in bytes."""
+_NO_BODY: Final = b""
+
+
+class Exchange:
+    """One request, and when it was queued and sent (ns). `context` is the caller's own.
+
+    `refused_ns` is when the target refused the connection that it was waiting for.
+    """
+
+    __slots__ = ("context", "queued_ns", "refused_ns", "request", "sent_ns")
+
+    def __init__(self, request: Sequence[bytes], context: Any, queued_ns: int) -> None:
+        self.request = request
+        self.context = context
+        self.queued_ns = queued_ns
+        self.sent_ns: int | None = None
+        self.refused_ns: int | None = None
+
+
+class Listener(Protocol):
+    """Who is told what becomes of the exchanges: exactly one call of `answered` or `failed` for each."""
+
+    def answered(
+        self, exchange: Exchange, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, at_ns: int
+    ) -> None:
+        """A complete answer arrived. `body` is cut off at `body_limit`."""
+        ...
+
+    def failed(self, exchange: Exchange, reason: str) -> None:
+        """There will be no answer. If `exchange.sent_ns` is None the request was never written."""
+        ...
+
+    def body_limit(self, status: int) -> int:
+        """How many bytes of the body of an answer with this status are worth keeping."""
+        ...
+
+
+class Client:
+    """Writes each exchange to an idle connection, or to the next one that is opened or falls idle."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        tls: ssl.SSLContext | None,
+        clock: Clock,
+        listener: Listener,
+        *,
+        connections: int,
+        timeout_ns: int,
+        max_idle_ns: int,
+        requests_per_connection: int | None = None,
+    ) -> None:
+        self.clock = clock
+        self.listener = listener
+        self.requests_per_connection = requests_per_connection
+        self._endpoint = endpoint
+        self._tls = tls
+        self._limit = connections
+        self._timeout_ns = timeout_ns
+        self._max_idle_ns = max_idle_ns
+        self._loop = asyncio.get_running_loop()
+        self._waiting: deque[Exchange] = deque()
+        self._queued = 0
+        self._idle: deque[_Connection] = deque()
+        self._open: set[_Connection] = set()
+        self._connects: set[asyncio.Task[None]] = set()
+        self._connecting = 0
+        self._pump_due = False
+        self._closed = False
+        period_s = min(max(timeout_ns, 20_000_000) / 20, 250_000_000) / NS_PER_S
+        self._period_s = min(period_s, max(max_idle_ns / NS_PER_S, 0.001))
+        self._sweeper = self._loop.call_later(self._period_s, self._sweep)
+
+    async def open(self) -> None:
+        """Open the first connection. Raises OSError, TimeoutError or UnicodeError."""
+        self._connecting += 1
+        await self._dial(_Connection(self))
+
+    def submit(self, exchanges: Iterable[Exchange]) -> None:
+        """Take requests on. They are written in this order as connections become free."""
+        before = len(self._waiting)
+        self._waiting.extend(exchanges)
+        self._queued += len(self._waiting) - before
+        if self._closed:
+            self._fail_waiting(len(self._waiting), "the client is closed")
+        elif not self._pump_due:
+            self._pump()
+
+    async def close(self) -> None:
+        """Fail what is unsettled and let go of all connections."""
+        self._closed = True
+        self._sweeper.cancel()
+        for task in self._connects:
+            task.cancel()
+        await asyncio.gather(*self._connects, return_exceptions=True)
+        self._fail_waiting(len(self._waiting), "no connection was free before the end")
+        for connection in tuple(self._open):
+            connection.give_up("no answer before the end")
+        await asyncio.sleep(0)
+
+    def _pump(self) -> None:
+        self._pump_due = False
+        waiting = self._waiting
+        for _ in range(_SLICE):
+            if not waiting:
+                return
+            now_ns = self.clock.now_ns()
+            connection = self._take_idle(now_ns)
+            if connection is None:
+                self._connect_more()
+                return
+            connection.send(waiting.popleft(), now_ns)
+        self._pump_due = True
+        self._loop.call_soon(self._pump)
+
+    def _take_idle(self, now_ns: int) -> _Connection | None:
+        """The connection that fell idle last; older ones are closed by the sweep once they are too old."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.closed:
+                continue
+            if now_ns - connection.idle_since_ns <= self._max_idle_ns:
+                return connection
+            connection.give_up("idle")
+        return None
+
+    def opened(self, connection: _Connection) -> None:
+        """A connection is established."""
+        self._connecting -= 1
+        if self._closed:
+            connection.give_up("closed")
+            return
+        self._open.add(connection)
+        self.released(connection)
+
+    def released(self, connection: _Connection) -> None:
+        """A connection can take the next request."""
+        now_ns = self.clock.now_ns()
+        if self._waiting:
+            connection.send(self._waiting.popleft(), now_ns)
+        else:
+            connection.idle_since_ns = now_ns
+            self._idle.append(connection)
+
+    def lost(self, connection: _Connection) -> None:
+        """A connection can't be used any more."""
+        self._open.discard(connection)
+        if self._waiting:
+            self._connect_more()
+
+    def _connect_more(self) -> None:
+        """One connect for each waiting request, within the limits."""
+        if self._closed:
+            return
+        room = min(len(self._waiting), _CONNECTING, self._limit - len(self._open)) - self._connecting
+        for _ in range(room):
+            self._connecting += 1
+            task = self._loop.create_task(self._connect())
+            self._connects.add(task)
+            task.add_done_callback(self._connects.discard)
+
+    async def _connect(self) -> None:
+        asked_for = self._queued
+        connection = _Connection(self)
+        try:
+            await self._dial(connection)
+        except (OSError, UnicodeError) as error:
+            if not connection.opened:
+                self._connect_failed(asked_for, error)
+
+    async def _dial(self, connection: _Connection) -> None:
+        try:
+            async with asyncio.timeout(self._timeout_ns / NS_PER_S):
+                await self._loop.create_connection(
+                    lambda: connection,
+                    self._endpoint.host,
+                    self._endpoint.port,
+                    ssl=self._tls,
+                    server_hostname=self._endpoint.host if self._tls else None,
+                )
+        except BaseException:
+            if not connection.opened:
+                self._connecting -= 1
+            raise
+
+    def _connect_failed(self, asked_for: int, error: Exception) -> None:
+        """With a connection open, the waiting requests still get their turn. With none, those that were
+        waiting when this connect began have no hope: every address of the target was tried since."""
+        if self._open:
+            return
+        served = self._queued - len(self._waiting)
+        refused_ns = self.clock.now_ns()
+        for exchange in islice(self._waiting, asked_for - served):
+            exchange.refused_ns = refused_ns
+        self._fail_waiting(asked_for - served, self.no_connection(error))
+        self._connect_more()
+
+    def no_connection(self, error: Exception) -> str:
+        if isinstance(error, TimeoutError) and not error.errno:
+            return f"no connection within {format_duration(self._timeout_ns)}"
+        return reason_of(error)
+
+    def _fail_waiting(self, count: int, reason: str) -> None:
+        for _ in range(count):
+            self.listener.failed(self._waiting.popleft(), reason)
+
+    def _sweep(self) -> None:
+        now_ns = self.clock.now_ns()
+        overdue_ns = now_ns - self._timeout_ns
+        timeout = format_duration(self._timeout_ns)
+        while self._waiting and self._waiting[0].queued_ns <= overdue_ns:
+            self._fail_waiting(1, f"no free connection within {timeout}")
+        for connection in tuple(self._open):
+            if connection.sent_before(overdue_ns):
+                connection.give_up(f"no answer within {timeout}")
+        idle = self._idle
+        while idle and (idle[0].closed or now_ns - idle[0].idle_since_ns > self._max_idle_ns):
+            idle.popleft().give_up("idle")
+        if self._waiting:
+            self._connect_more()
+        self._sweeper = self._loop.call_later(self._period_s, self._sweep)
+
+
+class _Connection(asyncio.Protocol):
+    """One connection: writes a request, reads its answer, tells the client.
+
+    An answer counts once all of what arrived with it is parsed, never in the middle: what a server sends
+    beyond its answer must not be taken for the answer to the next request.
+    """
+
+    __slots__ = (
+        "_body", "_client", "_excess", "_exchange", "_head_size", "_headers", "_in_body", "_keep_alive", "_kept",
+        "_left", "_limit", "_listener", "_parser", "_status", "_transport", "closed", "idle_since_ns", "opened",
+    )  # fmt: skip
+
+    _transport: asyncio.Transport
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._listener = client.listener
+        self._parser = httptools.HttpResponseParser(self)
+        self._exchange: Exchange | None = None
+        self._left = client.requests_per_connection
+        self.opened = False
+        self.closed = False
+        self.idle_since_ns = 0
+        self._headers: list[tuple[bytes, bytes]] = []
+        self._reset()
+
+    def _reset(self) -> None:
+        self._status = 0
+        self._in_body = False
+        self._keep_alive = False
+        self._excess = False
+        self._head_size = 0
+        self._headers = []
+        self._body: list[bytes] | None = None
+        self._kept = 0
+        self._limit = -1
+
+    def send(self, exchange: Exchange, now_ns: int) -> None:
+        """Write a request; the connection must be idle."""
+        self._exchange = exchange
+        if self._left is not None:
+            self._left -= 1
+        exchange.sent_ns = now_ns
+        self._transport.write(b"".join(exchange.request))
+
+    def sent_before(self, at_ns: int) -> bool:
+        """Whether a request was written before `at_ns` and is still without an answer."""
+        exchange = self._exchange
+        return exchange is not None and exchange.sent_ns is not None and exchange.sent_ns <= at_ns
+
+    def give_up(self, reason: str) -> None:
+        """Close at once. A request without an answer fails with the reason."""
+        exchange = self._exchange
+        self._exchange = None
+        self._retire()
+        self._transport.abort()
+        if exchange is not None:
+            self._listener.failed(exchange, reason)
+
+    def _retire(self) -> None:
+        if not self.closed:
+            self.closed = True
+            self._client.lost(self)
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self.opened = True
+        self._client.opened(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._exchange is None:
+            self.give_up("unasked")
+            return
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self.give_up("not HTTP: the protocol was switched unasked")
+            return
+        except httptools.HttpParserError as error:
+            if not self._status:
+                self.give_up(f"not HTTP: {error}")
+                return
+            self._excess = True
+        if self._status:
+            self._complete(self._keep_alive and not self._excess and self._left != 0)
+        elif not self._in_body:
+            self._head_size += len(data)
+            if self._head_size > _HEAD_LIMIT:
+                self.give_up(f"not HTTP: headers longer than {_HEAD_LIMIT} bytes")
+
+    def eof_received(self) -> None:
+        if self._exchange is None:
+            self._retire()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if self._exchange is not None:
+            if error is None and self._in_body and not self._framed():
+                self._status = self._parser.get_status_code()
+                self._complete(reusable=False)
+                return
+            if error is None:
+                where = "in the middle of the answer" if self._in_body or self._head_size else "without an answer"
+                reason = f"connection closed {where}"
+            else:
+                reason = reason_of(error)
+            self.give_up(reason)
+        self._retire()
+
+    def _framed(self) -> bool:
+        """Whether the answer says where its body ends, other than by closing the connection."""
+        return any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in self._headers)
+
+    def _complete(self, reusable: bool) -> None:
+        exchange, status, headers = self._exchange, self._status, self._headers
+        assert exchange is not None
+        body = _NO_BODY if self._body is None else b"".join(self._body)
+        at_ns = self._client.clock.now_ns()
+        self._exchange = None
+        self._reset()
+        # Bytes that are still unwritten mean that the answer came before the request was through.
+        if reusable and not self._transport.get_write_buffer_size():
+            self._listener.answered(exchange, status, headers, body, at_ns)
+            self._client.released(self)
+        else:
+            self._retire()
+            self._transport.abort()
+            self._listener.answered(exchange, status, headers, body, at_ns)
+
+    # What follows is called by the parser.
+
+    def on_message_begin(self) -> None:
+        if self._status:
+            self._excess = True
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._headers.append((name, value))
+
+    def on_headers_complete(self) -> None:
+        self._in_body = True
+
+    def on_body(self, chunk: bytes) -> None:
+        if self._limit < 0:
+            self._limit = self._listener.body_limit(self._parser.get_status_code())
+        missing = self._limit - self._kept
+        if missing > 0:
+            if self._body is None:
+                self._body = []
+            self._body.append(chunk[:missing])
+            self._kept += len(chunk)
+
+    def on_message_complete(self) -> None:
+        if self._status:
+            return
+        status = self._parser.get_status_code()
+        if status < 200:
+            self._in_body = False
+            self._headers = []
+            return
+        self._status = status
+        self._keep_alive = self._parser.should_keep_alive()

@@ -1,0 +1,187 @@
+"""Says before a run whether it can work: is every target there and allowed, and is this machine fast enough."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import uvloop
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from .. import planning
+from ..clock import Clock, SystemClock
+from ..config import LoadedConfig, RunConfig
+from ..engine import Plan
+from ..errors import EvloadError
+from ..model import Seen, Target
+from ..ports import Gauge, Probe, Surroundings
+from ..sandbox.process import sandbox_process
+from ..session import Load
+from ..stats.histogram import Histogram
+from ..summary import Result
+from ..units import NS_PER_S, format_duration, format_rate
+from ..workload.schedule import describe, rate_at
+
+T = TypeVar("T")
+
+_PATIENCE_S: Final = 15.0
+_SLEEPS: Final = 300
+_RENDERED: Final = 3000
+_HEADROOM: Final = 0.5
+"""Share of the core that rendering may take at the peak rate; the transport and the reads need the rest."""
+_RUN_ID: Final = "doctor"
+_TARGET, _MACHINE = 3, 5
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at."""
+
+    what: str
+    result: Result
+    said: str
+    exit_code: int = 0
+
+
+def run(load: Load, console: Console) -> int:
+    """Examine everything a config names, print what was found, and return the exit code.
+
+    0 all is well, 3 a target can't be reached or doesn't answer as it should, 5 this machine is too slow.
+    Raises ConfigError if the config is wrong.
+    """
+    loaded = load()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        findings = runner.run(_examine(load, loaded))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("what", "", "found"):
+        table.add_column(column, no_wrap=column != "found")
+    styles = {Result.PASS: "green", Result.WARN: "yellow", Result.FAIL: "bold red"}
+    for finding in findings:
+        mark = {Result.PASS: "ok", Result.WARN: "note", Result.FAIL: "bad"}[finding.result]
+        said = Text(loaded.redact(finding.said))
+        table.add_row(finding.what, Text(mark, style=styles[finding.result]), said)
+    console.print(table)
+    return max((finding.exit_code for finding in findings), default=0)
+
+
+async def _examine(load: Load, loaded: LoadedConfig) -> list[Finding]:
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        stack.callback(clock.close)
+        if loaded.config.sandbox is not None:
+            sandbox = await stack.enter_async_context(sandbox_process(loaded.config.sandbox))
+            loaded = load(sandbox_url=sandbox.url)
+        surroundings = Surroundings(clock, _RUN_ID, loaded.base_dir)
+        plan = planning.build(loaded.config, _RUN_ID)
+        return [*await _targets(plan, surroundings), *await _machine(loaded.config, plan, clock)]
+
+
+async def _targets(plan: Plan, surroundings: Surroundings) -> list[Finding]:
+    unknown = Target(0, surroundings.ids.id_of(0))
+
+    async def reads(probe: Probe) -> str:
+        result = await probe.read([unknown])
+        seen = result.reads[0].seen
+        if seen is Seen.FAILED:
+            raise _Unwell(f"it is there, but a read failed: {result.error}")
+        if seen is Seen.PRESENT:
+            raise _Unwell("it shows an event that was never sent: `visible` holds for anything")
+        return "answers, and doesn't know an event that was never sent"
+
+    async def looks(gauge: Gauge) -> str:
+        sample = await gauge.sample()
+        if sample.error:
+            raise _Unwell(f"it is there, but could not be sampled: {sample.error}")
+        return ", ".join(f"{name} {value:g}" for name, value in sample.values.items())
+
+    async def reached(_: Any) -> str:
+        return "reached"
+
+    found = []
+    async with AsyncExitStack() as stack:
+        # Open until all is looked at: one may declare what a tap or a gauge needs.
+        for name, producer in plan.producers.items():
+            opening = _held(producer.open(surroundings), stack)
+            found.append(await _try(f"producer {name}", opening, reached))
+        for name, probe in plan.probes.items():
+            asks = reached if probe.asks_by_capture or probe.pushes else reads
+            found.append(await _try(f"probe {name}", probe.open(surroundings), asks))
+        for name, gauge in plan.gauges.items():
+            found.append(await _try(f"gauge {name}", gauge.open(surroundings), looks))
+    return found
+
+
+@asynccontextmanager
+async def _held(opening: AbstractAsyncContextManager[T], stack: AsyncExitStack) -> AsyncIterator[T]:
+    """The same, but closed with the stack."""
+    yield await stack.enter_async_context(opening)
+
+
+class _Unwell(Exception):
+    """The target is there and doesn't behave."""
+
+
+async def _try(what: str, opening: AbstractAsyncContextManager[T], ask: Callable[[T], Awaitable[str]]) -> Finding:
+    try:
+        async with asyncio.timeout(_PATIENCE_S), opening as opened:
+            return Finding(what, Result.PASS, await ask(opened))
+    except TimeoutError:
+        return Finding(what, Result.FAIL, f"no answer within {_PATIENCE_S:g} s; is it reachable from here?", _TARGET)
+    except (EvloadError, _Unwell) as error:
+        return Finding(what, Result.FAIL, str(error), _TARGET)
+
+
+async def _machine(config: RunConfig, plan: Plan, clock: Clock) -> list[Finding]:
+    return [await _timers(config, clock), _speed(config, plan, clock)]
+
+
+async def _timers(config: RunConfig, clock: Clock) -> Finding:
+    """How late a sleeper wakes on this machine, against what the lateness check will ask for."""
+    late = Histogram()
+    for _ in range(_SLEEPS):
+        due = clock.now_ns() + 1_000_000
+        await clock.sleep_until_ns(due)
+        late.record(max(0, clock.now_ns() - due))
+    edges = late.at_rank(_SLEEPS * 99 // 100)
+    p99 = edges[1] if edges else 0
+    limits = [limit for objective in config.slos if (limit := objective.latency_limit_ns) is not None]
+    said = f"sends are late by {format_duration(p99)} at p99 on an idle loop"
+    if limits and p99 > min(limits) / 100:
+        allowed = format_duration(min(limits) / 100)
+        return Finding("timers", Result.FAIL, f"{said}; the tightest objective allows {allowed}", _MACHINE)
+    return Finding("timers", Result.PASS, said)
+
+
+def _speed(config: RunConfig, plan: Plan, clock: Clock) -> Finding:
+    """How quickly events are rendered, against the highest rate that the config asks for."""
+    renderer = plan.scenarios[0].renderer
+    began = clock.cpu_ns() or 0
+    for _ in range(_RENDERED // 100):
+        renderer.render([0] * 100, "2026-01-01T00:00:00.000000Z")
+    cost_ns = max(1, (clock.cpu_ns() or 0) - began) / _RENDERED
+    most = _HEADROOM * NS_PER_S / cost_ns
+    peak = _peak(config)
+    said = f"renders {format_rate(round(most))} on half a core; the config asks for {format_rate(peak)} at its peak"
+    if peak > most:
+        return Finding("speed", Result.FAIL, said, _MACHINE)
+    return Finding("speed", Result.PASS, said)
+
+
+def _peak(config: RunConfig) -> float:
+    """Highest planned rate, events per second, all scenarios together. Bursts have no rate."""
+    edges = {
+        scenario.start + at
+        for scenario in config.scenarios.values()
+        for stretch in describe(scenario.load)
+        for at in (stretch.start_ns, max(stretch.start_ns, stretch.end_ns - 1))
+    }
+    return max((_rate(config, at) for at in edges), default=0.0)
+
+
+def _rate(config: RunConfig, at_ns: int) -> float:
+    return sum(rate_at(scenario.load, at_ns - scenario.start) for scenario in config.scenarios.values())

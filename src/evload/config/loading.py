@@ -1,0 +1,519 @@
+"""From YAML text to a frozen RunConfig, or to everything that is wrong with it, each with line and column."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, WithJsonSchema
+from yaml.nodes import MappingNode
+
+from .. import plugins
+from ..errors import ConfigError, Problem, UsageError
+from ..gate import slo
+from ..gate.selfcheck import SelfCheckPolicy
+from ..gate.slo import Objective
+from ..ports import GaugeSettings, ProbeSettings, ProducerSettings
+from ..sandbox.settings import SandboxSettings
+from ..summary import QUEUE_LAG
+from ..units import Duration
+from ..workload import events
+from ..workload.events import EventSettings
+from ..workload.records import Records
+from ..workload.schedule import Load, Shape
+from . import yamlfile
+from .environment import Environment
+from .findings import Findings, unknown
+from .secrets import Redactor
+from .yamlfile import DataPath
+
+SANDBOX: Final = "{sandbox}"
+"""What stands for the address of the embedded pipeline in the settings of producers and probes."""
+_NO_SANDBOX_YET: Final = "http://127.0.0.1:9"
+"""Stands in for it where nothing is started: the discard port, on which nothing listens."""
+_NAME: Final = re.compile(r"\w[\w .-]{0,99}")
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError(f"{text!r} is not a name; write up to 100 letters, digits, spaces, '-', '_' and '.'")
+    return text
+
+
+def _name_from(stem: str) -> str:
+    return re.sub(r"[^\w .-]", "-", stem).lstrip(" .-")[:100] or "run"
+
+
+def _equal_weights(value: object) -> object:
+    """A list of names stands for equal weights."""
+    if isinstance(value, dict) and value:
+        return value
+    if not value or not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise ValueError("this names no events; write {name: weight, ...} or a list of names")
+    for name in value:
+        if value.count(name) > 1:
+            raise ValueError(f"{name!r} is listed twice; write weights instead, such as {{{name}: 2}}")
+    return dict.fromkeys(value, 1.0)
+
+
+M = TypeVar("M")
+
+Name = Annotated[str, AfterValidator(_name)]
+Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Weights = Annotated[
+    dict[str, Weight],
+    BeforeValidator(_equal_weights),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {
+                    "type": "object",
+                    "additionalProperties": {"type": "number", "exclusiveMinimum": 0},
+                    "minProperties": 1,
+                },
+                {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True},
+            ]
+        }
+    ),
+]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Scenario(_Section):
+    """What one producer is sent, and who watches for its effect."""
+
+    start: Annotated[Duration, Field(description="how long after the run begins")] = 0
+    producer: Annotated[str, Field(description="name of a producer")]
+    events: Annotated[Weights, Field(description="names of events with their weights, or a list of names")]
+    probes: Annotated[tuple[str, ...], Field(description="names of the probes that look for its effect")] = ()
+    arrivals: Annotated[Shape, Field(description="evenly spaced, or random with the same rate")] = "constant"
+    load: Annotated[Load, Field(description="phases, one after another")]
+
+
+class ObjectiveEntry(_Section):
+    """An objective with more than its expression."""
+
+    objective: Annotated[str, Field(description="such as p95(end_to_end) < 3s")]
+    critical: Annotated[
+        str | int | None, Field(description="a looser limit: between the two is a warning, beyond it a failure")
+    ] = None
+    scenario: Annotated[str | None, Field(description="about this scenario alone")] = None
+
+
+class _Kind(BaseModel):
+    """What all producers and probes have in common."""
+
+    kind: str
+
+
+class ConfigFile(_Section):
+    """A load test: who sends which events when, who sees their effect, and how soon everyone must."""
+
+    name: Annotated[Name, Field(description="of the run; the name of the file if left out")] = "run"
+    seed: Annotated[int, Field(ge=0, lt=2**63, description="of all that is drawn at random")] = 1
+    sandbox: Annotated[dict[str, Any], Field(description="starts the embedded pipeline for this run")] = {}
+    producers: Annotated[dict[Name, Any], Field(description="where events go")] = {}
+    events: Annotated[dict[Name, Any], Field(description="what is sent")] = {}
+    probes: Annotated[dict[Name, Any], Field(description="where their effect is read")] = {}
+    gauges: Annotated[dict[Name, Any], Field(description="what is sampled while the run goes on")] = {}
+    scenarios: Annotated[dict[Name, Any], Field(description="what happens, side by side")] = {}
+    slos: Annotated[list[Any], Field(description="what must hold")] = []
+    self_checks: Annotated[Any, Field(description="what a failed self-check does to the verdict")] = {}
+    settle: Annotated[Duration, Field(description="longest wait for outstanding events after an interrupt")] = (
+        10_000_000_000
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """A config that holds together: every name in it leads somewhere, every template and data file is good.
+
+    records   the loaded data file of each event, by the event's name; None where it has none
+    settle    longest drain after an interrupt, in nanoseconds
+    """
+
+    name: str
+    seed: int
+    sandbox: SandboxSettings | None
+    producers: Mapping[str, ProducerSettings]
+    events: Mapping[str, EventSettings]
+    probes: Mapping[str, ProbeSettings]
+    gauges: Mapping[str, GaugeSettings]
+    scenarios: Mapping[str, Scenario]
+    slos: tuple[Objective, ...]
+    self_checks: SelfCheckPolicy
+    settle: int
+    records: Mapping[str, Records | None]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedConfig:
+    """A config, where it came from, and what of it may be shown. Relative paths in it start at `base_dir`."""
+
+    config: RunConfig
+    path: Path
+    base_dir: Path
+    _tree: MappingNode
+    _redactor: Redactor
+
+    def redact(self, text: str) -> str:
+        """`text` with `${NAME}` in place of every value that came from the environment."""
+        return self._redactor(text)
+
+    def as_run(self) -> str:
+        """The config as YAML, `--set` applied and references to the environment left as they are.
+
+        Loads again to the same config. Comments are gone, and aliases written out.
+        """
+        return yamlfile.dump(self._tree)
+
+
+def load(
+    path: Path, *, sets: Sequence[str] = (), environ: Mapping[str, str], sandbox_url: str | None = None
+) -> LoadedConfig:
+    """The config in a file.
+
+    sets         `PATH=VALUE` of each option `--set`
+    sandbox_url  address of the running embedded pipeline; without it a placeholder takes its place, which
+                 is good enough to check the config
+
+    Raises ConfigError with every problem found, UsageError if the file can't be read.
+    """
+    return load_text(
+        _read(path), str(path), base_dir=path.parent, sets=sets, environ=environ, sandbox_url=sandbox_url
+    )
+
+
+def load_text(
+    text: str,
+    name: str,
+    *,
+    base_dir: Path = Path(),
+    sets: Sequence[str] = (),
+    environ: Mapping[str, str],
+    sandbox_url: str | None = None,
+) -> LoadedConfig:
+    """The same from text; `name` is what the text is called in errors. Raises ConfigError."""
+    tree = yamlfile.parse(text, name)
+    _assign_all(tree, sets)
+    environment = Environment(environ)
+    document, refused = yamlfile.document(tree, environment.substitute)
+    findings = Findings(document, refused)
+    redactor = Redactor(environment.given, (text for _, text in _texts(document.data, ())))
+    config = _Reader(findings, base_dir, sandbox_url or _NO_SANDBOX_YET).read(Path(name).stem)
+    findings.close(redactor)
+    if "name" not in document.data:
+        # The config as run may lie in a file of another name.
+        yamlfile.assign(tree, f'name="{config.name}"')
+    return LoadedConfig(config, Path(name), base_dir, tree, redactor)
+
+
+def _read(path: Path) -> str:
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise UsageError(f"{path}: there is no such file; check the path") from None
+    except IsADirectoryError:
+        raise UsageError(f"{path}: this is a directory; name the config file in it") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"{path}: the file can't be read ({reason}); check the path and its permissions") from None
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = content[: error.start].decode("utf-8", "replace")
+        where = f"{path}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+        what = f"the byte 0x{content[error.start]:02X} is not UTF-8"
+        raise ConfigError([Problem(where, what, "save the file as UTF-8")]) from None
+
+
+def _assign_all(tree: MappingNode, sets: Sequence[str]) -> None:
+    problems: list[Problem] = []
+    for assignment in sets:
+        try:
+            yamlfile.assign(tree, assignment)
+        except ConfigError as error:
+            problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+
+
+class _Reader:
+    """Reads a document section by section and item by item, so that one mistake doesn't hide another."""
+
+    def __init__(self, findings: Findings, base_dir: Path, sandbox_url: str) -> None:
+        self._findings = findings
+        self._document = findings.document
+        self._base_dir = base_dir
+        self._sandbox_url = sandbox_url
+
+    def read(self, stem: str) -> RunConfig:
+        """The config. If anything was noted in the findings, it is good for nothing."""
+        top = self._findings.validate(TypeAdapter(ConfigFile), ()) or ConfigFile()
+        name = top.name if "name" in top.model_fields_set else _name_from(stem)
+        sandbox = self._item(SandboxSettings, ("sandbox",)) if "sandbox" in self._document.data else None
+        self._insert_sandbox_url()
+        producers = self._adapters("producers", "evload.producers")
+        probes = self._adapters("probes", "evload.probes")
+        gauges = self._adapters("gauges", "evload.gauges")
+        types = self._items("events", EventSettings)
+        scenarios = self._items("scenarios", Scenario)
+        objectives = self._objectives({name: gauge.metrics for name, gauge in gauges.items()})
+        policy = self._item(SelfCheckPolicy, ("self_checks",)) if "self_checks" in self._document.data else None
+        self._check_references()
+        self._check_captures(scenarios, producers, probes)
+        self._check_gauges(gauges)
+        self._check_objectives(objectives, scenarios, probes, gauges)
+        return RunConfig(
+            name=name,
+            seed=top.seed,
+            sandbox=sandbox,
+            producers=producers,
+            events=types,
+            probes=probes,
+            gauges=gauges,
+            scenarios=scenarios,
+            slos=tuple(objectives.values()),
+            self_checks=policy or SelfCheckPolicy(),
+            settle=top.settle,
+            records=self._check_templates(types, scenarios, producers),
+        )
+
+    def _section(self, name: str) -> dict[str, Any]:
+        """The items of a section as they are in the file; none if it isn't a mapping."""
+        section = self._document.data.get(name)
+        return section if isinstance(section, dict) else {}
+
+    def _item(self, model: type[M], path: DataPath) -> M | None:
+        return self._findings.validate(TypeAdapter(model), path)
+
+    def _items(self, section: str, model: type[M]) -> dict[str, M]:
+        read = {name: self._item(model, (section, name)) for name in self._section(section)}
+        return {name: item for name, item in read.items() if item is not None}
+
+    def _adapters(self, section: str, group: plugins.Group) -> dict[str, Any]:
+        found = {}
+        for name in self._section(section):
+            model = self._model((section, name), group)
+            if model is not None and (settings := self._item(model, (section, name))) is not None:
+                found[name] = settings
+        return found
+
+    def _model(self, path: DataPath, group: plugins.Group) -> type[Any] | None:
+        """The settings model of the kind that stands at `path`."""
+        value = self._document.value(path)
+        if isinstance(value, dict) and "kind" not in value:
+            kinds = ", ".join(plugins.kinds(group))
+            self._findings.add(path, "the key 'kind' is missing", f"add kind: and one of those installed: {kinds}")
+            return None
+        entry = self._item(_Kind, path)
+        if entry is None:
+            return None
+        try:
+            return plugins.load(group, entry.kind)
+        except plugins.UnknownKind as error:
+            self._findings.add_text((*path, "kind"), str(error))
+        except (ImportError, AttributeError) as error:
+            what = f"kind {entry.kind!r} is installed but can't be imported ({error})"
+            self._findings.add((*path, "kind"), what, "install what it needs")
+        return None
+
+    def _insert_sandbox_url(self) -> None:
+        def insert(value: Any, path: DataPath) -> Any:
+            if isinstance(value, dict):
+                return {key: insert(item, (*path, key)) for key, item in value.items()}
+            if isinstance(value, list):
+                return [insert(item, (*path, index)) for index, item in enumerate(value)]
+            if not isinstance(value, str) or SANDBOX not in value:
+                return value
+            if "sandbox" not in self._document.data:
+                self._findings.add(
+                    path, f"{SANDBOX} without an embedded pipeline", "add sandbox: {} at the top level"
+                )
+            return value.replace(SANDBOX, self._sandbox_url)
+
+        for section in ("producers", "probes", "gauges"):
+            if section in self._document.data:
+                self._document.data[section] = insert(self._document.data[section], (section,))
+
+    def _objectives(self, gauges: Mapping[str, Sequence[str]]) -> dict[DataPath, Objective]:
+        entries = self._document.data.get("slos")
+        found = {}
+        for index, written in enumerate(entries if isinstance(entries, list) else ()):
+            path: DataPath = ("slos", index)
+            if isinstance(written, str):
+                entry: ObjectiveEntry | None = ObjectiveEntry(objective=written)
+                place = path
+            elif isinstance(written, dict):
+                entry, place = self._item(ObjectiveEntry, path), (*path, "objective")
+            else:
+                self._findings.add(path, f"{written!r} is not an objective", "write one such as p99(end_to_end) < 5s")
+                continue
+            if (
+                entry is not None
+                and (objective := self._objective(entry, gauges, place, (*path, "critical"))) is not None
+            ):
+                found[path] = objective
+        return found
+
+    def _objective(
+        self, entry: ObjectiveEntry, gauges: Mapping[str, Sequence[str]], path: DataPath, critical_path: DataPath
+    ) -> Objective | None:
+        try:
+            objective = slo.parse(entry.objective, scenario=entry.scenario, gauges=gauges)
+            if entry.critical is None:
+                return objective
+            path = critical_path
+            return slo.parse(entry.objective, critical=str(entry.critical), scenario=entry.scenario, gauges=gauges)
+        except ValueError as error:
+            self._findings.add_text(path, str(error))
+            return None
+
+    def _check_references(self) -> None:
+        """Names in scenarios, read from the file itself so that a scenario with another mistake is checked too."""
+        scenarios = self._document.data.get("scenarios", {})
+        if scenarios == {}:
+            self._findings.add(("scenarios",), "there is no scenario", "add one under scenarios:", key=True)
+        for scenario, settings in self._section("scenarios").items():
+            for field, section in (("producer", "producers"), ("events", "events"), ("probes", "probes")):
+                named = settings.get(field) if isinstance(settings, dict) else None
+                path: DataPath = ("scenarios", scenario, field)
+                if isinstance(named, str) and field == "producer":
+                    self._check_name(named, section, path)
+                elif isinstance(named, dict) and field == "events":
+                    for name in named:
+                        self._check_name(name, section, (*path, name), key=True)
+                elif isinstance(named, list) and field != "producer":
+                    for index, name in enumerate(named):
+                        self._check_name(name, section, (*path, index))
+
+    def _check_name(self, name: object, section: str, path: DataPath, *, key: bool = False) -> None:
+        known = self._section(section)
+        if isinstance(name, str) and name not in known:
+            what, cure = unknown(section.removesuffix("s"), name, known, otherwise=f"define it under {section}:")
+            self._findings.add(path, what, cure, key=key)
+
+    def _check_gauges(self, gauges: Mapping[str, GaugeSettings]) -> None:
+        for name, gauge in gauges.items():
+            for index, scenario in enumerate(gauge.scenarios):
+                self._check_name(scenario, "scenarios", ("gauges", name, "scenarios", index))
+
+    def _check_captures(
+        self,
+        scenarios: Mapping[str, Scenario],
+        producers: Mapping[str, ProducerSettings],
+        probes: Mapping[str, ProbeSettings],
+    ) -> None:
+        for name, scenario in scenarios.items():
+            producer = producers.get(scenario.producer)
+            if producer is None or getattr(producer, "capture", None) is not None:
+                continue
+            for index, probe in enumerate(scenario.probes):
+                if probe in probes and probes[probe].asks_by_capture:
+                    what = f"probe {probe!r} asks by {{capture}}, and producer {scenario.producer!r} captures nothing"
+                    cure = "give the producer a capture:, or ask by {correlation_id}"
+                    self._findings.add(("scenarios", name, "probes", index), what, cure)
+
+    def _check_objectives(
+        self,
+        objectives: Mapping[DataPath, Objective],
+        scenarios: Mapping[str, Scenario],
+        probes: Mapping[str, ProbeSettings],
+        gauges: Mapping[str, GaugeSettings],
+    ) -> None:
+        """Refuse what could never be decided, or never fail."""
+        known = self._section("scenarios")
+        for path, objective in objectives.items() if known else ():
+            if objective.scenario is not None:
+                self._check_name(objective.scenario, "scenarios", (*path, "scenario"))
+            chosen = known if objective.scenario is None else [objective.scenario]
+            if not all(name in scenarios for name in chosen):
+                continue
+            watching = {probe for name in chosen for probe in scenarios[name].probes}
+            if objective.subject in ("regressions", "regressed") and watching and not _looks_twice(watching, probes):
+                what = f"no probe looks again at what it has seen, so {objective.expression!r} would always hold"
+                self._findings.add(path, what, "give the probe confirm: {reads: 5}")
+            if objective.subject == QUEUE_LAG and not any("queue_depth" in g.metrics for g in gauges.values()):
+                what = "no gauge has the queue_depth from which queue_lag follows"
+                self._findings.add(path, what, "add the gauge of a queue under gauges:")
+            if objective.needs_probe and not watching:
+                what = f"nobody looks for the effects that {objective.expression!r} is about"
+                self._findings.add(path, what, "give a scenario probes: [...]")
+            needed = _PROBE_KEYS.get(objective.subject)
+            if needed and watching and not any(_may_tell(probes.get(probe), needed) for probe in watching):
+                what = f"no probe could ever tell {objective.subject}, so this would always hold"
+                self._findings.add(path, what, f"give the probe {needed}:")
+
+    def _check_templates(
+        self,
+        types: Mapping[str, EventSettings],
+        scenarios: Mapping[str, Scenario],
+        producers: Mapping[str, ProducerSettings],
+    ) -> dict[str, Records | None]:
+        """Load data files and try all templates, those of a producer with every event that it is sent."""
+        loaded = {}
+        seen: set[tuple[DataPath, str]] = set()
+        for name, settings in types.items():
+            senders = {scenario.producer for scenario in scenarios.values() if name in scenario.events}
+            extras = [
+                (sender, template)
+                for sender, producer in producers.items()
+                if sender in senders
+                for template in producer.encoding().extras
+            ]
+            checked = events.check(settings, self._base_dir, [template for _, template in extras])
+            loaded[name] = checked.records
+            for problem in checked.problems:
+                path: DataPath = ("events", name, *problem.path)
+                what = problem.what
+                if problem.path[0] == "extras":
+                    sender, template = extras[int(problem.path[1])]
+                    section: DataPath = ("producers", sender)
+                    path = next(_places(self._document.value(section), template, section), section)
+                    what = f"{what} (for event {name!r})"
+                if (path, problem.what) not in seen:
+                    seen.add((path, problem.what))
+                    self._findings.add(path, what, problem.cure)
+        return loaded
+
+
+_PROBE_KEYS: Final[Mapping[str, str]] = {"duplicated": "effects", "out_of_order": "position"}
+"""Which key of a probe a counter depends on."""
+
+
+def _looks_twice(watching: Iterable[str], probes: Mapping[str, ProbeSettings]) -> bool:
+    return any(name not in probes or probes[name].confirm.reads > 0 for name in watching)
+
+
+def _may_tell(probe: ProbeSettings | None, key: str) -> bool:
+    """Whether a probe can say something; one that has no such key may always do.
+
+    A bulk answer that lists an event twice tells effects without an expression.
+    """
+    if key == "effects" and getattr(probe, "ids", None) is not None:
+        return True
+    return probe is None or getattr(probe, key, True) is not None
+
+
+def _places(value: Any, text: str, path: DataPath) -> Iterator[DataPath]:
+    """Where in a tree of data a text stands, the whole of it before a part of it."""
+    leaves = list(_texts(value, path))
+    yield from (place for place, leaf in leaves if leaf == text)
+    yield from (place for place, leaf in leaves if text in leaf)
+
+
+def _texts(value: Any, path: DataPath) -> Iterator[tuple[DataPath, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _texts(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _texts(item, (*path, index))

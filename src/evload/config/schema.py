@@ -1,0 +1,79 @@
+"""The JSON Schema of a config file, for editors: the settings of all installed adapters included."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from .. import plugins
+from ..gate.selfcheck import SelfCheckPolicy
+from ..sandbox.settings import SandboxSettings
+from ..workload.events import EventSettings
+from . import ConfigFile, ObjectiveEntry, Scenario
+
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_REFERENCE: Final = {"type": "string", "pattern": r"\$\{.+\}"}
+"""Text with an environment variable in it, which may stand wherever a value is expected."""
+_TYPED: Final = frozenset({"integer", "number", "boolean"})
+_CONSTRAINTS: Final = frozenset({"pattern", "enum", "const", "format"})
+_ABOUT: Final = frozenset({"title", "description", "default"})
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema of a whole file, in the 2020-12 dialect."""
+    producers: list[type[BaseModel]] = [
+        plugins.load("evload.producers", kind) for kind in plugins.kinds("evload.producers")
+    ]
+    probes: list[type[BaseModel]] = [plugins.load("evload.probes", kind) for kind in plugins.kinds("evload.probes")]
+    sections = (ConfigFile, SandboxSettings, EventSettings, Scenario, ObjectiveEntry, SelfCheckPolicy)
+    gauges: list[type[BaseModel]] = [plugins.load("evload.gauges", kind) for kind in plugins.kinds("evload.gauges")]
+    models: list[type[BaseModel]] = [*sections, *producers, *probes, *gauges]
+    references, shared = models_json_schema([(model, "validation") for model in models])
+    definitions = shared["$defs"]
+
+    def one(model: type[BaseModel]) -> dict[str, Any]:
+        return references[model, "validation"]
+
+    def by_kind(adapters: list[type[BaseModel]]) -> dict[str, Any]:
+        return {"additionalProperties": {"oneOf": [one(model) for model in adapters]} if adapters else False}
+
+    whole = definitions.pop(one(ConfigFile)["$ref"].rpartition("/")[2])
+    for section, contents in (
+        ("sandbox", one(SandboxSettings)),
+        ("producers", by_kind(producers)),
+        ("events", {"additionalProperties": one(EventSettings)}),
+        ("probes", by_kind(probes)),
+        ("gauges", by_kind(gauges)),
+        ("scenarios", {"additionalProperties": one(Scenario), "minProperties": 1}),
+        ("slos", {"items": {"anyOf": [{"type": "string"}, one(ObjectiveEntry)]}}),
+        ("self_checks", one(SelfCheckPolicy)),
+    ):
+        whole["properties"][section].update(contents)
+    whole["required"] = ["scenarios"]
+    schema = _with_references({**whole, "$defs": definitions})
+    return {"$schema": DIALECT, **schema, "title": "evload config"}
+
+
+def _with_references(schema: Any) -> Any:
+    """The schema with `${NAME}` as an alternative wherever something narrower than text is asked for."""
+    if isinstance(schema, list):
+        return [_with_references(item) for item in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    if schema.get("type") in _TYPED or _CONSTRAINTS & schema.keys():
+        about = {key: value for key, value in schema.items() if key in _ABOUT}
+        narrow = {key: value for key, value in schema.items() if key not in _ABOUT}
+        if schema.get("type") == "string" and not isinstance(about.get("default"), str):
+            about.pop("default", None)  # a number of nanoseconds, which nobody may write
+        return {**about, "anyOf": [narrow, _REFERENCE]}
+    return {
+        key: _properties(value) if key == "properties" else _with_references(value) for key, value in schema.items()
+    }
+
+
+def _properties(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """`kind` stays as it is: editors tell adapters apart by it."""
+    return {name: dict(schema) if name == "kind" else _with_references(schema) for name, schema in properties.items()}

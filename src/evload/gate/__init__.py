@@ -1,0 +1,1 @@
+"""What it is worth: objectives, self-checks, the verdict."""

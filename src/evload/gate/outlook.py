@@ -1,0 +1,63 @@
+"""Says before a run what it will amount to: how many events, and which objectives it can decide."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..config import RunConfig
+from ..stats.binomial import smallest_n
+from ..workload.schedule import duration_ns, expected_events
+from .slo import Objective
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """Whether a run is long enough for one objective.
+
+    events   that it will be judged by, as many as the schedule asks for
+    bad      how many of them may be bad so that it still passes; None: not even 0
+    needed   events it takes to pass with none bad; None where any number decides
+    """
+
+    objective: Objective
+    events: int
+    bad: int | None
+    needed: int | None
+
+    @property
+    def decidable(self) -> bool:
+        """Whether the run can end in a pass."""
+        return self.bad is not None
+
+
+def total_ns(config: RunConfig) -> int:
+    """From the start of the schedule to the end of its last phase, in nanoseconds."""
+    return max(scenario.start + duration_ns(scenario.load) for scenario in config.scenarios.values())
+
+
+def prospects(config: RunConfig) -> list[Prospect]:
+    """One for each objective, in the order of the config."""
+    return [_prospect(config, objective) for objective in config.slos]
+
+
+def _prospect(config: RunConfig, objective: Objective) -> Prospect:
+    scenarios = [s for name, s in config.scenarios.items() if objective.scenario in (None, name)]
+    if objective.needs_probe:
+        watched = [s for s in scenarios if s.probes]
+        if objective.share is None and len(watched) < len(scenarios):
+            # Of the unwatched events nobody could say what became of them.
+            return Prospect(objective, 0, None, None)
+        scenarios = watched
+    events = 0
+    for scenario in scenarios:
+        # Only events that are followed closely have a place in a distribution.
+        share = min((config.probes[p].sample for p in scenario.probes), default=1.0)
+        sampled = objective.needs_probe and objective.share is not None
+        events += round(expected_events(scenario.load) * (share if sampled else 1.0))
+    if objective.share is None:
+        return Prospect(objective, events, 0 if events else None, None)
+    needed = smallest_n(objective.share, 0)
+    bad = -1
+    while bad < 999 and smallest_n(objective.share, bad + 1) <= events:
+        bad += 1
+    return Prospect(objective, events, None if bad < 0 else bad, needed)

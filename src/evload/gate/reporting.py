@@ -1,0 +1,63 @@
+"""Makes the report of a run: judges the objectives, runs the self-checks, decides the verdict.
+
+The same for a run that has just ended and for one that is read back from its directory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from ..summary import Report, Summary
+from . import selfcheck, slo, verdict
+from .selfcheck import SelfCheckPolicy
+from .slo import Objective
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """By what a run is judged. `deadlines_ns` has the deadline of each probe by its name."""
+
+    objectives: Sequence[Objective]
+    policy: SelfCheckPolicy
+    deadlines_ns: Mapping[str, int]
+
+
+def report(
+    summary: Summary, terms: Terms, *, run_id: str, name: str, started_at: datetime, directory: Path | None = None
+) -> Report:
+    """Everything that can be said of a run."""
+    objectives = [slo.judge(objective, summary) for objective in terms.objectives]
+    checks = selfcheck.run(summary, terms.objectives, terms.policy, deadlines_ns=terms.deadlines_ns)
+    return Report(
+        run_id=run_id,
+        name=name,
+        started_at=started_at,
+        verdict=verdict.decide(objectives, checks, evidence=_is_evidence(summary)),
+        summary=summary,
+        objectives=objectives,
+        checks=checks,
+        directory=directory,
+    )
+
+
+def _is_evidence(summary: Summary) -> bool:
+    ledger = summary.total().ledger
+    if summary.vitals.event_reads and not ledger["visible"] + ledger["lost"] + ledger["regressed"]:
+        return False
+    return ledger["acked"] > 0
+
+
+def redacted(report: Report, redact: Callable[[str], str]) -> Report:
+    """The report with secrets taken out of its texts. Figures stay: a limit is part of every result."""
+    return replace(
+        report,
+        name=redact(report.name),
+        objectives=[
+            replace(objective, expression=redact(objective.expression), note=redact(objective.note))
+            for objective in report.objectives
+        ],
+        checks=[replace(check, note=redact(check.note)) for check in report.checks],
+    )

@@ -1,0 +1,611 @@
+"""Follows every outstanding event: what to read next, what a read means, and when an event is settled.
+
+A state machine without I/O and without a clock. It is fed published events, receipts and reads; it says
+which events are due for a read and hands out an Observation for each event that is settled. Nothing that
+is settled stays in memory.
+
+The reading plan of one event (measurement.md section 2): a first read shortly after the publish, then a
+geometric grid whose gaps keep every bracket within `resolution` of the time elapsed; at each objective's
+threshold X one read that ends before X and one that starts at X, so that X is decided by reads on both
+sides of it; one at the deadline; and after the first sighting a few confirming reads, because what was
+seen can disappear again.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+from operator import attrgetter
+from typing import Final, Literal
+
+from ..model import Event, Observation, Outcome, Read, Receipt, Seen, State, Target
+
+Reference = Literal["intended", "acked"]
+
+_MASK: Final = (1 << 64) - 1
+_GRACE_NS: Final = 1_000_000_000
+"""How long past the last regular read an event is still asked for while reads fail."""
+_RETRY_NS: Final = 100_000_000
+"""Pause before a failed read is tried again, at least."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingPlan:
+    """How one probe reads one scenario's events. Durations in nanoseconds.
+
+    pins        thresholds to decide by reads on both sides: (counted from, threshold)
+    slack_ns    a read may start this much before its time, so that reads can be gathered in bulk
+    after_ack   the probe needs something out of the receipt before it can ask
+    pushed      effects are pushed to the probe: it is asked only about what has not come by its deadline
+    """
+
+    deadline_ns: int
+    first_ns: int
+    resolution: float
+    max_gap_ns: int | None
+    sample: float
+    confirm_reads: int
+    confirm_over_ns: int
+    pins: tuple[tuple[Reference, int], ...] = ()
+    slack_ns: int = 0
+    after_ack: bool = False
+    pushed: bool = False
+    replicas: tuple[str, ...] = ()
+
+    @property
+    def patience_ns(self) -> int:
+        """How long after its ack an event is watched at the very most."""
+        return self.deadline_ns + max(self.confirm_over_ns if self.confirm_reads else 0, _GRACE_NS)
+
+
+class _Side:
+    """What is known of one event on one replica (or on the read model as a whole)."""
+
+    __slots__ = ("first_lower", "lower", "present", "seen", "upper")
+
+    def __init__(self) -> None:
+        self.lower: int | None = None
+        """Start of the last negative read."""
+        self.upper: int | None = None
+        """End of the first positive read after it."""
+        self.first_lower: int | None = None
+        """Start of the last negative read before it was first seen here, if surely this replica answered."""
+        self.seen = False
+        self.present = False
+
+
+class _Watch:
+    """One probe following one event."""
+
+    __slots__ = (
+        "confirm_from", "consumed_at", "done", "due", "effects", "failed", "first_upper", "item", "last_start",
+        "plan", "position", "probe", "processed_at", "reading", "reads", "regressions", "sides", "vague",
+    )  # fmt: skip
+
+    def __init__(self, item: _Item, probe: int, plan: ReadingPlan) -> None:
+        self.item = item
+        self.probe = probe
+        self.plan = plan
+        self.sides: dict[str | None, _Side] = {}
+        self.due = -1
+        self.reading = False
+        self.done = False
+        self.last_start = 0
+        self.first_upper: int | None = None
+        """End of the first read that showed it, whoever answered."""
+        self.vague = False
+        """The last read showed it, and nobody knows which of several replicas answered."""
+        self.confirm_from: int | None = None
+        """When every replica had been seen present; None while one is not."""
+        self.reads = 0
+        self.failed = 0
+        self.effects: int | None = None
+        self.regressions = 0
+        self.position: float | None = None
+        self.consumed_at: int | None = None
+        self.processed_at: int | None = None
+
+
+class _Item:
+    """One outstanding event."""
+
+    __slots__ = ("acked", "capture", "event", "expected", "open_watches", "outcome", "receipt", "sampled", "watches")
+
+    def __init__(self, event: Event, expected: int, sampled: bool) -> None:
+        self.event = event
+        self.expected = expected
+        self.sampled = sampled
+        self.outcome: Outcome | None = None
+        self.receipt: Receipt | None = None
+        self.acked: int | None = None
+        self.capture: str | None = None
+        self.watches: tuple[_Watch, ...] = ()
+        self.open_watches = 0
+
+    def reference(self) -> int:
+        """What deadlines and the grid are counted from: the ack, or the publish while there is none."""
+        return self.expected if self.acked is None else self.acked
+
+
+class Tracker:
+    """The outstanding events of a run.
+
+    `plans[scenario]` maps probe number to the ReadingPlan with which that probe follows the scenario's
+    events; an empty mapping means that nobody reads them.
+    """
+
+    def __init__(self, plans: Sequence[dict[int, ReadingPlan]], probes: int) -> None:
+        self._plans = [tuple(sorted(plan.items())) for plan in plans]
+        self._items: dict[int, _Item] = {}
+        self._queues: list[list[tuple[int, int]]] = [[] for _ in range(probes)]
+        self._replicas: list[set[str]] = [set() for _ in range(probes)]
+        for plan in self._plans:
+            for probe, reading in plan:
+                self._replicas[probe].update(reading.replicas)
+        self._latency: list[_Latency] = [_Latency() for _ in range(probes)]
+        self._settled: list[Observation] = []
+        self._unanswered = 0
+
+    @property
+    def outstanding(self) -> int:
+        """Events that are not settled."""
+        return len(self._items)
+
+    @property
+    def unanswered(self) -> int:
+        """Events without a receipt."""
+        return self._unanswered
+
+    def replicas(self, probe: int) -> list[str]:
+        """Names of the replicas that a probe's answers have named so far, or that its plan names."""
+        return sorted(self._replicas[probe])
+
+    def expect(self, events: Iterable[Event], now_ns: int) -> None:
+        """Start following events that are about to be published: an effect may precede the confirm."""
+        items = self._items
+        for event in events:
+            plans = self._plans[event.scenario]
+            item = _Item(event, now_ns, sampled=bool(plans) and is_sampled(event.seq, plans[0][1].sample))
+            items[event.seq] = item
+            self._unanswered += 1
+            if plans:
+                item.watches = tuple([_Watch(item, probe, plan) for probe, plan in plans])
+                item.open_watches = len(plans)
+                for watch in item.watches:
+                    if not watch.plan.after_ack:
+                        self._schedule(watch, self._first_due(watch))
+
+    def settle(self, receipts: Iterable[Receipt], now_ns: int) -> None:
+        """Take the answers to publishes. A receipt for an event that has one already is a bug in the
+        producer and raises KeyError or ValueError."""
+        for receipt in receipts:
+            item = self._items[receipt.seq]
+            if item.receipt is not None:
+                raise ValueError(f"event {receipt.seq} was settled twice")
+            item.receipt = receipt
+            item.outcome = receipt.outcome
+            # The transport is done with them, and they are most of what an outstanding event weighs.
+            item.event.body, item.event.headers, item.event.extras = b"", (), ()
+            self._unanswered -= 1
+            if receipt.outcome is Outcome.ACCEPTED:
+                item.acked = receipt.acked_ns
+                item.capture = receipt.capture
+            elif receipt.outcome is not Outcome.IN_DOUBT:
+                self._finish(item, _FINAL[receipt.outcome], now_ns)
+                continue
+            if not item.open_watches:
+                self._conclude(item, now_ns)
+                continue
+            for watch in item.watches:
+                if not watch.done and not watch.reading and watch.confirm_from is None:
+                    # Times count from the ack from here on, so what was planned before may be too late.
+                    due = self._first_due(watch) if watch.last_start == 0 else self._next_due(watch)
+                    self._schedule(watch, due)
+
+    def due(self, probe: int, now_ns: int, limit: int) -> list[Target]:
+        """At most `limit` events that `probe` should read now. They stay out of the queue until `observe`."""
+        queue = self._queues[probe]
+        targets: list[Target] = []
+        items = self._items
+        while queue and queue[0][0] <= now_ns and len(targets) < limit:
+            due, seq = heappop(queue)
+            item = items.get(seq)
+            if item is None:
+                continue
+            for watch in item.watches:
+                if watch.probe == probe and watch.due == due and not watch.reading and not watch.done:
+                    if watch.plan.pushed and watch.confirm_from is not None:
+                        self._close_pushed(watch, now_ns)
+                        continue
+                    watch.reading = True
+                    targets.append(Target(seq, item.event.correlation_id, item.capture))
+        return targets
+
+    def next_due(self, probe: int) -> int | None:
+        """When `probe` has something to read; possibly too early, never too late. None: nothing planned."""
+        queue = self._queues[probe]
+        return queue[0][0] if queue else None
+
+    def observe(self, probe: int, reads: Iterable[Read], now_ns: int) -> None:
+        """Take what a read said, one Read for each target of a `due`."""
+        latency = self._latency[probe]
+        first = True
+        for read in reads:
+            item = self._items.get(read.seq)
+            if item is None:
+                continue
+            for watch in item.watches:
+                if watch.probe == probe and watch.reading:
+                    if first and read.seen is not Seen.FAILED:
+                        latency.add(read.end_ns - read.start_ns)
+                        first = False
+                    watch.reading = False
+                    self._take(watch, read, now_ns)
+
+    def push(self, probe: int, reads: Iterable[Read]) -> None:
+        """Take what was pushed to a probe: each read is the very moment of one effect."""
+        for read in reads:
+            item = self._items.get(read.seq)
+            if item is None:
+                continue
+            for watch in item.watches:
+                if watch.probe == probe and not watch.done:
+                    self._take_pushed(watch, read)
+
+    @property
+    def settled(self) -> int:
+        """Events settled since the last `take`."""
+        return len(self._settled)
+
+    def take(self, before_ns: int | None = None) -> list[Observation]:
+        """What has been settled since the last call, by (settled_ns, seq).
+
+        With `before_ns` what was settled at that moment or later is kept for the next call, so that the order
+        holds across calls however many events are settled in one moment.
+        """
+        settled = self._settled
+        end = len(settled) if before_ns is None else bisect_left(settled, before_ns, key=attrgetter("settled_ns"))
+        self._settled = settled[end:]
+        del settled[end:]
+        settled.sort(key=attrgetter("settled_ns", "seq"))
+        return settled
+
+    def close(self, now_ns: int) -> None:
+        """The run is over: whatever is outstanding is settled as it stands."""
+        for item in list(self._items.values()):
+            if item.receipt is None or item.receipt.outcome is Outcome.IN_DOUBT:
+                self._finish(item, State.IN_DOUBT, now_ns)
+            else:
+                self._finish(item, State.PENDING, now_ns)
+
+    # -- reads ---------------------------------------------------------------------------------------
+
+    def _take(self, watch: _Watch, read: Read, now_ns: int) -> None:
+        plan, item = watch.plan, watch.item
+        watch.reads += 1
+        if plan.pushed and watch.confirm_from is not None:
+            # It came while the question was on its way, and so may have the time to look after it.
+            self._schedule(watch, watch.due)
+            return
+        if read.seen is Seen.FAILED:
+            watch.failed += 1
+            elapsed = now_ns - item.reference()
+            if elapsed >= plan.patience_ns and item.receipt is not None:
+                self._end_watch(watch, now_ns)
+            else:
+                pause = max(_RETRY_NS, int(elapsed * plan.resolution))
+                self._schedule(watch, max(now_ns + pause, min(self._next_due(watch), now_ns + plan.deadline_ns)))
+            return
+
+        if read.effects is not None and (watch.effects is None or read.effects > watch.effects):
+            watch.effects = read.effects
+        if read.position is not None:
+            watch.position = read.position
+        if watch.processed_at is None:
+            watch.consumed_at, watch.processed_at = read.consumed_at, read.processed_at
+        watch.last_start = read.start_ns
+        watch.vague = False
+        if read.seen is Seen.PRESENT and watch.first_upper is None:
+            watch.first_upper = read.end_ns
+        self._mark(watch, read)
+        if not self._all_present(watch):
+            watch.confirm_from = None
+        elif watch.confirm_from is None:
+            watch.confirm_from = read.end_ns
+        self._after(watch, read.start_ns, now_ns)
+
+    def _take_pushed(self, watch: _Watch, read: Read) -> None:
+        watch.effects = (watch.effects or 0) + 1
+        if watch.confirm_from is not None:
+            return
+        watch.position = read.position
+        watch.consumed_at, watch.processed_at = read.consumed_at, read.processed_at
+        side = watch.sides[None] = _Side()
+        side.seen = side.present = True
+        side.lower = side.upper = side.first_lower = read.start_ns
+        watch.first_upper = watch.confirm_from = watch.last_start = read.start_ns
+        # What was seen stays seen; the watch goes on for the sake of further effects.
+        self._schedule(watch, read.start_ns + (watch.plan.confirm_over_ns if watch.plan.confirm_reads else 0))
+
+    def _close_pushed(self, watch: _Watch, now_ns: int) -> None:
+        if watch.item.receipt is None:
+            self._schedule(watch, now_ns + _RETRY_NS)
+        else:
+            self._end_watch(watch, now_ns)
+
+    def _mark(self, watch: _Watch, read: Read) -> None:
+        """Note a successful read on the replica that gave it."""
+        known = self._replicas[watch.probe]
+        name = read.replica
+        if name is not None:
+            known.add(name)
+        elif len(known) == 1:
+            (name,) = known
+        elif known:
+            self._mark_anonymous(watch, read, known)
+            return
+        side = watch.sides.get(name)
+        if side is None:
+            side = watch.sides[name] = _Side()
+        if read.seen is Seen.PRESENT:
+            if not side.present:
+                side.present = side.seen = True
+                side.upper = read.end_ns
+        else:
+            if side.present:
+                side.present = False
+                watch.regressions += 1
+            if not side.seen:
+                side.first_lower = read.start_ns
+            side.lower, side.upper = read.start_ns, None
+
+    def _mark_anonymous(self, watch: _Watch, read: Read, known: set[str]) -> None:
+        """An answer without a replica's name where several have one (a 404 often can't tell).
+
+        A negative one holds for whichever replica it came from: one of those not yet seen present, or, if all
+        were, one of them that lost the event again, so that each has to be met anew. Some replica missed the
+        event, which bounds stable-visible; it says nothing about the first to show it. A positive one could
+        be any of them and shows no more than that the event was seen.
+        """
+        if read.seen is Seen.PRESENT:
+            watch.vague = True
+            return
+        sides = [watch.sides.setdefault(name, _Side()) for name in known]
+        waiting = [side for side in sides if not side.present]
+        if not waiting:
+            watch.regressions += 1
+            waiting = sides
+        for side in waiting:
+            side.present = False
+            side.lower, side.upper = read.start_ns, None
+
+    def _after(self, watch: _Watch, start_ns: int, now_ns: int) -> None:
+        """Decide what follows a read that succeeded: the end of the watch, or the next read."""
+        plan, item = watch.plan, watch.item
+        elapsed = start_ns - item.reference()
+        if not item.sampled or plan.pushed:
+            if elapsed >= plan.deadline_ns and item.receipt is not None:
+                self._end_watch(watch, now_ns)
+            else:
+                # Past the deadline only the receipt is missing: no reason to read at full speed until it comes.
+                self._schedule(watch, max(item.reference() + plan.deadline_ns, now_ns + _RETRY_NS))
+            return
+        if watch.confirm_from is not None:
+            confirmed_for = start_ns - watch.confirm_from
+            enough = not plan.confirm_reads or confirmed_for >= plan.confirm_over_ns or elapsed >= plan.patience_ns
+            if enough and item.receipt is not None:
+                self._end_watch(watch, now_ns)
+            elif enough:
+                self._schedule(watch, now_ns + _RETRY_NS)  # Seen, but the receipt is still to come.
+            else:
+                step = max(1, -(-plan.confirm_over_ns // plan.confirm_reads))
+                self._schedule(watch, watch.confirm_from + step * (max(confirmed_for, 0) // step + 1))
+            return
+        end = plan.deadline_ns if watch.first_upper is None else plan.patience_ns
+        if elapsed >= end and item.receipt is not None:
+            self._end_watch(watch, now_ns)
+        else:
+            self._schedule(watch, self._next_due(watch))
+
+    def _sides(self, watch: _Watch) -> list[_Side]:
+        """What counts for a watch: the named replicas as soon as any is known, else the one anonymous side."""
+        known = self._replicas[watch.probe]
+        return [side for name, side in watch.sides.items() if name in known] if known else list(watch.sides.values())
+
+    def _all_present(self, watch: _Watch) -> bool:
+        """Whether the event has been seen, and not missed since, on every replica that is known."""
+        known = self._replicas[watch.probe]
+        if not known:
+            side = watch.sides.get(None)
+            return side is not None and side.present
+        for name in known:
+            side = watch.sides.get(name)
+            if side is None or not side.present:
+                return False
+        return True
+
+    # -- planning ------------------------------------------------------------------------------------
+
+    def _schedule(self, watch: _Watch, due: int) -> None:
+        watch.due = due
+        heappush(self._queues[watch.probe], (due, watch.item.event.seq))
+
+    def _first_due(self, watch: _Watch) -> int:
+        item, plan = watch.item, watch.plan
+        if not item.sampled or plan.pushed:
+            return item.reference() + plan.deadline_ns
+        reference = item.reference()
+        return self._pinned(watch, reference, reference + min(plan.first_ns, plan.deadline_ns))
+
+    def _next_due(self, watch: _Watch) -> int:
+        """When to read a watch again that waits to be seen: the grid, or a pin that comes before it."""
+        item, plan = watch.item, watch.plan
+        reference = item.reference()
+        if not item.sampled or plan.pushed:
+            return reference + plan.deadline_ns
+        last = watch.last_start
+        latency = self._latency[watch.probe].high
+        # The bracket from the start of the last read to the end of the next one is to be at most
+        # `resolution` of the time then elapsed: next end - ref <= (last - ref) / (1 - resolution).
+        elapsed = max(last - reference, 0)
+        gap = int(elapsed * plan.resolution / (1 - plan.resolution))
+        replicas = len(self._replicas[watch.probe])
+        if replicas > 1:
+            # Each read meets one replica, and each replica has a bracket of its own.
+            gap //= replicas
+        if plan.max_gap_ns is not None:
+            gap = min(gap, plan.max_gap_ns)
+        smallest = int(plan.first_ns * plan.resolution)
+        due = self._pinned(watch, last, last + max(gap - latency - plan.slack_ns, smallest))
+        deadline = reference + plan.deadline_ns
+        return deadline if last < deadline < due else due
+
+    def _pinned(self, watch: _Watch, last: int, due: int) -> int:
+        """`due`, or a pin between `last` and it: a read that ends before a threshold, or one that starts at it."""
+        item, plan = watch.item, watch.plan
+        ahead = self._latency[watch.probe].high + plan.slack_ns
+        for counted_from, threshold in plan.pins:
+            at = (item.reference() if counted_from == "acked" else item.event.intended_ns) + threshold
+            if last < at - ahead < due:
+                due = at - ahead
+            elif last < at < due:
+                due = at
+        return due
+
+    # -- settling ------------------------------------------------------------------------------------
+
+    def _end_watch(self, watch: _Watch, now_ns: int) -> None:
+        watch.done = True
+        item = watch.item
+        item.open_watches -= 1
+        if not item.open_watches:
+            self._conclude(item, now_ns)
+
+    def _conclude(self, item: _Item, now_ns: int) -> None:
+        """Settle an event whose receipt is in and whose watches are done."""
+        if item.outcome is Outcome.IN_DOUBT:
+            self._finish(item, State.IN_DOUBT, now_ns)
+            return
+        if len(item.watches) == 1:
+            self._finish(item, self._state(item.watches[0]), now_ns)
+            return
+        states = [self._state(watch) for watch in item.watches]
+        self._finish(item, max(states, key=_WORST.__getitem__, default=State.UNOBSERVED), now_ns)
+
+    def _state(self, watch: _Watch) -> State:
+        """What one finished watch says of an acked event."""
+        if watch.confirm_from is not None:
+            return State.VISIBLE
+        sides = self._sides(watch)
+        if not watch.item.sampled and (watch.vague or any(side.present for side in sides)):
+            return State.VISIBLE  # Read once, and there it was.
+        if watch.first_upper is not None:
+            if watch.vague or all(side.present for side in sides):
+                return State.UNOBSERVED  # Present wherever it was looked for, but not met on every replica.
+            return State.REGRESSED
+        deadline = watch.item.reference() + watch.plan.deadline_ns
+        return State.LOST if sides and watch.last_start >= deadline else State.UNOBSERVED
+
+    def _finish(self, item: _Item, state: State, now_ns: int) -> None:
+        event, receipt = item.event, item.receipt
+        if receipt is None:
+            self._unanswered -= 1
+        del self._items[event.seq]
+        seen = Observation(
+            event.seq,
+            event.scenario,
+            event.type,
+            state,
+            event.intended_ns,
+            event.key,
+            receipt.sent_ns if receipt else item.expected,
+            item.acked,
+            item.sampled,
+            settled_ns=now_ns,
+            detail=receipt.detail if receipt else "no answer when the run ended",
+        )
+        for watch in item.watches:
+            watch.done = True
+            seen.reads += watch.reads
+            seen.failed_reads += watch.failed
+            seen.regressions += watch.regressions
+            if watch.effects is not None and (seen.effects is None or watch.effects > seen.effects):
+                seen.effects = watch.effects
+            if seen.position is None:
+                seen.position = watch.position
+            if seen.processed_at is None:
+                seen.consumed_at, seen.processed_at = watch.consumed_at, watch.processed_at
+        if item.watches:
+            self._brackets(item, seen)
+            item.watches = ()  # They know the item too, and a circle would wait for the garbage collector.
+        self._settled.append(seen)
+
+    def _brackets(self, item: _Item, seen: Observation) -> None:
+        """First seen is the earliest over all replicas and probes, stable-visible the latest.
+
+        With T_i in (L_i, R_i] on each: min T is in (min L, min R] and max T in (max L, max R]. A lower
+        end that some replica's reads don't give is the publish itself, left as None.
+        """
+        firsts: list[int | None] = []
+        lowers: list[int] = []
+        uppers: list[int] = []
+        confirmed = True
+        for watch in item.watches:
+            sides = watch.sides
+            for name in self._replicas[watch.probe] or (None,):
+                side = sides.get(name)
+                firsts.append(None if side is None else side.first_lower)
+            for side in sides.values():
+                if side.lower is not None:
+                    lowers.append(side.lower)
+                if side.upper is not None:
+                    uppers.append(side.upper)
+            if watch.confirm_from is None:
+                confirmed = False
+            first = watch.first_upper
+            if first is not None and (seen.first_upper_ns is None or first < seen.first_upper_ns):
+                seen.first_upper_ns = first
+        known = [lower for lower in firsts if lower is not None]
+        if len(known) == len(firsts):
+            seen.first_lower_ns = min(known)
+        seen.stable_lower_ns = max(lowers, default=None)
+        if confirmed:
+            seen.stable_upper_ns = max(uppers)
+
+
+class _Latency:
+    """A high estimate of how long a read takes: mean plus four mean deviations, as TCP does (RFC 6298)."""
+
+    __slots__ = ("_deviation", "_mean", "high")
+
+    def __init__(self) -> None:
+        self._mean = 0.0
+        self._deviation = 0.0
+        self.high = 0
+
+    def add(self, sample_ns: int) -> None:
+        if not self.high:
+            self._mean, self._deviation = float(sample_ns), sample_ns / 2
+        else:
+            self._deviation += (abs(sample_ns - self._mean) - self._deviation) / 4
+            self._mean += (sample_ns - self._mean) / 8
+        self.high = int(self._mean + 4 * self._deviation)
+
+
+def is_sampled(seq: int, share: float) -> bool:
+    """Whether an event belongs to the followed share: a fixed pseudo-random choice by its number.
+
+    The finaliser of SplitMix64 (Steele, Lea, Flood 2014) decorrelates it from any period in the load.
+    """
+    if share >= 1:
+        return True
+    z = (seq + 1) * 0x9E3779B97F4A7C15 & _MASK
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & _MASK
+    z = (z ^ z >> 27) * 0x94D049BB133111EB & _MASK
+    return (z ^ z >> 31) < share * (1 << 64)
+
+
+_FINAL: Final = {Outcome.REJECTED: State.REJECTED, Outcome.RETURNED: State.RETURNED, Outcome.UNSENT: State.UNSENT}
+_WORST: Final = {State.VISIBLE: 0, State.UNOBSERVED: 1, State.REGRESSED: 2, State.LOST: 3}

@@ -1,0 +1,251 @@
+"""Events: their settings, and a renderer that turns due times into CloudEvents ready for the transport.
+
+What is constant in an event is joined while the config is compiled; per event only the slots are filled.
+Attributes are those of CloudEvents 1.0 with the extensions `partitionkey` (where there is a key),
+`correlationid`, `testrunid` and `traceparent`.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from pathlib import Path
+from typing import Annotated, Any, Final, NamedTuple
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from ..model import Event
+from ..ports import Encoding
+from . import records
+from .correlation import CorrelationIds
+from .records import DataFileError, Records, RecordSettings
+from .templates import SEQ_DIGITS, Compiler, Parts, TemplatePath, TemplateProblem, fill
+
+_RESERVED: Final = frozenset(
+    {
+        "specversion", "id", "source", "type", "subject", "time", "datacontenttype", "dataschema", "data",
+        "partitionkey", "correlationid", "testrunid", "traceparent",
+    }
+)  # fmt: skip
+_EXTENSION_NAME: Final = re.compile(r"[a-z0-9]{1,20}")
+_JSON_TYPE: Final = re.compile(r"(application|text)/([\w.-]+\+)?json\s*(;.*)?", re.IGNORECASE)
+_STRUCTURED_TYPE: Final = "application/cloudevents+json; charset=utf-8"
+
+
+def _extension_name(name: str) -> str:
+    if name in _RESERVED:
+        raise ValueError(f"{name!r} is not free for an extension; it is set already, choose another name")
+    if not _EXTENSION_NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is not a name for an extension; write 1 to 20 lower-case letters and digits")
+    return name
+
+
+class EventSettings(BaseModel):
+    """One type of event. All texts are templates."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Annotated[str, Field(min_length=1, description="CloudEvents type")]
+    source: Annotated[str, Field(min_length=1, description="CloudEvents source")]
+    key: Annotated[str | None, Field(description="ordering key; sent as partitionkey")] = None
+    subject: Annotated[str | None, Field(description="CloudEvents subject")] = None
+    dataschema: Annotated[str | None, Field(description="URI of the schema of data")] = None
+    datacontenttype: Annotated[str, Field(min_length=1, description="media type of data")] = "application/json"
+    data: Annotated[Any, Field(description="any JSON; its texts are templates")] = None
+    records: Annotated[RecordSettings | None, Field(description="data file that fills {record.…}")] = None
+    extensions: Annotated[
+        dict[Annotated[str, AfterValidator(_extension_name)], str],
+        Field(description="more CloudEvents attributes"),
+    ] = {}
+
+
+class Checked(NamedTuple):
+    """What `check` found: the loaded data file, and every template that can't be used."""
+
+    records: Records | None
+    problems: tuple[TemplateProblem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """One of the types of event that a scenario sends.
+
+    index    its number in the plan
+    weight   its share of the events is weight / sum of weights; above 0
+    records  what `check` loaded
+    """
+
+    index: int
+    name: str
+    settings: EventSettings
+    weight: float
+    records: Records | None
+
+
+def check(settings: EventSettings, base_dir: Path, extras: Sequence[str] = ()) -> Checked:
+    """Load the data file and try all templates, `extras` (those of a producer, as in its Encoding) included.
+
+    The path of a problem starts at the settings: `("data", "video_id")`; that of an extra is `("extras", index)`.
+    """
+    loaded: Records | None = None
+    if settings.records:
+        try:
+            loaded = records.load(settings.records, base_dir)
+        except DataFileError as error:
+            # Without the file every {record.…} would be wrong as well, which helps nobody.
+            return Checked(None, (TemplateProblem(("records",), error.what, error.cure),))
+    event_type = EventType(0, "", settings, 1, loaded)
+    compiled = _Compiled(event_type, Encoding(extras=tuple(extras)), CorrelationIds(0), "", "")
+    return Checked(loaded, compiled.problems)
+
+
+class Renderer:
+    """The events of one scenario, one after another.
+
+    Event n of the scenario (from 0) has seq = n · scenarios + scenario, so that a seq is unique in the run
+    and says nothing about timing. The types follow their weights; what type event n has, and what is in the
+    n-th event of a type, depend on the seed alone (the ids, `{run_id}` and `{now}` excepted).
+    """
+
+    def __init__(
+        self,
+        *,
+        scenario: int,
+        scenarios: int,
+        types: Sequence[EventType],
+        encoding: Encoding,
+        ids: CorrelationIds,
+        run_id: str,
+        seed: str,
+    ) -> None:
+        """`seed` must differ between scenarios. Raises TemplateProblem if a template can't be used."""
+        self._scenario = scenario
+        self._scenarios = scenarios
+        self._next_seq = scenario
+        self._types = [
+            _Compiled(event_type, encoding, ids, run_id, f"{seed}/{event_type.name}") for event_type in types
+        ]
+        for compiled in self._types:
+            if compiled.problems:
+                raise compiled.problems[0]
+        self._cumulative = list(accumulate(event_type.weight for event_type in types))
+        self._rng = random.Random(f"{seed}/types")
+
+    def render(self, intended: Sequence[int], now: str) -> list[Event]:
+        """The next events, due at `intended` (nanoseconds). `now` is RFC 3339 text and becomes their `time`."""
+        seqs = range(self._next_seq, self._next_seq + len(intended) * self._scenarios, self._scenarios)
+        self._next_seq = seqs.stop
+        if len(self._types) == 1:
+            event_of = self._types[0].event
+            return [event_of(seq, self._scenario, at, now) for seq, at in zip(seqs, intended, strict=True)]
+        chosen = self._rng.choices(self._types, cum_weights=self._cumulative, k=len(intended))
+        return [
+            compiled.event(seq, self._scenario, at, now)
+            for compiled, seq, at in zip(chosen, seqs, intended, strict=True)
+        ]
+
+
+class _Compiled:
+    """One event type, compiled for one encoding."""
+
+    def __init__(
+        self, event_type: EventType, encoding: Encoding, ids: CorrelationIds, run_id: str, seed: str
+    ) -> None:
+        settings = event_type.settings
+        fields = {name: getattr(settings, name) for name in ("type", "source", "subject", "key", "data")}
+        compiler = Compiler(fields, prefix=ids.prefix, run_id=run_id, seed=seed, records=event_type.records)
+        self._index = event_type.index
+        self._prefix = ids.prefix
+        self._draws = compiler.draws
+        self._key = fill(compiler.text(settings.key, ("key",))) if settings.key is not None else None
+        if encoding.mode == "structured":
+            body = _structured_body(compiler, settings, ids)
+            headers: list[tuple[str, Parts]] = [("content-type", (_STRUCTURED_TYPE,))]
+        else:
+            body = _data(compiler, settings)
+            headers = [("content-type", compiler.text(settings.datacontenttype, ("datacontenttype",)))]
+        if encoding.mode == "binary":
+            headers += [
+                (encoding.header_prefix + name, compiler.text(template, path))
+                for name, template, path in _attributes(settings)
+                if name != "datacontenttype"
+            ]
+            headers.append((f"{encoding.header_prefix}traceparent", _traceparent(ids)))
+        self._body = fill(body)
+        self._headers = [(name, fill(parts)) for name, parts in headers]
+        constant = all(isinstance(part, str) for _, parts in headers for part in parts)
+        self._constant_headers = tuple((name, value(())) for name, value in self._headers) if constant else None
+        self._extras = [fill(compiler.text(extra, ("extras", i))) for i, extra in enumerate(encoding.extras)]
+        if settings.data is not None and not isinstance(settings.data, str) and not _is_json(settings):
+            what = f"data of type {settings.datacontenttype} isn't text"
+            cure = "write it as one text, or use a datacontenttype of JSON"
+            compiler.problems.append(TemplateProblem(("data",), what, cure))
+        self.problems = tuple(compiler.problems)
+
+    def event(self, seq: int, scenario: int, intended_ns: int, now: str) -> Event:
+        digits = f"{seq:012x}"
+        values = [digits, now, str(seq)]
+        for draw in self._draws:
+            values += draw()
+        return Event(
+            seq,
+            self._prefix + digits,
+            scenario,
+            self._index,
+            intended_ns,
+            self._key(values) if self._key else None,
+            self._body(values).encode(),
+            self._constant_headers or [(name, value(values)) for name, value in self._headers],
+            [extra(values) for extra in self._extras] if self._extras else (),
+        )
+
+
+def _attributes(settings: EventSettings) -> list[tuple[str, str, TemplatePath]]:
+    """Name, template and where it comes from, of all CloudEvents attributes but `traceparent`."""
+    attributes: list[tuple[str, str | None, TemplatePath]] = [
+        ("specversion", "1.0", ("specversion",)),
+        ("id", "{correlation_id}", ("id",)),
+        ("source", settings.source, ("source",)),
+        ("type", settings.type, ("type",)),
+        ("subject", settings.subject, ("subject",)),
+        ("time", "{now}", ("time",)),
+        ("datacontenttype", settings.datacontenttype, ("datacontenttype",)),
+        ("dataschema", settings.dataschema, ("dataschema",)),
+        ("partitionkey", settings.key, ("key",)),
+        ("correlationid", "{correlation_id}", ("correlationid",)),
+        ("testrunid", "{run_id}", ("testrunid",)),
+        *((name, template, ("extensions", name)) for name, template in settings.extensions.items()),
+    ]
+    return [(name, template, path) for name, template, path in attributes if template is not None]
+
+
+def _traceparent(ids: CorrelationIds) -> Parts:
+    """W3C trace context: the correlation id is the trace, its last 64 bits are the span, and it is sampled."""
+    trace = ids.prefix.replace("-", "")
+    return (f"00-{trace}", SEQ_DIGITS, f"-{trace[-4:]}", SEQ_DIGITS, "-01")
+
+
+def _structured_body(compiler: Compiler, settings: EventSettings, ids: CorrelationIds) -> Parts:
+    body: list[str | int] = []
+    for name, template, path in _attributes(settings):
+        body += [f'{"," if body else "{"}"{name}":', *compiler.string(template, path)]
+    body += [',"traceparent":"', *_traceparent(ids), '"']
+    if settings.data is not None:
+        body += [',"data":', *compiler.json(settings.data, ("data",))]
+    return (*body, "}")
+
+
+def _data(compiler: Compiler, settings: EventSettings) -> Parts:
+    """The data on its own: text that isn't JSON is sent as it stands."""
+    if settings.data is None:
+        return ()
+    if isinstance(settings.data, str) and not _is_json(settings):
+        return compiler.text(settings.data, ("data",))
+    return compiler.json(settings.data, ("data",))
+
+
+def _is_json(settings: EventSettings) -> bool:
+    return _JSON_TYPE.fullmatch(settings.datacontenttype) is not None
