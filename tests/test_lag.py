@@ -204,7 +204,7 @@ def test_a_backlog_that_builds_up_and_drains_within_the_sampling_interval(seed: 
 
 def test_the_same_through_a_real_server_and_the_http_json_gauge(tmp_path: Path) -> None:
     async def run() -> tuple[QueueLag, list[int], int]:
-        settings = SandboxSettings.model_validate({"workers": 1, "service": "4ms"})
+        settings = SandboxSettings.model_validate({"workers": 0, "service": "4ms"})
         async with sandbox_process(settings, tmp_path / "truth") as server, aiohttp.ClientSession() as session:
             config = HttpJsonGaugeConfig.model_validate(
                 {"kind": "http-json", "url": f"{server.url}/queue", "value": "body.depth", "as": "queue_depth"}
@@ -215,6 +215,10 @@ def test_the_same_through_a_real_server_and_the_http_json_gauge(tmp_path: Path) 
 
                 async def publish() -> None:
                     for number in range(400):
+                        if number == 200:
+                            # Two hundred are waiting by now, so the last of them waits for 199 times 4 ms at least.
+                            async with session.post(f"{server.url}/admin", json={"workers": 1}) as answer:
+                                assert answer.status == 200
                         event = {"specversion": "1.0", "type": "t", "source": "/s", "id": f"{number}"}
                         body = json.dumps({**event, "correlationid": f"e-{number}"}).encode()
                         headers = {"content-type": "application/cloudevents+json"}
