@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
 
 from ..config import RunConfig
-from ..stats.binomial import smallest_n
+from ..stats.binomial import clopper_pearson_upper, smallest_n
 from ..workload.schedule import duration_ns, expected_events
 from .slo import Objective
 
@@ -57,7 +58,7 @@ def _prospect(config: RunConfig, objective: Objective) -> Prospect:
     if objective.share is None:
         return Prospect(objective, events, 0 if events else None, None)
     needed = smallest_n(objective.share, 0)
-    bad = -1
-    while bad < 999 and smallest_n(objective.share, bad + 1) <= events:
-        bad += 1
+    allowed = float(1 - objective.share)
+    # The more are bad, the higher the bound: the first number that doesn't pass any more, less one.
+    bad = bisect_left(range(events + 1), True, key=lambda k: clopper_pearson_upper(k, events) >= allowed) - 1
     return Prospect(objective, events, None if bad < 0 else bad, needed)
