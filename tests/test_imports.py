@@ -23,7 +23,7 @@ PURE: Final = (
 )  # fmt: skip
 ADAPTERS: Final = ("producers", "probes", "sinks", "gauges")
 OUTER: Final = ("engine", "config", "cli", "commands", "planning", "session", "measurement", "testing", "sandbox")
-WIRES: Final = ("clients/http_wire.py",)
+WIRES: Final = ("clients/http_wire.py", "clients/http_errors.py")
 """Clients that only what is opened imports, never settings."""
 FOR_PEOPLE: Final = ("rich", "typer", "uvloop")
 """What the command line needs. Everything else that isn't a foundation belongs to an adapter."""

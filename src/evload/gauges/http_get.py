@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 import aiohttp
 from yarl import URL
 
+from ..clients.http_errors import explain
 from ..clients.web import encode_target, parse_url, reason_of, tls_context
 from ..errors import TargetError
 from ..ports import Surroundings
@@ -55,7 +56,7 @@ class Page:
         except TimeoutError as error:
             raise NoAnswer(f"no answer within {format_duration(self._timeout_ns)}") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise NoAnswer(_reason(error)) from error
+            raise NoAnswer(explain(error)) from error
 
 
 @asynccontextmanager
@@ -105,17 +106,3 @@ def open_settings_page(
         ca_file=settings.ca_file,
         verify=settings.verify,
     )
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return reason_of(error.certificate_error)
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return reason_of(error.os_error)
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "connection closed without an answer"
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return "the answer is cut off or garbled"
-    if isinstance(error, aiohttp.ClientResponseError):
-        return f"not HTTP: {error.message}"
-    return reason_of(error) if isinstance(error, OSError) else type(error).__name__

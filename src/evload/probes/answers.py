@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from ..clients.jmes import Expression, truthy
 from ..clients.stamps import parse_stamp
 from ..clients.web import Answer
 from ..model import Read, Seen, Target
+from .facts import Facts
 
 if TYPE_CHECKING:
     from .http import HttpProbeConfig
@@ -16,17 +17,6 @@ if TYPE_CHECKING:
 
 class BadAnswer(ValueError):
     """The answer isn't what the expressions were made for, so it says nothing about any event."""
-
-
-class _Facts(NamedTuple):
-    """What one item says about its event."""
-
-    seen: Seen
-    effects: int | None = None
-    replica: str | None = None
-    position: float | None = None
-    consumed_at: int | None = None
-    processed_at: int | None = None
 
 
 class AnswerReader:
@@ -66,12 +56,12 @@ class AnswerReader:
             reads.append(Read(target.seq, facts.seen, start_ns, end_ns, *facts[1:]))
         return reads, len(found.keys() - asked)
 
-    def _by_id(self, answer: Answer) -> dict[str, list[_Facts]]:
+    def _by_id(self, answer: Answer) -> dict[str, list[Facts]]:
         assert self._items is not None
         items = _search(self._items, answer)
         if not isinstance(items, list):
             raise BadAnswer(f"items {self._items.text!r} gives {_kind(items)}, not a list")
-        found: dict[str, list[_Facts]] = {}
+        found: dict[str, list[Facts]] = {}
         for item in items:
             key = self._id.search(item)
             if isinstance(key, bool) or not isinstance(key, str | int):
@@ -81,12 +71,12 @@ class AnswerReader:
             found.setdefault(str(key), []).append(self._facts(answer, visible))
         return found
 
-    def _facts(self, answer: Answer, visible: bool) -> _Facts:
+    def _facts(self, answer: Answer, visible: bool) -> Facts:
         replica = None if self._replica is None else _text(self._replica, answer)
         if not visible:
-            return _Facts(Seen.ABSENT, replica=replica)
+            return Facts(Seen.ABSENT, replica=replica)
         effects = None if self._effects is None else _number(self._effects, answer)
-        return _Facts(
+        return Facts(
             Seen.PRESENT,
             None if effects is None else int(effects),
             replica,
@@ -95,7 +85,7 @@ class AnswerReader:
             None if self._processed_at is None else parse_stamp(_search(self._processed_at, answer)),
         )
 
-    def _together(self, items: Sequence[_Facts]) -> _Facts:
+    def _together(self, items: Sequence[Facts]) -> Facts:
         """Several items with one id are that many effects, or as many as their `effects` add up to."""
         if len(items) == 1:
             return items[0]

@@ -15,6 +15,7 @@ import orjson
 from jmespath.exceptions import JMESPathError
 from yarl import URL
 
+from ..clients.http_errors import explain
 from ..clients.web import Answer, NotJson, encode_target, expand_statuses, parse_url, reason_of, tls_context
 from ..clock import Clock
 from ..errors import TargetError
@@ -84,7 +85,7 @@ class HttpReader:
         except TimeoutError as error:
             raise _ReadFailed(f"no answer within {format_duration(self._timeout_ns)}") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise _ReadFailed(_reason(error)) from error
+            raise _ReadFailed(explain(error)) from error
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         chunks, size = [], 0
@@ -146,20 +147,6 @@ def _refusal(status: int, location: str | None) -> str:
     if 300 <= status < 400 and location:
         return f"HTTP {status}: a redirect to {location.partition('?')[0][:80]!r}, which is not followed"
     return f"HTTP {status}"
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return reason_of(error.certificate_error)
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return reason_of(error.os_error)
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "connection closed without an answer"
-    if isinstance(error, aiohttp.ClientPayloadError):
-        return "the answer is cut off or garbled"
-    if isinstance(error, aiohttp.ClientResponseError):
-        return f"not HTTP: {error.message}"
-    return reason_of(error) if isinstance(error, OSError) else type(error).__name__
 
 
 @asynccontextmanager

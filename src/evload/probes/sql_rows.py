@@ -7,10 +7,11 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from math import isfinite
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from ..clients.stamps import parse_stamp
 from ..model import Read, Seen, Target
+from .facts import Facts
 
 COLUMNS: Final = ("id", "visible", "effects", "position", "consumed_at", "processed_at", "replica")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -25,19 +26,8 @@ class BadRow(ValueError):
     """A row holds what its column can't mean, so the answer says nothing."""
 
 
-class _Facts(NamedTuple):
-    """What one row says about its event."""
-
-    seen: Seen
-    effects: int | None = None
-    replica: str | None = None
-    position: float | None = None
-    consumed_at: int | None = None
-    processed_at: int | None = None
-
-
-_ABSENT: Final = _Facts(Seen.ABSENT)
-_PRESENT: Final = _Facts(Seen.PRESENT, 1)
+_ABSENT: Final = Facts(Seen.ABSENT)
+_PRESENT: Final = Facts(Seen.PRESENT, 1)
 
 
 class RowReader:
@@ -69,8 +59,8 @@ class RowReader:
             reads.append(Read(target.seq, facts.seen, start_ns, end_ns, *facts[1:]))
         return reads, len(found.keys() - asked)
 
-    def _by_id(self, rows: Iterable[Sequence[Any]], asked: set[str]) -> dict[str, _Facts]:
-        found: dict[str, _Facts] = {}
+    def _by_id(self, rows: Iterable[Sequence[Any]], asked: set[str]) -> dict[str, Facts]:
+        found: dict[str, Facts] = {}
         id_at = self._at["id"]
         plain = len(self._at) == 1
         for row in rows:
@@ -85,13 +75,13 @@ class RowReader:
             found[key] = facts if known is None else _together(known, facts)
         return found
 
-    def _facts(self, row: Sequence[Any]) -> _Facts:
+    def _facts(self, row: Sequence[Any]) -> Facts:
         at = self._at
         replica = _name("replica", row[at["replica"]]) if "replica" in at else None
         if "visible" in at and not _truth("visible", row[at["visible"]]):
-            return _Facts(Seen.ABSENT, replica=replica)
+            return Facts(Seen.ABSENT, replica=replica)
         effects = _number("effects", row[at["effects"]]) if "effects" in at else 1
-        return _Facts(
+        return Facts(
             Seen.PRESENT,
             None if effects is None else int(effects),
             replica,
@@ -101,7 +91,7 @@ class RowReader:
         )
 
 
-def _together(one: _Facts, other: _Facts) -> _Facts:
+def _together(one: Facts, other: Facts) -> Facts:
     """Two rows of one event: its effects add up, the rest is that of the first one in which it is visible."""
     if one.seen is Seen.ABSENT or other.seen is Seen.ABSENT:
         return other if one.seen is Seen.ABSENT else one
