@@ -18,6 +18,7 @@ from ..clock import Clock, SystemClock
 from ..config import LoadedConfig, RunConfig
 from ..engine import Plan
 from ..errors import EvloadError
+from ..gate.selfcheck import lateness_limit_ns
 from ..model import Seen, Target
 from ..ports import Gauge, Probe, Surroundings
 from ..sandbox.process import sandbox_process
@@ -149,10 +150,10 @@ async def _timers(config: RunConfig, clock: Clock) -> Finding:
         late.record(max(0, clock.now_ns() - due))
     edges = late.at_rank(_SLEEPS * 99 // 100)
     p99 = edges[1] if edges else 0
-    limits = [limit for objective in config.slos if (limit := objective.latency_limit_ns) is not None]
+    allowed_ns = lateness_limit_ns(config.slos)
     said = f"sends are late by {format_duration(p99)} at p99 on an idle loop"
-    if limits and p99 > min(limits) / 100:
-        allowed = format_duration(min(limits) / 100)
+    if allowed_ns is not None and p99 > allowed_ns:
+        allowed = format_duration(float(allowed_ns))
         return Finding("timers", Result.FAIL, f"{said}; the tightest objective allows {allowed}", _MACHINE)
     return Finding("timers", Result.PASS, said)
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ..stats.binomial import smallest_n
 from ..stats.evidence import weigh
 from ..stats.histogram import rank_of
-from ..summary import CheckResult, Distribution, Result, Summary
+from ..summary import QUEUE_LAG, CheckResult, Distribution, Result, Summary
 from ..units import NS_PER_S, format_duration, format_share
 from .slo import Objective
 
@@ -23,6 +23,7 @@ _CPU_LIMIT: Final = 0.8
 _STALL_LIMIT_NS: Final = 100_000_000
 _RESOLUTION: Final = Fraction(1, 10)
 _HORIZON: Final = 3
+_NOT_LATE: Final = ("schedule_delay", QUEUE_LAG)
 _VISIBILITY: Final = ("first_seen", "consistency", "end_to_end")
 
 Policy = Literal["strict", "warn", "off"]
@@ -124,18 +125,27 @@ def _offered_rate(summary: Summary) -> _Finding:
     return _Finding(worst <= _RATE_TOLERANCE, worst, _RATE_TOLERANCE, note)
 
 
+def lateness_limit_ns(objectives: Sequence[Objective]) -> Fraction | None:
+    """How late sends may be at their 99th percentile; None without an objective about a latency.
+
+    The time in a queue counts from the broker's ack and its bracket from the samples of a gauge, so it sets no
+    limit to the generator.
+    """
+    limits = [
+        limit
+        for objective in objectives
+        if (limit := objective.latency_limit_ns) is not None and objective.subject not in _NOT_LATE
+    ]
+    return min(limits) * _LATENESS if limits else None
+
+
 def _lateness(summary: Summary, objectives: Sequence[Objective]) -> _Finding:
     early = sum(scenario.early_sends for scenario in summary.scenarios.values())
     if early:
         return _Finding(False, early, 0, f"{early} events were sent before they were due")
-    limits = [
-        objective.latency_limit_ns
-        for objective in objectives
-        if objective.latency_limit_ns is not None and objective.subject != "schedule_delay"
-    ]
-    if not limits:
+    limit_ns = lateness_limit_ns(objectives)
+    if limit_ns is None:
         return _Finding(None, note="no objective is about a latency")
-    limit_ns = min(limits) * _LATENESS
     worst_ns, where = -1, ""
     for name, scenario in summary.scenarios.items():
         delays = scenario.distributions.get("schedule_delay")
