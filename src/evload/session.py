@@ -75,7 +75,7 @@ def run(load: Load, *, out: Path | None, sinks: Sequence[Sink], say: Callable[[s
     except EvloadError:
         rundir.discard(directory)
         raise
-    if any("queue_depth" in gauge.series for gauge in summary.gauges.values()):
+    if trouble is None and any("queue_depth" in gauge.series for gauge in summary.gauges.values()):
         with LedgerReader(directory.ledger) as reader:
             add_lag(summary, reader, terms.objectives)
     told = report(
