@@ -158,8 +158,9 @@ class TestChannelClosed:
                 await run.all_settled()
             assert run.ids(Outcome.REJECTED) == {event.correlation_id for event in wrong}
             assert run.details(Outcome.REJECTED) == {"NOT_FOUND - no exchange 'no-such-exchange' in vhost '/'"}
-            assert run.outcomes()[Outcome.UNSENT] == 0
-            assert run.outcomes()[Outcome.ACCEPTED] > 200
+            # How many were confirmed before each close is the broker's affair; what followed the last one is not.
+            assert {event.correlation_id for event in events[1978:]} <= run.ids(Outcome.ACCEPTED)
+            assert len(run.ids(Outcome.ACCEPTED)) + len(run.ids(Outcome.IN_DOUBT)) == 2000 - len(wrong)
             run.hold_against(await drain_ids(node.url, name))
 
         asyncio.run(main())
