@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from .rig import ROOT, SERVER_CORE, BenchmarkError, evload_run, run
+from .rig import ROOT, SERVER_CORE, BenchmarkError, evload_run, run, unwatched
 
 _ROUNDS: Final = 4
 _SECONDS: Final = 3
@@ -127,24 +127,7 @@ def _peer(loops: int) -> float:
 
 def _config(url: str, load: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """One unwatched scenario that offers more than one core can send, and waits for room."""
-    return {
-        "name": "benchmark",
-        "producers": {"bus": {"kind": "eventbridge", "endpoint": url, "in_flight": 2_000}},
-        "events": {
-            "placed": {
-                "type": "placement.created",
-                "source": "/evload/bench",
-                "data": {"video_id": "{uuid}", "product_id": "{choice:p-1,p-2,p-3}"},
-            }
-        },
-        "scenarios": {
-            "load": {
-                "producer": "bus",
-                "events": {"placed": 1},
-                "load": load,
-            }
-        },
-    }
+    return unwatched({"kind": "eventbridge", "endpoint": url, "in_flight": 2_000}, load)
 
 
 if __name__ == "__main__":

@@ -113,10 +113,16 @@ def evload_run(config: Mapping[str, Any], *, timeout_s: float) -> Iterator[Path]
 
 
 def config(url: str, mode: str, rate: int, seconds: int, **producer: Any) -> dict[str, Any]:
-    """A run of one unwatched scenario at a constant rate; a structured event is about 400 bytes."""
+    """A run of one unwatched scenario over HTTP at a constant rate."""
+    load = [{"rate": f"{rate}/s", "for": f"{seconds}s"}]
+    return unwatched({"kind": "http", "url": url, "mode": mode, **producer}, load)
+
+
+def unwatched(producer: Mapping[str, Any], load: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A run of one unwatched scenario; a structured event is about 400 bytes."""
     return {
         "name": "benchmark",
-        "producers": {"target": {"kind": "http", "url": url, "mode": mode, **producer}},
+        "producers": {"target": producer},
         "events": {
             "placed": {
                 "type": "placement.created",
@@ -128,7 +134,7 @@ def config(url: str, mode: str, rate: int, seconds: int, **producer: Any) -> dic
             "load": {
                 "producer": "target",
                 "events": {"placed": 1},
-                "load": [{"rate": f"{rate}/s", "for": f"{seconds}s"}],
+                "load": load,
             }
         },
     }

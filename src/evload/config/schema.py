@@ -24,12 +24,9 @@ _ABOUT: Final = frozenset({"title", "description", "default"})
 
 def json_schema() -> dict[str, Any]:
     """The schema of a whole file, in the 2020-12 dialect."""
-    producers: list[type[BaseModel]] = [
-        plugins.load("evload.producers", kind) for kind in plugins.kinds("evload.producers")
-    ]
-    probes: list[type[BaseModel]] = [plugins.load("evload.probes", kind) for kind in plugins.kinds("evload.probes")]
+    producers, probes = _installed("evload.producers"), _installed("evload.probes")
+    gauges = _installed("evload.gauges")
     sections = (ConfigFile, SandboxSettings, EventSettings, Scenario, ObjectiveEntry, SelfCheckPolicy)
-    gauges: list[type[BaseModel]] = [plugins.load("evload.gauges", kind) for kind in plugins.kinds("evload.gauges")]
     models: list[type[BaseModel]] = [*sections, *producers, *probes, *gauges]
     references, shared = models_json_schema([(model, "validation") for model in models])
     definitions = shared["$defs"]
@@ -55,6 +52,10 @@ def json_schema() -> dict[str, Any]:
     whole["required"] = ["scenarios"]
     schema = _with_references({**whole, "$defs": definitions})
     return {"$schema": DIALECT, **schema, "title": "evload config"}
+
+
+def _installed(group: plugins.Group) -> list[type[BaseModel]]:
+    return [plugins.load(group, kind) for kind in plugins.kinds(group)]
 
 
 def _with_references(schema: Any) -> Any:

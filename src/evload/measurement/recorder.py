@@ -197,7 +197,7 @@ class Recorder:
             ledger["recovered"] += 1
         if seen.effects is not None:
             summary.effects_known += 1
-            if seen.effects > 1:
+            if seen.duplicated:
                 ledger["duplicated"] += 1
         if seen.position is not None:
             summary.positions_known += 1
