@@ -138,6 +138,7 @@ class Read(NamedTuple):
     consumed_at, processed_at  the system's own stamps: nanoseconds since 1970 on a foreign clock
     exact             it was pushed: the event became visible at this very moment (start_ns == end_ns), and each
                       such read is one side effect
+    version           how many writes of the event's key the answer reflects, where the read model says so
     """
 
     seq: int
@@ -150,6 +151,7 @@ class Read(NamedTuple):
     consumed_at: int | None = None
     processed_at: int | None = None
     exact: bool = False
+    version: float | None = None
 
 
 @dataclass(slots=True)
@@ -158,11 +160,31 @@ class ReadResult:
 
     unexpected  ids in the answer that nobody asked for
     error       for people, when the request failed: the reason, once for all its targets
+    throttled   it failed because the read model is asked too much (429, a throttling error)
+    retry_ns    how long it asks to be left alone then, in nanoseconds; 0 if it doesn't say
     """
 
     reads: list[Read]
     unexpected: int = 0
     error: str = ""
+    throttled: bool = False
+    retry_ns: int = 0
+
+
+class Part(NamedTuple):
+    """What one probe, or one replica of it, says of a settled event; brackets as in Observation.
+
+    probe    its number in the plan
+    replica  the replica's name; None: the probe as a whole
+    """
+
+    probe: int
+    replica: str | None
+    state: State
+    first_lower_ns: int | None
+    first_upper_ns: int | None
+    stable_lower_ns: int | None
+    stable_upper_ns: int | None
 
 
 @dataclass(slots=True)
@@ -196,6 +218,20 @@ class Observation:
     processed_at: int | None = None
     settled_ns: int = 0
     detail: str = ""
+    parts: tuple[Part, ...] = ()
+    """By probe and replica, where there is more than one; in the order of the scenario's probes."""
+    resent: bool = False
+    """Copies of it were sent on purpose."""
+    non_monotonic: bool = False
+    """A read missed it after an earlier one, of whichever replica, had shown it."""
+    session: Seen | None = None
+    """What the read said that its own session began right after the ack; None if there was none."""
+    staleness: int | None = None
+    """Acked writes of its key that the most stale answer about it had not applied."""
+    agreeing: int = 0
+    """Replicas that showed it when each was last read."""
+    asked: int = 0
+    """Replicas that said anything of it."""
 
     @property
     def recovered(self) -> bool:

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from .clock import Clock
 from .model import Event, ReadResult, Receipt, Target
-from .units import Duration, Share
+from .units import Duration, Rate, Share
 from .workload.correlation import CorrelationIds
 
 if TYPE_CHECKING:
@@ -198,6 +198,21 @@ class ProbeSettings(AdapterSettings):
         tuple[str, ...],
         Field(description="names of the replicas behind the address; learned from the answers if left out"),
     ] = ()
+    at: Annotated[
+        Mapping[str, Mapping[str, Any]],
+        Field(description="replicas or regions with an address each: name to the settings that differ there"),
+    ] = {}
+    reading: Annotated[
+        Literal["geometric", "adaptive"],
+        Field(description="the whole grid for every event, or only where events were seen to become visible"),
+    ] = "geometric"
+    max_reads: Annotated[
+        Rate | None,
+        Field(description="most event reads per second; gaps grow, and brackets with them, where it is not enough"),
+    ] = None
+    session: Annotated[
+        bool, Field(description="read each event right after its ack too, as the session that wrote it would")
+    ] = False
 
     @property
     def pushes(self) -> bool:

@@ -11,19 +11,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from .stats.histogram import Histogram, bracket, rank_of
+from .stats.steps import StepCounts
 
 STATES: Final = (
     "unsent", "acked", "rejected", "returned", "in_doubt",
     "visible", "lost", "regressed", "pending", "unobserved",
 )  # fmt: skip
-COUNTERS: Final = ("regressions", "recovered", "duplicated", "out_of_order")
+COUNTERS: Final = (
+    "regressions", "recovered", "duplicated", "out_of_order", "resent", "non_monotonic", "unread_writes",
+)  # fmt: skip
 LEDGER_KEYS: Final = ("scheduled", *STATES, *COUNTERS)
 
 METRICS: Final = (
-    "schedule_delay", "publish", "first_seen", "consistency", "end_to_end",
+    "schedule_delay", "publish", "first_seen", "consistency", "end_to_end", "hop",
     "sent_to_consumed", "consumed_to_processed", "processed_to_visible",
 )  # fmt: skip
 """Names of the distributions a scenario can have; those without a value are left out of the summary."""
@@ -69,6 +72,8 @@ class Distribution:
     """Threshold in nanoseconds to its counts."""
     exact: bool = False
     """Its values are points: both ends are alike but for what never happened."""
+    steps: dict[tuple[int, int], StepCounts] = field(default_factory=dict)
+    """(threshold, length of a step) in nanoseconds to the counts at the threshold by intended time."""
 
     def bracket(self, p: Fraction) -> tuple[int | None, int | None]:
         """[lower, upper] in nanoseconds around the p-quantile; None: infinite.
@@ -94,6 +99,39 @@ class Distribution:
 
 
 @dataclass(slots=True)
+class Series:
+    """One value of a gauge over the run, in the gauge's own unit."""
+
+    count: int = 0
+    minimum: float = 0.0
+    maximum: float = 0.0
+    last: float = 0.0
+    value_sum: float = 0.0
+
+    def add(self, value: float) -> None:
+        """Count one sample."""
+        self.minimum = min(self.minimum, value) if self.count else value
+        self.maximum = max(self.maximum, value) if self.count else value
+        self.count += 1
+        self.last = value
+        self.value_sum += value
+
+    def merge(self, other: Series) -> None:
+        """Add another's samples; its last one counts as the last."""
+        if other.count:
+            self.minimum = min(self.minimum, other.minimum) if self.count else other.minimum
+            self.maximum = max(self.maximum, other.maximum) if self.count else other.maximum
+            self.count += other.count
+            self.last = other.last
+            self.value_sum += other.value_sum
+
+    @property
+    def mean(self) -> float:
+        """Mean of the samples; raises ZeroDivisionError without any."""
+        return self.value_sum / self.count
+
+
+@dataclass(slots=True)
 class ScenarioSummary:
     """What one scenario amounts to."""
 
@@ -112,6 +150,56 @@ class ScenarioSummary:
     """Events for which their position in the order of application was read."""
     first_intended_ns: int | None = None
     last_intended_ns: int | None = None
+    slices: dict[str, ScenarioSummary] = field(default_factory=dict)
+    """Part of the events, or what one probe or replica says of them, by `slice_label`."""
+    counter_steps: dict[tuple[str, int], StepCounts] = field(default_factory=dict)
+    """(counter, length of a step in ns) to its counts: `events` are those scheduled, by intended time; `beyond` those
+    counted, of `sent`, `acked` and `visible` by the time at which that happened, of others by intended time."""
+    effects: dict[int, int] = field(default_factory=dict)
+    """Number of side effects to the number of events that had as many."""
+    staleness: Series = field(default_factory=Series)
+    """Per event: how many acked writes of its key the most stale answer about it had not applied."""
+    session_reads: int = 0
+    """Events whose first read was begun after the ack by the session that wrote, and answered."""
+    late_hops: dict[str, int] = field(default_factory=dict)
+    """Of the events that were late or lost: the probe at which they lost most time to the number of them."""
+    agreeing: int = 0
+    """Over all events, the replicas that showed it when each was last read."""
+    asked: int = 0
+    """Over all events, the replicas that said anything of it."""
+    sent_steps: StepCounts | None = None
+    """Where arrivals are random: `events` sent per step, by intended time."""
+    flow: StepCounts | None = None
+    """Where a steady state is claimed: `events` acked, `within` of them seen or given up, by when that happened."""
+
+
+@dataclass(slots=True)
+class Incident:
+    """A time in which something outside failed again and again. Times in nanoseconds since the schedule began."""
+
+    source: str
+    """The producer, probe or gauge that met it."""
+    reason: str
+    first_ns: int
+    last_ns: int
+    count: int = 1
+
+
+@dataclass(slots=True)
+class ReadVitals:
+    """The reads of one probe."""
+
+    requests: int = 0
+    events: int = 0
+    """One for each event in each read."""
+    failed: int = 0
+    """Requests that failed."""
+    throttled: int = 0
+    """Of those, the ones that were refused because there were too many."""
+    busiest: int = 0
+    """Most event reads in a second."""
+    stretch: float = 1.0
+    """By how much the gaps between reads were widened at most, to spare the read model."""
 
 
 @dataclass(slots=True)
@@ -134,30 +222,17 @@ class Vitals:
     """Probe name to the replicas that its answers named; empty list if they could not be told apart."""
     errors: dict[str, int] = field(default_factory=dict)
     """Reasons of failed publishes and reads, with their counts (bounded)."""
-
-
-@dataclass(slots=True)
-class Series:
-    """One value of a gauge over the run, in the gauge's own unit."""
-
-    count: int = 0
-    minimum: float = 0.0
-    maximum: float = 0.0
-    last: float = 0.0
-    value_sum: float = 0.0
-
-    def add(self, value: float) -> None:
-        """Count one sample."""
-        self.minimum = min(self.minimum, value) if self.count else value
-        self.maximum = max(self.maximum, value) if self.count else value
-        self.count += 1
-        self.last = value
-        self.value_sum += value
-
-    @property
-    def mean(self) -> float:
-        """Mean of the samples; raises ZeroDivisionError without any."""
-        return self.value_sum / self.count
+    incidents: list[Incident] = field(default_factory=list)
+    """When they were (bounded)."""
+    probes: dict[str, ReadVitals] = field(default_factory=dict)
+    copies: dict[str, int] = field(default_factory=dict)
+    """Outcome to the number of re-sent copies that met it."""
+    aborted: str = ""
+    """The expression of the objective that ended the run before its time."""
+    abort_note: str = ""
+    """Why."""
+    wall_drift_ns: int | None = None
+    """Most by which the wall clock and the monotonic one parted within a minute."""
 
 
 @dataclass(slots=True)
@@ -177,6 +252,10 @@ class Summary:
     scenarios: dict[str, ScenarioSummary] = field(default_factory=dict)
     vitals: Vitals = field(default_factory=Vitals)
     gauges: dict[str, GaugeSummary] = field(default_factory=dict)
+    watches: dict[str, tuple[float | None, float | None]] = field(default_factory=dict)
+    """Result of each SampleWatch by its label, as [lower, upper]."""
+    negative_hops: int = 0
+    """Events whose own stamps say that they were processed before they were consumed."""
 
     def total(self) -> ScenarioSummary:
         """All scenarios merged into one."""
@@ -222,6 +301,26 @@ class ObjectiveResult:
     """A violation that was seen with certainty, which an invalid measurement doesn't excuse."""
     subject: str = ""
     """The metric or the counter that it is about."""
+    scope: str = ""
+    """The part of the events that it is about, by `slice_label`."""
+    worst: tuple[WorstEvent, ...] = ()
+    """Of an objective that didn't pass: the events that weigh most against it."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorstEvent:
+    """One event by name, so that a person can find it in logs and traces.
+
+    timeline  (seconds since the schedule began, what happened), in order of time
+    """
+
+    correlation_id: str
+    traceparent: str
+    scenario: str
+    event: str
+    key: str | None
+    state: str
+    timeline: tuple[tuple[float, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,6 +351,7 @@ class Report:
 def merge(parts: Iterable[ScenarioSummary]) -> ScenarioSummary:
     """One summary of several: counts add up, histograms merge, windows add up."""
     whole = ScenarioSummary()
+    pieces: dict[str, list[ScenarioSummary]] = {}
     for part in parts:
         for key, count in part.ledger.items():
             whole.ledger[key] += count
@@ -265,9 +365,20 @@ def merge(parts: Iterable[ScenarioSummary]) -> ScenarioSummary:
         whole.sampled += part.sampled
         whole.effects_known += part.effects_known
         whole.positions_known += part.positions_known
+        whole.session_reads += part.session_reads
+        whole.agreeing += part.agreeing
+        whole.asked += part.asked
+        whole.staleness.merge(part.staleness)
+        _add_counts(whole.effects, part.effects)
+        _add_counts(whole.late_hops, part.late_hops)
+        for about, steps in part.counter_steps.items():
+            whole.counter_steps.setdefault(about, StepCounts(steps.step_ns)).merge(steps)
+        for label, piece in part.slices.items():
+            pieces.setdefault(label, []).append(piece)
         for name, choose in (("first_intended_ns", min), ("last_intended_ns", max)):
             values = [v for v in (getattr(whole, name), getattr(part, name)) if v is not None]
             setattr(whole, name, choose(values, default=None))
+    whole.slices = {label: merge(found) for label, found in pieces.items()}
     return whole
 
 
@@ -280,6 +391,24 @@ def merge_distribution(into: Distribution, more: Distribution) -> None:
         target.within += counts.within
         target.beyond += counts.beyond
         _add_windows(target.windows, counts.windows)
+    for about, steps in more.steps.items():
+        into.steps.setdefault(about, StepCounts(steps.step_ns)).merge(steps)
+
+
+def slice_label(
+    *, event: str | None = None, key: str | None = None, probe: str | None = None, replica: str | None = None
+) -> str:
+    """What a part of a scenario is called in `slices`; empty for the whole of it."""
+    parts = {"event": event, "key": key, "probe": probe, "replica": replica}
+    return ",".join(f"{name}={value}" for name, value in parts.items() if value is not None)
+
+
+K = TypeVar("K")
+
+
+def _add_counts(into: dict[K, int], more: Mapping[K, int]) -> None:
+    for name, count in more.items():
+        into[name] = into.get(name, 0) + count
 
 
 def _add_windows(into: dict[int, list[int]], more: Mapping[int, list[int]]) -> None:
