@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from evload.measurement.tracker import ReadingPlan, Tracker
+from evload.measurement.readingplan import ReadingPlan
+from evload.measurement.tracker import Tracker
 from evload.model import Event, Outcome, Read, Receipt, Seen, State
 
 S = 1_000_000_000
@@ -19,7 +20,7 @@ PLAN = ReadingPlan(
 
 
 def followed(*, acked: int | None = 100) -> Tracker:
-    tracker = Tracker([{0: PLAN}], probes=1)
+    tracker = Tracker([{0: PLAN}], 1)
     tracker.expect([Event(0, "id", 0, 0, 0, None, b"", (), ())], 0)
     if acked is not None:
         tracker.settle([Receipt(0, Outcome.ACCEPTED, 10, acked)], acked)

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contents import contents
-from evload.measurement.recorder import Recorder, ScenarioPlan
+from evload.measurement.foldplan import Counted, ScenarioPlan
+from evload.measurement.recorder import Recorder
 from evload.model import Observation, State
 from evload.stats.histogram import Histogram
 from evload.summary import WINDOW_NS, ScenarioSummary, ThresholdCount, merge
@@ -22,7 +23,9 @@ S = 1_000 * MS
 START = 1_000 * S
 """The schedule doesn't begin at the clock's zero."""
 
-PLAN = ScenarioPlan("main", watched=True, deadline_ns=10 * S, thresholds=(("consistency", S), ("end_to_end", 2 * S)))
+PLAN = ScenarioPlan(
+    "main", watched=True, deadline_ns=10 * S, counted=Counted((("consistency", S), ("end_to_end", 2 * S)))
+)
 
 
 def observed(state: State, seq: int = 0, *, intended: int = 0, **changes: Any) -> Observation:
@@ -37,7 +40,7 @@ def observed(state: State, seq: int = 0, *, intended: int = 0, **changes: Any) -
 
 def fold(*events: Observation, plan: ScenarioPlan = PLAN) -> ScenarioSummary:
     recorder = Recorder([plan], START)
-    recorder.expect(0, [(seen.seq, seen.intended_ns, seen.key) for seen in events])
+    recorder.expect(0, [(seen.seq, seen.intended_ns, seen.key, seen.type) for seen in events])
     recorder.settle(events)
     return recorder.summary().scenarios[plan.name]
 
@@ -154,7 +157,7 @@ def test_swaps_are_counted_by_key_and_scenario() -> None:
     events = [observed(State.VISIBLE, seq, key="k", position=at, **SEEN) for seq, at in enumerate((1, 4, 3, 2))]
     for seen in events:
         seen.scenario = seen.seq % 2
-        recorder.expect(seen.scenario, [(seen.seq, seen.intended_ns, seen.key)])
+        recorder.expect(seen.scenario, [(seen.seq, seen.intended_ns, seen.key, seen.type)])
     recorder.settle(events)
     assert {name: s.ledger["out_of_order"] for name, s in recorder.summary().scenarios.items()} == {"a": 0, "b": 1}
 
@@ -221,7 +224,7 @@ BRACKETS = st.tuples(st.integers(0, 3 * S), st.none() | st.integers(0, 3 * S)).m
 def test_thresholds_are_counted_exactly(
     brackets: Sequence[tuple[tuple[int, int | None], int]], threshold: int
 ) -> None:
-    plan = ScenarioPlan("main", watched=True, deadline_ns=10 * S, thresholds=(("consistency", threshold),))
+    plan = ScenarioPlan("main", watched=True, deadline_ns=10 * S, counted=Counted((("consistency", threshold),)))
     events = [
         observed(
             State.LOST if high is None else State.VISIBLE, seq, intended=at, acked_ns=at, stable_lower_ns=at + low,
@@ -268,7 +271,7 @@ def test_both_sums_always_close(seed: int, number: int, unrecorded: int) -> None
     rng = random.Random(seed)
     events = [some_observation(rng, seq) for seq in range(number)]
     recorder = Recorder([PLAN], START)
-    recorder.expect(0, [(seen.seq, seen.intended_ns, seen.key) for seen in events])
+    recorder.expect(0, [(seen.seq, seen.intended_ns, seen.key, seen.type) for seen in events])
     recorder.settle(events)
     recorder.unrecorded(0, unrecorded)
     ledger = recorder.summary().scenarios["main"].ledger
@@ -307,7 +310,7 @@ def test_scenarios_are_kept_apart() -> None:
     recorder = Recorder([ScenarioPlan("a", True, S), ScenarioPlan("b", True, S)], START)
     seen = observed(State.VISIBLE, 1, **SEEN)
     seen.scenario = 1
-    recorder.expect(1, [(1, seen.intended_ns, None)])
+    recorder.expect(1, [(1, seen.intended_ns, None, 0)])
     recorder.settle([seen])
     scenarios = recorder.summary().scenarios
     assert scenarios["a"] == ScenarioSummary()

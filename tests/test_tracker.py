@@ -15,7 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evload.measurement.tracker import ReadingPlan, Tracker, is_sampled
+from evload.measurement.readingplan import ReadingPlan
+from evload.measurement.sampling import is_chosen
+from evload.measurement.tracker import Tracker
 from evload.model import Event, Observation, Outcome, Read, Receipt, Seen, State
 
 MS = 1_000_000
@@ -321,8 +323,8 @@ def test_an_unsampled_event_is_not_lost_by_a_read_before_its_deadline() -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.2, 0.5, 1.0])
 def test_the_sample_has_its_share_and_is_always_the_same(share: float) -> None:
-    chosen = [is_sampled(seq, share) for seq in range(20_000)]
-    assert chosen == [is_sampled(seq, share) for seq in range(20_000)]
+    chosen = [is_chosen(seq, share, "sample") for seq in range(20_000)]
+    assert chosen == [is_chosen(seq, share, "sample") for seq in range(20_000)]
     assert abs(sum(chosen) / 20_000 - share) < 0.01
     assert all(abs(sum(chosen[k::10]) / 2_000 - share) < 0.04 for k in range(10)), "in step with no period"
 

@@ -41,6 +41,10 @@ class Clock(Protocol):
         """CPU time this process has used, or None where that means nothing (virtual time)."""
         ...
 
+    def wall_offset_ns(self) -> int | None:
+        """Wall time less monotonic time now, to see whether they part; None where that means nothing."""
+        ...
+
     async def sleep_until_ns(self, when_ns: int) -> None:
         """Return at `when_ns` or as soon after it as can be, never before."""
         ...
@@ -71,6 +75,9 @@ class SystemClock:
 
     def cpu_ns(self) -> int | None:
         return time.process_time_ns()
+
+    def wall_offset_ns(self) -> int | None:
+        return time.time_ns() - time.perf_counter_ns()
 
     async def sleep_until_ns(self, when_ns: int) -> None:
         remaining = when_ns - time.perf_counter_ns()

@@ -8,6 +8,7 @@ read and what a read means to `tracker`, what it amounts to to `recorder`.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
@@ -16,9 +17,13 @@ from typing import Any, Final
 
 from .clock import Clock, rfc3339
 from .errors import OutputError
+from .incidents import IncidentLog
+from .measurement.budget import ReadBudget
+from .measurement.foldplan import ScenarioPlan
 from .measurement.ledger import Ledger
-from .measurement.recorder import Recorder, ScenarioPlan
-from .measurement.tracker import ReadingPlan, Tracker
+from .measurement.recorder import Recorder
+from .measurement.readingplan import ReadingPlan
+from .measurement.tracker import Origin, Tracker
 from .model import Event, Outcome, ReadResult, Receipt, Target
 from .ports import (
     Gauge,
@@ -33,7 +38,8 @@ from .ports import (
     Surroundings,
 )
 from .progress import ProgressMeter, Span
-from .summary import Summary, Vitals
+from .resending import Resend, Resender
+from .summary import ReadVitals, Summary, Vitals
 from .units import NS_PER_S
 from .workload.events import Renderer
 from .workload.schedule import Arrivals
@@ -49,13 +55,18 @@ _NOTE_NS: Final = NS_PER_S
 _PROGRESS_NS: Final = NS_PER_S // 2
 BULK_TICK_NS: Final = 2_000_000
 """Least time between two bulk reads of one probe: what comes due in between goes together."""
+_COUNT_NS: Final = 20_000_000
+"""Where reads are limited, what is due is counted this often."""
+_DRIFT_NOTES: Final = 60
+"""A minute of notes, one each second."""
 _REASONS: Final = 40
 """Most distinct reasons of failures that are kept."""
 
 
 @dataclass(frozen=True, slots=True)
 class ScenarioRun:
-    """One scenario, ready to run. `reading` says how each probe, by its number, follows its events."""
+    """One scenario, ready to run. `reading` says how each reader, by its number, follows its events, in the order of
+    the chain of probes."""
 
     fold: ScenarioPlan
     span: Span
@@ -63,15 +74,26 @@ class ScenarioRun:
     renderer: Renderer
     producer: str
     reading: Mapping[int, ReadingPlan]
+    resend: Resend | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderPlan:
+    """A probe, or a replica of it that has an address of its own. `name` tells it from all others."""
+
+    name: str
+    probe: str
+    origin: Origin
+    settings: ProbeSettings
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that the engine needs. `probes` are numbered by their order."""
+    """All that the engine needs. `readers` are numbered by their order."""
 
     scenarios: Sequence[ScenarioRun]
     producers: Mapping[str, ProducerSettings]
-    probes: Mapping[str, ProbeSettings]
+    readers: Sequence[ReaderPlan]
     gauges: Mapping[str, GaugeSettings]
     settle_ns: int
     """Longest drain after an interrupt."""
@@ -85,6 +107,7 @@ class _Load:
     run: ScenarioRun
     producer: Producer
     settings: ProducerSettings
+    resender: Resender | None = None
     in_flight: int = 0
     room: asyncio.Event = field(default_factory=asyncio.Event)
     sleeper: asyncio.Task[None] | None = None
@@ -92,13 +115,19 @@ class _Load:
 
 @dataclass(slots=True)
 class _Reader:
-    """A probe while it runs."""
+    """A probe, or a replica of it, while it runs. The budget and the vitals are those of the whole probe."""
 
     index: int
     name: str
     probe: Probe
     bulk: int
     free: int
+    budget: ReadBudget
+    vitals: ReadVitals
+    limited: bool = False
+    waiting: int = 0
+    """Events due for a read when they were last counted, less those read since; where reads are limited."""
+    counted_ns: int = -NS_PER_S
     timer: asyncio.TimerHandle | None = None
     armed_ns: int = 0
     pumped_ns: int = 0
@@ -111,7 +140,9 @@ class _FinishedError(Exception):
 class Engine:
     """One run. `open_ledger` makes the ledger once the start of the schedule is known.
 
-    `redact` takes secrets out of a text; it is applied to what adapters say of failures.
+    `redact` takes secrets out of a text; it is applied to what adapters say of failures. `hopeless` is asked once a
+    second, with the summary so far and the time since the schedule began, for the objective that can't be kept any
+    more and the reason; one ends the run.
     """
 
     def __init__(
@@ -121,6 +152,7 @@ class Engine:
         open_ledger: Callable[[int], Ledger],
         sinks: Sequence[Sink] = (),
         redact: Callable[[str], str] = str,
+        hopeless: Callable[[Summary, int], tuple[str, str] | None] | None = None,
     ) -> None:
         self._plan = plan
         self._surroundings = surroundings
@@ -128,8 +160,15 @@ class Engine:
         self._open_ledger = open_ledger
         self._sinks = sinks
         self._redact = redact
-        self._tracker = Tracker([dict(s.reading) for s in plan.scenarios], len(plan.probes))
+        self._hopeless = hopeless
+        self._tracker = Tracker(
+            [s.reading for s in plan.scenarios],
+            [reader.origin for reader in plan.readers],
+            resent=[0.0 if s.resend is None else s.resend.share for s in plan.scenarios],
+        )
         self._vitals = Vitals()
+        self._incidents = IncidentLog(self._vitals.incidents)
+        self._wall: deque[int] = deque(maxlen=_DRIFT_NOTES)
         self._start_ns = 0
         self.ledger_error: OutputError | None = None
         """Set at the end of a run whose ledger could not be written whole; its summary is right all the same."""
@@ -149,10 +188,17 @@ class Engine:
         """Send nothing that is due later than now, wait for what is outstanding (at most `settle`), then finish."""
         if self._stop_at is None:
             self._vitals.interrupted = True
+            self._wind_up()
+
+    def _wind_up(self) -> None:
+        """Send nothing more, and finish when what is outstanding is settled or `settle` is over."""
+        if self._stop_at is None:
             self._stopped_ns = self._clock.now_ns()
             self._stop_at = self._stopped_ns + self._plan.settle_ns
             for load in self._loads:
                 load.room.set()
+                if load.resender is not None:
+                    load.resender.give_up()
                 if load.sleeper is not None:
                     load.sleeper.cancel()
 
@@ -174,15 +220,32 @@ class Engine:
                 name: await producer_stack.enter_async_context(settings.open(self._surroundings))
                 for name, settings in self._plan.producers.items()
             }
-            for index, (name, settings) in enumerate(self._plan.probes.items()):
+            budgets = {reader.probe: ReadBudget(reader.settings.max_reads) for reader in self._plan.readers}
+            self._vitals.probes = {name: ReadVitals() for name in budgets}
+            for index, reading in enumerate(self._plan.readers):
+                settings = reading.settings
                 probe = await stack.enter_async_context(settings.open(self._surroundings))
-                self._readers.append(_Reader(index, name, probe, settings.bulk, settings.parallel))
+                budget, vitals = budgets[reading.probe], self._vitals.probes[reading.probe]
+                self._readers.append(
+                    _Reader(
+                        index, reading.name, probe, settings.bulk, settings.parallel, budget, vitals,
+                        limited=settings.max_reads is not None,
+                    )
+                )  # fmt: skip
             gauges = {
                 name: await stack.enter_async_context(settings.open(self._surroundings))
                 for name, settings in self._plan.gauges.items()
             }
             self._loads = [
-                _Load(i, run, producers[run.producer], self._plan.producers[run.producer])
+                _Load(
+                    i,
+                    run,
+                    producers[run.producer],
+                    self._plan.producers[run.producer],
+                    Resender(run.resend, producers[run.producer], self._clock, self._count_copies)
+                    if run.resend is not None
+                    else None,
+                )
                 for i, run in enumerate(self._plan.scenarios)
             ]
             self._start_ns = self._clock.now_ns() + _LEAD_NS
@@ -196,6 +259,8 @@ class Engine:
                         for load in self._loads:
                             self._pacing += 1
                             group.create_task(self._pace(load))
+                            if load.resender is not None:
+                                group.create_task(load.resender.run())
                         for reader in self._readers:
                             if isinstance(reader.probe, PushProbe):
                                 group.create_task(self._listen(reader, reader.probe))
@@ -277,11 +342,13 @@ class Engine:
             reason = f"dropped: {load.settings.in_flight} events were without an answer"
             settle([Receipt(event.seq, Outcome.UNSENT, None, None, reason) for event in dropped])
         if events:
+            if load.resender is not None:
+                load.resender.plan(events, now)
             await load.producer.publish(events, settle)
 
     def _expect(self, load: _Load, intended: list[int], now: int) -> list[Event]:
         events = load.run.renderer.render(intended, rfc3339(self._clock.wall(now)))
-        self._recorder.expect(load.index, [(event.seq, event.intended_ns, event.key) for event in events])
+        self._recorder.expect(load.index, [(e.seq, e.intended_ns, e.key, e.type) for e in events])
         self._tracker.expect(events, now)
         load.in_flight += len(events)
         return events
@@ -303,13 +370,19 @@ class Engine:
             receipts = [r._replace(detail=self._redact(r.detail)) if r.detail else r for r in receipts]
             for receipt in receipts:
                 if receipt.detail:
-                    self._count_reason(receipt.detail)
+                    self._note_failure(load.run.producer, receipt.detail, receipt.detail)
         now = self._clock.now_ns()
         self._tracker.settle(receipts, now)
         for index in load.run.reading:
             self._arm(self._readers[index])
         if self._tracker.settled >= _COLLECT:
             self._collect(now)
+
+    def _count_copies(self, receipts: Sequence[Receipt]) -> None:
+        copies = self._vitals.copies
+        for receipt in receipts:
+            outcome = receipt.outcome.name.lower()
+            copies[outcome] = copies.get(outcome, 0) + 1
 
     # -- probing -------------------------------------------------------------------------------------
 
@@ -320,6 +393,7 @@ class Engine:
             return
         if reader.bulk > 1:
             due = max(due, reader.pumped_ns + BULK_TICK_NS)
+        due = max(due, reader.budget.next_ns(due))
         if reader.timer is not None:
             if reader.armed_ns <= due:
                 return
@@ -332,12 +406,29 @@ class Engine:
         """Start the reads that are due, as many as may run at a time."""
         reader.timer = None
         now = reader.pumped_ns = self._clock.now_ns()
-        while reader.free and (targets := self._tracker.due(reader.index, now, reader.bulk)):
+        while reader.free and (targets := self._choose(reader, now)):
             reader.free -= 1
             self._group.create_task(self._read(reader, targets))
+        self._tracker.stretch[reader.index] = reader.budget.stretch
         self._arm(reader)
 
+    def _choose(self, reader: _Reader, now: int) -> list[Target]:
+        """What to read next, as far as the budget goes."""
+        budget, tracker = reader.budget, self._tracker
+        if now < budget.paused_until_ns:
+            return []
+        if not reader.limited:
+            targets = tracker.due(reader.index, now, reader.bulk)
+            budget.allow(now, len(targets))
+            return targets
+        if now - reader.counted_ns >= _COUNT_NS:
+            reader.counted_ns, reader.waiting = now, tracker.backlog(reader.index, now)
+        targets = tracker.due(reader.index, now, budget.allow(now, reader.waiting, reader.bulk))
+        reader.waiting = max(0, reader.waiting - len(targets))
+        return targets
+
     async def _read(self, reader: _Reader, targets: list[Target]) -> None:
+        start = self._clock.now_ns()
         result = await reader.probe.read(targets)
         if sorted([read.seq for read in result.reads]) != sorted([target.seq for target in targets]):
             raise RuntimeError(f"probe {reader.name!r} did not answer about the {len(targets)} events asked for")
@@ -345,10 +436,19 @@ class Engine:
         vitals.read_requests += 1
         vitals.event_reads += len(targets)
         vitals.unexpected_ids += result.unexpected
+        now = self._clock.now_ns()
+        reader.vitals.requests += 1
+        reader.vitals.events += len(targets)
         if result.error:
             vitals.failed_reads += 1
-            self._count_reason(self._redact(f"{reader.name}: {result.error}"))
-        now = self._clock.now_ns()
+            reader.vitals.failed += 1
+            self._note_failure(reader.name, error := self._redact(result.error), f"{reader.name}: {error}")
+        if result.throttled:
+            reader.vitals.throttled += 1
+            reader.budget.throttled(now, result.retry_ns)
+        elif not result.error:
+            reader.budget.answered(now, now - start, len(targets))
+        self._tracker.stretch[reader.index] = reader.budget.stretch
         self._tracker.observe(reader.index, result.reads, now)
         reader.free += 1
         self._arm(reader)
@@ -361,7 +461,7 @@ class Engine:
         def report(result: ReadResult) -> None:
             self._vitals.unexpected_ids += result.unexpected
             if result.error:
-                self._count_reason(self._redact(f"{reader.name}: {result.error}"))
+                self._note_failure(reader.name, error := self._redact(result.error), f"{reader.name}: {error}")
             self._tracker.push(reader.index, result.reads)
             self._arm(reader)
 
@@ -376,8 +476,8 @@ class Engine:
             sample = await gauge.sample()
             end = self._clock.now_ns()
             if sample.error:
-                self._count_reason(self._redact(f"{name}: {sample.error}"))
-            self._recorder.sampled(name, sample.values)
+                self._note_failure(name, error := self._redact(sample.error), f"{name}: {error}")
+            self._recorder.sampled(name, start, end, sample.values)
             self._ledger.sampled(name, start, end, sample.values)
             due += every_ns * max(1, -(-(end - due) // every_ns))
 
@@ -392,10 +492,11 @@ class Engine:
             if now - noted >= _NOTE_NS:
                 noted = now
                 self._note()
+                self._look_ahead(now)
             if now - shown >= _PROGRESS_NS:
                 shown = now
                 self._show(now)
-            if not self._pacing and not self._tracker.outstanding:
+            if not self._pacing and not self._tracker.outstanding and not self._copying():
                 break
             if self._stop_at is not None and now >= self._stop_at:
                 break
@@ -403,6 +504,18 @@ class Engine:
         self._vitals.duration_ns = self._clock.now_ns() - self._start_ns
         self._show(self._clock.now_ns())
         raise _FinishedError
+
+    def _copying(self) -> bool:
+        return any(load.resender is not None and load.resender.open for load in self._loads)
+
+    def _look_ahead(self, now: int) -> None:
+        """End the run if an objective that is worth it can't be kept any more."""
+        if self._hopeless is None or self._stop_at is not None:
+            return
+        found = self._hopeless(self._recorder.summary(), now - self._start_ns)
+        if found is not None:
+            self._vitals.aborted, self._vitals.abort_note = found
+            self._wind_up()
 
     def _collect(self, now: int | None = None) -> None:
         """Record what is settled, in the order in which `evload report` will see it again."""
@@ -415,10 +528,34 @@ class Engine:
         now = self._clock.now_ns()
         if not self._vitals.duration_ns or not final:
             self._vitals.duration_ns = max(0, now - self._start_ns)
-        self._vitals.replicas = {reader.name: self._tracker.replicas(reader.index) for reader in self._readers}
+        self._vitals.replicas = self._known_replicas()
+        for reader in self._readers:
+            reader.vitals.busiest = reader.budget.busiest
+            reader.vitals.stretch = reader.budget.widest
+        self._note_drift()
         scheduled = [s.ledger["scheduled"] for s in self._recorder.summary().scenarios.values()]
         facts: dict[str, Any] = {"scheduled": scheduled, "vitals": asdict(self._vitals), "final": final}
         self._ledger.note(now, facts)
+
+    def _known_replicas(self) -> dict[str, list[str]]:
+        known: dict[str, list[str]] = {}
+        for reader, plan in zip(self._readers, self._plan.readers, strict=False):
+            own = plan.origin.replica
+            known.setdefault(plan.probe, []).extend([own] if own else self._tracker.replicas(reader.index))
+        return known
+
+    def _note_drift(self) -> None:
+        """Hold the wall clock against the monotonic one."""
+        offset = self._clock.wall_offset_ns()
+        if offset is not None:
+            self._wall.append(offset)
+            drift = max(self._wall) - min(self._wall)
+            self._vitals.wall_drift_ns = max(self._vitals.wall_drift_ns or 0, drift)
+
+    def _note_failure(self, source: str, reason: str, counted_as: str) -> None:
+        """Count a failure, and note when it was."""
+        self._incidents.add(source, reason, max(0, self._clock.now_ns() - self._start_ns))
+        self._count_reason(counted_as)
 
     def _count_reason(self, reason: str) -> None:
         errors = self._vitals.errors

@@ -6,18 +6,31 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from .config import RunConfig, Scenario
-from .engine import BULK_TICK_NS, Plan, ScenarioRun
+from .engine import BULK_TICK_NS, Plan, ReaderPlan, ScenarioRun
+from .gate.reporting import Terms
+from .gate.scenario import ScenarioTerms
 from .gate.slo import Objective
-from .measurement.recorder import ScenarioPlan
-from .measurement.tracker import ReadingPlan, Reference
+from .measurement.foldplan import Counted, ScenarioPlan, Slice
+from .measurement.readingplan import ReadingPlan, Reference
+from .measurement.tracker import Origin
 from .ports import ProbeSettings
 from .progress import Span
+from .resending import Resend
 from .units import NS_PER_S
 from .workload.correlation import CorrelationIds
 from .workload.events import EventType, Renderer
-from .workload.schedule import Arrivals, describe, duration_ns
+from .workload.schedule import (
+    Arrivals,
+    describe,
+    duration_ns,
+    expected_events,
+    expected_in_steps,
+    longest_hold,
+)
 
 _CONFIRM_OVER_NS: Final = 5 * NS_PER_S
+_EVENTS_PER_STEP: Final = 10
+_MOST_STEPS: Final = 1000
 _COUNTED_FROM: Final[Mapping[str, Reference]] = {
     "first_seen": "acked",
     "consistency": "acked",
@@ -27,10 +40,8 @@ _COUNTED_FROM: Final[Mapping[str, Reference]] = {
 
 def build(config: RunConfig, run_id: str) -> Plan:
     """The plan of a config, for a run of that name. Only what a scenario uses is part of it."""
-    used = {name for scenario in config.scenarios.values() for name in scenario.probes}
-    probes = {name: settings for name, settings in config.probes.items() if name in used}
+    readers = _readers(config)
     producers = {scenario.producer for scenario in config.scenarios.values()}
-    numbers = {name: number for number, name in enumerate(probes)}
     ids = CorrelationIds.for_run(run_id)
     return Plan(
         scenarios=[
@@ -49,29 +60,129 @@ def build(config: RunConfig, run_id: str) -> Plan:
                 ),
                 producer=scenario.producer,
                 reading={
-                    numbers[probe]: _reading(config.probes[probe], _objectives_of(config, name))
+                    number: _reading(reader.settings, scenario, _objectives_of(config, name, probe))
                     for probe in scenario.probes
+                    for number, reader in enumerate(readers)
+                    if reader.probe == probe
                 },
+                resend=_resend(scenario),
             )
             for index, (name, scenario) in enumerate(config.scenarios.items())
         ],
         producers={name: settings for name, settings in config.producers.items() if name in producers},
-        probes=probes,
+        readers=readers,
         gauges=config.gauges,
         settle_ns=config.settle,
     )
 
 
+def probe_numbers(config: RunConfig) -> dict[str, int]:
+    """The number of each probe that a scenario uses."""
+    used = {name for scenario in config.scenarios.values() for name in scenario.probes}
+    return {name: number for number, name in enumerate(name for name in config.probes if name in used)}
+
+
 def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
     """What the fold has to know of one scenario."""
     scenario = config.scenarios[name]
-    thresholds = {about for objective in _objectives_of(config, name) for about in objective.thresholds}
+    numbers = probe_numbers(config)
+    events = list(config.events)
+    objectives = _objectives_of(config, name)
+    by_slice: dict[str, list[Objective]] = {}
+    for objective in objectives:
+        by_slice.setdefault(objective.slice, []).append(objective)
+    slices = []
+    for label, about in by_slice.items():
+        first = about[0]
+        if not label or (first.event is not None and first.event not in scenario.events):
+            continue
+        slices.append(
+            Slice(
+                label,
+                _counted(about),
+                event=None if first.event is None else events.index(first.event),
+                key=first.key,
+                probe=None if first.probe is None else numbers[first.probe],
+                replica=first.replica,
+            )
+        )
     return ScenarioPlan(
         name=name,
         watched=bool(scenario.probes),
         deadline_ns=max((config.probes[probe].deadline for probe in scenario.probes), default=0),
-        thresholds=tuple(sorted(thresholds)),
+        counted=_counted(by_slice.get("", [])),
+        slices=tuple(slices),
+        probes=tuple((numbers[probe], probe) for probe in scenario.probes),
+        arrival_step_ns=arrival_step_ns(scenario),
+        flow_step_ns=NS_PER_S if scenario.steady else None,
     )
+
+
+def _counted(objectives: Sequence[Objective]) -> Counted:
+    return Counted(
+        tuple(sorted({about for objective in objectives for about in objective.thresholds})),
+        tuple(sorted({about for objective in objectives for about in objective.steps})),
+        tuple(sorted({about for objective in objectives for about in objective.counter_steps})),
+    )
+
+
+def terms(config: RunConfig) -> Terms:
+    """By what a run of the config is judged."""
+    return Terms(
+        objectives=config.slos,
+        policy=config.self_checks,
+        deadlines_ns={name: probe.deadline for name, probe in config.probes.items()},
+        scenarios={name: _terms_of(scenario) for name, scenario in config.scenarios.items()},
+        max_reads={
+            name: None if probe.max_reads is None else float(probe.max_reads) for name, probe in config.probes.items()
+        },
+    )
+
+
+def _terms_of(scenario: Scenario) -> ScenarioTerms:
+    step_ns = arrival_step_ns(scenario)
+    hold = longest_hold(scenario.load) if scenario.steady else None
+    return ScenarioTerms(
+        start_ns=scenario.start,
+        end_ns=scenario.start + duration_ns(scenario.load),
+        arrival_step_ns=step_ns,
+        expected=() if step_ns is None else tuple(expected_in_steps(scenario.load, scenario.start, step_ns)),
+        steady=None if hold is None else (scenario.start + hold[0], scenario.start + hold[1]),
+        watched=bool(scenario.probes),
+        events=expected_events(scenario.load) if scenario.arrivals == "constant" else None,
+    )
+
+
+def arrival_step_ns(scenario: Scenario) -> int | None:
+    """Length of the steps in which sends are counted to check their spread; None where arrivals aren't random.
+
+    Long enough for several events on average, and so that there are at most a thousand.
+    """
+    total_ns = duration_ns(scenario.load)
+    if scenario.arrivals != "poisson" or not total_ns:
+        return None
+    events = max(1, expected_events(scenario.load))
+    return max(NS_PER_S, _EVENTS_PER_STEP * total_ns // events, total_ns // _MOST_STEPS)
+
+
+def _readers(config: RunConfig) -> list[ReaderPlan]:
+    """One for each probe, or for each of its replicas that have an address of their own."""
+    readers = []
+    for name, number in probe_numbers(config).items():
+        replicas = config.replicas.get(name)
+        if replicas:
+            readers += [
+                ReaderPlan(f"{name}@{replica}", name, Origin(number, replica), settings)
+                for replica, settings in replicas.items()
+            ]
+        else:
+            readers.append(ReaderPlan(name, name, Origin(number), config.probes[name]))
+    return readers
+
+
+def _resend(scenario: Scenario) -> Resend | None:
+    resend = scenario.resend
+    return None if resend is None else Resend(resend.share, resend.copies, resend.after)
 
 
 def _types(config: RunConfig, scenario: Scenario) -> list[EventType]:
@@ -82,11 +193,16 @@ def _types(config: RunConfig, scenario: Scenario) -> list[EventType]:
     ]
 
 
-def _objectives_of(config: RunConfig, scenario: str) -> list[Objective]:
-    return [objective for objective in config.slos if objective.scenario in (None, scenario)]
+def _objectives_of(config: RunConfig, scenario: str, probe: str | None = None) -> list[Objective]:
+    """Objectives about a scenario's events, or those of them that a probe has to decide."""
+    return [
+        objective
+        for objective in config.slos
+        if objective.scenario in (None, scenario) and (probe is None or objective.probe in (None, probe))
+    ]
 
 
-def _reading(settings: ProbeSettings, objectives: Sequence[Objective]) -> ReadingPlan:
+def _reading(settings: ProbeSettings, scenario: Scenario, objectives: Sequence[Objective]) -> ReadingPlan:
     """The reading plan of a probe for a scenario that these objectives are about."""
     limits = [
         limit
@@ -96,7 +212,7 @@ def _reading(settings: ProbeSettings, objectives: Sequence[Objective]) -> Readin
     pins = {
         (_COUNTED_FROM[metric], threshold)
         for objective in objectives
-        for metric, threshold in objective.thresholds
+        for metric, threshold in (*objective.thresholds, *(about[:2] for about in objective.steps))
         if metric in _COUNTED_FROM
     }
     over = settings.confirm.over
@@ -115,4 +231,8 @@ def _reading(settings: ProbeSettings, objectives: Sequence[Objective]) -> Readin
         after_ack=settings.asks_by_capture,
         pushed=settings.pushes,
         replicas=settings.replicas,
+        learns=settings.reading == "adaptive",
+        session=settings.session,
+        versions=getattr(settings, "version", None) is not None,
+        resent_for_ns=0 if scenario.resend is None else scenario.resend.copies * scenario.resend.after,
     )

@@ -109,9 +109,10 @@ async def _targets(plan: Plan, surroundings: Surroundings) -> list[Finding]:
         for name, producer in plan.producers.items():
             opening = _held(producer.open(surroundings), stack)
             found.append(await _try(f"producer {name}", opening, reached))
-        for name, probe in plan.probes.items():
+        for reader in plan.readers:
+            probe = reader.settings
             asks = reached if probe.asks_by_capture or probe.pushes else reads
-            found.append(await _try(f"probe {name}", probe.open(surroundings), asks))
+            found.append(await _try(f"probe {reader.name}", probe.open(surroundings), asks))
         for name, gauge in plan.gauges.items():
             found.append(await _try(f"gauge {name}", gauge.open(surroundings), looks))
     return found

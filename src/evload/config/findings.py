@@ -72,8 +72,24 @@ class Findings:
         try:
             return adapter.validate_python(self.document.value(path))
         except ValidationError as error:
-            for finding in _in_plain_words(error, adapter, self.document, path):
+            for finding in _in_plain_words(error.errors(include_url=False), adapter, self.document, path):
                 self._note(finding)
+            return None
+
+    def validate_as(self, adapter: TypeAdapter[T], value: Any, path: DataPath, base: DataPath) -> T | None:
+        """`value`, which is put together from what stands at `path` and at `base`, as `adapter` reads it.
+
+        A mistake in what stands at `path` is told there, any other at `base`.
+        """
+        own = self.document.value(path)
+        try:
+            return adapter.validate_python(value)
+        except ValidationError as error:
+            located = error.errors(include_url=False)
+            for place in (path, base):
+                mine = [e for e in located if bool(e["loc"] and e["loc"][0] in own) == (place == path)]
+                for finding in _in_plain_words(mine, adapter, self.document, place):
+                    self._note(finding)
             return None
 
     def _note(self, finding: _Finding) -> None:
@@ -116,9 +132,9 @@ class _Located(NamedTuple):
 
 
 def _in_plain_words(
-    error: ValidationError, adapter: TypeAdapter[Any], document: Document, base: DataPath
+    errors: Iterable[ErrorDetails], adapter: TypeAdapter[Any], document: Document, base: DataPath
 ) -> Iterator[_Finding]:
-    located = [_locate(details, document, base) for details in error.errors(include_url=False)]
+    located = [_locate(details, document, base) for details in errors]
     chosen = list(_without_unions(located))
     missing = {(item.path, item.error["loc"][-1]) for item in chosen if item.error["type"] == "missing"}
     for item in chosen:

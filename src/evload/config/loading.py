@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
@@ -14,12 +14,13 @@ from yaml.nodes import MappingNode
 from .. import plugins
 from ..errors import ConfigError, Problem, UsageError
 from ..gate import slo
+from ..gate.abort import DEFAULT_DELAY_NS
 from ..gate.selfcheck import SelfCheckPolicy
 from ..gate.slo import Objective
 from ..ports import GaugeSettings, ProbeSettings, ProducerSettings
 from ..sandbox.settings import SandboxSettings
 from ..summary import QUEUE_LAG
-from ..units import Duration
+from ..units import Duration, Share
 from ..workload import events
 from ..workload.events import EventSettings
 from ..workload.records import Records
@@ -85,6 +86,16 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Resend(_Section):
+    """Copies of some events, sent on purpose: idempotency is only exercised by what arrives more than once."""
+
+    share: Annotated[Share, Field(gt=0, description="share of the events of which copies are sent")]
+    copies: Annotated[int, Field(ge=1, le=1000, description="how many of each")] = 1
+    after: Annotated[Duration, Field(ge=1_000_000, description="time between an event and its copy, and so on")] = (
+        500_000_000
+    )
+
+
 class Scenario(_Section):
     """What one producer is sent, and who watches for its effect."""
 
@@ -94,16 +105,39 @@ class Scenario(_Section):
     probes: Annotated[tuple[str, ...], Field(description="names of the probes that look for its effect")] = ()
     arrivals: Annotated[Shape, Field(description="evenly spaced, or random with the same rate")] = "constant"
     load: Annotated[Load, Field(description="phases, one after another")]
+    resend: Annotated[Resend | None, Field(description="copies of some events, with the same source and id")] = None
+    steady: Annotated[
+        bool, Field(description="claims a steady state in its longest hold: what is in flight doesn't grow")
+    ] = False
+
+
+class AbortSettings(_Section):
+    """When a hopeless objective may end the run."""
+
+    after: Annotated[Duration, Field(description="not before this long after the schedule began")] = DEFAULT_DELAY_NS
 
 
 class ObjectiveEntry(_Section):
     """An objective with more than its expression."""
 
     objective: Annotated[str, Field(description="such as p95(end_to_end) < 3s")]
+    target: Annotated[
+        str | int | None, Field(description="a tighter limit: between it and the written one is a warning")
+    ] = None
     critical: Annotated[
         str | int | None, Field(description="a looser limit: between the two is a warning, beyond it a failure")
     ] = None
     scenario: Annotated[str | None, Field(description="about this scenario alone")] = None
+    event: Annotated[str | None, Field(description="about events of this name alone")] = None
+    key: Annotated[str | None, Field(description="about events whose key matches this glob alone")] = None
+    probe: Annotated[str | None, Field(description="about what this probe of a chain sees")] = None
+    replica: Annotated[str | None, Field(description="about what this replica shows")] = None
+    after: Annotated[
+        str | None, Field(description="drain and recovery count from the end of this scenario, or from this time")
+    ] = None
+    abort: Annotated[
+        bool | AbortSettings, Field(description="end the run as soon as the objective can't be kept any more")
+    ] = False
 
 
 class _Kind(BaseModel):
@@ -134,6 +168,7 @@ class ConfigFile(_Section):
 class RunConfig:
     """A config that holds together: every name in it leads somewhere, every template and data file is good.
 
+    replicas  settings of each replica that has an address of its own, by the name of its probe
     records   the loaded data file of each event, by the event's name; None where it has none
     settle    longest drain after an interrupt, in nanoseconds
     """
@@ -146,6 +181,7 @@ class RunConfig:
     probes: Mapping[str, ProbeSettings]
     gauges: Mapping[str, GaugeSettings]
     scenarios: Mapping[str, Scenario]
+    replicas: Mapping[str, Mapping[str, ProbeSettings]]
     slos: tuple[Objective, ...]
     self_checks: SelfCheckPolicy
     settle: int
@@ -260,7 +296,8 @@ class _Reader:
         sandbox = self._item(SandboxSettings, ("sandbox",)) if "sandbox" in self._document.data else None
         self._insert_sandbox_url()
         producers = self._adapters("producers", "evload.producers")
-        probes = self._adapters("probes", "evload.probes")
+        replicas: dict[str, dict[str, ProbeSettings]] = {}
+        probes = self._adapters("probes", "evload.probes", replicas)
         gauges = self._adapters("gauges", "evload.gauges")
         types = self._items("events", EventSettings)
         scenarios = self._items("scenarios", Scenario)
@@ -279,6 +316,7 @@ class _Reader:
             probes=probes,
             gauges=gauges,
             scenarios=scenarios,
+            replicas=replicas,
             slos=tuple(objectives.values()),
             self_checks=policy or SelfCheckPolicy(),
             settle=top.settle,
@@ -297,13 +335,46 @@ class _Reader:
         read = {name: self._item(model, (section, name)) for name in self._section(section)}
         return {name: item for name, item in read.items() if item is not None}
 
-    def _adapters(self, section: str, group: plugins.Group) -> dict[str, Any]:
-        found = {}
+    def _adapters(
+        self, section: str, group: plugins.Group, replicas: dict[str, dict[str, ProbeSettings]] | None = None
+    ) -> dict[str, Any]:
+        """The settings of a section by name; those of replicas with an address each go into `replicas`."""
+        found: dict[str, Any] = {}
         for name in self._section(section):
-            model = self._model((section, name), group)
-            if model is not None and (settings := self._item(model, (section, name))) is not None:
+            path: DataPath = (section, name)
+            model = self._model(path, group)
+            if model is None:
+                continue
+            written = self._document.value(path)
+            if replicas is not None and isinstance(written.get("at"), dict) and written["at"]:
+                own = self._replicas(model, path, written)
+                if own:
+                    replicas[name] = own
+                    found[name] = next(iter(own.values())).model_copy(update={"at": written["at"]})
+            elif (settings := self._item(model, path)) is not None:
                 found[name] = settings
         return found
+
+    def _replicas(self, model: type[Any], path: DataPath, written: Mapping[str, Any]) -> dict[str, ProbeSettings]:
+        """One probe's settings for each replica under `at`: what is written there replaces what they share."""
+        found = {}
+        common = {key: value for key, value in written.items() if key != "at"}
+        for replica, differing in written["at"].items():
+            place: DataPath = (*path, "at", replica)
+            if not isinstance(differing, dict):
+                self._findings.add(place, f"{replica!r} has no settings of its own", "give it a url")
+                continue
+            for key in differing.keys() & ProbeSettings.model_fields.keys():
+                self._findings.add((*place, key), f"{key} belongs to the probe as a whole", "move it up", key=True)
+            adapter = TypeAdapter(model)
+            settings = self._findings.validate_as(adapter, {**common, **differing}, place, path)
+            if settings is not None and settings.pushes:
+                self._findings.add(
+                    path, f"{written['kind']} is told and doesn't ask", "define a probe for each place"
+                )
+            elif settings is not None:
+                found[str(replica)] = settings
+        return found if len(found) == len(written["at"]) else {}
 
     def _model(self, path: DataPath, group: plugins.Group) -> type[Any] | None:
         """The settings model of the kind that stands at `path`."""
@@ -355,24 +426,32 @@ class _Reader:
             else:
                 self._findings.add(path, f"{written!r} is not an objective", "write one such as p99(end_to_end) < 5s")
                 continue
-            if (
-                entry is not None
-                and (objective := self._objective(entry, gauges, place, (*path, "critical"))) is not None
-            ):
+            if entry is not None and (objective := self._objective(entry, gauges, place, path)) is not None:
                 found[path] = objective
         return found
 
     def _objective(
-        self, entry: ObjectiveEntry, gauges: Mapping[str, Sequence[str]], path: DataPath, critical_path: DataPath
+        self, entry: ObjectiveEntry, gauges: Mapping[str, Sequence[str]], place: DataPath, path: DataPath
     ) -> Objective | None:
+        scope = {
+            name: value
+            for name in ("scenario", "event", "key", "probe", "replica", "after")
+            if (value := getattr(entry, name)) is not None
+        }
+        given = {name: str(value) for name in ("target", "critical") if (value := getattr(entry, name)) is not None}
+        abort = entry.abort
+        delay_ns = (DEFAULT_DELAY_NS if abort is True else abort.after) if abort else None
         try:
-            objective = slo.parse(entry.objective, scenario=entry.scenario, gauges=gauges)
-            if entry.critical is None:
-                return objective
-            path = critical_path
-            return slo.parse(entry.objective, critical=str(entry.critical), scenario=entry.scenario, gauges=gauges)
+            # Once without what has a place of its own, so that a mistake is told where it stands.
+            objective = slo.parse(entry.objective, gauges=gauges, **scope)
+            place = next(((*path, name) for name in given), path)
+            return (
+                slo.parse(entry.objective, gauges=gauges, abort_after_ns=delay_ns, **scope, **given)
+                if given or abort
+                else objective
+            )
         except ValueError as error:
-            self._findings.add_text(path, str(error))
+            self._findings.add_text(place, str(error))
             return None
 
     def _check_references(self) -> None:
@@ -436,6 +515,10 @@ class _Reader:
             if not all(name in scenarios for name in chosen):
                 continue
             watching = {probe for name in chosen for probe in scenarios[name].probes}
+            self._check_scope(path, objective, watching, probes)
+            if objective.subject == "unread_writes" and watching and not _reads_own_writes(watching, probes):
+                what = f"no probe reads right after the ack, so {objective.expression!r} would always hold"
+                self._findings.add(path, what, "give the probe session: true")
             if objective.subject in ("regressions", "regressed") and watching and not _looks_twice(watching, probes):
                 what = f"no probe looks again at what it has seen, so {objective.expression!r} would always hold"
                 self._findings.add(path, what, "give the probe confirm: {reads: 5}")
@@ -449,6 +532,25 @@ class _Reader:
             if needed and watching and not any(_may_tell(probes.get(probe), needed) for probe in watching):
                 what = f"no probe could ever tell {objective.subject}, so this would always hold"
                 self._findings.add(path, what, f"give the probe {needed}:")
+
+    def _check_scope(
+        self, path: DataPath, objective: Objective, watching: Set[str], probes: Mapping[str, ProbeSettings]
+    ) -> None:
+        """The part of the events that an objective is about has to be there."""
+        if objective.event is not None:
+            self._check_name(objective.event, "events", (*path, "event"))
+        if objective.probe is not None:
+            self._check_name(objective.probe, "probes", (*path, "probe"))
+            if objective.probe in probes and objective.probe not in watching:
+                what = f"probe {objective.probe!r} watches none of these events"
+                self._findings.add((*path, "probe"), what, "add it to the scenario's probes")
+        if objective.replica is not None:
+            asked = [probes[name] for name in watching if name in probes and objective.probe in (None, name)]
+            known = [name for probe in asked for name in (*probe.at, *probe.replicas)]
+            learnt = any(getattr(probe, "replica", None) is not None for probe in asked)
+            if objective.replica not in known and not learnt:
+                what, cure = unknown("replica", objective.replica, known, otherwise="name it under at:")
+                self._findings.add((*path, "replica"), what, cure)
 
     def _check_templates(
         self,
@@ -483,12 +585,16 @@ class _Reader:
         return loaded
 
 
-_PROBE_KEYS: Final[Mapping[str, str]] = {"duplicated": "effects", "out_of_order": "position"}
+_PROBE_KEYS: Final[Mapping[str, str]] = {"duplicated": "effects", "out_of_order": "position", "staleness": "version"}
 """Which key of a probe a counter depends on."""
 
 
 def _looks_twice(watching: Iterable[str], probes: Mapping[str, ProbeSettings]) -> bool:
     return any(name not in probes or probes[name].confirm.reads > 0 for name in watching)
+
+
+def _reads_own_writes(watching: Iterable[str], probes: Mapping[str, ProbeSettings]) -> bool:
+    return any(name not in probes or probes[name].session for name in watching)
 
 
 def _may_tell(probe: ProbeSettings | None, key: str) -> bool:

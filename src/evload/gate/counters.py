@@ -10,7 +10,7 @@ from ..summary import LEDGER_KEYS, ScenarioSummary
 _ERRORS: Final = ("unsent", "rejected", "returned", "in_doubt")
 COUNTER_NAMES: Final = (*LEDGER_KEYS, "sent", "errors")
 """The keys of the ledger; `sent`, which is all that left the generator; `errors`, all that was not acked."""
-PUBLISH_COUNTERS: Final = frozenset({"scheduled", "sent", "acked", "errors", *_ERRORS})
+PUBLISH_COUNTERS: Final = frozenset({"scheduled", "sent", "acked", "errors", "resent", *_ERRORS})
 """Those that the publish alone decides; the others need somebody who watches the read model."""
 
 
@@ -66,6 +66,11 @@ def _count_seen_only(scope: ScenarioSummary, name: str, low: int, watched: int, 
     elif name == "out_of_order":
         if not scope.positions_known:
             blind = "no read said in which order events were applied"
+    elif name == "unread_writes":
+        if not scope.session_reads:
+            blind = "no session read an event right after its ack"
+        elif scope.session_reads < watched:
+            doubt = doubt or f"sessions read {scope.session_reads} of {watched} events"
     elif scope.sampled < watched:
         doubt = doubt or f"{scope.sampled} of {watched} events were followed closely"
     return Count(low, None if doubt else low, blind, doubt)

@@ -13,6 +13,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
+from fnmatch import fnmatchcase
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -21,14 +22,15 @@ from typing import Any, Final, Protocol
 import orjson
 
 from ..errors import OutputError, UsageError
-from ..model import Observation, State
+from ..model import Observation, Part, Seen, State
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 
 _COLUMNS: Final = (
     "seq", "scenario", "type", "state", "intended_ns", "key", "sent_ns", "acked_ns", "sampled",
     "first_lower_ns", "first_upper_ns", "stable_lower_ns", "stable_upper_ns", "reads", "failed_reads", "effects",
     "regressions", "position", "consumed_at", "processed_at", "settled_ns", "detail",
+    "resent", "non_monotonic", "session", "staleness", "agreeing", "asked",
 )  # fmt: skip
 
 _SCHEMA: Final = """
@@ -53,8 +55,20 @@ CREATE TABLE events (
     effects INTEGER, regressions INTEGER NOT NULL, position REAL,
     consumed_at INTEGER, processed_at INTEGER,        -- the system's own stamps, ns since 1970
     settled_ns INTEGER NOT NULL,
-    detail TEXT
+    detail TEXT,
+    resent INTEGER NOT NULL,      -- 1: copies of it were sent
+    non_monotonic INTEGER NOT NULL, -- 1: a read missed it after an earlier one had shown it
+    session INTEGER,              -- its session's read right after the ack: 0 absent, 1 present, 2 failed
+    staleness INTEGER,            -- writes of its key that the most stale answer had not applied
+    agreeing INTEGER NOT NULL, asked INTEGER NOT NULL -- replicas that showed it in the end, of so many
 );
+CREATE TABLE parts (              -- what each probe and each replica says, where there are several
+    seq INTEGER NOT NULL, number INTEGER NOT NULL,
+    probe INTEGER NOT NULL, replica TEXT, -- index into meta.probes; no replica: the probe as a whole
+    state INTEGER NOT NULL,
+    first_lower_ns INTEGER, first_upper_ns INTEGER, stable_lower_ns INTEGER, stable_upper_ns INTEGER,
+    PRIMARY KEY (seq, number)
+) WITHOUT ROWID;
 """
 _GATHER_S: Final = 0.02
 """What comes within this time is written together, so that the thread doesn't compete for every few rows."""
@@ -62,6 +76,7 @@ _TRANSACTION: Final = 32
 """Most writes in a transaction: what a full disk takes along when it fails."""
 _NULL: Final = math.nan
 _INSERT: Final = f"INSERT INTO events VALUES ({', '.join('?' * len(_COLUMNS))})"
+_INSERT_PART: Final = "INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class Ledger(Protocol):
@@ -123,7 +138,14 @@ class LedgerFile:
 
     def append(self, observations: Sequence[Observation]) -> None:
         start = self._start_ns
-        self._put(lambda db: db.executemany(_INSERT, [_row(seen, start) for seen in observations]))
+
+        def write(db: sqlite3.Connection) -> None:
+            db.executemany(_INSERT, [_row(seen, start) for seen in observations])
+            parts = [row for seen in observations if seen.parts for row in _part_rows(seen, start)]
+            if parts:
+                db.executemany(_INSERT_PART, parts)
+
+        self._put(write)
 
     def sampled(self, gauge: str, start_ns: int, end_ns: int, values: Mapping[str, float]) -> None:
         times = (start_ns - self._start_ns, end_ns - self._start_ns, gauge)
@@ -217,8 +239,20 @@ def _row(seen: Observation, start: int) -> tuple[object, ...]:
         seen.processed_at,
         seen.settled_ns - start,
         seen.detail or None,
+        int(seen.resent),
+        int(seen.non_monotonic),
+        None if seen.session is None else int(seen.session),
+        seen.staleness,
+        seen.agreeing,
+        seen.asked,
     )
     return tuple([_NULL if value is None else value for value in row])
+
+
+def _part_rows(seen: Observation, start: int) -> Iterator[tuple[object, ...]]:
+    for number, part in enumerate(seen.parts):
+        brackets = [None if at is None else at - start for at in part[3:]]
+        yield (seen.seq, number, part.probe, part.replica, int(part.state), *brackets)
 
 
 class LedgerReader:
@@ -264,16 +298,28 @@ class LedgerReader:
         Raises UsageError where the file is damaged.
         """
         query = f"SELECT {', '.join(_COLUMNS)} FROM events WHERE scenario = ? ORDER BY seq"
-        with closing(self._db.cursor()) as cursor:
+        parts = _Parts(self._db, scenario)
+        with closing(self._db.cursor()) as cursor, closing(parts):
             try:
                 for row in cursor.execute(query, (scenario,)):
-                    values = dict(zip(_COLUMNS, row, strict=True))
-                    values["state"] = State(values["state"])
-                    values["sampled"] = bool(values["sampled"])
-                    values["detail"] = values["detail"] or ""
-                    yield Observation(**values)
+                    yield _observation(row, parts)
             except sqlite3.Error as error:
                 raise UsageError(f"{self._path} is damaged: {error}; use an undamaged copy") from error
+
+    def chosen(self, condition: str, order: str, values: Mapping[str, object], limit: int) -> list[Observation]:
+        """At most `limit` settled events that an SQL condition over the table `events` chooses, in that order.
+
+        The condition and the order are the caller's own text, never a user's; what is compared with is in `values`
+        by name. The function `matches(text, glob)` is at hand.
+        """
+        self._db.create_function("matches", 2, _matches, deterministic=True)
+        query = f"SELECT {', '.join(_COLUMNS)} FROM events WHERE {condition} ORDER BY {order} LIMIT :limit"
+        rows = self._db.execute(query, {**values, "limit": limit}).fetchall()
+        found = []
+        for row in rows:
+            with closing(_Parts(self._db, row[1], seq=row[0])) as parts:
+                found.append(_observation(row, parts))
+        return found
 
     def samples(self) -> Iterator[tuple[str, int, int, dict[str, float]]]:
         """The samples of all gauges in order of time: gauge, start_ns, end_ns, values (none: not taken)."""
@@ -296,3 +342,59 @@ class LedgerReader:
         with closing(self._db.cursor()) as cursor:
             for (at_ns,) in cursor.execute(query, tuple(scenarios)):
                 yield at_ns
+
+    def portions(self, query: str, size: int, values: Sequence[object] = ()) -> Iterator[list[tuple[Any, ...]]]:
+        """The rows of a query, up to `size` at a time, for a fold that needs a few columns of many rows.
+
+        Raises UsageError where the file is damaged.
+        """
+        with closing(self._db.cursor()) as cursor:
+            try:
+                cursor.execute(query, values)
+                while rows := cursor.fetchmany(size):
+                    yield rows
+            except sqlite3.Error as error:
+                raise UsageError(f"{self._path} is damaged: {error}; use an undamaged copy") from error
+
+
+def _matches(text: str | None, glob: str) -> bool:
+    return text is not None and fnmatchcase(text, glob)
+
+
+class _Parts:
+    """The parts of a scenario's events, taken off in the order of the events."""
+
+    def __init__(self, db: sqlite3.Connection, scenario: int, seq: int | None = None) -> None:
+        query = (
+            "SELECT p.seq, p.probe, p.replica, p.state, p.first_lower_ns, p.first_upper_ns, p.stable_lower_ns,"
+            " p.stable_upper_ns FROM parts p JOIN events e ON e.seq = p.seq WHERE e.scenario = ?"
+        )
+        self._cursor = db.cursor()
+        one = " AND p.seq = ?" if seq is not None else ""
+        values = (scenario,) if seq is None else (scenario, seq)
+        # The loop order is fixed: by number, so that nothing has to be sorted.
+        self._rows = self._cursor.execute(f"{query}{one} ORDER BY p.seq, p.number", values)
+        self._next = self._rows.fetchone()
+
+    def of(self, seq: int) -> tuple[Part, ...]:
+        """Those of event `seq`, which has to come after the one asked for before."""
+        found = []
+        while self._next is not None and self._next[0] == seq:
+            _, probe, replica, state, *brackets = self._next
+            found.append(Part(probe, replica, State(state), *brackets))
+            self._next = self._rows.fetchone()
+        return tuple(found)
+
+    def close(self) -> None:
+        """Let go of the cursor."""
+        self._cursor.close()
+
+
+def _observation(row: Sequence[Any], parts: _Parts) -> Observation:
+    values = dict(zip(_COLUMNS, row, strict=True))
+    values["state"] = State(values["state"])
+    for name in ("sampled", "resent", "non_monotonic"):
+        values[name] = bool(values[name])
+    values["detail"] = values["detail"] or ""
+    values["session"] = None if values["session"] is None else Seen(values["session"])
+    return Observation(**values, parts=parts.of(values["seq"]))

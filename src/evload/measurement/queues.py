@@ -11,7 +11,7 @@ from typing import Final
 
 from ..gate.slo import Objective
 from ..stats.lag import QueueLag, Stay
-from ..summary import QUEUE_LAG, WINDOW_NS, Distribution, Summary
+from ..summary import QUEUE_LAG, Distribution, Summary
 from .ledger import LedgerReader
 from .recorder import MetricFold
 
@@ -21,15 +21,24 @@ _DEPTH: Final = "queue_depth"
 def add_lag(summary: Summary, reader: LedgerReader, objectives: Sequence[Objective]) -> None:
     """Fill in `GaugeSummary.lag` of each gauge of a queue."""
     thresholds = sorted({x for objective in objectives for about, x in objective.thresholds if about == QUEUE_LAG})
+    steps = sorted(
+        {(x, step) for objective in objectives for about, x, step in objective.steps if about == QUEUE_LAG}
+    )
     scenarios = [plan["name"] for plan in reader.meta["plan"]]
     for name, gauge in summary.gauges.items():
         if _DEPTH in gauge.series:
             passing = reader.meta["gauges"][name]["scenarios"] or scenarios
-            gauge.lag = _lag(reader, name, [scenarios.index(scenario) for scenario in passing], thresholds)
+            gauge.lag = _lag(reader, name, [scenarios.index(scenario) for scenario in passing], thresholds, steps)
 
 
-def _lag(reader: LedgerReader, gauge: str, scenarios: Sequence[int], thresholds: Sequence[int]) -> Distribution:
-    fold = MetricFold(thresholds)
+def _lag(
+    reader: LedgerReader,
+    gauge: str,
+    scenarios: Sequence[int],
+    thresholds: Sequence[int],
+    steps: Sequence[tuple[int, int]],
+) -> Distribution:
+    fold = MetricFold(thresholds, steps)
     lag = QueueLag()
     acks, sends = _Stream(reader.ack_times(scenarios)), _Stream(reader.sent_times(scenarios))
     for name, start_ns, end_ns, values in reader.samples():
@@ -45,7 +54,7 @@ def _lag(reader: LedgerReader, gauge: str, scenarios: Sequence[int], thresholds:
 
 def _record(fold: MetricFold, stays: Sequence[Stay]) -> None:
     for stay in stays:
-        fold.record(stay.lower_ns, stay.upper_ns, stay.published_ns // WINDOW_NS)
+        fold.record(stay.lower_ns, stay.upper_ns, stay.published_ns)
 
 
 class _Stream:

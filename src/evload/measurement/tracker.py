@@ -14,81 +14,44 @@ seen can disappear again.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
+from itertools import groupby
 from operator import attrgetter
-from typing import Final, Literal
+from typing import Final, NamedTuple
 
-from ..model import Event, Observation, Outcome, Read, Receipt, Seen, State, Target
+from ..model import Event, Observation, Outcome, Part, Read, Receipt, Seen, State, Target
+from .latency import Latency
+from .profile import VisibilityProfile, is_explorer
+from .readingplan import ReadingPlan
+from .sampling import is_chosen
+from .views import WORST, Side, part_of, together
 
-Reference = Literal["intended", "acked"]
-
-_MASK: Final = (1 << 64) - 1
-_GRACE_NS: Final = 1_000_000_000
-"""How long past the last regular read an event is still asked for while reads fail."""
+_WIDE: Final = 1.5
+"""A bracket that is this many times as wide as the resolution has seen reads left out."""
 _RETRY_NS: Final = 100_000_000
 """Pause before a failed read is tried again, at least."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReadingPlan:
-    """How one probe reads one scenario's events. Durations in nanoseconds.
-
-    pins        thresholds to decide by reads on both sides: (counted from, threshold)
-    slack_ns    a read may start this much before its time, so that reads can be gathered in bulk
-    after_ack   the probe needs something out of the receipt before it can ask
-    pushed      effects are pushed to the probe: it is asked only about what has not come by its deadline
-    """
-
-    deadline_ns: int
-    first_ns: int
-    resolution: float
-    max_gap_ns: int | None
-    sample: float
-    confirm_reads: int
-    confirm_over_ns: int
-    pins: tuple[tuple[Reference, int], ...] = ()
-    slack_ns: int = 0
-    after_ack: bool = False
-    pushed: bool = False
-    replicas: tuple[str, ...] = ()
-
-    @property
-    def patience_ns(self) -> int:
-        """How long after its ack an event is watched at the very most."""
-        return self.deadline_ns + max(self.confirm_over_ns if self.confirm_reads else 0, _GRACE_NS)
-
-
-class _Side:
-    """What is known of one event on one replica (or on the read model as a whole)."""
-
-    __slots__ = ("first_lower", "lower", "present", "seen", "upper")
-
-    def __init__(self) -> None:
-        self.lower: int | None = None
-        """Start of the last negative read."""
-        self.upper: int | None = None
-        """End of the first positive read after it."""
-        self.first_lower: int | None = None
-        """Start of the last negative read before it was first seen here, if surely this replica answered."""
-        self.seen = False
-        self.present = False
-
-
 class _Watch:
-    """One probe following one event."""
+    """One probe, or one replica of it that has an address of its own, following one event."""
 
     __slots__ = (
-        "confirm_from", "consumed_at", "done", "due", "effects", "failed", "first_upper", "item", "last_start",
-        "plan", "position", "probe", "processed_at", "reading", "reads", "regressions", "sides", "vague",
+        "confirm_from", "consumed_at", "done", "due", "effects", "failed", "first_upper", "item", "key_writes",
+        "last_start", "plan", "position", "probe", "processed_at", "profile", "reading", "reads", "regressions",
+        "session_wanted", "sides", "vague",
     )  # fmt: skip
 
-    def __init__(self, item: _Item, probe: int, plan: ReadingPlan) -> None:
+    def __init__(self, item: _Item, probe: int, plan: ReadingPlan, profile: VisibilityProfile | None) -> None:
         self.item = item
         self.probe = probe
         self.plan = plan
-        self.sides: dict[str | None, _Side] = {}
+        self.profile = profile
+        self.session_wanted = False
+        """Its event is acked, and no read has begun since."""
+        self.key_writes = 0
+        """Writes of its key that were acked when the read on its way began."""
+        self.sides: dict[str | None, Side] = {}
         self.due = -1
         self.reading = False
         self.done = False
@@ -111,7 +74,10 @@ class _Watch:
 class _Item:
     """One outstanding event."""
 
-    __slots__ = ("acked", "capture", "event", "expected", "open_watches", "outcome", "receipt", "sampled", "watches")
+    __slots__ = (
+        "acked", "capture", "event", "expected", "non_monotonic", "open_watches", "outcome", "receipt", "resent",
+        "sampled", "session", "staleness", "watches",
+    )  # fmt: skip
 
     def __init__(self, event: Event, expected: int, sampled: bool) -> None:
         self.event = event
@@ -123,28 +89,61 @@ class _Item:
         self.capture: str | None = None
         self.watches: tuple[_Watch, ...] = ()
         self.open_watches = 0
+        self.resent = False
+        self.non_monotonic = False
+        self.session: Seen | None = None
+        self.staleness: int | None = None
 
     def reference(self) -> int:
         """What deadlines and the grid are counted from: the ack, or the publish while there is none."""
         return self.expected if self.acked is None else self.acked
 
 
+class Origin(NamedTuple):
+    """Whose view a reader gives: a probe's, by its number, or that of one of its replicas."""
+
+    probe: int
+    replica: str | None = None
+
+
 class Tracker:
     """The outstanding events of a run.
 
-    `plans[scenario]` maps probe number to the ReadingPlan with which that probe follows the scenario's
-    events; an empty mapping means that nobody reads them.
+    `plans[scenario]` maps the number of a reader to the ReadingPlan with which it follows the scenario's events,
+    in the order of the scenario's probes; an empty mapping means that nobody reads them. `readers` says whose view
+    each reader gives; a number instead: so many probes with a reader each. `resent` has the share of each scenario's
+    events of which copies are sent.
     """
 
-    def __init__(self, plans: Sequence[dict[int, ReadingPlan]], probes: int) -> None:
-        self._plans = [tuple(sorted(plan.items())) for plan in plans]
+    def __init__(
+        self,
+        plans: Sequence[Mapping[int, ReadingPlan]],
+        readers: Sequence[Origin] | int,
+        *,
+        resent: Sequence[float] = (),
+    ) -> None:
+        self._origins = [Origin(n) for n in range(readers)] if isinstance(readers, int) else list(readers)
+        probes = len(self._origins)
+        self._plans = [
+            tuple(
+                (reader, reading, VisibilityProfile(reading.resolution) if reading.learns else None)
+                for reader, reading in plan.items()
+            )
+            for plan in plans
+        ]
+        self._shares = [min((p.sample for p in plan.values()), default=0.0) for plan in plans]
+        self._resent = resent or [0.0] * len(plans)
+        self._versions = [any(p.versions for p in plan.values()) for plan in plans]
+        self._key_writes: dict[tuple[int, str], int] = {}
+        self.stretch = [1.0] * probes
+        """By how much each reader's gaps are widened, to spare the read model."""
         self._items: dict[int, _Item] = {}
         self._queues: list[list[tuple[int, int]]] = [[] for _ in range(probes)]
         self._replicas: list[set[str]] = [set() for _ in range(probes)]
         for plan in self._plans:
-            for probe, reading in plan:
+            for probe, reading, _ in plan:
                 self._replicas[probe].update(reading.replicas)
-        self._latency: list[_Latency] = [_Latency() for _ in range(probes)]
+        self._latency: list[Latency] = [Latency() for _ in range(probes)]
         self._settled: list[Observation] = []
         self._unanswered = 0
 
@@ -166,12 +165,15 @@ class Tracker:
         """Start following events that are about to be published: an effect may precede the confirm."""
         items = self._items
         for event in events:
-            plans = self._plans[event.scenario]
-            item = _Item(event, now_ns, sampled=bool(plans) and is_sampled(event.seq, plans[0][1].sample))
+            scenario = event.scenario
+            plans = self._plans[scenario]
+            item = _Item(event, now_ns, is_chosen(event.seq, self._shares[scenario], "sample"))
             items[event.seq] = item
             self._unanswered += 1
+            if self._resent[scenario]:
+                item.resent = is_chosen(event.seq, self._resent[scenario], "resend")
             if plans:
-                item.watches = tuple([_Watch(item, probe, plan) for probe, plan in plans])
+                item.watches = tuple([_Watch(item, probe, plan, profile) for probe, plan, profile in plans])
                 item.open_watches = len(plans)
                 for watch in item.watches:
                     if not watch.plan.after_ack:
@@ -192,6 +194,9 @@ class Tracker:
             if receipt.outcome is Outcome.ACCEPTED:
                 item.acked = receipt.acked_ns
                 item.capture = receipt.capture
+                if self._versions[item.event.scenario] and item.event.key is not None:
+                    key = (item.event.scenario, item.event.key)
+                    self._key_writes[key] = self._key_writes.get(key, 0) + 1
             elif receipt.outcome is not Outcome.IN_DOUBT:
                 self._finish(item, _FINAL[receipt.outcome], now_ns)
                 continue
@@ -199,7 +204,11 @@ class Tracker:
                 self._conclude(item, now_ns)
                 continue
             for watch in item.watches:
-                if not watch.done and not watch.reading and watch.confirm_from is None:
+                if watch.plan.session and item.acked is not None and item.sampled and not watch.done:
+                    watch.session_wanted = True
+                    if not watch.reading:
+                        self._schedule(watch, now_ns)
+                elif not watch.done and not watch.reading and watch.confirm_from is None:
                     # Times count from the ack from here on, so what was planned before may be too late.
                     due = self._first_due(watch) if watch.last_start == 0 else self._next_due(watch)
                     self._schedule(watch, due)
@@ -220,8 +229,22 @@ class Tracker:
                         self._close_pushed(watch, now_ns)
                         continue
                     watch.reading = True
+                    if watch.plan.versions and item.event.key is not None:
+                        watch.key_writes = self._key_writes.get((item.event.scenario, item.event.key), 0)
                     targets.append(Target(seq, item.event.correlation_id, item.capture))
         return targets
+
+    def backlog(self, probe: int, now_ns: int) -> int:
+        """About how many events `probe` should read now; those that were planned anew may count twice."""
+        queue = self._queues[probe]
+        # A heap's parent is never later than its children, so only what is due has to be looked at.
+        found, open_places = 0, [0] if queue else []
+        while open_places:
+            place = open_places.pop()
+            if queue[place][0] <= now_ns:
+                found += 1
+                open_places += [child for child in (2 * place + 1, 2 * place + 2) if child < len(queue)]
+        return found
 
     def next_due(self, probe: int) -> int | None:
         """When `probe` has something to read; possibly too early, never too late. None: nothing planned."""
@@ -245,7 +268,7 @@ class Tracker:
                     self._take(watch, read, now_ns)
 
     def push(self, probe: int, reads: Iterable[Read]) -> None:
-        """Take what was pushed to a probe: each read is the very moment of one effect."""
+        """Take what was pushed to a probe: each read brackets the moment of one effect, or is that moment."""
         for read in reads:
             item = self._items.get(read.seq)
             if item is None:
@@ -289,16 +312,22 @@ class Tracker:
             # It came while the question was on its way, and so may have the time to look after it.
             self._schedule(watch, watch.due)
             return
+        if watch.session_wanted and item.acked is not None and read.start_ns >= item.acked:
+            watch.session_wanted = False
+            item.session = read.seen
         if read.seen is Seen.FAILED:
             watch.failed += 1
             elapsed = now_ns - item.reference()
-            if elapsed >= plan.patience_ns and item.receipt is not None:
+            if elapsed >= self._patience(watch) and item.receipt is not None:
                 self._end_watch(watch, now_ns)
             else:
                 pause = max(_RETRY_NS, int(elapsed * plan.resolution))
                 self._schedule(watch, max(now_ns + pause, min(self._next_due(watch), now_ns + plan.deadline_ns)))
             return
 
+        if read.version is not None and plan.versions:
+            missing = max(0, watch.key_writes - int(read.version))
+            item.staleness = missing if item.staleness is None else max(item.staleness, missing)
         if read.effects is not None and (watch.effects is None or read.effects > watch.effects):
             watch.effects = read.effects
         if read.position is not None:
@@ -307,8 +336,11 @@ class Tracker:
             watch.consumed_at, watch.processed_at = read.consumed_at, read.processed_at
         watch.last_start = read.start_ns
         watch.vague = False
-        if read.seen is Seen.PRESENT and watch.first_upper is None:
-            watch.first_upper = read.end_ns
+        if read.seen is Seen.PRESENT:
+            if watch.first_upper is None:
+                watch.first_upper = read.end_ns
+        elif not item.non_monotonic:
+            item.non_monotonic = self._was_shown_before(watch, read.start_ns)
         self._mark(watch, read)
         if not self._all_present(watch):
             watch.confirm_from = None
@@ -316,18 +348,31 @@ class Tracker:
             watch.confirm_from = read.end_ns
         self._after(watch, read.start_ns, now_ns)
 
+    def _was_shown_before(self, watch: _Watch, start_ns: int) -> bool:
+        """Whether a read of the same probe, whichever replica gave it, had shown the event by then."""
+        probe = self._origins[watch.probe].probe
+        return any(
+            other.first_upper is not None and other.first_upper <= start_ns
+            for other in watch.item.watches
+            if other is watch or self._origins[other.probe].probe == probe
+        )
+
     def _take_pushed(self, watch: _Watch, read: Read) -> None:
-        watch.effects = (watch.effects or 0) + 1
+        if read.exact:
+            watch.effects = (watch.effects or 0) + 1
+        elif read.effects is not None:
+            watch.effects = max(watch.effects or 0, read.effects)
         if watch.confirm_from is not None:
             return
         watch.position = read.position
         watch.consumed_at, watch.processed_at = read.consumed_at, read.processed_at
-        side = watch.sides[None] = _Side()
+        side = watch.sides[None] = Side()
         side.seen = side.present = True
-        side.lower = side.upper = side.first_lower = read.start_ns
-        watch.first_upper = watch.confirm_from = watch.last_start = read.start_ns
+        side.lower = side.first_lower = read.start_ns
+        side.upper = read.end_ns
+        watch.first_upper = watch.confirm_from = watch.last_start = read.end_ns
         # What was seen stays seen; the watch goes on for the sake of further effects.
-        self._schedule(watch, read.start_ns + (watch.plan.confirm_over_ns if watch.plan.confirm_reads else 0))
+        self._schedule(watch, read.end_ns + self._confirm_over(watch))
 
     def _close_pushed(self, watch: _Watch, now_ns: int) -> None:
         if watch.item.receipt is None:
@@ -348,7 +393,7 @@ class Tracker:
             return
         side = watch.sides.get(name)
         if side is None:
-            side = watch.sides[name] = _Side()
+            side = watch.sides[name] = Side()
         if read.seen is Seen.PRESENT:
             if not side.present:
                 side.present = side.seen = True
@@ -372,7 +417,7 @@ class Tracker:
         if read.seen is Seen.PRESENT:
             watch.vague = True
             return
-        sides = [watch.sides.setdefault(name, _Side()) for name in known]
+        sides = [watch.sides.setdefault(name, Side()) for name in known]
         waiting = [side for side in sides if not side.present]
         if not waiting:
             watch.regressions += 1
@@ -394,22 +439,24 @@ class Tracker:
             return
         if watch.confirm_from is not None:
             confirmed_for = start_ns - watch.confirm_from
-            enough = not plan.confirm_reads or confirmed_for >= plan.confirm_over_ns or elapsed >= plan.patience_ns
+            over = self._confirm_over(watch)
+            looks_again = plan.confirm_reads or item.resent
+            enough = not looks_again or confirmed_for >= over or elapsed >= self._patience(watch)
             if enough and item.receipt is not None:
                 self._end_watch(watch, now_ns)
             elif enough:
                 self._schedule(watch, now_ns + _RETRY_NS)  # Seen, but the receipt is still to come.
             else:
-                step = max(1, -(-plan.confirm_over_ns // plan.confirm_reads))
+                step = max(1, -(-over // max(plan.confirm_reads, 1)))
                 self._schedule(watch, watch.confirm_from + step * (max(confirmed_for, 0) // step + 1))
             return
-        end = plan.deadline_ns if watch.first_upper is None else plan.patience_ns
+        end = plan.deadline_ns if watch.first_upper is None else self._patience(watch)
         if elapsed >= end and item.receipt is not None:
             self._end_watch(watch, now_ns)
         else:
             self._schedule(watch, self._next_due(watch))
 
-    def _sides(self, watch: _Watch) -> list[_Side]:
+    def _sides(self, watch: _Watch) -> list[Side]:
         """What counts for a watch: the named replicas as soon as any is known, else the one anonymous side."""
         known = self._replicas[watch.probe]
         return [side for name, side in watch.sides.items() if name in known] if known else list(watch.sides.values())
@@ -426,9 +473,20 @@ class Tracker:
                 return False
         return True
 
+    def _confirm_over(self, watch: _Watch) -> int:
+        """How long an event that was seen is looked after; copies may have effects until the last was sent."""
+        plan = watch.plan
+        return (plan.confirm_over_ns if plan.confirm_reads else 0) + (plan.resent_for_ns if watch.item.resent else 0)
+
+    def _patience(self, watch: _Watch) -> int:
+        """How long after its ack an event is watched at the very most."""
+        return watch.plan.patience_ns + (watch.plan.resent_for_ns if watch.item.resent else 0)
+
     # -- planning ------------------------------------------------------------------------------------
 
     def _schedule(self, watch: _Watch, due: int) -> None:
+        if watch.session_wanted and watch.item.acked is not None:
+            due = watch.item.acked
         watch.due = due
         heappush(self._queues[watch.probe], (due, watch.item.event.seq))
 
@@ -437,7 +495,8 @@ class Tracker:
         if not item.sampled or plan.pushed:
             return item.reference() + plan.deadline_ns
         reference = item.reference()
-        return self._pinned(watch, reference, reference + min(plan.first_ns, plan.deadline_ns))
+        first = reference + min(plan.first_ns, plan.deadline_ns)
+        return self._pinned(watch, reference, self._worthwhile(watch, reference, first))
 
     def _next_due(self, watch: _Watch) -> int:
         """When to read a watch again that waits to be seen: the grid, or a pin that comes before it."""
@@ -458,9 +517,19 @@ class Tracker:
         if plan.max_gap_ns is not None:
             gap = min(gap, plan.max_gap_ns)
         smallest = int(plan.first_ns * plan.resolution)
-        due = self._pinned(watch, last, last + max(gap - latency - plan.slack_ns, smallest))
+        pause = int(max(gap - latency - plan.slack_ns, smallest) * self.stretch[watch.probe])
+        due = self._pinned(watch, last, self._worthwhile(watch, last, last + pause))
         deadline = reference + plan.deadline_ns
         return deadline if last < deadline < due else due
+
+    def _worthwhile(self, watch: _Watch, last: int, due: int) -> int:
+        """`due`, or later where events were never seen to become visible in between."""
+        profile = watch.profile
+        if profile is None or is_explorer(watch.item.event.seq):
+            return due
+        reference = watch.item.reference()
+        ahead = self._latency[watch.probe].high + watch.plan.slack_ns
+        return reference + profile.next_read(max(last - reference, 0), due - reference + ahead) - ahead
 
     def _pinned(self, watch: _Watch, last: int, due: int) -> int:
         """`due`, or a pin between `last` and it: a read that ends before a threshold, or one that starts at it."""
@@ -479,9 +548,21 @@ class Tracker:
     def _end_watch(self, watch: _Watch, now_ns: int) -> None:
         watch.done = True
         item = watch.item
+        if watch.profile is not None and watch.confirm_from is not None:
+            self._learn(watch, watch.profile)
         item.open_watches -= 1
         if not item.open_watches:
             self._conclude(item, now_ns)
+
+    def _learn(self, watch: _Watch, profile: VisibilityProfile) -> None:
+        reference = watch.item.reference()
+        for side in self._sides(watch):
+            if side.upper is not None and watch.item.sampled:
+                lower = max(0, (side.lower or reference) - reference)
+                upper = max(lower, side.upper - reference)
+                # Wide brackets of the others tell that something becomes visible where reads were left out.
+                if is_explorer(watch.item.event.seq) or upper - lower > _WIDE * watch.plan.resolution * upper:
+                    profile.learn(lower, upper)
 
     def _conclude(self, item: _Item, now_ns: int) -> None:
         """Settle an event whose receipt is in and whose watches are done."""
@@ -492,7 +573,7 @@ class Tracker:
             self._finish(item, self._state(item.watches[0]), now_ns)
             return
         states = [self._state(watch) for watch in item.watches]
-        self._finish(item, max(states, key=_WORST.__getitem__, default=State.UNOBSERVED), now_ns)
+        self._finish(item, max(states, key=WORST.__getitem__, default=State.UNOBSERVED), now_ns)
 
     def _state(self, watch: _Watch) -> State:
         """What one finished watch says of an acked event."""
@@ -525,6 +606,10 @@ class Tracker:
             item.sampled,
             settled_ns=now_ns,
             detail=receipt.detail if receipt else "no answer when the run ended",
+            resent=item.resent,
+            non_monotonic=item.non_monotonic,
+            session=item.session,
+            staleness=item.staleness,
         )
         for watch in item.watches:
             watch.done = True
@@ -539,6 +624,8 @@ class Tracker:
                 seen.consumed_at, seen.processed_at = watch.consumed_at, watch.processed_at
         if item.watches:
             self._brackets(item, seen)
+            if len(item.watches) > 1 or len(self._replicas[item.watches[0].probe]) > 1:
+                self._take_apart(item, seen)
             item.watches = ()  # They know the item too, and a circle would wait for the garbage collector.
         self._settled.append(seen)
 
@@ -574,38 +661,43 @@ class Tracker:
         if confirmed:
             seen.stable_upper_ns = max(uppers)
 
+    def _take_apart(self, item: _Item, seen: Observation) -> None:
+        """What each probe and each replica says by itself."""
+        parts: list[Part] = []
+        for probe, views in groupby(item.watches, key=lambda watch: self._origins[watch.probe].probe):
+            replicas = [part for watch in views for part in self._views(watch, probe)]
+            for part in replicas:
+                seen.asked += part.state is not State.UNOBSERVED
+                seen.agreeing += part.state is State.VISIBLE
+            if len(replicas) > 1 or replicas[0].replica is not None:
+                parts.append(together(probe, replicas))
+                parts += replicas
+            else:
+                parts += replicas
+        seen.parts = tuple(parts)
 
-class _Latency:
-    """A high estimate of how long a read takes: mean plus four mean deviations, as TCP does (RFC 6298)."""
-
-    __slots__ = ("_deviation", "_mean", "high")
-
-    def __init__(self) -> None:
-        self._mean = 0.0
-        self._deviation = 0.0
-        self.high = 0
-
-    def add(self, sample_ns: int) -> None:
-        if not self.high:
-            self._mean, self._deviation = float(sample_ns), sample_ns / 2
-        else:
-            self._deviation += (abs(sample_ns - self._mean) - self._deviation) / 4
-            self._mean += (sample_ns - self._mean) / 8
-        self.high = int(self._mean + 4 * self._deviation)
-
-
-def is_sampled(seq: int, share: float) -> bool:
-    """Whether an event belongs to the followed share: a fixed pseudo-random choice by its number.
-
-    The finaliser of SplitMix64 (Steele, Lea, Flood 2014) decorrelates it from any period in the load.
-    """
-    if share >= 1:
-        return True
-    z = (seq + 1) * 0x9E3779B97F4A7C15 & _MASK
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & _MASK
-    z = (z ^ z >> 27) * 0x94D049BB133111EB & _MASK
-    return (z ^ z >> 31) < share * (1 << 64)
+    def _views(self, watch: _Watch, probe: int) -> list[Part]:
+        """What a reader says: of each replica that is known to it, or of the one that it is."""
+        own = self._state(watch)
+        name = self._origins[watch.probe].replica
+        known = sorted(self._replicas[watch.probe]) if name is None else []
+        if not known:
+            side = watch.sides.get(None) or next(iter(watch.sides.values()), None)
+            return [part_of(probe, name, own, side, watch.first_upper)]
+        views = []
+        for replica in known:
+            side = watch.sides.get(replica)
+            state = own
+            if side is None:
+                state = State.UNOBSERVED
+            elif side.present:
+                state = State.VISIBLE
+            elif side.seen:
+                state = State.REGRESSED
+            elif own is not State.LOST:
+                state = State.UNOBSERVED
+            views.append(part_of(probe, replica, state, side, None))
+        return views
 
 
 _FINAL: Final = {Outcome.REJECTED: State.REJECTED, Outcome.RETURNED: State.RETURNED, Outcome.UNSENT: State.UNSENT}
-_WORST: Final = {State.VISIBLE: 0, State.UNOBSERVED: 1, State.REGRESSED: 2, State.LOST: 3}

@@ -8,7 +8,7 @@ from ..model import Seen
 
 
 class Facts(NamedTuple):
-    """As in `model.Read`, without the event and the time."""
+    """As in `model.Read` and in its order, without the event and the time."""
 
     seen: Seen
     effects: int | None = None
@@ -16,3 +16,5 @@ class Facts(NamedTuple):
     position: float | None = None
     consumed_at: int | None = None
     processed_at: int | None = None
+    exact: bool = False
+    version: float | None = None

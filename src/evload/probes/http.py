@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ..clients.jmes import check_expression
-from ..clients.web import Statuses, Url, check_header, check_method, parse_url
+from ..clients.web import Url, check_method
 from ..ports import AdapterSettings, Probe, ProbeSettings, Surroundings
-from ..units import Duration, Size
+from .fact_expressions import ConsumedAt, Position, ProcessedAt, Replica, Version
+from .http_settings import HttpTargetSettings, MaxBody, ReadStatuses, placeholders_in
 
-_PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
+_IN_HEADER: Final = re.compile(r"\{(\w+)\}")
 _PLACEHOLDERS: Final = ("correlation_id", "capture")
 _BULK: Final = 500
 
@@ -30,21 +30,32 @@ class IdsInBody(AdapterSettings):
 
 
 class IdsInQuery(AdapterSettings):
-    """The ids go into one query parameter, joined by `separator`."""
+    """The ids go into the query: into one parameter, joined by `separator`, or into a parameter each."""
 
     place: Annotated[Literal["query"], Field(alias="in")]
     name: Annotated[str, Field(min_length=1, description="query parameter")] = "ids"
     separator: Annotated[str, Field(min_length=1, description="what stands between two ids")] = ","
+    repeat: Annotated[bool, Field(description="a parameter for each id instead: id=a&id=b")] = False
+
+    @model_validator(mode="after")
+    def _one_way(self) -> IdsInQuery:
+        if self.repeat and "separator" in self.model_fields_set:
+            raise ValueError("separator with repeat, which has nothing between two ids; leave one of them out")
+        return self
 
 
-class HttpProbeConfig(ProbeSettings):
+class HttpProbeConfig(HttpTargetSettings, ProbeSettings):
     """Settings of the HTTP probe.
 
     Without `ids` each read asks about one event, whose id stands in `url` as `{correlation_id}` or
-    `{capture}`. With `ids` a read asks about up to `bulk` events; `items` and `id` then find the events in
+    `{capture}`; `headers` may hold them too, such as the token of the session that wrote the event. With `ids` a
+    read asks about up to `bulk` events; `items` and `id` then find the events in
     the answer, and the other expressions see each of them as `item`. An event whose id isn't in the list is
     absent. One whose id is there several times has had as many effects; if there is an `effects`
     expression, the figures add up.
+
+    Status 429, and 503 with a Retry-After header, mean that the read model is asked too much. Retry-After is
+    understood in seconds; a date in it is not.
     """
 
     kind: Literal["http"]
@@ -58,12 +69,8 @@ class HttpProbeConfig(ProbeSettings):
     ] = "correlation_id"
     url: Annotated[Url, Field(description="address of the read model, with {correlation_id} or {capture}")]
     method: Annotated[str | None, Field(description="HTTP method; GET, or POST where ids go into the body")] = None
-    headers: Annotated[Mapping[str, str], Field(description="further headers")] = {}
-    timeout: Annotated[Duration, Field(ge=1_000_000, description="longest wait for an answer")] = 5_000_000_000
-    expect: Annotated[
-        Statuses, Field(description="statuses whose answers say something; any other is a failed read")
-    ] = ("2xx", "404")
-    max_body: Annotated[Size, Field(ge=1, description="a longer answer is a failed read")] = 8 << 20
+    expect: ReadStatuses = ("2xx", "404")
+    max_body: MaxBody = 8 << 20
     items: Annotated[str | None, Field(description="JMESPath: the list of events in a bulk answer")] = None
     id: Annotated[str, Field(description="JMESPath within an item: its id")] = "id"
     visible: Annotated[
@@ -71,16 +78,17 @@ class HttpProbeConfig(ProbeSettings):
         Field(description="JMESPath: is the event visible? default: status 200, or its id in the list"),
     ] = None
     effects: Annotated[str | None, Field(description="JMESPath: how many side effects the event has had")] = None
-    replica: Annotated[str | None, Field(description="JMESPath: which replica answered")] = None
-    position: Annotated[str | None, Field(description="JMESPath: a number that grows in order of application")] = None
-    consumed_at: Annotated[str | None, Field(description="JMESPath: when a worker took the event up")] = None
-    processed_at: Annotated[str | None, Field(description="JMESPath: when a worker was done with it")] = None
-    ca_file: Annotated[Path | None, Field(description="certificate authorities to trust, PEM")] = None
-    verify: Annotated[bool, Field(description="check the read model's certificate")] = True
+    replica: Replica = None
+    position: Position = None
+    version: Version = None
+    consumed_at: ConsumedAt = None
+    processed_at: ProcessedAt = None
 
     @property
     def asks_by_capture(self) -> bool:
-        return self.by == "capture" if self.ids is not None else "{capture}" in self.url
+        if self.ids is not None:
+            return self.by == "capture"
+        return any("{capture}" in text for text in (self.url, *self.headers.values()))
 
     @model_validator(mode="before")
     @classmethod
@@ -89,13 +97,22 @@ class HttpProbeConfig(ProbeSettings):
             return {**values, "bulk": _BULK}
         return values
 
+    @field_validator("headers")
+    @classmethod
+    def _headers_ask_for_known_ids(cls, headers: Mapping[str, str]) -> Mapping[str, str]:
+        for header, value in headers.items():
+            for name in _IN_HEADER.findall(value):
+                if name not in _PLACEHOLDERS:
+                    raise ValueError(
+                        f"unknown placeholder {{{name}}} in the header {header!r}; "
+                        "known: {correlation_id} and {capture}"
+                    )
+        return headers
+
     @field_validator("url")
     @classmethod
     def _url_asks_for_an_id(cls, url: str, info: ValidationInfo) -> str:
-        names = _PLACEHOLDER.findall(parse_url(url).target)
-        for name in names:
-            if name not in _PLACEHOLDERS:
-                raise ValueError(f"unknown placeholder {{{name}}} in url; known: {{correlation_id}} and {{capture}}")
+        names = placeholders_in(url, _PLACEHOLDERS)
         if "ids" not in info.data:
             return url
         if info.data["ids"] is not None and names:
@@ -111,22 +128,7 @@ class HttpProbeConfig(ProbeSettings):
     def _method_can_be_sent(cls, method: str | None) -> str | None:
         return None if method is None else check_method(method)
 
-    @field_validator("headers")
-    @classmethod
-    def _headers_can_be_sent(cls, headers: Mapping[str, str]) -> Mapping[str, str]:
-        for name, value in headers.items():
-            check_header(name, value)
-        return headers
-
-    @field_validator("expect")
-    @classmethod
-    def _failures_stay_failures(cls, expect: tuple[str, ...]) -> tuple[str, ...]:
-        for status in expect:
-            if status[0] == "5" or status == "429":
-                raise ValueError(f"status {status} says nothing about an event; leave it out of expect")
-        return expect
-
-    @field_validator("items", "visible", "effects", "replica", "position", "consumed_at", "processed_at")
+    @field_validator("items", "visible", "effects", "replica", "position", "version", "consumed_at", "processed_at")
     @classmethod
     def _expression_compiles(cls, text: str | None, info: ValidationInfo) -> str | None:
         if text is None:
@@ -145,6 +147,13 @@ class HttpProbeConfig(ProbeSettings):
     def _bulk_is_whole(self) -> HttpProbeConfig:
         if self.ids is not None and self.items is None:
             raise ValueError("ids without items; say with items where the answer has its list, such as body.items")
+        if self.ids is not None:
+            for header, value in self.headers.items():
+                if _IN_HEADER.search(value):
+                    raise ValueError(
+                        f"a bulk read has many ids, but the header {header!r} is made of one; "
+                        "leave it out, or leave ids out"
+                    )
         if self.ids is None:
             for name in ("items", "id", "by"):
                 if name in self.model_fields_set:

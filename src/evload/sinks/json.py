@@ -8,7 +8,17 @@ from typing import Any, Final
 import orjson
 
 from ..ports import Progress
-from ..summary import METRICS, PERCENTILES, QUEUE_LAG, Distribution, GaugeSummary, Report, ScenarioSummary
+from ..summary import (
+    METRICS,
+    PERCENTILES,
+    QUEUE_LAG,
+    Distribution,
+    GaugeSummary,
+    ReadVitals,
+    Report,
+    ScenarioSummary,
+    WorstEvent,
+)
 from ..units import NS_PER_S
 
 FORMAT: Final = 1
@@ -40,16 +50,19 @@ def document(report: Report) -> dict[str, Any]:
         "verdict": report.verdict.value,
         "interrupted": vitals.interrupted,
         "crashed": vitals.crashed,
+        "aborted": {"objective": vitals.aborted, "note": vitals.abort_note} if vitals.aborted else None,
         **_scope(total),
         "gauges": {name: _gauge(gauge) for name, gauge in report.summary.gauges.items()},
         "objectives": [
             {
                 "expression": objective.expression,
                 "scenario": objective.scenario,
+                "scope": objective.scope,
                 "result": objective.result.value,
                 "observed": list(objective.observed),
                 "limit": objective.limit,
                 "note": objective.note,
+                "worst": [_event(event) for event in objective.worst],
             }
             for objective in report.objectives
         ],
@@ -71,13 +84,48 @@ def document(report: Report) -> dict[str, Any]:
             "per_second": vitals.event_reads * NS_PER_S / vitals.duration_ns if vitals.duration_ns else None,
             "failed_requests": vitals.failed_reads,
             "unexpected_ids": vitals.unexpected_ids,
+            "probes": {name: _reads(reads) for name, reads in vitals.probes.items()},
         },
         "replicas": vitals.replicas,
         "generator": {
             "cpu_share": vitals.cpu_share,
             "longest_stall": None if vitals.longest_stall_ns is None else vitals.longest_stall_ns / NS_PER_S,
         },
+        "copies": vitals.copies,
         "errors": dict(sorted(vitals.errors.items(), key=lambda item: -item[1])),
+        "incidents": [
+            {
+                "source": incident.source,
+                "reason": incident.reason,
+                "first": incident.first_ns / NS_PER_S,
+                "last": incident.last_ns / NS_PER_S,
+                "count": incident.count,
+            }
+            for incident in vitals.incidents
+        ],
+    }
+
+
+def _event(event: WorstEvent) -> dict[str, Any]:
+    return {
+        "correlation_id": event.correlation_id,
+        "traceparent": event.traceparent,
+        "scenario": event.scenario,
+        "event": event.event,
+        "key": event.key,
+        "state": event.state,
+        "timeline": [{"at": at, "what": what} for at, what in event.timeline],
+    }
+
+
+def _reads(reads: ReadVitals) -> dict[str, Any]:
+    return {
+        "requests": reads.requests,
+        "events": reads.events,
+        "failed": reads.failed,
+        "throttled": reads.throttled,
+        "busiest_second": reads.busiest,
+        "widened": reads.stretch,
     }
 
 
@@ -95,7 +143,25 @@ def _gauge(gauge: GaugeSummary) -> dict[str, Any]:
 
 
 def _scope(scenario: ScenarioSummary) -> dict[str, Any]:
-    return {"ledger": dict(scenario.ledger), "distributions": _distributions(scenario.distributions)}
+    """What there is of a scenario, of all of them, or of a part. Figures that weren't looked for are left out."""
+    told: dict[str, Any] = {
+        "ledger": dict(scenario.ledger),
+        "distributions": _distributions(scenario.distributions),
+    }
+    if scenario.effects:
+        told["effects"] = {str(effects): events for effects, events in sorted(scenario.effects.items())}
+    if scenario.staleness.count:
+        staleness = scenario.staleness
+        told["staleness"] = {"events": staleness.count, "max": staleness.maximum, "mean": staleness.mean}
+    if scenario.session_reads:
+        told["session_reads"] = scenario.session_reads
+    if scenario.asked:
+        told["replicas_that_agree"] = scenario.agreeing / scenario.asked
+    if scenario.late_hops:
+        told["late_hops"] = dict(sorted(scenario.late_hops.items(), key=lambda item: -item[1]))
+    if scenario.slices:
+        told["slices"] = {label: _scope(part) for label, part in scenario.slices.items()}
+    return told
 
 
 def _distributions(distributions: Mapping[str, Distribution]) -> dict[str, Any]:

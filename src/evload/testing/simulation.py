@@ -90,6 +90,7 @@ class Simulation:
             ),
             self_checks=SelfCheckPolicy(),
             settle=self.settle_ns,
+            replicas={},
             records={"event": None},
         )
 

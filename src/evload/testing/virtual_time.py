@@ -70,6 +70,9 @@ class VirtualClock:
     def cpu_ns(self) -> int | None:
         return None
 
+    def wall_offset_ns(self) -> int | None:
+        return None
+
     async def sleep_until_ns(self, when_ns: int) -> None:
         while (remaining := when_ns - self._loop.now_ns) > 0:
             await asyncio.sleep(remaining / NS_PER_S)

@@ -38,6 +38,11 @@ class CorrelationIds:
         """The id of event `seq` (below 2^48), in lower case."""
         return f"{self.prefix}{seq:012x}"
 
+    def traceparent_of(self, seq: int) -> str:
+        """The W3C trace context that event `seq` carries: its id is the trace, the last 64 bits of it the span."""
+        trace = self.id_of(seq).replace("-", "")
+        return f"00-{trace}-{trace[-16:]}-01"
+
     def seq_of(self, text: str) -> int | None:
         """The number of the event with that id, upper or lower case; None if it isn't an id of this run."""
         try:

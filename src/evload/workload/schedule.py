@@ -163,6 +163,42 @@ def rate_at(load: Sequence[Phase], offset_ns: int) -> float:
     return 0.0
 
 
+def expected_in_steps(load: Sequence[Phase], start_ns: int, step_ns: int) -> list[float]:
+    """Expected arrivals in each step since time 0, of a load that begins at `start_ns`.
+
+    0 where a burst falls, which is not random.
+    """
+    steps = [0.0] * -(-(start_ns + duration_ns(load)) // step_ns)
+    bursts = set()
+    for leg in _legs(load):
+        if leg.burst:
+            bursts.add(start_ns // step_ns)
+        end_ns = start_ns + leg.duration_ns
+        for step in range(start_ns // step_ns, -(-end_ns // step_ns)):
+            since, until = max(start_ns, step * step_ns), min(end_ns, (step + 1) * step_ns)
+            if until > since:
+                middle = (since + until) / 2 - start_ns
+                rate = float(leg.from_rate) + float(leg.to_rate - leg.from_rate) * middle / leg.duration_ns
+                steps[step] += rate * (until - since) / NS_PER_S
+        start_ns = end_ns
+    return [0.0 if step in bursts else expected for step, expected in enumerate(steps)]
+
+
+def longest_hold(load: Sequence[Phase]) -> tuple[int, int] | None:
+    """Start and end, from the start of the load, of the longest stretch with one rate; None if there is none."""
+    longest: tuple[int, int] | None = None
+    start_ns = 0
+    for leg in _legs(load):
+        if (
+            leg.from_rate
+            and leg.from_rate == leg.to_rate
+            and (longest is None or leg.duration_ns > longest[1] - longest[0])
+        ):
+            longest = (start_ns, start_ns + leg.duration_ns)
+        start_ns += leg.duration_ns
+    return longest
+
+
 def describe(load: Sequence[Phase]) -> list[Stretch]:
     """The timeline of a load, a line for each stretch and burst."""
     timeline = []

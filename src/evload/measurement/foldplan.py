@@ -1,0 +1,94 @@
+"""What the fold has to know of a scenario: which thresholds and steps to count, and which parts of it apart.
+
+Plain data, kept in the ledger file so that `evload report` folds the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """What is counted exactly. Durations in nanoseconds.
+
+    thresholds     (metric, threshold)
+    steps          (metric, threshold, length of a step)
+    counter_steps  (counter, length of a step)
+    """
+
+    thresholds: tuple[tuple[str, int], ...] = ()
+    steps: tuple[tuple[str, int, int], ...] = ()
+    counter_steps: tuple[tuple[str, int], ...] = ()
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Counted:
+        """From what `asdict` gave and JSON kept."""
+        return cls(
+            tuple((metric, threshold) for metric, threshold in data["thresholds"]),
+            tuple((metric, threshold, step) for metric, threshold, step in data["steps"]),
+            tuple((counter, step) for counter, step in data["counter_steps"]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A part of a scenario that is folded apart, too. What is None doesn't narrow it.
+
+    label    its name in `ScenarioSummary.slices`
+    event    index of an event
+    key      a glob that the event's key has to match
+    probe    number of a probe whose view it is
+    replica  name of a replica whose view it is
+    """
+
+    label: str
+    counted: Counted = Counted()
+    event: int | None = None
+    key: str | None = None
+    probe: int | None = None
+    replica: str | None = None
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Slice:
+        """From what `asdict` gave and JSON kept."""
+        return cls(**{**data, "counted": Counted.from_data(data["counted"])})
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioPlan:
+    """What the fold has to know of a scenario. Durations in nanoseconds.
+
+    watched      whether any probe follows its events
+    deadline_ns  longest deadline of its probes
+    probes       (number, name) of its probes, in the order of the chain
+    arrival_step_ns  length of the steps in which sends are counted, where arrivals are random
+    flow_step_ns     length of the steps in which acks and sightings are counted, where a steady state is claimed
+    """
+
+    name: str
+    watched: bool
+    deadline_ns: int
+    counted: Counted = Counted()
+    slices: tuple[Slice, ...] = ()
+    probes: tuple[tuple[int, str], ...] = ()
+    arrival_step_ns: int | None = None
+    flow_step_ns: int | None = None
+
+    def as_data(self) -> dict[str, Any]:
+        """As JSON can keep it."""
+        return asdict(self)
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> ScenarioPlan:
+        """From what `as_data` gave. Raises KeyError or TypeError for anything else."""
+        return cls(
+            **{
+                **data,
+                "counted": Counted.from_data(data["counted"]),
+                "slices": tuple(Slice.from_data(part) for part in data["slices"]),
+                "probes": tuple((number, name) for number, name in data["probes"]),
+            }
+        )

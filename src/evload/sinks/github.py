@@ -1,0 +1,99 @@
+"""GitHub Actions: the report in the job's summary, and an annotation for each objective that isn't met."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from ..errors import OutputError
+from ..ports import Progress
+from ..summary import Report, Result
+from . import wording
+from .markdown import markdown
+
+MOST_BYTES: Final = 1024 * 1024
+"""What GitHub takes as the summary of one step; it drops all of a longer one."""
+MOST_ANNOTATIONS: Final = 10
+"""What it shows of errors, and of warnings, of one step."""
+_CUT: Final = "\n\n*The rest is left out: a job summary holds 1 MiB.*\n"
+_LEVELS: Final = {
+    Result.FAIL: "error",
+    Result.INVALID: "error",
+    Result.INCONCLUSIVE: "error",
+    Result.WARN: "warning",
+}
+
+
+class GithubSink:
+    """Appends to the file `summary`, where there is one, and hands annotations to `annotate`, where it is given."""
+
+    def __init__(self, summary: Path | None, annotate: Callable[[bytes], None] | None) -> None:
+        self._summary = summary
+        self._annotate = annotate
+
+    def progress(self, now: Progress) -> None:
+        """Nothing is written before the end."""
+
+    def finish(self, report: Report) -> None:
+        if self._annotate is not None and (lines := workflow_commands(report)):
+            self._annotate(lines.encode())
+        if self._summary is not None:
+            try:
+                with self._summary.open("ab") as file:
+                    file.write(fitting(markdown(report), MOST_BYTES - file.tell()))
+            except OSError as error:
+                raise OutputError(
+                    f"can't write {self._summary}: {error.strerror}; unset GITHUB_STEP_SUMMARY to do without"
+                ) from error
+
+
+def from_environment(environ: Mapping[str, str], write: Callable[[bytes], None]) -> GithubSink | None:
+    """The sink for the step that this process runs in; None outside of GitHub Actions. `write` is stdout."""
+    summary = environ.get("GITHUB_STEP_SUMMARY")
+    in_actions = environ.get("GITHUB_ACTIONS") == "true"
+    if not summary and not in_actions:
+        return None
+    return GithubSink(Path(summary) if summary else None, write if in_actions else None)
+
+
+def workflow_commands(report: Report) -> str:
+    """Annotations, a line each: an error or a warning for what isn't met, objectives before self-checks."""
+    found: dict[str, list[str]] = {"error": [], "warning": []}
+    for objective in report.objectives:
+        if level := _LEVELS.get(objective.result):
+            told = f"{objective.result.value}: observed {wording.observed(objective)}"
+            told += f"\n{objective.note}" if objective.note else ""
+            found[level].append(_command(level, wording.title(objective), told))
+    for check in report.checks:
+        if level := _LEVELS.get(check.result):
+            told = f"{check.result.value}: {wording.check_figures(check)}"
+            found[level].append(_command(level, f"self-check {check.name}", told))
+    if not any(found.values()) and (level := _LEVELS.get(report.verdict)):
+        found[level].append(_command(level, report.name, f"{report.verdict.value}: {wording.headline(report)}"))
+    lines = []
+    for level, commands in found.items():
+        if len(commands) > MOST_ANNOTATIONS:
+            left = len(commands) - MOST_ANNOTATIONS + 1
+            more = _command(level, f"and {left} more", "see the job's summary")
+            commands = [*commands[: MOST_ANNOTATIONS - 1], more]
+        lines += commands
+    return "".join(line + "\n" for line in lines)
+
+
+def fitting(document: str, room: int) -> bytes:
+    """As much of a document as fits into `room` bytes, cut between two lines, with a word about the rest."""
+    content = document.encode()
+    if len(content) <= room:
+        return content
+    kept = content[: max(0, room - len(_CUT.encode()))]
+    kept = kept[: kept.rfind(b"\n") + 1]
+    return kept + _CUT.encode() if kept else b""
+
+
+def _command(level: str, title: str, message: str) -> str:
+    return f"::{level} title={_data(title).replace(':', '%3A').replace(',', '%2C')}::{_data(message)}"
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

@@ -1,0 +1,40 @@
+"""POSTs the verdict as JSON to an address when a run has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import orjson
+
+from ..ports import Progress
+from ..summary import Report
+from .json import document
+from .posting import Recipient
+
+_TOLD: Final = (
+    "format", "run_id", "name", "started_at", "duration", "verdict", "interrupted", "crashed", "ledger",
+    "distributions", "objectives", "self_checks",
+)  # fmt: skip
+
+
+class WebhookSink:
+    """Tells `recipient`; if it can't be told, says so and leaves it at that."""
+
+    def __init__(self, recipient: Recipient, say: Callable[[str], None]) -> None:
+        self._recipient = recipient
+        self._say = say
+
+    def progress(self, now: Progress) -> None:
+        """Nothing is sent before the end."""
+
+    def finish(self, report: Report) -> None:
+        answer = self._recipient.post(message(report))
+        if answer.trouble:
+            self._say(f"webhook {self._recipient.shown}: {answer.trouble}; the verdict was not delivered")
+
+
+def message(report: Report) -> bytes:
+    """What `summary.json` says of the run as a whole, under the same names."""
+    whole = document(report)
+    return orjson.dumps({name: whole[name] for name in _TOLD})
