@@ -23,9 +23,11 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from evload.clock import rfc3339
+from evload.measurement.foldplan import Counted, ScenarioPlan
 from evload.measurement.ledger import LedgerFile
-from evload.measurement.recorder import Recorder, ScenarioPlan
-from evload.measurement.tracker import ReadingPlan, Tracker
+from evload.measurement.readingplan import ReadingPlan
+from evload.measurement.recorder import Recorder
+from evload.measurement.tracker import Tracker
 from evload.model import Outcome, Read, Receipt, Seen
 from evload.ports import Encoding
 from evload.units import NS_PER_S
@@ -85,7 +87,8 @@ def main() -> None:
 def _drive(*, watched: bool) -> dict[str, float]:
     split = _Split()
     reading = ReadingPlan(5 * NS_PER_S, 20_000_000, 0.1, None, 1.0, 0, 0, (("acked", NS_PER_S),))
-    fold = ScenarioPlan("main", watched, 5 * NS_PER_S, (("consistency", NS_PER_S), ("end_to_end", 2 * NS_PER_S)))
+    counted = Counted((("consistency", NS_PER_S), ("end_to_end", 2 * NS_PER_S)))
+    fold = ScenarioPlan("main", watched, 5 * NS_PER_S, counted)
     tracker = Tracker([{0: reading} if watched else {}], int(watched))
     recorder = Recorder([fold], 0)
     load = TypeAdapter[Load](Load).validate_python([{"rate": f"{_RATE}/s", "for": f"{_EVENTS // _RATE}s"}])
@@ -104,7 +107,7 @@ def _drive(*, watched: bool) -> dict[str, float]:
             with split.room("render"):
                 events = renderer.render(offsets, rfc3339(wall))
             with split.room("record"):
-                recorder.expect(0, [(event.seq, event.intended_ns, event.key) for event in events])
+                recorder.expect(0, [(event.seq, event.intended_ns, event.key, event.type) for event in events])
             with split.room("track"):
                 tracker.expect(events, now)
             receipts = [Receipt(event.seq, Outcome.ACCEPTED, now, now + 500_000) for event in events]

@@ -19,7 +19,7 @@ import pytest
 from contents import contents
 from evload.engine import Engine
 from evload.errors import OutputError
-from evload.gate.reporting import Terms
+from evload.gate.terms import Terms
 from evload.measurement import replay
 from evload.measurement.ledger import LedgerFile, LedgerReader
 from evload.model import Event, Observation, Outcome, Read, ReadResult, Receipt, Seen, State, Target

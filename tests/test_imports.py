@@ -19,7 +19,9 @@ PROJECT: Final = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").re
 PURE: Final = (
     "errors", "units", "model", "summary", "stats", "workload",
     "measurement/tracker", "measurement/recorder", "measurement/order", "measurement/hops",
-    "gate/counters", "gate/slo", "gate/selfcheck", "gate/verdict",
+    "gate/objective", "gate/scenario", "gate/terms", "gate/grammar", "gate/limits", "gate/counters", "gate/slo",
+    "gate/judgement", "gate/judging_events", "gate/judging_counters", "gate/judging_gauges", "gate/judging_windows",
+    "gate/selfcheck", "gate/generator_checks", "gate/reading_checks", "gate/watching", "gate/abort", "gate/verdict",
 )  # fmt: skip
 ADAPTERS: Final = ("producers", "probes", "sinks", "gauges")
 OUTER: Final = ("engine", "config", "cli", "commands", "planning", "session", "measurement", "testing", "sandbox")

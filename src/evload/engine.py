@@ -17,12 +17,13 @@ from typing import Any, Final
 
 from .clock import Clock, rfc3339
 from .errors import OutputError
+from .gate.vigil import Vigil
 from .incidents import IncidentLog
 from .measurement.budget import ReadBudget
 from .measurement.foldplan import ScenarioPlan
 from .measurement.ledger import Ledger
-from .measurement.recorder import Recorder
 from .measurement.readingplan import ReadingPlan
+from .measurement.recorder import Recorder
 from .measurement.tracker import Origin, Tracker
 from .model import Event, Outcome, ReadResult, Receipt, Target
 from .ports import (
@@ -140,9 +141,8 @@ class _FinishedError(Exception):
 class Engine:
     """One run. `open_ledger` makes the ledger once the start of the schedule is known.
 
-    `redact` takes secrets out of a text; it is applied to what adapters say of failures. `hopeless` is asked once a
-    second, with the summary so far and the time since the schedule began, for the objective that can't be kept any
-    more and the reason; one ends the run.
+    `redact` takes secrets out of a text; it is applied to what adapters say of failures. `vigil` looks at the
+    summary once a second, and may end the run.
     """
 
     def __init__(
@@ -152,7 +152,7 @@ class Engine:
         open_ledger: Callable[[int], Ledger],
         sinks: Sequence[Sink] = (),
         redact: Callable[[str], str] = str,
-        hopeless: Callable[[Summary, int], tuple[str, str] | None] | None = None,
+        vigil: Vigil | None = None,
     ) -> None:
         self._plan = plan
         self._surroundings = surroundings
@@ -160,7 +160,7 @@ class Engine:
         self._open_ledger = open_ledger
         self._sinks = sinks
         self._redact = redact
-        self._hopeless = hopeless
+        self._vigil = vigil
         self._tracker = Tracker(
             [s.reading for s in plan.scenarios],
             [reader.origin for reader in plan.readers],
@@ -249,7 +249,9 @@ class Engine:
                 for i, run in enumerate(self._plan.scenarios)
             ]
             self._start_ns = self._clock.now_ns() + _LEAD_NS
-            self._recorder = Recorder([s.fold for s in self._plan.scenarios], self._start_ns, self._vitals)
+            folds = [s.fold for s in self._plan.scenarios]
+            watching = None if self._vigil is None else self._vigil.watches
+            self._recorder = Recorder(folds, self._start_ns, self._vitals, watching)
             self._ledger = self._open_ledger(self._start_ns)
             try:
                 self._note()
@@ -510,11 +512,11 @@ class Engine:
 
     def _look_ahead(self, now: int) -> None:
         """End the run if an objective that is worth it can't be kept any more."""
-        if self._hopeless is None or self._stop_at is not None:
+        if self._vigil is None or self._stop_at is not None:
             return
-        found = self._hopeless(self._recorder.summary(), now - self._start_ns)
-        if found is not None:
-            self._vitals.aborted, self._vitals.abort_note = found
+        hopeless = self._vigil.hopeless(self._recorder.summary(), now - self._start_ns)
+        if hopeless is not None:
+            self._vitals.aborted, self._vitals.abort_note = hopeless
             self._wind_up()
 
     def _collect(self, now: int | None = None) -> None:

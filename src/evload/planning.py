@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
 
 from .config import RunConfig, Scenario
 from .engine import BULK_TICK_NS, Plan, ReaderPlan, ScenarioRun
-from .gate.reporting import Terms
 from .gate.scenario import ScenarioTerms
 from .gate.slo import Objective
+from .gate.terms import Terms
+from .measurement import replay
 from .measurement.foldplan import Counted, ScenarioPlan, Slice
 from .measurement.readingplan import ReadingPlan, Reference
 from .measurement.tracker import Origin
@@ -136,6 +138,22 @@ def terms(config: RunConfig) -> Terms:
         max_reads={
             name: None if probe.max_reads is None else float(probe.max_reads) for name, probe in config.probes.items()
         },
+    )
+
+
+def meta(
+    config: RunConfig, plan: Plan, terms: Terms, run_id: str, started_at: datetime, redact: Callable[[str], str] = str
+) -> Mapping[str, Any]:
+    """What the ledger of a run has to carry so that its report can be made again from the ledger alone."""
+    return replay.meta(
+        run_id,
+        redact(config.name),
+        started_at,
+        terms,
+        plans=[scenario.fold for scenario in plan.scenarios],
+        events=list(config.events),
+        probes=list(probe_numbers(config)),
+        gauges=config.gauges,
     )
 
 

@@ -9,7 +9,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -23,8 +23,10 @@ from .config import LoadedConfig
 from .engine import Engine
 from .errors import EvloadError, OutputError
 from .gate import verdict
-from .gate.reporting import Terms, redacted, report
-from .measurement import replay
+from .gate.reporting import redacted, report
+from .gate.terms import Terms
+from .gate.vigil import Vigil
+from .measurement.culprits import name_worst
 from .measurement.ledger import LedgerFile, LedgerReader
 from .measurement.queues import add_lag
 from .ports import Sink, Surroundings
@@ -75,12 +77,7 @@ def run(load: Load, *, out: Path | None, sinks: Sequence[Sink], say: Callable[[s
     except EvloadError:
         rundir.discard(directory)
         raise
-    if trouble is None and any("queue_depth" in gauge.series for gauge in summary.gauges.values()):
-        with LedgerReader(directory.ledger) as reader:
-            add_lag(summary, reader, terms.objectives)
-    told = report(
-        summary, terms, run_id=run_id, name=loaded.config.name, started_at=started_at, directory=directory.path
-    )
+    told = _tell(summary, terms, run_id, loaded.config.name, started_at, directory, readable=trouble is None)
     told = redacted(told, loaded.redact)
     try:
         JsonSink(partial(rundir.write, directory.summary)).finish(told)
@@ -92,6 +89,29 @@ def run(load: Load, *, out: Path | None, sinks: Sequence[Sink], say: Callable[[s
         raise trouble
     code = INTERRUPTED if summary.vitals.interrupted else verdict.exit_code(told.verdict)
     return Ended(told, directory, code)
+
+
+def _tell(
+    summary: Summary,
+    terms: Terms,
+    run_id: str,
+    name: str,
+    started_at: datetime,
+    directory: RunDirectory,
+    *,
+    readable: bool,
+) -> Report:
+    """The report; what needs the ledger is left out if that isn't `readable`."""
+
+    def judged() -> Report:
+        return report(summary, terms, run_id=run_id, name=name, started_at=started_at, directory=directory.path)
+
+    if not readable:
+        return judged()
+    with LedgerReader(directory.ledger) as reader:
+        add_lag(summary, reader, terms.objectives)
+        told = judged()
+        return replace(told, objectives=name_worst(told.objectives, terms.objectives, reader))
 
 
 async def _run(
@@ -113,18 +133,16 @@ async def _run(
                 sandbox = await stack.enter_async_context(sandbox_process(loaded.config.sandbox, directory.truth))
                 loaded = load(sandbox_url=sandbox.url)
             config = loaded.config
-            terms = Terms(
-                config.slos, config.self_checks, {name: probe.deadline for name, probe in config.probes.items()}
-            )
+            terms = planning.terms(config)
             plan = planning.build(config, run_id)
-            folds = [scenario.fold for scenario in plan.scenarios]
-            meta = replay.meta(run_id, loaded.redact(config.name), started_at, folds, terms, config.gauges)
+            meta = planning.meta(config, plan, terms, run_id, started_at, loaded.redact)
             engine = Engine(
                 plan,
                 Surroundings(clock, run_id, loaded.base_dir),
                 lambda start_ns: LedgerFile(directory.ledger, start_ns, meta),
                 sinks,
                 loaded.redact,
+                Vigil(terms, {name: gauge.metrics for name, gauge in config.gauges.items()}),
             )
             interrupts.begin(engine, config.settle)
             _tame_garbage_collection(stack)

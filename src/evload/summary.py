@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from .stats.histogram import Histogram, bracket, rank_of
 from .stats.steps import StepCounts
@@ -233,6 +233,14 @@ class Vitals:
     """Why."""
     wall_drift_ns: int | None = None
     """Most by which the wall clock and the monotonic one parted within a minute."""
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Vitals:
+        """From what `dataclasses.asdict` gave and JSON kept."""
+        vitals = cls(**data)
+        vitals.incidents = [Incident(**incident) for incident in data.get("incidents", ())]
+        vitals.probes = {name: ReadVitals(**reads) for name, reads in data.get("probes", {}).items()}
+        return vitals
 
 
 @dataclass(slots=True)

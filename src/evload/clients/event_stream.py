@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 _BOM: Final = b"\xef\xbb\xbf"
 _CR: Final = b"\r"
 _LF: Final = b"\n"
+_LONGEST_RETRY_MS: Final = 10**9
 
 
 class ServerEvent(NamedTuple):
@@ -40,7 +41,10 @@ class EventStream:
         self._begun = False
         self._after_cr = False
         self._line: list[bytes] = []
+        """The pieces of a line that goes on, `_unended` bytes."""
+        self._unended = 0
         self._size = 0
+        """Of the data of the event so far."""
         self._name = ""
         self._data: list[str] = []
         self._id: str | None = None
@@ -48,35 +52,30 @@ class EventStream:
     def feed(self, chunk: bytes) -> list[ServerEvent]:
         """Take bytes, give the events that they complete. Raises TooLong."""
         events: list[ServerEvent] = []
-        if self._after_cr and chunk:
+        if not chunk:
+            return events
+        if self._after_cr:
             # The second half of a CRLF that was cut in two ends no line of its own.
             chunk = chunk.removeprefix(_LF)
-            self._after_cr = False
-        elif not chunk:
-            return events
         self._after_cr = chunk.endswith(_CR)
         *lines, rest = chunk.replace(b"\r\n", _LF).replace(_CR, _LF).split(_LF)
         for line in lines:
             if self._line:
                 line = b"".join([*self._line, line])
                 self._line.clear()
-            self._grow(len(line))
+                self._unended = 0
             event = self._end_of(line)
             if event is not None:
                 events.append(event)
         if rest:
             self._line.append(rest)
-        if self._size + sum(map(len, self._line)) > self._longest:
-            self._refuse()
+            self._unended += len(rest)
+        self._check()
         return events
 
-    def _grow(self, size: int) -> None:
-        self._size += size
-        if self._size > self._longest:
-            self._refuse()
-
-    def _refuse(self) -> None:
-        raise TooLong(f"an event is longer than {self._longest} bytes")
+    def _check(self) -> None:
+        if self._size + self._unended > self._longest:
+            raise TooLong(f"an event is longer than {self._longest} bytes")
 
     def _end_of(self, line: bytes) -> ServerEvent | None:
         """A whole line; the event, if it was the line that ends one."""
@@ -89,13 +88,15 @@ class EventStream:
         value = value.removeprefix(" ")
         if name == "data":
             self._data.append(value)
+            self._size += len(line)
+            self._check()
         elif name == "event":
             self._name = value
         elif name == "id":
             if "\0" not in value:
                 self._id = value
         elif name == "retry" and value.isascii() and value.isdigit():
-            self.retry_ms = int(value[:9])
+            self.retry_ms = int(value) if len(value) < 10 else _LONGEST_RETRY_MS
         return None
 
     def _end_of_event(self) -> ServerEvent | None:

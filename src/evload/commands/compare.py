@@ -155,7 +155,7 @@ def compare(
         )
     findings = regression.judge(shown, limits, same_plan=same_plan)
     if min(len(base_runs), len(new_runs)) < _FEWEST:
-        warnings.append(_too_few(len(base_runs), len(new_runs), regression.alpha_of(limits)))
+        warnings.append(_too_few(len(base_runs), len(new_runs), regression.alpha_of(shown, limits)))
     drift = _drift(base_runs, new_runs, metric, scenario) if len(base_runs) >= _TREND_RUNS else None
     return Comparison(name, metric, scenario, base_runs, new_runs, left_out, findings, drift, warnings, notes)
 

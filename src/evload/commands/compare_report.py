@@ -93,7 +93,7 @@ def sentences(compared: Comparison) -> list[str]:
     limits = ", ".join(f"{finding.name} {_tolerance(finding)}" for finding in gated)
     confidence = f"{CONFIDENCE:.0%}".replace("%", " %")
     if gated:
-        said.append(f"Tolerated: {limits}. These intervals hold together with {confidence}, the others one by one.")
+        said.append(f"Tolerated: {limits}. Their intervals hold together with {confidence}, any other one by itself.")
     else:
         said.append(f"No figure is gated. Each interval holds with {confidence}.")
     if compared.drift is not None:

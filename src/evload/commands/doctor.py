@@ -18,7 +18,7 @@ from ..clock import Clock, SystemClock
 from ..config import LoadedConfig, RunConfig
 from ..engine import Plan
 from ..errors import EvloadError
-from ..gate.selfcheck import lateness_limit_ns
+from ..gate.generator_checks import lateness_limit_ns
 from ..model import Seen, Target
 from ..ports import Gauge, Probe, Surroundings
 from ..sandbox.process import sandbox_process

@@ -44,10 +44,7 @@ def read_file(path: Path) -> FiguresFile:
     """The runs in a file of figures. Raises UsageError if it isn't one."""
     stored = _json(path)
     if isinstance(stored, dict) and "runs" in stored and stored.get("format") != FORMAT:
-        raise UsageError(
-            f"{path} has format {stored.get('format')!r}, and this version of evload reads {FORMAT}; "
-            "use the version that wrote it"
-        )
+        raise _format_error(path, stored, FORMAT)
     try:
         return FiguresFile.model_validate(stored)
     except ValidationError as error:
@@ -98,15 +95,16 @@ def _is_run(path: Path) -> bool:
 
 def _read(run: RunDirectory) -> RunFigures:
     """From the summary; from the ledger where that is all there is, or where an older summary says too little."""
-    stored = _json(run.summary) if run.summary.is_file() else None
-    if isinstance(stored, dict) and stored.get("format") == SUMMARY_FORMAT:
-        if "span" not in stored and run.ledger.is_file():
-            with suppress(UsageError):
-                stored = _from_ledger(run)
-    elif run.ledger.is_file():
+    stored = _json(run.summary) if run.summary.is_file() else {}
+    if not isinstance(stored, dict) or stored.get("format") != SUMMARY_FORMAT:
+        if not run.ledger.is_file():
+            raise _format_error(run.summary, stored, SUMMARY_FORMAT)
         stored = _from_ledger(run)
+    elif "span" not in stored and run.ledger.is_file():
+        with suppress(UsageError):
+            stored = {**_from_ledger(run), "verdict": stored.get("verdict")}
     try:
-        return RunFigures.model_validate({**stored, "reading": _reading(run)} if isinstance(stored, dict) else stored)
+        return RunFigures.model_validate({**stored, "reading": _reading(run)})
     except ValidationError as error:
         raise UsageError(f"{run.summary} is damaged: {_first(error)}; use an undamaged copy") from error
 
@@ -158,6 +156,13 @@ def _json(path: Path) -> Any:
         raise UsageError(f"can't read {path}: {error.strerror}; {_HELP}") from error
     except orjson.JSONDecodeError as error:
         raise UsageError(f"{path} is damaged: {error}; use an undamaged copy") from error
+
+
+def _format_error(path: Path, stored: Any, reads: int) -> UsageError:
+    found = stored.get("format") if isinstance(stored, dict) else None
+    return UsageError(
+        f"{path} has format {found!r}, and this version of evload reads {reads}; use the version that wrote it"
+    )
 
 
 def _first(error: ValidationError) -> str:

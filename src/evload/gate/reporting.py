@@ -5,32 +5,22 @@ The same for a run that has just ended and for one that is read back from its di
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
 from ..summary import Report, Summary
 from . import selfcheck, slo, verdict
-from .selfcheck import SelfCheckPolicy
-from .slo import Objective
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """By what a run is judged. `deadlines_ns` has the deadline of each probe by its name."""
-
-    objectives: Sequence[Objective]
-    policy: SelfCheckPolicy
-    deadlines_ns: Mapping[str, int]
+from .terms import Terms
 
 
 def report(
     summary: Summary, terms: Terms, *, run_id: str, name: str, started_at: datetime, directory: Path | None = None
 ) -> Report:
     """Everything that can be said of a run."""
-    objectives = [slo.judge(objective, summary) for objective in terms.objectives]
-    checks = selfcheck.run(summary, terms.objectives, terms.policy, deadlines_ns=terms.deadlines_ns)
+    objectives = [slo.judge(objective, summary, terms.scenarios) for objective in terms.objectives]
+    checks = selfcheck.run(summary, terms)
     return Report(
         run_id=run_id,
         name=name,

@@ -20,14 +20,15 @@ _STEP_NS: Final = _S // 4
 """How often the stretch is considered anew."""
 _WIDEST: Final = 16.0
 """With the usual resolution of a tenth each gap is then twice the time elapsed; wider ones save next to nothing."""
-_SMOOTHING_NS: Final = _S
-"""What is read and what waits is averaged over about this long: by then gaps planned before a change are over."""
+_LONGEST_PATIENCE_NS: Final = 5 * _S
+_PATIENCES: Final = 4
+"""What is read and what waits is averaged over so many times the patience."""
 _LATE_NS: Final = 20_000_000
 _LATE_READS: Final = 4
 """Reads that wait longer than this for the budget, and than so many reads take, are too many: those at a threshold
 have to be in time."""
 _EASY: Final = 0.85
-"""With less than this share of the budget used there is room for narrower gaps."""
+"""With less than this share of the budget used there is room for narrower gaps, and waiting is a passing thing."""
 _GAIN: Final = 0.1
 """How much of a ratio between what is and what should be is made up for in one step, in logarithms."""
 _RELIEF: Final = 0.02
@@ -78,6 +79,9 @@ class ReadBudget:
         self._doubled_ns = -_S
         self._wary_until_ns = 0
         self._considered_ns: int | None = None
+        self._patience_ns: float = _STEP_NS
+        """How long a step takes to show: reads that wait long belong to gaps that are long."""
+        self._settled_ns = 0
         self.stretch = 1.0
         """By how much the gaps of the grid should be widened now."""
         self.widest = 1.0
@@ -144,17 +148,20 @@ class ReadBudget:
         if lasted_ns < _STEP_NS:
             return
         self._considered_ns = now_ns
-        started, waiting = self._demand.take(lasted_ns)
+        started, waiting = self._demand.take(lasted_ns, _PATIENCES * self._patience_ns)
         used, late_ns = started * self._interval_ns, waiting * self._interval_ns
         if self._pace.strain > _SLOW:
             self._wary_until_ns = max(self._wary_until_ns, now_ns + _WARY_NS)
             if self.stretch < _WIDEST_SLOW:
                 self._widen(1 + _STRAIN)
-        elif late_ns > (most_ns := max(_LATE_NS, _LATE_READS * self._interval_ns)):
-            self._widen(min(late_ns / most_ns, 4.0) ** _GAIN)
-        elif used < _EASY and now_ns >= self._wary_until_ns:
+        elif used > _EASY and late_ns > (most_ns := max(_LATE_NS, _LATE_READS * self._interval_ns)):
+            if now_ns >= self._settled_ns:
+                self._patience_ns = min(max(self._patience_ns, late_ns), _LONGEST_PATIENCE_NS)
+                self._settled_ns = now_ns + int(self._patience_ns)
+                self._widen(min(late_ns / most_ns, 4.0) ** _GAIN)
+        elif used < _EASY and now_ns >= max(self._wary_until_ns, self._settled_ns):
             narrower = max((used / _EASY) ** _GAIN, 1 - _RELIEF)
-            self.stretch = max(1.0, self.stretch * narrower ** (lasted_ns / _STEP_NS))
+            self.stretch = max(1.0, self.stretch * narrower ** (lasted_ns / self._patience_ns))
 
     def _widen(self, factor: float) -> None:
         self.stretch = min(self.stretch * factor, _WIDEST)
@@ -177,9 +184,9 @@ class _Demand:
         self._started += started
         self._waiting = waiting
 
-    def take(self, lasted_ns: int) -> tuple[float, float]:
-        """(rate, number waiting) at the end of a step of this length."""
-        share = 1 - exp(-lasted_ns / _SMOOTHING_NS)
+    def take(self, lasted_ns: int, over_ns: float) -> tuple[float, float]:
+        """(rate, number waiting) at the end of a step of this length, averaged over about `over_ns`."""
+        share = 1 - exp(-lasted_ns / over_ns)
         self._rate += (self._started / lasted_ns - self._rate) * share
         self._backlog += (self._waiting - self._backlog) * share
         self._started = 0

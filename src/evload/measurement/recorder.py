@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import Final, Protocol
 
 from ..model import Observation, Part, Seen, State
 from ..stats.histogram import Histogram
@@ -191,6 +191,18 @@ def _belongs(part: Slice, event: int, key: str | None) -> bool:
     )
 
 
+class Watching(Protocol):
+    """Looks at every sample of every gauge, for objectives about time."""
+
+    def sampled(self, gauge: str, start_ns: int, end_ns: int, values: Mapping[str, float]) -> None:
+        """Look at one sample, taken in [start_ns, end_ns] since the schedule began."""
+        ...
+
+    def results(self) -> dict[str, tuple[float | None, float | None]]:
+        """What `Summary.watches` has to hold."""
+        ...
+
+
 @dataclass(slots=True)
 class Recorder:
     """The fold. `start_ns` is the clock reading at which the run's schedule began."""
@@ -198,6 +210,7 @@ class Recorder:
     plans: Sequence[ScenarioPlan]
     start_ns: int
     vitals: Vitals = field(default_factory=Vitals)
+    watching: Watching | None = None
     gauges: dict[str, GaugeSummary] = field(default_factory=dict)
     _scenarios: list[_Scenario] = field(init=False)
     _order: OrderCounter = field(init=False, default_factory=OrderCounter)
@@ -263,6 +276,8 @@ class Recorder:
             into.series.setdefault(metric, Series()).add(value)
         if not values:
             into.failed += 1
+        elif self.watching is not None:
+            self.watching.sampled(gauge, start_ns - self.start_ns, end_ns - self.start_ns, values)
 
     def summary(self) -> Summary:
         """Everything so far. Shares its parts with the recorder: don't keep it while the run goes on."""
@@ -273,6 +288,7 @@ class Recorder:
             {s.plan.name: s.summary for s in self._scenarios},
             self.vitals,
             self.gauges,
+            watches={} if self.watching is None else self.watching.results(),
             negative_hops=self._offset.negative,
         )
 

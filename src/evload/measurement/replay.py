@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from ..errors import UsageError
-from ..gate import slo
-from ..gate.reporting import Terms
-from ..gate.selfcheck import SelfCheckPolicy
+from ..gate.terms import Terms
+from ..gate.watching import Watches
 from ..model import Observation
 from ..ports import GaugeSettings
 from ..summary import Summary, Vitals
+from .foldplan import ScenarioPlan
 from .ledger import LedgerReader
 from .queues import add_lag
-from .recorder import Recorder, ScenarioPlan
+from .recorder import Recorder
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,34 +40,23 @@ def meta(
     run_id: str,
     name: str,
     started_at: datetime,
-    plans: Sequence[ScenarioPlan],
     terms: Terms,
+    *,
+    plans: Sequence[ScenarioPlan],
+    events: Sequence[str],
+    probes: Sequence[str],
     gauges: Mapping[str, GaugeSettings],
 ) -> Mapping[str, Any]:
-    """What the ledger file has to carry so that `rebuild` needs nothing else."""
+    """What the ledger file has to carry so that `rebuild` needs nothing else. Names are in the order of the numbers
+    by which the rows know them."""
     return {
         "run_id": run_id,
         "name": name,
         "started_at": started_at.isoformat(),
-        "plan": [
-            {
-                "name": plan.name,
-                "watched": plan.watched,
-                "deadline_ns": plan.deadline_ns,
-                "thresholds": [list(about) for about in plan.thresholds],
-            }
-            for plan in plans
-        ],
-        "objectives": [
-            {
-                "objective": o.expression,
-                "critical": None if o.critical is None else str(o.critical),
-                "scenario": o.scenario,
-            }
-            for o in terms.objectives
-        ],
-        "self_checks": terms.policy.model_dump(),
-        "deadlines_ns": dict(terms.deadlines_ns),
+        "plan": [plan.as_data() for plan in plans],
+        "events": list(events),
+        "probes": list(probes),
+        "terms": terms.as_data(),
         "gauges": {
             name: {"metrics": list(gauge.metrics), "scenarios": list(gauge.scenarios)}
             for name, gauge in gauges.items()
@@ -88,23 +76,10 @@ def rebuild(path: Path) -> Rebuilt:
 
 def _rebuild(reader: LedgerReader) -> Rebuilt:
     written = reader.meta
-    plans = [
-        ScenarioPlan(p["name"], p["watched"], p["deadline_ns"], tuple((m, x) for m, x in p["thresholds"]))
-        for p in written["plan"]
-    ]
+    plans = [ScenarioPlan.from_data(plan) for plan in written["plan"]]
     metrics = {name: gauge["metrics"] for name, gauge in written["gauges"].items()}
-    terms = Terms(
-        [
-            replace(
-                slo.parse(o["objective"], scenario=o["scenario"], gauges=metrics),
-                critical=None if o["critical"] is None else Fraction(o["critical"]),
-            )
-            for o in written["objectives"]
-        ],
-        SelfCheckPolicy.model_validate(written["self_checks"]),
-        written["deadlines_ns"],
-    )
-    summary = _fold(reader, plans)
+    terms = Terms.from_data(written["terms"], metrics)
+    summary = _fold(reader, plans, Watches(terms.objectives, terms.scenarios, metrics))
     add_lag(summary, reader, terms.objectives)
     return Rebuilt(
         written["run_id"],
@@ -115,11 +90,11 @@ def _rebuild(reader: LedgerReader) -> Rebuilt:
     )
 
 
-def _fold(reader: LedgerReader, plans: Sequence[ScenarioPlan]) -> Summary:
+def _fold(reader: LedgerReader, plans: Sequence[ScenarioPlan], watches: Watches) -> Summary:
     note = reader.last_note() or {"scheduled": [0] * len(plans), "vitals": {}, "final": False}
-    vitals = Vitals(**note["vitals"])
+    vitals = Vitals.from_data(note["vitals"])
     vitals.crashed = not note["final"]
-    recorder = Recorder(plans, 0, vitals)
+    recorder = Recorder(plans, 0, vitals, watches)
     # Event n of scenario i has seq n * scenarios + i: what was scheduled last is known from the rows as well.
     highest, rows = [-1] * len(plans), [0] * len(plans)
     settled: list[tuple[int, int, Observation]] = []
@@ -128,14 +103,14 @@ def _fold(reader: LedgerReader, plans: Sequence[ScenarioPlan]) -> Summary:
         # Events come in the order of the schedule, and are settled in the order in which they were settled.
         while settled and settled[0][0] <= seen.intended_ns:
             recorder.settle([heapq.heappop(settled)[2]])
-        recorder.expect(seen.scenario, [(seen.seq, seen.intended_ns, seen.key)])
+        recorder.expect(seen.scenario, [(seen.seq, seen.intended_ns, seen.key, seen.type)])
         heapq.heappush(settled, (seen.settled_ns, seen.seq, seen))
         highest[seen.scenario] = seen.seq // len(plans)
         rows[seen.scenario] += 1
     while settled:
         recorder.settle([heapq.heappop(settled)[2]])
-    for gauge, _, _, values in reader.samples():
-        recorder.sampled(gauge, values)
+    for gauge, start_ns, end_ns, values in reader.samples():
+        recorder.sampled(gauge, start_ns, end_ns, values)
     for scenario, scheduled in enumerate(note["scheduled"]):
         missing = max(scheduled, highest[scenario] + 1) - rows[scenario]
         if missing:

@@ -40,6 +40,10 @@ class DynamodbProbeConfig(AwsSettings, ProbeSettings):
     effects: Annotated[
         ValueExpression | None, Field(description="JMESPath over the item: how many side effects the event has had")
     ] = None
+    version: Annotated[
+        ValueExpression | None,
+        Field(description="JMESPath over the item: how many writes of the event's key it reflects, visible or not"),
+    ] = None
     bulk: Annotated[int, Field(ge=1, le=100_000, description="most ids in one read")] = 1000
     parallel: Annotated[int, Field(ge=1, le=10_000, description="most reads at the same time")] = 4
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from ..clients.aws import Aws, code_of, explain, is_denied
+from ..clients.aws_throttling import THROTTLED
 from ..clock import Clock
 from ..errors import TargetError
 from ..model import Read, ReadResult, Seen, Target
@@ -33,7 +34,8 @@ Attributes = Mapping[str, Mapping[str, Any]]
 
 class _Portion(NamedTuple):
     reads: list[Read]
-    error: str
+    error: str = ""
+    throttled: bool = False
 
 
 class _KeyAttribute(NamedTuple):
@@ -49,7 +51,7 @@ class DynamodbReader:
         self._config = config
         self._dynamodb = dynamodb
         self._clock = clock
-        self._values = ValueReader(config.visible, config.effects)
+        self._values = ValueReader(config.visible, config.effects, config.version)
         self._key = [
             _KeyAttribute(name, types.get(name, _NUMBER if isinstance(value, int) else "S"), KeyTemplate(str(value)))
             for name, value in config.key.items()
@@ -70,7 +72,11 @@ class DynamodbReader:
             *(self._portion(targets[first : first + _PORTION]) for first in range(0, len(targets), _PORTION))
         )
         reads = [read for portion in portions for read in portion.reads]
-        return ReadResult(reads, error=next((portion.error for portion in portions if portion.error), ""))
+        return ReadResult(
+            reads,
+            error=next((portion.error for portion in portions if portion.error), ""),
+            throttled=any(portion.throttled for portion in portions),
+        )
 
     async def ask(self, targets: Sequence[Target]) -> tuple[dict[Key, Attributes], set[Key]]:
         """The items that are there, and the keys that DynamoDB wouldn't look up. Raises what the SDK raises."""
@@ -105,7 +111,8 @@ class DynamodbReader:
         except (BotoCoreError, ClientError, BadValue) as error:
             reason = str(error) if isinstance(error, BadValue) else explain(error, self._config).partition(";")[0]
             end_ns = self._clock.now_ns()
-            return _Portion([Read(target.seq, Seen.FAILED, start_ns, end_ns) for target in targets], reason)
+            failed = [Read(target.seq, Seen.FAILED, start_ns, end_ns) for target in targets]
+            return _Portion(failed, reason, code_of(error) in THROTTLED)
 
     def _judge(
         self,
@@ -124,8 +131,8 @@ class DynamodbReader:
                 continue
             item = found.get(key)
             facts = ABSENT if item is None else self._values.judge(_plain({"M": item}))
-            reads.append(Read(target.seq, facts.seen, start_ns, end_ns, facts.effects))
-        return _Portion(reads, error)
+            reads.append(Read(target.seq, facts.seen, start_ns, end_ns, facts.effects, version=facts.version))
+        return _Portion(reads, error, bool(error))
 
     def _key_of(self, correlation_id: str) -> Key:
         return tuple(attribute.template.fill(correlation_id) for attribute in self._key)

@@ -42,7 +42,8 @@ class HttpFeedConfig(HttpTargetSettings, ProbeSettings):
     ] = ""
     every: Annotated[Duration, Field(ge=1_000_000, description="time between two looks at the feed")] = 100_000_000
     max_pages: Annotated[
-        int, Field(ge=1, le=1_000_000, description="most pages in one look, the first one at all that was there before")
+        int,
+        Field(ge=1, le=1_000_000, description="most pages in one look, the first one at all that was there before"),
     ] = 100
     expect: ReadStatuses = ("2xx",)
     max_body: MaxBody = 8 << 20

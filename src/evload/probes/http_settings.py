@@ -53,5 +53,6 @@ def placeholders_in(url: str, known: tuple[str, ...]) -> list[str]:
     for name in names:
         if name not in known:
             listed = " and ".join(f"{{{known_name}}}" for known_name in known)
-            raise ValueError(f"unknown placeholder {{{name}}} in url; known: {listed}")
+            cure = f"known: {listed}" if known else "write %7B and %7D for braces"
+            raise ValueError(f"unknown placeholder {{{name}}} in url; {cure}")
     return names

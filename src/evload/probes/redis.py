@@ -41,6 +41,10 @@ class RedisProbeConfig(ProbeSettings):
     effects: Annotated[
         ValueExpression | None, Field(description="JMESPath over the value: how many side effects the event has had")
     ] = None
+    version: Annotated[
+        ValueExpression | None,
+        Field(description="JMESPath over the value: how many writes of the event's key it reflects, visible or not"),
+    ] = None
     timeout: Annotated[Duration, Field(ge=1_000_000, description="longest wait for an answer")] = 5_000_000_000
     pool: Annotated[int, Field(ge=1, le=1000, description="most connections; a read waits for a free one")] = 8
     parallel: Annotated[int, Field(ge=1, le=10_000, description="most reads at the same time")] = 8
@@ -69,6 +73,8 @@ class RedisProbeConfig(ProbeSettings):
             raise ValueError("field belongs to a hash or a stream, not to a key; leave it out, or write hash for key")
         if self.key is None and self.field is None:
             raise ValueError(f"{given[0]} without field; say which field, such as {{field: correlation_id}}")
+        if self.stream is not None and self.version is not None:
+            raise ValueError("version belongs to a key or a hash; entries of a stream are never written again")
         names_event = [text is not None and KeyTemplate(text).names_event for text in (self.hash, self.field)]
         if self.hash is not None and not any(names_event):
             raise ValueError("hash and field are the same for every event; put {correlation_id} into one of them")

@@ -58,7 +58,7 @@ class _Values:
 
     def __init__(self, config: RedisProbeConfig, redis: Any) -> None:
         self._redis = redis
-        self._values = ValueReader(config.visible, config.effects)
+        self._values = ValueReader(config.visible, config.effects, config.version)
         self._key = None if config.key is None else KeyTemplate(config.key)
         self._hash = KeyTemplate(config.hash or "")
         self._field = KeyTemplate(config.field or "")
@@ -71,7 +71,7 @@ class _Values:
         reads = []
         for target, value in zip(targets, values, strict=True):
             facts = self._judge(value)
-            reads.append(Read(target.seq, facts.seen, start_ns, end_ns, facts.effects))
+            reads.append(Read(target.seq, facts.seen, start_ns, end_ns, facts.effects, version=facts.version))
         return ReadResult(reads)
 
     def _judge(self, value: bytes | None) -> Facts:

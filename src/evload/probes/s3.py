@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from ..clients.aws import Aws, AwsSettings, code_of, explain, is_denied
+from ..clients.aws_throttling import THROTTLED
 from ..clock import Clock
 from ..errors import TargetError
 from ..model import Read, ReadResult, Seen, Target
@@ -19,6 +20,8 @@ from .stored_value import ABSENT, BadValue, Facts, ValueExpression, ValueReader,
 _MISSING: Final = frozenset({"404", "NoSuchKey", "NotFound"})
 _NO_BUCKET: Final = frozenset({"404", "NoSuchBucket"})
 _FORBIDDEN: Final = "403"
+_BUSY: Final = THROTTLED | {"503", "ServiceUnavailable"}
+"""An answer to HEAD has no body, and so no code but its status."""
 _LARGEST: Final = 8 << 20
 
 
@@ -75,15 +78,16 @@ class _S3Reader:
         from botocore.exceptions import BotoCoreError, ClientError
 
         (target,) = targets
-        facts, error = Facts(Seen.FAILED), ""
+        facts, error, throttled = Facts(Seen.FAILED), "", False
         start_ns = self._clock.now_ns()
         try:
             facts = await self._look(self._key.fill(target.correlation_id))
         except BadValue as wrong:
             error = str(wrong)
         except (BotoCoreError, ClientError) as failure:
-            error = self._reason(failure)
-        return ReadResult([Read(target.seq, facts.seen, start_ns, self._clock.now_ns())], error=error)
+            error, throttled = self._reason(failure), code_of(failure) in _BUSY
+        read = Read(target.seq, facts.seen, start_ns, self._clock.now_ns())
+        return ReadResult([read], error=error, throttled=throttled)
 
     async def _look(self, key: str) -> Facts:
         """Raises BadValue and what the SDK raises."""

@@ -30,10 +30,11 @@ class SqlSettings(ProbeSettings):
 
     The query is asked about up to `bulk` events at a time, with their ids in place of `:ids`, and answers with
     a row for each visible one. Its columns are known by their names: `id`, and if it likes `visible`, `effects`,
-    `position`, `consumed_at`, `processed_at` and `replica`. An id without a row is absent, and so is one
+    `position`, `version`, `consumed_at`, `processed_at` and `replica`. An id without a row is absent, and so is one
     whose `visible` is false or null. Without an `effects` column each row is one effect; with it the figures
-    of an id's rows add up. Times without a zone are UTC. Replicas are told apart best by a query that
-    has a row for each id, visible or not, since a row that isn't there can't name its replica.
+    of an id's rows add up. `version` is how many writes of the event's key the row reflects. Times without a zone
+    are UTC. Replicas are told apart best by a query that has a row for each id, visible or not, since a row that
+    isn't there can't name its replica.
     """
 
     asks_with: ClassVar[str] = "IN (:ids)"

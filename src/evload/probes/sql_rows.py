@@ -13,7 +13,7 @@ from ..clients.stamps import parse_stamp
 from ..model import Read, Seen, Target
 from .facts import Facts
 
-COLUMNS: Final = ("id", "visible", "effects", "position", "consumed_at", "processed_at", "replica")
+COLUMNS: Final = ("id", "visible", "effects", "position", "consumed_at", "processed_at", "replica", "version")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -78,8 +78,9 @@ class RowReader:
     def _facts(self, row: Sequence[Any]) -> Facts:
         at = self._at
         replica = _name("replica", row[at["replica"]]) if "replica" in at else None
+        version = _number("version", row[at["version"]]) if "version" in at else None
         if "visible" in at and not _truth("visible", row[at["visible"]]):
-            return Facts(Seen.ABSENT, replica=replica)
+            return Facts(Seen.ABSENT, replica=replica, version=version)
         effects = _number("effects", row[at["effects"]]) if "effects" in at else 1
         return Facts(
             Seen.PRESENT,
@@ -88,6 +89,7 @@ class RowReader:
             _number("position", row[at["position"]]) if "position" in at else None,
             _stamp(row[at["consumed_at"]]) if "consumed_at" in at else None,
             _stamp(row[at["processed_at"]]) if "processed_at" in at else None,
+            version=version,
         )
 
 

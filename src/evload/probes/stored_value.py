@@ -31,6 +31,7 @@ class Facts(NamedTuple):
 
     seen: Seen
     effects: int | None = None
+    version: float | None = None
 
 
 ABSENT: Final = Facts(Seen.ABSENT)
@@ -39,29 +40,27 @@ ABSENT: Final = Facts(Seen.ABSENT)
 class ValueReader:
     """Judges values by means of the probe's expressions. Without `visible` a value that is there is visible."""
 
-    def __init__(self, visible: str | None, effects: str | None) -> None:
+    def __init__(self, visible: str | None, effects: str | None, version: str | None = None) -> None:
         self._visible = None if visible is None else Expression(visible)
         self._effects = None if effects is None else Expression(effects)
-        self.indifferent = visible is None and effects is None
+        self._version = None if version is None else Expression(version)
+        self.indifferent = visible is None and effects is None and version is None
 
     @property
     def fields(self) -> frozenset[str] | None:
         """The fields of a value that matter, None if all may."""
-        expressions = [expression for expression in (self._visible, self._effects) if expression is not None]
+        expressions = [by for by in (self._visible, self._effects, self._version) if by is not None]
         if any(expression.whole for expression in expressions):
             return None
         return frozenset[str]().union(*(expression.roots for expression in expressions))
 
     def judge(self, value: Any) -> Facts:
         """Raises BadValue."""
+        version = None if self._version is None else _number("version", self._version, value)
         if self._visible is not None and not truthy(_search(self._visible, value)):
-            return ABSENT
-        if self._effects is None:
-            return Facts(Seen.PRESENT)
-        effects = _search(self._effects, value)
-        if effects is not None and (isinstance(effects, bool) or not isinstance(effects, int | float)):
-            raise BadValue(f"effects {self._effects.text!r} gives {_kind(effects)}, not a number")
-        return Facts(Seen.PRESENT, None if effects is None else int(effects))
+            return Facts(Seen.ABSENT, version=version)
+        effects = None if self._effects is None else _number("effects", self._effects, value)
+        return Facts(Seen.PRESENT, None if effects is None else int(effects), version)
 
 
 def decoded(value: bytes) -> Any:
@@ -81,6 +80,13 @@ def _search(expression: Expression, value: Any) -> Any:
         return expression.search(value)
     except JMESPathError as error:
         raise BadValue(" ".join(str(error).split())) from error
+
+
+def _number(name: str, expression: Expression, value: Any) -> float | None:
+    found = _search(expression, value)
+    if found is None or (isinstance(found, int | float) and not isinstance(found, bool)):
+        return found
+    raise BadValue(f"{name} {expression.text!r} gives {_kind(found)}, not a number")
 
 
 def _kind(value: Any) -> str:

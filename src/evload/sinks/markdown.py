@@ -38,10 +38,13 @@ _WORST: Final = 5
 _INCIDENTS: Final = 20
 
 
-def markdown(report: Report, findings: Sequence[str] = ()) -> str:
-    """The document; sections without anything to say are left out. `findings` are sentences in plain text."""
+def markdown(report: Report, findings: Sequence[str] = (), environment: str = "") -> str:
+    """The document; sections without anything to say are left out.
+
+    `findings` are sentences, and `environment` says where the run took place, in plain text.
+    """
     sections = [
-        _head(report),
+        _head(report, environment),
         _objectives(report.objectives),
         _section("Findings", (f"- {escaped(finding)}" for finding in findings)),
         _section("Self-checks not passed", _checks(report)),
@@ -60,11 +63,11 @@ def escaped(text: str) -> str:
     return _SPECIAL.sub(lambda match: "\\" + match[0], " ".join(text.split()))
 
 
-def _head(report: Report) -> list[str]:
+def _head(report: Report, environment: str) -> list[str]:
     vitals = report.summary.vitals
     facts = [
-        ("Run", f"`{report.run_id}`"),
         ("Started", f"{report.started_at:%Y-%m-%d %H:%M:%S} UTC"),
+        *([("Environment", escaped(environment))] if environment else []),
         ("Duration", format_duration(vitals.duration_ns)),
         ("Events", f"{report.summary.total().ledger['scheduled']:,} scheduled"),
         ("Reads", f"{vitals.event_reads:,} in {vitals.read_requests:,} requests, {vitals.failed_reads:,} failed"),
@@ -76,7 +79,7 @@ def _head(report: Report) -> list[str]:
         "",
         escaped(wording.headline(report)[:1].upper() + wording.headline(report)[1:]) + ".",
         "",
-        *_table(("", ""), facts),
+        *_table(("Run", f"`{report.run_id}`"), facts),
     ]
 
 

@@ -13,7 +13,7 @@ from .json import document
 from .posting import Recipient
 
 _TOLD: Final = (
-    "format", "run_id", "name", "started_at", "duration", "verdict", "interrupted", "crashed", "ledger",
+    "format", "run_id", "name", "started_at", "duration", "verdict", "interrupted", "aborted", "crashed", "ledger",
     "distributions", "objectives", "self_checks",
 )  # fmt: skip
 

@@ -17,7 +17,7 @@ from ..ports import Probe, ProbeSettings, Producer, ProducerSettings, Settle, Su
 from ..sandbox.delay import DelayDistribution, parse_delay
 from ..sandbox.settings import SandboxSettings
 from ..sandbox.truth import Truth
-from ..sandbox.world import World
+from ..sandbox.world import Item, World
 from ..units import NS_PER_S
 
 
@@ -28,7 +28,8 @@ class MemoryWorld:
     `confirm` is how long a publish takes (it arrives half-way), `answer` how long a read takes. Of the
     publishes, the share `rejected` is refused, `returned` finds no route, and of the share `in_doubt` no
     answer comes; every other one of the latter arrives all the same. `broken_reads` of the reads fail.
-    With `name_replicas` the answers say which replica gave them.
+    With `name_replicas` the answers say which replica gave them. More event reads in a second than `most_reads`
+    are refused as too many.
     """
 
     settings: SandboxSettings = field(default_factory=SandboxSettings)
@@ -39,6 +40,7 @@ class MemoryWorld:
     in_doubt: float = 0.0
     broken_reads: float = 0.0
     name_replicas: bool = True
+    most_reads: int | None = None
     publish_timeout_ns: int = 2 * NS_PER_S
 
     def __post_init__(self) -> None:
@@ -47,6 +49,8 @@ class MemoryWorld:
         self._doubtful = 0
         self.arrived: list[str] = []
         """Correlation ids of the events that the broker has, in order of arrival."""
+        self.reads: dict[int, int] = {}
+        """Second of virtual time to the event reads that began in it."""
 
     def producer(self, **settings: Any) -> MemoryProducerSettings:
         """Settings of a producer for this world."""
@@ -123,43 +127,59 @@ class _MemoryProducer:
 
 
 class MemoryProbeSettings(ProbeSettings):
-    """Reads a MemoryWorld."""
+    """Reads a MemoryWorld: whichever replica answers, or a certain one; or only whether an event was processed."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
     kind: Literal["memory"]
     world: MemoryWorld
+    replica: str | None = None
+    of: Literal["read-model", "effects"] = "read-model"
 
     @asynccontextmanager
     async def open(self, surroundings: Surroundings) -> AsyncIterator[Probe]:
-        yield _MemoryProbe(self.world, surroundings.clock)
+        yield _MemoryProbe(self, surroundings.clock)
 
 
 class _MemoryProbe:
-    def __init__(self, memory: MemoryWorld, clock: Clock) -> None:
-        self._memory = memory
+    def __init__(self, settings: MemoryProbeSettings, clock: Clock) -> None:
+        self._memory = settings.world
+        self._replica = settings.replica
+        self._of = settings.of
         self._clock = clock
 
     async def read(self, targets: Sequence[Target]) -> ReadResult:
         memory, start = self._memory, self._clock.now_ns()
+        second = start // NS_PER_S
+        memory.reads[second] = memory.reads.get(second, 0) + len(targets)
+        throttled = memory.most_reads is not None and memory.reads[second] > memory.most_reads
         delay = memory.answer.draw(memory._rng)
         await self._clock.sleep_until_ns(start + delay // 2)
         now = self._clock.now_ns()
-        replica = memory.world.next_replica()
-        broken = memory._rng.random() < memory.broken_reads or not memory.world.read_model_open(now)
-        items = [None if broken else memory.world.read(now, replica, target.correlation_id) for target in targets]
+        replica = self._replica or memory.world.next_replica()
+        broken = throttled or memory._rng.random() < memory.broken_reads or not memory.world.read_model_open(now)
+        items = [None if broken else self._look(now, replica, target.correlation_id) for target in targets]
         await self._clock.sleep_until_ns(start + delay)
         end = self._clock.now_ns()
         if broken:
-            return ReadResult([Read(t.seq, Seen.FAILED, start, end) for t in targets], error="the read model is down")
-        name = replica if memory.name_replicas else None
+            reason = "too many reads" if throttled else "the read model is down"
+            failed = [Read(target.seq, Seen.FAILED, start, end) for target in targets]
+            return ReadResult(failed, error=reason, throttled=throttled)
+        name = replica if memory.name_replicas and self._replica is None and self._of == "read-model" else None
+        stamped = self._of == "read-model"
         reads = [
             Read(target.seq, Seen.ABSENT, start, end, replica=name)
             if item is None
             else Read(
-                target.seq, Seen.PRESENT, start, end, item.effects, name, item.position, item.consumed_ns,
-                item.processed_ns,
+                target.seq, Seen.PRESENT, start, end, item.effects, name, *(item[1:] if stamped else ()),
             )
             for target, item in zip(targets, items, strict=True)
         ]  # fmt: skip
         return ReadResult(reads)
+
+    def _look(self, now: int, replica: str, correlation_id: str) -> Item | None:
+        world = self._memory.world
+        if self._of == "read-model":
+            return world.read(now, replica, correlation_id)
+        effects = world.effects(now, correlation_id)
+        return Item(effects, 0, 0, 0) if effects else None

@@ -9,14 +9,16 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
+from .. import planning
 from ..config import RunConfig, Scenario
 from ..engine import Engine
 from ..gate import slo
-from ..gate.reporting import Terms, report
+from ..gate.reporting import report
 from ..gate.selfcheck import SelfCheckPolicy
+from ..gate.slo import Objective
+from ..gate.vigil import Vigil
 from ..measurement.ledger import Ledger, LedgerFile
 from ..model import Observation
-from ..planning import build
 from ..ports import GaugeSettings, Sink, Surroundings
 from ..summary import Report, Summary
 from ..workload.events import EventSettings
@@ -46,7 +48,9 @@ class MemoryLedger:
 
 @dataclass
 class Simulation:
-    """What to run. `scenarios` are as in a config, with producer `memory` and probe `memory` to name.
+    """What to run. `scenarios` are as in a config, with producer `memory` and probe `memory` to name, or those of
+    `probes`, each given as its settings. `replicas` has, for a probe, the differing settings of each replica.
+    Objectives are texts, or arguments of `slo.parse` with `text` among them.
 
     `at` is called with the engine once the loop runs, and may plan calls (`loop.call_later`) such as an
     interrupt. With `ledger_path` the events go to a real ledger file instead of a list.
@@ -55,9 +59,12 @@ class Simulation:
     memory: MemoryWorld
     load: Sequence[Mapping[str, Any]] = ({"rate": "100/s", "for": "10s"},)
     scenarios: Mapping[str, Mapping[str, Any]] | None = None
-    slos: Sequence[str] = ()
+    slos: Sequence[str | Mapping[str, Any]] = ()
     gauges: Mapping[str, GaugeSettings] = field(default_factory=dict)
     probe: Mapping[str, Any] = field(default_factory=lambda: {"bulk": 500})
+    probes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    replicas: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    policy: Mapping[str, str] = field(default_factory=dict)
     producer: Mapping[str, Any] = field(default_factory=dict)
     arrivals: str = "constant"
     key: str | None = None
@@ -71,7 +78,8 @@ class Simulation:
     def config(self) -> RunConfig:
         """The config that this amounts to."""
         scenarios = self.scenarios or {"main": {"load": self.load, "arrivals": self.arrivals}}
-        common = {"producer": "memory", "events": ["event"], "probes": ["memory"] if self.watched else []}
+        written = self.probes or {"memory": self.probe}
+        common = {"producer": "memory", "events": ["event"], "probes": list(written) if self.watched else []}
         event = EventSettings(type="simulated", source="/simulation", key=self.key, data={"group": "{int:1..20}"})
         return RunConfig(
             name="simulation",
@@ -79,20 +87,25 @@ class Simulation:
             sandbox=None,
             producers={"memory": self.memory.producer(**self.producer)},
             events={"event": event},
-            probes={"memory": self.memory.probe(**self.probe)},
+            probes={name: self.memory.probe(**settings) for name, settings in written.items()},
             gauges=dict(self.gauges),
             scenarios={
                 name: TypeAdapter(Scenario).validate_python({**common, **settings})
                 for name, settings in scenarios.items()
             },
-            slos=tuple(
-                slo.parse(text, gauges={name: g.metrics for name, g in self.gauges.items()}) for text in self.slos
-            ),
-            self_checks=SelfCheckPolicy(),
+            slos=tuple(self._objective(given) for given in self.slos),
+            self_checks=SelfCheckPolicy.model_validate(self.policy),
             settle=self.settle_ns,
-            replicas={},
+            replicas={
+                probe: {name: self.memory.probe(**written[probe], **own) for name, own in replicas.items()}
+                for probe, replicas in self.replicas.items()
+            },
             records={"event": None},
         )
+
+    def _objective(self, given: str | Mapping[str, Any]) -> Objective:
+        arguments = {"text": given} if isinstance(given, str) else given
+        return slo.parse(**arguments, gauges={name: gauge.metrics for name, gauge in self.gauges.items()})
 
     def run(self) -> Simulated:
         """Run it in virtual time. Raises DeadlockError if it can't end."""
@@ -102,23 +115,21 @@ class Simulation:
         async def main() -> Simulated:
             clock = virtual_clock()
 
+            plan, terms = planning.build(config, "simulation"), planning.terms(config)
+            vigil = Vigil(terms, {name: gauge.metrics for name, gauge in self.gauges.items()})
+
             def open_ledger(start_ns: int) -> Ledger:
                 kept.start_ns = start_ns
-                return LedgerFile(self.ledger_path, start_ns, {}, threaded=False) if self.ledger_path else kept
+                if self.ledger_path is None:
+                    return kept
+                meta = planning.meta(config, plan, terms, "simulation", clock.wall(start_ns))
+                return LedgerFile(self.ledger_path, start_ns, meta, threaded=False)
 
-            plan = build(config, "simulation")
-            engine = Engine(plan, Surroundings(clock, "simulation", Path()), open_ledger, self.sinks)
+            engine = Engine(plan, Surroundings(clock, "simulation", Path()), open_ledger, self.sinks, vigil=vigil)
             if self.at:
                 self.at(engine)
             summary = await engine.run()
-            deadlines = {name: probe.deadline for name, probe in config.probes.items()}
-            told = report(
-                summary,
-                Terms(config.slos, config.self_checks, deadlines),
-                run_id="simulation",
-                name=config.name,
-                started_at=clock.wall(kept.start_ns),
-            )
+            told = report(summary, terms, run_id="simulation", name=config.name, started_at=clock.wall(kept.start_ns))
             return Simulated(summary, told, kept.observations, kept.start_ns)
 
         return run_virtual(main())

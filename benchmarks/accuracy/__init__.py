@@ -1,0 +1,1 @@
+"""How near evload and a naive client come to planted truth."""

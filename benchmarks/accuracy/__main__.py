@@ -1,0 +1,113 @@
+"""How near evload comes to planted truth, and how near a naive client does. In virtual time.
+
+    python -m benchmarks.accuracy [--runs 200] [--world drift]
+
+Over the runs of a world the limit of its objective goes from where it clearly fails to where it clearly holds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from functools import cache
+from math import isinf
+from multiprocessing import get_context
+from statistics import fmean, median
+from typing import Final
+
+from evload.summary import Result
+
+from .runs import LONGEST_LIMIT_NS, SHOWN, Figures, run
+from .worlds import MS, WORLDS, typical_ns
+
+_AIMS: Final = (0.85, 0.9, 0.93, 0.945, 0.955, 0.965, 0.975, 0.99)
+"""The share of the events that the limit of a run lets pass, of which 95 % are asked for."""
+_READS: Final = 30.0
+"""Most reads per event on average, and twice as many as the plan that learns may use."""
+_WAYS: Final = ("evload, geometric", "evload, adaptive", "naive")
+
+
+def main() -> int:
+    """1 if a truth was outside its bracket, a verdict wrong, or there were too many reads."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
+    parser.add_argument("--runs", type=int, default=200, help="of each world")
+    parser.add_argument("--world", choices=[world.name for world in WORLDS], help="only this one")
+    chosen = parser.parse_args()
+    numbers = [n for n, world in enumerate(WORLDS) if chosen.world in (None, world.name)]
+    found: dict[tuple[int, str], list[Figures]] = {(n, way): [] for n in numbers for way in _WAYS}
+    print(
+        f"{'world':16} {'measured by':18} {'error of':>8} {'':>7} {'':>7} {'':>8}  verdicts\n"
+        f"{'':16} {'':18} "
+        + " ".join(f"{name:>7}" for name in SHOWN)
+        + "    share  right   open  wrong  outside  reads"
+    )
+    with get_context("spawn").Pool(min(os.cpu_count() or 1, 8)) as pool:
+        for n in numbers:
+            tasks = [(n, seed) for seed in range(chosen.runs)]
+            for figures in pool.starmap(_one, tasks, chunksize=5):
+                for way, figure in figures.items():
+                    found[n, way].append(figure)
+            for way in _WAYS:
+                print(_line(WORLDS[n].name, way, found[n, way]), flush=True)
+    return _verdict(found)
+
+
+def _one(number: int, seed: int) -> dict[str, Figures]:
+    limit_ns, usual_ns = _limits(number)
+    return run(WORLDS[number], seed, limit_ns[seed % len(_AIMS)], usual_ns)
+
+
+@cache
+def _limits(number: int) -> tuple[tuple[int, ...], int]:
+    """The limits for a world, whole milliseconds, and the median time that an event takes in it."""
+    times = typical_ns(WORLDS[number])
+    limits = [times[int(aim * len(times))] or LONGEST_LIMIT_NS for aim in _AIMS]
+    usual = times[len(times) // 2]
+    assert usual is not None
+    return tuple(min(limit, LONGEST_LIMIT_NS) // MS * MS for limit in limits), usual
+
+
+def _line(world: str, way: str, figures: Sequence[Figures]) -> str:
+    errors = [median(figure.errors[index] for figure in figures) for index in range(len(SHOWN))]
+    cells = " ".join(f"{'never':>7}" if isinf(error) else f"{error:7.1%}" for error in errors)
+    opens = fmean(figure.said is Result.INCONCLUSIVE for figure in figures)
+    wrong = fmean(figure.wrong for figure in figures)
+    line = (
+        f"{world:16} {way:18} {cells} {median(f.share_error for f in figures):8.2%} "
+        f"{1 - opens - wrong:6.0%} {opens:6.0%} {wrong:6.0%}"
+    )
+    if not figures[0].bounds:
+        return line
+    return f"{line} {sum(len(f.outside) for f in figures):8} {fmean(f.reads_per_event for f in figures):6.1f}"
+
+
+def _verdict(found: dict[tuple[int, str], list[Figures]]) -> int:
+    ours = {key: figures for key, figures in found.items() if figures[0].bounds}
+    runs = [figure for figures in ours.values() for figure in figures]
+    outside = [text for figure in runs for text in figure.outside]
+    for text in outside[:10]:
+        print(f"outside: {text}")
+    wrong = sum(figure.wrong for figure in runs)
+    naive_wrong = [figure.wrong for (_, way), figures in found.items() if way == "naive" for figure in figures]
+    reads = {
+        way: fmean(fmean(f.reads_per_event for f in figures) for (_, of), figures in ours.items() if of == way)
+        for way in _WAYS[:2]
+    }
+    geometric, adaptive = (reads[way] for way in _WAYS[:2])
+    print(
+        f"{sum(figure.bounds for figure in runs)} truths in {len(runs)} runs of evload: {len(outside)} outside "
+        f"(target: 0); wrong verdicts {wrong} (target: 0), of the naive client {fmean(naive_wrong):.0%}"
+    )
+    print(
+        f"reads per event: {geometric:.1f} on the geometric grid (target: ≤ {_READS:.0f}), {adaptive:.1f} where the "
+        f"plan learns (target: ≤ {_READS / 2:.0f})"
+    )
+    fine = not outside and not wrong and geometric <= _READS and adaptive <= _READS / 2
+    print(f"ratio: {adaptive / geometric:.2f} of the reads, {'as it should be' if fine else 'NOT as it should be'}")
+    return 0 if fine else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,177 @@
+"""One virtual run, by evload and the naive way, held against what really happened."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from math import inf
+from typing import Final
+
+from evload.engine import Engine
+from evload.model import Observation, State
+from evload.sandbox.truth import Truth
+from evload.stats.histogram import rank_of
+from evload.summary import PERCENTILES, Result
+from evload.testing import MemoryWorld, VirtualLoop
+from evload.testing.simulation import Simulated, Simulation
+from evload.workload.correlation import CorrelationIds
+
+from . import naive
+from .worlds import LASTING_S, RATE, Planted, S
+
+SHARE: Final = Fraction(95, 100)
+"""Of the events, that have to be consistent within the limit."""
+SHOWN: Final = ("p50", "p95", "p99")
+_DEADLINE_S: Final = 15
+LONGEST_LIMIT_NS: Final = _DEADLINE_S * S // 3 - S // 10
+"""A probe has to look three times as long as a limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What one way of measuring said of one run. Errors are relative; infinite where one of the two is never.
+
+    said     PASS, FAIL or INCONCLUSIVE, where evload's invalid counts as the last
+    holds    whether the objective truly held in this run
+    bounds   of evload: truths that were held against a bracket
+    outside  and those that were not inside
+    """
+
+    errors: tuple[float, ...]
+    share_error: float
+    said: Result
+    holds: bool
+    bounds: int = 0
+    outside: tuple[str, ...] = field(default=())
+    reads_per_event: float = 0.0
+
+    @property
+    def wrong(self) -> bool:
+        """It decided, and not as it was."""
+        return self.said is (Result.FAIL if self.holds else Result.PASS)
+
+
+def run(world: Planted, seed: int, limit_ns: int, usual_ns: int) -> dict[str, Figures]:
+    """One run of each way, by its name, against the same world under the same limit."""
+    figures = {}
+    for reading in ("geometric", "adaptive"):
+        simulated, events = _simulate(world, seed, limit_ns, reading)
+        times = [_consistency(seen, truth) for seen, truth in events]
+        figures[f"evload, {reading}"] = _evload(simulated, events, times, limit_ns)
+        if reading == "geometric":
+            figures["naive"] = _naive(naive.latencies_ns(world, seed, usual_ns), times, limit_ns)
+    return figures
+
+
+def _simulate(
+    world: Planted, seed: int, limit_ns: int, reading: str
+) -> tuple[Simulated, list[tuple[Observation, Truth]]]:
+    memory = MemoryWorld(world.seeded(seed))
+
+    def change(engine: Engine) -> None:
+        loop = asyncio.get_running_loop()
+        assert isinstance(loop, VirtualLoop)
+        for at, patch in world.changes:
+            loop.call_later(at / S, lambda patch=patch: memory.world.change(loop.now_ns, patch))  # type: ignore[misc]
+
+    simulated = Simulation(
+        memory,
+        [{"rate": f"{RATE}/s", "for": f"{LASTING_S}s"}],
+        slos=[f"p{float(100 * SHARE):g}(consistency) < {limit_ns}ns"],
+        probe={"bulk": 500, "deadline": f"{_DEADLINE_S}s", "reading": reading},
+        arrivals="poisson",
+        seed=seed,
+        at=change,
+    ).run()
+    ids, truths = CorrelationIds.for_run("simulation"), memory.truths()
+    return simulated, [(seen, truths[ids.id_of(seen.seq)]) for seen in simulated.observations]
+
+
+def _evload(
+    run: Simulated, events: Sequence[tuple[Observation, Truth]], times: list[int | None], limit_ns: int
+) -> Figures:
+    outside = [text for seen, truth in events for text in _contradictions(seen, truth)]
+    distributions = run.summary.scenarios["main"].distributions
+    truths = {
+        "first_seen": [_since_ack(seen, truth.first_visible_ns) for seen, truth in events],
+        "consistency": times,
+        "end_to_end": [_since(seen.intended_ns, truth.stable_visible_ns) for seen, truth in events],
+    }
+    for metric, true in truths.items():
+        for name in SHOWN:
+            low, high = distributions[metric].bracket(PERCENTILES[name])
+            if not _holds(low, _quantile(true, name), high):
+                outside.append(f"{name}({metric}): {_quantile(true, name)} is not in [{low}, {high}]")
+    consistency = distributions["consistency"]
+    counts = consistency.thresholds[limit_ns]
+    share = Fraction(counts.within, consistency.count)
+    said = {Result.WARN: Result.PASS, Result.INVALID: Result.INCONCLUSIVE}.get(run.report.verdict, run.report.verdict)
+    return Figures(
+        tuple(_error(consistency.bracket(PERCENTILES[name])[1], _quantile(times, name)) for name in SHOWN),
+        abs(float(share - _share_within(times, limit_ns))),
+        said,
+        _share_within(times, limit_ns) >= SHARE,
+        3 * len(events) + len(truths) * len(SHOWN),
+        tuple(outside),
+        run.summary.vitals.event_reads / len(events),
+    )
+
+
+def _naive(latencies: Sequence[int], times: list[int | None], limit_ns: int) -> Figures:
+    noted: list[int | None] = list(latencies)
+    share = _share_within(noted, limit_ns)
+    return Figures(
+        tuple(_error(_quantile(noted, name), _quantile(times, name)) for name in SHOWN),
+        abs(float(share - _share_within(times, limit_ns))),
+        Result.PASS if share >= SHARE else Result.FAIL,
+        _share_within(times, limit_ns) >= SHARE,
+    )
+
+
+def _contradictions(seen: Observation, truth: Truth) -> list[str]:
+    """What an event's state and brackets say that isn't so."""
+    found = []
+    if seen.state is not (State.LOST if truth.lost else State.VISIBLE):
+        found.append(f"event {seen.seq} is {seen.state.name}, lost: {truth.lost}")
+    if not _holds(seen.first_lower_ns, truth.first_visible_ns, seen.first_upper_ns):
+        found.append(f"event {seen.seq}: first seen")
+    if not _holds(seen.stable_lower_ns, truth.stable_visible_ns, seen.stable_upper_ns):
+        found.append(f"event {seen.seq}: stable")
+    return found
+
+
+def _holds(low: int | None, true: int | None, high: int | None) -> bool:
+    if true is None:
+        return high is None
+    return (low or 0) <= true and (high is None or true <= high)
+
+
+def _consistency(seen: Observation, truth: Truth) -> int | None:
+    return _since_ack(seen, truth.stable_visible_ns)
+
+
+def _since_ack(seen: Observation, at: int | None) -> int | None:
+    assert seen.acked_ns is not None
+    return _since(seen.acked_ns, at)
+
+
+def _since(reference: int, at: int | None) -> int | None:
+    return None if at is None else max(0, at - reference)
+
+
+def _quantile(times: Sequence[int | None], name: str) -> int | None:
+    known = sorted(time for time in times if time is not None)
+    rank = rank_of(PERCENTILES[name], len(times))
+    return known[rank - 1] if rank <= len(known) else None
+
+
+def _share_within(times: Sequence[int | None], limit_ns: int) -> Fraction:
+    return Fraction(sum(time is not None and time <= limit_ns for time in times), len(times))
+
+
+def _error(said: int | None, true: int | None) -> float:
+    if said is None or true is None:
+        return 0.0 if said is true else inf
+    return abs(said / true - 1)

@@ -1,0 +1,117 @@
+"""Eight planted worlds, and what really happens in them to the events of a schedule."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from evload.sandbox.delay import DelayDistribution, Lognormal, Uniform
+from evload.sandbox.settings import SandboxSettings
+from evload.sandbox.world import World
+
+MS: Final = 1_000_000
+S: Final = 1_000 * MS
+
+RATE: Final = 40
+LASTING_S: Final = 15
+EVENTS: Final = RATE * LASTING_S
+_CHANGES: Final = 60
+"""Steps in which a world drifts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pareto(DelayDistribution):
+    """P(X > x) = (smallest / x) ** shape, x in nanoseconds."""
+
+    smallest: int
+    shape: float
+
+    def quantile(self, u: float) -> int:
+        return round(self.smallest * (1 - u) ** (-1 / self.shape))
+
+
+@dataclass(frozen=True, slots=True)
+class Mixture(DelayDistribution):
+    """One of two: the slow one for a share of the cases. The same uniform number chooses and draws."""
+
+    fast: DelayDistribution
+    slow: DelayDistribution
+    slow_share: float
+
+    def quantile(self, u: float) -> int:
+        fast_share = 1 - self.slow_share
+        if u < fast_share:
+            return self.fast.quantile(u / fast_share)
+        return self.slow.quantile((u - fast_share) / self.slow_share)
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """One world: what is planted in it, and what changes while it runs (nanoseconds from the start, patch)."""
+
+    name: str
+    settings: SandboxSettings
+    changes: tuple[tuple[int, Mapping[str, Any]], ...] = ()
+
+    def seeded(self, seed: int) -> SandboxSettings:
+        """The settings for one run."""
+        return self.settings.model_copy(update={"seed": seed})
+
+
+_USUAL: Final = Lognormal(100 * MS, 500 * MS)
+
+
+def _world(name: str, visibility: DelayDistribution = _USUAL, **planted: Any) -> Planted:
+    return Planted(name, SandboxSettings.model_validate({"workers": 20, "visibility": visibility, **planted}))
+
+
+def _drifting(name: str) -> Planted:
+    steps = [(step * LASTING_S * S // _CHANGES, 4 ** (step / _CHANGES)) for step in range(1, _CHANGES)]
+    changes = tuple(
+        (at, {"visibility": Lognormal(round(75 * MS * factor), round(300 * MS * factor))}) for at, factor in steps
+    )
+    return Planted(name, _world(name, Lognormal(75 * MS, 300 * MS)).settings, changes)
+
+
+WORLDS: Final = (
+    _world("lognormal"),
+    _world("bimodal", Mixture(Lognormal(50 * MS, 80 * MS), Lognormal(S, 2 * S), 0.12)),
+    _world("heavy tail", Pareto(40 * MS, 1.2)),
+    _world("2 % loss", loss="2%"),
+    _world(
+        "lagging replica",
+        Lognormal(40 * MS, 120 * MS),
+        replicas=[{"name": "a"}, {"name": "b"}, {"name": "c", "lag": Lognormal(200 * MS, 800 * MS)}],
+    ),
+    _world(
+        "regressions",
+        regressions={
+            "share": "4%", "after": Uniform(S // 5, 3 * S // 2), "lasting": Uniform(11 * S // 10, 2 * S)
+        },
+    ),
+    _world("stall of 5 s", faults=[{"what": "workers-down", "at": "4s", "lasting": "5s"}]),
+    _drifting("drift"),
+)  # fmt: skip
+
+
+def typical_ns(world: Planted) -> list[int | None]:
+    """Sorted times from publish to stable visibility of many events, never (None) last: the quantiles of a world."""
+    times: list[int | None] = []
+    for seed in range(1_000_000, 1_000_005):
+        pipeline = World(world.seeded(seed))
+        rng = random.Random(seed)
+        changes = list(reversed(world.changes))
+        at = 0
+        while at < LASTING_S * S:
+            while changes and changes[-1][0] <= at:
+                pipeline.change(*changes.pop())
+            pipeline.accept(at, f"{at}")
+            at += 1 + round(rng.expovariate(RATE) * S)
+        pipeline.queue(at + 60 * S)
+        times += [
+            None if truth.stable_visible_ns is None else truth.stable_visible_ns - truth.received_ns
+            for truth in pipeline.truths()
+        ]
+    return sorted(times, key=lambda time: (time is None, time or 0))

@@ -1,0 +1,73 @@
+"""Reads the limit of an objective in the unit of what it measures."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from ..units import NS_PER_S, format_duration, parse_duration, parse_rate, parse_share, parse_size
+from .objective import Measure, Objective
+
+
+def parse_limit(objective: Objective, text: str) -> Fraction:
+    """Another limit for `objective`, in the unit of its own. Raises ValueError like `grammar.parse`."""
+    match objective.measure:
+        case Measure.COUNT:
+            return parse_count(text)
+        case Measure.STALENESS:
+            return parse_count(text) if objective.function == "max" else parse_value(text)
+        case Measure.GAUGE:
+            return parse_value(text)
+        case Measure.RATE:
+            return exact_share(text)
+        case Measure.SHARE:
+            return parse_good_share(text, objective.subject, format_duration(objective.within_ns or 0))
+        case Measure.THROUGHPUT:
+            return parse_rate(text)
+        case _:
+            return parse_time(text)
+
+
+def parse_value(text: str) -> Fraction:
+    """A limit on a gauge: a number, or a duration in seconds, a share of 1, a size in bytes."""
+    try:
+        return Fraction(text.replace("_", ""))
+    except (ValueError, ZeroDivisionError):
+        pass
+    for parse_unit, unit in ((parse_duration, NS_PER_S), (parse_size, 1)):
+        try:
+            return Fraction(parse_unit(text), unit)
+        except ValueError:
+            continue
+    if text.endswith("%"):
+        return exact_share(text)
+    raise ValueError(f"{text!r} is no value of a gauge; write a number, or one with a unit such as 30s, 80% or 500MB")
+
+
+def parse_time(text: str) -> Fraction:
+    """A time in nanoseconds, above 0."""
+    ns = parse_duration(text)
+    if ns == 0:
+        raise ValueError("no event takes no time; write a limit above 0, such as 250ms")
+    return Fraction(ns)
+
+
+def parse_count(text: str) -> Fraction:
+    """A whole number."""
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError(f"{text!r} is not a number of events; write a whole number, such as 0")
+    return Fraction(text)
+
+
+def exact_share(text: str) -> Fraction:
+    """A share between 0 and 1."""
+    return Fraction(repr(parse_share(text)))
+
+
+def parse_good_share(text: str, metric: str, within: str) -> Fraction:
+    """A share of the events that can be shown: above 0 and below 1."""
+    share = exact_share(text)
+    if share == 1:
+        raise ValueError(f"no sample can show a share of 100%; write max({metric}) < {within}, exact for the run")
+    if share == 0:
+        raise ValueError("a share of 0% asks for nothing; write for example 95%")
+    return share

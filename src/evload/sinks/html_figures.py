@@ -1,0 +1,149 @@
+"""What all charts of the HTML report have in common: quiet axes, tools, and colours that follow the page's theme.
+
+A chart names its colours instead of fixing them: `coloured(model, line_color="accent")` notes the name in the
+model's tags, and the page's script sets the property from the CSS variable `--accent`, also when the theme changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from bokeh.core.property.vectorization import Value
+from bokeh.models import (
+    BoxZoomTool,
+    CrosshairTool,
+    DatetimeTickFormatter,
+    GlyphRenderer,
+    HoverTool,
+    Range1d,
+    Span,
+)
+from bokeh.plotting import figure
+
+LIGHT: Final = {
+    "surface": "#ffffff",
+    "ink": "#1d2126",
+    "muted": "#59616b",
+    "line": "#e2e4e6",
+    "accent": "#2b5c9e",
+    "second": "#b45f06",
+    "third": "#1c7a55",
+    "fourth": "#7b4fa3",
+    "bad": "#b3261e",
+    "warn": "#8f5b00",
+}
+"""The colours that charts use, as they are until the page's script has looked at its theme."""
+SERIES: Final = ("accent", "second", "third", "fourth", "muted", "bad")
+
+HEIGHT: Final = 250
+_FONT: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
+_TIP: Final = '<div class="row"><span class="name">{name}</span> <span>{value}</span></div>'
+_STYLE: Final = (
+    "<style>.row{{display:flex;gap:1.5em;justify-content:space-between;font:13px/1.5 system-ui,sans-serif}}"
+    ".name{{opacity:.75}}</style>"
+)
+
+
+def coloured(model: Any, **properties: str) -> Any:
+    """The model with its colours by name: `line_color="accent"`."""
+    for name, colour in properties.items():
+        vector = name in model.dataspecs()
+        setattr(model, name, Value(LIGHT[colour]) if vector else LIGHT[colour])
+        model.tags = [*model.tags, f"{name}={colour}={'value' if vector else 'plain'}"]
+    return model
+
+
+def glyph(renderer: GlyphRenderer[Any], **properties: str) -> GlyphRenderer[Any]:
+    """The renderer with its glyph's colours by name."""
+    coloured(renderer.glyph, **properties)
+    renderer.nonselection_glyph = None
+    renderer.muted_glyph = None
+    return renderer
+
+
+def new_figure(*, height: int = HEIGHT, **settings: Any) -> figure:
+    """A chart without a frame and without a toolbar, as wide as the page, that zooms by dragging sideways."""
+    plot = figure(
+        height=height, sizing_mode="stretch_width", toolbar_location=None, tools="", min_border_right=12, **settings
+    )
+    plot.outline_line_color = None
+    coloured(plot, background_fill_color="surface", border_fill_color="surface")
+    zoom = BoxZoomTool(dimensions="width")
+    coloured(zoom.overlay, fill_color="accent", line_color="accent")
+    zoom.overlay.fill_alpha = 0.12
+    plot.add_tools(zoom)
+    plot.toolbar.active_drag = zoom
+    for axis in (*plot.xaxis, *plot.yaxis):
+        axis.axis_label_text_font = axis.major_label_text_font = _FONT
+        axis.axis_label_text_font_style = "normal"
+        axis.axis_label_text_font_size = axis.major_label_text_font_size = "13px"
+        axis.minor_tick_line_color = None
+        axis.major_tick_in = 0
+        coloured(
+            axis, axis_label_text_color="muted", major_label_text_color="muted", axis_line_color="line",
+            major_tick_line_color="line",
+        )  # fmt: skip
+    for grid in (*plot.xgrid, *plot.ygrid):
+        coloured(grid, grid_line_color="line")
+    plot.xgrid.grid_line_color = None
+    for grid in plot.xgrid:
+        grid.tags = []
+    return plot
+
+
+def with_legend(plot: figure) -> figure:
+    """The chart with its legend above it; a click on an entry hides what it names."""
+    for legend in plot.legend:
+        legend.orientation = "horizontal"
+        legend.click_policy = "hide"
+        legend.border_line_color = None
+        legend.padding = 0
+        legend.margin = 0
+        legend.spacing = 14
+        legend.label_text_font = _FONT
+        legend.label_text_font_size = "13px"
+        coloured(legend, label_text_color="ink", background_fill_color="surface", inactive_fill_color="surface")
+        legend.ncols = 3
+        plot.add_layout(legend, "above")
+    return plot
+
+
+def tip(rows: Sequence[tuple[str, str]], renderers: Sequence[GlyphRenderer[Any]], **formatters: str) -> HoverTool:
+    """A hover tool that shows (name, value) rows; a value is a Bokeh format such as `@acked{0,0.0}/s`."""
+    text = _STYLE.format() + "".join(_TIP.format(name=name, value=value) for name, value in rows)
+    return HoverTool(
+        tooltips=text,
+        renderers=list(renderers),
+        mode="vline" if len(renderers) == 1 else "mouse",
+        formatters={f"@{name}": kind for name, kind in formatters.items()},
+        attachment="horizontal",
+        line_policy="nearest",
+    )
+
+
+class TimeAxis:
+    """The time axis that charts share: what is zoomed in one is zoomed in all."""
+
+    def __init__(self, end_ms: float) -> None:
+        self.range = Range1d(0, end_ms, bounds=(0, end_ms), min_interval=min(1000, end_ms), name="time")
+        self._hours = end_ms > 3_600_000
+        self._cursor = Span(dimension="height", line_dash="dotted", line_width=1)
+        coloured(self._cursor, line_color="muted")
+
+    def figure(self, **settings: Any) -> figure:
+        """A chart on this axis."""
+        plot = new_figure(x_range=self.range, x_axis_type="datetime", **settings)
+        clock = "%H:%M:%S" if self._hours else "%M:%S"
+        short = "%H:%M" if self._hours else "%M:%S"
+        plot.xaxis.formatter = DatetimeTickFormatter(
+            milliseconds="%M:%S.%1N", seconds=clock, minsec=clock, minutes=short, hourmin="%H:%M", hours="%H:%M",
+            days="%d d %H:%M",
+        )  # fmt: skip
+        plot.add_tools(CrosshairTool(dimensions="height", overlay=self._cursor))
+        return plot
+
+    @property
+    def format(self) -> Mapping[str, str]:
+        """How a hover row shows a column `at` of milliseconds."""
+        return {"text": "@at{%H:%M:%S}" if self._hours else "@at{%M:%S.%1N}", "kind": "datetime"}

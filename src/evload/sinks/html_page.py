@@ -1,0 +1,37 @@
+"""Turns charts into what a page needs: Bokeh's script, the data of all charts, and a place for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import bokeh
+from bokeh.embed import components
+from markupsafe import Markup
+
+from .html_over_time import Chart
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """`places` has the element of each chart by its name; `script` fills them."""
+
+    places: Mapping[str, Markup]
+    script: Markup
+
+
+def embedded(charts: Sequence[Chart]) -> Drawn:
+    """The charts for a page that has the library."""
+    if not charts:
+        return Drawn({}, Markup())
+    script, places = components({chart.name: chart.plot for chart in charts}, wrap_script=False)
+    # Texts of a run are in there; none of them may end the script.
+    script = script.replace("</", "<\\/")
+    return Drawn({name: Markup(place) for name, place in places.items()}, Markup(script))
+
+
+def library() -> Markup:
+    """Bokeh's script, as it comes with the package."""
+    path = Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.min.js"
+    return Markup(path.read_text(encoding="utf-8").replace("</script", "<\\/script"))

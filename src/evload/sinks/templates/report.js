@@ -1,0 +1,108 @@
+"use strict";
+(() => {
+  const root = document.documentElement;
+  const toggle = document.getElementById("theme");
+  const system = matchMedia("(prefers-color-scheme: dark)");
+  let chosen = null;
+
+  // The charts' models carry the names of their colours: "line_color=accent=plain".
+  const paint = () => {
+    const styles = getComputedStyle(root);
+    const colour = (name) => styles.getPropertyValue(`--${name}`).trim();
+    const dark = root.dataset.theme === "dark";
+    for (const model of charts()?._all_models.values() ?? []) {
+      const changes = {};
+      for (const tag of model.tags) {
+        if (tag === "heat") {
+          const ends = dark ? [[38, 54, 77], [205, 226, 255]] : [[222, 232, 245], [16, 50, 107]];
+          changes.palette = Array.from({ length: 64 }, (_, step) => {
+            const parts = ends[0].map((from, i) => Math.round(from + ((ends[1][i] - from) * step) / 63));
+            return ((parts[0] << 24) | (parts[1] << 16) | (parts[2] << 8) | 255) >>> 0;
+          });
+          continue;
+        }
+        const [property, name, kind] = String(tag).split("=");
+        if (kind) changes[property] = kind === "value" ? { value: colour(name) } : colour(name);
+      }
+      if (Object.keys(changes).length) model.setv(changes);
+    }
+  };
+  const charts = () => (window.Bokeh ? Bokeh.documents[0] : undefined);
+  const dress = (theme) => {
+    root.dataset.theme = theme;
+    toggle.textContent = theme === "dark" ? "Light" : "Dark";
+    toggle.setAttribute("aria-label", `Switch to the ${theme === "dark" ? "light" : "dark"} theme`);
+    paint();
+  };
+  const wanted = () => chosen ?? (system.matches ? "dark" : "light");
+  dress(wanted());
+  toggle.addEventListener("click", () => {
+    chosen = root.dataset.theme === "dark" ? "light" : "dark";
+    dress(chosen);
+  });
+  system.addEventListener("change", () => dress(wanted()));
+  addEventListener("beforeprint", () => {
+    dress("light");
+    for (const details of document.querySelectorAll(".worst details")) details.open = true;
+  });
+  addEventListener("afterprint", () => dress(wanted()));
+
+  // Zoom by buttons, for keyboards; dragging on a chart does the same.
+  const move = (name, change) => {
+    const range = charts()?.get_model_by_name(name);
+    if (!range) return;
+    const [low, high] = range.bounds;
+    const log = name === "window";
+    const to = log ? Math.log : (x) => x;
+    const from = log ? Math.exp : (x) => x;
+    let [start, end] = change(to(range.start), to(range.end), to(low), to(high));
+    const width = Math.min(end - start, to(high) - to(low));
+    start = Math.max(to(low), Math.min(start, to(high) - width));
+    range.setv({ start: from(start), end: from(start + width) });
+  };
+  const steps = {
+    in: (start, end) => [start + (end - start) / 4, end - (end - start) / 4],
+    out: (start, end) => [start - (end - start) / 2, end + (end - start) / 2],
+    left: (start, end) => [start - (end - start) / 4, end - (end - start) / 4],
+    right: (start, end) => [start + (end - start) / 4, end + (end - start) / 4],
+    all: (start, end, low, high) => [low, high],
+  };
+  for (const button of document.querySelectorAll("button[data-step]")) {
+    button.addEventListener("click", () => move(button.dataset.range, steps[button.dataset.step]));
+  }
+  for (const button of document.querySelectorAll("button[data-from]")) {
+    button.addEventListener("click", () => {
+      const [first, last] = [Number(button.dataset.from), Number(button.dataset.to)];
+      const room = Math.max((last - first) / 2, 1000);
+      move("time", () => [first - room, last + room]);
+      document.getElementById("over-time").scrollIntoView();
+      document.getElementById("over-time-title").focus({ preventScroll: true });
+    });
+  }
+
+  const search = document.getElementById("search");
+  const events = [...document.querySelectorAll(".worst > li")];
+  search?.addEventListener("input", () => {
+    const words = search.value.toLowerCase().split(/\s+/);
+    let shown = 0;
+    for (const event of events) {
+      event.hidden = !words.every((word) => event.textContent.toLowerCase().includes(word));
+      shown += event.hidden ? 0 : 1;
+    }
+    document.getElementById("found").textContent = `${shown} of ${events.length} events`;
+  });
+
+  const ready = () => {
+    const drawn = charts();
+    if (!drawn || !drawn.is_idle) return void setTimeout(ready, 30);
+    if (matchMedia("(pointer: coarse)").matches) {
+      for (const model of drawn._all_models.values()) {
+        if (model.type === "Toolbar") model.active_drag = null;  // a finger that scrolls shouldn't zoom
+      }
+    }
+    paint();
+    root.dataset.ready = "true";
+  };
+  if (document.querySelector(".plot")) ready();
+  else root.dataset.ready = "true";
+})();

@@ -1,0 +1,315 @@
+"""The read budget: never more reads in a second than allowed, and a stretch that settles."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Iterable
+from fractions import Fraction
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evload.measurement.budget import ReadBudget
+
+MS = 1_000_000
+S = 1_000 * MS
+
+CALLS = st.lists(
+    st.tuples(st.integers(0, 400 * MS) | st.integers(0, 3 * MS), st.integers(0, 2_000)), min_size=1, max_size=200
+)
+
+
+@given(st.fractions(Fraction(1, 5), 5_000), CALLS)
+def test_no_second_sees_more_reads_than_the_budget(per_second: Fraction, calls: list[tuple[int, int]]) -> None:
+    budget = ReadBudget(per_second)
+    started: list[tuple[int, int]] = []
+    now = 0
+    for pause, wanted in calls:
+        now += pause
+        started.append((now, budget.allow(now, wanted)))
+    most = max(Fraction(1), per_second)
+    for since, _ in started:
+        assert sum(reads for at, reads in started if since <= at < since + S) <= most
+    assert budget.busiest <= most
+
+
+@given(st.integers(1, 5_000), CALLS, st.integers(1, 50))
+def test_reads_may_start_when_it_says_and_not_a_nanosecond_earlier(
+    per_second: int, calls: list[tuple[int, int]], reads: int
+) -> None:
+    budget = ReadBudget(per_second)
+    now = 0
+    for pause, wanted in calls:
+        now += pause
+        budget.allow(now, wanted)
+        then = budget.next_ns(now, reads)
+        assert then >= now
+        together = min(reads, max(1, per_second // 20))
+        if then > now:
+            early = ReadBudget(per_second)
+            early.__dict__.update(budget.__dict__)
+            assert early.allow(then - 1, together) < together
+        late = ReadBudget(per_second)
+        late.__dict__.update(budget.__dict__)
+        assert late.allow(then, together) == together
+
+
+@pytest.mark.parametrize("per_second", [1, 2, 5, 19, 20, 300, 10_000])
+def test_nearly_all_of_the_budget_can_be_used(per_second: int) -> None:
+    budget = ReadBudget(per_second)
+    used = sum(budget.allow(at, 1_000_000) for at in range(0, 20 * S, MS))
+    assert 0.94 * 20 * per_second <= used <= 20 * per_second + per_second
+
+
+def test_a_budget_below_one_a_second_is_kept_too() -> None:
+    budget = ReadBudget(Fraction(1, 4))
+    assert [at // S for at in range(0, 13 * S, S) if budget.allow(at, 9)] == [0, 4, 8, 12]
+
+
+def test_without_a_limit_everything_may_be_read_and_the_gaps_stay() -> None:
+    budget = ReadBudget(None)
+    assert [budget.allow(at * MS, 10_000) for at in range(1_000)] == [10_000] * 1_000
+    assert (budget.stretch, budget.widest, budget.busiest) == (1.0, 1.0, 10_000_000)
+    assert budget.next_ns(5, 100) == 5
+
+
+def test_only_what_can_be_started_is_spent() -> None:
+    budget = ReadBudget(100)
+    assert [budget.allow(0, 50, at_most) for at_most in (2, 2, 2)] == [2, 2, 1]
+
+
+def test_the_busiest_second_is_a_sliding_one() -> None:
+    budget = ReadBudget(None)
+    for at, reads in ((900, 5), (1_800, 7), (2_700, 6), (5_000, 12)):
+        budget.allow(at * MS, reads)
+    assert budget.busiest == 13
+
+
+# -- the stretch ----------------------------------------------------------------------------------------------
+
+
+class Reader:
+    """Events that are each read again after a gap times the stretch. Notes the reads and their lateness."""
+
+    def __init__(self, budget: ReadBudget, gaps: Iterable[int]) -> None:
+        self.budget = budget
+        self.gaps = list(gaps)
+        rng = random.Random(1)
+        self._queue = [(int(rng.random() * gap), number) for number, gap in enumerate(self.gaps)]
+        heapq.heapify(self._queue)
+        self._waiting: list[tuple[int, int]] = []
+        self.now = 0
+
+    def drive(self, lasting: int) -> tuple[float, int]:
+        """(reads per second, how late the latest read was)."""
+        reads, latest, end = 0, 0, self.now + lasting
+        while self.now < end:
+            while self._queue and self._queue[0][0] <= self.now:
+                self._waiting.append(heapq.heappop(self._queue))
+            if self._waiting:
+                allowed = self.budget.allow(self.now, len(self._waiting))
+                for due, number in self._waiting[:allowed]:
+                    latest = max(latest, self.now - due)
+                    heapq.heappush(self._queue, (self.now + int(self.gaps[number] * self.budget.stretch), number))
+                del self._waiting[:allowed]
+                reads += allowed
+            self.now += 2 * MS
+        return reads * S / lasting, latest
+
+
+@pytest.mark.parametrize(("events", "gap", "limit"), [(300, 100 * MS, 1_000), (3_000, S, 1_000), (60, 400 * MS, 50)])
+def test_a_budget_of_a_third_of_the_demand_is_used_and_reads_are_hardly_late(
+    events: int, gap: int, limit: int
+) -> None:
+    budget = ReadBudget(limit)
+    reader = Reader(budget, [gap] * events)
+    reader.drive(60 * S)
+    stretches = []
+    for _ in range(6):
+        rate, latest = reader.drive(5 * S)
+        assert 0.7 * limit <= rate <= limit
+        assert latest <= max(gap / 2, 200 * MS)
+        stretches.append(budget.stretch)
+    assert min(stretches) > 2
+    assert max(stretches) < 1.3 * min(stretches), "it has settled"
+    assert budget.widest < 6, "without a large overshoot"
+
+
+def test_when_there_is_less_to_read_the_gaps_narrow_again() -> None:
+    budget = ReadBudget(1_000)
+    reader = Reader(budget, [100 * MS] * 300)
+    reader.drive(30 * S)
+    wide = budget.stretch
+    reader.gaps = [S] * 300
+    reader.drive(5 * S)
+    assert 1.0 < budget.stretch < wide, "slowly"
+    reader.drive(60 * S)
+    assert budget.stretch == 1.0
+    assert budget.widest >= wide
+
+
+def test_a_demand_within_the_budget_is_not_stretched() -> None:
+    budget = ReadBudget(1_000)
+    reader = Reader(budget, [100 * MS] * 85)
+    reader.drive(20 * S)
+    assert budget.widest == 1.0
+
+
+def test_a_demand_that_no_stretch_can_meet_stretches_only_so_far() -> None:
+    budget = ReadBudget(10)
+    for at in range(0, 600 * S, 50 * MS):
+        budget.allow(at, 1_000)
+    assert budget.stretch == budget.widest == 16.0
+
+
+# -- refusals -------------------------------------------------------------------------------------------------
+
+
+def test_a_refusal_holds_reads_back_and_doubles_the_gaps() -> None:
+    budget = ReadBudget(None)
+    budget.throttled(S, 3 * S)
+    assert budget.stretch == 2.0
+    assert budget.paused_until_ns == 4 * S
+    assert budget.next_ns(2 * S) == 4 * S
+    assert budget.allow(4 * S - 1, 5) == 0
+    assert budget.allow(4 * S, 5) == 5
+
+
+def test_refusals_of_reads_that_were_on_their_way_make_it_no_worse() -> None:
+    budget = ReadBudget(None)
+    budget.throttled(S, 0)
+    for _ in range(63):
+        budget.throttled(S + MS, 0)
+    assert (budget.stretch, budget.paused_until_ns) == (2.0, S + 100 * MS)
+    budget.throttled(S + 2 * MS, 500 * MS)
+    assert budget.paused_until_ns == S + 502 * MS
+    budget.throttled(S + 600 * MS, 0)
+    assert budget.stretch == 2.0
+
+
+def test_pauses_double_to_half_a_minute_and_start_anew_after_a_good_while() -> None:
+    budget = ReadBudget(None)
+    now, pauses = 0, []
+    for _ in range(12):
+        budget.throttled(now, 0)
+        pauses.append(budget.paused_until_ns - now)
+        now = budget.paused_until_ns
+    assert pauses[:5] == [100 * MS, 200 * MS, 400 * MS, 800 * MS, 1_600 * MS]
+    assert pauses[-1] == 30 * S
+    budget.answered(now + S, MS, 1)
+    budget.throttled(now + S, 0)
+    assert budget.paused_until_ns == now + 31 * S
+    now += 60 * S
+    budget.answered(now, MS, 1)
+    budget.throttled(now, 0)
+    assert budget.paused_until_ns == now + 100 * MS
+
+
+def test_a_read_model_that_asks_for_an_hour_gets_half_a_minute() -> None:
+    budget = ReadBudget(None)
+    budget.throttled(0, 3_600 * S)
+    assert budget.paused_until_ns == 30 * S
+
+
+def test_what_a_refusal_widened_shrinks_only_when_it_has_been_well_for_a_while() -> None:
+    budget = ReadBudget(None)
+    budget.throttled(0, 0)
+    for at in range(0, 10 * S, 100 * MS):
+        budget.allow(at, 1)
+    assert budget.stretch == 2.0
+    for at in range(10 * S, 15 * S, 100 * MS):
+        budget.allow(at, 1)
+    assert 1.2 < budget.stretch < 1.9
+    for at in range(15 * S, 40 * S, 100 * MS):
+        budget.allow(at, 1)
+    assert (budget.stretch, budget.widest) == (1.0, 2.0)
+
+
+class Refusing(ReadBudget):
+    """Of a read model that lets so many reads a second through, with a bucket of as many."""
+
+    def __init__(self, per_second: float) -> None:
+        super().__init__(None)
+        self.per_second = self.tokens = per_second
+        self.last = self.refused = self.served = 0
+
+    def allow(self, now_ns: int, wanted: int, at_most: int | None = None) -> int:
+        allowed = super().allow(now_ns, wanted, at_most)
+        self.tokens = min(self.per_second, self.tokens + self.per_second * (now_ns - self.last) / S)
+        self.last = now_ns
+        for _ in range(allowed):
+            if self.tokens >= 1:
+                self.tokens -= 1
+                self.served += 1
+            else:
+                self.refused += 1
+                self.throttled(now_ns, 0)
+        return allowed
+
+
+def test_a_read_model_that_refuses_beyond_a_rate_is_not_driven_to_and_fro() -> None:
+    budget = Refusing(300)
+    reader = Reader(budget, [100 * MS] * 100)
+    reader.drive(20 * S)
+    budget.refused = budget.served = 0
+    stretches = []
+    for _ in range(100):
+        reader.drive(S)
+        stretches.append(budget.stretch)
+    assert budget.served > 0.4 * 300 * 100
+    assert budget.refused < 0.02 * budget.served
+    assert sum(after > 1.5 * before for before, after in pairwise(stretches)) <= 6
+    assert min(stretches) > 2
+    assert max(stretches) <= 8
+
+
+# -- slow answers ---------------------------------------------------------------------------------------------
+
+
+def test_answers_that_take_three_times_as_long_as_the_best_widen_the_gaps() -> None:
+    rng = random.Random(3)
+    budget = ReadBudget(None)
+    now = 0
+
+    def answers(lasting: int, latency: int) -> None:
+        nonlocal now
+        for _ in range(lasting // (20 * MS)):
+            now += 20 * MS
+            budget.answered(now, int(latency * rng.uniform(0.5, 1.5)), 10)
+
+    answers(20 * S, 20 * MS)
+    answers(20 * S, 45 * MS)
+    assert budget.widest == 1.0, "twice as long is no reason"
+    answers(5 * S, 200 * MS)
+    assert 2 < budget.stretch < 9
+    answers(60 * S, 20 * MS)
+    assert budget.stretch == 1.0
+
+
+def test_what_is_slow_for_long_becomes_the_rule() -> None:
+    budget = ReadBudget(None)
+    for at in range(0, 10 * S, 20 * MS):
+        budget.answered(at, 20 * MS, 1)
+    for at in range(10 * S, 300 * S, 20 * MS):
+        budget.answered(at, 100 * MS, 1)
+    assert budget.widest > 4
+    assert budget.stretch == 1.0
+
+
+def test_large_reads_take_longer_than_small_ones_and_that_is_no_slowness() -> None:
+    budget = ReadBudget(None)
+    for at in range(0, 20 * S, 10 * MS):
+        events = 1 if at < 10 * S else 1_000
+        budget.answered(at, 10 * MS + events * MS // 10, events)
+    assert budget.widest == 1.0
+
+
+def test_one_answer_that_took_ages_or_jitter_far_below_the_gaps_changes_nothing() -> None:
+    budget = ReadBudget(None)
+    for number in range(2_000):
+        latency = 5 * S if number == 1_000 else MS // 4 if number < 1_500 else 3 * MS
+        budget.answered(number * 10 * MS, latency, 1)
+    assert budget.widest == 1.0
