@@ -1,4 +1,4 @@
-"""Drives a headless Chromium through its DevTools protocol: opens a page, looks for errors and requests, presses keys."""
+"""Drives a headless Chromium through its DevTools protocol: opens a page, notes errors and requests, presses keys."""
 
 from __future__ import annotations
 

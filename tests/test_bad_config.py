@@ -104,7 +104,7 @@ TABLE = [
     Bad("deadline: 15s", "confirm: {read: 5}", "24:15", "unknown key 'read'", "did you mean 'reads'?"),
     Bad("producer: api", "produser: api", "27:5", "unknown key 'produser'", "did you mean 'producer'?"),
     Bad("100/s, for: 5m", "100/s, fro: 5m", "32:23", "unknown key 'fro'", "did you mean 'for'?"),
-    Bad("critical: 10s", "limit: 10s", "41:36", "unknown key 'limit'", "objective, critical, scenario"),
+    Bad("critical: 10s", "limit: 10s", "41:36", "unknown key 'limit'", "objective, target, critical"),
     Bad("lateness: warn", "lateniss: warn", "42:15", "unknown key 'lateniss'", "did you mean 'lateness'?"),
     Bad("seed: 42", "name: again", "2:1", "the key 'name' is already on line 1", "keep one"),
     Bad("    timeout: 5s", "    url: http://x/", "9:5", "the key 'url' is already on line 8", "keep one"),

@@ -19,7 +19,6 @@ import pytest
 from contents import contents
 from evload.engine import Engine
 from evload.errors import OutputError
-from evload.gate.terms import Terms
 from evload.measurement import replay
 from evload.measurement.ledger import LedgerFile, LedgerReader
 from evload.model import Event, Observation, Outcome, Read, ReadResult, Receipt, Seen, State, Target
@@ -341,24 +340,8 @@ def test_the_same_seed_gives_the_same_ledger_byte_for_byte(tmp_path: Path) -> No
 
 
 def run_with_ledger(simulation: Simulation, path: Path) -> Summary:
-    """As `Simulation.run`, with a ledger file that carries all that a report needs."""
-    config = simulation.config()
-    terms = Terms(config.slos, config.self_checks, {name: p.deadline for name, p in config.probes.items()})
-
-    async def main() -> Summary:
-        clock = virtual_clock()
-        plan = build(config, "simulation")
-        meta = replay.meta("simulation", config.name, clock.wall(0), [s.fold for s in plan.scenarios], terms, {})
-        engine = Engine(
-            plan,
-            Surroundings(clock, "simulation", Path()),
-            lambda start_ns: LedgerFile(path, start_ns, meta, threaded=False),
-        )
-        if simulation.at:
-            simulation.at(engine)
-        return await engine.run()
-
-    return run_virtual(main())
+    """As `Simulation.run`, with a ledger file; the summary alone."""
+    return replace(simulation, ledger_path=path).run().summary
 
 
 @pytest.mark.parametrize("interrupt", [None, Engine.stop, Engine.abort])

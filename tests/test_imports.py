@@ -18,8 +18,11 @@ ROOT: Final = Path(evload.__file__).parent
 PROJECT: Final = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
 PURE: Final = (
     "errors", "units", "model", "summary", "stats", "workload",
-    "measurement/tracker", "measurement/recorder", "measurement/order", "measurement/hops",
-    "gate/objective", "gate/scenario", "gate/terms", "gate/grammar", "gate/limits", "gate/counters", "gate/slo",
+    "measurement/tracker", "measurement/recorder", "measurement/order", "measurement/hops", "measurement/views",
+    "measurement/readingplan", "measurement/foldplan", "measurement/latency", "measurement/sampling",
+    "measurement/profile", "measurement/budget",
+    "gate/objective", "gate/scenario", "gate/terms", "gate/grammar", "gate/expressions", "gate/limits",
+    "gate/slo", "gate/counters",
     "gate/judgement", "gate/judging_events", "gate/judging_counters", "gate/judging_gauges", "gate/judging_windows",
     "gate/selfcheck", "gate/generator_checks", "gate/reading_checks", "gate/watching", "gate/abort", "gate/verdict",
 )  # fmt: skip

@@ -188,14 +188,14 @@ def test_what_is_not_a_ledger_is_a_usage_error(tmp_path: Path) -> None:
             LedgerReader(tmp_path / name)
 
 
-@pytest.mark.parametrize("written", ["2", "0", '"1"', None])
+@pytest.mark.parametrize("written", ["1", "0", '"1"', None])
 def test_another_format_is_a_usage_error(tmp_path: Path, written: str | None) -> None:
     path = tmp_path / "events.sqlite"
     write(path, [visible(0)])
     sqlite_file(path, "DELETE FROM meta WHERE key = 'format'")
     if written is not None:
         sqlite_file(path, f"INSERT INTO meta VALUES ('format', '{written}')")
-    with pytest.raises(UsageError, match="this version of evload reads 1; use the version that wrote it"):
+    with pytest.raises(UsageError, match="this version of evload reads 2; use the version that wrote it"):
         LedgerReader(path)
 
 

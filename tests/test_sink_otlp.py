@@ -69,9 +69,7 @@ class World:
 
 
 def sample_of(observations: Sequence[Observation]) -> EventSample:
-    return EventSample(
-        BEGAN, ["calm", NASTY], [["created"], ["created", "changed"]], ["table", "index"], observations
-    )
+    return EventSample(BEGAN, ["calm", NASTY], ["created", "changed"], ["table", "index"], observations)
 
 
 def seen(seq: int = 7, **changes: Any) -> Observation:

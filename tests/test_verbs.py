@@ -24,7 +24,8 @@ from pipelines import EMBEDDED, LENIENT
 
 LEDGER = {
     "scheduled", "unsent", "acked", "rejected", "returned", "in_doubt", "visible", "lost", "regressed", "pending",
-    "unobserved", "regressions", "recovered", "duplicated", "out_of_order",
+    "unobserved", "regressions", "recovered", "duplicated", "out_of_order", "resent",
+    "non_monotonic", "unread_writes",
 }  # fmt: skip
 PERCENTILES = {"p50", "p90", "p95", "p99", "p99.9", "max"}
 

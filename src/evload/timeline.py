@@ -183,7 +183,7 @@ class Finding:
     """One thing that stands out, in a sentence, with the numbers that show it.
 
     kind      a name for scripts, such as lost, lagging_replica, saturated, stall, generator
-    evidence  name to value; times in seconds
+    evidence  name to value; names of times in seconds end in _s
     span_ns   from when to when; None: the whole run, or nobody knows
     """
 

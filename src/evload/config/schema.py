@@ -37,6 +37,8 @@ def json_schema() -> dict[str, Any]:
     def by_kind(adapters: list[type[BaseModel]]) -> dict[str, Any]:
         return {"additionalProperties": {"oneOf": [one(model) for model in adapters]} if adapters else False}
 
+    for model in probes:
+        _complete_at_replicas(definitions[one(model)["$ref"].rpartition("/")[2]])
     whole = definitions.pop(one(ConfigFile)["$ref"].rpartition("/")[2])
     for section, contents in (
         ("sandbox", one(SandboxSettings)),
@@ -52,6 +54,14 @@ def json_schema() -> dict[str, Any]:
     whole["required"] = ["scenarios"]
     schema = _with_references({**whole, "$defs": definitions})
     return {"$schema": DIALECT, **schema, "title": "evload config"}
+
+
+def _complete_at_replicas(schema: dict[str, Any]) -> None:
+    """What a probe must have, each of its replicas under `at` may have instead."""
+    required = schema.pop("required", [])
+    schema["if"] = {"required": ["at"]}
+    schema["then"] = {"required": [name for name in required if name == "kind"]}
+    schema["else"] = {"required": required}
 
 
 def _installed(group: plugins.Group) -> list[type[BaseModel]]:

@@ -1,4 +1,3 @@
-# LEAD: this file is the report's sentences (HTML helper). The gate's Finding, compare, NEAR ... live in gate/judgement.py now; import from there. (Remove this line at the end.)
 """Says in sentences what stands out in a run, each with the numbers that show it.
 
 A finding needs clear evidence: a run in which all is well has none. What explains another finding keeps it out:
@@ -80,8 +79,9 @@ def _befell(summary: Summary, timeline: Timeline) -> Iterator[Finding]:
             )
             if len(summary.scenarios) > 1:
                 sentence += f" in {name}"
-            sentence += _when(span, timeline.scenarios[name].offered, timeline.step_ns)
-            evidence: dict[str, float | str] = {"events": count, "acked": whole, "scenario": name}
+            when, span = _when(span, timeline.scenarios[name].offered, timeline.step_ns)
+            sentence += when
+            evidence: dict[str, float | str] = {"events": count, "acked": whole, **_named(summary, name)}
             for key, of_key in timeline.keys.get((name, kind), ())[:1]:
                 if of_key > 1 and of_key >= _MOST * count:
                     sentence += f", {of_key:,} of them with the key {key}"
@@ -98,13 +98,18 @@ def _span(counts: Sequence[int], step_ns: int) -> tuple[int, int] | None:
     return (hit[0] * step_ns, (hit[-1] + 1) * step_ns) if hit else None
 
 
-def _when(span: tuple[int, int] | None, offered: Sequence[int], step_ns: int) -> str:
+def _when(span: tuple[int, int] | None, offered: Sequence[int], step_ns: int) -> tuple[str, tuple[int, int] | None]:
+    """In words, and from when to when if it is a part of the run only."""
     whole = _span(offered, step_ns)
     if span is None or whole is None:
-        return ""
+        return "", None
     if span[1] - span[0] < _BRIEF * (whole[1] - whole[0]):
-        return f", all of them due between {moment(span[0])} and {moment(span[1])}"
-    return ", spread over the whole run"
+        return f", all of them due between {moment(span[0])} and {moment(span[1])}", span
+    return ", spread over the whole run", None
+
+
+def _named(summary: Summary, scenario: str) -> dict[str, float | str]:
+    return {"scenario": scenario} if len(summary.scenarios) > 1 else {}
 
 
 def _out_of_order(summary: Summary) -> Iterator[Finding]:
@@ -126,9 +131,9 @@ def _refused(summary: Summary, timeline: Timeline) -> Iterator[Finding]:
         refused = timeline.scenarios[name].refused
         where = f" in {name}" if len(summary.scenarios) > 1 else ""
         sentence = f"Of {scenario.ledger['scheduled']:,} events{where}, {_listed(told)}"
-        span = _span(refused, timeline.step_ns)
-        sentence += _when(span, timeline.scenarios[name].offered, timeline.step_ns)
-        yield Finding("refused", Severity.BAD, sentence + ".", {**counts, "scenario": name}, span)
+        when, span = _when(_span(refused, timeline.step_ns), timeline.scenarios[name].offered, timeline.step_ns)
+        happened = {state: count for state, count in counts.items() if count}
+        yield Finding("refused", Severity.BAD, f"{sentence}{when}.", {**happened, **_named(summary, name)}, span)
 
 
 def _listed(parts: Sequence[str]) -> str:
@@ -200,8 +205,8 @@ def _slow_hop(report: Report) -> Iterator[Finding]:
             )
             evidence: dict[str, float | str] = {
                 "hop": hop,
-                "p95_lower": low / NS_PER_S,
-                "others_p95": others / NS_PER_S,
+                "p95_lower_s": low / NS_PER_S,
+                "others_p95_s": others / NS_PER_S,
             }
             yield Finding("slow_hop", Severity.NOTE, sentence, evidence)
     yield from _slow_probe(total)
@@ -236,13 +241,13 @@ def _generator(report: Report, standing: Iterable[Finding]) -> Iterator[Finding]
     evidence: dict[str, float | str] = {}
     if late is not None and late[1] > _LATE_NS and failed & {"lateness", "offered rate"}:
         signs.append(f"one event in a hundred left {format_duration(late[1])} late or later")
-        evidence["schedule_delay_p99"] = late[1] / NS_PER_S
+        evidence["schedule_delay_p99_s"] = late[1] / NS_PER_S
     if vitals.cpu_share is not None and vitals.cpu_share >= _CPU:
         signs.append(f"it used {format_share(vitals.cpu_share)} of its core")
         evidence["cpu_share"] = vitals.cpu_share
     if vitals.longest_stall_ns is not None and "headroom" in failed and vitals.longest_stall_ns > _LATE_NS * 10:
         signs.append(f"it stood still for {format_duration(vitals.longest_stall_ns)}")
-        evidence["longest_stall"] = vitals.longest_stall_ns / NS_PER_S
+        evidence["longest_stall_s"] = vitals.longest_stall_ns / NS_PER_S
     if not signs:
         return
     if "cpu_share" not in evidence and any(one.kind == "stall_acks" for one in standing):

@@ -67,7 +67,7 @@ def stalls(timeline: Timeline, publish_ns: int, window_ns: int, outages: Iterabl
             f"{nothing} from {moment(span[0])} to {moment(span[1])} ({format_duration(length_ns)}), while "
             f"{one.waiting:,} events waited; usually it is {one.usual:,.0f}."
         )
-        evidence = {"lasting": length_ns / NS_PER_S, "waiting": one.waiting, "usually_waiting": one.usual}
+        evidence = {"lasting_s": length_ns / NS_PER_S, "waiting": one.waiting, "usually_waiting": one.usual}
         yield Finding(kind, Severity.WARNING, sentence, evidence, span)
 
 
@@ -107,12 +107,13 @@ def saturated(timeline: Timeline) -> list[Finding]:
     offered = _binned(total.offered, per_bin)
     onset = offered[start] * NS_PER_S / bin_ns
     capacity = median(through[number] for number in growing) * NS_PER_S / bin_ns
-    if (span_ns := (peak + 1 - start) * bin_ns) <= 0 or not onset:
-        return []
+    span_ns = (peak + 1 - start) * bin_ns
+    when = f"at {format_rate(_rounded(onset))} ({moment(start * bin_ns)})" if start else (
+        f"from the first moment, at {format_rate(_rounded(onset))},"
+    )  # fmt: skip
     sentence = (
-        f"The backlog began to grow at {format_rate(_rounded(onset))} ({moment(start * bin_ns)}) and reached "
-        f"{backlog[peak]:,} events at {moment((peak + 1) * bin_ns)}: about {format_rate(_rounded(capacity))} came "
-        "through, whatever was offered."
+        f"The backlog began to grow {when} and reached {backlog[peak]:,} events at {moment((peak + 1) * bin_ns)}: "
+        f"about {format_rate(_rounded(capacity))} came through, whatever was offered."
     )
     evidence: dict[str, float | str] = {
         "offered_at_onset": onset,
@@ -168,7 +169,7 @@ def rising(timeline: Timeline, stalled: Sequence[Span], outages: Sequence[Span])
             f"Windows rose after {moment(turn * timeline.step_ns)}{where}: {name} went from {_told(early)} to "
             f"{_told(late)}"
         )
-        evidence: dict[str, float | str] = {"before": _seconds(early[1]), "after": _seconds(late[0])}
+        evidence: dict[str, float | str] = {"before_s": _seconds(early[1]), "after_s": _seconds(late[0])}
         if blamed and len(blamed) < len(replicas):
             names = " and ".join(blamed)
             sentence += f", all on {'replica' if len(blamed) == 1 else 'replicas'} {names}"
@@ -260,9 +261,8 @@ def lagging_replicas(timeline: Timeline, *, hurts: bool) -> Iterator[Finding]:
                 f"Replica {laggard} of {probe} lags behind{where}: {name} until it shows an effect is "
                 f"{_told(found)}, on the others {_told(best)}."
             )
-            evidence: dict[str, float | str] = {
-                "replica": laggard, "probe": probe, "lower": _seconds(found[0]), "others_upper": _seconds(best[1]),
-            }  # fmt: skip
+            times = {"lower_s": _seconds(found[0]), "others_upper_s": _seconds(best[1])}
+            evidence: dict[str, float | str] = {"replica": laggard, "probe": probe, **times}
             yield Finding("lagging_replica", Severity.WARNING if hurts else Severity.NOTE, sentence, evidence)
             break
 

@@ -45,7 +45,7 @@ def prospects(config: RunConfig) -> list[Prospect]:
 
 def _prospect(config: RunConfig, objective: Objective) -> Prospect:
     inferred = objective.share is not None and objective.window is None
-    followed = inferred or objective.window is not None or objective.inner is not None
+    followed = objective.share is not None or objective.inner is not None
     scenarios = [s for name, s in config.scenarios.items() if objective.scenario in (None, name)]
     if objective.needs_probe:
         watched = [s for s in scenarios if s.probes and objective.probe in (None, *s.probes)]

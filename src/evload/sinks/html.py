@@ -109,7 +109,15 @@ def _clock(ns: float) -> str:
 
 
 def _evidence(evidence: Mapping[str, float | str]) -> list[tuple[str, str]]:
-    return [(_spaced(name), value if isinstance(value, str) else f"{value:,.4g}") for name, value in evidence.items()]
+    return [(_spaced(name.removesuffix("_s")), _figure(name, value)) for name, value in evidence.items()]
+
+
+def _figure(name: str, value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    if name.endswith("_s"):
+        return "never" if value == float("inf") else format_duration(value * NS_PER_S)
+    return f"{value:,.0f}" if value >= 100 else f"{value:,.4g}"
 
 
 def _facts(report: Report, timeline: Timeline) -> list[tuple[str, str, str]]:

@@ -37,11 +37,12 @@ LIGHT: Final = {
 SERIES: Final = ("accent", "second", "third", "fourth", "muted", "bad")
 
 HEIGHT: Final = 250
+_LEFT: Final = 74
+"""Room for the labels of the vertical axis, so that charts below one another line up."""
 _FONT: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
-_TIP: Final = '<div class="row"><span class="name">{name}</span> <span>{value}</span></div>'
-_STYLE: Final = (
-    "<style>.row{{display:flex;gap:1.5em;justify-content:space-between;font:13px/1.5 system-ui,sans-serif}}"
-    ".name{{opacity:.75}}</style>"
+_TIP: Final = (
+    '<div style="display:flex;gap:1.5em;justify-content:space-between;font:13px/1.5 system-ui,sans-serif">'
+    '<span style="opacity:.75">{name}</span><span>{value}</span></div>'
 )
 
 
@@ -65,7 +66,13 @@ def glyph(renderer: GlyphRenderer[Any], **properties: str) -> GlyphRenderer[Any]
 def new_figure(*, height: int = HEIGHT, **settings: Any) -> figure:
     """A chart without a frame and without a toolbar, as wide as the page, that zooms by dragging sideways."""
     plot = figure(
-        height=height, sizing_mode="stretch_width", toolbar_location=None, tools="", min_border_right=12, **settings
+        height=height,
+        sizing_mode="stretch_width",
+        toolbar_location=None,
+        tools="",
+        min_border_left=_LEFT,
+        min_border_right=12,
+        **settings,
     )
     plot.outline_line_color = None
     coloured(plot, background_fill_color="surface", border_fill_color="surface")
@@ -104,14 +111,14 @@ def with_legend(plot: figure) -> figure:
         legend.label_text_font = _FONT
         legend.label_text_font_size = "13px"
         coloured(legend, label_text_color="ink", background_fill_color="surface", inactive_fill_color="surface")
-        legend.ncols = 3
+        legend.ncols = 4
         plot.add_layout(legend, "above")
     return plot
 
 
 def tip(rows: Sequence[tuple[str, str]], renderers: Sequence[GlyphRenderer[Any]], **formatters: str) -> HoverTool:
     """A hover tool that shows (name, value) rows; a value is a Bokeh format such as `@acked{0,0.0}/s`."""
-    text = _STYLE.format() + "".join(_TIP.format(name=name, value=value) for name, value in rows)
+    text = "".join(_TIP.format(name=name, value=value) for name, value in rows)
     return HoverTool(
         tooltips=text,
         renderers=list(renderers),
@@ -138,7 +145,7 @@ class TimeAxis:
         short = "%H:%M" if self._hours else "%M:%S"
         plot.xaxis.formatter = DatetimeTickFormatter(
             milliseconds="%M:%S.%1N", seconds=clock, minsec=clock, minutes=short, hourmin="%H:%M", hours="%H:%M",
-            days="%d d %H:%M",
+            days=short,
         )  # fmt: skip
         plot.add_tools(CrosshairTool(dimensions="height", overlay=self._cursor))
         return plot

@@ -62,7 +62,8 @@ def charts(report: Report, timeline: Timeline, findings: Sequence[Finding]) -> l
 def _mark(plot: figure, report: Report, timeline: Timeline, findings: Sequence[Finding]) -> None:
     for edge in sorted({stage.start_ns for stage in timeline.stages if stage.start_ns}):
         line = Span(location=edge / NS_PER_MS, dimension="height", line_width=1, line_dash="dashed", level="underlay")
-        plot.add_layout(coloured(line, line_color="line"))
+        line.line_alpha = 0.5
+        plot.add_layout(coloured(line, line_color="muted"))
     spans = [(one.first_ns, one.last_ns, "bad") for one in report.summary.vitals.incidents]
     spans += [(*one.span_ns, "warn") for one in findings if one.kind.startswith("stall") and one.span_ns]
     for first, last, colour in spans:
@@ -108,6 +109,7 @@ def _windows(axis: TimeAxis, timeline: Timeline, total: ScenarioOverTime) -> Ite
     edges = np.array([_edge_ms(number * _MERGED) for number in range(low, high + 1)], dtype=np.float32)
     columns = {
         "image": [counts.astype(np.float32)],
+        "events": [np.nan_to_num(counts).astype(np.float32)],
         "from_ms": [np.repeat(edges[:-1], timeline.count).reshape(rows, timeline.count)],
         "to_ms": [np.repeat(edges[1:], timeline.count).reshape(rows, timeline.count)],
     }
@@ -119,7 +121,7 @@ def _windows(axis: TimeAxis, timeline: Timeline, total: ScenarioOverTime) -> Ite
         "image", x=0, y=0, dw=end_ms, dh=rows, color_mapper=mapper, source=ColumnDataSource(columns)
     )
     plot.add_tools(
-        tip([("took", "@from_ms{0,0.[0]} to @to_ms{0,0.[0]} ms"), ("events", "@image{0,0}"),
+        tip([("took", "@from_ms{0,0.[0]} to @to_ms{0,0.[0]} ms"), ("events", "@events{0,0}"),
              ("due around", "$x{%M:%S}")], [renderer]),
     )  # fmt: skip
     plot.hover[0].formatters = {"$x": "datetime"}
@@ -147,7 +149,7 @@ def _windows(axis: TimeAxis, timeline: Timeline, total: ScenarioOverTime) -> Ite
     )
     cells = [[_told(b) for b in bounds[name]] for name, _ in _PERCENTILES] + [[f"{n:,}" for n in latency.never]]
     yield Chart(
-        "windows", "Consistency window", plot, said, ("time", *(name for name, _ in _PERCENTILES), "never seen"),
+        "windows", "Windows", plot, said, ("time", *(name for name, _ in _PERCENTILES), "never seen"),
         _table(timeline, cells), "from the ack until no reader misses it, by the time at which the event was due",
     )  # fmt: skip
 
@@ -193,15 +195,15 @@ def _lines(
     plot.y_range.start = 0
     names = [f"c{number}" for number in range(len(series))]
     source = ColumnDataSource({"at": _at(timeline), **dict(zip(names, map(np.array, series.values()), strict=True))})
-    drawn = []
     for number, (name, column) in enumerate(zip(series, names, strict=True)):
         style: dict[str, Any] = {"line_width": 2, "line_dash": "dashed" if name == "offered" else "solid"}
         draw = plot.step if stepped else plot.line
         extra = {"mode": "after"} if stepped else {}
         line = draw("at", column, source=source, legend_label=name, **style, **extra)
-        drawn.append(glyph(line, line_color=SERIES[number % len(SERIES)]))
+        glyph(line, line_color=SERIES[number % len(SERIES)])
     rows = [(name, f"@{column}{{0,0.[0]}}{unit}") for name, column in zip(series, names, strict=True)]
-    plot.add_tools(tip([("at", axis.format["text"]), *rows], drawn[:1], at=axis.format["kind"]))
+    felt = plot.line("at", names[0], source=source, line_alpha=0)  # steps don't notice a pointer
+    plot.add_tools(tip([("at", axis.format["text"]), *rows], [felt], at=axis.format["kind"]))
     return with_legend(plot)
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Final
 
 import numpy as np
 from bokeh.models import BasicTickFormatter, ColumnDataSource, FixedTicker, LogTicker, Range1d
 from bokeh.plotting import figure
 
-from ..stats.histogram import Histogram
+from ..stats.histogram import Histogram, rank_of
 from ..summary import Distribution, ObjectiveResult, Report
 from ..units import NS_PER_S, format_duration, format_share, parse_duration
 from .html_figures import glyph, new_figure, tip, with_legend
@@ -19,6 +20,7 @@ from .html_over_time import Chart
 
 _POINTS: Final = 300
 _SHORTEST_NS: Final = 1_000_000
+_FIRST: Final = Fraction(1, 10)
 _CURVES: Final = (("consistency", "accent"), ("end_to_end", "second"))
 _PERCENTILE: Final = re.compile(r"p(\d+(?:\.\d+)?)\((\w+)\)\s*<=?\s*(\S+)$")
 _SHARE: Final = re.compile(r"share\((\w+)\s*<=?\s*(\S+)\)\s*>=?\s*(\d+(?:\.\d+)?)%$")
@@ -55,9 +57,8 @@ def survival(report: Report) -> Chart | None:
     least = min(1 / distribution.count for distribution in shown.values()) / 2
     points = [demand for demand in demands(report.objectives) if demand.metric in shown]
     ends = [h.maximum or 0 for d in shown.values() for h in (d.lower, d.upper)] + [p.limit_ns for p in points]
-    starts = [max(_SHORTEST_NS, h.minimum or 0) for d in shown.values() for h in (d.lower, d.upper)]
-    starts += [p.limit_ns for p in points]
-    first, last = min(starts) / NS_PER_S * 0.8, max(*ends, _SHORTEST_NS * 2) / NS_PER_S * 1.3
+    starts = [_beginning(distribution.lower) for distribution in shown.values()] + [p.limit_ns for p in points]
+    first, last = max(_SHORTEST_NS, min(starts)) / NS_PER_S * 0.3, max(*ends, _SHORTEST_NS * 2) / NS_PER_S * 1.3
     grid = np.geomspace(first, last, _POINTS)
     plot = new_figure(
         height=360,
@@ -68,7 +69,7 @@ def survival(report: Report) -> Chart | None:
         x_axis_label="seconds",
         y_axis_label="not yet visible",
     )
-    for name, colour in _CURVES:
+    for name, colour in reversed(_CURVES):
         if name in shown:
             _curve(plot, name, colour, shown[name], grid, least)
     _points(plot, points, least)
@@ -83,9 +84,15 @@ def survival(report: Report) -> Chart | None:
     )
     rows = [[format_duration(limit), *(_share_after(d, limit) for d in shown.values())] for limit in _moments(shown)]
     return Chart(
-        "window", "How long until everybody sees it", plot, said, ("after", *(f"{n}: not yet" for n in shown)), rows,
+        "window", "Survival curve", plot, said, ("after", *(f"{n}: not yet" for n in shown)), rows,
         "the share of events not yet visible after a time; the truth lies inside the band",
     )  # fmt: skip
+
+
+def _beginning(histogram: Histogram) -> int:
+    """Where the curve leaves 100 %, to be seen."""
+    edges = histogram.at_rank(rank_of(_FIRST, histogram.total))
+    return edges[0] if edges else histogram.minimum or 0
 
 
 def _curve(plot: figure, name: str, colour: str, distribution: Distribution, grid: object, least: float) -> None:
@@ -95,7 +102,7 @@ def _curve(plot: figure, name: str, colour: str, distribution: Distribution, gri
         "at": grid, "drawn_low": np.maximum(low, least), "drawn_high": np.maximum(high, least),
         "low_percent": low * 100, "high_percent": high * 100,
     })  # fmt: skip
-    band = plot.varea("at", "drawn_low", "drawn_high", source=source, fill_alpha=0.22, legend_label=name)
+    band = plot.varea("at", "drawn_low", "drawn_high", source=source, fill_alpha=0.2, legend_label=name)
     glyph(band, fill_color=colour)
     glyph(plot.line("at", "drawn_low", source=source, line_width=1, line_alpha=0.6), line_color=colour)
     line = glyph(plot.line("at", "drawn_high", source=source, line_width=2, legend_label=name), line_color=colour)

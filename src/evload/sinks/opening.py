@@ -19,14 +19,14 @@ class EventSample:
 
     began_at      wall time at which the schedule began; the times of the observations are relative to it
     scenarios     by Observation.scenario
-    events        by Observation.scenario, then by Observation.type
+    events        by Observation.type
     probes        by Part.probe
     observations  of events that were followed closely
     """
 
     began_at: datetime
     scenarios: Sequence[str]
-    events: Sequence[Sequence[str]]
+    events: Sequence[str]
     probes: Sequence[str]
     observations: Iterable[Observation]
 

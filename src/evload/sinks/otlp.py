@@ -62,7 +62,7 @@ def spans(sample: EventSample, run_id: str) -> Iterator[list[Json]]:
 
 def _spans_of(seen: Observation, sample: EventSample, correlation_id: str, origin_ns: int) -> Iterator[Json]:
     trace = correlation_id.replace("-", "")
-    scenario, event = sample.scenarios[seen.scenario], sample.events[seen.scenario][seen.type]
+    scenario, event = sample.scenarios[seen.scenario], sample.events[seen.type]
     about = {
         "messaging.message.id": correlation_id,
         "evload.scenario": scenario,

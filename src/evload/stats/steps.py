@@ -24,6 +24,13 @@ class StepCounts:
         self.within = array(_TYPE)
         self.beyond = array(_TYPE)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, StepCounts) and all(
+            getattr(self, name) == getattr(other, name) for name in StepCounts.__slots__
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
     def __len__(self) -> int:
         """Steps up to the last one that has a count."""
         return len(self.events)

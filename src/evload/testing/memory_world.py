@@ -49,8 +49,8 @@ class MemoryWorld:
         self._doubtful = 0
         self.arrived: list[str] = []
         """Correlation ids of the events that the broker has, in order of arrival."""
-        self.reads: dict[int, int] = {}
-        """Second of virtual time to the event reads that began in it."""
+        self._second = (0, 0)
+        """The current second of virtual time, and the event reads that began in it."""
 
     def producer(self, **settings: Any) -> MemoryProducerSettings:
         """Settings of a producer for this world."""
@@ -59,6 +59,12 @@ class MemoryWorld:
     def probe(self, **settings: Any) -> MemoryProbeSettings:
         """Settings of a probe for this world."""
         return MemoryProbeSettings(kind="memory", world=self, **settings)
+
+    def is_too_much(self, now_ns: int, reads: int) -> bool:
+        """Count event reads that begin now; whether there were too many of them in this second."""
+        second, before = self._second
+        self._second = (now_ns // NS_PER_S, reads + (before if second == now_ns // NS_PER_S else 0))
+        return self.most_reads is not None and self._second[1] > self.most_reads
 
     def truths(self) -> dict[str, Truth]:
         """What really happened, by correlation id."""
@@ -150,9 +156,7 @@ class _MemoryProbe:
 
     async def read(self, targets: Sequence[Target]) -> ReadResult:
         memory, start = self._memory, self._clock.now_ns()
-        second = start // NS_PER_S
-        memory.reads[second] = memory.reads.get(second, 0) + len(targets)
-        throttled = memory.most_reads is not None and memory.reads[second] > memory.most_reads
+        throttled = memory.is_too_much(start, len(targets))
         delay = memory.answer.draw(memory._rng)
         await self._clock.sleep_until_ns(start + delay // 2)
         now = self._clock.now_ns()

@@ -1,0 +1,132 @@
+"""Windows that slide over counts, and stretches of broken steps: against what one would work out by hand."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evload.stats.windows import Allowance, Counts, Step, View, longest_stretch, sliding, steps_broken, survey
+
+E, H, D, B = Step.EMPTY, Step.HOLDS, Step.DOUBTFUL, Step.BROKEN
+TENTH = Allowance(Fraction(1, 10))
+
+step_counts = st.lists(
+    st.integers(0, 30).flatmap(
+        lambda n: st.integers(0, n).flatmap(
+            lambda most: st.integers(0, most).map(lambda sure: (n, sure, most))
+        )
+    ),
+    max_size=25,
+)  # fmt: skip
+
+
+def counts(*steps: tuple[int, int, int]) -> Counts:
+    """Of (events, bad for sure, maybe bad) per step."""
+    events, sure, maybe = zip(*steps, strict=True) if steps else ((), (), ())
+    return Counts(events, sure, maybe)
+
+
+@given(step_counts, st.integers(1, 12), st.integers(0, 10))
+def test_every_window_is_looked_at_once_with_its_own_sums(
+    steps: list[tuple[int, int, int]], length: int, first: int
+) -> None:
+    views = list(sliding(counts(*steps), length, first))
+    ends = range(min(first + length, len(steps)), len(steps) + 1) if len(steps) > first else range(0)
+    expected = []
+    for end in ends:
+        start = max(first, end - length)
+        expected.append(View(start, end, *(sum(column) for column in zip(*steps[start:end], strict=True))))
+    assert views == expected
+
+
+@pytest.mark.parametrize(
+    ("share", "strict", "events", "allowed"),
+    [
+        ("1/100", False, 0, 1), ("1/100", False, 99, 1), ("1/100", False, 199, 1), ("1/100", False, 200, 2),
+        ("1/100", True, 200, 1), ("1/100", True, 201, 2), ("1/100", True, 100, 1), ("1/10", False, 35, 3),
+        ("0", False, 50, 0), ("0", True, 50, 0),
+    ],
+)  # fmt: skip
+def test_one_bad_event_never_breaks_a_sparse_window(share: str, strict: bool, events: int, allowed: int) -> None:
+    assert Allowance(Fraction(share), strict).allowed(events) == allowed
+
+
+def test_where_the_length_guards_a_single_event_breaks_its_step() -> None:
+    assert Allowance(Fraction(1, 100), sparse=False).allowed(99) == 0
+    assert Allowance(Fraction(1, 100), sparse=False).allowed(200) == 2
+    assert Allowance(Fraction(1, 100), strict=True, sparse=False).allowed(200) == 1
+
+
+@given(step_counts, st.integers(1, 12))
+def test_a_survey_says_what_a_look_at_every_window_says(steps: list[tuple[int, int, int]], length: int) -> None:
+    views = [view for view in sliding(counts(*steps), length) if view.events]
+    found = survey(counts(*steps), length, TENTH)
+    if not views:
+        assert found is None
+        return
+    assert found is not None
+    sure = [view for view in views if view.sure > TENTH.allowed(view.events)]
+    maybe = [view for view in views if view.maybe > TENTH.allowed(view.events)]
+    assert (found.broken, found.doubtful) == (bool(sure), bool(maybe))
+    assert found.broken_until == (sure[-1].end if sure else None)
+    assert found.doubtful_until == (maybe[-1].end if maybe else None)
+    assert found.open_end == (views[-1] in maybe)
+    if sure:
+        assert found.worst in sure
+    elif maybe:
+        assert found.worst in maybe
+
+
+def test_what_is_outstanding_may_have_been_good_and_what_has_no_place_may_be_anywhere() -> None:
+    one = counts((20, 3, 3))
+    sure = survey(one, 5, TENTH)
+    later = survey(one, 5, TENTH, outstanding=10)
+    spread = survey(counts((20, 1, 1), (20, 0, 0)), 1, TENTH, unplaced=2)
+    assert sure is not None
+    assert later is not None
+    assert spread is not None
+    assert (sure.broken, later.broken) == (True, False)
+    assert (spread.broken, spread.doubtful) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("steps", "sure", "maybe"),
+    [
+        ([], 0, 0),
+        ([H, H], 0, 0),
+        ([B, B, H, B], 2, 2),
+        ([B, D, B], 1, 3),
+        ([B, E, B], 2, 3),
+        ([E, B, E, E], 1, 1),
+        ([B, E, E, E, E, E, H], 1, 1),
+        ([B, B, E, H, E, B], 2, 2),
+        ([D, D, D, H, B, B], 2, 3),
+        ([B, E, D, E, B, B], 2, 6),
+    ],
+)
+def test_the_longest_stretch_is_between_what_is_sure_and_what_is_possible(
+    steps: list[Step], sure: int, maybe: int
+) -> None:
+    assert longest_stretch(steps) == (sure, maybe)
+
+
+@given(st.lists(st.sampled_from([E, H, D, B])), st.data())
+def test_doubt_settled_either_way_stays_between_the_two(steps: list[Step], data: st.DataObject) -> None:
+    sure, maybe = longest_stretch(steps)
+    settled = [data.draw(st.sampled_from([H, B])) if step in (D, E) else step for step in steps]
+    low, high = longest_stretch(settled)
+    assert low == high
+    # Silence before and after a stretch is not part of it, however it is filled in.
+    if not any(step is E for step in steps):
+        assert sure <= low <= maybe
+
+
+def test_steps_are_judged_by_their_own_events() -> None:
+    planted = counts((10, 1, 1), (10, 2, 2), (10, 0, 2), (0, 0, 0), (1, 1, 1))
+    assert list(steps_broken(planted, Allowance(Fraction(1, 10), sparse=False))) == [H, B, D, E, B]
+    assert list(steps_broken(planted, TENTH)) == [H, B, D, E, H]
+    assert list(steps_broken(planted, TENTH, first=3)) == [E, H]
+    assert list(steps_broken(planted, TENTH, unplaced=1))[0] is D
