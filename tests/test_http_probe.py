@@ -107,9 +107,21 @@ def test_all_that_an_answer_can_say() -> None:
     assert read[4:9] == (2, "r-2", 17.5, 1_767_225_600_000_000_001, 1_767_225_601_500_000_000)
 
 
-def test_what_an_absent_event_says_is_only_its_replica() -> None:
-    read = single(json_answer(b'{"replica": 3}', 404), effects="length(body.items)", replica="body.replica")
-    assert (read.seen, read.effects, read.replica) == (Seen.ABSENT, None, "3")
+def test_what_an_absent_event_says_is_only_its_replica_and_its_version() -> None:
+    reply = json_answer(b'{"replica": 3, "version": 7}', 404)
+    read = single(reply, effects="length(body.items)", replica="body.replica", version="body.version")
+    assert (read.seen, read.effects, read.replica, read.version) == (Seen.ABSENT, None, "3", 7)
+    assert not read.exact
+
+
+def test_how_many_writes_an_answer_reflects() -> None:
+    version = {"version": "body.version"}
+    assert single(json_answer(b'{"version": 7}'), **version)[4:] == (None, None, None, None, None, False, 7)
+    assert single(json_answer(b"{}"), **version).version is None
+    # There is no version in an error page, but the event isn't there all the same.
+    missing = single(answer(404, b"<html>no such thing</html>"), **version)
+    assert (missing.seen, missing.version) == (Seen.ABSENT, None)
+    assert single(answer(200, b"", "X-Version: 7"), version='to_number(headers."x-version")').version == 7
 
 
 def test_figures_that_are_missing_are_none() -> None:
@@ -134,6 +146,8 @@ def test_figures_that_are_missing_are_none() -> None:
         ([json_answer(b'{"n": true}')], {"effects": "body.n"}, "'body.n' gives a boolean, not a number"),
         ([json_answer(b'{"p": []}')], {"position": "body.p"}, "'body.p' gives a list, not a number"),
         ([json_answer(b'{"r": {}}')], {"replica": "body.r"}, "'body.r' gives an object, not a name"),
+        ([json_answer(b'{"v": "3"}', 404)], {"version": "body.v"}, "'body.v' gives text, not a number"),
+        ([answer(200, b"ok")], {"version": "body.v"}, "HTTP 200 with a body that isn't JSON: ok"),
         ([json_answer(b'{"n": null}')], {"effects": "length(body.n)"}, "invalid type for value: None"),
         ([answer(200, b"x" * 2001)], {"max_body": "2KB"}, "HTTP 200 with a body longer than 2000 bytes"),
         (
@@ -162,6 +176,28 @@ def test_a_failed_read_says_nothing_about_the_event(
     assert seen(result) == [Seen.FAILED]
     assert result.error.startswith(error) or error in result.error
     assert "\n" not in result.error
+    assert result.throttled is (error == "HTTP 429")
+
+
+@pytest.mark.parametrize(
+    ("status", "after", "throttled", "retry_ns"),
+    [
+        (429, "Retry-After: 30", True, 30_000_000_000),
+        (429, "Retry-After: 0", True, 0),
+        (503, "Retry-After: 5", True, 5_000_000_000),
+        (503, "Retry-After: Wed, 21 Oct 2015 07:28:00 GMT", True, 0),
+        (429, "Retry-After: -5", True, 0),
+        (429, "Retry-After: 99999999999999", True, 0),
+        (429, "X: y", True, 0),
+        (503, "X: y", False, 0),
+        (500, "Retry-After: 5", False, 0),
+    ],
+)
+def test_a_read_model_that_is_asked_too_much_says_so(status: int, after: str, throttled: bool, retry_ns: int) -> None:
+    for path, targets, settings in (("/{capture}", [Target(1, "a", "x"), B], {}), ("/q", [A, B], BULK)):
+        result, _ = read_from(always(answer(status, b"", after)), targets, path, **settings)
+        assert (seen(result), result.error) == ([Seen.FAILED] * 2, f"HTTP {status}")
+        assert (result.throttled, result.retry_ns) == (throttled, retry_ns)
 
 
 def test_a_read_model_that_dies_is_a_failed_read() -> None:
@@ -195,6 +231,31 @@ def test_a_captured_id_is_asked_for() -> None:
     assert seen(result) == [Seen.FAILED]
     assert result.error == "the producer captured no id to ask for"
     assert server.requests == []
+
+
+def test_headers_can_hold_the_ids_of_the_event() -> None:
+    headers = {"X-Session": "t={capture};{correlation_id}", "X-Team": '{"a": 1}'}
+    path = "/items/{correlation_id}"
+    result, server = read_from(always(answer(200)), [Target(1, "a", "tök/1")], path, headers=headers)
+    assert server.requests[0].headers["x-session"] == "t=tök/1;a"
+    assert server.requests[0].headers["x-team"] == '{"a": 1}'
+    assert seen(result) == [Seen.PRESENT]
+
+    result, server = read_from(always(answer(200)), [A], path, headers=headers)
+    assert (result.error, server.requests) == ("the producer captured no id to ask for", [])
+
+    result, server = read_from(always(answer(200)), [Target(1, "a", "x\r\nHost: y")], path, headers=headers)
+    assert (seen(result), server.requests) == ([Seen.FAILED], [])
+    assert result.error == "an id that the producer captured can't stand in the header 'x-session'"
+
+
+def test_what_asks_by_a_captured_id_has_to_wait_for_it() -> None:
+    by_header = {"headers": {"X-Session": "{capture}"}}
+    assert config_of("http://h/{correlation_id}", **by_header).asks_by_capture
+    assert config_of("http://h/{capture}").asks_by_capture
+    assert config_of("http://h/", by="capture", **BULK).asks_by_capture
+    assert not config_of("http://h/{correlation_id}", headers={"X": "{correlation_id}"}).asks_by_capture
+    assert not config_of("http://h/", **BULK).asks_by_capture
 
 
 def test_headers_method_and_credentials_are_sent() -> None:
@@ -330,6 +391,24 @@ def test_ids_in_the_query(path: str) -> None:
     assert seen(result) == [Seen.PRESENT, Seen.ABSENT]
 
 
+@pytest.mark.parametrize("path", ["/q", "/q?x=1"])
+def test_ids_in_a_parameter_each(path: str) -> None:
+    settings = BULK | {"ids": {"in": "query", "name": "id[]", "repeat": True}}
+    targets = (Target(1, "a,&"), B, C)
+    result, server = read_from(always(json_answer(b'{"items": [{"id": "b"}]}')), targets, path, **settings)
+    joint = "&" if "?" in path else "?"
+    assert server.requests[0].target == f"{path}{joint}id%5B%5D=a%2C%26&id%5B%5D=b&id%5B%5D=c"
+    assert seen(result) == [Seen.ABSENT, Seen.PRESENT, Seen.ABSENT]
+
+
+def test_versions_in_a_bulk_answer() -> None:
+    items = [{"id": "a", "v": 3}, {"id": "b", "v": 4, "hidden": True}]
+    result = bulk({"items": items, "all": 9}, visible="!(item.hidden)", version="item.v || body.all")
+    assert [(read.seen, read.version) for read in result.reads] == [
+        (Seen.PRESENT, 3), (Seen.ABSENT, 4), (Seen.ABSENT, 9)
+    ]  # fmt: skip
+
+
 def test_bulk_by_captured_id() -> None:
     targets = (Target(1, "a", "s-1"), B, Target(3, "c", "s-3"))
     reply = json_answer(b'{"items": [{"id": "s-3"}, {"id": "b"}]}')
@@ -380,6 +459,18 @@ def test_the_size_of_a_bulk_read() -> None:
         ({"expect": ["5xx"]}, "status 5xx says nothing about an event; leave it out of expect"),
         ({"expect": [429]}, "status 429 says nothing about an event;"),
         ({"headers": {"x": "a\nb"}}, "the header 'x' holds a line break"),
+        (
+            {"headers": {"x": "{captured}"}},
+            "unknown placeholder {captured} in the header 'x'; known: {correlation_id}",
+        ),
+        (
+            BULK | {"url": "http://h/", "headers": {"x": "{capture}"}},
+            "a bulk read has many ids, but the header 'x' is made of one; leave it out, or leave ids out",
+        ),
+        (
+            BULK | {"url": "http://h/", "ids": {"in": "query", "separator": ";", "repeat": True}},
+            "separator with repeat, which has nothing between two ids; leave one of them out",
+        ),
         ({"method": "GE T"}, "is not a method"),
         ({"timeout": 5}, "5 is not a duration;"),
         ({"max_body": "8"}, "'8' is not a size;"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,17 +12,19 @@ from evload.gate.outlook import Prospect, prospects
 
 CONFIG = """
 producers: {{broker: {{kind: http, url: "http://localhost/e"}}}}
-events: {{event: {{type: t, source: /s}}}}
+events: {{event: {{type: t, source: /s}}, rare: {{type: r, source: /s}}}}
 probes: {{read-model: {{kind: http, url: "http://localhost/{{correlation_id}}", sample: {sample}}}}}
+gauges: {{cpu: {{kind: generator}}}}
 scenarios:
-  watched: {{producer: broker, events: [event], probes: [read-model], load: [{{burst: {events}}}]}}
+  watched: {{producer: broker, events: {{event: 9, rare: 1}}, probes: [read-model], load: [{{burst: {events}}}]}}
 {more}
-slos: ["{objective}"]
+slos: [{objective}]
 """
 
 
-def prospect(objective: str, events: int, *, sample: str = "100%", more: str = "") -> Prospect:
-    text = CONFIG.format(objective=objective, events=events, sample=sample, more=more)
+def prospect(objective: str, events: int, *, sample: str = "100%", more: str = "", **scope: str) -> Prospect:
+    entry = json.dumps({"objective": objective, **scope})
+    text = CONFIG.format(objective=entry, events=events, sample=sample, more=more)
     (found,) = prospects(load_text(text, "config.yaml", base_dir=Path(), environ={}).config)
     return found
 
@@ -45,3 +48,41 @@ def test_a_count_can_be_decided_unless_somebody_is_not_watched() -> None:
     unwatched = "  other: {producer: broker, events: [event], load: [{burst: 5}]}"
     assert not prospect("lost == 0", 10, more=unwatched).decidable
     assert prospect("rejected == 0", 10, more=unwatched).events == 15
+
+
+def test_an_event_has_its_share_of_the_load() -> None:
+    assert prospect("p99(consistency) < 2s", 2990, event="rare").bad == 0
+    short = prospect("p99(consistency) < 2s", 2980, event="rare")
+    assert (short.events, short.bad, short.decidable) == (298, None, False)
+    assert prospect("p99(consistency) < 2s", 400, event="event").events == 360
+    assert prospect("lost == 0", 400, event="rare").events == 40
+
+
+def test_of_keys_nothing_is_known_beforehand() -> None:
+    found = prospect("p99(consistency) < 2s", 100, key="user-*")
+    assert (found.needed, found.decidable) == (299, True)
+    assert found.unknown == "nobody knows how many events have a key like user-*"
+    assert prospect("p99(consistency) < 2s", 100).unknown == ""
+
+
+@pytest.mark.parametrize(
+    ("objective", "scope"),
+    [
+        ("p99(consistency) < 2s in any 30s", {}),
+        ("p99(consistency) < 2s for 10s", {}),
+        ("rate(errors) < 1% in any 30s", {}),
+        ("throughput(acked) >= 10/s in any 30s", {}),
+        ("recovery(p99(consistency) < 2s) < 5m", {"after": "watched"}),
+        ("drain(cpu.generator_cpu <= 0.5) < 5m", {"after": "30s"}),
+        ("max(generator_cpu) < 0.5 for 10s", {}),
+    ],
+)
+def test_any_number_of_events_decides_what_is_about_time(objective: str, scope: dict[str, str]) -> None:
+    found = prospect(objective, 5, **scope)
+    assert (found.events, found.bad, found.needed) == (5, 0, None)
+
+
+def test_a_probe_is_judged_by_the_scenarios_that_it_watches() -> None:
+    unwatched = "  other: {producer: broker, events: [event], load: [{burst: 5}]}"
+    found = prospect("p99(first_seen) < 2s", 400, more=unwatched, probe="read-model")
+    assert (found.events, found.decidable) == (400, True)

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
 
+from evload.gate.objective import Objective
+from evload.gate.scenario import ScenarioTerms
 from evload.gate.selfcheck import SelfCheckPolicy, run
 from evload.gate.slo import parse
-from evload.summary import CheckResult, Result, ScenarioSummary, Summary, Vitals
+from evload.gate.terms import Terms
+from evload.stats.steps import StepCounts
+from evload.summary import CheckResult, ReadVitals, Result, ScenarioSummary, Summary, Vitals
 from summaries import MS, S, distribution, good_and_bad, run_of, scenario
 
-NAMES = ("ledger closes", "offered rate", "lateness", "headroom", "resolution", "evidence", "horizon")
+NAMES = (
+    "ledger closes", "offered rate", "lateness", "arrival shape", "headroom", "resolution", "observer effect",
+    "steady state", "evidence", "horizon", "clocks", "positive control",
+)  # fmt: skip
 OBJECTIVES = ("p99(consistency) < 2s", "share(end_to_end < 5s) >= 95%", "lost == 0")
 DEADLINES = {"read-model": 15 * S}
 
@@ -36,28 +45,43 @@ def _checked(
     vitals: Vitals | None = None,
     objectives: tuple[str, ...] = OBJECTIVES,
     deadlines: dict[str, int] | None = None,
+    spans: dict[str, ScenarioTerms] | None = None,
+    max_reads: dict[str, float | None] | None = None,
+    negative_hops: int = 0,
     **policy: Any,
 ) -> dict[str, CheckResult]:
-    if vitals is None:
-        vitals = Vitals(cpu_share=0.3, longest_stall_ns=5 * MS)
-    checks = run(
-        run_of(*scenarios, vitals=vitals),
+    summary = run_of(*scenarios, vitals=_vitals() if vitals is None else vitals)
+    summary.negative_hops = negative_hops
+    terms = Terms(
         [parse(text) for text in objectives],
         SelfCheckPolicy(**policy),
-        deadlines_ns=DEADLINES if deadlines is None else deadlines,
+        DEADLINES if deadlines is None else deadlines,
+        spans or {},
+        max_reads or {},
     )
+    checks = run(summary, terms)
     assert tuple(check.name for check in checks) == NAMES
     return {check.name: check for check in checks}
 
 
+def _vitals(**given: Any) -> Vitals:
+    sound: dict[str, Any] = {"cpu_share": 0.3, "longest_stall_ns": 5 * MS, "wall_drift_ns": MS}
+    return Vitals(**sound | given)
+
+
 def _failed(checks: dict[str, CheckResult]) -> set[str]:
-    return {name for name, check in checks.items() if check.result is not Result.PASS}
+    return {name for name, check in checks.items() if check.result not in (Result.PASS, Result.SKIPPED)}
+
+
+def _one(name: str, summary: Summary, objectives: list[Objective]) -> CheckResult:
+    checks = run(summary, Terms(objectives, SelfCheckPolicy(), DEADLINES))
+    return next(check for check in checks if check.name == name)
 
 
 def test_a_sound_run_passes_all_checks_and_shows_values_and_limits() -> None:
     checks = _checked(_sound())
     assert _failed(checks) == set()
-    assert {name: (check.value, check.limit) for name, check in checks.items()} == {
+    assert {name: (check.value, check.limit) for name, check in checks.items() if check.result is Result.PASS} == {
         "ledger closes": (0, 0),
         "offered rate": (0, 0.01),
         "lateness": (0.001, 0.02),
@@ -65,6 +89,7 @@ def test_a_sound_run_passes_all_checks_and_shows_values_and_limits() -> None:
         "resolution": (0, 0.001),
         "evidence": (1000, 299),
         "horizon": (15, 15),
+        "clocks": (0.001, 0.01),
     }
 
 
@@ -76,7 +101,7 @@ def test_policy_decides_what_a_failure_does(policy: str, result: Result) -> None
     late.early_sends = 1
     checks = _checked(late, lateness=policy)
     assert checks["lateness"].result is result
-    assert _failed(checks) == {"lateness"}
+    assert _failed(checks) == {"lateness"} - ({"lateness"} if policy == "off" else set())
 
 
 def test_policy_is_strict_unless_told_and_knows_its_keys() -> None:
@@ -107,7 +132,7 @@ def test_faults_of_two_scenarios_do_not_cancel_out() -> None:
 
 
 def test_unexpected_ids_do_not_close() -> None:
-    vitals = Vitals(cpu_share=0.3, longest_stall_ns=5 * MS, unexpected_ids=3)
+    vitals = _vitals(unexpected_ids=3)
     check = _checked(_sound(), vitals=vitals)["ledger closes"]
     assert (check.result, check.value, check.note) == (Result.INVALID, 3, "3 unexpected ids in answers")
 
@@ -215,10 +240,7 @@ def test_resolution_allows_a_tenth_of_the_bad_share(undecided: int, result: Resu
 def test_resolution_looks_at_the_critical_threshold_too() -> None:
     one = _sound()
     one.distributions["consistency"] = distribution([(S, S + MS)] * 990 + [(9 * S, 11 * S)] * 10, 2 * S, 10 * S)
-    checks = run(
-        run_of(one), [parse("p99(consistency) < 2s", critical="10s")], SelfCheckPolicy(), deadlines_ns=DEADLINES
-    )
-    check = next(check for check in checks if check.name == "resolution")
+    check = _one("resolution", run_of(one), [parse("p99(consistency) < 2s", critical="10s")])
     assert (check.result, check.value) == (Result.INVALID, 0.01)
 
 
@@ -257,9 +279,8 @@ def test_horizon_is_three_times_the_largest_latency_objective() -> None:
 
 def test_horizon_does_not_care_for_the_publish_or_the_critical_limit() -> None:
     objectives = [parse("p99(publish) < 60s"), parse("p99(consistency) < 5s", critical="60s")]
-    checks = run(run_of(scenario(visible=1)), objectives, SelfCheckPolicy(), deadlines_ns=DEADLINES)
-    assert checks[-1].limit == 15
-    assert checks[-1].result is Result.PASS
+    check = _one("horizon", run_of(scenario(visible=1)), objectives)
+    assert (check.limit, check.result) == (15, Result.PASS)
 
 
 def test_events_first_seen_late_show_that_the_horizon_is_short() -> None:
@@ -269,10 +290,162 @@ def test_events_first_seen_late_show_that_the_horizon_is_short() -> None:
     assert (check.result, check.value, check.limit) == (Result.INVALID, 2, 0)
 
 
+# -- arrival shape -------------------------------------------------------------------------------------------
+
+
+def _random(sent: Sequence[int], expected: float = 20.0, steps: int | None = None) -> dict[str, Any]:
+    """A scenario with random arrivals that sent so many in each second, and its terms."""
+    one = _sound()
+    one.sent_steps = StepCounts(S)
+    for second, count in enumerate(sent):
+        one.sent_steps.add(second * S, count, 0, 0)
+    one.last_intended_ns = len(sent) * S
+    length = len(sent) if steps is None else steps
+    return {"one": one, "spans": {"s0": ScenarioTerms(0, length * S, S, (expected,) * length)}}
+
+
+def _shape(planted: dict[str, Any], **vitals: Any) -> CheckResult:
+    return _checked(planted["one"], spans=planted["spans"], vitals=_vitals(**vitals))["arrival shape"]
+
+
+def test_poisson_arrivals_scatter_as_they_should() -> None:
+    rng = random.Random(3)
+    fair = [sum(rng.random() < 0.02 for _ in range(1000)) for _ in range(200)]
+    check = _shape(_random(fair))
+    assert check.result is Result.PASS
+    assert check.value == pytest.approx(1, abs=0.26)
+    assert check.note.startswith("s0: dispersion ")
+
+
+@pytest.mark.parametrize("sent", [[20] * 200, [0, 40] * 100, [18] * 200, [27] * 200])
+def test_arrivals_that_are_too_even_too_wild_or_too_few_are_not_random(sent: list[int]) -> None:
+    assert _shape(_random(sent)).result is Result.INVALID
+
+
+def test_steps_in_which_nothing_was_sent_count() -> None:
+    rng = random.Random(3)
+    half = [sum(rng.random() < 0.02 for _ in range(1000)) for _ in range(100)]
+    assert _shape(_random(half)).result is Result.PASS
+    assert _shape(_random(half, steps=200)).result is Result.INVALID
+    assert _shape(_random(half, steps=200), interrupted=True).result is Result.PASS
+    assert _shape(_random(half, steps=200), aborted="lost == 0").result is Result.PASS
+
+
+def test_too_little_says_nothing_of_the_shape() -> None:
+    assert _shape(_random([20] * 9)).note == "fewer than 10 steps expect 5 events or more"
+    assert _shape(_random([4] * 200, expected=4.9)).result is Result.SKIPPED
+    constant = {"s0": ScenarioTerms(0, 10 * S)}
+    assert _checked(_sound(), spans=constant)["arrival shape"].note == "no scenario has random arrivals"
+
+
+# -- observer effect -----------------------------------------------------------------------------------------
+
+
+def _observer(reads: ReadVitals, budget: float | None = None) -> CheckResult:
+    vitals = _vitals(probes={"idle": ReadVitals(), "index": reads, "good": ReadVitals(requests=10**6, busiest=1)})
+    return _checked(_sound(), vitals=vitals, max_reads={"index": budget, "good": 1000})["observer effect"]
+
+
+@pytest.mark.parametrize(
+    ("reads", "budget", "result", "value", "limit"),
+    [
+        (ReadVitals(requests=10_000, failed=9, busiest=500), None, Result.PASS, 0.0009, 0.001),
+        (ReadVitals(requests=10_000, failed=10, busiest=500), None, Result.INVALID, 0.001, 0.001),
+        (ReadVitals(requests=10_000, failed=10, throttled=10, busiest=500), 500, Result.INVALID, 0.001, 0.001),
+        (ReadVitals(requests=10_000, busiest=500), 500, Result.PASS, 500, 500),
+        (ReadVitals(requests=10_000, busiest=501), 500, Result.INVALID, 501, 500),
+    ],
+)
+def test_reads_stay_within_their_budget_and_hardly_fail(
+    reads: ReadVitals, budget: float | None, result: Result, value: float, limit: float
+) -> None:
+    check = _observer(reads, budget)
+    assert (check.result, check.value, check.limit) == (result, value, limit)
+    assert check.note.startswith("index: ")
+
+
+def test_wider_gaps_are_admitted() -> None:
+    check = _observer(ReadVitals(requests=1000, failed=2, throttled=2, busiest=90, stretch=3.2), 100)
+    assert check.note == (
+        "index: 2 of 1000 reads failed (0.2 %); 2 of them throttled; 90 event reads in the busiest second, 100 "
+        "allowed; gaps were widened up to 3.2 x"
+    )
+
+
+# -- steady state --------------------------------------------------------------------------------------------
+
+
+def _flowing(gone: Callable[[int], int], claimed: tuple[int, int] = (20, 120)) -> CheckResult:
+    """100 acked in each of 150 seconds, `gone` of them out of the system."""
+    one = _sound()
+    one.flow = StepCounts(S)
+    for second in range(150):
+        one.flow.add(second * S, 100, gone(second), 0)
+    spans = {"s0": ScenarioTerms(0, 150 * S, steady=(claimed[0] * S, claimed[1] * S))}
+    return _checked(one, spans=spans)["steady state"]
+
+
+def test_what_is_in_flight_may_not_grow() -> None:
+    level = _flowing(lambda second: 100 if second else 0)
+    assert (level.result, level.value) == (Result.PASS, 0)
+    assert level.note.startswith("s0: 100 in flight at 21 s, 100 at")
+    growing = _flowing(lambda second: 98)
+    assert (growing.result, growing.limit) == (Result.INVALID, 0.01)
+    assert growing.value == pytest.approx(0.02)
+    assert _flowing(lambda second: 102 if second else 0).result is Result.PASS
+
+
+def test_only_the_claimed_span_counts() -> None:
+    assert _flowing(lambda second: 100 if 20 <= second < 120 else 50).result is Result.PASS
+    assert _flowing(lambda second: 100 if second < 60 else 95, claimed=(0, 60)).result is Result.PASS
+    assert _flowing(lambda second: 100 if second < 60 else 95, claimed=(60, 120)).result is Result.INVALID
+
+
+def test_a_slope_within_its_own_error_is_none() -> None:
+    rng = random.Random(7)
+    noisy = [100 + rng.choice((-90, 90)) for _ in range(150)]
+    assert abs(_flowing(lambda second: noisy[second], claimed=(0, 12)).value or 0) > 0.01
+    assert _flowing(lambda second: (10, 190)[second % 2], claimed=(0, 12)).result is Result.PASS
+
+
+def test_a_span_too_short_says_nothing() -> None:
+    assert _flowing(lambda second: 50, claimed=(20, 29)).note == "its span was too short to tell"
+    assert _checked(_sound())["steady state"].note == "no scenario claims a steady state"
+
+
+# -- clocks --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("drift", "hops", "result"),
+    [
+        (10 * MS, 0, Result.PASS),
+        (10 * MS + 1, 0, Result.INVALID),
+        (None, 0, Result.SKIPPED),
+        (MS, 1, Result.INVALID),
+        (None, 1, Result.INVALID),
+    ],
+)
+def test_clocks_agree(drift: int | None, hops: int, result: Result) -> None:
+    check = _checked(_sound(), vitals=_vitals(wall_drift_ns=drift), negative_hops=hops)["clocks"]
+    assert check.result is result
+    assert check.note
+
+
 # -- what doesn't apply --------------------------------------------------------------------------------------
 
 
+def test_objectives_over_time_need_no_number_of_events() -> None:
+    small = _sound()
+    small.distributions["consistency"] = good_and_bad(5, 0, 2 * S)
+    over_time = ("p99(consistency) < 2s in any 30s", "p99(consistency) < 2s for 30s")
+    assert _checked(small, objectives=over_time)["evidence"].result is Result.SKIPPED
+    small.distributions["consistency"] = good_and_bad(4, 0, 2 * S, undecided=1)
+    assert _checked(small, objectives=over_time)["resolution"].result is Result.INVALID
+
+
 def test_checks_that_do_not_apply_are_skipped_with_a_reason() -> None:
-    checks = run(Summary(), [], SelfCheckPolicy(), deadlines_ns={})
-    assert [check.result for check in checks] == [Result.PASS, *[Result.SKIPPED] * 6]
+    checks = run(Summary(), Terms([], SelfCheckPolicy(), {}))
+    assert [check.result for check in checks] == [Result.PASS, *[Result.SKIPPED] * 11]
     assert all(check.note for check in checks[1:])
+    assert checks[-1].note == "run `evload selftest`"

@@ -94,11 +94,11 @@ def test_extremes() -> None:
     assert log_evidence(0, 0, 0.05) == 0
     assert log_evidence(0, 10**7, 0.05) == -inf
     assert log_evidence(10**6, 10**6, 0.05) > 1e6
-    assert rejects(1.5, 1.5, 0.001)
+    assert rejects(3.5, 3.5, 0.001)
     assert log_evidence(1, 1, 0.05) < log(20)
 
 
 @pytest.mark.parametrize(("bad", "events", "limit"), [(-1, 5, 0.1), (6, 5, 0.1), (1, 5, 0), (1, 5, 1)])
 def test_impossible_arguments_are_refused(bad: int, events: int, limit: float) -> None:
-    with pytest.raises(ValueError, match="; it has to be between 0 and 1|events"):
+    with pytest.raises(ValueError, match=r"between 0 and 1|events"):
         rejects(bad, events, limit)

@@ -11,6 +11,7 @@ from markdown_it import MarkdownIt
 
 from evload.sinks.markdown import escaped, markdown
 from evload.summary import Report, Result, WorstEvent
+from evload.timeline import Finding, Severity
 from sink_reports import NASTY, WORST, finished, without_anything
 
 RENDERER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
@@ -92,7 +93,8 @@ def test_percentiles_gauges_and_load() -> None:
 
 
 def test_lists() -> None:
-    read = [text for _, text in texts(markdown(finished(), ["a *sudden* stall", "b"]))]
+    findings = [Finding("stall", Severity.WARNING, "a *sudden* stall", {}), Finding("b", Severity.NOTE, "b", {})]
+    read = [text for _, text in texts(markdown(replace(finished(), findings=findings)))]
     assert "a *sudden* stall" in read
     assert "150 scheduled = 150 acked" in read
     assert "150 acked = 149 visible + 1 lost" in read

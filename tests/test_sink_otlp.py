@@ -18,7 +18,7 @@ from evload import __version__
 from evload.clock import SystemClock
 from evload.model import Observation, Part, State
 from evload.ports import Encoding
-from evload.sinks.opening import EventSample, SinkSurroundings
+from evload.ports import EventSample, SinkSurroundings
 from evload.sinks.otlp import in_batches, spans, unix_ns
 from evload.sinks.otlp_sink import OtlpSink
 from evload.sinks.posting import Recipient

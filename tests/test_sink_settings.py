@@ -17,7 +17,7 @@ from evload.clock import SystemClock
 from evload.errors import OutputError
 from evload.sinks import settings
 from evload.sinks.formats import FORMATS, FilesSink
-from evload.sinks.opening import EventSample, SinkSettings, SinkSurroundings
+from evload.ports import EventSample, SinkSettings, SinkSurroundings
 from evload.testing import check_sink
 from sink_reports import finished, moment, without_anything
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,12 @@ from evload.sandbox.settings import SandboxSettings
 from evload.summary import Report
 from evload.testing.memory_world import MemoryWorld
 from evload.testing.simulation import Simulation
+from evload.testing.virtual_time import VirtualLoop
 from evload.timeline import Finding, Timeline
 
 QUICK = {"lognormal": {"median": "120ms", "p99": "500ms"}}
-STEADY = ({"from": "0/s", "to": "100/s", "for": "5s"}, {"rate": "100/s", "for": "55s"})
+STEADY = ({"from": "0/s", "to": "60/s", "for": "5s"}, {"rate": "60/s", "for": "35s"})
+OBJECTIVES = ("p99(end_to_end) < 3s", "share(consistency < 2s) >= 95%", "lost == 0", "duplicates == 0")
 
 
 @dataclass(frozen=True)
@@ -28,29 +32,46 @@ class Told:
     timeline: Timeline
     findings: list[Finding]
 
-    def kinds(self) -> list[str]:
-        """Kinds of the findings, in their order."""
-        return [finding.kind for finding in self.findings]
+    @property
+    def kinds(self) -> set[str]:
+        """Kinds of the findings."""
+        return {finding.kind for finding in self.findings}
+
+    def the(self, kind: str) -> Finding:
+        """The only finding of that kind."""
+        (found,) = (finding for finding in self.findings if finding.kind == kind)
+        return found
 
 
-def run(directory: Path, sandbox: Mapping[str, Any], **simulation: Any) -> Told:
-    """A run against a sandbox that misbehaves like this."""
-    world = MemoryWorld(SandboxSettings.model_validate({"visibility": QUICK, **sandbox}))
-    simulation = {"load": STEADY, "probe": {"bulk": 500, "deadline": "15s"}} | simulation
+Hook = Callable[[MemoryWorld, VirtualLoop], None]
+
+
+def run(directory: Path, sandbox: Mapping[str, Any] | None = None, *, hook: Hook | None = None, **more: Any) -> Told:
+    """A run against a sandbox that misbehaves like this; `hook` may plan calls on the run's loop."""
+    world = MemoryWorld(SandboxSettings.model_validate({"visibility": QUICK, **(sandbox or {})}))
+    settings = {"load": STEADY, "probe": {"bulk": 500, "deadline": "12s"}, "slos": OBJECTIVES} | more
     path = directory / "events.sqlite"
-    done = Simulation(world, **simulation, ledger_path=path).run()
-    return told(done.report, path)
-
-
-def told(report: Report, path: Path) -> Told:
-    """What is to be said of a report and its ledger."""
+    if hook is not None:
+        settings["at"] = lambda _: hook(world, _loop())
+    done = Simulation(world, **settings, ledger_path=path).run()
     with LedgerReader(path) as reader:
-        timeline = read_timeline(reader, list(report.summary.scenarios))
-    return Told(report, timeline, find(report, timeline))
+        timeline = read_timeline(reader, list(done.summary.scenarios))
+    return Told(done.report, timeline, find(done.report, timeline))
 
 
-def with_slow_generator(ended: Told, path: Path) -> Told:
-    """The same run, had its generator been busy: more CPU than it should use."""
-    vitals = replace(ended.report.summary.vitals, cpu_share=0.97)
-    summary = replace(ended.report.summary, vitals=vitals)
-    return told(replace(ended.report, summary=summary), path)
+def _loop() -> VirtualLoop:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
+    return loop
+
+
+def busy_generator(_: MemoryWorld, loop: VirtualLoop) -> None:
+    """Every second the generator is busy with something else for 400 ms."""
+    loop._selector_in_use.now_ns += 400_000_000
+    loop.call_later(0.6, partial(busy_generator, _, loop))
+
+
+def replica_slows_down(world: MemoryWorld, loop: VirtualLoop) -> None:
+    """After twenty seconds the second of two replicas lags by a second."""
+    lagging = {"replicas": [{"name": "r1"}, {"name": "r2", "lag": "1s"}]}
+    loop.call_later(20, lambda: world.world.change(loop.now_ns, lagging))

@@ -11,7 +11,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from functools import cache
 from math import isinf
 from multiprocessing import get_context
 from statistics import fmean, median
@@ -19,14 +18,11 @@ from typing import Final
 
 from evload.summary import Result
 
-from .runs import LONGEST_LIMIT_NS, SHOWN, Figures, run
-from .worlds import MS, WORLDS, typical_ns
+from .runs import ADAPTIVE, GEOMETRIC, NAIVE, SHOWN, WAYS, Figures, run_one
+from .worlds import WORLDS
 
-_AIMS: Final = (0.85, 0.9, 0.93, 0.945, 0.955, 0.965, 0.975, 0.99)
-"""The share of the events that the limit of a run lets pass, of which 95 % are asked for."""
 _READS: Final = 30.0
 """Most reads per event on average, and twice as many as the plan that learns may use."""
-_WAYS: Final = ("evload, geometric", "evload, adaptive", "naive")
 
 
 def main() -> int:
@@ -36,7 +32,7 @@ def main() -> int:
     parser.add_argument("--world", choices=[world.name for world in WORLDS], help="only this one")
     chosen = parser.parse_args()
     numbers = [n for n, world in enumerate(WORLDS) if chosen.world in (None, world.name)]
-    found: dict[tuple[int, str], list[Figures]] = {(n, way): [] for n in numbers for way in _WAYS}
+    found: dict[tuple[int, str], list[Figures]] = {(n, way): [] for n in numbers for way in WAYS}
     print(
         f"{'world':16} {'measured by':18} {'error of':>8} {'':>7} {'':>7} {'':>8}  verdicts\n"
         f"{'':16} {'':18} "
@@ -46,27 +42,12 @@ def main() -> int:
     with get_context("spawn").Pool(min(os.cpu_count() or 1, 8)) as pool:
         for n in numbers:
             tasks = [(n, seed) for seed in range(chosen.runs)]
-            for figures in pool.starmap(_one, tasks, chunksize=5):
+            for figures in pool.starmap(run_one, tasks, chunksize=5):
                 for way, figure in figures.items():
                     found[n, way].append(figure)
-            for way in _WAYS:
+            for way in WAYS:
                 print(_line(WORLDS[n].name, way, found[n, way]), flush=True)
     return _verdict(found)
-
-
-def _one(number: int, seed: int) -> dict[str, Figures]:
-    limit_ns, usual_ns = _limits(number)
-    return run(WORLDS[number], seed, limit_ns[seed % len(_AIMS)], usual_ns)
-
-
-@cache
-def _limits(number: int) -> tuple[tuple[int, ...], int]:
-    """The limits for a world, whole milliseconds, and the median time that an event takes in it."""
-    times = typical_ns(WORLDS[number])
-    limits = [times[int(aim * len(times))] or LONGEST_LIMIT_NS for aim in _AIMS]
-    usual = times[len(times) // 2]
-    assert usual is not None
-    return tuple(min(limit, LONGEST_LIMIT_NS) // MS * MS for limit in limits), usual
 
 
 def _line(world: str, way: str, figures: Sequence[Figures]) -> str:
@@ -90,12 +71,12 @@ def _verdict(found: dict[tuple[int, str], list[Figures]]) -> int:
     for text in outside[:10]:
         print(f"outside: {text}")
     wrong = sum(figure.wrong for figure in runs)
-    naive_wrong = [figure.wrong for (_, way), figures in found.items() if way == "naive" for figure in figures]
+    naive_wrong = [figure.wrong for (_, way), figures in found.items() if way == NAIVE for figure in figures]
     reads = {
         way: fmean(fmean(f.reads_per_event for f in figures) for (_, of), figures in ours.items() if of == way)
-        for way in _WAYS[:2]
+        for way in (GEOMETRIC, ADAPTIVE)
     }
-    geometric, adaptive = (reads[way] for way in _WAYS[:2])
+    geometric, adaptive = reads[GEOMETRIC], reads[ADAPTIVE]
     print(
         f"{sum(figure.bounds for figure in runs)} truths in {len(runs)} runs of evload: {len(outside)} outside "
         f"(target: 0); wrong verdicts {wrong} (target: 0), of the naive client {fmean(naive_wrong):.0%}"

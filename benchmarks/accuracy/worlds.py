@@ -29,7 +29,7 @@ class Pareto(DelayDistribution):
     shape: float
 
     def quantile(self, u: float) -> int:
-        return round(self.smallest * (1 - u) ** (-1 / self.shape))
+        return round(self.smallest * float((1 - u) ** (-1 / self.shape)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Planted:
         return self.settings.model_copy(update={"seed": seed})
 
 
-_USUAL: Final = Lognormal(100 * MS, 500 * MS)
+_USUAL: Final = Lognormal(150 * MS, 400 * MS)
 
 
 def _world(name: str, visibility: DelayDistribution = _USUAL, **planted: Any) -> Planted:
@@ -70,20 +70,20 @@ def _world(name: str, visibility: DelayDistribution = _USUAL, **planted: Any) ->
 def _drifting(name: str) -> Planted:
     steps = [(step * LASTING_S * S // _CHANGES, 4 ** (step / _CHANGES)) for step in range(1, _CHANGES)]
     changes = tuple(
-        (at, {"visibility": Lognormal(round(75 * MS * factor), round(300 * MS * factor))}) for at, factor in steps
+        (at, {"visibility": Lognormal(round(80 * MS * factor), round(200 * MS * factor))}) for at, factor in steps
     )
-    return Planted(name, _world(name, Lognormal(75 * MS, 300 * MS)).settings, changes)
+    return Planted(name, _world(name, Lognormal(80 * MS, 200 * MS)).settings, changes)
 
 
 WORLDS: Final = (
     _world("lognormal"),
-    _world("bimodal", Mixture(Lognormal(50 * MS, 80 * MS), Lognormal(S, 2 * S), 0.12)),
-    _world("heavy tail", Pareto(40 * MS, 1.2)),
+    _world("bimodal", Mixture(Lognormal(60 * MS, 90 * MS), Lognormal(S, 2 * S), 0.12)),
+    _world("heavy tail", Pareto(80 * MS, 1.3)),
     _world("2 % loss", loss="2%"),
     _world(
         "lagging replica",
-        Lognormal(40 * MS, 120 * MS),
-        replicas=[{"name": "a"}, {"name": "b"}, {"name": "c", "lag": Lognormal(200 * MS, 800 * MS)}],
+        Lognormal(60 * MS, 120 * MS),
+        replicas=[{"name": "leader"}, {"name": "follower", "lag": Lognormal(150 * MS, 400 * MS)}],
     ),
     _world(
         "regressions",

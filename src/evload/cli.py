@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from . import __version__
-from .errors import EvloadError, UsageError
+from .errors import EvloadError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -193,31 +193,18 @@ def selftest(
 @app.command()
 def report(
     directory: Annotated[Path, typer.Argument(metavar="RUN", help="Directory of a run.", show_default=False)],
-    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="text or json.")] = "text",
+    form: Annotated[
+        str, typer.Option("--format", metavar="FORMAT", help="text, html, md, json, junit, csv, hlog, prom or otlp.")
+    ] = "text",
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="PATH", help="A file, or a directory for all files of the format."),
+    ] = None,
 ) -> None:
-    """Print the report of RUN again, rebuilt from its ledger."""
-    from . import rundir
-    from .gate.reporting import report as make_report
-    from .measurement import replay
-    from .sinks.console import ConsoleSink
-    from .sinks.json import JsonSink
+    """Make the report of RUN again from its ledger alone, also of a run that was killed or still goes on."""
+    from .commands.reports import again
 
-    if form not in ("text", "json"):
-        raise UsageError(f"--format {form}: no such format; choose text or json")
-    run_directory = rundir.find(directory)
-    rebuilt = replay.rebuild(run_directory.ledger)
-    told = make_report(
-        rebuilt.summary,
-        rebuilt.terms,
-        run_id=rebuilt.run_id,
-        name=rebuilt.name,
-        started_at=rebuilt.started_at,
-        directory=run_directory.path,
-    )
-    if form == "json":
-        JsonSink(_to_stdout).finish(told)
-    else:
-        ConsoleSink(_console()).finish(told)
+    again(directory, form, out, _console(), _to_stdout)
 
 
 @app.command()

@@ -154,6 +154,11 @@ def meta(
         events=list(config.events),
         probes=list(probe_numbers(config)),
         gauges=config.gauges,
+        stages=[
+            (name, scenario.start + stretch.start_ns, scenario.start + stretch.end_ns, stretch.text)
+            for name, scenario in config.scenarios.items()
+            for stretch in describe(scenario.load)
+        ],
     )
 
 

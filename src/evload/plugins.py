@@ -6,7 +6,7 @@ import difflib
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Literal
 
-Group = Literal["evload.producers", "evload.probes", "evload.gauges"]
+Group = Literal["evload.producers", "evload.probes", "evload.gauges", "evload.sinks"]
 
 
 class UnknownKind(LookupError):

@@ -8,8 +8,8 @@ import resource
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from contextlib import AsyncExitStack, ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,19 +17,16 @@ from typing import Any, Protocol
 
 import uvloop
 
-from . import planning, rundir
+from . import planning, rundir, telling
 from .clock import SystemClock
 from .config import LoadedConfig
 from .engine import Engine
 from .errors import EvloadError, OutputError
 from .gate import verdict
-from .gate.reporting import redacted, report
 from .gate.terms import Terms
 from .gate.vigil import Vigil
-from .measurement.culprits import name_worst
-from .measurement.ledger import LedgerFile, LedgerReader
-from .measurement.queues import add_lag
-from .ports import Sink, Surroundings
+from .measurement.ledger import LedgerFile
+from .ports import Sink, SinkSurroundings, Surroundings
 from .rundir import RunDirectory
 from .sandbox.process import sandbox_process
 from .sinks.json import JsonSink
@@ -71,47 +68,42 @@ def run(load: Load, *, out: Path | None, sinks: Sequence[Sink], say: Callable[[s
     run_id = rundir.new_run_id(started_at)
     directory = rundir.create(run_id, out)
     rundir.write(directory.config, loaded.as_run().encode())
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            summary, terms, trouble = runner.run(_run(load, loaded, run_id, started_at, directory, sinks, say))
-    except EvloadError:
-        rundir.discard(directory)
-        raise
-    told = _tell(summary, terms, run_id, loaded.config.name, started_at, directory, readable=trouble is None)
-    told = redacted(told, loaded.redact)
-    try:
-        JsonSink(partial(rundir.write, directory.summary)).finish(told)
-    except OutputError as error:
-        trouble = trouble or error
-    for sink in sinks:
-        sink.finish(told)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, ExitStack() as stack:
+        opened = AsyncExitStack()
+        stack.callback(lambda: runner.run(opened.aclose()))
+        try:
+            surroundings = SinkSurroundings(
+                SystemClock(), run_id, directory.path, lambda text: say(loaded.redact(text)),
+                partial(telling.sample, directory.ledger),
+            )  # fmt: skip
+            reports = [
+                runner.run(opened.enter_async_context(settings.open(surroundings)))
+                for settings in loaded.config.reports.values()
+            ]
+            everybody = [*sinks, *reports]
+            summary, terms, trouble = runner.run(_run(load, loaded, run_id, started_at, directory, everybody, say))
+        except EvloadError:
+            rundir.discard(directory)
+            raise
+        told = telling.tell(
+            summary,
+            terms,
+            run_id=run_id,
+            name=loaded.config.name,
+            started_at=started_at,
+            directory=directory,
+            readable=trouble is None,
+            redact=loaded.redact,
+        )
+        for sink in (JsonSink(partial(rundir.write, directory.summary)), *everybody):
+            try:
+                sink.finish(told)
+            except OutputError as error:
+                trouble = trouble or error
     if trouble is not None:
         raise trouble
     code = INTERRUPTED if summary.vitals.interrupted else verdict.exit_code(told.verdict)
     return Ended(told, directory, code)
-
-
-def _tell(
-    summary: Summary,
-    terms: Terms,
-    run_id: str,
-    name: str,
-    started_at: datetime,
-    directory: RunDirectory,
-    *,
-    readable: bool,
-) -> Report:
-    """The report; what needs the ledger is left out if that isn't `readable`."""
-
-    def judged() -> Report:
-        return report(summary, terms, run_id=run_id, name=name, started_at=started_at, directory=directory.path)
-
-    if not readable:
-        return judged()
-    with LedgerReader(directory.ledger) as reader:
-        add_lag(summary, reader, terms.objectives)
-        told = judged()
-        return replace(told, objectives=name_worst(told.objectives, terms.objectives, reader))
 
 
 async def _run(
@@ -139,7 +131,9 @@ async def _run(
             engine = Engine(
                 plan,
                 Surroundings(clock, run_id, loaded.base_dir),
-                lambda start_ns: LedgerFile(directory.ledger, start_ns, meta),
+                lambda start_ns: LedgerFile(
+                    directory.ledger, start_ns, {**meta, "began_at": clock.wall(start_ns).isoformat()}
+                ),
                 sinks,
                 loaded.redact,
                 Vigil(terms, {name: gauge.metrics for name, gauge in config.gauges.items()}),

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 from .stats.histogram import Histogram, bracket, rank_of
 from .stats.steps import StepCounts
+from .timeline import Finding, Timeline
 
 STATES: Final = (
     "unsent", "acked", "rejected", "returned", "in_doubt",
@@ -354,6 +355,11 @@ class Report:
     objectives: Sequence[ObjectiveResult]
     checks: Sequence[CheckResult]
     directory: Path | None = None
+    findings: Sequence[Finding] = ()
+    timeline: Timeline | None = None
+    """The run over time; None if its ledger couldn't be read."""
+    config_text: str = ""
+    """The config as run, without secrets; empty if it isn't known."""
 
 
 def merge(parts: Iterable[ScenarioSummary]) -> ScenarioSummary:

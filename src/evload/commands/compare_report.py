@@ -182,7 +182,7 @@ def _change(finding: Finding) -> str:
         return ""
     unit = " pp" if finding.kind is Kind.SHARE else " %"
     estimate = _number(finding.change(shift.estimate))
-    if not shift.confidence:
+    if not shift.confidence or finding.outcome is Outcome.EQUAL:
         return f"{estimate}{unit}"
     lower, upper = (_number(finding.change(end)) for end in (shift.lower, shift.upper))
     return f"{estimate}{unit} ({lower} … {upper}{unit})"

@@ -17,7 +17,7 @@ from ..gate import slo
 from ..gate.abort import DEFAULT_DELAY_NS
 from ..gate.selfcheck import SelfCheckPolicy
 from ..gate.slo import Objective
-from ..ports import GaugeSettings, ProbeSettings, ProducerSettings
+from ..ports import GaugeSettings, ProbeSettings, ProducerSettings, SinkSettings
 from ..sandbox.settings import SandboxSettings
 from ..summary import QUEUE_LAG
 from ..units import Duration, Share
@@ -158,6 +158,9 @@ class ConfigFile(_Section):
     gauges: Annotated[dict[Name, Any], Field(description="what is sampled while the run goes on")] = {}
     scenarios: Annotated[dict[Name, Any], Field(description="what happens, side by side")] = {}
     slos: Annotated[list[Any], Field(description="what must hold")] = []
+    reports: Annotated[
+        dict[Name, Any], Field(description="what is told to whom at the end; an HTML page if left out")
+    ] = {}
     self_checks: Annotated[Any, Field(description="what a failed self-check does to the verdict")] = {}
     settle: Annotated[Duration, Field(description="longest wait for outstanding events after an interrupt")] = (
         10_000_000_000
@@ -183,6 +186,7 @@ class RunConfig:
     scenarios: Mapping[str, Scenario]
     replicas: Mapping[str, Mapping[str, ProbeSettings]]
     slos: tuple[Objective, ...]
+    reports: Mapping[str, SinkSettings]
     self_checks: SelfCheckPolicy
     settle: int
     records: Mapping[str, Records | None]
@@ -318,6 +322,7 @@ class _Reader:
             scenarios=scenarios,
             replicas=replicas,
             slos=tuple(objectives.values()),
+            reports=self._reports(),
             self_checks=policy or SelfCheckPolicy(),
             settle=top.settle,
             records=self._check_templates(types, scenarios, producers),
@@ -354,6 +359,11 @@ class _Reader:
             elif (settings := self._item(model, path)) is not None:
                 found[name] = settings
         return found
+
+    def _reports(self) -> dict[str, SinkSettings]:
+        if "reports" not in self._document.data:
+            return {"html": plugins.load("evload.sinks", "html")(kind="html")}
+        return self._adapters("reports", "evload.sinks")
 
     def _replicas(self, model: type[Any], path: DataPath, written: Mapping[str, Any]) -> dict[str, ProbeSettings]:
         """One probe's settings for each replica under `at`: what is written there replaces what they share."""

@@ -25,9 +25,9 @@ _ABOUT: Final = frozenset({"title", "description", "default"})
 def json_schema() -> dict[str, Any]:
     """The schema of a whole file, in the 2020-12 dialect."""
     producers, probes = _installed("evload.producers"), _installed("evload.probes")
-    gauges = _installed("evload.gauges")
+    gauges, sinks = _installed("evload.gauges"), _installed("evload.sinks")
     sections = (ConfigFile, SandboxSettings, EventSettings, Scenario, ObjectiveEntry, SelfCheckPolicy)
-    models: list[type[BaseModel]] = [*sections, *producers, *probes, *gauges]
+    models: list[type[BaseModel]] = [*sections, *producers, *probes, *gauges, *sinks]
     references, shared = models_json_schema([(model, "validation") for model in models])
     definitions = shared["$defs"]
 
@@ -48,6 +48,7 @@ def json_schema() -> dict[str, Any]:
         ("gauges", by_kind(gauges)),
         ("scenarios", {"additionalProperties": one(Scenario), "minProperties": 1}),
         ("slos", {"items": {"anyOf": [{"type": "string"}, one(ObjectiveEntry)]}}),
+        ("reports", by_kind(sinks)),
         ("self_checks", one(SelfCheckPolicy)),
     ):
         whole["properties"][section].update(contents)

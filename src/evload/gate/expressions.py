@@ -90,7 +90,7 @@ def _parse_drain(expression: str, argument: str, operator: str, limit: str, gaug
     found = _value_of(name, gauges)
     if found is None:
         values = [value for known in gauges.values() for value in known]
-        cure = _suggest(name, values, "gauges have") if values else "add a gauge under gauges:"
+        cure = _suggest(name, values, "values of gauges") if values else "add a gauge under gauges:"
         raise ValueError(f"there is no gauge with {name!r} to drain; {cure}")
     require(operator, UPPER, "drain")
     return Objective(

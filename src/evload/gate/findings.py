@@ -57,9 +57,9 @@ def find(report: Report, timeline: Timeline) -> list[Finding]:
         *growing,
         *([] if growing else rising(timeline, [span for one in standing if (span := one.span_ns)], outages)),
         *lagging_replicas(timeline, hurts=_is_late(report)),
-        *_slow_hop(report),
         *_generator(report, standing),
     ]
+    found += [] if found else _slow_hop(report)
     return sorted(found, key=lambda one: _ORDER.index(one.severity))
 
 
@@ -144,7 +144,11 @@ def _listed(parts: Sequence[str]) -> str:
 
 
 def _probes(summary: Summary) -> set[str]:
-    return {*summary.vitals.probes, *summary.vitals.replicas}
+    """Probes whose reads failed; a producer may have the name of a probe."""
+    vitals = summary.vitals
+    if vitals.probes:
+        return {name for name, reads in vitals.probes.items() if reads.failed}
+    return set(vitals.replicas) if vitals.failed_reads else set()
 
 
 def _read_outages(summary: Summary) -> list[tuple[int, int]]:

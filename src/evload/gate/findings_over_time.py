@@ -8,7 +8,7 @@ from itertools import accumulate
 from statistics import median
 from typing import Final
 
-from ..timeline import Bounds, Finding, LatencyOverTime, Severity, Timeline
+from ..timeline import EDGES_NS, Bounds, Finding, LatencyOverTime, Severity, Timeline
 from ..units import NS_PER_S, format_duration, format_rate
 
 Span = tuple[int, int]
@@ -20,13 +20,18 @@ _PILED_UP: Final = 3
 """And as many times more than usual have to wait at its end."""
 _FEW: Final = 5
 _BIN_NS: Final = NS_PER_S
-_GROWING_BINS: Final = 4
+_GROWING_BINS: Final = 5
+_OFTEN: Final = 0.6
 _DEFICIT: Final = 0.03
 """Of what came in, more than this share has to be left over for a backlog to grow."""
 _ENOUGH: Final = 20
 _SLOWER: Final = Fraction(3, 2)
 _APART_NS: Final = 20_000_000
 _SEGMENTS: Final = 24
+_SIDE: Final = 3
+"""Segments that there have to be before and after a rise."""
+_EXCESS: Final = {_P50: 0.5, _P95: 0.15}
+"""And of the events after it, as large a share has to lie beyond the percentile before it."""
 _MOSTLY: Final = 0.8
 
 
@@ -93,8 +98,11 @@ def saturated(timeline: Timeline) -> list[Finding]:
     growing = range(start, peak + 1)
     grown = backlog[peak] - (backlog[start - 1] if start else 0)
     moving = sum(through[number] > 0 for number in growing)
+    # When windows jump the backlog grows for a moment; a consumer that can't keep up falls behind all the time.
+    behind = sum(through[number] < arrived[number] for number in growing)
     # It takes a while until the first events are through, and then as many come out as go in.
-    if len(growing) < _GROWING_BINS or grown < _ENOUGH or moving < _MOSTLY * (len(growing) - 1):
+    steady = behind >= max(_GROWING_BINS, _OFTEN * len(growing)) and moving >= _MOSTLY * (len(growing) - 1)
+    if grown < _ENOUGH or not steady:
         return []
     if any(_overlap((one.start_ns, one.end_ns), (start * bin_ns, peak * bin_ns)) * 3 > len(growing) * bin_ns
            for one in timeline.standstills):  # fmt: skip
@@ -185,7 +193,7 @@ def _turn(
 ) -> tuple[int, str, Bounds, Bounds] | None:
     """(interval, percentile's name, bounds before, bounds after) of the clearest rise."""
     step_ns = timeline.step_ns
-    used = [number for number in range(timeline.count) if latency.upper[number] or latency.never[number]]
+    used = [number for number in range(timeline.count) if latency.upper[number]]
     used = [number for number in used
             if not any(_overlap((number * step_ns, (number + 1) * step_ns), span) for span in spoilt)]  # fmt: skip
     if not used:
@@ -196,12 +204,13 @@ def _turn(
     for p, name in ((_P50, "the median"), (_P95, "the 95th percentile")):
         each = [_bounds(latency, segment, p) for segment in segments]
         best: tuple[float, int, Bounds, Bounds] | None = None
-        for turn in range(2, len(segments) - 1):
-            early = _bounds(latency, [n for segment in segments[:turn] for n in segment], p)
-            late = _bounds(latency, [n for segment in segments[turn:] for n in segment], p)
+        for turn in range(_SIDE, len(segments) - _SIDE + 1):
+            before = [n for segment in segments[:turn] for n in segment]
+            after = [n for segment in segments[turn:] for n in segment]
+            early, late = _bounds(latency, before, p), _bounds(latency, after, p)
             assert early is not None
             assert late is not None
-            if not _is_slower(late, early):
+            if not _is_slower(late, early) or _share_above(latency, after, early[1]) < _EXCESS[p]:
                 continue
             low = sum(not _is_slower(late, one) for one in each[:turn])
             high = sum(not _above(one, early) for one in each[turn:])
@@ -211,6 +220,16 @@ def _turn(
         if best is not None:
             return segments[best[1]][0], name, best[2], best[3]
     return None
+
+
+def _share_above(latency: LatencyOverTime, intervals: Sequence[int], limit_ns: int | None) -> float:
+    """Share of the events that are for sure later than a time."""
+    above = whole = 0
+    for number in intervals:
+        whole += sum(latency.lower[number].values())
+        above += sum(n for bucket, n in latency.lower[number].items()
+                     if limit_ns is not None and EDGES_NS[bucket] >= limit_ns)  # fmt: skip
+    return above / whole if whole else 0.0
 
 
 def _above(one: Bounds | None, other: Bounds) -> bool:
@@ -225,7 +244,7 @@ def _bounds(latency: LatencyOverTime, intervals: Sequence[int], p: Fraction) -> 
     chosen = LatencyOverTime(
         [latency.lower[n] for n in intervals],
         [latency.upper[n] for n in intervals],
-        [latency.never[n] for n in intervals],
+        [0] * len(intervals),  # lost events are told by themselves
     )
     return chosen.bounds(p)
 

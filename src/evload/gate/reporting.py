@@ -46,8 +46,17 @@ def redacted(report: Report, redact: Callable[[str], str]) -> Report:
         report,
         name=redact(report.name),
         objectives=[
-            replace(objective, expression=redact(objective.expression), note=redact(objective.note))
+            replace(
+                objective,
+                expression=redact(objective.expression),
+                note=redact(objective.note),
+                worst=tuple(
+                    replace(event, timeline=tuple((at, redact(what)) for at, what in event.timeline))
+                    for event in objective.worst
+                ),
+            )
             for objective in report.objectives
         ],
         checks=[replace(check, note=redact(check.note)) for check in report.checks],
+        findings=[replace(finding, sentence=redact(finding.sentence)) for finding in report.findings],
     )

@@ -267,7 +267,10 @@ class LedgerReader:
             raise UsageError(f"{path} isn't there; name the directory of a run, which has an events.sqlite")
         try:
             with ExitStack() as stack:
-                self._db = sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True)
+                # A reader of a finished file would leave the files of a write-ahead log beside it.
+                finished = not path.with_name(path.name + "-wal").exists()
+                options = "?mode=ro&immutable=1" if finished else "?mode=ro"
+                self._db = sqlite3.connect(path.absolute().as_uri() + options, uri=True)
                 stack.callback(self._db.close)
                 rows = self._db.execute("SELECT key, value FROM meta").fetchall()
                 self.meta: dict[str, Any] = {name: orjson.loads(value) for name, value in rows}
@@ -320,6 +323,16 @@ class LedgerReader:
             with closing(_Parts(self._db, row[1], seq=row[0])) as parts:
                 found.append(_observation(row, parts))
         return found
+
+    def spread(self, count: int) -> list[Observation]:
+        """At most `count` of the settled events that were followed closely, evenly over the run."""
+        row = self._db.execute("SELECT max(seq) FROM events").fetchone()
+        step = max(1, -(-((row[0] or 0) + 1) // max(count, 1)))
+        chosen = "sampled = 1 AND seq IN (SELECT value * :step FROM numbers)"
+        self._db.execute("CREATE TEMP TABLE IF NOT EXISTS numbers (value INTEGER PRIMARY KEY)")
+        self._db.execute("DELETE FROM numbers")
+        self._db.executemany("INSERT INTO numbers VALUES (?)", [(number,) for number in range(count)])
+        return self.chosen(chosen, "seq", {"step": step}, count)
 
     def samples(self) -> Iterator[tuple[str, int, int, dict[str, float]]]:
         """The samples of all gauges in order of time: gauge, start_ns, end_ns, values (none: not taken)."""

@@ -421,11 +421,12 @@ class Recorder:
         published = seen.sent_ns if seen.sent_ns is not None else seen.intended_ns
         latest: tuple[int, str] | None = None
         before: Part | None = None
+        stuck = False
         for part in seen.parts:
             folds = into.views_of(part)
             for fold in folds:
                 self._view(fold, part, seen, acked, published, at_ns)
-            if part.replica is not None or not acked or not seen.sampled:
+            if part.replica is not None or not acked or not seen.sampled or stuck:
                 continue
             lower, upper = _hop(before, part, published if seen.acked_ns is None else seen.acked_ns)
             for fold in folds:
@@ -435,9 +436,9 @@ class Recorder:
                 latest = (lost_ns, into.names.get(part.probe, str(part.probe)))
             before = part
             if part.stable_upper_ns is None:
-                # The first hop at which it got stuck is the one to look at.
+                # The first hop at which it got stuck is the one to look at; of later ones nothing is known.
                 latest = (lost_ns, into.names.get(part.probe, str(part.probe)))
-                break
+                stuck = True
         if latest is not None and len(into.names) > 1 and self._is_late(into, seen):
             late = into.summary.late_hops
             late[latest[1]] = late.get(latest[1], 0) + 1

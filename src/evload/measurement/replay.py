@@ -46,9 +46,12 @@ def meta(
     events: Sequence[str],
     probes: Sequence[str],
     gauges: Mapping[str, GaugeSettings],
+    stages: Sequence[tuple[str, int, int, str]],
 ) -> Mapping[str, Any]:
     """What the ledger file has to carry so that `rebuild` needs nothing else. Names are in the order of the numbers
-    by which the rows know them."""
+    by which the rows know them. `stages` are the phases of the load: scenario, start and end in nanoseconds since the
+    schedule began, and what happens.
+    """
     return {
         "run_id": run_id,
         "name": name,
@@ -57,6 +60,7 @@ def meta(
         "events": list(events),
         "probes": list(probes),
         "terms": terms.as_data(),
+        "stages": [list(stage) for stage in stages],
         "gauges": {
             name: {"metrics": list(gauge.metrics), "scenarios": list(gauge.scenarios)}
             for name, gauge in gauges.items()

@@ -27,8 +27,6 @@ from .readingplan import ReadingPlan
 from .sampling import is_chosen
 from .views import WORST, Side, part_of, together
 
-_WIDE: Final = 1.5
-"""A bracket that is this many times as wide as the resolution has seen reads left out."""
 _RETRY_NS: Final = 100_000_000
 """Pause before a failed read is tried again, at least."""
 
@@ -346,6 +344,8 @@ class Tracker:
             watch.confirm_from = None
         elif watch.confirm_from is None:
             watch.confirm_from = read.end_ns
+            if watch.profile is not None and item.sampled:
+                self._learn(watch, watch.profile)
         self._after(watch, read.start_ns, now_ns)
 
     def _was_shown_before(self, watch: _Watch, start_ns: int) -> bool:
@@ -548,21 +548,19 @@ class Tracker:
     def _end_watch(self, watch: _Watch, now_ns: int) -> None:
         watch.done = True
         item = watch.item
-        if watch.profile is not None and watch.confirm_from is not None:
-            self._learn(watch, watch.profile)
+        if watch.profile is not None and watch.first_upper is None and watch.last_start:
+            watch.profile.learn(max(0, watch.last_start - item.reference()), None)
         item.open_watches -= 1
         if not item.open_watches:
             self._conclude(item, now_ns)
 
     def _learn(self, watch: _Watch, profile: VisibilityProfile) -> None:
+        """Learn from an event that has just become visible. While it is confirmed others are planned already."""
         reference = watch.item.reference()
         for side in self._sides(watch):
-            if side.upper is not None and watch.item.sampled:
+            if side.upper is not None:
                 lower = max(0, (side.lower or reference) - reference)
-                upper = max(lower, side.upper - reference)
-                # Wide brackets of the others tell that something becomes visible where reads were left out.
-                if is_explorer(watch.item.event.seq) or upper - lower > _WIDE * watch.plan.resolution * upper:
-                    profile.learn(lower, upper)
+                profile.learn(lower, max(lower, side.upper - reference))
 
     def _conclude(self, item: _Item, now_ns: int) -> None:
         """Settle an event whose receipt is in and whose watches are done."""

@@ -208,7 +208,8 @@ class SseListener:
     async def _return(self) -> None:
         """Connect again, however long it takes. Raises _Ended."""
         assert self._cut_ns is not None
-        pause_s = self._retry_s or _FIRST_PAUSE_S
+        backoff_s = _FIRST_PAUSE_S
+        pause_s = self._retry_s or backoff_s
         cut_for = self._cut_reason
         while True:
             await asyncio.sleep(pause_s)
@@ -221,7 +222,8 @@ class SseListener:
                     self._report(
                         ReadResult([], error=str(failure), throttled=failure.throttled, retry_ns=failure.retry_ns)
                     )
-                pause_s = max(min(2 * pause_s, _LONGEST_PAUSE_S), self._retry_s, failure.retry_ns / NS_PER_S)
+                backoff_s = min(2 * backoff_s, _LONGEST_PAUSE_S)
+                pause_s = max(backoff_s, self._retry_s, failure.retry_ns / NS_PER_S)
         now_ns = self._clock.now_ns()
         if self._config.replays is not None and self._resumed_after:
             self._replayed_ns = now_ns + self._config.replays

@@ -66,7 +66,10 @@ class WebhookReceiver:
             await self._take(request)
         except _Refused as refused:
             headers = {"allow": "POST"} if refused.status == 405 else None
-            return web.Response(status=refused.status, text=f"{refused}\n", headers=headers)
+            response = web.Response(status=refused.status, text=f"{refused}\n", headers=headers)
+            # The rest of its body may still be under way.
+            response.force_close()
+            return response
         return web.Response(status=_ACCEPTED)
 
     async def listen(self, report: Report) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -12,12 +12,13 @@ from ..errors import OutputError
 from ..ports import Progress
 from ..summary import Report
 from ..timeline import Timeline
+from ..units import NS_PER_S
 
 Files = Mapping[str, bytes]
 """Name to content; the first is the one to print where only one can be shown."""
 
-Format = Callable[[Report, Timeline | None, Sequence[str]], Files]
-"""Renders a report; without a timeline there are no time series, and findings are sentences in plain text."""
+Format = Callable[[Report], Files]
+"""Renders a report; one without a timeline has no time series."""
 
 
 class FilesSink:
@@ -33,7 +34,7 @@ class FilesSink:
 
     def finish(self, report: Report) -> None:
         name = self._name
-        for usual, content in self._format(report, None, ()).items():
+        for usual, content in self._format(report).items():
             replace(self._directory / (name or usual), content)
             name = None
 
@@ -49,7 +50,7 @@ def replace(path: Path, content: bytes) -> None:
         raise OutputError(f"can't write {path}: {error.strerror}; free some space or choose another file") from error
 
 
-def _json(report: Report, timeline: Timeline | None, findings: Sequence[str]) -> Files:
+def _json(report: Report) -> Files:
     from .json import JsonSink
 
     written: list[bytes] = []
@@ -57,40 +58,47 @@ def _json(report: Report, timeline: Timeline | None, findings: Sequence[str]) ->
     return {"summary.json": b"".join(written)}
 
 
-def _markdown(report: Report, timeline: Timeline | None, findings: Sequence[str]) -> Files:
+def _html(report: Report) -> Files:
+    from .html import render
+
+    timeline = report.timeline or Timeline(NS_PER_S, 1)
+    return {"report.html": render(report, timeline, report.findings, report.config_text).encode()}
+
+
+def _markdown(report: Report) -> Files:
     from .markdown import markdown
 
-    return {"report.md": markdown(report, findings).encode()}
+    return {"report.md": markdown(report).encode()}
 
 
-def _junit(report: Report, timeline: Timeline | None, findings: Sequence[str]) -> Files:
+def _junit(report: Report) -> Files:
     from .junit import junit
 
     return {"junit.xml": junit(report)}
 
 
-def _csv(report: Report, timeline: Timeline | None, findings: Sequence[str]) -> Files:
+def _csv(report: Report) -> Files:
     from . import tables
 
     files = {"percentiles.csv": tables.percentiles(report)}
-    if timeline is not None:
-        files |= {"series.csv": tables.series(timeline), "gauges.csv": tables.gauges(timeline)}
+    if report.timeline is not None:
+        files |= {"series.csv": tables.series(report.timeline), "gauges.csv": tables.gauges(report.timeline)}
     return files
 
 
-def _hlog(report: Report, timeline: Timeline | None, findings: Sequence[str]) -> Files:
+def _hlog(report: Report) -> Files:
     from . import hlog
 
     return {"histograms.hlog": hlog.log(report), **hlog.percentile_tables(report)}
 
 
-def _prom(report: Report, timeline: Timeline | None, findings: Sequence[str]) -> Files:
+def _prom(report: Report) -> Files:
     from . import measures, prometheus
 
     return {"metrics.prom": prometheus.text(measures.of_report(report))}
 
 
-def _otlp(report: Report, timeline: Timeline | None, findings: Sequence[str]) -> Files:
+def _otlp(report: Report) -> Files:
     from . import measures, otlp
 
     start_ns = otlp.unix_ns(report.started_at)
@@ -100,6 +108,7 @@ def _otlp(report: Report, timeline: Timeline | None, findings: Sequence[str]) ->
 
 FORMATS: Final[Mapping[str, Format]] = MappingProxyType(
     {
+        "html": _html,
         "md": _markdown,
         "json": _json,
         "junit": _junit,

@@ -7,6 +7,7 @@ model's tags, and the page's script sets the property from the CSS variable `--a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any, Final
 
 from bokeh.core.property.vectorization import Value
@@ -118,7 +119,9 @@ def with_legend(plot: figure) -> figure:
 
 def tip(rows: Sequence[tuple[str, str]], renderers: Sequence[GlyphRenderer[Any]], **formatters: str) -> HoverTool:
     """A hover tool that shows (name, value) rows; a value is a Bokeh format such as `@acked{0,0.0}/s`."""
-    text = "".join(_TIP.format(name=name, value=value) for name, value in rows)
+    # In such a text @ and $ stand for columns.
+    shown = [(escape(name).replace("@", "&#64;").replace("$", "&#36;"), value) for name, value in rows]
+    text = "".join(_TIP.format(name=name, value=value) for name, value in shown)
     return HoverTool(
         tooltips=text,
         renderers=list(renderers),

@@ -27,7 +27,7 @@ def embedded(charts: Sequence[Chart]) -> Drawn:
         return Drawn({}, Markup())
     script, places = components({chart.name: chart.plot for chart in charts}, wrap_script=False)
     # Texts of a run are in there; none of them may end the script.
-    script = script.replace("</", "<\\/")
+    script = script.replace("</", "<\\/").replace("<!--", "<\\!--")
     return Drawn({name: Markup(place) for name, place in places.items()}, Markup(script))
 
 

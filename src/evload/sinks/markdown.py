@@ -38,15 +38,15 @@ _WORST: Final = 5
 _INCIDENTS: Final = 20
 
 
-def markdown(report: Report, findings: Sequence[str] = (), environment: str = "") -> str:
+def markdown(report: Report, environment: str = "") -> str:
     """The document; sections without anything to say are left out.
 
-    `findings` are sentences, and `environment` says where the run took place, in plain text.
+    `environment` says where the run took place, in plain text.
     """
     sections = [
         _head(report, environment),
         _objectives(report.objectives),
-        _section("Findings", (f"- {escaped(finding)}" for finding in findings)),
+        _section("Findings", (f"- {escaped(finding.sentence)}" for finding in report.findings)),
         _section("Self-checks not passed", _checks(report)),
         _distributions(report.summary),
         _ledger(report.summary.total()),

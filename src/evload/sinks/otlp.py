@@ -16,9 +16,9 @@ import orjson
 
 from .. import __version__
 from ..model import Observation, Part, State
+from ..ports import EventSample
 from ..workload.correlation import CorrelationIds
 from .measures import Measure
-from .opening import EventSample
 
 Json = dict[str, Any]
 

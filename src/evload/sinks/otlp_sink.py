@@ -7,10 +7,9 @@ from typing import Any, Final
 
 import orjson
 
-from ..ports import Progress
+from ..ports import Progress, SinkSurroundings
 from ..summary import Report
 from . import measures, otlp
-from .opening import SinkSurroundings
 from .posting import Answer, Recipient
 
 METRICS_PATH: Final = "/v1/metrics"

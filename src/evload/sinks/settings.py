@@ -11,10 +11,9 @@ from typing import Annotated, ClassVar, Final, Literal
 from pydantic import AfterValidator, Field, field_validator
 
 from ..clients.web import Url, check_header
-from ..ports import Progress, Sink
+from ..ports import Progress, Sink, SinkSettings, SinkSurroundings
 from ..summary import Report
 from ..units import NS_PER_S, Duration
-from .opening import SinkSettings, SinkSurroundings
 
 _LISTEN: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]+):(\d{1,5})")
 
@@ -72,6 +71,14 @@ class _HttpSettings(SinkSettings):
         for name, value in headers.items():
             check_header(name, value)
         return headers
+
+
+class HtmlConfig(_FileSettings):
+    """The report as one page that opens offline."""
+
+    form = "html"
+    kind: Literal["html"]
+    file: Place = Path("report.html")
 
 
 class JunitConfig(_FileSettings):

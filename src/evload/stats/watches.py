@@ -118,7 +118,7 @@ class DrainWatch:
 
     def add(self, start_ns: int, end_ns: int, value: float) -> None:
         """Look at one sample."""
-        if self._before_ns - _BEFORE_NS <= start_ns and end_ns <= self._before_ns:
+        if self._before_ns - _BEFORE_NS <= start_ns and end_ns < self._before_ns:
             self._seen_before = value if self._seen_before is None else max(self._seen_before, value)
         if start_ns < self._from_ns or self._high_ns is not None:
             return

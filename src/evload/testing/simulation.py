@@ -94,6 +94,7 @@ class Simulation:
                 for name, settings in scenarios.items()
             },
             slos=tuple(self._objective(given) for given in self.slos),
+            reports={},
             self_checks=SelfCheckPolicy.model_validate(self.policy),
             settle=self.settle_ns,
             replicas={

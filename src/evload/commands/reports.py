@@ -1,0 +1,48 @@
+"""Makes any report of a run again from its directory."""
+
+from __future__ import annotations
+
+import difflib
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from .. import rundir, telling
+from ..errors import UsageError
+from ..sinks.console import ConsoleSink
+from ..sinks.formats import FORMATS, replace
+
+TEXT = "text"
+
+
+def again(directory: Path, form: str, out: Path | None, console: Console, write: Callable[[bytes], None]) -> None:
+    """Print the report of a run in one format, or write it to `out`: a file, or a directory for all its files.
+
+    Raises UsageError for an unknown format or a directory without a run, OutputError for what can't be written.
+    """
+    if form != TEXT and form not in FORMATS:
+        known = [TEXT, *FORMATS]
+        close = difflib.get_close_matches(form, known, n=1)
+        cure = f"did you mean {close[0]}?" if close else f"choose {', '.join(known[:-1])} or {known[-1]}"
+        raise UsageError(f"--format {form}: no such format; {cure}")
+    run = rundir.find(directory)
+    told = telling.tell_again(run)
+    if form == TEXT:
+        if out is None:
+            ConsoleSink(console).finish(told)
+        else:
+            page = io.StringIO()
+            ConsoleSink(Console(file=page, width=100)).finish(told)
+            replace(out, page.getvalue().encode())
+        return
+    files = FORMATS[form](told)
+    content = next(iter(files.values()))
+    if out is None:
+        write(content)
+    elif out.is_dir() or (len(files) > 1 and not out.suffix):
+        for name, each in files.items():
+            replace(out / name, each)
+    else:
+        replace(out, content)

@@ -1,0 +1,20 @@
+"""Texts of others on a terminal: without control characters, and wrapped at words."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import Final
+
+INDENT: Final = 14
+"""Where texts begin beside the longest result, `inconclusive`."""
+
+
+def printable(text: str) -> str:
+    """The text on one line and without characters that a terminal would obey."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
+
+
+def indented(text: str, width: int, first: str = " " * INDENT) -> str:
+    """The text wrapped at words to the right of `first`."""
+    width = max(width, 2 * len(first))
+    return textwrap.fill(printable(text), width, initial_indent=first, subsequent_indent=" " * len(first))
