@@ -7,13 +7,26 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
 
 from evload.ports import Progress
 from evload.sinks.console import ConsoleSink
-from evload.summary import CheckResult, GaugeSummary, ObjectiveResult, Report, Result, Series, Vitals
+from evload.summary import (
+    CheckResult,
+    GaugeSummary,
+    Incident,
+    ObjectiveResult,
+    ReadVitals,
+    Report,
+    Result,
+    Series,
+    Vitals,
+    WorstEvent,
+)
+from evload.timeline import Finding, Severity
 from summaries import MS, S, distribution, run_of, scenario
 
 
@@ -105,10 +118,10 @@ pass          max(queue_depth) < 5000                            1,234
 
 invalid       self-check lateness: 28.7 ms (limit 10 ms)
               s0: p99 28.7 ms
-              read-model: answers name no replica; if there are several, they
-              could not be told apart
-              7 × connection reset
-              3 × HTTP 500: boom
+  read-model: answers name no replica; if there are several, they could not be
+  told apart
+  7 × connection reset
+  3 × HTTP 500: boom
 
                                  p50            p95            p99  events
 schedule_delay                300 µs         300 µs         300 µs   1,000
@@ -227,55 +240,277 @@ def test_only_the_commonest_reasons_are_shown() -> None:
     assert "and 3 more reasons, in summary.json" in text
 
 
-def progress(elapsed: float) -> Progress:
-    """A moment of a run."""
-    return Progress(
-        phase="baseline: hold 200/s",
-        elapsed=elapsed,
-        total=20,
-        offered_rate=200.4,
-        achieved_rate=199.6,
-        scheduled=1500,
-        in_flight=3,
-        outstanding=250,
-        states={"acked": 1250, "visible": 1200, "lost": 2, "in_doubt": 1},
-        percentiles={"p50": (0.112, 0.121), "p99": (0.326, None)},
+def eventful() -> Report:
+    """A run that was ended early, with something of everything to look at."""
+    told = report()
+    summary = told.summary
+    scenario_of = summary.scenarios["s0"]
+    slow, quick = distribution([(500 * MS, 520 * MS)] * 1000), distribution([(10 * MS, 12 * MS)] * 1000)
+    scenario_of.slices = {
+        "probe=database": scenario({"hop": quick}),
+        "probe=cache": scenario({"hop": slow}),
+        "replica=eu-1": scenario({"consistency": slow}),
+    }
+    scenario_of.late_hops = {"database": 2, "cache": 11}
+    scenario_of.effects = {0: 3, 1: 980, 2: 15, 3: 2}
+    scenario_of.agreeing, scenario_of.asked = 1995, 2000
+    for behind in (0, 0, 3, 1):
+        scenario_of.staleness.add(behind)
+    vitals = summary.vitals
+    vitals.aborted, vitals.abort_note = "lost == 0", "ended after 31 s: 10 events are lost"
+    vitals.copies = {"accepted": 120, "in_doubt": 3}
+    vitals.probes = {
+        "database": ReadVitals(requests=400, events=5000, busiest=812, stretch=2.5, failed=7, throttled=3),
+        "push": ReadVitals(),
+    }
+    vitals.incidents = [
+        Incident("database", "connection reset", 31_200 * MS, 41_500 * MS, 7),
+        Incident("broker", "\x1b[31mrefused\n", 50 * S, 50 * S),
+    ]
+    lost = WorstEvent(
+        "01234567-89ab-8cde-8000-000000000007", "00-0-0-01", "s0", "created", None, "lost",
+        ((1.0, "due"), (1.002, "sent, 2 ms late"), (1.003, "acked after 1 ms"), (9.5, "still missing"),
+         (20.0, "settled as lost: 9 reads")),
+    )  # fmt: skip
+    doubled = replace(lost, correlation_id="01234567-89ab-8cde-8000-000000000008", state="visible", timeline=())
+    also_lost = tuple(replace(lost, correlation_id=f"{lost.correlation_id[:-1]}{number}") for number in range(5))
+    objectives = [
+        replace(one, worst=(also_lost[0], doubled) if one.expression.startswith("duplicates") else also_lost)
+        for one in told.objectives
+    ]
+    return replace(
+        told,
+        objectives=objectives,
+        findings=[
+            Finding("lost", Severity.BAD, "10 of 1,000 acked events were never seen (1 %).", {}),
+            *[Finding("x", Severity.NOTE, f"Thing {number} stands out.", {}) for number in range(1, 7)],
+        ],
     )
+
+
+def test_what_there_is_to_look_at_comes_right_after_the_objectives() -> None:
+    text = printed(80, eventful())
+    start = text.index("invalid       self-check")
+    assert text.startswith(
+        "\nFAIL  quick: ended early by lost == 0; an objective doesn't hold\n"
+        "  ended after 31 s: 10 events are lost\n\n"
+    )
+    assert (
+        text[start : text.index("\n\n", start)]
+        == """\
+invalid       self-check lateness: 28.7 ms (limit 10 ms)
+              s0: p99 28.7 ms
+bad           10 of 1,000 acked events were never seen (1 %).
+note          Thing 1 stands out.
+note          Thing 2 stands out.
+note          Thing 3 stands out.
+note          Thing 4 stands out.
+              and 2 more findings, in the report
+worst of lost == 0
+  01234567-89ab-8cde-8000-000000000000  lost: acked, 8.5 s later still missing
+  01234567-89ab-8cde-8000-000000000001  lost: acked, 8.5 s later still missing
+  01234567-89ab-8cde-8000-000000000002  lost: acked, 8.5 s later still missing
+worst of duplicates == 0
+  01234567-89ab-8cde-8000-000000000008  visible
+late or lost, by where most time went: 11 at cache, 2 at database
+  31.2 s – 41.5 s  database: connection reset, 7 ×
+  50.0 s           broker:  [31mrefused , 1 ×
+  read-model: answers name no replica; if there are several, they could not be
+  told apart
+  copies sent: 120 accepted, 3 in doubt
+  3 × HTTP 500: boom"""
+    )
+
+
+def test_figures_that_only_some_runs_have() -> None:
+    lines = printed(80, eventful()).splitlines()
+    assert "reads of database: 5 per event, 812 in the busiest second, gaps widened 2.5 ×, 7" in lines
+    assert "  of 400 requests failed, 3 throttled" in lines
+    assert not any("push" in line for line in lines)
+    assert "effects per event: 0 × 3, 1 × 980, 2 × 15, 3 × 2" in lines
+    assert "replicas that agreed when last read: 99.75 %" in lines
+    assert "staleness: 3 writes behind at worst, 1 on average" in lines
+    assert any(line.startswith("hop to database ") and line.endswith("10 … 12 ms   1,000") for line in lines)
+    assert any(line.startswith("hop to cache ") and line.endswith("500 … 520 ms   1,000") for line in lines)
+    assert not any("eu-1" in line for line in lines)
+
+
+def test_a_chain_of_one_probe_has_no_hops_to_tell() -> None:
+    told = eventful()
+    del told.summary.scenarios["s0"].slices["probe=cache"]
+    assert "hop to" not in printed(80, told)
+
+
+def test_many_incidents_are_told_by_the_worst_in_order_of_time() -> None:
+    told = report()
+    told.summary.vitals.incidents = [Incident("broker", f"reason {n}", n * S, n * S, n % 5 + 1) for n in range(1, 10)]
+    text = printed(80, told)
+    shown = [line.split()[0] for line in text.splitlines() if "broker: reason" in line]
+    assert shown == ["2.0", "3.0", "4.0", "8.0", "9.0"]
+    assert "and 4 more incidents, in summary.json" in text
+
+
+class Screen(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.fixture(autouse=True)
+def _no_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CI", "NO_COLOR", "FORCE_COLOR", "TTY_INTERACTIVE", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("TERM", "xterm-256color")
+
+
+def on_screen(width: int, height: int, told: Report, *, whole: bool = False) -> list[str]:
+    """The lines on a terminal of that size, without the prompt."""
+    into = Screen()
+    console = Console(file=into, width=width, height=height, color_system=None)
+    ConsoleSink(console, whole=whole).finish(told)
+    return into.getvalue().splitlines()
+
+
+def ordinary() -> Report:
+    """A run like most: all objectives hold, nothing failed; with more figures than a low terminal has lines."""
+    told = report()
+    objectives = [one for one in told.objectives if one.result is Result.PASS]
+    checks = [one for one in told.checks if one.result is not Result.INVALID]
+    told.summary.vitals.errors, told.summary.vitals.replicas = {}, {}
+    return replace(told, verdict=Result.PASS, objectives=objectives, checks=checks)
+
+
+@pytest.mark.parametrize("height", range(12, 50))
+def test_an_ordinary_run_fits_one_screen(height: int) -> None:
+    lines = on_screen(80, height, ordinary())
+    assert len(lines) <= height - 1
+    assert lines[1].startswith("PASS  quick")
+    assert sum(line.startswith("pass ") for line in lines) == 4
+    whole = printed(80, ordinary()).splitlines()
+    if len(lines) < len(whole):
+        assert lines[-1] == "results in runs/r1; all of it: evload report runs/r1"
+        names = {line.split("  ")[0] for line in whole}
+        assert {line.split("  ")[0] for line in lines[:-1]} <= names
+    else:
+        assert lines == whole
+
+
+def test_on_a_low_screen_the_ledger_and_the_consistency_window_stay_longest() -> None:
+    assert [line.split("  ")[0] for line in on_screen(80, 17, ordinary())[8:-1]] == [
+        "", "consistency", "", "1,005 scheduled = 1,000 acked + 5 in doubt", "1,000 acked = 990 visible + 10 lost",
+        "of these: 2 duplicated", "self-checks: 5 of 5 passed",
+    ]  # fmt: skip
+
+
+def test_what_decides_is_never_cut_and_all_is_there_when_asked_for() -> None:
+    low = "\n".join(on_screen(80, 10, eventful()))
+    assert "p99(end_to_end) < 2s" in low
+    assert "3 × HTTP 500: boom" in low
+    assert "acked = " not in low
+    assert on_screen(80, 10, eventful(), whole=True) == printed(80, eventful()).splitlines()
+
+
+# -- while it runs -----------------------------------------------------------------------------------
+
+
+def progress(elapsed: float, **more: Any) -> Progress:
+    """A moment of a run."""
+    return replace(
+        Progress(
+            phase="baseline: hold 200/s",
+            elapsed=elapsed,
+            total=20,
+            offered_rate=200.4,
+            achieved_rate=199.6,
+            scheduled=1500,
+            in_flight=3,
+            outstanding=250,
+            states={"acked": 1250, "visible": 1200, "lost": 2, "in_doubt": 1},
+            recent={"p50": (0.112, 0.121), "p99": (0.326, None)},
+        ),
+        **more,
+    )
+
+
+def piped(*moments: Progress) -> list[str]:
+    """The lines that a pipe gets."""
+    into = io.StringIO()
+    sink = ConsoleSink(Console(file=into, width=60))
+    for moment in moments:
+        sink.progress(moment)
+    sink.close()
+    return into.getvalue().splitlines()
 
 
 def test_progress_into_a_pipe_is_a_line_every_five_seconds() -> None:
-    into = io.StringIO()
-    sink = ConsoleSink(Console(file=into, width=60))
-    for elapsed in (0.5, 4.9, 5.0, 5.5, 9.9, 10.1):
-        sink.progress(progress(elapsed))
     line = (
-        "baseline: hold 200/s  offered 200/s  achieved 200/s  in flight 3  visible 96 %, 2 lost, 1 in doubt  "
-        "consistency p50 112 … 121 ms  p99 326 ms … never"
+        'of=20s phase="baseline: hold 200/s" offered=200/s achieved=200/s scheduled=1500 in_flight=3 '
+        "not_settled=250 visible=96% lost=2 in_doubt=1 p50=112ms..121ms p99=326ms..never"
     )
-    assert into.getvalue() == f"   5 s  {line}\n  10 s  {line}\n"
+    lines = piped(*(progress(elapsed) for elapsed in (0.5, 4.9, 5.4, 5.5, 9.9, 10.5)))
+    assert lines == [f"t={at}s {line}" for at in (0.5, 5.5, 10.5)]
 
 
-@pytest.mark.parametrize("width", [60, 80, 120])
-def test_progress_on_a_terminal_is_redrawn_in_place(width: int) -> None:
-    into = io.StringIO()
-    sink = ConsoleSink(Console(file=into, width=width, height=30, force_terminal=True, color_system=None))
+def test_a_pipe_hears_at_once_of_a_phase_and_of_trouble() -> None:
+    worry = "lateness: p99 34 ms, limit 20 ms"
+    trouble = ("read-model: HTTP 500: \x1b[31m\nboom", 1.5, 7)
+    lines = piped(
+        progress(0.5),
+        progress(1.0, phase="baseline: idle"),
+        progress(1.5, phase="baseline: idle", worries=[worry]),
+        progress(2.0, phase="baseline: idle", worries=["lateness: p99 35 ms, limit 20 ms"], incidents=[trouble]),
+        progress(2.5, phase="baseline: idle", worries=[worry, "headroom: CPU 91 %"], incidents=[trouble]),
+    )
+    assert [line.split(" offered=")[0] for line in lines] == [
+        't=0.5s of=20s phase="baseline: hold 200/s"',
+        't=1.0s of=20s phase="baseline: idle"',
+        't=1.5s worry="lateness: p99 34 ms, limit 20 ms"',
+        't=2.0s incident="read-model: HTTP 500:  [31m boom"',
+        't=2.5s worry="headroom: CPU 91 %"',
+    ]
+
+
+def test_progress_on_a_terminal_is_redrawn_in_place_and_gone_at_the_end() -> None:
+    into = Screen()
+    sink = ConsoleSink(Console(file=into, width=80, height=30, color_system=None))
     sink.progress(progress(5))
-    shown = into.getvalue()
-    for text in (
-        "5 / 20 s", "phase        baseline: hold 200/s", "rate         offered 200/s, achieved 200/s",
-        "events       1,500 scheduled, 3 in flight, 250 not settled", "visible 96 %, 2 lost, 1 in doubt",
-        "p50 112 … 121 ms",
-    ):  # fmt: skip
-        assert text in shown
+    assert "5 s of 20 s, 15 s left   baseline: hold 200/s" in into.getvalue()
     sink.progress(progress(6))
     sink.close()
-    assert "6 / 20 s" in into.getvalue()
-    assert into.getvalue().endswith("\x1b[2K")  # gone: the end has the screen to itself
+    assert "6 s of 20 s, 14 s left" in into.getvalue()
+    assert into.getvalue().endswith("\x1b[2K")
+
+
+@pytest.mark.parametrize("variables", [{"CI": "true"}, {"TERM": "dumb"}], ids=str)
+def test_a_ci_server_and_a_dumb_terminal_get_lines(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    into = Screen()
+    sink = ConsoleSink(Console(file=into, width=80, height=10, color_system=None))
+    sink.progress(progress(5))
+    assert into.getvalue().startswith("t=5.0s of=20s")
+    assert "\x1b" not in into.getvalue()
+    into.truncate(0)
+    sink.finish(report())
+    assert "self-checks: 5 of 6" in into.getvalue()
+
+
+def test_forced_colours_in_a_pipe_bring_no_redrawing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    into = io.StringIO()
+    sink = ConsoleSink(Console(file=into, width=80))
+    sink.progress(progress(5))
+    sink.close()
+    assert into.getvalue().startswith("t=5.0s of=20s")
+    assert "\x1b[2K" not in into.getvalue()
 
 
 def test_quiet_shows_no_progress() -> None:
-    into = io.StringIO()
-    sink = ConsoleSink(Console(file=into, force_terminal=True), quiet=True)
+    into = Screen()
+    sink = ConsoleSink(Console(file=into), quiet=True)
     sink.progress(progress(5))
     sink.close()
     assert into.getvalue() == ""

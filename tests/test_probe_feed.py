@@ -153,6 +153,24 @@ def test_each_event_is_told_once_with_the_bracket_in_which_it_came() -> None:
     assert told.failures == []
 
 
+def test_what_comes_while_a_request_is_answered_lies_in_its_bracket() -> None:
+    feed = Feed()
+    moments: list[int] = []
+
+    def late(request: Request) -> Sequence[bytes | float | Step]:
+        steps = feed(request)
+        if len(feed.cursors) == 3:
+            moments.append(feed.add(A))
+        return [0.02, *steps]
+
+    async def what(probe: PushProbe, told: Told, server: Server) -> None:
+        server.script = late
+        await told.until(1)
+
+    (read,) = follow(feed, what).reads
+    assert read.start_ns < moments[0] < read.end_ns
+
+
 def test_all_pages_of_one_look_have_the_bracket_of_the_look_before() -> None:
     feed = Feed()
     targets = [Target(seq, IDS.id_of(seq)) for seq in range(8)]

@@ -250,7 +250,7 @@ def test_a_plan_that_learns_reads_less_and_holds_every_truth() -> None:
             relative.append((seen.stable_upper_ns - lower) / (seen.stable_upper_ns - seen.acked_ns))
         reads[plan] = run.summary.vitals.event_reads / 3000
         widths[plan] = sorted(relative)[len(relative) // 2]
-    assert reads["adaptive"] < 0.75 * reads["geometric"]
+    assert reads["adaptive"] < 0.85 * reads["geometric"], "five of the reads of each plan confirm"
     assert widths["adaptive"] < 1.2 * widths["geometric"]
 
 

@@ -17,8 +17,7 @@ from collector import Collector, collecting
 from evload import __version__
 from evload.clock import SystemClock
 from evload.model import Observation, Part, State
-from evload.ports import Encoding
-from evload.ports import EventSample, SinkSurroundings
+from evload.ports import Encoding, EventSample, SinkSurroundings
 from evload.sinks.otlp import in_batches, spans, unix_ns
 from evload.sinks.otlp_sink import OtlpSink
 from evload.sinks.posting import Recipient

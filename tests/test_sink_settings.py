@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,11 @@ from pydantic import ValidationError
 from collector import Collector, collecting
 from evload.clock import SystemClock
 from evload.errors import OutputError
+from evload.ports import EventSample, SinkSettings, SinkSurroundings
 from evload.sinks import settings
 from evload.sinks.formats import FORMATS, FilesSink
-from evload.ports import EventSample, SinkSettings, SinkSurroundings
 from evload.testing import check_sink
+from evload.timeline import Finding, Severity
 from sink_reports import finished, moment, without_anything
 
 KINDS: dict[str, type[SinkSettings]] = {
@@ -63,7 +65,7 @@ def test_files_are_written_beside_the_results(
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert sorted(str(path.relative_to(tmp_path)) for path in written) == files
     name = {"markdown": "md", "prometheus": "prom"}.get(kind, kind)
-    assert written[0].read_bytes() == next(iter(FORMATS[name](finished(), None, ()).values()))
+    assert written[0].read_bytes() == next(iter(FORMATS[name](finished()).values()))
 
 
 def test_the_log_comes_with_its_tables(tmp_path: Path) -> None:
@@ -118,18 +120,19 @@ def test_the_documented_example() -> None:
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_takes_every_report(name: str) -> None:
     for told in (finished(), without_anything()):
-        files = FORMATS[name](told, None, ["a finding"])
+        files = FORMATS[name](told)
         assert files
         assert all(content.endswith(b"\n") and content.decode() for content in files.values())
 
 
 def test_json_and_otlp_are_json() -> None:
-    assert orjson.loads(FORMATS["json"](finished(), None, ())["summary.json"])["run_id"] == finished().run_id
-    assert "resourceMetrics" in orjson.loads(FORMATS["otlp"](finished(), None, ())["metrics.otlp.json"])
+    assert orjson.loads(FORMATS["json"](finished())["summary.json"])["run_id"] == finished().run_id
+    assert "resourceMetrics" in orjson.loads(FORMATS["otlp"](finished())["metrics.otlp.json"])
 
 
 def test_findings_reach_the_markdown() -> None:
-    assert b"the backlog began to grow" in FORMATS["md"](finished(), None, ["the backlog began to grow"])["report.md"]
+    finding = Finding("saturated", Severity.WARNING, "the backlog began to grow", {})
+    assert b"the backlog began to grow" in FORMATS["md"](replace(finished(), findings=[finding]))["report.md"]
 
 
 def test_a_file_is_replaced_and_nothing_is_left_over(tmp_path: Path) -> None:
@@ -140,7 +143,7 @@ def test_a_file_is_replaced_and_nothing_is_left_over(tmp_path: Path) -> None:
 
 
 def test_a_name_is_that_of_the_first_file_alone(tmp_path: Path) -> None:
-    usual = list(FORMATS["hlog"](finished(), None, ()))
+    usual = list(FORMATS["hlog"](finished()))
     FilesSink(FORMATS["hlog"], tmp_path, "run.hlog").finish(finished())
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["run.hlog", *usual[1:]])
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from evload.sandbox.world import World
 
-from .worlds import LASTING_S, MS, RATE, Planted, S
+from .worlds import MS, Planted, S
 
 _POLL_NS: Final = 100 * MS
 _TIMEOUT_NS: Final = 5 * S
@@ -24,6 +24,7 @@ class _Clients:
 
     def __init__(self, world: Planted, seed: int) -> None:
         self._world = World(world.seeded(seed))
+        self._rate, self._end_ns = world.rate, world.lasting_s * S
         self._queue: list[tuple[int, int, Callable[[int], None]]] = []
         self._planned = 0
         self._published = 0
@@ -34,7 +35,7 @@ class _Clients:
     def run(self, clients: int) -> None:
         """Until the schedule's end, and for as long as something is polled for."""
         for number in range(clients):
-            self._plan(number * S // RATE, self._publish)
+            self._plan(number * S // self._rate, self._publish)
         while self._queue:
             now, _, action = heapq.heappop(self._queue)
             action(now)
@@ -44,7 +45,7 @@ class _Clients:
         heapq.heappush(self._queue, (at, self._planned, action))
 
     def _publish(self, now: int) -> None:
-        if now >= LASTING_S * S:
+        if now >= self._end_ns:
             return
         self._published += 1
         name = f"{self._published}"
@@ -66,5 +67,5 @@ def latencies_ns(world: Planted, seed: int, usual_ns: int) -> list[int]:
     """What naive clients note, sorted. `usual_ns` is how long an event usually takes."""
     polls = -(-usual_ns // _POLL_NS)
     clients = _Clients(world, seed)
-    clients.run(max(1, round(RATE * (polls * _POLL_NS + _CONFIRM_NS) / S)))
+    clients.run(max(1, round(world.rate * (polls * _POLL_NS + _CONFIRM_NS) / S)))
     return sorted(clients.latencies_ns)

@@ -20,7 +20,7 @@ from evload.testing.simulation import Simulated, Simulation
 from evload.workload.correlation import CorrelationIds
 
 from . import naive
-from .worlds import LASTING_S, MS, RATE, WORLDS, Planted, S, typical_ns
+from .worlds import MS, WORLDS, Planted, S, typical_ns
 
 GEOMETRIC: Final = "evload, geometric"
 ADAPTIVE: Final = "evload, adaptive"
@@ -98,7 +98,7 @@ def _simulate(
 
     simulated = Simulation(
         memory,
-        [{"rate": f"{RATE}/s", "for": f"{LASTING_S}s"}],
+        [{"rate": f"{world.rate}/s", "for": f"{world.lasting_s}s"}],
         slos=[f"p{float(100 * _SHARE):g}(consistency) < {limit_ns}ns"],
         probe={"bulk": 500, "deadline": f"{_DEADLINE_S}s", "reading": reading},
         replicas={"memory": {name: {"replica": name} for name in names}} if len(names) > 1 else {},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from evload.sandbox.delay import DelayDistribution, Lognormal, Uniform
@@ -14,9 +14,7 @@ from evload.sandbox.world import World
 MS: Final = 1_000_000
 S: Final = 1_000 * MS
 
-RATE: Final = 40
-LASTING_S: Final = 15
-EVENTS: Final = RATE * LASTING_S
+_EVENTS: Final = 600
 _CHANGES: Final = 60
 """Steps in which a world drifts."""
 
@@ -49,11 +47,20 @@ class Mixture(DelayDistribution):
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """One world: what is planted in it, and what changes while it runs (nanoseconds from the start, patch)."""
+    """One world: what is planted in it, and what changes while it runs (nanoseconds from the start, patch).
+
+    Its load is 600 events, so many a second.
+    """
 
     name: str
     settings: SandboxSettings
     changes: tuple[tuple[int, Mapping[str, Any]], ...] = ()
+    rate: int = 100
+
+    @property
+    def lasting_s(self) -> int:
+        """How long the load lasts."""
+        return _EVENTS // self.rate
 
     def seeded(self, seed: int) -> SandboxSettings:
         """The settings for one run."""
@@ -63,16 +70,20 @@ class Planted:
 _USUAL: Final = Lognormal(150 * MS, 400 * MS)
 
 
-def _world(name: str, visibility: DelayDistribution = _USUAL, **planted: Any) -> Planted:
-    return Planted(name, SandboxSettings.model_validate({"workers": 20, "visibility": visibility, **planted}))
+def _world(name: str, visibility: DelayDistribution = _USUAL, *, rate: int = 100, **planted: Any) -> Planted:
+    settings = SandboxSettings.model_validate({"workers": 20, "visibility": visibility, **planted})
+    return Planted(name, settings, rate=rate)
 
 
 def _drifting(name: str) -> Planted:
-    steps = [(step * LASTING_S * S // _CHANGES, 4 ** (step / _CHANGES)) for step in range(1, _CHANGES)]
-    changes = tuple(
-        (at, {"visibility": Lognormal(round(80 * MS * factor), round(200 * MS * factor))}) for at, factor in steps
-    )
-    return Planted(name, _world(name, Lognormal(80 * MS, 200 * MS)).settings, changes)
+    """Four times as slow at the end as at the beginning."""
+    world = _world(name, Lognormal(80 * MS, 200 * MS))
+    changes = []
+    for step in range(1, _CHANGES):
+        factor = 4 ** (step / _CHANGES)
+        slower = {"visibility": Lognormal(round(80 * MS * factor), round(200 * MS * factor))}
+        changes.append((step * world.lasting_s * S // _CHANGES, slower))
+    return replace(world, changes=tuple(changes))
 
 
 WORLDS: Final = (
@@ -91,7 +102,7 @@ WORLDS: Final = (
             "share": "4%", "after": Uniform(S // 5, 3 * S // 2), "lasting": Uniform(11 * S // 10, 2 * S)
         },
     ),
-    _world("stall of 5 s", faults=[{"what": "workers-down", "at": "4s", "lasting": "5s"}]),
+    _world("stall of 5 s", rate=40, faults=[{"what": "workers-down", "at": "4s", "lasting": "5s"}]),
     _drifting("drift"),
 )  # fmt: skip
 
@@ -104,11 +115,11 @@ def typical_ns(world: Planted) -> list[int | None]:
         rng = random.Random(seed)
         changes = list(reversed(world.changes))
         at = 0
-        while at < LASTING_S * S:
+        while at < world.lasting_s * S:
             while changes and changes[-1][0] <= at:
                 pipeline.change(*changes.pop())
             pipeline.accept(at, f"{at}")
-            at += 1 + round(rng.expovariate(RATE) * S)
+            at += 1 + round(rng.expovariate(world.rate) * S)
         pipeline.queue(at + 60 * S)
         times += [
             None if truth.stable_visible_ns is None else truth.stable_visible_ns - truth.received_ns

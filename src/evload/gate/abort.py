@@ -227,21 +227,22 @@ def _share(objective: Objective, state: _State, limit: Fraction) -> str:
     bad = sum(one.thresholds[threshold].beyond for one in measured)
     if bad <= allowed * n:
         return ""
+    worth = _worth(measured, threshold, state, state.terms(objective))
     seen = f"{bad} of {n} events are beyond {format_duration(threshold)}"
     total = state.events(objective)
-    if total is not None and clopper_pearson_lower(bad, max(bad, total)) > allowed:
+    if total is not None and clopper_pearson_lower(bad * worth, max(bad, total) * worth) > allowed:
         return f"{seen}, too many for all {total:,} events of the schedule"
-    worth = _worth(measured, threshold, state.terms(objective))
-    if worth is None or not rejects(bad * worth, n * worth, allowed):
+    if not rejects(bad * worth, n * worth, allowed):
         return ""
     least = format_share(lower_bound(bad * worth, n * worth))
     return f"{seen}, which shows that {least} of the events are at least; {format_share(allowed)} may be"
 
 
-def _worth(measured: Sequence[Distribution], threshold: int, terms: Sequence[ScenarioTerms]) -> float | None:
-    """How many independent events one event is worth; None where that can be told later and can't yet.
+def _worth(measured: Sequence[Distribution], threshold: int, state: _State, terms: Sequence[ScenarioTerms]) -> float:
+    """How many independent events one event is worth, by the spread between windows.
 
-    Where the schedule is too short ever to tell, events count as independent, as they do in the verdict.
+    While there are too few windows to tell, each of them counts as one event. Where the schedule is too short ever to
+    tell, events count as independent, as they do in the verdict.
     """
     batches: dict[int, list[int]] = {}
     for one in measured:
@@ -250,7 +251,9 @@ def _worth(measured: Sequence[Distribution], threshold: int, terms: Sequence[Sce
             batch[0] += events
             batch[1] += beyond
     size = effective_size((batches[window][0], batches[window][1]) for window in sorted(batches))
-    if size is not None:
-        return size / sum(events for events, _ in batches.values())
-    planned_ns = max((one.end_ns for one in terms), default=0) - min((one.start_ns for one in terms), default=0)
-    return None if planned_ns >= FEWEST_BATCHES * WINDOW_NS else 1.0
+    if size is None:
+        planned_ns = max((one.end_ns for one in terms), default=0) - min((one.start_ns for one in terms), default=0)
+        if planned_ns < FEWEST_BATCHES * WINDOW_NS:
+            return 1.0
+        size = min(len(batches), state.offset_ns // WINDOW_NS)
+    return size / max(1, sum(events for events, _ in batches.values()))

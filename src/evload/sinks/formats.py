@@ -62,7 +62,7 @@ def _html(report: Report) -> Files:
     from .html import render
 
     timeline = report.timeline or Timeline(NS_PER_S, 1)
-    return {"report.html": render(report, timeline, report.findings, report.config_text).encode()}
+    return {"report.html": render(report, timeline, report.findings, report.config_text).encode() + b"\n"}
 
 
 def _markdown(report: Report) -> Files:
