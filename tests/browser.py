@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import base64
 import shutil
-import subprocess
 import tempfile
+from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -120,20 +120,20 @@ class Page:
         for shift in (-2, 0):
             await self.call("Input.dispatchMouseEvent", type="mouseMoved", x=x + shift, y=y)
 
-    async def screenshot(self, path: Path, *, whole: bool = True) -> None:
+    async def screenshot(self, *, whole: bool = True) -> bytes:
         """The page, or what of it is in the window, as PNG."""
         told = await self.call("Page.captureScreenshot", captureBeyondViewport=whole,
                                **({"clip": await self._clip()} if whole else {}))  # fmt: skip
-        path.write_bytes(base64.b64decode(told["data"]))
+        return base64.b64decode(told["data"])
 
     async def _clip(self) -> dict[str, float]:
         size = (await self.call("Page.getLayoutMetrics"))["cssContentSize"]
         return {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
 
-    async def pdf(self, path: Path) -> None:
+    async def pdf(self) -> bytes:
         """The page as it prints."""
         told = await self.call("Page.printToPDF", printBackground=False)
-        path.write_bytes(base64.b64decode(told["data"]))
+        return base64.b64decode(told["data"])
 
 
 def chromium() -> str:
@@ -148,10 +148,8 @@ def chromium() -> str:
 async def open_page() -> AsyncIterator[Page]:
     """A tab of a browser of its own, which ends with it."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        process = subprocess.Popen(
-            [chromium(), *_SWITCHES, f"--user-data-dir={profile}", "about:blank"],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+        process = await asyncio.create_subprocess_exec(
+            chromium(), *_SWITCHES, f"--user-data-dir={profile}", "about:blank", stdout=DEVNULL, stderr=DEVNULL
         )
         try:
             port = await _port(Path(profile) / "DevToolsActivePort", process)
@@ -169,14 +167,19 @@ async def open_page() -> AsyncIterator[Page]:
                     finally:
                         listening.cancel()
         finally:
-            process.terminate()
-            process.wait()
+            with suppress(ProcessLookupError):
+                process.terminate()
+            await process.wait()
 
 
-async def _port(file: Path, process: subprocess.Popen[bytes]) -> int:
+async def _port(file: Path, process: Process) -> int:
     async with asyncio.timeout(_PATIENCE_S):
-        while not file.exists() or not file.read_text().strip():
-            if process.poll() is not None:
+        while not (lines := _lines(file)):
+            if process.returncode is not None:
                 raise RuntimeError(f"Chromium ended with {process.returncode} before it could be used")
             await asyncio.sleep(0.05)
-    return int(file.read_text().splitlines()[0])
+    return int(lines[0])
+
+
+def _lines(file: Path) -> list[str]:
+    return file.read_text().splitlines() if file.exists() else []

@@ -99,11 +99,27 @@ def test_a_long_run_waits_until_it_knows_whether_events_share_stalls() -> None:
     assert _reason("p95(consistency) < 2s", later, spans=HOUR)
 
 
+def test_a_system_that_is_dead_from_the_start_needs_no_wait() -> None:
+    """Four windows of ten seconds, each counted as one event, all bad."""
+    dead = _consistency(0, 4000)
+    counts = dead.distributions["consistency"].thresholds[2 * S]
+    counts.windows = {n: [1000, 0, 1000] for n in range(4)}
+    assert _reason("p95(consistency) < 2s", dead, spans=HOUR, at_s=40)
+    assert not _reason("p95(consistency) < 2s", dead, spans=HOUR, at_s=39)
+
+
 def test_more_bad_events_than_the_whole_schedule_allows() -> None:
-    """1,000 of 6,000 are sure to be a failure, whatever the others are and however they hang together."""
+    """1,000 of 6,000 are sure to be a failure, whatever the others are."""
     long = {"s0": ScenarioTerms(0, 600 * S, events=6000)}
-    assert "too many for all 6,000 events" in _reason("p95(consistency) < 2s", _consistency(0, 1000), spans=long)
-    assert not _reason("p95(consistency) < 2s", _consistency(0, 300), spans=long)
+    one = _consistency(1000, 1000)
+    one.distributions["consistency"].thresholds[2 * S].windows = {n: [200, 100, 100] for n in range(10)}
+    assert "too many for all 6,000 events" in _reason("p95(consistency) < 2s", one, spans=long)
+    endless = {"s0": ScenarioTerms(0, 600 * S)}
+    assert "which shows that" in _reason("p95(consistency) < 2s", one, spans=endless)
+    together = _consistency(1600, 400)
+    windows = {n: [200, 200, 0] for n in range(8)} | {8: [200, 0, 200], 9: [200, 0, 200]}
+    together.distributions["consistency"].thresholds[2 * S].windows = windows
+    assert not _reason("p95(consistency) < 2s", together, spans=long)
 
 
 def test_scenarios_count_together_or_apart() -> None:
@@ -225,5 +241,7 @@ def test_what_has_not_recovered_in_time() -> None:
     assert _reason(text, _over_time(1 * S, 5, 35), after="10s") == "ended after 40s: not recovered 30s after 10s"
     assert not _reason(text, _over_time(1 * S, 5, 12), after="10s")
     assert not _reason(text, _over_time(1 * S, 5, 35), after="fault")
+    late = _over_time(1 * S, 4900, 5000, steps=5000)
+    assert "not recovered 1m40s after 1h21m40s" in _reason(text, late, at_s=5000, after="4900s")
     spans = {"fault": ScenarioTerms(0, 10 * S)}
     assert _reason(text, _over_time(1 * S, 5, 35), after="fault", spans=spans)

@@ -371,7 +371,7 @@ def _tear(ledger: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (_damage("UPDATE meta SET value = '2' WHERE key = 'format'"), "has format 2, and this version of evload"),
+        (_damage("UPDATE meta SET value = '3' WHERE key = 'format'"), "has format 3, and this version of evload"),
         (_damage("DROP TABLE meta"), "isn't a ledger of evload: no such table: meta"),
         (_damage("DROP TABLE events"), "is damaged"),
         (_damage("UPDATE meta SET value = '{' WHERE key = 'plan'"), "isn't a ledger of evload"),
@@ -454,7 +454,7 @@ def test_a_secret_is_nowhere_in_the_results(tmp_path: Path) -> None:
             return await asyncio.to_thread(run_config, config(server.url), tmp_path, env=env)
 
     ended = asyncio.run(run())
-    assert (ended.code, ended.err) == (4, "")
+    assert (ended.code, ended.err) == (5, ""), "reads that all fail are no measurement"
     assert {request.headers["x-token"] for request in seen} == {secret}
     basic = "Basic " + base64.b64encode(f"robot:{secret}".encode()).decode()
     assert {request.headers["authorization"] for request in seen} == {basic}

@@ -312,7 +312,7 @@ worst of lost == 0
   01234567-89ab-8cde-8000-000000000002  lost: acked, 8.5 s later still missing
 worst of duplicates == 0
   01234567-89ab-8cde-8000-000000000008  visible
-late or lost, by where most time went: 11 at cache, 2 at database
+  late or lost, by where most time went: 11 at cache, 2 at database
   31.2 s – 41.5 s  database: connection reset, 7 ×
   50.0 s           broker:  [31mrefused , 1 ×
   read-model: answers name no replica; if there are several, they could not be

@@ -10,12 +10,18 @@ import pytest
 from evload.gate.findings import find
 from evload.gate.findings_over_time import moment
 from evload.summary import CheckResult, Incident, Report, Result, Vitals
-from evload.timeline import Severity
+from evload.timeline import Finding, Severity
 from summaries import S
 from worlds import Told, busy_generator, replica_slows_down, run
 
 FASTER_THAN_WORKERS = {"workers": 4, "service": "40ms"}
 """Four workers of 40 ms each: a hundred events a second."""
+
+
+def spans(found: Finding, first_s: float, last_s: float) -> bool:
+    """Whether it lasts from then to then, within a second."""
+    assert found.span_ns is not None
+    return abs(found.span_ns[0] / S - first_s) <= 1 and abs(found.span_ns[1] / S - last_s) <= 1
 
 
 def test_where_all_is_well_nothing_is_found(tmp_path: Path) -> None:
@@ -93,9 +99,7 @@ def test_a_consumer_that_is_saturated_from_the_first_moment(tmp_path: Path) -> N
 def test_a_stall_of_the_workers(tmp_path: Path) -> None:
     ended = run(tmp_path, {"faults": [{"what": "workers-down", "at": "15s", "lasting": "6s"}]})
     assert ended.kinds == {"stall_visibility"}
-    span = ended.the("stall_visibility").span_ns
-    assert span is not None
-    assert span == (pytest.approx(15.5 * S, abs=S), pytest.approx(21 * S, abs=S))
+    assert spans(ended.the("stall_visibility"), 15.5, 21)
 
 
 def test_a_stall_of_the_broker(tmp_path: Path) -> None:
@@ -133,7 +137,7 @@ def test_reads_that_fail_are_not_taken_for_a_stall(tmp_path: Path) -> None:
     ended = run(tmp_path, {"faults": [{"what": "read-model-down", "at": "15s", "lasting": "5s"}]})
     assert ended.kinds == {"read_outage"}
     assert ended.the("read_outage").evidence["source"] == "memory"
-    assert ended.the("read_outage").span_ns == (pytest.approx(15 * S, abs=S), pytest.approx(20 * S, abs=S))
+    assert spans(ended.the("read_outage"), 15, 20)
 
 
 def test_publishes_that_are_refused(tmp_path: Path) -> None:
@@ -141,7 +145,7 @@ def test_publishes_that_are_refused(tmp_path: Path) -> None:
     assert ended.kinds - {"publish_outage"} == {"refused"}
     found = ended.the("refused")
     assert found.evidence == {"rejected": 300}
-    assert found.span_ns == (pytest.approx(15 * S, abs=S), pytest.approx(20 * S, abs=S))
+    assert spans(found, 15, 20)
 
 
 def test_doubled_and_regressed_events(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ import evload
 ROOT: Final = Path(evload.__file__).parent
 PROJECT: Final = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text())["project"]
 PURE: Final = (
-    "errors", "units", "model", "summary", "stats", "workload",
+    "errors", "units", "model", "summary", "timeline", "stats", "workload",
     "measurement/tracker", "measurement/recorder", "measurement/order", "measurement/hops", "measurement/views",
     "measurement/readingplan", "measurement/foldplan", "measurement/latency", "measurement/sampling",
     "measurement/profile", "measurement/budget",

@@ -190,7 +190,7 @@ def test_what_an_entry_says() -> None:
 
     async def what(probe: PushProbe, told: Told, server: Server) -> None:
         feed.add(A, on="r-2", at=7, writes=3, begun="2026-01-01T00:00:00Z", done=1767225601, n=2)
-        feed.add(B, hidden=True)
+        feed.add(B, hidden=True, on="r-2")
         await told.until(1)
         feed.add(B)
         await told.until(2)
@@ -200,7 +200,7 @@ def test_what_an_entry_says() -> None:
         processed_at="item.done", effects="item.n", visible="!(item.hidden)",
     )  # fmt: skip
     assert told.reads[0][4:] == (2, "r-2", 7, 1_767_225_600_000_000_000, 1_767_225_601_000_000_000, False, 3)
-    assert (told.reads[1].seq, told.reads[1].effects) == (2, None)
+    assert (told.reads[1].seq, told.reads[1].effects, told.reads[1].replica) == (2, None, None)
 
 
 def test_an_event_that_is_listed_again_has_as_many_effects_as_it_says() -> None:
@@ -210,9 +210,11 @@ def test_an_event_that_is_listed_again_has_as_many_effects_as_it_says() -> None:
         for effects in (1, 1, 3, 2):
             feed.add(A, n=effects)
             await feed.looks(3)
+        feed.log += [{"id": B.correlation_id, "n": effects} for effects in (1, 3, 2)]
+        await told.until(3)
 
     told = follow(feed, what, effects="item.n")
-    assert [read.effects for read in told.reads] == [1, 3]
+    assert [(read.seq, read.effects) for read in told.reads] == [(1, 1), (1, 3), (2, 3)]
 
 
 def test_a_constant_makes_each_entry_an_effect() -> None:
@@ -223,9 +225,11 @@ def test_a_constant_makes_each_entry_an_effect() -> None:
         await told.until(2)
         feed.add(A)
         await told.until(3)
+        feed.add(C, C, C, C)
+        await told.until(5)
 
     told = follow(feed, what, effects="`1`")
-    assert [(read.seq, read.effects) for read in told.reads] == [(1, 2), (2, 1), (1, 3)]
+    assert [(read.seq, read.effects) for read in told.reads] == [(1, 2), (2, 1), (1, 3), (3, 3), (3, 4)]
 
 
 def test_a_page_that_is_read_again_is_no_further_effect() -> None:
@@ -290,6 +294,17 @@ def test_what_did_not_come_is_absent_after_one_more_look() -> None:
         assert [read.seq for read in told.reads] == [1]
 
     follow(feed, what)
+
+
+def test_a_question_is_not_kept_waiting_by_a_feed_that_is_seldom_read() -> None:
+    feed = Feed()
+
+    async def what(probe: PushProbe, told: Told, server: Server) -> None:
+        feed.add(A)
+        assert seen(await probe.read([A, B])) == [PRESENT, ABSENT]
+        assert [read.seq for read in told.reads] == [1]
+
+    follow(feed, what, every="1h")
 
 
 def test_questions_do_not_ask_more_often_than_the_feed_is_read() -> None:

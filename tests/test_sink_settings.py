@@ -24,6 +24,7 @@ from evload.timeline import Finding, Severity
 from sink_reports import finished, moment, without_anything
 
 KINDS: dict[str, type[SinkSettings]] = {
+    "html": settings.HtmlConfig,
     "junit": settings.JunitConfig,
     "markdown": settings.MarkdownConfig,
     "csv": settings.CsvConfig,

@@ -108,6 +108,12 @@ def test_how_long_it_may_be_broken_at_a_stretch(
     assert (judged.result, judged.observed, judged.limit) == (result, observed, 10)
 
 
+def test_sparse_events_that_are_all_bad_break_a_stretch() -> None:
+    """One event in a step never breaks a window, but a stretch is long enough to tell."""
+    one = _over_time(1 * S, [(1, 1, 0)] * 5 + [(1, 0, 1)] * 10)
+    assert _judge("p99(consistency) < 2s for 10s", one).result is Result.FAIL
+
+
 # -- counters ------------------------------------------------------------------------------------------------
 
 
@@ -129,6 +135,12 @@ def test_a_rate_has_to_hold_in_every_window() -> None:
     assert (judged.result, judged.observed, judged.limit) == (Result.FAIL, (0.01, 0.01), 0.005)
     assert not judged.witnessed
     assert _judge("rate(errors) < 2% in any 30s", one).result is Result.PASS
+
+
+def test_a_rate_at_its_limit_in_a_window() -> None:
+    one = _counted("errors", 3 * S, [(100, 1)] * 10, visible=990, rejected=10)
+    assert _judge("rate(errors) <= 1% in any 30s", one).result is Result.WARN
+    assert _judge("rate(errors) < 1% in any 30s", one).result is Result.FAIL
 
 
 def test_a_counted_violation_in_a_window_is_witnessed() -> None:
@@ -205,6 +217,7 @@ def test_a_gauge_may_be_beyond_its_limit_for_a_while() -> None:
     """It is above 50 from 60 s to 124 s."""
     judged = _sampled("max(queue_depth) < 50 for 60s", _spike)
     assert (judged.result, judged.observed, judged.limit) == (Result.FAIL, (65, 67), 60)
+    assert _sampled("max(queue_depth) < 50 for 65s", _spike).result is Result.FAIL
     assert _sampled("max(queue_depth) < 50 for 66s", _spike).result is Result.INCONCLUSIVE
     assert _sampled("max(queue_depth) < 50 for 70s", _spike).result is Result.WARN
     assert _sampled("max(queue_depth) < 50 for 2m", _spike).result is Result.PASS
@@ -249,6 +262,12 @@ def test_of_several_gauges_the_worst_counts() -> None:
             watches.sampled(name, second * S, second * S, {"queue_depth": depth})
     judged = judge(objective, Summary(gauges=gauges, watches=watches.results()))
     assert (judged.result, judged.observed) == (Result.FAIL, (29, 30))
+    drain = parse("drain(queue_depth <= 10) < 60s", after="0s", gauges=GAUGES)
+    draining = Watches([drain], {}, GAUGES)
+    for second in range(60):
+        for name, until in (("work", 5), ("other", 30)):
+            draining.sampled(name, second * S, second * S, {"queue_depth": 100 if second < until else 0})
+    assert judge(drain, Summary(gauges=gauges, watches=draining.results())).observed == (29, 30)
     only = parse("max(work.queue_depth) < 50 for 10s", gauges=GAUGES)
     watched = Watches([only], {}, GAUGES)
     assert list(watched.results()) == ["work.queue_depth < 50 for 10000000000 ns"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -147,7 +148,7 @@ def test_a_bucket_holds_its_value(ns: int) -> None:
 
 
 def test_buckets_are_an_eighth_wide() -> None:
-    assert all(1.12 < high / low < 1.123 for low, high in zip(EDGES_NS[1:], EDGES_NS[2:], strict=False))
+    assert all(1.12 < high / low < 1.123 for low, high in pairwise(EDGES_NS[1:]))
 
 
 def test_gauges_keep_their_extremes_and_their_gaps(tmp_path: Path) -> None:

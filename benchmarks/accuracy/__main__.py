@@ -18,9 +18,10 @@ from typing import Final
 
 from evload.summary import Result
 
-from .runs import ADAPTIVE, GEOMETRIC, NAIVE, SHOWN, WAYS, Figures, run_one
-from .worlds import WORLDS
+from .runs import ADAPTIVE, GEOMETRIC, NAIVE, SHOWN, WAYS, Figures, run_long, run_one
+from .worlds import NAMES
 
+_OURS: Final = (GEOMETRIC, ADAPTIVE)
 _READS: Final = 30.0
 """Most reads per event on average, and twice as many as the plan that learns may use."""
 
@@ -29,9 +30,9 @@ def main() -> int:
     """1 if a truth was outside its bracket, a verdict wrong, or there were too many reads."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
     parser.add_argument("--runs", type=int, default=200, help="of each world")
-    parser.add_argument("--world", choices=[world.name for world in WORLDS], help="only this one")
+    parser.add_argument("--world", choices=NAMES, help="only this one")
     chosen = parser.parse_args()
-    numbers = [n for n, world in enumerate(WORLDS) if chosen.world in (None, world.name)]
+    numbers = [n for n, name in enumerate(NAMES) if chosen.world in (None, name)]
     found: dict[tuple[int, str], list[Figures]] = {(n, way): [] for n in numbers for way in WAYS}
     print(
         f"{'world':16} {'measured by':18} {'error of':>8} {'':>7} {'':>7} {'':>8}  verdicts\n"
@@ -39,18 +40,20 @@ def main() -> int:
         + " ".join(f"{name:>7}" for name in SHOWN)
         + "    share  right   open  wrong  outside  reads"
     )
+    long: dict[tuple[int, str], Figures] = {}
     with get_context("spawn").Pool(min(os.cpu_count() or 1, 8)) as pool:
         for n in numbers:
-            tasks = [(n, seed) for seed in range(chosen.runs)]
-            for figures in pool.starmap(run_one, tasks, chunksize=5):
+            for way in _OURS:
+                long[n, way] = pool.apply(run_long, (n, way))
+            for figures in pool.starmap(run_one, [(n, seed) for seed in range(chosen.runs)], chunksize=5):
                 for way, figure in figures.items():
                     found[n, way].append(figure)
             for way in WAYS:
-                print(_line(WORLDS[n].name, way, found[n, way]), flush=True)
-    return _verdict(found)
+                print(_line(NAMES[n], way, found[n, way], long.get((n, way))), flush=True)
+    return _verdict(found, long)
 
 
-def _line(world: str, way: str, figures: Sequence[Figures]) -> str:
+def _line(world: str, way: str, figures: Sequence[Figures], long: Figures | None) -> str:
     errors = [median(figure.errors[index] for figure in figures) for index in range(len(SHOWN))]
     cells = " ".join(f"{'never':>7}" if isinf(error) else f"{error:7.1%}" for error in errors)
     opens = fmean(figure.said is Result.INCONCLUSIVE for figure in figures)
@@ -59,24 +62,21 @@ def _line(world: str, way: str, figures: Sequence[Figures]) -> str:
         f"{world:16} {way:18} {cells} {median(f.share_error for f in figures):8.2%} "
         f"{1 - opens - wrong:6.0%} {opens:6.0%} {wrong:6.0%}"
     )
-    if not figures[0].bounds:
+    if long is None:
         return line
-    return f"{line} {sum(len(f.outside) for f in figures):8} {fmean(f.reads_per_event for f in figures):6.1f}"
+    return f"{line} {sum(len(f.outside) for f in (*figures, long)):8} {long.reads_per_event:6.1f}"
 
 
-def _verdict(found: dict[tuple[int, str], list[Figures]]) -> int:
-    ours = {key: figures for key, figures in found.items() if figures[0].bounds}
-    runs = [figure for figures in ours.values() for figure in figures]
+def _verdict(found: dict[tuple[int, str], list[Figures]], long: dict[tuple[int, str], Figures]) -> int:
+    runs = [figure for (_, way), figures in found.items() if way in _OURS for figure in figures] + list(long.values())
     outside = [text for figure in runs for text in figure.outside]
     for text in outside[:10]:
         print(f"outside: {text}")
     wrong = sum(figure.wrong for figure in runs)
     naive_wrong = [figure.wrong for (_, way), figures in found.items() if way == NAIVE for figure in figures]
-    reads = {
-        way: fmean(fmean(f.reads_per_event for f in figures) for (_, of), figures in ours.items() if of == way)
-        for way in (GEOMETRIC, ADAPTIVE)
-    }
-    geometric, adaptive = reads[GEOMETRIC], reads[ADAPTIVE]
+    geometric, adaptive = (
+        fmean(figure.reads_per_event for (_, of), figure in long.items() if of == way) for way in _OURS
+    )
     print(
         f"{sum(figure.bounds for figure in runs)} truths in {len(runs)} runs of evload: {len(outside)} outside "
         f"(target: 0); wrong verdicts {wrong} (target: 0), of the naive client {fmean(naive_wrong):.0%}"

@@ -14,7 +14,6 @@ from evload.sandbox.world import World
 MS: Final = 1_000_000
 S: Final = 1_000 * MS
 
-_EVENTS: Final = 600
 _CHANGES: Final = 60
 """Steps in which a world drifts."""
 
@@ -49,18 +48,13 @@ class Mixture(DelayDistribution):
 class Planted:
     """One world: what is planted in it, and what changes while it runs (nanoseconds from the start, patch).
 
-    Its load is 600 events, so many a second.
+    `rate` is that of its load, in events per second, and `lasting_s` how long it lasts.
     """
 
-    name: str
     settings: SandboxSettings
-    changes: tuple[tuple[int, Mapping[str, Any]], ...] = ()
+    lasting_s: int
     rate: int = 100
-
-    @property
-    def lasting_s(self) -> int:
-        """How long the load lasts."""
-        return _EVENTS // self.rate
+    changes: tuple[tuple[int, Mapping[str, Any]], ...] = ()
 
     def seeded(self, seed: int) -> SandboxSettings:
         """The settings for one run."""
@@ -70,41 +64,41 @@ class Planted:
 _USUAL: Final = Lognormal(150 * MS, 400 * MS)
 
 
-def _world(name: str, visibility: DelayDistribution = _USUAL, *, rate: int = 100, **planted: Any) -> Planted:
-    settings = SandboxSettings.model_validate({"workers": 20, "visibility": visibility, **planted})
-    return Planted(name, settings, rate=rate)
+NAMES: Final = (
+    "lognormal", "bimodal", "heavy tail", "2 % loss", "lagging replica", "regressions", "stall of 5 s", "drift",
+)  # fmt: skip
 
 
-def _drifting(name: str) -> Planted:
+def worlds(events: int) -> tuple[Planted, ...]:
+    """The worlds by number, as in NAMES, each with a load of so many events."""
+
+    def plant(visibility: DelayDistribution = _USUAL, *, rate: int = 100, **planted: Any) -> Planted:
+        settings = SandboxSettings.model_validate({"workers": 20, "visibility": visibility, **planted})
+        return Planted(settings, events // rate, rate)
+
+    follower = {"name": "follower", "lag": Lognormal(150 * MS, 400 * MS)}
+    hidden = {"share": "4%", "after": Uniform(S // 5, 3 * S // 2), "lasting": Uniform(21 * S // 10, 3 * S)}
+    stall = {"what": "workers-down", "at": f"{events // 160}s", "lasting": "5s"}
+    return (
+        plant(),
+        plant(Mixture(Lognormal(60 * MS, 90 * MS), Lognormal(S, 2 * S), 0.12)),
+        plant(Pareto(80 * MS, 1.3)),
+        plant(loss="2%"),
+        plant(Lognormal(60 * MS, 120 * MS), replicas=[{"name": "leader"}, follower]),
+        plant(regressions=hidden),
+        plant(rate=40, faults=[stall]),
+        _drifting(plant(Lognormal(80 * MS, 200 * MS))),
+    )
+
+
+def _drifting(world: Planted) -> Planted:
     """Four times as slow at the end as at the beginning."""
-    world = _world(name, Lognormal(80 * MS, 200 * MS))
     changes = []
     for step in range(1, _CHANGES):
         factor = 4 ** (step / _CHANGES)
         slower = {"visibility": Lognormal(round(80 * MS * factor), round(200 * MS * factor))}
         changes.append((step * world.lasting_s * S // _CHANGES, slower))
     return replace(world, changes=tuple(changes))
-
-
-WORLDS: Final = (
-    _world("lognormal"),
-    _world("bimodal", Mixture(Lognormal(60 * MS, 90 * MS), Lognormal(S, 2 * S), 0.12)),
-    _world("heavy tail", Pareto(80 * MS, 1.3)),
-    _world("2 % loss", loss="2%"),
-    _world(
-        "lagging replica",
-        Lognormal(60 * MS, 120 * MS),
-        replicas=[{"name": "leader"}, {"name": "follower", "lag": Lognormal(150 * MS, 400 * MS)}],
-    ),
-    _world(
-        "regressions",
-        regressions={
-            "share": "4%", "after": Uniform(S // 5, 3 * S // 2), "lasting": Uniform(11 * S // 10, 2 * S)
-        },
-    ),
-    _world("stall of 5 s", rate=40, faults=[{"what": "workers-down", "at": "4s", "lasting": "5s"}]),
-    _drifting("drift"),
-)  # fmt: skip
 
 
 def typical_ns(world: Planted) -> list[int | None]:

@@ -301,13 +301,12 @@ class LedgerReader:
         Raises UsageError where the file is damaged.
         """
         query = f"SELECT {', '.join(_COLUMNS)} FROM events WHERE scenario = ? ORDER BY seq"
-        parts = _Parts(self._db, scenario)
-        with closing(self._db.cursor()) as cursor, closing(parts):
-            try:
+        try:
+            with closing(self._db.cursor()) as cursor, closing(_Parts(self._db, scenario)) as parts:
                 for row in cursor.execute(query, (scenario,)):
                     yield _observation(row, parts)
-            except sqlite3.Error as error:
-                raise UsageError(f"{self._path} is damaged: {error}; use an undamaged copy") from error
+        except sqlite3.Error as error:
+            raise UsageError(f"{self._path} is damaged: {error}; use an undamaged copy") from error
 
     def chosen(self, condition: str, order: str, values: Mapping[str, object], limit: int) -> list[Observation]:
         """At most `limit` settled events that an SQL condition over the table `events` chooses, in that order.

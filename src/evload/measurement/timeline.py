@@ -7,7 +7,7 @@ takes: SQLite would sort all rows for each of the times by which they are counte
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from ..model import State
 from ..timeline import EDGES_NS, LatencyOverTime, ScenarioOverTime, Stage, Standstill, Timeline, ValueOverTime
@@ -187,12 +187,11 @@ class _Fold:
             yield ScenarioOverTime(**told, late_ns=late.astype(int).tolist(), latency=latency.told())
 
     def standstills(self) -> list[Standstill]:
-        found = []
-        for what, entering, leaving in (("acks", "sent", "acked"), ("visibility", "due", "visible")):
-            found += self._standing(what, self._fine[entering], self._fine[leaving])
+        found = self._standing("acks", self._fine["sent"], self._fine["acked"])
+        found += self._standing("visibility", self._fine["due"], self._fine["visible"])
         return sorted(found, key=lambda one: one.start_ns)
 
-    def _standing(self, what: str, entered: Ints, left: Ints) -> list[Standstill]:
+    def _standing(self, what: Literal["acks", "visibility"], entered: Ints, left: Ints) -> list[Standstill]:
         np = self._np
         waiting = np.cumsum(entered) - np.cumsum(left)
         still = np.flatnonzero((left == 0) & (waiting > 0))

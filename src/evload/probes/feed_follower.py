@@ -73,7 +73,7 @@ class FeedFollower:
         """See `PushProbe`."""
         self._report = report
         while True:
-            await self._clock.sleep_until_ns(self._quiet_until_ns)
+            await self._clock.sleep_until_ns(max(self._quiet_until_ns, self._began_ns + self._every_ns))
             _, failure = await self._look_since(self._clock.now_ns())
             self._tell(failure)
 
@@ -100,11 +100,11 @@ class FeedFollower:
     async def _look_since(self, asked_ns: int) -> tuple[int, ReadFailed | None]:
         """When a look began, at `asked_ns` or later, and why it failed.
 
-        It is one look for all who wait, and no two begin within `every`.
+        It is one look for all who wait, and no two begin within `every`, or within a second.
         """
         async with self._looking:
             if self._began_ns < asked_ns:
-                await self._clock.sleep_until_ns(self._began_ns + self._every_ns)
+                await self._clock.sleep_until_ns(self._began_ns + min(self._every_ns, NS_PER_S))
                 self._began_ns = self._clock.now_ns()
                 try:
                     await self._look()

@@ -135,7 +135,8 @@ def _header(name: str, pieces: Sequence[str], values: Mapping[str, str]) -> str:
 @asynccontextmanager
 async def open_reader(config: HttpProbeConfig, surroundings: Surroundings) -> AsyncIterator[HttpReader]:
     """Try the address, yield the probe. Raises TargetError."""
-    headers = {name: value for name, value in config.headers.items() if not _PLACEHOLDER.search(value)}
+    # Those that are made of an event's ids are replaced in every request.
+    headers = config.headers
     if config.ids is not None and config.ids.place == "body":
         headers = {"content-type": "application/json", **headers}
     async with open_requests(

@@ -25,7 +25,7 @@ Stretch = tuple[float, float, float, float]
 
 def sparkline(values: Sequence[float | None], width: int) -> str:
     """The newest values, one character each, from 0 to the largest; what is unknown is blank."""
-    shown = values[-width:]
+    shown = values[-width:] if width > 0 else ()
     top = max((value for value in shown if value is not None and math.isfinite(value)), default=0.0)
     return "".join(" " if value is None else _LEVELS[max(1, _level(value, top, _STEPS))] for value in shown)
 

@@ -9,13 +9,13 @@ from math import log10
 from typing import Any, Final
 
 import numpy as np
-from bokeh.models import BoxAnnotation, ColumnDataSource, FixedTicker, LogColorMapper, Span
+from bokeh.models import ColumnDataSource, FixedTicker, LogColorMapper
 from bokeh.plotting import figure
 
 from ..summary import Report
 from ..timeline import EDGES_NS, Bounds, Finding, LatencyOverTime, ScenarioOverTime, Timeline
 from ..units import NS_PER_S, format_duration
-from .html_figures import SERIES, TimeAxis, coloured, glyph, tip, with_legend
+from .html_figures import SERIES, TimeAxis, glyph, tip, with_legend
 
 NS_PER_MS: Final = 1_000_000
 _ROWS: Final = 24
@@ -54,22 +54,37 @@ def charts(report: Report, timeline: Timeline, findings: Sequence[Finding]) -> l
     total = timeline.total
     made = [*_windows(axis, timeline, total), _rates(axis, timeline, total), _backlog(axis, timeline, total)]
     made += [*_replicas(axis, timeline), *_gauges(axis, timeline)]
+    marks = _Marks(report, timeline, findings)
     for chart in made:
-        _mark(chart.plot, report, timeline, findings)
+        marks.draw(chart.plot)
     return made
 
 
-def _mark(plot: figure, report: Report, timeline: Timeline, findings: Sequence[Finding]) -> None:
-    for edge in sorted({stage.start_ns for stage in timeline.stages if stage.start_ns}):
-        line = Span(location=edge / NS_PER_MS, dimension="height", line_width=1, line_dash="dashed", level="underlay")
-        line.line_alpha = 0.5
-        plot.add_layout(coloured(line, line_color="muted"))
-    spans = [(one.first_ns, one.last_ns, "bad") for one in report.summary.vitals.incidents]
-    spans += [(*one.span_ns, "warn") for one in findings if one.kind.startswith("stall") and one.span_ns]
-    for first, last, colour in spans:
-        box = BoxAnnotation(left=first / NS_PER_MS, right=max(last, first + timeline.step_ns // 4) / NS_PER_MS,
-                            fill_alpha=0.13, line_color=None, level="underlay")  # fmt: skip
-        plot.add_layout(coloured(box, fill_color=colour))
+class _Marks:
+    """Phases, incidents and standstills, the same in every chart: each kind one glyph on one set of data."""
+
+    def __init__(self, report: Report, timeline: Timeline, findings: Sequence[Finding]) -> None:
+        edges = sorted({stage.start_ns for stage in timeline.stages if stage.start_ns})
+        self._edges = ColumnDataSource({"at": [edge / NS_PER_MS for edge in edges]})
+        least_ns = timeline.step_ns // 4
+        incidents = [(one.first_ns, one.last_ns) for one in report.summary.vitals.incidents]
+        stalls = [one.span_ns for one in findings if one.kind.startswith("stall") and one.span_ns]
+        self._bands = {"bad": _bands(incidents, least_ns), "warn": _bands(stalls, least_ns)}
+
+    def draw(self, plot: figure) -> None:
+        """Mark them in a chart."""
+        line = plot.vspan("at", source=self._edges, line_dash="dashed", line_alpha=0.5, level="underlay")
+        glyph(line, line_color="muted")
+        for colour, source in self._bands.items():
+            band = plot.vstrip("from", "to", source=source, fill_alpha=0.13, line_color=None, level="underlay")
+            glyph(band, fill_color=colour)
+
+
+def _bands(spans: Sequence[tuple[int, int]], least_ns: int) -> ColumnDataSource:
+    return ColumnDataSource({
+        "from": [first / NS_PER_MS for first, _ in spans],
+        "to": [max(last, first + least_ns) / NS_PER_MS for first, last in spans],
+    })  # fmt: skip
 
 
 def _at(timeline: Timeline) -> Any:

@@ -82,13 +82,15 @@
 
   const search = document.getElementById("search");
   const events = [...document.querySelectorAll(".worst > li")];
+  const texts = events.map((event) =>
+    [...event.querySelectorAll("summary, ol, .id")].map((part) => part.textContent).join(" ").toLowerCase());
   search?.addEventListener("input", () => {
     const words = search.value.toLowerCase().split(/\s+/);
     let shown = 0;
-    for (const event of events) {
-      event.hidden = !words.every((word) => event.textContent.toLowerCase().includes(word));
+    events.forEach((event, number) => {
+      event.hidden = !words.every((word) => texts[number].includes(word));
       shown += event.hidden ? 0 : 1;
-    }
+    });
     document.getElementById("found").textContent = `${shown} of ${events.length} events`;
   });
 
