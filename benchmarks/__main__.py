@@ -13,7 +13,8 @@ from .peers import ENVIRONMENT
 from .rig import ROOT
 
 _BENCHMARKS: Final = (
-    "engine_share", "arrivals", "http_rate", "batched", "rabbitmq", "eventbridge", "sql_probe", "memory"
+    "engine_share", "arrivals", "http_rate", "batched", "rabbitmq", "eventbridge", "sql_probe", "memory", "accuracy",
+    "false_decisions", "compare_builds",
 )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.false_decisions
 
-At the boundary any PASS and any FAIL is wrong, and the gate promises at most one in twenty of each. The runs are
+At the boundary any PASS and any FAIL is wrong, and the gate promises at most one wrong PASS in twenty. The runs are
 drawn at random and folded into the summaries that a real run has; the gate's own `judge` and `reason_to_abort`
 decide, the latter once a second. Beside it: a Clopper-Pearson interval for a fixed number of events that is looked at
 every second until it says something, and, where events are bad together, the same interval for all events as if they

@@ -341,6 +341,18 @@ def test_a_chain_of_one_probe_has_no_hops_to_tell() -> None:
     assert "hop to" not in printed(80, told)
 
 
+@pytest.mark.parametrize("width", range(40, 100))
+def test_names_with_hyphens_are_not_torn(width: int) -> None:
+    told = report()
+    told.summary.vitals.errors[
+        "asked about an event the read-model in the region eu-west-1 has refused to answer"
+    ] = 9
+    more = CheckResult("observer effect", Result.PASS, 0, 0.1, "read-model: none of 6,383 failed")
+    text = printed(width, replace(told, checks=[*told.checks, more]))
+    assert text.count("read-model") == 3
+    assert text.count("eu-west-1") == 1
+
+
 def test_many_incidents_are_told_by_the_worst_in_order_of_time() -> None:
     told = report()
     told.summary.vitals.incidents = [Incident("broker", f"reason {n}", n * S, n * S, n % 5 + 1) for n in range(1, 10)]

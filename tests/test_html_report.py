@@ -246,9 +246,24 @@ def test_the_theme_changes_page_and_charts(page_path: Path) -> None:
     browse(page_path, look)
 
 
-def test_it_prints(page_path: Path) -> None:
+def test_it_prints_light_with_a_picture_of_each_chart(page_path: Path) -> None:
     async def look(page: Page) -> None:
+        await page.show(page_path.as_uri(), width=1280, dark=True, ready=READY)
+        await page.evaluate("addEventListener('beforeprint', () => { window.printed = [...document.querySelectorAll("
+                            "'.plot > .printed')].map(one => one.src); window.light ="
+                            " document.documentElement.dataset.theme; }); 0")  # fmt: skip
         assert (await page.pdf()).startswith(b"%PDF")
+        assert await page.evaluate("light") == "light"
+        assert await page.evaluate("printed.length === document.querySelectorAll('.plot').length")
+        corner = await page.evaluate(
+            "new Promise(told => { const picture = new Image(); picture.onload = () => {"
+            " const canvas = document.createElement('canvas'); [canvas.width, canvas.height] = [9, 9];"
+            " const pen = canvas.getContext('2d'); pen.drawImage(picture, 0, 0);"
+            " told([...pen.getImageData(1, 1, 1, 1).data]); }; picture.src = printed[0]; })"
+        )
+        assert corner == [255, 255, 255, 255]
+        assert await page.evaluate("document.documentElement.dataset.theme") == "dark"
+        assert await page.evaluate("document.querySelectorAll('.printed').length") == 0
 
     browse(page_path, look)
 

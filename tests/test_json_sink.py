@@ -110,8 +110,8 @@ def test_objectives_checks_gauges_and_the_rest() -> None:
     told = written(report())
     assert told["objectives"] == [
         {
-            "expression": "lost == 0", "scenario": "s0", "result": "fail", "observed": [1, None], "limit": 0,
-            "note": "why",
+            "expression": "lost == 0", "scenario": "s0", "scope": "", "result": "fail", "observed": [1, None],
+            "limit": 0, "note": "why", "worst": [],
         }
     ]  # fmt: skip
     assert [(check["name"], check["result"], check["value"], check["limit"]) for check in told["self_checks"]] == [

@@ -21,6 +21,7 @@ from evload.model import Read, ReadResult, Seen, Target
 from evload.ports import PushProbe, Surroundings
 from evload.probes.feed_pages import Page, PageReader
 from evload.probes.http_feed import HttpFeedConfig
+from evload.probes.sightings import Sightings
 from evload.testing.conformance import check_probe
 from evload.workload.correlation import CorrelationIds
 from httpserver import Request, Server, Step, answer, json_answer, serving
@@ -528,6 +529,17 @@ def test_cursors_are_encoded() -> None:
 
     asyncio.run(run())
     assert targets == ["/?c=", "/a%2Fb%20%26%C3%A9%2B?c=a%2Fb%20%26%C3%A9%2B"]
+
+
+def test_sightings_are_forgotten_in_time() -> None:
+    sightings = Sightings(100)
+    sightings.note(1, 5, 0)
+    sightings.note(2, 6, 101)
+    assert [sightings.get(seq) for seq in (1, 2, 3)] == [5, 6, None]
+    sightings.note(3, 7, 202)
+    assert [sightings.get(seq) for seq in (1, 2, 3)] == [None, 6, 7]
+    sightings.note(2, 8, 203)
+    assert sightings.get(2) == 8
 
 
 # --- pages --------------------------------------------------------------------------------------------------

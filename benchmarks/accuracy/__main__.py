@@ -43,8 +43,7 @@ def main() -> int:
     long: dict[tuple[int, str], Figures] = {}
     with get_context("spawn").Pool(min(os.cpu_count() or 1, 8)) as pool:
         for n in numbers:
-            for way in _OURS:
-                long[n, way] = pool.apply(run_long, (n, way))
+            long |= zip([(n, way) for way in _OURS], pool.starmap(run_long, [(n, way) for way in _OURS]), strict=True)
             for figures in pool.starmap(run_one, [(n, seed) for seed in range(chosen.runs)], chunksize=5):
                 for way, figure in figures.items():
                     found[n, way].append(figure)

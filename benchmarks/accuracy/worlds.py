@@ -61,7 +61,7 @@ class Planted:
         return self.settings.model_copy(update={"seed": seed})
 
 
-_USUAL: Final = Lognormal(150 * MS, 400 * MS)
+_USUAL: Final = Lognormal(100 * MS, 250 * MS)
 
 
 NAMES: Final = (
@@ -76,18 +76,18 @@ def worlds(events: int) -> tuple[Planted, ...]:
         settings = SandboxSettings.model_validate({"workers": 20, "visibility": visibility, **planted})
         return Planted(settings, events // rate, rate)
 
-    follower = {"name": "follower", "lag": Lognormal(150 * MS, 400 * MS)}
+    follower = {"name": "follower", "lag": Lognormal(100 * MS, 250 * MS)}
     hidden = {"share": "4%", "after": Uniform(S // 5, 3 * S // 2), "lasting": Uniform(21 * S // 10, 3 * S)}
     stall = {"what": "workers-down", "at": f"{events // 160}s", "lasting": "5s"}
     return (
         plant(),
-        plant(Mixture(Lognormal(60 * MS, 90 * MS), Lognormal(S, 2 * S), 0.12)),
-        plant(Pareto(80 * MS, 1.3)),
+        plant(Mixture(Lognormal(50 * MS, 80 * MS), Lognormal(800 * MS, 1_500 * MS), 0.12)),
+        plant(Pareto(60 * MS, 1.3)),
         plant(loss="2%"),
-        plant(Lognormal(60 * MS, 120 * MS), replicas=[{"name": "leader"}, follower]),
+        plant(Lognormal(30 * MS, 60 * MS), replicas=[{"name": "leader"}, follower]),
         plant(regressions=hidden),
         plant(rate=40, faults=[stall]),
-        _drifting(plant(Lognormal(80 * MS, 200 * MS))),
+        _drifting(plant(Lognormal(50 * MS, 125 * MS))),
     )
 
 
@@ -96,7 +96,7 @@ def _drifting(world: Planted) -> Planted:
     changes = []
     for step in range(1, _CHANGES):
         factor = 4 ** (step / _CHANGES)
-        slower = {"visibility": Lognormal(round(80 * MS * factor), round(200 * MS * factor))}
+        slower = {"visibility": Lognormal(round(50 * MS * factor), round(125 * MS * factor))}
         changes.append((step * world.lasting_s * S // _CHANGES, slower))
     return replace(world, changes=tuple(changes))
 

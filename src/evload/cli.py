@@ -208,6 +208,59 @@ def report(
 
 
 @app.command()
+def compare(
+    base: Annotated[
+        str,
+        typer.Argument(
+            metavar="BASE",
+            help="A run, a directory of runs, a file of --save, or several by commas.",
+            show_default=False,
+        ),
+    ],
+    new: Annotated[str, typer.Argument(metavar="NEW", help="The same; runs of one config.", show_default=False)],
+    rules: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--max-regression",
+            metavar="FIGURE=TOLERANCE",
+            help="How much worse it may be, e.g. p99=10%, lost=0.1%, p50=off; repeatable. "
+            "Default: p50=20%, p99=50%, throughput=20%.",
+        ),
+    ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option("--metric", metavar="NAME", help="Default: consistency, else end_to_end, else publish."),
+    ] = None,
+    scenario: Annotated[
+        str | None, typer.Option("--scenario", metavar="NAME", help="One scenario instead of the whole run.")
+    ] = None,
+    within: Annotated[
+        str | None,
+        typer.Option("--within", metavar="DURATION", help="Of BASE only what began so long before NEW, e.g. 7d."),
+    ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option("--save", metavar="FILE", help="Keep NEW's figures there, unless they are a regression."),
+    ] = None,
+    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="text, json or md.")] = "text",
+    strict: Annotated[bool, typer.Option("--strict", help="Exit 4 where a gated figure can't be told.")] = False,
+) -> None:
+    """Compare runs: what differs, how sure that is, and `~` where it can't be told.
+
+    Exit codes: 0 no regression, 1 a regression, 2 bad arguments, 3 the file of figures can't be written, 4 it can't
+    be told (with --strict).
+    """
+    from .commands import compare as comparison
+
+    raise typer.Exit(
+        comparison.run(
+            base, new, write=_to_stdout, console=_console(), rules=rules or (), metric=metric, scenario=scenario,
+            within=within, save=save, form=form, strict=strict,
+        )
+    )  # fmt: skip
+
+
+@app.command()
 def schema() -> None:
     """Print the JSON Schema of a config, for editors."""
     import orjson

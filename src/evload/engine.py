@@ -38,7 +38,7 @@ from .ports import (
     Sink,
     Surroundings,
 )
-from .progress import ProgressMeter, Span
+from .progress import Goal, ProgressMeter, Span
 from .resending import Resend, Resender
 from .summary import ReadVitals, Summary, Vitals
 from .units import NS_PER_S
@@ -98,6 +98,10 @@ class Plan:
     gauges: Mapping[str, GaugeSettings]
     settle_ns: int
     """Longest drain after an interrupt."""
+    goal: Goal = field(default_factory=Goal)
+    """What a person wants to see the windows held against."""
+    late_ns: float | None = None
+    """How late sends may be."""
 
 
 @dataclass(slots=True)
@@ -161,6 +165,7 @@ class Engine:
         self._sinks = sinks
         self._redact = redact
         self._vigil = vigil
+        self._worries: Sequence[str] = ()
         self._tracker = Tracker(
             [s.reading for s in plan.scenarios],
             [reader.origin for reader in plan.readers],
@@ -177,7 +182,7 @@ class Engine:
         self._stop_at: int | None = None
         self._loads: list[_Load] = []
         self._readers: list[_Reader] = []
-        self._meter = ProgressMeter([s.span for s in plan.scenarios])
+        self._meter = ProgressMeter([s.span for s in plan.scenarios], plan.goal, plan.late_ns)
 
     @property
     def started(self) -> bool:
@@ -512,7 +517,10 @@ class Engine:
 
     def _look_ahead(self, now: int) -> None:
         """End the run if an objective that is worth it can't be kept any more."""
-        if self._vigil is None or self._stop_at is not None:
+        if self._vigil is None:
+            return
+        self._worries = self._vigil.worries(self._recorder.summary())
+        if self._stop_at is not None:
             return
         hopeless = self._vigil.hopeless(self._recorder.summary(), now - self._start_ns)
         if hopeless is not None:
@@ -586,6 +594,8 @@ class Engine:
         if self._sinks:
             summary = self._recorder.summary()
             tracker = self._tracker
-            progress = self._meter.read(now - self._start_ns, summary, tracker.unanswered, tracker.outstanding)
+            progress = self._meter.read(
+                now - self._start_ns, summary, tracker.unanswered, tracker.outstanding, self._worries
+            )
             for sink in self._sinks:
                 sink.progress(progress)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from .config import RunConfig, Scenario
 from .engine import BULK_TICK_NS, Plan, ReaderPlan, ScenarioRun
+from .gate.generator_checks import lateness_limit_ns
 from .gate.scenario import ScenarioTerms
 from .gate.slo import Objective
 from .gate.terms import Terms
@@ -16,7 +17,7 @@ from .measurement.foldplan import Counted, ScenarioPlan, Slice
 from .measurement.readingplan import ReadingPlan, Reference
 from .measurement.tracker import Origin
 from .ports import ProbeSettings
-from .progress import Span
+from .progress import Span, goal_of
 from .resending import Resend
 from .units import NS_PER_S
 from .workload.correlation import CorrelationIds
@@ -49,7 +50,7 @@ def build(config: RunConfig, run_id: str) -> Plan:
         scenarios=[
             ScenarioRun(
                 fold=fold_plan(config, name),
-                span=Span(name, scenario.start, scenario.start + duration_ns(scenario.load), describe(scenario.load)),
+                span=Span.of(name, scenario.start, scenario.load),
                 arrivals=Arrivals(scenario.load, scenario.arrivals, f"{config.seed}/{name}/arrivals"),
                 renderer=Renderer(
                     scenario=index,
@@ -75,6 +76,8 @@ def build(config: RunConfig, run_id: str) -> Plan:
         readers=readers,
         gauges=config.gauges,
         settle_ns=config.settle,
+        goal=goal_of(config.slos, list(config.scenarios)),
+        late_ns=None if (late_ns := lateness_limit_ns(config.slos)) is None else float(late_ns),
     )
 
 
@@ -256,6 +259,6 @@ def _reading(settings: ProbeSettings, scenario: Scenario, objectives: Sequence[O
         replicas=settings.replicas,
         learns=settings.reading == "adaptive",
         session=settings.session,
-        versions=getattr(settings, "version", None) is not None,
+        versions=settings.tells_versions,
         resent_for_ns=0 if scenario.resend is None else scenario.resend.copies * scenario.resend.after,
     )

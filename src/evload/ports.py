@@ -250,6 +250,11 @@ class ProbeSettings(AdapterSettings):
         """Whether it asks with the id that the target gave an event, which is known only after the ack."""
         return False
 
+    @property
+    def tells_versions(self) -> bool:
+        """Whether its answers may say how many writes of an event's key they reflect."""
+        return getattr(self, "version", None) is not None
+
     def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Probe]:
         """Connect, yield the probe, close. Raises TargetError if the read model can't be reached."""
         raise NotImplementedError

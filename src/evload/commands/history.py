@@ -20,8 +20,6 @@ from ..measurement.figures import FiguresFile, RunFigures, started
 from ..rundir import RunDirectory
 from ..sinks.json import FORMAT as SUMMARY_FORMAT
 from ..sinks.json import document
-from ..summary import ScenarioSummary
-from ..units import NS_PER_S
 
 FORMAT: Final = 1
 _READING: Final = ("deadline", "first", "resolution", "max_gap", "sample", "confirm", "reading", "max_reads")
@@ -112,20 +110,11 @@ def _read(run: RunDirectory) -> RunFigures:
 def _from_ledger(run: RunDirectory) -> dict[str, Any]:
     """What its summary would say."""
     rebuilt = replay.rebuild(run.ledger)
-    told = document(
+    return document(
         report(
             rebuilt.summary, rebuilt.terms, run_id=rebuilt.run_id, name=rebuilt.name, started_at=rebuilt.started_at
         )
     )
-    told["span"] = _span(rebuilt.summary.total())
-    for name, scenario in rebuilt.summary.scenarios.items():
-        told["scenarios"][name]["span"] = _span(scenario)
-    return told
-
-
-def _span(scope: ScenarioSummary) -> float | None:
-    first, last = scope.first_intended_ns, scope.last_intended_ns
-    return None if first is None or last is None else (last - first) / NS_PER_S
 
 
 def _reading(run: RunDirectory) -> str:

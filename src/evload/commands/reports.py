@@ -31,7 +31,7 @@ def again(directory: Path, form: str, out: Path | None, console: Console, write:
     told = telling.tell_again(run)
     if form == TEXT:
         if out is None:
-            ConsoleSink(console).finish(told)
+            ConsoleSink(console, whole=True).finish(told)
         else:
             page = io.StringIO()
             ConsoleSink(Console(file=page, width=100)).finish(told)

@@ -43,16 +43,17 @@ def print_plan(console: Console, loaded: LoadedConfig) -> None:
         for column in ("objective", "decidable", "how"):
             objectives.add_column(column)
         for prospect in outlook.prospects(config):
-            scope = f" [{prospect.objective.scenario}]" if prospect.objective.scenario else ""
             verdict = Text("yes", style="green") if prospect.decidable else Text("no", style="bold yellow")
             objectives.add_row(
-                Text(loaded.redact(prospect.objective.expression) + scope), verdict, Text(_how(prospect))
+                Text(loaded.redact(prospect.objective.title)), verdict, Text(_how(prospect))
             )
         console.print()
         console.print(objectives)
 
 
 def _how(prospect: Prospect) -> str:
+    if prospect.unknown:
+        return prospect.unknown
     if prospect.bad is None:
         if prospect.needed is None:
             return "not every scenario is watched by a probe"

@@ -525,6 +525,8 @@ class _Reader:
             if not all(name in scenarios for name in chosen):
                 continue
             watching = {probe for name in chosen for probe in scenarios[name].probes}
+            if objective.after_scenario is not None and objective.after_scenario != objective.scenario:
+                self._check_name(objective.after_scenario, "scenarios", (*path, "after"))
             self._check_scope(path, objective, watching, probes)
             if objective.subject == "unread_writes" and watching and not _reads_own_writes(watching, probes):
                 what = f"no probe reads right after the ack, so {objective.expression!r} would always hold"

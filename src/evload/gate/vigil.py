@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from ..summary import Result, Summary
-from . import selfcheck
-from .abort import reason_to_abort
+from ..summary import Summary
+from .abort import prepare, reason_to_abort
+from .generator_checks import clocks, headroom, lateness
 from .objective import GaugeValues
+from .reading_checks import observer_effect
 from .terms import Terms
 from .watching import Watches
 
@@ -15,6 +16,7 @@ class Vigil:
 
     def __init__(self, terms: Terms, gauges: GaugeValues) -> None:
         self._terms = terms
+        prepare(terms.objectives)
         self.watches = Watches(terms.objectives, terms.scenarios, gauges)
 
     def hopeless(self, summary: Summary, offset_ns: int) -> tuple[str, str] | None:
@@ -23,6 +25,12 @@ class Vigil:
         return None if found is None else (found[0].title, found[1])
 
     def worries(self, summary: Summary) -> list[str]:
-        """The self-checks that would fail if the run ended now, each with its figures."""
-        checks = selfcheck.run(summary, self._terms)
-        return [f"{check.name}: {check.note}" for check in checks if check.result in (Result.INVALID, Result.WARN)]
+        """The self-checks that begin to fail, each with its figures: those that are cheap and can be told by now."""
+        terms, policy = self._terms, self._terms.policy
+        checks = (
+            ("lateness", policy.lateness, lateness(summary, terms.objectives)),
+            ("headroom", policy.headroom, headroom(summary)),
+            ("observer effect", policy.observer_effect, observer_effect(summary, terms.max_reads)),
+            ("clocks", policy.clocks, clocks(summary)),
+        )
+        return [f"{name}: {check.note}" for name, chosen, check in checks if check.ok is False and chosen != "off"]

@@ -312,7 +312,8 @@ class Tracker:
             return
         if watch.session_wanted and item.acked is not None and read.start_ns >= item.acked:
             watch.session_wanted = False
-            item.session = read.seen
+            if item.session is not Seen.ABSENT:
+                item.session = read.seen
         if read.seen is Seen.FAILED:
             watch.failed += 1
             elapsed = now_ns - item.reference()

@@ -163,9 +163,13 @@ def checks(found: Sequence[CheckResult], width: int) -> list[Text]:
     told += [f"{check.name} not applicable" for check in skipped]
     # What belongs together breaks only where a line is too short for it.
     held = [one.replace(" ", _HELD) if len(one) < width - 4 else one for one in map(printable, told)]
-    wrapped = textwrap.wrap(", ".join(held), width, initial_indent="  ", subsequent_indent="  ")
+    wrapped = textwrap.wrap(
+        ", ".join(held), width, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False
+    )
     return [*lines, *(Text(line.replace(_HELD, " "), style="dim") for line in wrapped)]
 
 
 def _wrapped(text: str, width: int) -> list[Text]:
-    return [Text(line) for line in textwrap.wrap(printable(text), width, subsequent_indent="  ")]
+    return [
+        Text(line) for line in textwrap.wrap(printable(text), width, subsequent_indent="  ", break_on_hyphens=False)
+    ]

@@ -17,4 +17,6 @@ def printable(text: str) -> str:
 def indented(text: str, width: int, first: str = " " * INDENT) -> str:
     """The text wrapped at words to the right of `first`."""
     width = max(width, 2 * len(first))
-    return textwrap.fill(printable(text), width, initial_indent=first, subsequent_indent=" " * len(first))
+    return textwrap.fill(
+        printable(text), width, initial_indent=first, subsequent_indent=" " * len(first), break_on_hyphens=False
+    )

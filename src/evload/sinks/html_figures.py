@@ -7,8 +7,9 @@ model's tags, and the page's script sets the property from the CSS variable `--a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from bokeh.core.property.vectorization import Value
 from bokeh.models import (
@@ -100,21 +101,19 @@ def new_figure(*, height: int = HEIGHT, **settings: Any) -> figure:
     return plot
 
 
-def with_legend(plot: figure) -> figure:
-    """The chart with its legend above it; a click on an entry hides what it names."""
-    for legend in plot.legend:
-        legend.orientation = "horizontal"
-        legend.click_policy = "hide"
-        legend.border_line_color = None
-        legend.padding = 0
-        legend.margin = 0
-        legend.spacing = 14
-        legend.label_text_font = _FONT
-        legend.label_text_font_size = "13px"
-        coloured(legend, label_text_color="ink", background_fill_color="surface", inactive_fill_color="surface")
-        legend.ncols = 4
-        plot.add_layout(legend, "above")
-    return plot
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of a chart's legend: what the page's legend shows, and hides when it is pressed."""
+
+    label: str
+    colour: str
+    mark: Literal["line", "dashed", "point"] = "line"
+
+
+def named(renderer: GlyphRenderer[Any], label: str) -> GlyphRenderer[Any]:
+    """The renderer as part of what a legend entry names."""
+    renderer.tags = [*renderer.tags, f"series:{label}"]
+    return renderer
 
 
 def tip(rows: Sequence[tuple[str, str]], renderers: Sequence[GlyphRenderer[Any]], **formatters: str) -> HoverTool:

@@ -15,7 +15,7 @@ from bokeh.plotting import figure
 from ..summary import Report
 from ..timeline import EDGES_NS, Bounds, Finding, LatencyOverTime, ScenarioOverTime, Timeline
 from ..units import NS_PER_S, format_duration
-from .html_figures import SERIES, TimeAxis, glyph, tip, with_legend
+from .html_figures import SERIES, Entry, TimeAxis, glyph, named, tip
 
 NS_PER_MS: Final = 1_000_000
 _ROWS: Final = 24
@@ -46,6 +46,7 @@ class Chart:
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     note: str = ""
+    legend: Sequence[Entry] = ()
 
 
 def charts(report: Report, timeline: Timeline, findings: Sequence[Finding]) -> list[Chart]:
@@ -151,11 +152,10 @@ def _windows(axis: TimeAxis, timeline: Timeline, total: ScenarioOverTime) -> Ite
     plot.yaxis.major_label_overrides = dict(ticks)
     bounds = {name: [latency.bounds(p, n, n + 1) for n in range(timeline.count)] for name, p in _PERCENTILES}
     at = _at(timeline) + timeline.step_ns / NS_PER_MS / 2
-    for name, colour in (("p50", "third"), ("p99", "second")):
+    legend = [Entry("p50 at most", "third"), Entry("p99 at most", "second")]
+    for name, entry in (("p50", legend[0]), ("p99", legend[1])):
         heights = [np.nan if b is None or b[1] is None else _place(b[1]) / _MERGED - low for b in bounds[name]]
-        line = plot.line(at, heights, line_width=2, legend_label=f"{name} at most")
-        glyph(line, line_color=colour)
-    with_legend(plot)
+        named(glyph(plot.line(at, heights, line_width=2), line_color=entry.colour), entry.label)
     whole = {name: latency.bounds(p) for name, p in _PERCENTILES}
     said = (
         "Heat map of the consistency window by the time at which events were due; the darker, the more events. "
@@ -166,6 +166,7 @@ def _windows(axis: TimeAxis, timeline: Timeline, total: ScenarioOverTime) -> Ite
     yield Chart(
         "windows", "Windows", plot, said, ("time", *(name for name, _ in _PERCENTILES), "never seen"),
         _table(timeline, cells), "from the ack until no reader misses it, by the time at which the event was due",
+        legend,
     )  # fmt: skip
 
 
@@ -205,21 +206,24 @@ def _told(bounds: Bounds | None) -> str:
 
 def _lines(
     axis: TimeAxis, timeline: Timeline, series: Mapping[str, Sequence[float]], unit: str, *, stepped: bool, label: str
-) -> figure:
+) -> tuple[figure, list[Entry]]:
     plot = axis.figure(y_axis_label=label)
     plot.y_range.start = 0
     names = [f"c{number}" for number in range(len(series))]
     source = ColumnDataSource({"at": _at(timeline), **dict(zip(names, map(np.array, series.values()), strict=True))})
+    legend = []
     for number, (name, column) in enumerate(zip(series, names, strict=True)):
-        style: dict[str, Any] = {"line_width": 2, "line_dash": "dashed" if name == "offered" else "solid"}
+        entry = Entry(name, SERIES[number % len(SERIES)], "dashed" if name == "offered" else "line")
         draw = plot.step if stepped else plot.line
-        extra = {"mode": "after"} if stepped else {}
-        line = draw("at", column, source=source, legend_label=name, **style, **extra)
-        glyph(line, line_color=SERIES[number % len(SERIES)])
+        extra: dict[str, Any] = {"mode": "after"} if stepped else {}
+        dash = "dashed" if entry.mark == "dashed" else "solid"
+        line = draw("at", column, source=source, line_width=2, line_dash=dash, **extra)
+        named(glyph(line, line_color=entry.colour), entry.label)
+        legend.append(entry)
     rows = [(name, f"@{column}{{0,0.[0]}}{unit}") for name, column in zip(series, names, strict=True)]
     felt = plot.line("at", names[0], source=source, line_alpha=0)  # steps don't notice a pointer
     plot.add_tools(tip([("at", axis.format["text"]), *rows], [felt], at=axis.format["kind"]))
-    return with_legend(plot)
+    return plot, legend
 
 
 def _rates(axis: TimeAxis, timeline: Timeline, total: ScenarioOverTime) -> Chart:
@@ -231,12 +235,12 @@ def _rates(axis: TimeAxis, timeline: Timeline, total: ScenarioOverTime) -> Chart
         series["visible"] = [count * scale / seconds for count in total.visible]
     if any(total.refused):
         series["refused"] = [count / seconds for count in total.refused]
-    plot = _lines(axis, timeline, series, "/s", stepped=True, label="events per second")
+    plot, legend = _lines(axis, timeline, series, "/s", stepped=True, label="events per second")
     peaks = ", ".join(f"{name} at most {max(values):,.0f}/s" for name, values in series.items())
     cells = [[f"{value:,.1f}" for value in values] for values in series.values()]
     return Chart(
         "rates", "Rates", plot, f"Events per second over time: {peaks}.", ("time", *series), _table(timeline, cells),
-        "offered by the schedule, sent, acked by the broker, visible to every reader",
+        "offered by the schedule, sent, acked by the broker, visible to every reader", legend,
     )  # fmt: skip
 
 
@@ -248,13 +252,13 @@ def _backlog(axis: TimeAxis, timeline: Timeline, total: ScenarioOverTime) -> Cha
     for (gauge, metric), value in timeline.gauges.items():
         if metric == "queue_depth":
             series[f"depth of {gauge}"] = _filled(value.mean)
-    plot = _lines(axis, timeline, series, "", stepped=False, label="events")
+    plot, legend = _lines(axis, timeline, series, "", stepped=False, label="events")
     peaks = "; ".join(f"{name}: {max(values):,.0f} at most" for name, values in series.items())
     note = f"{never_acked:,} events were never acked and stay in the first line" if never_acked else ""
     cells = [[f"{value:,.0f}" for value in values] for values in series.values()]
     return Chart(
         "backlog", "Backlog", plot, f"Events that are under way, over time. {peaks}.", ("time", *series),
-        _table(timeline, cells), note or "events under way at the end of each interval",
+        _table(timeline, cells), note or "events under way at the end of each interval", legend,
     )  # fmt: skip
 
 
@@ -275,12 +279,12 @@ def _replicas(axis: TimeAxis, timeline: Timeline) -> Iterator[Chart]:
         name: [float("nan") if b is None or b[1] is None else b[1] / NS_PER_MS for b in each]
         for name, each in bounds.items()
     }
-    plot = _lines(axis, timeline, series, " ms", stepped=False, label="median, ms at most")
+    plot, legend = _lines(axis, timeline, series, " ms", stepped=False, label="median, ms at most")
     whole = "; ".join(f"{name}: {_told(part.bounds(p50))}" for name, part in parts.items())
     cells = [[_told(b) for b in each] for each in bounds.values()]
     yield Chart(
         "replicas", "Replicas and probes", plot, f"Median window of each replica over time. Whole run: {whole}.",
-        ("time", *series), _table(timeline, cells), "upper end of the median window, by who answered",
+        ("time", *series), _table(timeline, cells), "upper end of the median window, by who answered", legend,
     )  # fmt: skip
 
 

@@ -25,6 +25,8 @@ def embedded(charts: Sequence[Chart]) -> Drawn:
     """The charts for a page that has the library."""
     if not charts:
         return Drawn({}, Markup())
+    for chart in charts:
+        chart.plot.name = chart.name
     script, places = components({chart.name: chart.plot for chart in charts}, wrap_script=False)
     # Texts of a run are in there; none of them may end the script.
     script = script.replace("</", "<\\/").replace("<!--", "<\\!--")

@@ -15,11 +15,14 @@ from bokeh.plotting import figure
 from ..stats.histogram import Histogram, rank_of
 from ..summary import Distribution, ObjectiveResult, Report
 from ..units import NS_PER_S, format_duration, format_share, parse_duration
-from .html_figures import glyph, new_figure, tip, with_legend
+from .html_figures import Entry, glyph, named, new_figure, tip
 from .html_over_time import Chart
 
 _POINTS: Final = 300
 _SHORTEST_NS: Final = 1_000_000
+_TO_STAY_BELOW: Final = "objective: stay below"
+_BUCKET: Final = 1 + 2**-10
+"""Upper edge of a histogram's bucket over its lower one, at most."""
 _FIRST: Final = Fraction(1, 10)
 _CURVES: Final = (("consistency", "accent"), ("end_to_end", "second"))
 _PERCENTILE: Final = re.compile(r"p(\d+(?:\.\d+)?)\((\w+)\)\s*<=?\s*(\S+)$")
@@ -78,14 +81,15 @@ def survival(report: Report) -> Chart | None:
     shares = [10.0**-power for power in range(9) if 10.0**-power >= least]
     plot.yaxis.ticker = FixedTicker(ticks=shares)
     plot.yaxis.major_label_overrides = {share: format_share(share) for share in shares}
-    with_legend(plot)
+    legend = [Entry(name, colour) for name, colour in _CURVES if name in shown]
+    legend += [Entry(_TO_STAY_BELOW, "bad", "point")] if points else []
     said = "Share of events not yet visible over time, on logarithmic scales. " + " ".join(
         f"{name}: {_ends(distribution)}." for name, distribution in shown.items()
     )
     rows = [[format_duration(limit), *(_share_after(d, limit) for d in shown.values())] for limit in _moments(shown)]
     return Chart(
         "window", "Survival curve", plot, said, ("after", *(f"{n}: not yet" for n in shown)), rows,
-        "the share of events not yet visible after a time; the truth lies inside the band",
+        "the share of events not yet visible after a time; the truth lies inside the band", legend,
     )  # fmt: skip
 
 
@@ -102,10 +106,12 @@ def _curve(plot: figure, name: str, colour: str, distribution: Distribution, gri
         "at": grid, "drawn_low": np.maximum(low, least), "drawn_high": np.maximum(high, least),
         "low_percent": low * 100, "high_percent": high * 100,
     })  # fmt: skip
-    band = plot.varea("at", "drawn_low", "drawn_high", source=source, fill_alpha=0.2, legend_label=name)
-    glyph(band, fill_color=colour)
-    glyph(plot.line("at", "drawn_low", source=source, line_width=1, line_alpha=0.6), line_color=colour)
-    line = glyph(plot.line("at", "drawn_high", source=source, line_width=2, legend_label=name), line_color=colour)
+    band = plot.varea("at", "drawn_low", "drawn_high", source=source, fill_alpha=0.2)
+    named(glyph(band, fill_color=colour), name)
+    lower = plot.line("at", "drawn_low", source=source, line_width=1, line_alpha=0.6)
+    line = plot.line("at", "drawn_high", source=source, line_width=2)
+    for drawn in (lower, line):
+        named(glyph(drawn, line_color=colour), name)
     rows = [(name, ""), ("after", "@at{0.000} s"),
             ("not yet visible", "@low_percent{0.[000]} … @high_percent{0.[000]} %")]  # fmt: skip
     plot.add_tools(tip(rows, [line]))
@@ -119,17 +125,16 @@ def _points(plot: figure, points: Sequence[Demand], least: float) -> None:
         "share": [max(point.share, least) for point in points],
         "expression": [point.expression for point in points],
     })  # fmt: skip
-    marks = plot.scatter("at", "share", source=source, size=13, marker="inverted_triangle", line_width=2,
-                         legend_label="objective: stay below")  # fmt: skip
-    glyph(marks, fill_color="surface", line_color="bad")
+    marks = plot.scatter("at", "share", source=source, size=13, marker="inverted_triangle", line_width=2)
+    named(glyph(marks, fill_color="surface", line_color="bad"), _TO_STAY_BELOW)
     hover = tip([("objective", "@expression")], [marks])
     hover.mode = "mouse"
     plot.add_tools(hover)
 
 
 def _beyond(histogram: Histogram, grid: object, *, or_at: bool) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """Share of the values beyond each moment of the grid (in seconds)."""
-    edges = np.array(sorted(histogram.counts), dtype=np.float64) / NS_PER_S
+    """Share of the values beyond each moment of the grid (in seconds), rounded towards the outside of the band."""
+    edges = np.array(sorted(histogram.counts), dtype=np.float64) / NS_PER_S * (1 if or_at else _BUCKET)
     counts = np.array([histogram.counts[edge] for edge in sorted(histogram.counts)], dtype=np.float64)
     below = np.concatenate(([0.0], np.cumsum(counts)))
     place = np.searchsorted(edges, np.asarray(grid), side="left" if or_at else "right")

@@ -144,8 +144,10 @@ def _gauge(gauge: GaugeSummary) -> dict[str, Any]:
 
 def _scope(scenario: ScenarioSummary) -> dict[str, Any]:
     """What there is of a scenario, of all of them, or of a part. Figures that weren't looked for are left out."""
+    first, last = scenario.first_intended_ns, scenario.last_intended_ns
     told: dict[str, Any] = {
         "ledger": dict(scenario.ledger),
+        "span": None if first is None or last is None else (last - first) / NS_PER_S,
         "distributions": _distributions(scenario.distributions),
     }
     if scenario.effects:

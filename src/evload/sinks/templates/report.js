@@ -41,11 +41,23 @@
     dress(chosen);
   });
   system.addEventListener("change", () => dress(wanted()));
+  // Paper is white and has another width, and charts can't be laid out anew in time: it gets pictures of them.
   addEventListener("beforeprint", () => {
     dress("light");
+    for (const view of window.Bokeh?.index.roots ?? []) {
+      for (const part of view.renderer_views.values()) part.set_visuals?.();  // would be done after printing
+      const picture = new Image();
+      picture.className = "printed";
+      picture.alt = "";
+      picture.src = view.export("png", true).canvas.toDataURL();
+      (view.el.getRootNode().host ?? view.el).closest(".plot").append(picture);
+    }
     for (const details of document.querySelectorAll(".worst details")) details.open = true;
   });
-  addEventListener("afterprint", () => dress(wanted()));
+  addEventListener("afterprint", () => {
+    for (const picture of document.querySelectorAll(".printed")) picture.remove();
+    dress(wanted());
+  });
 
   // Zoom by buttons, for keyboards; dragging on a chart does the same.
   const move = (name, change) => {
@@ -80,6 +92,16 @@
     });
   }
 
+  for (const button of document.querySelectorAll("button[data-series]")) {
+    button.addEventListener("click", () => {
+      const shown = button.getAttribute("aria-pressed") !== "true";
+      button.setAttribute("aria-pressed", String(shown));
+      for (const renderer of charts()?.get_model_by_name(button.dataset.chart)?.renderers ?? []) {
+        if (renderer.tags.includes(`series:${button.dataset.series}`)) renderer.visible = shown;
+      }
+    });
+  }
+
   const search = document.getElementById("search");
   const events = [...document.querySelectorAll(".worst > li")];
   const texts = events.map((event) =>
@@ -97,10 +119,9 @@
   const ready = () => {
     const drawn = charts();
     if (!drawn || !drawn.is_idle) return void setTimeout(ready, 30);
-    if (matchMedia("(pointer: coarse)").matches) {
-      for (const model of drawn._all_models.values()) {
-        if (model.type === "Toolbar") model.active_drag = null;  // a finger that scrolls shouldn't zoom
-      }
+    const coarse = matchMedia("(pointer: coarse)").matches;
+    for (const model of drawn._all_models.values()) {
+      if (coarse && model.type === "Toolbar") model.active_drag = null;  // a finger that scrolls shouldn't zoom
     }
     paint();
     root.dataset.ready = "true";
