@@ -230,6 +230,20 @@ def test_worst_events_are_searched(page_path: Path) -> None:
     browse(page_path, look)
 
 
+def test_the_legend_hides_and_shows_a_line(page_path: Path) -> None:
+    async def look(page: Page) -> None:
+        visible = "Bokeh.documents[0].get_model_by_name('rates').renderers.filter(one => one.visible).length"
+        before = await page.evaluate(visible)
+        await page.evaluate("document.querySelector('[data-chart=rates][data-series=sent]').focus()")
+        await page.press("Enter")
+        assert await page.evaluate("document.activeElement.getAttribute('aria-pressed')") == "false"
+        assert await page.evaluate(visible) == before - 1
+        await page.press("Enter")
+        assert await page.evaluate(visible) == before
+
+    browse(page_path, look)
+
+
 def test_the_theme_changes_page_and_charts(page_path: Path) -> None:
     async def look(page: Page) -> None:
         background = (

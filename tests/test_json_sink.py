@@ -122,7 +122,7 @@ def test_objectives_checks_gauges_and_the_rest() -> None:
     assert (depth["max"], depth["min"], depth["mean"], depth["last"]) == (12, 5, 8, 7)
     assert told["reads"] == {
         "requests": 10, "events": 412, "per_event": 4, "per_second": pytest.approx(412 / 61.2), "failed_requests": 2,
-        "unexpected_ids": 0,
+        "unexpected_ids": 0, "probes": {},
     }  # fmt: skip
     assert told["replicas"] == {"r": ["a", "b"]}
     assert told["generator"] == {"cpu_share": 0.25, "longest_stall": 0.005}

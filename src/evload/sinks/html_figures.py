@@ -18,6 +18,7 @@ from bokeh.models import (
     DatetimeTickFormatter,
     GlyphRenderer,
     HoverTool,
+    NoOverlap,
     Range1d,
     Span,
 )
@@ -89,6 +90,7 @@ def new_figure(*, height: int = HEIGHT, **settings: Any) -> figure:
         axis.axis_label_text_font_size = axis.major_label_text_font_size = "13px"
         axis.minor_tick_line_color = None
         axis.major_tick_in = 0
+        axis.major_label_policy = NoOverlap(min_distance=8)
         coloured(
             axis, axis_label_text_color="muted", major_label_text_color="muted", axis_line_color="line",
             major_tick_line_color="line",
