@@ -45,6 +45,7 @@
   addEventListener("beforeprint", () => {
     dress("light");
     for (const view of window.Bokeh?.index.roots ?? []) {
+      if (view.model.type !== "Figure") continue;
       for (const part of view.renderer_views.values()) part.set_visuals?.();  // would be done after printing
       const picture = new Image();
       picture.className = "printed";
