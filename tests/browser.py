@@ -26,7 +26,8 @@ _PATIENCE_S: Final = 60
 
 @dataclass
 class Page:
-    """An open tab. `problems` has console errors and exceptions, `requests` every URL that it asked for."""
+    """An open tab. `problems` has console errors and exceptions, `requests` every URL that it asked
+    for; what is in the page itself isn't asked for."""
 
     socket: aiohttp.ClientWebSocketResponse
     problems: list[str] = field(default_factory=list)
@@ -53,7 +54,8 @@ class Page:
             if "id" in told:
                 self._answers.pop(told["id"]).set_result(told)
             elif told["method"] == "Network.requestWillBeSent":
-                self.requests.append(told["params"]["request"]["url"])
+                if not (url := told["params"]["request"]["url"]).startswith("data:"):
+                    self.requests.append(url)
             elif told["method"] == "Runtime.exceptionThrown":
                 details = told["params"]["exceptionDetails"]
                 self.problems.append(str(details.get("exception", details).get("description", details)))

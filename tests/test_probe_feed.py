@@ -197,11 +197,11 @@ def test_what_an_entry_says() -> None:
         await told.until(2)
 
     told = follow(
-        feed, what, replica="item.on", position="item.at", version="item.writes", consumed_at="item.begun",
+        feed, what, position="item.at", consumed_at="item.begun",
         processed_at="item.done", effects="item.n", visible="!(item.hidden)",
     )  # fmt: skip
-    assert told.reads[0][4:] == (2, "r-2", 7, 1_767_225_600_000_000_000, 1_767_225_601_000_000_000, False, 3)
-    assert (told.reads[1].seq, told.reads[1].effects, told.reads[1].replica) == (2, None, None)
+    assert told.reads[0][4:] == (2, None, 7, 1_767_225_600_000_000_000, 1_767_225_601_000_000_000, False, None)
+    assert (told.reads[1].seq, told.reads[1].effects) == (2, None)
 
 
 def test_an_event_that_is_listed_again_has_as_many_effects_as_it_says() -> None:
@@ -587,7 +587,7 @@ def test_what_is_none_of_ours_is_passed_over() -> None:
         ({"next": "body.next ="}, "is not JMESPath"),
         ({"more": "item.x"}, "looks at 'item'"),
         ({"visible": "items.x"}, "'items.x' looks at 'items', which isn't there; did you mean 'item'?"),
-        ({"version": "lenght(item)"}, "did you mean 'length'?"),
+        ({"position": "lenght(item)"}, "did you mean 'length'?"),
         ({"every": "10us"}, "greater than or equal to 1000000"),
         ({"expect": ["2xx", "503"]}, "status 503 says nothing about an event"),
         ({"headers": {"x": "a\nb"}}, "the header 'x' holds a line break"),

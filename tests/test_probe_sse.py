@@ -361,14 +361,14 @@ def test_what_a_message_says() -> None:
         await told.until(3)
 
     told = hear(
-        what, event="done", match="row[0]", visible="ok", position="n", version="n", replica="on",
+        what, event="done", match="row[0]", visible="ok", position="n", version="n",
         consumed_at="at", processed_at="at",
     )  # fmt: skip
     first, second, third = told.reads
     at = 1_767_225_600_000_000_000
-    assert first[4:] == (None, "r-2", 1, at, at, True, 1)
+    assert first[4:] == (None, None, 1, at, at, True, 1)
     assert second[4:] == (None, None, None, None, None, True, None)
-    assert third[4:] == (None, "r-2", None, at, at, True, None)
+    assert third[4:] == (None, None, None, at, at, True, None)
     assert [failure.error for failure in told.failures] == ["'n' gives text, not a number"]
 
 

@@ -153,13 +153,13 @@ def test_what_a_delivery_says() -> None:
 
     told = serve(
         what, match="body.row[0]", visible="body.ok", position="body.n", version="body.n",
-        replica='headers."x-replica"', consumed_at="body.at", processed_at="body.at",
+        consumed_at="body.at", processed_at="body.at",
     )  # fmt: skip
     first, second, third = told.reads
     at = 1_767_225_600_000_000_000
-    assert first[4:] == (None, "r-2", 4, at, at, True, 4)
+    assert first[4:] == (None, None, 4, at, at, True, 4)
     assert second[4:] == (None, None, None, None, None, True, None)
-    assert third[4:] == (None, "r-2", None, at, at, True, None)
+    assert third[4:] == (None, None, None, at, at, True, None)
     assert told.errors == ["'body.n' gives text, not a number"]
 
 
@@ -417,7 +417,7 @@ JSON: Final = st.recursive(
 @given(HEADERS, st.binary(max_size=20) | JSON.map(lambda document: json.dumps(document).encode()))
 def test_no_delivery_is_a_crash(headers: dict[str, str], body: bytes) -> None:
     reader = PushedReader(
-        IDS.seq_of, match=config_of().match, visible=None, replica=None, position=None, consumed_at=None,
+        IDS.seq_of, match=config_of().match, visible=None, position=None, consumed_at=None,
         processed_at=None, version=None,
     )  # fmt: skip
     documents: Sequence[dict[str, Any]] = []

@@ -184,15 +184,34 @@ def test_what_is_past_the_last_that_is_known_is_read_by_the_grid() -> None:
         assert profile.next_read(elapsed, elapsed * 10 // 9) == elapsed * 10 // 9
 
 
-def test_events_that_are_never_seen_hide_no_others() -> None:
+def test_events_that_are_never_seen_count_as_waiting_and_hide_no_others() -> None:
     profile = VisibilityProfile(RESOLUTION)
-    for number in range(2_000):
+    for number in range(4_000):
         if number % 2:
             profile.learn(14 * S, None)
-        else:
+        elif number % 40:
             profile.learn(90 * MS, 100 * MS)
-    assert [end for _, end in profile.gaps] == [profile.gaps[0][1]]
-    assert profile.gaps[0][1] <= 90 * MS
+        else:
+            profile.learn(45 * MS, 50 * MS)
+    assert profile.gaps[0][1] <= 48 * MS, "one in forty"
+    for number in range(2_000):
+        if number % 3 == 0:
+            profile.learn(14 * S, None)
+        elif number % 100 == 1:
+            profile.learn(1_900 * MS, 2 * S)
+        else:
+            profile.learn(45 * MS, 50 * MS)
+    assert profile.gaps[1][1] > 1_700 * MS, "many wait that long in vain, so that the gap is well known"
+
+
+def test_where_nearly_all_are_lost_the_few_that_are_seen_are_looked_for() -> None:
+    profile = VisibilityProfile(RESOLUTION)
+    for number in range(800):
+        if number % 200 == 0:
+            profile.learn(90 * MS, 100 * MS)
+        else:
+            profile.learn(14 * S, None)
+    assert all(end <= 95 * MS for _, end in profile.gaps)
 
 
 def test_a_tail_of_a_few_events_is_no_reason_to_leave_reads_out() -> None:
@@ -207,6 +226,22 @@ def test_a_tail_of_a_few_events_is_no_reason_to_leave_reads_out() -> None:
     (_, (start, end)) = profile.gaps
     assert 55 * MS <= start < 62 * MS
     assert 1_750 * MS < end <= 1_900 * MS
+
+
+def test_all_gaps_together_leave_out_hardly_more_than_one_event_in_a_hundred() -> None:
+    rng = random.Random(5)
+    profile = VisibilityProfile(RESOLUTION)
+    times = []
+    for number in range(4_000):
+        mode = number % 10 // 3
+        time = (50, 200, 800, 3_200)[mode] * MS
+        if rng.random() < 0.04 and mode < 3:
+            time = int(time * 4 ** rng.uniform(0.2, 0.8))
+        times.append(time)
+        profile.learn(int(time * 0.95), time)
+    inside = sum(any(start < time <= end for start, end in profile.gaps) for time in times)
+    assert len(profile.gaps) > 1
+    assert inside <= 0.02 * len(times)
 
 
 BRACKETS = st.lists(

@@ -20,6 +20,7 @@ from evload.probes.dynamodb import DynamodbProbeConfig
 from evload.probes.redis import RedisProbeConfig
 from evload.probes.s3 import S3ProbeConfig
 from evload.probes.sql_rows import BadRow, RowReader
+from evload.probes.sqlite import SqliteProbeConfig
 from evload.probes.stored_value import BadValue, ValueReader
 from httpserver import Request, Step, answer, serving
 from redis_server import running_redis
@@ -44,6 +45,22 @@ def test_a_version_column() -> None:
     assert full[4:] == (1, None, 9, None, 1_767_225_601_000_000_000, False, None)
     with pytest.raises(BadRow, match="column 'version' holds text, not a number"):
         rows("id version", (A.correlation_id, "3"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "tells"),
+    [
+        ("id, n AS version", True),
+        ("id, Version", True),
+        ("*", True),
+        ("id", False),
+        ("id, version_of_rows AS n", False),
+    ],
+)
+def test_a_query_that_may_tell_versions(columns: str, tells: bool) -> None:
+    query = f"SELECT {columns} FROM t WHERE id IN (:ids)"
+    config = SqliteProbeConfig.model_validate({"kind": "sqlite", "path": "x", "query": query})
+    assert config.tells_versions is tells
 
 
 def test_the_version_in_a_stored_value() -> None:

@@ -467,6 +467,7 @@ class Engine:
 
         def report(result: ReadResult) -> None:
             self._vitals.unexpected_ids += result.unexpected
+            reader.vitals.throttled += result.throttled
             if result.error:
                 self._note_failure(reader.name, error := self._redact(result.error), f"{reader.name}: {error}")
             self._tracker.push(reader.index, result.reads)

@@ -23,13 +23,11 @@ _FEWEST: Final = 100
 _REBUILD: Final = 32
 _EXPLORERS: Final = 0.02
 _LEFT_OUT: Final = 0.015
-"""Most of the events that may become visible where nobody reads, one more than were seen to. As counts scatter
+"""Of the events that become visible, most that may do so where nobody reads, one more than were seen to. As counts scatter
 about 1 % do."""
 _OF_THOSE_WAITING: Final = 0.05
 """Of the events still waiting where a gap begins, most that may become visible in it, again with one more than
 were seen to: a tail of which only a few events are known is read on the whole grid."""
-_QUIET: Final = 0.005
-"""A gap is made of cells in which no larger share of those waiting becomes visible."""
 _NARROWEST: Final = 1.5
 """Of the end of a gap to its start: an empty cell or two among a few events in the tail mean nothing."""
 _TRACE: Final = 0.05
@@ -108,14 +106,14 @@ class VisibilityProfile:
         counts = self._counts = [count * scale for count in self._counts]
         self._starts, self._ends = [], []
         last = max((cell for cell, count in enumerate(counts) if count >= _TRACE), default=-1)
-        waiting = sum(counts) + self._never
-        allowed = _LEFT_OUT * waiting
-        cell = self._extent(0, last, allowed - 1, allowed)
+        seen = sum(counts)
+        waiting, allowed = seen + self._never, _LEFT_OUT * seen
+        cell = self._extent(0, last, allowed - 1)
         self._leave_out(0, cell)
         hidden = sum(counts[:cell])
         waiting, allowed = waiting - hidden, allowed - hidden
         while cell < last:
-            end = self._extent(cell, last, min(_OF_THOSE_WAITING * waiting - 1, allowed), _QUIET * waiting)
+            end = self._extent(cell, last, min(_OF_THOSE_WAITING * waiting - 1, allowed))
             hidden = sum(counts[cell:end])
             if self._edge(end) >= _NARROWEST * self._edge(cell):
                 self._leave_out(cell, end)
@@ -124,10 +122,10 @@ class VisibilityProfile:
             waiting -= sum(counts[cell:end])
             cell = end
 
-    def _extent(self, first: int, last: int, most: float, most_each: float) -> int:
+    def _extent(self, first: int, last: int, most: float) -> int:
         """The end of the cells from `first` on, before `last`, that together hold at most `most`."""
         held, cell = 0.0, first
-        while cell < last and self._counts[cell] <= most_each and (held := held + self._counts[cell]) <= most:
+        while cell < last and (held := held + self._counts[cell]) <= most:
             cell += 1
         return cell
 

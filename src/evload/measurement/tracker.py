@@ -325,8 +325,7 @@ class Tracker:
             return
 
         if read.version is not None and plan.versions:
-            missing = max(0, watch.key_writes - int(read.version))
-            item.staleness = missing if item.staleness is None else max(item.staleness, missing)
+            self._count_staleness(item, watch.key_writes, read.version)
         if read.effects is not None and (watch.effects is None or read.effects > watch.effects):
             watch.effects = read.effects
         if read.position is not None:
@@ -349,6 +348,11 @@ class Tracker:
                 self._learn(watch, watch.profile)
         self._after(watch, read.start_ns, now_ns)
 
+    def _count_staleness(self, item: _Item, writes: int, version: float) -> None:
+        """Of so many acked writes of its key an answer had applied those up to `version`."""
+        missing = max(0, writes - int(version))
+        item.staleness = missing if item.staleness is None else max(item.staleness, missing)
+
     def _was_shown_before(self, watch: _Watch, start_ns: int) -> bool:
         """Whether a read of the same probe, whichever replica gave it, had shown the event by then."""
         probe = self._origins[watch.probe].probe
@@ -361,6 +365,9 @@ class Tracker:
     def _take_pushed(self, watch: _Watch, read: Read) -> None:
         if read.exact:
             watch.effects = (watch.effects or 0) + 1
+            if read.version is not None and watch.plan.versions and watch.item.event.key is not None:
+                writes = self._key_writes.get((watch.item.event.scenario, watch.item.event.key), 0)
+                self._count_staleness(watch.item, writes, read.version)
         elif read.effects is not None:
             watch.effects = max(watch.effects or 0, read.effects)
         if watch.confirm_from is not None:
@@ -369,7 +376,8 @@ class Tracker:
         watch.consumed_at, watch.processed_at = read.consumed_at, read.processed_at
         side = watch.sides[None] = Side()
         side.seen = side.present = True
-        side.lower = side.first_lower = read.start_ns
+        # Whoever looks at fixed times may have looked last before the event was even published.
+        side.lower = side.first_lower = max(read.start_ns, min(watch.item.expected, read.end_ns))
         side.upper = read.end_ns
         watch.first_upper = watch.confirm_from = watch.last_start = read.end_ns
         # What was seen stays seen; the watch goes on for the sake of further effects.

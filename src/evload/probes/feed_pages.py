@@ -45,8 +45,8 @@ class PageReader:
         self._next = Expression(config.next)
         self._more = None if config.more is None else Expression(config.more)
         self._facts = FactReader(
-            visible=config.visible, effects=config.effects, replica=config.replica, position=config.position,
-            consumed_at=config.consumed_at, processed_at=config.processed_at, version=config.version,
+            visible=config.visible, effects=config.effects, replica=None, position=config.position,
+            consumed_at=config.consumed_at, processed_at=config.processed_at, version=None,
         )  # fmt: skip
         effects = None if config.effects is None else Expression(config.effects)
         self.adds_up = effects is not None and not effects.roots and not effects.whole

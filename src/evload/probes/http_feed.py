@@ -11,7 +11,7 @@ from ..clients.jmes import check_expression
 from ..clients.web import Url
 from ..ports import ProbeSettings, PushProbe, Surroundings
 from ..units import Duration
-from .fact_expressions import ConsumedAt, Position, ProcessedAt, Replica, Version
+from .fact_expressions import ConsumedAt, Position, ProcessedAt
 from .http_settings import HttpTargetSettings, MaxBody, ReadStatuses, placeholders_in
 
 _ANSWER: Final = ("status", "headers", "body")
@@ -59,9 +59,7 @@ class HttpFeedConfig(HttpTargetSettings, ProbeSettings):
     effects: Annotated[
         str | None, Field(description="JMESPath: how many side effects the event of `item` has had, or a constant")
     ] = None
-    replica: Replica = None
     position: Position = None
-    version: Version = None
     consumed_at: ConsumedAt = None
     processed_at: ProcessedAt = None
     bulk: Annotated[int, Field(ge=1, le=100_000, description="most ids in one look back")] = 10_000
@@ -78,9 +76,7 @@ class HttpFeedConfig(HttpTargetSettings, ProbeSettings):
             raise ValueError("url holds no {cursor}, so it would list the same again and again; put {cursor} into it")
         return url
 
-    @field_validator(
-        "items", "next", "more", "visible", "effects", "replica", "position", "version", "consumed_at", "processed_at"
-    )
+    @field_validator("items", "next", "more", "visible", "effects", "position", "consumed_at", "processed_at")
     @classmethod
     def _expression_compiles(cls, text: str | None, info: ValidationInfo) -> str | None:
         if text is None:

@@ -26,7 +26,6 @@ class PushedReader:
         *,
         match: str,
         visible: str | None,
-        replica: str | None,
         position: str | None,
         consumed_at: str | None,
         processed_at: str | None,
@@ -35,7 +34,7 @@ class PushedReader:
         self._seq_of = seq_of
         self._match = Expression(match)
         self._facts = FactReader(
-            visible=visible, effects=None, replica=replica, position=position,
+            visible=visible, effects=None, replica=None, position=position,
             consumed_at=consumed_at, processed_at=processed_at, version=version,
         )  # fmt: skip
         self.complaint = ""

@@ -22,6 +22,7 @@ _TOKEN: Final = re.compile(
 """What a placeholder can't stand in, and the placeholders; strings as in standard SQL."""
 _IN_LIST: Final = re.compile(r"\bin\s*(\(\s*)?$", re.IGNORECASE)
 _ANY: Final = re.compile(r"\bany\s*\(\s*$", re.IGNORECASE)
+_MAY_HAVE_VERSION: Final = re.compile(r"\bversion\b|\*", re.IGNORECASE)
 _VALUE: Final = re.compile(r"\s*\)")
 
 
@@ -48,6 +49,11 @@ class SqlSettings(ProbeSettings):
         int, Field(ge=1, le=10_000, description="most reads at the same time; default: as many as the pool has")
     ] = 4
     bulk: Annotated[int, Field(ge=1, le=100_000, description="most ids in one query")] = 1000
+
+    @property
+    def tells_versions(self) -> bool:
+        """As far as its text shows; the columns are known only when it is asked."""
+        return _MAY_HAVE_VERSION.search(self.query) is not None
 
     @model_validator(mode="before")
     @classmethod

@@ -11,7 +11,7 @@ from ..clients.jmes import check_expression
 from ..clients.web import Url
 from ..ports import ProbeSettings, PushProbe, Surroundings
 from ..units import Duration
-from .fact_expressions import ConsumedAt, Position, ProcessedAt, Replica, Version
+from .fact_expressions import ConsumedAt, Position, ProcessedAt, Version
 from .http_settings import HttpTargetSettings, placeholders_in
 
 _PLACES: Final = "correlationid || correlation_id || detail.correlationid || detail.correlation_id || id"
@@ -43,7 +43,6 @@ class SseProbeConfig(HttpTargetSettings, ProbeSettings):
     visible: Annotated[
         str | None, Field(description="JMESPath: does the message show its event? default: it does")
     ] = None
-    replica: Replica = None
     position: Position = None
     version: Version = None
     consumed_at: ConsumedAt = None
@@ -68,7 +67,7 @@ class SseProbeConfig(HttpTargetSettings, ProbeSettings):
         placeholders_in(url, ())
         return url
 
-    @field_validator("match", "visible", "replica", "position", "version", "consumed_at", "processed_at")
+    @field_validator("match", "visible", "position", "version", "consumed_at", "processed_at")
     @classmethod
     def _expression_compiles(cls, text: str | None) -> str | None:
         return None if text is None else check_expression(text, None)

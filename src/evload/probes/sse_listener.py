@@ -49,7 +49,7 @@ class SseListener:
         self._session = session
         self._url = URL(origin_of(config.url) + encode_target(parse_url(config.url).target), encoded=True)
         self._pushed = PushedReader(
-            surroundings.ids.seq_of, match=config.match, visible=config.visible, replica=config.replica,
+            surroundings.ids.seq_of, match=config.match, visible=config.visible,
             position=config.position, consumed_at=config.consumed_at, processed_at=config.processed_at,
             version=config.version,
         )  # fmt: skip

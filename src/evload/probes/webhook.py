@@ -12,7 +12,7 @@ from ..clients.jmes import check_expression
 from ..clients.web import check_header
 from ..ports import AdapterSettings, ProbeSettings, PushProbe, Surroundings
 from ..units import Size
-from .fact_expressions import ConsumedAt, Position, ProcessedAt, Replica, Version
+from .fact_expressions import ConsumedAt, Position, ProcessedAt, Version
 
 _PLACES: Final = (
     'body.correlationid || headers."ce-correlationid" || body.correlation_id || body.detail.correlationid'
@@ -62,7 +62,6 @@ class WebhookProbeConfig(ProbeSettings):
     visible: Annotated[
         str | None, Field(description="JMESPath: does the delivery show its event? default: it does")
     ] = None
-    replica: Replica = None
     position: Position = None
     version: Version = None
     consumed_at: ConsumedAt = None
@@ -74,7 +73,7 @@ class WebhookProbeConfig(ProbeSettings):
         """It does."""
         return True
 
-    @field_validator("match", "visible", "replica", "position", "version", "consumed_at", "processed_at")
+    @field_validator("match", "visible", "position", "version", "consumed_at", "processed_at")
     @classmethod
     def _expression_compiles(cls, text: str | None) -> str | None:
         return None if text is None else check_expression(text, ("headers", "body"))

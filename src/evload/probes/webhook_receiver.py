@@ -50,7 +50,7 @@ class WebhookReceiver:
         self._config = config
         self._clock = surroundings.clock
         self._pushed = PushedReader(
-            surroundings.ids.seq_of, match=config.match, visible=config.visible, replica=config.replica,
+            surroundings.ids.seq_of, match=config.match, visible=config.visible,
             position=config.position, consumed_at=config.consumed_at, processed_at=config.processed_at,
             version=config.version,
         )  # fmt: skip
@@ -120,8 +120,6 @@ class WebhookReceiver:
 
     async def _body(self, request: web.BaseRequest) -> bytes:
         limit = self._config.max_body
-        if (request.content_length or 0) > limit:
-            raise self._refuse(413, f"the body is longer than {limit} bytes")
         chunks, size = [], 0
         async for chunk in request.content.iter_any():
             size += len(chunk)
