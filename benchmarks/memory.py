@@ -90,6 +90,8 @@ def _config(world: InstantWorld, load: list[dict[str, Any]], **probe: Any) -> Ru
         gauges={},
         scenarios={"main": TypeAdapter(Scenario).validate_python(scenario)},
         slos=(slo.parse("p99(end_to_end) < 5s"),),
+        replicas={},
+        reports={},
         self_checks=SelfCheckPolicy(),
         settle=60_000_000_000,
         records={"event": None},

@@ -115,6 +115,8 @@ async def _outstanding(server: PostgresServer) -> None:
         gauges={},
         scenarios={"main": TypeAdapter(Scenario).validate_python(scenario)},
         slos=(slo.parse("p99(end_to_end) < 20s"),),
+        replicas={},
+        reports={},
         self_checks=SelfCheckPolicy(),
         settle=60 * NS_PER_S,
         records={"event": None},

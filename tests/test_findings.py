@@ -39,9 +39,10 @@ def test_where_all_is_well_nothing_is_found(tmp_path: Path) -> None:
         ({}, {"load": ({"rate": "20/s", "for": "15s"}, {"burst": 400}, {"rate": "20/s", "for": "15s"})}),
         ({}, {"load": ({"rate": "2/s", "for": "30s"}, {"idle": "20s"}, {"burst": 30})}),
         ({"replicas": [{"name": "r1"}, {"name": "r2"}]}, {}),
+        ({"visibility": "100ms", "replicas": [{"name": "r1"}, {"name": "r2", "lag": "40ms"}]}, {}),
         ({}, {"load": ({"from": "10/s", "to": "300/s", "for": "15s"},)}),
     ],
-    ids=["poisson", "two modes", "slow", "burst", "idle", "two replicas alike", "ramp"],
+    ids=["poisson", "two modes", "slow", "burst", "idle", "two replicas alike", "two replicas almost alike", "ramp"],
 )
 def test_what_is_odd_but_well_is_no_finding(tmp_path: Path, sandbox: dict[str, Any], more: dict[str, Any]) -> None:
     assert run(tmp_path, sandbox, **more).findings == []
@@ -146,6 +147,14 @@ def test_publishes_that_are_refused(tmp_path: Path) -> None:
     found = ended.the("refused")
     assert found.evidence == {"rejected": 300}
     assert spans(found, 15, 20)
+
+
+def test_events_that_an_interrupt_left_in_doubt_are_no_finding(tmp_path: Path) -> None:
+    ended = run(tmp_path, load=({"rate": "20/s", "for": "5s"},))
+    ended.report.summary.scenarios["main"].ledger["in_doubt"] = 7
+    assert {finding.kind for finding in find(ended.report, ended.timeline)} == {"refused"}
+    ended.report.summary.vitals.interrupted = True
+    assert find(ended.report, ended.timeline) == []
 
 
 def test_doubled_and_regressed_events(tmp_path: Path) -> None:

@@ -64,7 +64,9 @@ def page_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     vitals.incidents.append(Incident("memory", "the read model is down", 30 * S, 33 * S, 212))
     ended.timeline.stages = [Stage("main", 0, 5 * S, "ramp 0/s to 60/s"), Stage("main", 5 * S, 40 * S, "hold 60/s")]
     gauge = [float(n % 7) for n in range(ended.timeline.count)]
-    ended.timeline.gauges["work <queue>", "queue_depth"] = ValueOverTime([*gauge], [*gauge], [n + 1 for n in gauge])
+    ended.timeline.gauges[f"work {HOSTILE}", "queue_depth"] = ValueOverTime(
+        [*gauge], [*gauge], [n + 1 for n in gauge]
+    )
     objectives = [
         replace(o, worst=tuple(worst(n) for n in range(12))) if o.result is Result.FAIL else o
         for o in ended.report.objectives
@@ -127,7 +129,14 @@ def test_charts_are_drawn_and_every_one_has_words_and_numbers(page_path: Path) -
             " one.querySelectorAll('tbody tr').length,"
             " one.querySelector('[role=img]').getBoundingClientRect().height])"
         )
-        names = ["Survival curve", "Windows", "Rates", "Backlog", "Replicas and probes", "work <queue>: queue_depth"]
+        names = [
+            "Survival curve",
+            "Windows",
+            "Rates",
+            "Backlog",
+            "Replicas and probes",
+            f"work {HOSTILE}: queue_depth",
+        ]
         assert [name for name, *_ in charts] == names
         for name, words, rows, height in charts:
             assert words > 40, name

@@ -25,7 +25,7 @@ PURE: Final = (
     "gate/slo", "gate/counters",
     "gate/judgement", "gate/judging_events", "gate/judging_counters", "gate/judging_gauges", "gate/judging_windows",
     "gate/selfcheck", "gate/regression", "gate/generator_checks", "gate/reading_checks", "gate/watching",
-    "gate/abort", "gate/verdict",
+    "gate/findings", "gate/findings_over_time", "gate/abort", "gate/verdict",
 )  # fmt: skip
 ADAPTERS: Final = ("producers", "probes", "sinks", "gauges")
 OUTER: Final = ("engine", "config", "cli", "commands", "planning", "session", "measurement", "testing", "sandbox")

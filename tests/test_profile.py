@@ -184,7 +184,7 @@ def test_what_is_past_the_last_that_is_known_is_read_by_the_grid() -> None:
         assert profile.next_read(elapsed, elapsed * 10 // 9) == elapsed * 10 // 9
 
 
-def test_events_that_are_never_seen_count_as_waiting_and_hide_no_others() -> None:
+def test_events_that_are_never_seen_hide_no_others() -> None:
     profile = VisibilityProfile(RESOLUTION)
     for number in range(4_000):
         if number % 2:
@@ -193,7 +193,11 @@ def test_events_that_are_never_seen_count_as_waiting_and_hide_no_others() -> Non
             profile.learn(90 * MS, 100 * MS)
         else:
             profile.learn(45 * MS, 50 * MS)
-    assert profile.gaps[0][1] <= 48 * MS, "one in forty"
+    assert profile.gaps[0][1] <= 48 * MS, "one in twenty of those that are seen"
+
+
+def test_events_that_are_never_seen_show_where_there_is_nothing_to_see() -> None:
+    profile = VisibilityProfile(RESOLUTION)
     for number in range(2_000):
         if number % 3 == 0:
             profile.learn(14 * S, None)
@@ -202,6 +206,31 @@ def test_events_that_are_never_seen_count_as_waiting_and_hide_no_others() -> Non
         else:
             profile.learn(45 * MS, 50 * MS)
     assert profile.gaps[1][1] > 1_700 * MS, "many wait that long in vain, so that the gap is well known"
+
+
+def test_losses_of_long_ago_are_forgotten() -> None:
+    profile = VisibilityProfile(RESOLUTION)
+    for number in range(6_000):
+        if number < 1_000:
+            profile.learn(14 * S, None)
+        elif number % 100 == 0:
+            profile.learn(1_900 * MS, 2 * S)
+        else:
+            profile.learn(45 * MS, 50 * MS)
+    assert len(profile.gaps) == 1, "too few wait past the quick ones"
+
+
+def test_the_last_that_is_known_is_looked_for() -> None:
+    profile = VisibilityProfile(RESOLUTION)
+    for number in range(1_000):
+        if number % 10 == 0:
+            profile.learn(14 * S, None)
+        else:
+            profile.learn(45 * MS, 50 * MS)
+    profile.learn(1_990 * MS, 2 * S)
+    for _ in range(60):
+        profile.learn(45 * MS, 50 * MS)
+    assert [end <= 2 * S for _, end in profile.gaps] == [True, True]
 
 
 def test_where_nearly_all_are_lost_the_few_that_are_seen_are_looked_for() -> None:

@@ -81,6 +81,18 @@ def test_each_count_stands_where_it_happened(tmp_path: Path) -> None:
     assert told.keys == {("main", "lost"): [("k", 1)]}
 
 
+def test_events_in_doubt_have_no_window_and_those_seen_at_once_begin_when_sent(tmp_path: Path) -> None:
+    doubtful = seen(0, 0, 50 * MS)
+    doubtful.state, doubtful.acked_ns = State.IN_DOUBT, None
+    at_once = seen(1, 0, 50 * MS)
+    at_once.stable_lower_ns = at_once.first_lower_ns = None
+    main = timeline_of(tmp_path, [doubtful, at_once]).scenarios["main"]
+    assert main.latency.count() == sum(main.visible) == sum(main.followed) == 1
+    bounds = main.latency.bounds(MEDIAN)
+    assert bounds is not None
+    assert bounds[0] == 0
+
+
 def test_scenarios_are_apart_and_together(tmp_path: Path) -> None:
     events = [seen(0, 0, 50 * MS), seen(1, 0, 70 * MS, scenario=1), seen(2, 2 * S, 50 * MS)]
     told = timeline_of(tmp_path, events, names=("a", "b"), intervals=4)

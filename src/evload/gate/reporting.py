@@ -58,5 +58,15 @@ def redacted(report: Report, redact: Callable[[str], str]) -> Report:
             for objective in report.objectives
         ],
         checks=[replace(check, note=redact(check.note)) for check in report.checks],
-        findings=[replace(finding, sentence=redact(finding.sentence)) for finding in report.findings],
+        findings=[
+            replace(
+                finding,
+                sentence=redact(finding.sentence),
+                evidence={
+                    name: redact(value) if isinstance(value, str) else value
+                    for name, value in finding.evidence.items()
+                },
+            )
+            for finding in report.findings
+        ],
     )

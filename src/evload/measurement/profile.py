@@ -23,8 +23,8 @@ _FEWEST: Final = 100
 _REBUILD: Final = 32
 _EXPLORERS: Final = 0.02
 _LEFT_OUT: Final = 0.015
-"""Of the events that become visible, most that may do so where nobody reads, one more than were seen to. As counts scatter
-about 1 % do."""
+"""Of the events that become visible, most that may do so where nobody reads, with one more than were seen to. As
+counts scatter, about 1 % do."""
 _OF_THOSE_WAITING: Final = 0.05
 """Of the events still waiting where a gap begins, most that may become visible in it, again with one more than
 were seen to: a tail of which only a few events are known is read on the whole grid."""

@@ -253,7 +253,7 @@ def _add_parts(timeline: Timeline, reader: LedgerReader, scenarios: Sequence[str
     probes = reader.meta.get("probes", ())
     replicas = [name for ((name,),) in reader.portions(_REPLICAS, 1) if name is not None]
     cases = "".join(f" WHEN ? THEN {number}" for number in range(len(replicas)))
-    query = _PARTS.format(replica=f"CASE p.replica{cases} ELSE -1 END")
+    query = _PARTS.format(replica=f"CASE p.replica WHEN NULL THEN -1{cases} ELSE -1 END")
     nth = max(1, int(last) * (len(replicas) + 1) // _PART_ROWS)
     found: dict[tuple[int, int, int], _Latency] = {}
     for rows in reader.portions(query, _PORTION, (*replicas, nth)):

@@ -90,11 +90,11 @@ def new_figure(*, height: int = HEIGHT, **settings: Any) -> figure:
         axis.axis_label_text_font_size = axis.major_label_text_font_size = "13px"
         axis.minor_tick_line_color = None
         axis.major_tick_in = 0
-        axis.major_label_policy = NoOverlap(min_distance=8)
         coloured(
             axis, axis_label_text_color="muted", major_label_text_color="muted", axis_line_color="line",
             major_tick_line_color="line",
         )  # fmt: skip
+    plot.xaxis.major_label_policy = NoOverlap(min_distance=8)
     for grid in (*plot.xgrid, *plot.ygrid):
         coloured(grid, grid_line_color="line")
     plot.xgrid.grid_line_color = None
