@@ -129,6 +129,50 @@ def test_a_database_that_is_down_in_the_middle_hides_but_never_lies(tmp_path: Pa
     assert "read-model: can't connect: connection refused" in run.summary["errors"]
 
 
+def _down_for_ten_seconds(server: PostgresServer) -> None:
+    server.kill()
+    time.sleep(10)
+    server.start()
+
+
+def _forbidden_for_two_seconds(server: PostgresServer) -> None:
+    server.execute("REVOKE SELECT ON placements FROM reader")
+    time.sleep(2)
+    server.execute("GRANT SELECT ON placements TO reader")
+
+
+def _locked_for_two_seconds(server: PostgresServer) -> None:
+    server.execute("BEGIN; LOCK placements; SELECT pg_sleep(2); COMMIT")
+
+
+@pytest.mark.parametrize(
+    ("strike", "lasting_s", "reason", "settings"),
+    [
+        (_down_for_ten_seconds, 8, "can't connect: connection refused", {}),
+        (_forbidden_for_two_seconds, 1, "permission denied for table placements", {}),
+        (_locked_for_two_seconds, 1, "statement timeout: the query took longer than 200 ms",
+         {"statement_timeout": "200ms"}),
+    ],
+)  # fmt: skip
+def test_an_outage_stands_in_the_timeline_and_makes_no_wrong_window(
+    tmp_path: Path,
+    postgres: PostgresServer,
+    strike: Callable[[PostgresServer], None],
+    lasting_s: float,
+    reason: str,
+    settings: dict[str, str],
+) -> None:
+    url = postgres.url("reader", quote(PASSWORD, safe=""))
+    probe = PROBE | {"url": url, "deadline": "15s"} | settings
+    run = measure(tmp_path, probe, writer(postgres), lambda: strike(postgres))
+    run.assert_counts()
+    run.assert_brackets()
+    incidents = [one for one in run.summary["incidents"] if one["reason"] == reason]
+    assert {one["source"] for one in incidents} == {"read-model"}
+    assert max(one["last"] for one in incidents) - min(one["first"] for one in incidents) > lasting_s
+    assert (run.summary["verdict"], run.ended.code) == ("invalid", 5), "too much was hidden"
+
+
 # --- single reads -------------------------------------------------------------------------------------------
 
 

@@ -318,11 +318,16 @@ def _text_loader(text: str, name: str, sets: list[str] | None) -> Load:
 def _run(load: Load, *, out: Path | None, quiet: bool, as_json: bool) -> None:
     from . import session
     from .sinks.console import ConsoleSink
+    from .sinks.github import from_environment
     from .sinks.json import JsonSink
 
     console = _console(stderr=as_json)
     shown = ConsoleSink(console, quiet=quiet)
     sinks: list[Any] = [shown, JsonSink(_to_stdout)] if as_json else [shown]
+    # With --json standard output is for one document alone.
+    github = from_environment(os.environ, _to_stderr if as_json else _to_stdout)
+    if github is not None:
+        sinks.append(github)
     try:
         ended = session.run(load, out=out, sinks=sinks, say=lambda text: console.print(text, highlight=False))
     finally:
@@ -339,6 +344,11 @@ def _console(*, stderr: bool = False) -> Console:
 def _to_stdout(content: bytes) -> None:
     sys.stdout.buffer.write(content)
     sys.stdout.buffer.flush()
+
+
+def _to_stderr(content: bytes) -> None:
+    sys.stderr.buffer.write(content)
+    sys.stderr.buffer.flush()
 
 
 def _say_where(url: str) -> None:

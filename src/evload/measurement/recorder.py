@@ -154,7 +154,7 @@ class _Scenario:
         self.names = dict(plan.probes)
         self.portions: list[_Fold] = []
         self.views: dict[tuple[int | None, str | None], list[_Fold]] = {}
-        for part in plan.slices:
+        for part in _in_order(plan):
             fold = _Fold(part.counted, part)
             self.summary.slices[part.label] = fold.summary
             if part.probe is None and part.replica is None:
@@ -183,6 +183,13 @@ class _Scenario:
         yield from self.portions
         for views in self.views.values():
             yield from views
+
+
+def _in_order(plan: ScenarioPlan) -> Iterable[Slice]:
+    """The parts of a scenario: first each probe of a chain in its order, whether an objective asks for it or not."""
+    chain = plan.probes if len(plan.probes) > 1 else ()
+    views = {label: Slice(label, probe=number) for number, name in chain if (label := slice_label(probe=name))}
+    return (views | {part.label: part for part in plan.slices}).values()
 
 
 def _belongs(part: Slice, event: int, key: str | None) -> bool:

@@ -21,7 +21,7 @@ from ..summary import (
 )
 from ..units import NS_PER_S, format_share
 from .console_text import printable
-from .wording import LEDGER_SUMS, bracket, check_figures
+from .wording import LEDGER_SUMS, bracket, check_figures, hops
 
 _COLUMNS: Final = ("p50", "p90", "p95", "p99", "events")
 _FIRST_COLUMNS: Final = ("p99", "p50", "p95", "p90", "events")
@@ -67,12 +67,9 @@ def _measured(summary: Summary) -> dict[str, Distribution]:
     """The distributions that have values, in the order of an event's way; of a chain of probes each hop."""
     total = summary.total()
     found = {**total.distributions, QUEUE_LAG: summary.queue_lag()}
-    hops = {
-        f"hop to {printable(label.removeprefix('probe='))}": part.distributions["hop"]
-        for label, part in total.slices.items()
-        if label.startswith("probe=") and "," not in label and "hop" in part.distributions
+    shown = {metric: found.get(metric) for metric in (*METRICS, QUEUE_LAG)} | {
+        printable(name): hop for name, hop in hops(total).items()
     }
-    shown = {metric: found.get(metric) for metric in (*METRICS, QUEUE_LAG)} | (hops if len(hops) > 1 else {})
     return {metric: one for metric, one in shown.items() if one is not None and one.count}
 
 

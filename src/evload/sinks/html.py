@@ -149,17 +149,16 @@ def _objective(objective: ObjectiveResult) -> dict[str, Any]:
 
 def _metrics(report: Report) -> list[dict[str, Any]]:
     """A line for each metric: its percentiles as text, and places on a common scale."""
-    found: dict[str, Distribution | None] = {
-        **report.summary.total().distributions,
-        QUEUE_LAG: report.summary.queue_lag(),
-    }
+    total = report.summary.total()
+    found: dict[str, Distribution | None] = {**total.distributions, QUEUE_LAG: report.summary.queue_lag()}
     shown = {name: d for name in (*METRICS, QUEUE_LAG) if (d := found.get(name)) is not None and d.count}
+    shown |= wording.hops(total)
     ends = [[float(end) for p in _SHOWN for end in _ends(d, PERCENTILES[p])] for d in shown.values()]
     places = log_places(ends, WIDTH)
     return [
         {
             "name": name,
-            "explained": _EXPLAINED[name],
+            "explained": _EXPLAINED.get(name, _EXPLAINED["hop"]),
             "cells": [_told(distribution, p) for p in PERCENTILES.values()] + [_largest(distribution)],
             "count": distribution.count,
             "never": distribution.censored,

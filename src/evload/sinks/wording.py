@@ -6,7 +6,16 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Final, Literal
 
-from ..summary import METRICS, QUEUE_LAG, CheckResult, ObjectiveResult, Report, Result
+from ..summary import (
+    METRICS,
+    QUEUE_LAG,
+    CheckResult,
+    Distribution,
+    ObjectiveResult,
+    Report,
+    Result,
+    ScenarioSummary,
+)
 from ..units import NS_PER_S, format_duration, format_rate, format_share
 
 Unit = Literal["time", "share", "rate", "count"]
@@ -108,6 +117,16 @@ def figure(value: float, unit: Unit) -> str:
     if unit == "share":
         return format_share(value)
     return format_rate(value) if unit == "rate" else f"{value:,.6g}"
+
+
+def hops(scope: ScenarioSummary) -> dict[str, Distribution]:
+    """Of a chain of probes the time from each to the next, in its order; none of a single probe."""
+    found = {
+        label.removeprefix("probe="): part.distributions["hop"]
+        for label, part in scope.slices.items()
+        if label.startswith("probe=") and "," not in label and "hop" in part.distributions
+    }
+    return {f"hop to {name}": hop for name, hop in found.items() if hop.count} if len(found) > 1 else {}
 
 
 def headline(report: Report) -> str:
