@@ -14,7 +14,7 @@ from .rig import ROOT
 
 _BENCHMARKS: Final = (
     "engine_share", "arrivals", "http_rate", "batched", "rabbitmq", "eventbridge", "sql_probe", "memory", "accuracy",
-    "false_decisions", "compare_builds",
+    "false_decisions", "compare_builds", "long_report",
 )  # fmt: skip
 
 
