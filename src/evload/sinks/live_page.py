@@ -15,7 +15,7 @@ from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
-from typing import Final
+from typing import Final, Literal
 
 from ..errors import TargetError
 from ..ports import Progress
@@ -40,6 +40,7 @@ class Controls:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: Callable[[], None] | None = None
         self._abort: Callable[[], None] | None = None
+        self._listener: Callable[[str], None] | None = None
 
     def begin(self, stop: Callable[[], None], abort: Callable[[], None]) -> None:
         """From now on. Both are called on the event loop that this is called on."""
@@ -48,6 +49,16 @@ class Controls:
     def end(self) -> None:
         """There is nothing left that could be stopped."""
         self._loop = self._stop = self._abort = None
+        self.say("over")
+
+    def say(self, what: Literal["stop", "abort", "over"]) -> None:
+        """Let pages know what the run is at, also where somebody else has asked for it."""
+        if self._listener is not None:
+            self._listener(what)
+
+    def heed(self, listener: Callable[[str], None]) -> None:
+        """Who is to know what `say` says."""
+        self._listener = listener
 
     def stop(self) -> bool:
         """Send nothing more and wait for what is outstanding. False if there is no run."""
@@ -142,6 +153,7 @@ def served(
         thread = Thread(target=main, name="live page", daemon=True)
         thread.start()
         loop, server, enough = ready.result()
+        controls.heed(lambda what: _at_once(loop, server.asked, what))
         try:
             yield LivePage(f"http://{_ADDRESS}:{port}/?token={token}", loop, server, report)
         finally:

@@ -68,11 +68,11 @@ class LiveServer:
         self._count = 0
         self._facts: dict[str, bytes] = {}
         self._news = asyncio.Event()
-        self._streams = 0
+        self._streams: set[web.BaseRequest] = set()
+        self._fetching: set[web.BaseRequest] = set()
         self._asked = 0
-        self._fetching = 0
         self._over = False
-        self._runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=0)
+        self._runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=_LOOK_S)
 
     async def start(self, listening: socket) -> None:
         """Serve from now on."""
@@ -89,19 +89,26 @@ class LiveServer:
         self._count += 1
         self._wake()
 
+    def asked(self, what: str) -> None:
+        """Tell that the run is to stop or to abort, or is over."""
+        self._tell("asked", b'"' + what.encode() + b'"')
+
     def ended(self, data: bytes) -> None:
         """Tell how it ended."""
         self._tell("ended", data)
 
     async def close(self) -> None:
         """Let open pages hear the last, a fraction of a second at most, and end every connection."""
-        pages = self._streams
+        pages = len(self._streams)
         self._over = True
         self._wake()
         await _until(lambda: not self._streams, _PARTING_S)
         if "ended" in self._facts and self._report.is_file():
             await _until(lambda: self._asked >= pages, _PARTING_S)
             await _until(lambda: not self._fetching, _FETCH_S)
+        for request in self._streams | self._fetching:
+            if request.transport is not None:
+                request.transport.abort()
         await self._runner.cleanup()
 
     # -- telling -------------------------------------------------------------------------------------
@@ -117,15 +124,17 @@ class LiveServer:
         news.set()
 
     async def _stream(self, request: web.BaseRequest) -> web.StreamResponse:
-        if self._streams >= _MOST_STREAMS:
+        if len(self._streams) >= _MOST_STREAMS:
             return _refusal(503, f"{_MOST_STREAMS} pages are open already; close one of them")
-        self._streams += 1
+        self._streams.add(request)
         try:
             response = web.StreamResponse(headers={**_HEADERS, "Content-Type": "text/event-stream"})
             await response.prepare(request)
             await self._send(response)
+        except ConnectionError:
+            pass  # the page was closed
         finally:
-            self._streams -= 1
+            self._streams.discard(request)
         return response
 
     async def _send(self, response: web.StreamResponse) -> None:
@@ -184,18 +193,19 @@ class LiveServer:
         if "ended" not in self._facts:
             return _refusal(404, "the report is written when the run has ended")
         self._asked += 1
-        self._fetching += 1
+        self._fetching.add(request)
         try:
-            content = self._report.read_bytes()
             response = web.Response(
-                body=content, content_type="text/html", charset="utf-8", headers=_HEADERS | _REPORT_HEADERS
-            )
+                body=self._report.read_bytes(), content_type="text/html", charset="utf-8",
+                headers=_HEADERS | _REPORT_HEADERS,
+            )  # fmt: skip
             await response.prepare(request)
             await response.write_eof()
+            await _until(lambda: _handed_over(request), _FETCH_S)
         except FileNotFoundError:
             return _refusal(404, "no HTML report was written")
         finally:
-            self._fetching -= 1
+            self._fetching.discard(request)
         return response
 
     async def _stop(self, _: web.BaseRequest) -> web.StreamResponse:
@@ -207,7 +217,7 @@ class LiveServer:
     def _command(self, name: str, command: Callable[[], bool]) -> web.StreamResponse:
         if not command():
             return _refusal(409, "the run has not begun, or is over")
-        self._tell("asked", b'"' + name.encode() + b'"')
+        self.asked(name)
         return web.Response(status=204, headers=_HEADERS)
 
 
@@ -217,6 +227,12 @@ def _hostname(host: str) -> str | None:
         return parts.hostname if parts.netloc == host and not parts.username else None
     except ValueError:
         return None
+
+
+def _handed_over(request: web.BaseRequest) -> bool:
+    """Whether the operating system has all that was written."""
+    transport = request.transport
+    return transport is None or not transport.get_write_buffer_size()
 
 
 def _refusal(status: int, text: str) -> web.Response:
