@@ -20,7 +20,7 @@ PURE: Final = (
     "errors", "units", "model", "summary", "timeline", "stats", "workload",
     "measurement/tracker", "measurement/recorder", "measurement/order", "measurement/hops", "measurement/views",
     "measurement/readingplan", "measurement/foldplan", "measurement/latency", "measurement/sampling",
-    "measurement/profile", "measurement/budget",
+    "measurement/profile", "measurement/budget", "measurement/calm",
     "gate/objective", "gate/scenario", "gate/terms", "gate/grammar", "gate/expressions", "gate/limits",
     "gate/slo", "gate/counters",
     "gate/judgement", "gate/judging_events", "gate/judging_counters", "gate/judging_gauges", "gate/judging_windows",

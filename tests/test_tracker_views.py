@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from evload.measurement.profile import is_explorer
 from evload.measurement.readingplan import ReadingPlan
 from evload.measurement.sampling import is_chosen
 from evload.measurement.tracker import Origin, Tracker
@@ -227,3 +228,34 @@ def test_the_backlog_counts_what_is_due() -> None:
     assert (tracker.backlog(0, 19 * MS), tracker.backlog(0, 20 * MS)) == (0, 50)
     tracker.due(0, 20 * MS, 30)
     assert tracker.backlog(0, 20 * MS) == 20
+
+
+def confirmed(tracker: Tracker, seq: int, hidden: bool = False) -> int:
+    """Follow one event that is there at once, and may be missing in its second read; the number of its reads."""
+    tracker.expect([event(seq)], 0)
+    tracker.settle([Receipt(seq, Outcome.ACCEPTED, 0, 0)], 0)
+    reads = 0
+    while not tracker.settled:
+        at = tracker.next_due(0)
+        assert at is not None
+        for target in tracker.due(0, at, 1):
+            reads += 1
+            seen = ABSENT if hidden and reads == 2 else PRESENT
+            tracker.observe(0, [Read(target.seq, seen, at, at + MS)], at + MS)
+    tracker.take()
+    return reads
+
+
+def test_a_plan_that_learns_confirms_less_until_something_disappears() -> None:
+    explorer = next(seq for seq in range(1000, 2000) if is_explorer(seq))
+    usual = [seq for seq in range(1000, 2000) if not is_explorer(seq)]
+    tracker = Tracker([{0: plan(learns=True, confirm_reads=5, confirm_over_ns=S)}], 1)
+    assert [confirmed(tracker, seq) for seq in range(300)] == [6] * 300, "until enough were confirmed in full"
+    assert (confirmed(tracker, usual[0]), confirmed(tracker, explorer)) == (3, 6)
+    assert confirmed(tracker, usual[1], hidden=True) > 3
+    assert confirmed(tracker, usual[2]) == 6, "something disappeared, so all are looked at again"
+
+
+def test_where_an_objective_is_about_regressions_every_event_is_confirmed_in_full() -> None:
+    tracker = Tracker([{0: plan(learns=True, confirm_all=True, confirm_reads=5, confirm_over_ns=S)}], 1)
+    assert {confirmed(tracker, seq) for seq in range(400)} == {6}

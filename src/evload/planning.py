@@ -34,6 +34,7 @@ from .workload.schedule import (
 _CONFIRM_OVER_NS: Final = 5 * NS_PER_S
 _EVENTS_PER_STEP: Final = 10
 _MOST_STEPS: Final = 1000
+_FOUND_BY_CONFIRMING: Final = frozenset({"regressions", "regressed", "non_monotonic"})
 _COUNTED_FROM: Final[Mapping[str, Reference]] = {
     "first_seen": "acked",
     "consistency": "acked",
@@ -258,6 +259,7 @@ def _reading(settings: ProbeSettings, scenario: Scenario, objectives: Sequence[O
         pushed=settings.pushes,
         replicas=settings.replicas,
         learns=settings.reading == "adaptive",
+        confirm_all=any(objective.subject in _FOUND_BY_CONFIRMING for objective in objectives),
         session=settings.session,
         versions=settings.tells_versions,
         resent_for_ns=0 if scenario.resend is None else scenario.resend.copies * scenario.resend.after,

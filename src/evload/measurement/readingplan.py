@@ -19,7 +19,9 @@ class ReadingPlan:
     slack_ns    a read may start this much before its time, so that reads can be gathered in bulk
     after_ack   the probe needs something out of the receipt before it can ask
     pushed      effects are pushed to the probe: it is asked only about what has not come by its deadline
-    learns      reads are left out where no event was seen to become visible so far
+    learns      reads are left out where no event was seen to become visible so far, and confirming reads of most
+                events while none was ever missed again
+    confirm_all every event gets all its confirming reads all the same: an objective is about what they find
     session     read each event right after its ack, too
     versions    answers say how many writes of the event's key they reflect
     resent_for_ns  how long after an event the last of its copies is sent, if copies of it are
@@ -38,6 +40,7 @@ class ReadingPlan:
     pushed: bool = False
     replicas: tuple[str, ...] = ()
     learns: bool = False
+    confirm_all: bool = False
     session: bool = False
     versions: bool = False
     resent_for_ns: int = 0

@@ -21,6 +21,7 @@ from operator import attrgetter
 from typing import Final, NamedTuple
 
 from ..model import Event, Observation, Outcome, Part, Read, Receipt, Seen, State, Target
+from .calm import Calm
 from .latency import Latency
 from .profile import VisibilityProfile, is_explorer
 from .readingplan import ReadingPlan
@@ -35,16 +36,20 @@ class _Watch:
     """One probe, or one replica of it that has an address of its own, following one event."""
 
     __slots__ = (
-        "confirm_from", "consumed_at", "done", "due", "effects", "failed", "first_upper", "item", "key_writes",
-        "last_start", "plan", "position", "probe", "processed_at", "profile", "reading", "reads", "regressions",
+        "calm", "confirm_from", "confirm_reads", "consumed_at", "done", "due", "effects", "failed", "first_upper",
+        "item", "key_writes", "last_start", "plan", "position", "probe", "processed_at", "profile", "reading", "reads", "regressions",
         "session_wanted", "sides", "vague",
     )  # fmt: skip
 
-    def __init__(self, item: _Item, probe: int, plan: ReadingPlan, profile: VisibilityProfile | None) -> None:
+    def __init__(
+        self, item: _Item, probe: int, plan: ReadingPlan, profile: VisibilityProfile | None, calm: Calm | None
+    ) -> None:
         self.item = item
         self.probe = probe
         self.plan = plan
         self.profile = profile
+        self.calm = calm
+        self.confirm_reads = plan.confirm_reads
         self.session_wanted = False
         """Its event is acked, and no read has begun since."""
         self.key_writes = 0
@@ -124,7 +129,12 @@ class Tracker:
         probes = len(self._origins)
         self._plans = [
             tuple(
-                (reader, reading, VisibilityProfile(reading.resolution) if reading.learns else None)
+                (
+                    reader,
+                    reading,
+                    VisibilityProfile(reading.resolution) if reading.learns else None,
+                    Calm(reading.confirm_reads) if reading.learns and not reading.confirm_all else None,
+                )
                 for reader, reading in plan.items()
             )
             for plan in plans
@@ -139,7 +149,7 @@ class Tracker:
         self._queues: list[list[tuple[int, int]]] = [[] for _ in range(probes)]
         self._replicas: list[set[str]] = [set() for _ in range(probes)]
         for plan in self._plans:
-            for probe, reading, _ in plan:
+            for probe, reading, *_ in plan:
                 self._replicas[probe].update(reading.replicas)
         self._latency: list[Latency] = [Latency() for _ in range(probes)]
         self._settled: list[Observation] = []
@@ -171,7 +181,7 @@ class Tracker:
             if self._resent[scenario]:
                 item.resent = is_chosen(event.seq, self._resent[scenario], "resend")
             if plans:
-                item.watches = tuple([_Watch(item, probe, plan, profile) for probe, plan, profile in plans])
+                item.watches = tuple([_Watch(item, *plan) for plan in plans])
                 item.open_watches = len(plans)
                 for watch in item.watches:
                     if not watch.plan.after_ack:
@@ -346,6 +356,8 @@ class Tracker:
             watch.confirm_from = read.end_ns
             if watch.profile is not None and item.sampled:
                 self._learn(watch, watch.profile)
+            if watch.calm is not None:
+                watch.confirm_reads = watch.calm.reads_for(item.event.seq)
         self._after(watch, read.start_ns, now_ns)
 
     def _count_staleness(self, item: _Item, writes: int, version: float) -> None:
@@ -456,7 +468,7 @@ class Tracker:
             elif enough:
                 self._schedule(watch, now_ns + _RETRY_NS)  # Seen, but the receipt is still to come.
             else:
-                step = max(1, -(-over // max(plan.confirm_reads, 1)))
+                step = max(1, -(-over // max(watch.confirm_reads, 1)))
                 self._schedule(watch, watch.confirm_from + step * (max(confirmed_for, 0) // step + 1))
             return
         end = plan.deadline_ns if watch.first_upper is None else self._patience(watch)
@@ -557,6 +569,8 @@ class Tracker:
     def _end_watch(self, watch: _Watch, now_ns: int) -> None:
         watch.done = True
         item = watch.item
+        if watch.calm is not None and watch.confirm_from is not None and item.sampled:
+            watch.calm.confirmed(watch.regressions)
         if watch.profile is not None and watch.first_upper is None and watch.last_start:
             watch.profile.learn(max(0, watch.last_start - item.reference()), None)
         item.open_watches -= 1

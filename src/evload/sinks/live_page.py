@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import errno
 import logging
+import os
 import secrets
 import socket
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Thread
 from typing import Final, Literal
@@ -93,12 +94,21 @@ class LivePage:
     def progress(self, now: Progress) -> None:
         if not self._planned:
             self._planned = True
-            self._loop.call_soon_threadsafe(lambda: self._server.plan(words.plan(now)))
-        self._loop.call_soon_threadsafe(lambda: self._server.moment(words.moment(now)))
+            self._hand(lambda: self._server.plan(words.plan(now)))
+        self._hand(lambda: self._server.moment(words.moment(now)))
 
     def finish(self, report: Report) -> None:
-        data = words.ended(report, report_is_served=self._report.is_file())
-        self._loop.call_soon_threadsafe(self._server.ended, data)
+        told = words.ended(report, report_is_served=self._report.is_file())
+        self._hand(lambda: self._server.ended(told))
+
+    def asked(self, what: str) -> None:
+        """See `Controls.say`."""
+        self._hand(lambda: self._server.asked(what))
+
+    def _hand(self, what: Callable[[], None]) -> None:
+        """Have it done by the thread that serves, which also makes the JSON of it."""
+        with suppress(RuntimeError):  # its loop is closed: a page that fails is no reason for a run to fail
+            self._loop.call_soon_threadsafe(what)
 
 
 @contextmanager
@@ -125,7 +135,7 @@ def served(
     try:
         listening = socket.create_server((_ADDRESS, port))
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
+        reason = os.strerror(error.errno or 0).lower()
         cure = _CURES.get(error.errno or 0, "choose another port, or leave out --ui-port")
         raise TargetError(f"can't listen on {_ADDRESS}:{port}: {reason}; {cure}") from error
     with listening:
@@ -153,9 +163,11 @@ def served(
         thread = Thread(target=main, name="live page", daemon=True)
         thread.start()
         loop, server, enough = ready.result()
-        controls.heed(lambda what: _at_once(loop, server.asked, what))
+        page = LivePage(f"http://{_ADDRESS}:{port}/?token={token}", loop, server, report)
+        controls.heed(page.asked)
         try:
-            yield LivePage(f"http://{_ADDRESS}:{port}/?token={token}", loop, server, report)
+            yield page
         finally:
-            loop.call_soon_threadsafe(enough.set)
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(enough.set)
             thread.join(_CLOSING_S)

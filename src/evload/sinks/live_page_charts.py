@@ -26,7 +26,9 @@ def live_charts(gauges: Sequence[str], lasts_ns: int) -> list[Chart]:
     """
     shown = gauges[:MOST_GAUGES]
     columns = (*_COLUMNS, *(f"gauge{number}" for number in range(len(shown))))
-    source = ColumnDataSource({name: [] for name in columns}, name="live")
+    # One point, because a chart without any has no idea of its ranges and complains.
+    empty = {name: [0.0] if name in ("at", "zero") else [float("nan")] for name in columns}
+    source = ColumnDataSource(empty, name="live")
     axis = TimeAxis(lasts_ns / NS_PER_MS)
     return [
         _window(axis, source),

@@ -68,9 +68,9 @@ class LiveServer:
         self._count = 0
         self._facts: dict[str, bytes] = {}
         self._news = asyncio.Event()
-        self._streams: set[web.BaseRequest] = set()
-        self._fetching: set[web.BaseRequest] = set()
+        self._streams = 0
         self._asked = 0
+        self._fetching = 0
         self._over = False
         self._runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=_LOOK_S)
 
@@ -99,16 +99,13 @@ class LiveServer:
 
     async def close(self) -> None:
         """Let open pages hear the last, a fraction of a second at most, and end every connection."""
-        pages = len(self._streams)
+        pages = self._streams
         self._over = True
         self._wake()
         await _until(lambda: not self._streams, _PARTING_S)
         if "ended" in self._facts and self._report.is_file():
             await _until(lambda: self._asked >= pages, _PARTING_S)
             await _until(lambda: not self._fetching, _FETCH_S)
-        for request in self._streams | self._fetching:
-            if request.transport is not None:
-                request.transport.abort()
         await self._runner.cleanup()
 
     # -- telling -------------------------------------------------------------------------------------
@@ -124,9 +121,9 @@ class LiveServer:
         news.set()
 
     async def _stream(self, request: web.BaseRequest) -> web.StreamResponse:
-        if len(self._streams) >= _MOST_STREAMS:
+        if self._streams >= _MOST_STREAMS:
             return _refusal(503, f"{_MOST_STREAMS} pages are open already; close one of them")
-        self._streams.add(request)
+        self._streams += 1
         try:
             response = web.StreamResponse(headers={**_HEADERS, "Content-Type": "text/event-stream"})
             await response.prepare(request)
@@ -134,7 +131,7 @@ class LiveServer:
         except ConnectionError:
             pass  # the page was closed
         finally:
-            self._streams.discard(request)
+            self._streams -= 1
         return response
 
     async def _send(self, response: web.StreamResponse) -> None:
@@ -193,7 +190,7 @@ class LiveServer:
         if "ended" not in self._facts:
             return _refusal(404, "the report is written when the run has ended")
         self._asked += 1
-        self._fetching.add(request)
+        self._fetching += 1
         try:
             response = web.Response(
                 body=self._report.read_bytes(), content_type="text/html", charset="utf-8",
@@ -205,7 +202,7 @@ class LiveServer:
         except FileNotFoundError:
             return _refusal(404, "no HTML report was written")
         finally:
-            self._fetching.discard(request)
+            self._fetching -= 1
         return response
 
     async def _stop(self, _: web.BaseRequest) -> web.StreamResponse:
@@ -230,7 +227,7 @@ def _hostname(host: str) -> str | None:
 
 
 def _handed_over(request: web.BaseRequest) -> bool:
-    """Whether the operating system has all that was written."""
+    """Whether the operating system has all that was written, or nobody wants it any more."""
     transport = request.transport
     return transport is None or not transport.get_write_buffer_size()
 

@@ -93,7 +93,7 @@
     const left = plan.total - now.at;
     write("phase", now.phase);
     write("clock", left < 0
-      ? `${clock(plan.total)} over, settling for ${clock(-left)}`
+      ? `${clock(plan.total)} over, settled for ${clock(-left)}`
       : `${clock(now.at)} of ${clock(plan.total)}, ${clock(left)} left`);
     const x = Math.min(1000, (now.at / plan.total) * 1000);
     for (const line of document.querySelectorAll(".span .cursor")) {
@@ -239,6 +239,7 @@
     else if (asked === "abort") say("aborting", "reporting what there is");
     else if (asked === "stop") say("stopping", "nothing more is sent; waiting for what is outstanding");
     else if (moments.length) say("running", "");
+    else say("waiting", "for the run to begin");
     document.title = `${element("state").textContent}: ${name}`;
     enable();
   };
@@ -248,6 +249,8 @@
     stream.close();
     say(told.verdict, told.headline);
     document.title = `${told.verdict.toUpperCase()}: ${name}`;
+    list("troubles", []);
+    element("controls").hidden = true;
     list("findings", [...told.findings, ...told.checks.map((text) => ["warning", text])]);
     const rows = element("objectives").querySelector("tbody");
     for (const one of told.objectives) {

@@ -1,0 +1,384 @@
+"""The live page: who may see it, what it shows while a run goes on, its buttons, and that nothing waits for it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from http.client import HTTPConnection, HTTPResponse
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import pytest
+
+from browser import Page, open_page
+from evload.errors import TargetError
+from evload.ports import Progress
+from evload.sinks.live_page import Controls, LivePage, served
+from sink_reports import NASTY, finished, moment
+
+READY: Final = "document.documentElement.dataset.ready === 'true'"
+GAUGE: Final = "work <b>&amp; queue_depth"
+FILES: Final = ("/", "/page.css", "/library.js", "/charts.js", "/look.js", "/live.js", "/events")
+
+
+def instant(elapsed: float, **more: Any) -> Progress:
+    """A moment with everything that the page shows."""
+    return replace(
+        moment(elapsed),
+        total=130.0,
+        states={"acked": 480, "visible": 360, "lost": 21},
+        spans={"main": [(0, 10, 0, 200), (10, 130, 200, 200)], "spike": [(30, 30, 0, 0), (30, 60, 100, 100)]},
+        recent={"p50": (0.112, 0.121), "p95": (0.91, 1.3)},
+        limits={"consistency": 1.0, "schedule_delay": 0.02},
+        lateness=0.034,
+        gauges={GAUGE: 1234.0},
+        worries=["lateness: main: p99 34 ms, limit 20 ms"],
+        incidents=[("read-model: <b>connection refused</b>", 1.0, 120)],
+        **more,
+    )
+
+
+@contextmanager
+def page(controls: Controls | None = None, *, report: Path = Path("/nowhere"), port: int = 0) -> Iterator[LivePage]:
+    with served(
+        controls or Controls(), name=NASTY, run_id="20260131-120000-4f1c", gauges=[GAUGE], lasts_ns=130 * 10**9,
+        report=report, port=port,
+    ) as opened:  # fmt: skip
+        yield opened
+
+
+def still_served() -> bool:
+    return any(thread.name == "live page" for thread in threading.enumerate())
+
+
+def ask(
+    url: str, path: str, *, method: str = "GET", headers: Mapping[str, str] | None = None, token: str | None = None
+) -> HTTPResponse:
+    """One request to the page's server; its body isn't read."""
+    parts = urlsplit(url)
+    query = parts.query if token is None else f"token={token}"
+    connection = HTTPConnection(parts.netloc, timeout=10)
+    connection.putrequest(method, f"{path}?{query}", skip_host="Host" in (headers or {}))
+    for name, value in (headers or {}).items():
+        connection.putheader(name, value)
+    connection.endheaders()
+    return connection.getresponse()
+
+
+def events(answer: HTTPResponse, last: str) -> list[tuple[str, Any]]:
+    """The events of a stream up to the first one with that name."""
+    found: list[tuple[str, Any]] = []
+    while not found or found[-1][0] != last:
+        name = answer.readline().decode().removeprefix("event: ").strip()
+        found.append((name, json.loads(answer.readline().decode().removeprefix("data: "))))
+        assert answer.readline() == b"\n"
+    return found
+
+
+# -- who may ask -------------------------------------------------------------------------------------
+
+
+def test_only_who_has_the_address_is_answered() -> None:
+    stopped: list[str] = []
+    controls = Controls()
+
+    async def main() -> None:
+        controls.begin(lambda: stopped.append("stop"), lambda: stopped.append("abort"))
+        with page(controls) as live:
+            port = urlsplit(live.url).port
+            good = f"127.0.0.1:{port}"
+            for path in (*FILES, "/report", "/nothing"):
+                assert ask(live.url, path, token="").status == 403, path
+                assert ask(live.url, path, token="x" * 43).status == 403, path
+                assert ask(live.url, path, token="%ff").status == 403, path
+            for method, path in (("POST", "/stop"), ("POST", "/abort")):
+                assert ask(live.url, path, method=method, token="wrong").status == 403
+                for origin in ("http://evil.example", "null", f"https://{good}", f"http://127.0.0.1:{port}1", ""):
+                    assert ask(live.url, path, method=method, headers={"Origin": origin}).status == 403, origin
+            hosts = (
+                "", "[", "0.0.0.0", "127.0.0.1/x", "evil.example", "evil.example:{}", "127.0.0.1.evil.example:{}",
+                "127.0.0.1@evil.example:{}", "evil.example/127.0.0.1:{}",
+            )  # fmt: skip
+            for host in hosts:
+                assert ask(live.url, "/", headers={"Host": host.format(port)}).status in (400, 403), host
+            assert (
+                ask(live.url, "/", headers={"Host": "localhost:9000", "Origin": "http://localhost:9000"}).status
+                == 200
+            )
+            assert ask(live.url, "/stop").status == 405
+            assert ask(live.url, "/", method="POST").status == 405
+            assert ask(live.url, "/nothing").status == 404
+            await asyncio.sleep(0)
+            assert stopped == []
+            assert ask(live.url, "/stop", method="POST", headers={"Origin": f"http://{good}"}).status == 204
+            assert ask(live.url, "/abort", method="POST").status == 204
+            await asyncio.sleep(0)
+            assert stopped == ["stop", "abort"]
+
+    asyncio.run(main())
+    assert not still_served()
+
+
+def test_the_tokens_differ_and_nothing_else_of_this_machine_leads_there() -> None:
+    with page() as one:
+        parts = urlsplit(one.url)
+        assert parts.hostname == "127.0.0.1"
+        assert len(parts.query) > len("token=") + 40
+        with pytest.raises(OSError), socket.create_connection(("127.0.0.2", parts.port or 0), 5):
+            pass
+    with page() as other:
+        assert urlsplit(other.url).query != parts.query
+
+
+def test_a_browser_is_told_to_ask_nobody_else() -> None:
+    with page() as live:
+        for path in FILES:
+            answer = ask(live.url, path)
+            assert answer.status == 200, path
+            policy = dict(part.split(" ", 1) for part in answer.headers["Content-Security-Policy"].split("; "))
+            assert policy["default-src"] == "'none'"
+            assert policy["script-src"] == policy["connect-src"] == "'self'"
+            assert policy["frame-ancestors"] == "'none'"
+            assert "http" not in " ".join(policy.values())
+            assert answer.headers["Cache-Control"] == "no-store"
+            assert answer.headers["Referrer-Policy"] == "no-referrer"
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            answer.close()
+
+
+def test_without_a_run_nothing_can_be_stopped() -> None:
+    controls = Controls()
+
+    async def main() -> None:
+        with page(controls) as live:
+            assert ask(live.url, "/stop", method="POST").status == 409
+            controls.begin(lambda: None, lambda: None)
+            assert ask(live.url, "/stop", method="POST").status == 204
+            controls.end()
+            assert ask(live.url, "/abort", method="POST").status == 409
+
+    asyncio.run(main())
+    assert not controls.stop()
+
+
+def test_a_port_that_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(TargetError) as told, page(port=port):
+            pass
+    assert str(told.value) == (
+        f"can't listen on 127.0.0.1:{port}: address already in use; end what listens there, or leave out --ui-port"
+    )
+    with page(port=port) as live:
+        assert urlsplit(live.url).port == port
+
+
+# -- what it is told ---------------------------------------------------------------------------------
+
+
+def test_who_comes_late_gets_the_last_minutes_and_then_what_comes() -> None:
+    with page() as live:
+        for number in range(1000):
+            live.progress(instant(number / 2))
+        answer = ask(live.url, "/events")
+        (_, plan), (_, past) = events(answer, "moments")
+        assert plan["total"] == 130
+        assert plan["spans"]["spike"] == [[30, 30, 0, 0], [30, 60, 100, 100]]
+        assert plan["limits"] == {"consistency": 1.0, "schedule_delay": 0.02}
+        assert [one["at"] for one in past] == [number / 2 for number in range(400, 1000)]
+        assert past[-1]["recent"]["p95"] == [0.91, 1.3]
+        live.progress(instant(600, watched="p99"))
+        ((_, (now,)),) = events(answer, "moments")
+        assert (now["at"], now["watched"], now["percentiles"]["p99"]) == (600, "p99", [2.0, None])
+        live.finish(finished())
+        ((_, told),) = events(answer, "ended")
+        assert (told["verdict"], told["report"]) == ("fail", False)
+        assert [one["result"] for one in told["objectives"]] == ["pass", "warn", "fail", "inconclusive"]
+    assert answer.read() == b""
+
+
+def test_nothing_waits_for_a_page_that_is_stuck() -> None:
+    with page() as live, ExitStack() as stack:
+        parts = urlsplit(live.url)
+        stuck = stack.enter_context(socket.socket())
+        stuck.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        stuck.connect((parts.hostname, parts.port))
+        stuck.sendall(f"GET /events?{parts.query} HTTP/1.1\r\nHost: {parts.netloc}\r\n\r\n".encode())
+        assert stuck.recv(8) == b"HTTP/1.1"
+        for number in range(20_000):
+            live.progress(instant(number / 2))
+        answer = ask(live.url, "/events")
+        live.finish(finished())
+        assert events(answer, "ended")[1][1][-1]["at"] == 9999.5
+    assert not still_served()
+
+
+def test_too_many_pages_and_pages_that_go_away() -> None:
+    with page() as live:
+        opened = [ask(live.url, "/events") for _ in range(16)]
+        assert [answer.status for answer in opened] == [200] * 16
+        assert ask(live.url, "/events").status == 503
+        for answer in opened:
+            answer.close()
+        for number in range(100):
+            live.progress(instant(number))
+            if ask(live.url, "/events").status == 200:
+                break
+        else:
+            pytest.fail("pages that are gone are still counted")
+
+
+def test_a_run_goes_on_where_the_page_is_gone() -> None:
+    controls = Controls()
+    with page(controls) as live:
+        pass
+    live.progress(instant(1))
+    live.finish(finished())
+    controls.end()
+
+
+# -- in a browser ------------------------------------------------------------------------------------
+
+
+def text(name: str) -> str:
+    return f"document.getElementById('{name}').textContent"
+
+
+def browse(what: Coroutine[Any, Any, Page], live_url: list[str]) -> None:
+    tab = asyncio.run(what)
+    assert tab.problems == []
+    own = {urlsplit(url).netloc for url in live_url}
+    assert {urlsplit(url).netloc for url in tab.requests} == own
+
+
+def axe() -> str:
+    """The accessibility engine, from the package that carries it."""
+    spec = find_spec("axe_playwright_python")
+    assert spec is not None
+    assert spec.origin is not None
+    return (Path(spec.origin).parent / "axe.min.js").read_text()
+
+
+async def complaints(tab: Page) -> Any:
+    # The page's policy lets no foreign script in; the debugger may.
+    await tab.evaluate(f"{axe()};0")
+    return json.loads(
+        await tab.evaluate(
+            "axe.run(document, {resultTypes: ['violations']}).then(told => JSON.stringify("
+            "told.violations.map(one => [one.id, one.nodes.map(node => node.html.slice(0, 200))])))"
+        )
+    )
+
+
+def test_it_shows_the_run_and_its_end_and_keeps_the_report(tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    urls: list[str] = []
+
+    async def look() -> Page:
+        controls = Controls()
+        done: list[str] = []
+        async with open_page() as tab:
+            with page(controls, report=report) as live:
+                urls.append(live.url)
+                await tab.show(live.url, width=1280, ready=READY)
+                await tab.until(f"{text('state')} === 'waiting'")
+                assert await tab.evaluate("document.getElementById('stop').disabled")
+                controls.begin(lambda: done.append("stop"), lambda: done.append("abort"))
+                live.progress(instant(5))
+                await tab.until(f"{text('clock')} === '0:05 of 2:10, 2:05 left'")
+                live.progress(instant(52))
+                await tab.until(f"{text('clock')} === '0:52 of 2:10, 1:18 left'")
+                shown = {"offered": "100/s", "in_flight": "3", "outstanding": "40", "visible": "75 %",
+                         "visible-remark": "21 lost", "window": "910 ms … 1.3 s", "late": "34 ms",
+                         "window-remark": "! above the limit of 1 s", "phase": "main: 100/s"}  # fmt: skip
+                assert {name: await tab.evaluate(text(name)) for name in shown} == shown
+                assert await tab.evaluate(
+                    "[...document.querySelectorAll('#troubles li')].map(e => e.textContent)"
+                ) == [
+                    "read-model: <b>connection refused</b>, since 51 s, 120 ×",
+                    "lateness: main: p99 34 ms, limit 20 ms",
+                ]
+                drawn = "Bokeh.documents[0].get_model_by_name('live').data"
+                await tab.until(f"{drawn}.at.length === 2")
+                assert await tab.evaluate(f"[...{drawn}.high, ...{drawn}.gauge0, ...{drawn}.at]") == [
+                    1300, 1300, 1234, 1234, 5000, 52000,
+                ]  # fmt: skip
+                assert await tab.evaluate("document.querySelectorAll('#spans svg').length") == 2
+
+                await tab.evaluate("document.getElementById('theme').focus()")
+                await tab.press("Tab")
+                assert await tab.evaluate("document.activeElement.id") == "stop"
+                await tab.press("Enter")
+                await tab.until("document.getElementById('sure').open")
+                assert await tab.evaluate("document.activeElement.id") == "no"
+                await tab.press("Enter")
+                await tab.until("!document.getElementById('sure').open")
+                assert done == []
+                for button in ("stop", "abort"):
+                    await tab.evaluate(f"document.getElementById('{button}').focus()")
+                    await tab.press("Enter")
+                    await tab.until("document.getElementById('sure').open")
+                    await tab.press("Tab")
+                    await tab.press("Enter")
+                    await tab.until(f"document.getElementById('{button}').disabled")
+                    assert done[-1] == button
+                assert done == ["stop", "abort"]
+                assert await tab.evaluate(text("state")) == "aborting"
+                controls.end()
+                await tab.until(f"{text('headline')} === 'making the report'")
+                report.write_text("<!doctype html><title>kept</title>" + "x" * 1_500_000)
+                live.finish(replace(finished(), directory=tmp_path))
+            # The block waits for no answer of the page, which runs beside it all the same.
+            assert not still_served()
+            await tab.until("document.querySelector('#report-place a')?.dataset.kept === 'true'")
+            assert await tab.evaluate("document.title") == f"FAIL: {NASTY.replace(chr(10), ' ')} – evload"
+            assert await tab.evaluate("document.querySelectorAll('#objectives tbody tr').length") == 4
+            assert await tab.evaluate("document.getElementById('report-place').textContent") == (
+                f"Open the report, or find it in {tmp_path}"
+            )
+            assert await complaints(tab) == []
+            await tab.evaluate("document.querySelector('#report-place a').click()")
+            await tab.until("document.title === 'kept'")
+            return tab
+
+    browse(look(), urls)
+
+
+def test_everybody_can_read_it_at_every_width_in_light_and_dark(tmp_path: Path) -> None:
+    urls: list[str] = []
+
+    async def look() -> Page:
+        async with open_page() as tab:
+            with page() as live:
+                urls.append(live.url)
+                for number in range(120):
+                    live.progress(instant(number / 2))
+                for width in (375, 1280, 2560):
+                    for dark in (False, True):
+                        await tab.show(
+                            live.url, width=width, dark=dark, ready=f"{READY} && {text('state')} === 'running'"
+                        )
+                        assert await tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+                        assert await tab.evaluate("document.documentElement.dataset.theme") == (
+                            "dark" if dark else "light"
+                        )
+                        (tmp_path / f"{width}-{dark}.png").write_bytes(await tab.screenshot())
+                        assert await complaints(tab) == [], (width, dark)
+                pressed = "document.getElementById('follow').getAttribute('aria-pressed')"
+                end = "Bokeh.documents[0].get_model_by_name('time').end"
+                await tab.drag(".plot", 0.3, 0.5)
+                live.progress(instant(60))
+                await tab.until(f"{pressed} === 'false'")
+                assert await tab.evaluate(end) < 100_000
+                await tab.evaluate("document.getElementById('follow').click()")
+                assert await tab.evaluate(f"[{pressed}, {end}]") == ["true", 130_000]
+            return tab
+
+    browse(look(), urls)
