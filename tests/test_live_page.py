@@ -20,7 +20,8 @@ import pytest
 from browser import Page, open_page
 from evload.errors import TargetError
 from evload.ports import Progress
-from evload.sinks.live_page import Controls, LivePage, served
+from evload.sinks.live_page import LivePage, served
+from evload.sinks.live_page_controls import Controls
 from sink_reports import NASTY, finished, moment
 
 READY: Final = "document.documentElement.dataset.ready === 'true'"

@@ -37,8 +37,8 @@ class _Watch:
 
     __slots__ = (
         "calm", "confirm_from", "confirm_reads", "consumed_at", "done", "due", "effects", "failed", "first_upper",
-        "item", "key_writes", "last_start", "plan", "position", "probe", "processed_at", "profile", "reading", "reads", "regressions",
-        "session_wanted", "sides", "vague",
+        "item", "key_writes", "last_start", "plan", "position", "probe", "processed_at", "profile", "reading",
+        "reads", "regressions", "session_wanted", "sides", "vague",
     )  # fmt: skip
 
     def __init__(

@@ -1,0 +1,137 @@
+"""The sections of a config file that belong to no adapter, as pydantic models of what stands in YAML."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from ..gate.abort import DEFAULT_DELAY_NS
+from ..units import Duration, Share
+from ..workload.schedule import Load, Shape
+
+_NAME: Final = re.compile(r"\w[\w .-]{0,99}")
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError(f"{text!r} is not a name; write up to 100 letters, digits, spaces, '-', '_' and '.'")
+    return text
+
+
+def _equal_weights(value: object) -> object:
+    """A list of names stands for equal weights."""
+    if isinstance(value, dict) and value:
+        return value
+    if not value or not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise ValueError("this names no events; write {name: weight, ...} or a list of names")
+    for name in value:
+        if value.count(name) > 1:
+            raise ValueError(f"{name!r} is listed twice; write weights instead, such as {{{name}: 2}}")
+    return dict.fromkeys(value, 1.0)
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Weights = Annotated[
+    dict[str, Weight],
+    BeforeValidator(_equal_weights),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {
+                    "type": "object",
+                    "additionalProperties": {"type": "number", "exclusiveMinimum": 0},
+                    "minProperties": 1,
+                },
+                {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True},
+            ]
+        }
+    ),
+]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Resend(_Section):
+    """Copies of some events, sent on purpose: idempotency is only exercised by what arrives more than once."""
+
+    share: Annotated[Share, Field(gt=0, description="share of the events of which copies are sent")]
+    copies: Annotated[int, Field(ge=1, le=1000, description="how many of each")] = 1
+    after: Annotated[Duration, Field(ge=1_000_000, description="time between an event and its copy, and so on")] = (
+        500_000_000
+    )
+
+
+class Scenario(_Section):
+    """What one producer is sent, and who watches for its effect."""
+
+    start: Annotated[Duration, Field(description="how long after the run begins")] = 0
+    producer: Annotated[str, Field(description="name of a producer")]
+    events: Annotated[Weights, Field(description="names of events with their weights, or a list of names")]
+    probes: Annotated[tuple[str, ...], Field(description="names of the probes that look for its effect")] = ()
+    arrivals: Annotated[Shape, Field(description="evenly spaced, or random with the same rate")] = "constant"
+    load: Annotated[Load, Field(description="phases, one after another")]
+    resend: Annotated[Resend | None, Field(description="copies of some events, with the same source and id")] = None
+    steady: Annotated[
+        bool, Field(description="claims a steady state in its longest hold: what is in flight doesn't grow")
+    ] = False
+
+
+class AbortSettings(_Section):
+    """When a hopeless objective may end the run."""
+
+    after: Annotated[Duration, Field(description="not before this long after the schedule began")] = DEFAULT_DELAY_NS
+
+
+class ObjectiveEntry(_Section):
+    """An objective with more than its expression."""
+
+    objective: Annotated[str, Field(description="such as p95(end_to_end) < 3s")]
+    target: Annotated[
+        str | int | None, Field(description="a tighter limit: between it and the written one is a warning")
+    ] = None
+    critical: Annotated[
+        str | int | None, Field(description="a looser limit: between the two is a warning, beyond it a failure")
+    ] = None
+    scenario: Annotated[str | None, Field(description="about this scenario alone")] = None
+    event: Annotated[str | None, Field(description="about events of this name alone")] = None
+    key: Annotated[str | None, Field(description="about events whose key matches this glob alone")] = None
+    probe: Annotated[str | None, Field(description="about what this probe of a chain sees")] = None
+    replica: Annotated[str | None, Field(description="about what this replica shows")] = None
+    after: Annotated[
+        str | None, Field(description="drain and recovery count from the end of this scenario, or from this time")
+    ] = None
+    abort: Annotated[
+        bool | AbortSettings, Field(description="end the run as soon as the objective can't be kept any more")
+    ] = False
+
+
+class Kind(BaseModel):
+    """What all producers and probes have in common."""
+
+    kind: str
+
+
+class ConfigFile(_Section):
+    """A load test: who sends which events when, who sees their effect, and how soon everyone must."""
+
+    name: Annotated[Name, Field(description="of the run; the name of the file if left out")] = "run"
+    seed: Annotated[int, Field(ge=0, lt=2**63, description="of all that is drawn at random")] = 1
+    sandbox: Annotated[dict[str, Any], Field(description="starts the embedded pipeline for this run")] = {}
+    producers: Annotated[dict[Name, Any], Field(description="where events go")] = {}
+    events: Annotated[dict[Name, Any], Field(description="what is sent")] = {}
+    probes: Annotated[dict[Name, Any], Field(description="where their effect is read")] = {}
+    gauges: Annotated[dict[Name, Any], Field(description="what is sampled while the run goes on")] = {}
+    scenarios: Annotated[dict[Name, Any], Field(description="what happens, side by side")] = {}
+    slos: Annotated[list[Any], Field(description="what must hold")] = []
+    reports: Annotated[
+        dict[Name, Any], Field(description="what is told to whom at the end; an HTML page if left out")
+    ] = {}
+    self_checks: Annotated[Any, Field(description="what a failed self-check does to the verdict")] = {}
+    settle: Annotated[Duration, Field(description="longest wait for outstanding events after an interrupt")] = (
+        10_000_000_000
+    )
