@@ -38,7 +38,7 @@ def main() -> int:
         f"{'world':16} {'measured by':18} {'error of':>8} {'':>7} {'':>7} {'':>8}  verdicts\n"
         f"{'':16} {'':18} "
         + " ".join(f"{name:>7}" for name in SHOWN)
-        + "    share  right   open  wrong  outside  reads"
+        + "    share  right   open invalid wrong  outside  reads"
     )
     long: dict[tuple[int, str], Figures] = {}
     with get_context("spawn").Pool(min(os.cpu_count() or 1, 8)) as pool:
@@ -55,11 +55,14 @@ def main() -> int:
 def _line(world: str, way: str, figures: Sequence[Figures], long: Figures | None) -> str:
     errors = [median(figure.errors[index] for figure in figures) for index in range(len(SHOWN))]
     cells = " ".join(f"{'never':>7}" if isinf(error) else f"{error:7.1%}" for error in errors)
-    opens = fmean(figure.said is Result.INCONCLUSIVE for figure in figures)
+    opens, invalid = (
+        fmean(figure.said is said for figure in figures) for said in (Result.INCONCLUSIVE, Result.INVALID)
+    )
     wrong = fmean(figure.wrong for figure in figures)
     line = (
         f"{world:16} {way:18} {cells} {median(f.share_error for f in figures):8.2%} "
-        f"{1 - opens - wrong:6.0%} {opens:6.0%} {wrong:6.0%}"
+        f"{fmean(figure.said is (Result.PASS if figure.holds else Result.FAIL) for figure in figures):6.0%} "
+        f"{opens:6.0%} {invalid:6.0%} {wrong:6.0%}"
     )
     if long is None:
         return line

@@ -57,13 +57,27 @@ def _main(
 
 
 @app.command()
-def run(config: ConfigPath, out: Out = None, sets: Sets = None, quiet: Quiet = False, as_json: Json = False) -> None:
+def run(
+    config: ConfigPath,
+    out: Out = None,
+    sets: Sets = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
+    ui: Annotated[
+        bool, typer.Option("--ui", help="Serve a live page of the run to this machine; its address is printed.")
+    ] = False,
+    ui_port: Annotated[
+        int | None,
+        typer.Option("--ui-port", metavar="PORT", min=0, max=65535, help="Its port. Implies --ui. Default: any."),
+    ] = None,
+) -> None:
     """Run CONFIG: show progress, write the run directory, exit with the verdict.
 
     Exit codes: 0 pass (also with warnings), 1 an objective failed, 2 the config is wrong, 3 a target can't be
     reached, 4 inconclusive, 5 invalid measurement, 130 interrupted.
     """
-    _run(_loader(config, sets), out=out, quiet=quiet, as_json=as_json)
+    port = 0 if ui and ui_port is None else ui_port
+    _run(_loader(config, sets), out=out, quiet=quiet, as_json=as_json, ui_port=port)
 
 
 @app.command()
@@ -315,7 +329,7 @@ def _text_loader(text: str, name: str, sets: list[str] | None) -> Load:
     return load
 
 
-def _run(load: Load, *, out: Path | None, quiet: bool, as_json: bool) -> None:
+def _run(load: Load, *, out: Path | None, quiet: bool, as_json: bool, ui_port: int | None = None) -> None:
     from . import session
     from .sinks.console import ConsoleSink
     from .sinks.github import from_environment
@@ -329,7 +343,11 @@ def _run(load: Load, *, out: Path | None, quiet: bool, as_json: bool) -> None:
     if github is not None:
         sinks.append(github)
     try:
-        ended = session.run(load, out=out, sinks=sinks, say=lambda text: console.print(text, highlight=False))
+        ended = session.run(
+            load, out=out, sinks=sinks, ui_port=ui_port,
+            # An address that is broken over two lines can't be opened.
+            say=lambda text: console.print(text, highlight=False, soft_wrap=True),
+        )  # fmt: skip
     finally:
         shown.close()
     raise typer.Exit(ended.exit_code)

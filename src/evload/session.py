@@ -7,13 +7,13 @@ import gc
 import resource
 import signal
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack, ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import uvloop
 
@@ -22,7 +22,7 @@ from .clock import SystemClock
 from .config import LoadedConfig
 from .engine import Engine
 from .errors import EvloadError, OutputError
-from .gate import verdict
+from .gate import outlook, verdict
 from .gate.terms import Terms
 from .gate.vigil import Vigil
 from .measurement.ledger import LedgerFile
@@ -30,6 +30,7 @@ from .ports import Sink, SinkSurroundings, Surroundings
 from .rundir import RunDirectory
 from .sandbox.process import sandbox_process
 from .sinks.json import JsonSink
+from .sinks.live_page_controls import Controls
 from .summary import Report, Summary
 from .units import format_duration
 
@@ -57,10 +58,13 @@ class Ended:
     exit_code: int
 
 
-def run(load: Load, *, out: Path | None, sinks: Sequence[Sink], say: Callable[[str], None]) -> Ended:
+def run(
+    load: Load, *, out: Path | None, sinks: Sequence[Sink], say: Callable[[str], None], ui_port: int | None = None
+) -> Ended:
     """Run the config to its end, write the run directory, and give the report to the sinks.
 
-    `say` gets remarks for a person (what an interrupt does). Raises EvloadError: ConfigError, TargetError,
+    `say` gets remarks for a person (what an interrupt does, where the live page is). `ui_port` is where to serve the
+    live page; 0 takes any free port, None serves none. Raises EvloadError: ConfigError, TargetError,
     OutputError (after the sinks have had the report), InterruptedEarlyError (during set-up).
     """
     loaded = load()
@@ -81,7 +85,14 @@ def run(load: Load, *, out: Path | None, sinks: Sequence[Sink], say: Callable[[s
                 for settings in loaded.config.reports.values()
             ]
             everybody = [*sinks, *reports]
-            summary, terms, trouble = runner.run(_run(load, loaded, run_id, started_at, directory, everybody, say))
+            controls = None
+            if ui_port is not None:
+                controls = Controls()
+                # The last, so that the report is there when it tells pages of the end.
+                everybody.append(stack.enter_context(_live_page(controls, loaded, run_id, directory, ui_port, say)))
+            summary, terms, trouble = runner.run(
+                _run(load, loaded, run_id, started_at, directory, everybody, say, controls)
+            )
         except EvloadError:
             rundir.discard(directory)
             raise
@@ -106,6 +117,27 @@ def run(load: Load, *, out: Path | None, sinks: Sequence[Sink], say: Callable[[s
     return Ended(told, directory, code)
 
 
+@contextmanager
+def _live_page(
+    controls: Controls,
+    loaded: LoadedConfig,
+    run_id: str,
+    directory: RunDirectory,
+    port: int,
+    say: Callable[[str], None],
+) -> Iterator[Sink]:
+    from .sinks.live_page import served
+
+    config = loaded.config
+    gauges = [f"{name} {metric}" for name, gauge in config.gauges.items() for metric in gauge.metrics]
+    with served(
+        controls, name=config.name, run_id=run_id, gauges=gauges, lasts_ns=outlook.total_ns(config),
+        report=directory.path / "report.html", port=port,
+    ) as page:  # fmt: skip
+        say(f"live page: {page.url}")
+        yield page
+
+
 async def _run(
     load: Load,
     loaded: LoadedConfig,
@@ -114,9 +146,10 @@ async def _run(
     directory: RunDirectory,
     sinks: Sequence[Sink],
     say: Callable[[str], None],
+    controls: Controls | None,
 ) -> tuple[Summary, Terms, OutputError | None]:
     clock = SystemClock()
-    interrupts = _Interrupts(asyncio.current_task(), say)
+    interrupts = _Interrupts(asyncio.current_task(), say, controls)
     try:
         async with AsyncExitStack() as stack:
             stack.callback(clock.close)
@@ -143,7 +176,7 @@ async def _run(
             _allow_connections()
             _hasten_thread_switches(stack)
             summary = await engine.run()
-            interrupts.over = True
+            interrupts.end()
             return summary, terms, engine.ledger_error
     except asyncio.CancelledError:
         raise InterruptedEarlyError("interrupted before the run began; nothing was sent") from None
@@ -155,13 +188,14 @@ class _Interrupts:
     Once the run is over they do nothing, because what is left takes no longer than they would.
     """
 
-    def __init__(self, task: asyncio.Task[Any] | None, say: Callable[[str], None]) -> None:
+    def __init__(self, task: asyncio.Task[Any] | None, say: Callable[[str], None], controls: Controls | None) -> None:
         self._task = task
+        self._controls = controls
         self._say = say
         self._engine: Engine | None = None
         self._settle_ns = 0
         self._heard = 0
-        self.over = False
+        self._over = False
 
     def heed(self) -> None:
         """From now on, until the loop is closed."""
@@ -173,9 +207,27 @@ class _Interrupts:
         """Set-up is done but for what the engine itself does; `settle_ns` is the longest drain."""
         self._engine = engine
         self._settle_ns = settle_ns
+        if self._controls is not None:
+            self._controls.begin(self.stop, self.abort)
+
+    def end(self) -> None:
+        """The run is over."""
+        self._over = True
+        if self._controls is not None:
+            self._controls.end()
+
+    def stop(self) -> None:
+        """What the first interrupt does."""
+        if not self._heard:
+            self._interrupt()
+
+    def abort(self) -> None:
+        """What the second one does."""
+        self._heard = max(self._heard, 1)
+        self._interrupt()
 
     def _interrupt(self) -> None:
-        if self.over:
+        if self._over:
             return
         if self._engine is None or not self._engine.started:
             if self._task is not None:
@@ -186,9 +238,15 @@ class _Interrupts:
             settle = format_duration(self._settle_ns)
             self._say(f"interrupted: sending nothing more, waiting up to {settle} for what is outstanding")
             self._engine.stop()
+            self._say_on_page("stop")
         else:
             self._say("interrupted again: reporting what there is")
             self._engine.abort()
+            self._say_on_page("abort")
+
+    def _say_on_page(self, what: Literal["stop", "abort"]) -> None:
+        if self._controls is not None:
+            self._controls.say(what)
 
 
 def _tame_garbage_collection(stack: AsyncExitStack) -> None:

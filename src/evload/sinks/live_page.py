@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import logging
 import os
 import secrets
 import socket
@@ -96,8 +95,6 @@ def served(
     with listening:
         port = listening.getsockname()[1]
         files = page_files(name, run_id, gauges, lasts_ns, token)
-        # aiohttp would print a traceback for a page that goes away in the middle of something.
-        logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
         ready: Future[tuple[asyncio.AbstractEventLoop, LiveServer, asyncio.Event]] = Future()
 
         async def serve() -> None:

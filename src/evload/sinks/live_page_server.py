@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -72,7 +73,12 @@ class LiveServer:
         self._asked = 0
         self._fetching = 0
         self._over = False
-        self._runner = web.ServerRunner(web.Server(self._handle, access_log=None), shutdown_timeout=_LOOK_S)
+        # What somebody sends who is no browser is answered, and no reason for a traceback on the terminal.
+        quiet = logging.Logger(__name__)
+        quiet.addHandler(logging.NullHandler())
+        self._runner = web.ServerRunner(
+            web.Server(self._handle, access_log=None, logger=quiet), shutdown_timeout=_LOOK_S
+        )
 
     async def start(self, listening: socket) -> None:
         """Serve from now on."""

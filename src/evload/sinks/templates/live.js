@@ -107,7 +107,7 @@
     fact("achieved", rate(now.achieved), behind ? "! less than offered" : "answered by the broker");
     fact("in_flight", count(now.in_flight), "without an answer");
     fact("outstanding", count(now.outstanding), "whose end is not known yet");
-    fact("scheduled", count(now.scheduled), `${count(now.states.acked ?? 0)} acked`);
+    fact("scheduled", count(now.scheduled), `${count(now.scheduled - now.outstanding)} settled`);
     const acked = now.states.acked ?? 0;
     const bad = ["lost", "regressed", "duplicated", "out_of_order", "rejected", "returned", "unsent", "in_doubt"]
       .filter((state) => now.states[state])
