@@ -153,3 +153,9 @@ def test_a_file_that_can_not_be_written(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(OutputError, match=r"can't write .*taken/report.md: (Not a directory|File exists); free"):
         FilesSink(FORMATS["md"], tmp_path / "taken").finish(finished())
+
+
+@pytest.mark.parametrize("name", ["events.sqlite", "summary.json", "deeper/config.yaml"])
+def test_a_report_never_overwrites_the_run(name: str) -> None:
+    with pytest.raises(ValidationError, match="is a file of the run itself; choose another name"):
+        settings.MarkdownConfig.model_validate({"kind": "markdown", "file": name})

@@ -26,10 +26,11 @@ from .gate import outlook, verdict
 from .gate.terms import Terms
 from .gate.vigil import Vigil
 from .measurement.ledger import LedgerFile
-from .ports import Sink, SinkSurroundings, Surroundings
+from .ports import Sink, SinkSettings, SinkSurroundings, Surroundings
 from .rundir import RunDirectory
 from .sandbox.process import sandbox_process
 from .sinks.json import JsonSink
+from .sinks.settings import HtmlConfig
 from .sinks.live_page_controls import Controls
 from .summary import Report, Summary
 from .units import format_duration
@@ -132,10 +133,16 @@ def _live_page(
     gauges = [f"{name} {metric}" for name, gauge in config.gauges.items() for metric in gauge.metrics]
     with served(
         controls, name=config.name, run_id=run_id, gauges=gauges, lasts_ns=outlook.total_ns(config),
-        report=directory.path / "report.html", port=port,
+        report=_page_of(loaded.config.reports, directory), port=port,
     ) as page:  # fmt: skip
         say(f"live page: {page.url}")
         yield page
+
+
+def _page_of(reports: Mapping[str, SinkSettings], directory: RunDirectory) -> Path:
+    """Where the HTML report will be."""
+    pages = [directory.path / report.file for report in reports.values() if isinstance(report, HtmlConfig)]
+    return pages[0] if pages else directory.path / "report.html"
 
 
 async def _run(

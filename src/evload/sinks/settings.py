@@ -15,6 +15,7 @@ from ..ports import Progress, Sink, SinkSettings, SinkSurroundings
 from ..summary import Report
 from ..units import NS_PER_S, Duration
 
+_OWN: Final = frozenset({"events.sqlite", "summary.json", "config.yaml", "truth.jsonl"})
 _LISTEN: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]+):(\d{1,5})")
 
 
@@ -25,7 +26,13 @@ def _check_listen(text: str) -> str:
     return text
 
 
-Place = Annotated[Path, Field(description="where to write; relative to the results")]
+def _check_place(place: Path) -> Path:
+    if place.name in _OWN:
+        raise ValueError(f"{place.name} is a file of the run itself; choose another name")
+    return place
+
+
+Place = Annotated[Path, AfterValidator(_check_place), Field(description="where to write; relative to the results")]
 
 
 class _FileSettings(SinkSettings):
