@@ -222,7 +222,7 @@ def test_a_budget_widens_brackets_openly_and_none_is_wrong() -> None:
 
 def test_a_read_model_that_refuses_reads_is_left_in_peace() -> None:
     memory = world()
-    memory.most_reads = 1200
+    memory.most_reads = 900
     run = Simulation(memory, load("100/s", "20s"), probe={"bulk": 100}).run()
     reads = run.summary.vitals.probes["memory"]
     assert reads.throttled > 0

@@ -8,8 +8,8 @@ from .profile import is_explorer
 
 _ENOUGH: Final = 300
 """So many without a regression show, with 95 % confidence, that fewer than 1 % have one (the rule of three)."""
-_FEW: Final = 2
-"""Half-way, and at the end of the time in which an event is looked after."""
+_FEW: Final = 1
+"""At the end of the time in which an event is looked after: what disappeared for good is noticed of every event."""
 
 
 class Calm:

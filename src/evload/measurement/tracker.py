@@ -538,7 +538,8 @@ class Tracker:
         if plan.max_gap_ns is not None:
             gap = min(gap, plan.max_gap_ns)
         smallest = int(plan.first_ns * plan.resolution)
-        pause = int(max(gap - latency - plan.slack_ns, smallest) * self.stretch[watch.probe])
+        # Reads that are gathered in bulk begin half their slack late on average, and brackets are as wide on average.
+        pause = int(max(gap - latency - plan.slack_ns // 2, smallest) * self.stretch[watch.probe])
         due = self._pinned(watch, last, self._worthwhile(watch, last, last + pause))
         deadline = reference + plan.deadline_ns
         return deadline if last < deadline < due else due
@@ -549,7 +550,7 @@ class Tracker:
         if profile is None or is_explorer(watch.item.event.seq):
             return due
         reference = watch.item.reference()
-        ahead = self._latency[watch.probe].high + watch.plan.slack_ns
+        ahead = self._latency[watch.probe].high + watch.plan.slack_ns // 2
         return reference + profile.next_read(max(last - reference, 0), due - reference + ahead) - ahead
 
     def _pinned(self, watch: _Watch, last: int, due: int) -> int:
