@@ -88,7 +88,7 @@ def test_percentiles_gauges_and_load() -> None:
     assert percentiles[2][2:7] == ["100 … 110 ms", "100 … 110 ms", "100 … 110 ms", "2 … 2.2 s", "6 s … never"]
     assert rows(document, "Gauges")[1] == ["work|queue", "queue_depth", "5", "8", "12", "7", "3", "1"]
     assert rows(document, "Load profile")[1] == [
-        ONE_LINE, "100", "0 s to 19.8 s", "5/s", "6/s asked for, 6/s sent",
+        ONE_LINE, "100", "0 s to 19.8 s", "5/s", "60 events asked for, 60 sent",
     ]  # fmt: skip
 
 

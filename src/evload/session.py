@@ -30,8 +30,8 @@ from .ports import Sink, SinkSettings, SinkSurroundings, Surroundings
 from .rundir import RunDirectory
 from .sandbox.process import sandbox_process
 from .sinks.json import JsonSink
-from .sinks.settings import HtmlConfig
 from .sinks.live_page_controls import Controls
+from .sinks.settings import HtmlConfig
 from .summary import Report, Summary
 from .units import format_duration
 

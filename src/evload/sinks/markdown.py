@@ -10,7 +10,6 @@ from ..summary import (
     METRICS,
     PERCENTILES,
     QUEUE_LAG,
-    WINDOW_NS,
     Distribution,
     Incident,
     ObjectiveResult,
@@ -153,7 +152,7 @@ def _ledger(total: ScenarioSummary) -> list[str]:
 
 
 def _load(summary: Summary) -> list[str]:
-    """Of each scenario when it ran and how much it asked for; rates are those of its windows of ten seconds."""
+    """Of each scenario when it ran and how much it asked for."""
     rows = []
     for name, scenario in summary.scenarios.items():
         first, last = scenario.first_intended_ns, scenario.last_intended_ns
@@ -162,14 +161,13 @@ def _load(summary: Summary) -> list[str]:
         scheduled = scenario.ledger["scheduled"]
         mean = format_rate((scheduled - 1) * NS_PER_S / (last - first)) if last > first else "at once"
         busiest = max(scenario.offered.values(), default=[0, 0])
-        per_s = WINDOW_NS / NS_PER_S
         rows.append(
             (
                 escaped(name),
                 f"{scheduled:,}",
                 f"{format_duration(first)} to {format_duration(last)}",
                 mean,
-                f"{format_rate(busiest[0] / per_s)} asked for, {format_rate(busiest[1] / per_s)} sent",
+                f"{busiest[0]:,} events asked for, {busiest[1]:,} sent",
             )
         )
     head = ("Scenario", "Events", "From … to", "Mean rate", "Busiest 10 s")
