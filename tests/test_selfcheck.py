@@ -166,10 +166,20 @@ def test_headroom_tells_both_figures() -> None:
 @pytest.mark.parametrize(("undecided", "result"), [(0, Result.PASS), (1, Result.PASS), (2, Result.INVALID)])
 def test_resolution_allows_a_tenth_of_the_bad_share(undecided: int, result: Result) -> None:
     coarse = sound()
-    coarse.distributions["consistency"] = good_and_bad(1000 - undecided, 0, 2 * S, undecided=undecided)
+    # Eight are bad and ten may be: too close to call, so that every event counts.
+    coarse.distributions["consistency"] = good_and_bad(992 - undecided, 8, 2 * S, undecided=undecided)
     check = checked(coarse)["resolution"]
     assert (check.result, check.limit) == (result, 0.001)
     assert check.value == undecided / 1000
+
+
+@pytest.mark.parametrize(("bad", "undecided"), [(0, 3), (100, 50)])
+def test_events_that_can_not_be_told_are_no_matter_where_they_change_nothing(bad: int, undecided: int) -> None:
+    coarse = sound()
+    coarse.distributions["consistency"] = good_and_bad(1000 - bad - undecided, bad, 2 * S, undecided=undecided)
+    check = checked(coarse)["resolution"]
+    assert (check.result, check.value) == (Result.PASS, undecided / 1000)
+    assert check.note.endswith(f"{undecided} of 1000 events can't be told, which changes nothing")
 
 
 def test_resolution_looks_at_the_critical_threshold_too() -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from ..stats.binomial import smallest_n
 from ..stats.evidence import weigh
-from ..summary import Distribution, ReadVitals, Summary
+from ..summary import Distribution, ReadVitals, Summary, ThresholdCount
 from ..units import NS_PER_S, format_duration, format_share
 from .judgement import Checked
 from .objective import Objective
@@ -20,8 +20,11 @@ _VISIBILITY: Final = ("first_seen", "consistency", "end_to_end")
 
 
 def resolution(summary: Summary, objectives: Sequence[Objective]) -> Checked:
-    """At each threshold the events that can't be told are a tenth of those that may be bad, at most."""
-    worst: tuple[float, Checked] | None = None
+    """At each threshold the events that can't be told are a tenth of those that may be bad, at most.
+
+    Or they change nothing: counted for the objective or against it, it is decided all the same.
+    """
+    worst: tuple[bool, float, Checked] | None = None
     for objective, p, threshold_ns, distribution in _share_questions(summary, objectives):
         n = distribution.count
         if not n:
@@ -30,9 +33,20 @@ def resolution(summary: Summary, objectives: Sequence[Objective]) -> Checked:
         undecided = max(0, n - counts.within - counts.beyond)
         value, allowed = Fraction(undecided, n), _RESOLUTION * (1 - p)
         note = f"{objective.title}: {undecided} of {n} events can't be told" if undecided else ""
-        if worst is None or value / allowed > worst[0]:
-            worst = (float(value / allowed), Checked(value <= allowed, float(value), float(allowed), note))
-    return worst[1] if worst else Checked(None, note="no objective that has data asks for a share of the events")
+        fine = value <= allowed
+        if not fine and _is_decided(objective, p, counts, n):
+            fine, note = True, f"{note}, which changes nothing"
+        if worst is None or (not fine, float(value / allowed)) > worst[:2]:
+            worst = (not fine, float(value / allowed), Checked(fine, float(value), float(allowed), note))
+    return worst[2] if worst else Checked(None, note="no objective that has data asks for a share of the events")
+
+
+def _is_decided(objective: Objective, p: Fraction, counts: ThresholdCount, n: int) -> bool:
+    """Whether even the events that can't be told leave no doubt. What is asked of windows is not inferred."""
+    if objective.window is not None or objective.inner is not None:
+        return False
+    weighed = weigh(counts, n)
+    return weighed.highest < float(1 - p) or weighed.lowest > float(1 - p)
 
 
 def observer_effect(summary: Summary, max_reads: Mapping[str, float | None]) -> Checked:
