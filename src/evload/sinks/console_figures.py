@@ -21,7 +21,7 @@ from ..summary import (
 )
 from ..units import NS_PER_S, format_share
 from .console_text import printable
-from .wording import LEDGER_SUMS, bracket, check_figures, hops
+from .wording import LEDGER_SUMS, bracket, check_figures, hops, spoken
 
 _COLUMNS: Final = ("p50", "p90", "p95", "p99", "events")
 _FIRST_COLUMNS: Final = ("p99", "p50", "p95", "p90", "events")
@@ -89,7 +89,7 @@ def ledger(total: ScenarioSummary, width: int) -> list[Text]:
         text = Text(textwrap.fill(f"{told} = {_sum(total.ledger, parts)}", width, subsequent_indent="  "))
         text.stylize("bold", 0, len(told))
         lines += text.split("\n")
-    beside = [f"{total.ledger[key]:,} {key.replace('_', ' ')}" for key in _BESIDE if total.ledger[key]]
+    beside = [f"{total.ledger[key]:,} {spoken(key)}" for key in _BESIDE if total.ledger[key]]
     if beside:
         lines += _wrapped("of these: " + ", ".join(beside), width)
     return lines

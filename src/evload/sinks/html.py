@@ -97,7 +97,7 @@ def render(report: Report, timeline: Timeline, findings: Sequence[Finding], conf
 
 
 def _spaced(name: str) -> str:
-    return name.replace("_", " ")
+    return wording.spoken(name)
 
 
 def _clock(ns: float) -> str:

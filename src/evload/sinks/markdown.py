@@ -146,7 +146,7 @@ def _ledger(total: ScenarioSummary) -> list[str]:
     for whole, parts in wording.LEDGER_SUMS.items():
         terms = [f"{ledger[key]:,} {key.replace('_', ' ')}" for key in parts if ledger[key]]
         lines.append(f"- **{ledger[whole]:,} {whole}** = {' + '.join(terms) or '0'}")
-    if beside := [f"{ledger[key]:,} {key.replace('_', ' ')}" for key in _BESIDE if ledger[key]]:
+    if beside := [f"{ledger[key]:,} {wording.spoken(key)}" for key in _BESIDE if ledger[key]]:
         lines.append(f"- of these: {', '.join(beside)}")
     return _section("Ledger", lines)
 

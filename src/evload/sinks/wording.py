@@ -33,6 +33,10 @@ LEDGER_SUMS: Final[Mapping[str, Sequence[str]]] = {
 }
 """The two sums of the ledger."""
 
+_SPOKEN: Final = {
+    "non_monotonic": "missed by a later read",
+    "unread_writes": "not read by the session that wrote them",
+}
 _CHECK_UNITS: Final[Mapping[str, Unit]] = {
     "ledger closes": "count",
     "offered rate": "share",
@@ -117,6 +121,11 @@ def figure(value: float, unit: Unit) -> str:
     if unit == "share":
         return format_share(value)
     return format_rate(value) if unit == "rate" else f"{value:,.6g}"
+
+
+def spoken(name: str) -> str:
+    """A state, a counter or a metric as a person says it."""
+    return _SPOKEN.get(name, name.replace("_", " "))
 
 
 def hops(scope: ScenarioSummary) -> dict[str, Distribution]:
