@@ -228,10 +228,21 @@ class Observation:
     """What the read said that its own session began right after the ack; None if there was none."""
     staleness: int | None = None
     """Acked writes of its key that the most stale answer about it had not applied."""
-    agreeing: int = 0
-    """Replicas that showed it when each was last read."""
-    asked: int = 0
-    """Replicas that said anything of it."""
+
+    @property
+    def asked(self) -> int:
+        """Replicas, and probes without any, that said anything of it; 0 where there is only one of them."""
+        return sum(part.state is not State.UNOBSERVED for part in self._views())
+
+    @property
+    def agreeing(self) -> int:
+        """Those of them that showed it when each was last read."""
+        return sum(part.state is State.VISIBLE for part in self._views())
+
+    def _views(self) -> Sequence[Part]:
+        """The parts that are no sum of others."""
+        replicated = {part.probe for part in self.parts if part.replica is not None}
+        return [part for part in self.parts if part.replica is not None or part.probe not in replicated]
 
     @property
     def recovered(self) -> bool:

@@ -30,7 +30,7 @@ _COLUMNS: Final = (
     "seq", "scenario", "type", "state", "intended_ns", "key", "sent_ns", "acked_ns", "sampled",
     "first_lower_ns", "first_upper_ns", "stable_lower_ns", "stable_upper_ns", "reads", "failed_reads", "effects",
     "regressions", "position", "consumed_at", "processed_at", "settled_ns", "detail",
-    "resent", "non_monotonic", "session", "staleness", "agreeing", "asked",
+    "resent", "non_monotonic", "session", "staleness",
 )  # fmt: skip
 
 _SCHEMA: Final = """
@@ -59,8 +59,7 @@ CREATE TABLE events (
     resent INTEGER NOT NULL,      -- 1: copies of it were sent
     non_monotonic INTEGER NOT NULL, -- 1: a read missed it after an earlier one had shown it
     session INTEGER,              -- its session's read right after the ack: 0 absent, 1 present, 2 failed
-    staleness INTEGER,            -- writes of its key that the most stale answer had not applied
-    agreeing INTEGER NOT NULL, asked INTEGER NOT NULL -- replicas that showed it in the end, of so many
+    staleness INTEGER             -- writes of its key that the most stale answer had not applied
 );
 CREATE TABLE parts (              -- what each probe and each replica says, where there are several
     seq INTEGER NOT NULL, number INTEGER NOT NULL,
@@ -243,8 +242,6 @@ def _row(seen: Observation, start: int) -> tuple[object, ...]:
         int(seen.non_monotonic),
         None if seen.session is None else int(seen.session),
         seen.staleness,
-        seen.agreeing,
-        seen.asked,
     )
     return tuple([_NULL if value is None else value for value in row])
 

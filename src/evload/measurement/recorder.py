@@ -87,8 +87,8 @@ class MetricFold:
         distribution.upper.record_all(uppers)
         if distribution.lower is not distribution.upper:
             distribution.lower.record_all(lowers)
+        windows = [at_ns // WINDOW_NS for at_ns in times] if distribution.thresholds else []
         for threshold, count in distribution.thresholds.items():
-            windows = [at_ns // WINDOW_NS for at_ns in times]
             for window in set(windows) - count.windows.keys():
                 count.windows[window] = [0, 0, 0]
             for lower, upper, window in zip(lowers, uppers, windows, strict=True):
@@ -358,12 +358,14 @@ class Recorder:
             ledger["unread_writes"] += seen.session is Seen.ABSENT
         if seen.staleness is not None:
             summary.staleness.add(seen.staleness)
-        summary.agreeing += seen.agreeing
-        summary.asked += seen.asked
-        for (counter, _), steps in summary.counter_steps.items():
-            moment = self._moment(counter, seen, at_ns, out_of_order)
-            if moment is not None:
-                steps.add(moment, 0, 0, out_of_order if counter == "out_of_order" else 1)
+        if seen.parts:
+            summary.agreeing += seen.agreeing
+            summary.asked += seen.asked
+        if summary.counter_steps:
+            for (counter, _), steps in summary.counter_steps.items():
+                moment = self._moment(counter, seen, at_ns, out_of_order)
+                if moment is not None:
+                    steps.add(moment, 0, 0, out_of_order if counter == "out_of_order" else 1)
 
         if seen.sent_ns is not None and state is not State.UNSENT:
             _publish(into, seen, acked, at_ns)

@@ -347,7 +347,7 @@ class Tracker:
         if read.seen is Seen.PRESENT:
             if watch.first_upper is None:
                 watch.first_upper = read.end_ns
-        elif not item.non_monotonic:
+        elif (watch.first_upper is not None or len(item.watches) > 1) and not item.non_monotonic:
             item.non_monotonic = self._was_shown_before(watch, read.start_ns)
         self._mark(watch, read)
         if not self._all_present(watch):
@@ -517,7 +517,9 @@ class Tracker:
             return item.reference() + plan.deadline_ns
         reference = item.reference()
         first = reference + min(plan.first_ns, plan.deadline_ns)
-        return self._pinned(watch, reference, self._worthwhile(watch, reference, first))
+        if watch.profile is not None:
+            first = self._worthwhile(watch, watch.profile, reference, first)
+        return self._pinned(watch, reference, first)
 
     def _next_due(self, watch: _Watch) -> int:
         """When to read a watch again that waits to be seen: the grid, or a pin that comes before it."""
@@ -540,14 +542,16 @@ class Tracker:
         smallest = int(plan.first_ns * plan.resolution)
         # Reads that are gathered in bulk begin half their slack late on average, and brackets are as wide on average.
         pause = int(max(gap - latency - plan.slack_ns // 2, smallest) * self.stretch[watch.probe])
-        due = self._pinned(watch, last, self._worthwhile(watch, last, last + pause))
+        due = last + pause
+        if watch.profile is not None:
+            due = self._worthwhile(watch, watch.profile, last, due)
+        due = self._pinned(watch, last, due)
         deadline = reference + plan.deadline_ns
         return deadline if last < deadline < due else due
 
-    def _worthwhile(self, watch: _Watch, last: int, due: int) -> int:
+    def _worthwhile(self, watch: _Watch, profile: VisibilityProfile, last: int, due: int) -> int:
         """`due`, or later where events were never seen to become visible in between."""
-        profile = watch.profile
-        if profile is None or is_explorer(watch.item.event.seq):
+        if is_explorer(watch.item.event.seq):
             return due
         reference = watch.item.reference()
         ahead = self._latency[watch.probe].high + watch.plan.slack_ns // 2
@@ -628,11 +632,15 @@ class Tracker:
             item.sampled,
             settled_ns=now_ns,
             detail=receipt.detail if receipt else "no answer when the run ended",
-            resent=item.resent,
-            non_monotonic=item.non_monotonic,
-            session=item.session,
-            staleness=item.staleness,
         )
+        if item.resent:
+            seen.resent = True
+        if item.non_monotonic:
+            seen.non_monotonic = True
+        if item.session is not None:
+            seen.session = item.session
+        if item.staleness is not None:
+            seen.staleness = item.staleness
         for watch in item.watches:
             watch.done = True
             seen.reads += watch.reads
@@ -688,9 +696,6 @@ class Tracker:
         parts: list[Part] = []
         for probe, views in groupby(item.watches, key=lambda watch: self._origins[watch.probe].probe):
             replicas = [part for watch in views for part in self._views(watch, probe)]
-            for part in replicas:
-                seen.asked += part.state is not State.UNOBSERVED
-                seen.agreeing += part.state is State.VISIBLE
             if len(replicas) > 1 or replicas[0].replica is not None:
                 parts.append(together(probe, replicas))
                 parts += replicas
