@@ -351,3 +351,12 @@ def test_part_states_close_like_the_ledger(seed: int) -> None:
         states = sum(part.ledger[name] for name in ("visible", "lost", "regressed", "pending", "unobserved"))
         assert part.ledger["acked"] == states == 500
         assert part.ledger["scheduled"] == 500
+
+
+def test_a_budget_that_is_not_used_up_changes_no_read() -> None:
+    reads = {}
+    for limit in (None, "100000/s"):
+        simulation = Simulation(world(), load("20/s", "5s"), probe={"bulk": 1, "parallel": 64, "max_reads": limit})
+        counted = simulation.run()
+        reads[limit] = (counted.summary.vitals.read_requests, counted.summary.vitals.event_reads)
+    assert reads[None] == reads["100000/s"]

@@ -428,7 +428,7 @@ class Engine:
             targets = tracker.due(reader.index, now, reader.bulk)
             budget.allow(now, len(targets))
             return targets
-        if now - reader.counted_ns >= _COUNT_NS:
+        if not reader.waiting or now - reader.counted_ns >= _COUNT_NS:
             reader.counted_ns, reader.waiting = now, tracker.backlog(reader.index, now)
         targets = tracker.due(reader.index, now, budget.allow(now, reader.waiting, reader.bulk))
         reader.waiting = max(0, reader.waiting - len(targets))
