@@ -377,7 +377,8 @@ class Engine:
             receipts = [r._replace(detail=self._redact(r.detail)) if r.detail else r for r in receipts]
             for receipt in receipts:
                 if receipt.detail:
-                    self._note_failure(load.run.producer, receipt.detail, receipt.detail)
+                    self._incident(load.run.producer, receipt.detail)
+                    self._count_reason(receipt.detail)
         now = self._clock.now_ns()
         self._tracker.settle(receipts, now)
         for index in load.run.reading:
@@ -449,7 +450,7 @@ class Engine:
         if result.error:
             vitals.failed_reads += 1
             reader.vitals.failed += 1
-            self._note_failure(reader.name, error := self._redact(result.error), f"{reader.name}: {error}")
+            self._note_failure(reader.name, result.error)
         if result.throttled:
             reader.vitals.throttled += 1
             reader.budget.throttled(now, result.retry_ns)
@@ -469,7 +470,7 @@ class Engine:
             self._vitals.unexpected_ids += result.unexpected
             reader.vitals.throttled += result.throttled
             if result.error:
-                self._note_failure(reader.name, error := self._redact(result.error), f"{reader.name}: {error}")
+                self._note_failure(reader.name, result.error)
             self._tracker.push(reader.index, result.reads)
             self._arm(reader)
 
@@ -484,7 +485,7 @@ class Engine:
             sample = await gauge.sample()
             end = self._clock.now_ns()
             if sample.error:
-                self._note_failure(name, error := self._redact(sample.error), f"{name}: {error}")
+                self._note_failure(name, sample.error)
             self._recorder.sampled(name, start, end, sample.values)
             self._ledger.sampled(name, start, end, sample.values)
             due += every_ns * max(1, -(-(end - due) // every_ns))
@@ -520,10 +521,11 @@ class Engine:
         """End the run if an objective that is worth it can't be kept any more."""
         if self._vigil is None:
             return
-        self._worries = self._vigil.worries(self._recorder.summary())
+        summary = self._recorder.summary()
+        self._worries = self._vigil.worries(summary)
         if self._stop_at is not None:
             return
-        hopeless = self._vigil.hopeless(self._recorder.summary(), now - self._start_ns)
+        hopeless = self._vigil.hopeless(summary, now - self._start_ns)
         if hopeless is not None:
             self._vitals.aborted, self._vitals.abort_note = hopeless
             self._wind_up()
@@ -563,10 +565,14 @@ class Engine:
             drift = max(self._wall) - min(self._wall)
             self._vitals.wall_drift_ns = max(self._vitals.wall_drift_ns or 0, drift)
 
-    def _note_failure(self, source: str, reason: str, counted_as: str) -> None:
-        """Count a failure, and note when it was."""
+    def _note_failure(self, source: str, error: str) -> None:
+        """Count what a probe or a gauge says of a failure, and note when it was."""
+        reason = self._redact(error)
+        self._incident(source, reason)
+        self._count_reason(f"{source}: {reason}")
+
+    def _incident(self, source: str, reason: str) -> None:
         self._incidents.add(source, reason, max(0, self._clock.now_ns() - self._start_ns))
-        self._count_reason(counted_as)
 
     def _count_reason(self, reason: str) -> None:
         errors = self._vitals.errors

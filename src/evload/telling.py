@@ -32,13 +32,15 @@ def tell(
     redact: Callable[[str], str] = str,
 ) -> Report:
     """The report of a run that has just ended. What needs the ledger is left out if that isn't `readable`."""
+
+    def judged() -> Report:
+        return report(summary, terms, run_id=run_id, name=name, started_at=started_at, directory=directory.path)
+
     if not readable:
-        told = report(summary, terms, run_id=run_id, name=name, started_at=started_at, directory=directory.path)
-        return redacted(replace(told, config_text=_config(directory)), redact)
+        return redacted(replace(judged(), config_text=_config(directory)), redact)
     with LedgerReader(directory.ledger) as reader:
         add_lag(summary, reader, terms.objectives)
-        told = report(summary, terms, run_id=run_id, name=name, started_at=started_at, directory=directory.path)
-        return redacted(_with_details(told, terms, reader, directory), redact)
+        return redacted(_with_details(judged(), terms, reader, directory), redact)
 
 
 def tell_again(directory: RunDirectory) -> Report:

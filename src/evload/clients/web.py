@@ -11,7 +11,7 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
@@ -125,6 +125,13 @@ def check_header(name: str, value: str) -> None:
         raise ValueError(f"the header {name!r} is set for you; leave it out")
     if has_control(value):
         raise ValueError(f"the header {name!r} holds a line break or a control character; write it on one line")
+
+
+def check_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
+    """The headers. Raises ValueError for one that can't be sent."""
+    for name, value in headers.items():
+        check_header(name, value)
+    return headers
 
 
 def has_control(value: str) -> bool:

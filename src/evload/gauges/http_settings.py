@@ -8,7 +8,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, field_validator
 
-from ..clients.web import Url, check_header
+from ..clients.web import Url, check_headers
 from ..ports import GaugeSettings
 from ..summary import METRICS, QUEUE_LAG
 from ..units import Duration
@@ -30,7 +30,7 @@ class HttpGaugeSettings(GaugeSettings):
     """A GET of one address, again and again."""
 
     url: Annotated[Url, Field(description="address to ask")]
-    headers: Annotated[Mapping[str, str], Field(description="further headers")] = {}
+    headers: Annotated[Mapping[str, str], AfterValidator(check_headers), Field(description="further headers")] = {}
     timeout: Annotated[Duration, Field(ge=1_000_000, description="longest wait for an answer")] = 5_000_000_000
     ca_file: Annotated[Path | None, Field(description="certificate authorities to trust, PEM")] = None
     verify: Annotated[bool, Field(description="check the server's certificate")] = True
@@ -41,10 +41,3 @@ class HttpGaugeSettings(GaugeSettings):
         if "{" in url:
             raise ValueError("url is a template, but a gauge belongs to no event; write a plain address")
         return url
-
-    @field_validator("headers")
-    @classmethod
-    def _headers_can_be_sent(cls, headers: Mapping[str, str]) -> Mapping[str, str]:
-        for name, value in headers.items():
-            check_header(name, value)
-        return headers

@@ -361,11 +361,10 @@ class Recorder:
         if seen.parts:
             summary.agreeing += seen.agreeing
             summary.asked += seen.asked
-        if summary.counter_steps:
-            for (counter, _), steps in summary.counter_steps.items():
-                moment = self._moment(counter, seen, at_ns, out_of_order)
-                if moment is not None:
-                    steps.add(moment, 0, 0, out_of_order if counter == "out_of_order" else 1)
+        for (counter, _), steps in summary.counter_steps.items():
+            moment = self._moment(counter, seen, at_ns, out_of_order)
+            if moment is not None:
+                steps.add(moment, 0, 0, out_of_order if counter == "out_of_order" else 1)
 
         if seen.sent_ns is not None and state is not State.UNSENT:
             _publish(into, seen, acked, at_ns)
@@ -441,13 +440,11 @@ class Recorder:
             for fold in folds:
                 fold.metric("hop").record(lower, upper, at_ns)
             lost_ns = lower if upper is None else (lower + upper) // 2
-            if latest is None or lost_ns > latest[0]:
+            # The first hop at which it got stuck is the one to look at; of later ones nothing is known.
+            stuck = part.stable_upper_ns is None
+            if stuck or latest is None or lost_ns > latest[0]:
                 latest = (lost_ns, into.names.get(part.probe, str(part.probe)))
             before = part
-            if part.stable_upper_ns is None:
-                # The first hop at which it got stuck is the one to look at; of later ones nothing is known.
-                latest = (lost_ns, into.names.get(part.probe, str(part.probe)))
-                stuck = True
         if latest is not None and len(into.names) > 1 and self._is_late(into, seen):
             late = into.summary.late_hops
             late[latest[1]] = late.get(latest[1], 0) + 1

@@ -698,9 +698,7 @@ class Tracker:
             replicas = [part for watch in views for part in self._views(watch, probe)]
             if len(replicas) > 1 or replicas[0].replica is not None:
                 parts.append(together(probe, replicas))
-                parts += replicas
-            else:
-                parts += replicas
+            parts += replicas
         seen.parts = tuple(parts)
 
     def _views(self, watch: _Watch, probe: int) -> list[Part]:

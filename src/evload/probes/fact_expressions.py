@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import Field
 
@@ -12,6 +12,10 @@ from ..clients.web import Answer, NotJson
 from ..model import Seen
 from .facts import Facts
 
+WHERE_CLOUDEVENTS_HAVE_IT: Final = (
+    "correlationid || correlation_id || detail.correlationid || detail.correlation_id || id"
+)
+"""JMESPath: the correlation id in the JSON that a system pushes, an event or what EventBridge makes of one."""
 Replica = Annotated[str | None, Field(description="JMESPath: which replica answered")]
 Position = Annotated[str | None, Field(description="JMESPath: a number that grows in order of application")]
 Version = Annotated[

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field
 
-from ..clients.web import Statuses, check_header, parse_url
+from ..clients.web import Statuses, check_headers, parse_url
 from ..ports import AdapterSettings
 from ..units import Duration, Size
 
@@ -34,17 +34,10 @@ MaxBody = Annotated[Size, Field(ge=1, description="a longer answer is a failed r
 class HttpTargetSettings(AdapterSettings):
     """How an address is called."""
 
-    headers: Annotated[Mapping[str, str], Field(description="further headers")] = {}
+    headers: Annotated[Mapping[str, str], AfterValidator(check_headers), Field(description="further headers")] = {}
     timeout: Annotated[Duration, Field(ge=1_000_000, description="longest wait for an answer")] = 5_000_000_000
     ca_file: Annotated[Path | None, Field(description="certificate authorities to trust, PEM")] = None
     verify: Annotated[bool, Field(description="check the read model's certificate")] = True
-
-    @field_validator("headers")
-    @classmethod
-    def _headers_can_be_sent(cls, headers: Mapping[str, str]) -> Mapping[str, str]:
-        for name, value in headers.items():
-            check_header(name, value)
-        return headers
 
 
 def placeholders_in(url: str, known: tuple[str, ...]) -> list[str]:

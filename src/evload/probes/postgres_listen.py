@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
 from ..clients.jmes import check_expression
 from ..ports import ProbeSettings, PushProbe, Surroundings
 from .database_url import PostgresUrl
-
-_PLACES: Final = "correlationid || correlation_id || detail.correlationid || detail.correlation_id || id"
+from .fact_expressions import WHERE_CLOUDEVENTS_HAVE_IT
 
 
 def _check_match(match: str) -> str:
@@ -36,7 +35,7 @@ class PostgresListenConfig(ProbeSettings):
     match: Annotated[
         Annotated[str, AfterValidator(_check_match)],
         Field(description="JMESPath over a JSON payload: the correlation id; default: where CloudEvents have it"),
-    ] = _PLACES
+    ] = WHERE_CLOUDEVENTS_HAVE_IT
     bulk: Annotated[int, Field(ge=1, le=100_000, description="most ids in one look back")] = 10_000
 
     @property

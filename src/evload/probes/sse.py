@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
@@ -11,10 +11,8 @@ from ..clients.jmes import check_expression
 from ..clients.web import Url
 from ..ports import ProbeSettings, PushProbe, Surroundings
 from ..units import Duration
-from .fact_expressions import ConsumedAt, Position, ProcessedAt, Version
+from .fact_expressions import WHERE_CLOUDEVENTS_HAVE_IT, ConsumedAt, Position, ProcessedAt, Version
 from .http_settings import HttpTargetSettings, placeholders_in
-
-_PLACES: Final = "correlationid || correlation_id || detail.correlationid || detail.correlation_id || id"
 
 
 class SseProbeConfig(HttpTargetSettings, ProbeSettings):
@@ -38,7 +36,7 @@ class SseProbeConfig(HttpTargetSettings, ProbeSettings):
     url: Annotated[Url, Field(description="address of the stream")]
     match: Annotated[
         str, Field(description="JMESPath over the JSON data: the correlation id; default: where CloudEvents have it")
-    ] = _PLACES
+    ] = WHERE_CLOUDEVENTS_HAVE_IT
     event: Annotated[str | None, Field(min_length=1, description="only messages of this event type")] = None
     visible: Annotated[
         str | None, Field(description="JMESPath: does the message show its event? default: it does")

@@ -8,9 +8,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, Literal
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field
 
-from ..clients.web import Url, check_header
+from ..clients.web import Url, check_headers
 from ..ports import Progress, Sink, SinkSettings, SinkSurroundings
 from ..summary import Report
 from ..units import NS_PER_S, Duration
@@ -69,15 +69,10 @@ class _FilesSettings(SinkSettings):
 class _HttpSettings(SinkSettings):
     """Of a sink that tells somebody over HTTP."""
 
-    headers: Annotated[Mapping[str, str], Field(description="further headers, such as a token")] = {}
+    headers: Annotated[
+        Mapping[str, str], AfterValidator(check_headers), Field(description="further headers, such as a token")
+    ] = {}
     timeout: Annotated[Duration, Field(ge=10_000_000, description="longest wait for an answer")] = 10 * NS_PER_S
-
-    @field_validator("headers")
-    @classmethod
-    def _headers_can_be_sent(cls, headers: Mapping[str, str]) -> Mapping[str, str]:
-        for name, value in headers.items():
-            check_header(name, value)
-        return headers
 
 
 class HtmlConfig(_FileSettings):
