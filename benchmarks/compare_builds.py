@@ -23,12 +23,14 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from evload.commands.compare import compare
-from evload.gate.regression import Outcome
-from evload.ports import ProbeSettings
+from evload.comparing.compare import compare
+from evload.comparing.regression import Outcome
+from evload.model.facts import PERCENTILES
+from evload.model.report import Report, Result
+from evload.model.summary import Distribution, ScenarioSummary, Summary
+from evload.report.document import document
 from evload.sandbox.settings import SandboxSettings
-from evload.sinks.json import document
-from evload.summary import PERCENTILES, Distribution, Report, Result, ScenarioSummary, Summary
+from evload.spi.probe import ProbeSettings
 from evload.testing import MemoryWorld
 from evload.testing.simulation import Simulation
 

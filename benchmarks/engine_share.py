@@ -23,15 +23,14 @@ from typing import Final
 from pydantic import TypeAdapter
 
 from evload.clock import rfc3339
-from evload.measurement.foldplan import Counted, ScenarioPlan
-from evload.measurement.ledger import LedgerFile
-from evload.measurement.readingplan import ReadingPlan
-from evload.measurement.recorder import Recorder
-from evload.measurement.tracker import Tracker
-from evload.model import Outcome, Read, Receipt, Seen
-from evload.ports import Encoding
+from evload.ledger.writer import LedgerFile
+from evload.model.correlation import CorrelationIds
+from evload.model.travel import Encoding, Outcome, Read, Receipt, Seen
+from evload.summary.fold_plan import Counted, ScenarioPlan
+from evload.summary.recorder import Recorder
+from evload.tracking.reading_plan import ReadingPlan
+from evload.tracking.tracker import Tracker
 from evload.units import NS_PER_S
-from evload.workload.correlation import CorrelationIds
 from evload.workload.events import EventSettings, EventType, Renderer
 from evload.workload.schedule import Arrivals, Load
 

@@ -18,11 +18,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
-from evload.gate.abort import prepare, reason_to_abort
-from evload.gate.scenario import ScenarioTerms
-from evload.gate.slo import judge, parse
+from evload.judging.abort import prepare, reason_to_abort
+from evload.judging.judge import judge
+from evload.model.facts import WINDOW_NS
+from evload.model.report import Result
+from evload.model.summary import Distribution, ScenarioSummary, Summary
+from evload.objectives.grammar import parse
+from evload.objectives.scenario import ScenarioCriteria
 from evload.stats.binomial import clopper_pearson_lower, clopper_pearson_upper
-from evload.summary import WINDOW_NS, Distribution, Result, ScenarioSummary, Summary, ThresholdCount
+from evload.stats.thresholds import ThresholdCount
 from evload.units import NS_PER_S
 
 _RUNS: Final = 2000
@@ -109,7 +113,7 @@ class _Run:
 def measure(setting: Setting) -> dict[str, Wrong]:
     """Wrong decisions over all runs, by how it was decided."""
     rng = random.Random(f"{_SEED}/{setting.name}")
-    spans = {"main": ScenarioTerms(0, setting.seconds * NS_PER_S, events=setting.seconds * setting.rate)}
+    spans = {"main": ScenarioCriteria(0, setting.seconds * NS_PER_S, events=setting.seconds * setting.rate)}
     at_end, aborting, naive, repeated = (Wrong() for _ in range(4))
     for _ in range(_RUNS):
         run, n, bad = _Run(), 0, 0

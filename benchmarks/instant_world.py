@@ -15,8 +15,10 @@ from typing import Final, Literal
 from pydantic import ConfigDict
 
 from evload.clock import Clock
-from evload.model import Event, Outcome, Read, ReadResult, Receipt, Seen, Target
-from evload.ports import Probe, ProbeSettings, Producer, ProducerSettings, Settle, Surroundings
+from evload.model.travel import Event, Outcome, Read, ReadResult, Receipt, Seen, Target
+from evload.spi.context import Surroundings
+from evload.spi.probe import Probe, ProbeSettings
+from evload.spi.producer import Producer, ProducerSettings, Settle
 from evload.units import NS_PER_S
 
 _CONFIRM_S: Final = 0.002

@@ -18,18 +18,18 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from evload.gate import slo
-from evload.gate.scenario import ScenarioTerms
-from evload.gate.selfcheck import SelfCheckPolicy
-from evload.gate.terms import Terms
-from evload.measurement import replay
-from evload.measurement.foldplan import Counted, ScenarioPlan
-from evload.measurement.ledger import LedgerFile
-from evload.measurement.recorder import Recorder
-from evload.model import Observation, State
-from evload.rundir import RunDirectory
-from evload.sinks.formats import FORMATS
-from evload.telling import tell
+from evload.formats.by_name import FORMATS
+from evload.judging import judge as slo
+from evload.ledger import replay
+from evload.ledger.writer import LedgerFile
+from evload.model.travel import Observation, State
+from evload.objectives.criteria import Criteria
+from evload.objectives.policy import SelfCheckPolicy
+from evload.objectives.scenario import ScenarioCriteria
+from evload.report.build import tell
+from evload.run.directory import RunDirectory
+from evload.summary.fold_plan import Counted, ScenarioPlan
+from evload.summary.recorder import Recorder
 from evload.units import NS_PER_S
 
 _EVENTS: Final = 10_000_000
@@ -60,10 +60,10 @@ def main() -> int:
     return int(max(ratios) > 1)
 
 
-def _terms() -> Terms:
-    spans = {"soak": ScenarioTerms(0, _HOURS * 3600 * NS_PER_S, watched=True)}
+def _terms() -> Criteria:
+    spans = {"soak": ScenarioCriteria(0, _HOURS * 3600 * NS_PER_S, watched=True)}
     objectives = [slo.parse("p99(consistency) < 2s"), slo.parse("lost == 0")]
-    return Terms(objectives, SelfCheckPolicy(), {"read-model": 15 * NS_PER_S}, spans)
+    return Criteria(objectives, SelfCheckPolicy(), {"read-model": 15 * NS_PER_S}, spans)
 
 
 def _write(directory: Path, events: int) -> None:

@@ -20,13 +20,13 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from evload.config import RunConfig, Scenario
-from evload.engine import Engine
-from evload.gate import slo
-from evload.gate.selfcheck import SelfCheckPolicy
-from evload.measurement.ledger import LedgerFile
-from evload.planning import build
-from evload.ports import Surroundings
-from evload.summary import Summary
+from evload.engine.engine import Engine
+from evload.judging import judge as slo
+from evload.ledger.writer import LedgerFile
+from evload.model.summary import Summary
+from evload.objectives.policy import SelfCheckPolicy
+from evload.run.prepare import build
+from evload.spi.context import Surroundings
 from evload.testing import run_virtual, virtual_clock
 from evload.workload.events import EventSettings
 

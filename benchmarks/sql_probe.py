@@ -18,17 +18,17 @@ from pydantic import TypeAdapter
 
 from evload.clock import SystemClock
 from evload.config import RunConfig, Scenario
-from evload.engine import Engine
-from evload.gate import slo
-from evload.gate.selfcheck import SelfCheckPolicy
-from evload.measurement.ledger import LedgerFile
-from evload.model import Seen, Target
-from evload.planning import build
-from evload.ports import Surroundings
+from evload.engine.engine import Engine
+from evload.judging import judge as slo
+from evload.ledger.writer import LedgerFile
+from evload.model.correlation import CorrelationIds
+from evload.model.summary import Summary
+from evload.model.travel import Seen, Target
+from evload.objectives.policy import SelfCheckPolicy
 from evload.probes.postgres import PostgresProbeConfig
-from evload.summary import Summary
+from evload.run.prepare import build
+from evload.spi.context import Surroundings
 from evload.units import NS_PER_S
-from evload.workload.correlation import CorrelationIds
 from evload.workload.events import EventSettings
 
 from .instant_world import InstantProducerSettings, InstantWorld

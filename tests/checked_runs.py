@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from evload.gate.objective import Objective
-from evload.gate.scenario import ScenarioTerms
-from evload.gate.selfcheck import SelfCheckPolicy, run
-from evload.gate.slo import parse
-from evload.gate.terms import Terms
-from evload.summary import CheckResult, Result, ScenarioSummary, Summary, Vitals
+from evload.judging.checks.run import run
+from evload.model.report import CheckResult, Result
+from evload.model.summary import ScenarioSummary, Summary
+from evload.model.vitals import Vitals
+from evload.objectives.criteria import Criteria
+from evload.objectives.grammar import parse
+from evload.objectives.objective import Objective
+from evload.objectives.policy import SelfCheckPolicy
+from evload.objectives.scenario import ScenarioCriteria
 from summaries import MS, S, distribution, good_and_bad, run_of, scenario
 
 NAMES = (
@@ -39,7 +42,7 @@ def checked(
     vitals: Vitals | None = None,
     objectives: tuple[str, ...] = OBJECTIVES,
     deadlines: dict[str, int] | None = None,
-    spans: dict[str, ScenarioTerms] | None = None,
+    spans: dict[str, ScenarioCriteria] | None = None,
     max_reads: dict[str, float | None] | None = None,
     negative_hops: int = 0,
     **policy: Any,
@@ -47,7 +50,7 @@ def checked(
     """All checks of a run of these scenarios, by name."""
     summary = run_of(*scenarios, vitals=sound_vitals() if vitals is None else vitals)
     summary.negative_hops = negative_hops
-    terms = Terms(
+    terms = Criteria(
         [parse(text) for text in objectives],
         SelfCheckPolicy(**policy),
         DEADLINES if deadlines is None else deadlines,
@@ -72,5 +75,5 @@ def failed(checks: dict[str, CheckResult]) -> set[str]:
 
 def check_of(name: str, summary: Summary, objectives: list[Objective]) -> CheckResult:
     """One check of a run, with objectives of its own."""
-    checks = run(summary, Terms(objectives, SelfCheckPolicy(), DEADLINES))
+    checks = run(summary, Criteria(objectives, SelfCheckPolicy(), DEADLINES))
     return next(check for check in checks if check.name == name)

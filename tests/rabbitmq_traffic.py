@@ -14,9 +14,10 @@ import aiormq
 from aiormq.abc import DeliveredMessage
 
 from evload.clock import SystemClock
-from evload.model import Event, Outcome, Receipt
-from evload.ports import Producer, Surroundings
+from evload.model.travel import Event, Outcome, Receipt
 from evload.producers.rabbitmq import RabbitmqProducerConfig
+from evload.spi.context import Surroundings
+from evload.spi.producer import Producer
 from evload.testing.conformance import sample_events
 
 

@@ -7,18 +7,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
-from evload.ports import Progress
-from evload.summary import (
-    CheckResult,
-    GaugeSummary,
-    Incident,
-    ObjectiveResult,
-    Report,
-    Result,
-    Series,
-    Vitals,
-    WorstEvent,
-)
+from evload.model.progress import Progress
+from evload.model.report import CheckResult, ObjectiveResult, Report, Result, WorstEvent
+from evload.model.summary import GaugeSummary, Series
+from evload.model.vitals import Incident, Vitals
 from summaries import MS, S, distribution, run_of, scenario
 
 NASTY: Final = "sp\"ik'e <b>&amp; 100% |a|`b`\\*c*,\nnext: ümlaut 🎉"

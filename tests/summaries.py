@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from evload.summary import Distribution, ScenarioSummary, Summary, ThresholdCount, Vitals
+from evload.model.summary import Distribution, ScenarioSummary, Summary
+from evload.model.vitals import Vitals
+from evload.stats.thresholds import ThresholdCount
 
 MS = 1_000_000
 S = 1_000 * MS

@@ -6,24 +6,24 @@ from typing import Any
 
 import pytest
 
-from evload.gate.abort import prepare, reason_to_abort
-from evload.gate.scenario import ScenarioTerms
-from evload.gate.slo import parse
-from evload.gate.watching import Watches
-from evload.stats.steps import StepCounts
-from evload.summary import GaugeSummary, ScenarioSummary, Series, Summary
+from evload.judging.abort import prepare, reason_to_abort
+from evload.judging.gauge_watches import GaugeWatches
+from evload.model.summary import GaugeSummary, ScenarioSummary, Series, Summary
+from evload.objectives.grammar import parse
+from evload.objectives.scenario import ScenarioCriteria
+from evload.stats.thresholds import StepCounts
 from summaries import S, distribution, good_and_bad, run_of, scenario
 
 GAUGES = {"work": ["queue_depth"]}
-MINUTE = {"s0": ScenarioTerms(0, 60 * S, events=6000)}
-HOUR = {"s0": ScenarioTerms(0, 3600 * S, events=360_000)}
+MINUTE = {"s0": ScenarioCriteria(0, 60 * S, events=6000)}
+HOUR = {"s0": ScenarioCriteria(0, 3600 * S, events=360_000)}
 
 
 def _reason(
     text: str,
     *scenarios: ScenarioSummary,
     at_s: int = 40,
-    spans: dict[str, ScenarioTerms] | None = None,
+    spans: dict[str, ScenarioCriteria] | None = None,
     summary: Summary | None = None,
     **more: Any,
 ) -> str:
@@ -110,11 +110,11 @@ def test_a_system_that_is_dead_from_the_start_needs_no_wait() -> None:
 
 def test_more_bad_events_than_the_whole_schedule_allows() -> None:
     """1,000 of 6,000 are sure to be a failure, whatever the others are."""
-    long = {"s0": ScenarioTerms(0, 600 * S, events=6000)}
+    long = {"s0": ScenarioCriteria(0, 600 * S, events=6000)}
     one = _consistency(1000, 1000)
     one.distributions["consistency"].thresholds[2 * S].windows = {n: [200, 100, 100] for n in range(10)}
     assert "too many for all 6,000 events" in _reason("p95(consistency) < 2s", one, spans=long)
-    endless = {"s0": ScenarioTerms(0, 600 * S)}
+    endless = {"s0": ScenarioCriteria(0, 600 * S)}
     assert "which shows that" in _reason("p95(consistency) < 2s", one, spans=endless)
     together = _consistency(1600, 400)
     windows = {n: [200, 200, 0] for n in range(8)} | {8: [200, 0, 200], 9: [200, 0, 200]}
@@ -186,7 +186,7 @@ def test_a_rate_is_measured_by_all_that_is_to_come() -> None:
 def test_gauges(text: str, ends: bool) -> None:
     """100 from 20 s to 40 s, else 0."""
     more: dict[str, Any] = {"after": "20s"} if text.startswith("drain") else {}
-    watches = Watches([parse(text, gauges=GAUGES, **more)], {}, GAUGES)
+    watches = GaugeWatches([parse(text, gauges=GAUGES, **more)], {}, GAUGES)
     series = Series()
     for second in range(40):
         depth = 100 if second >= 20 else 0
@@ -243,5 +243,5 @@ def test_what_has_not_recovered_in_time() -> None:
     assert not _reason(text, _over_time(1 * S, 5, 35), after="fault")
     late = _over_time(1 * S, 4900, 5000, steps=5000)
     assert "not recovered 1m40s after 1h21m40s" in _reason(text, late, at_s=5000, after="4900s")
-    spans = {"fault": ScenarioTerms(0, 10 * S)}
+    spans = {"fault": ScenarioCriteria(0, 10 * S)}
     assert _reason(text, _over_time(1 * S, 5, 35), after="fault", spans=spans)

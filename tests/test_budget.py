@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evload.measurement.budget import ReadBudget
+from evload.tracking.budget import ReadBudget
 
 MS = 1_000_000
 S = 1_000 * MS

@@ -17,7 +17,8 @@ from evload.clients.cloudwatch import LatestValue, Metric
 from evload.clock import SystemClock
 from evload.errors import TargetError
 from evload.gauges.cloudwatch import CloudWatchConfig
-from evload.ports import Sample, Surroundings
+from evload.spi.context import Surroundings
+from evload.spi.gauge import Sample
 from evload.testing import check_gauge
 from httpserver import answer, serving
 

@@ -16,12 +16,14 @@ import pytest
 from rich.console import Console
 
 from commands import evload
-from evload.commands import history
-from evload.commands.compare import Comparison, compare, run
+from evload.commands.compare import run
+from evload.comparing import history
+from evload.comparing.compare import Comparison, compare
+from evload.comparing.figures import Span
+from evload.comparing.regression import Figure, FigureResult, Outcome, judge, rules_of
 from evload.errors import OutputError, UsageError
-from evload.gate.regression import Figure, Finding, Outcome, Span, judge, rules_of
+from evload.report.document import document
 from evload.sandbox.settings import SandboxSettings
-from evload.sinks.json import document
 from evload.testing import MemoryWorld
 from evload.testing.simulation import Simulation
 from pipelines import EMBEDDED
@@ -90,7 +92,7 @@ def scaled(by: float, values: Sequence[float] = NOISE) -> list[float]:
     return [by * value for value in values]
 
 
-def finding(compared: Comparison, name: str) -> Finding:
+def finding(compared: Comparison, name: str) -> FigureResult:
     return next(each for each in compared.findings if each.name == name)
 
 

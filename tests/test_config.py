@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evload.config import LoadedConfig, load, load_text, yamlfile
+from evload.config import LoadedConfig, load, load_text
+from evload.config import yaml as yamlfile
 from evload.config.environment import Environment
 from evload.config.secrets import Redactor
 from evload.errors import ConfigError

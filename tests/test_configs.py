@@ -16,8 +16,8 @@ import yaml
 from aws_server import ENVIRONMENT, AwsServer
 from commands import Ended, assert_closes, assert_one_clear_line, evload, started, summary_of
 from evload.config import load
-from evload.gate.outlook import prospects
-from evload.planning import build
+from evload.run.feasibility import prospects
+from evload.run.prepare import build
 from evload.units import format_duration, format_rate, parse_duration, parse_rate
 from queue_consumer import running_consumer
 from rabbitmq_node import RabbitNode

@@ -11,10 +11,14 @@ from typing import Any, Literal
 import pytest
 
 from evload.errors import OutputError
-from evload.model import Event, Outcome, Read, ReadResult, Receipt, Seen, Target
-from evload.ports import Encoding, Probe, ProbeSettings, Producer, ProducerSettings, Progress, Settle, Surroundings
+from evload.model.progress import Progress
+from evload.model.report import Report, Result
+from evload.model.summary import Summary
+from evload.model.travel import Encoding, Event, Outcome, Read, ReadResult, Receipt, Seen, Target
 from evload.sandbox.settings import SandboxSettings
-from evload.summary import Report, Result, Summary
+from evload.spi.context import Surroundings
+from evload.spi.probe import Probe, ProbeSettings
+from evload.spi.producer import Producer, ProducerSettings, Settle
 from evload.testing import (
     MemoryWorld,
     check_probe,

@@ -12,21 +12,11 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from evload.ports import Progress
-from evload.sinks.console import ConsoleSink
-from evload.summary import (
-    CheckResult,
-    GaugeSummary,
-    Incident,
-    ObjectiveResult,
-    ReadVitals,
-    Report,
-    Result,
-    Series,
-    Vitals,
-    WorstEvent,
-)
-from evload.timeline import Finding, Severity
+from evload.model.progress import Progress
+from evload.model.report import CheckResult, Insight, ObjectiveResult, Report, Result, Severity, WorstEvent
+from evload.model.summary import GaugeSummary, Series
+from evload.model.vitals import Incident, ReadVitals, Vitals
+from evload.sinks.console.sink import ConsoleSink
 from summaries import MS, S, distribution, run_of, scenario
 
 
@@ -282,8 +272,8 @@ def eventful() -> Report:
         told,
         objectives=objectives,
         findings=[
-            Finding("lost", Severity.BAD, "10 of 1,000 acked events were never seen (1 %).", {}),
-            *[Finding("x", Severity.NOTE, f"Thing {number} stands out.", {}) for number in range(1, 7)],
+            Insight("lost", Severity.BAD, "10 of 1,000 acked events were never seen (1 %).", {}),
+            *[Insight("x", Severity.NOTE, f"Thing {number} stands out.", {}) for number in range(1, 7)],
         ],
     )
 

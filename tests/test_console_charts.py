@@ -6,7 +6,7 @@ from math import inf
 
 import pytest
 
-from evload.sinks.console_charts import BAD, chart, cursor, shape, sparkline
+from evload.sinks.console.charts import BAD, chart, cursor, shape, sparkline
 
 
 def test_a_sparkline_goes_from_nothing_to_its_largest_value() -> None:

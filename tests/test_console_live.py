@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from evload.ports import Progress
-from evload.sinks.console_live import news, screen, words
+from evload.model.progress import Progress
+from evload.sinks.console.live import news, screen, words
 
 
 def moment(**more: Any) -> Progress:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evload.workload.correlation import CorrelationIds
+from evload.model.correlation import CorrelationIds
 
 runs = st.integers(0, 2**60 - 1)
 seqs = st.integers(0, 2**48 - 1)

@@ -17,17 +17,22 @@ from typing import Any, Literal
 import pytest
 
 from contents import contents
-from evload.engine import Engine
+from evload.engine.engine import Engine
 from evload.errors import OutputError
-from evload.measurement import replay
-from evload.measurement.ledger import LedgerFile, LedgerReader
-from evload.model import Event, Observation, Outcome, Read, ReadResult, Receipt, Seen, State, Target
-from evload.planning import build
-from evload.ports import Probe, ProbeSettings, Producer, ProducerSettings, Progress, Settle, Surroundings
+from evload.ledger import replay
+from evload.ledger.reader import LedgerReader
+from evload.ledger.writer import LedgerFile
+from evload.model.progress import Progress
+from evload.model.report import Report, Result
+from evload.model.summary import Summary
+from evload.model.travel import Event, Observation, Outcome, Read, ReadResult, Receipt, Seen, State, Target
+from evload.run.prepare import build
 from evload.sandbox.delay import DelayDistribution, parse_delay
 from evload.sandbox.settings import SandboxSettings
+from evload.spi.context import Surroundings
+from evload.spi.probe import Probe, ProbeSettings
+from evload.spi.producer import Producer, ProducerSettings, Settle
 from evload.stats.histogram import bracket
-from evload.summary import Report, Result, Summary
 from evload.testing import DeadlockError, MemoryWorld, run_virtual, virtual_clock
 from evload.testing.simulation import MemoryLedger, Simulated, Simulation
 

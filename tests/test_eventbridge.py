@@ -22,9 +22,9 @@ from aws_server import REGION, AwsServer
 from evload.clients.aws import AwsSettings, explain
 from evload.clock import SystemClock
 from evload.errors import TargetError
-from evload.model import Event, Outcome, Receipt
-from evload.ports import Surroundings
+from evload.model.travel import Event, Outcome, Receipt
 from evload.producers.eventbridge import EventBridgeProducerConfig
+from evload.spi.context import Surroundings
 from evload.testing import check_producer
 from evload.testing.conformance import sample_events
 from httpserver import Request, Script, Server, Step, json_answer, serving
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.usefixtures("aws_environment")
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """A second attempt is made soon."""
-    monkeypatch.setattr("evload.producers.eventbridge_publisher.random.random", lambda: 0.02)
+    monkeypatch.setattr("evload.producers.eventbridge.publisher.random.random", lambda: 0.02)
 
 
 def config_of(**settings: Any) -> EventBridgeProducerConfig:
@@ -280,7 +280,7 @@ def test_renewed_credentials_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
         return Credentials(next(keys), "secret").get_frozen_credentials()
 
     monkeypatch.setattr("aiobotocore.credentials.AioCredentials.get_frozen_credentials", frozen)
-    monkeypatch.setattr("evload.producers.eventbridge_calls._RENEW_NS", 1_000_000)
+    monkeypatch.setattr("evload.producers.eventbridge.calls._RENEW_NS", 1_000_000)
 
     async def run() -> list[Request]:
         receipts: list[Receipt] = []
@@ -503,7 +503,7 @@ def test_what_is_left_on_close_is_settled() -> None:
         async with serving(bus(reply)) as server:
             settings = config_of(endpoint=server.url, batch=1, concurrency=1, retries=20)
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("evload.producers.eventbridge_publisher.random.random", lambda: 60.0)
+                patch.setattr("evload.producers.eventbridge.publisher.random.random", lambda: 60.0)
                 async with settings.open(surroundings()) as producer:
                     await producer.publish(numbered(4), receipts.extend)
                     await until(lambda: len(calls(server)) == 2)

@@ -17,9 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from evload.model import Event
-from evload.ports import Encoding
-from evload.workload.correlation import CorrelationIds
+from evload.model.correlation import CorrelationIds
+from evload.model.travel import Encoding, Event
 from evload.workload.events import EventSettings, EventType, Renderer, check
 from evload.workload.templates import TemplateProblem
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from evload.gate.findings import find
-from evload.gate.findings_over_time import moment
-from evload.summary import CheckResult, Incident, Report, Result, Vitals
-from evload.timeline import Finding, Severity
+from evload.model.report import CheckResult, Insight, Report, Result, Severity
+from evload.model.vitals import Incident, Vitals
+from evload.report.insights import find
+from evload.report.insights_over_time import moment
 from summaries import S
 from worlds import Told, busy_generator, replica_slows_down, run
 
@@ -18,7 +18,7 @@ FASTER_THAN_WORKERS = {"workers": 4, "service": "40ms"}
 """Four workers of 40 ms each: a hundred events a second."""
 
 
-def spans(found: Finding, first_s: float, last_s: float) -> bool:
+def spans(found: Insight, first_s: float, last_s: float) -> bool:
     """Whether it lasts from then to then, within a second."""
     assert found.span_ns is not None
     return abs(found.span_ns[0] / S - first_s) <= 1 and abs(found.span_ns[1] / S - last_s) <= 1
@@ -183,7 +183,7 @@ def test_a_few_failures_are_no_outage_and_a_gauge_is_a_note(tmp_path: Path) -> N
 
 
 def _gauge() -> Any:
-    from evload.summary import GaugeSummary
+    from evload.model.summary import GaugeSummary
 
     return GaugeSummary()
 

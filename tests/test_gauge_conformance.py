@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 import pytest
 
-from evload.ports import Gauge, GaugeSettings, Sample, Surroundings
+from evload.spi.context import Surroundings
+from evload.spi.gauge import Gauge, GaugeSettings, Sample
 from evload.testing import check_gauge, run_virtual, virtual_clock
 
 

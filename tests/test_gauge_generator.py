@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from evload.clock import SystemClock
 from evload.gauges.generator import GeneratorGaugeConfig
-from evload.ports import Surroundings
+from evload.spi.context import Surroundings
 from evload.testing import check_gauge, run_virtual, virtual_clock
 from evload.units import NS_PER_S
 

@@ -14,7 +14,8 @@ from evload.clock import SystemClock
 from evload.errors import TargetError
 from evload.gauges.http_json import HttpJsonGaugeConfig
 from evload.gauges.prometheus import PrometheusGaugeConfig
-from evload.ports import GaugeSettings, Sample, Surroundings
+from evload.spi.context import Surroundings
+from evload.spi.gauge import GaugeSettings, Sample
 from evload.testing import check_gauge
 from httpserver import Request, Script, Step, always, answer, json_answer, serving
 

@@ -20,7 +20,8 @@ from pydantic import ValidationError
 from evload.clock import SystemClock
 from evload.errors import TargetError
 from evload.gauges.rabbitmq_queue import RabbitmqQueueGaugeConfig
-from evload.ports import Gauge, Sample, Surroundings
+from evload.spi.context import Surroundings
+from evload.spi.gauge import Gauge, Sample
 from evload.testing import check_gauge
 from httpserver import json_answer, serving
 from rabbitmq_node import RabbitNode

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evload.gate.slo import Measure, parse
-from evload.summary import LEDGER_KEYS, METRICS
+from evload.model.facts import LEDGER_KEYS, METRICS
+from evload.objectives.grammar import parse
+from evload.objectives.objective import Measure
 from summaries import MS, S
 
 

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evload.model.facts import LEDGER_KEYS
+from evload.model.summary import ScenarioSummary, merge
 from evload.stats.histogram import Histogram, bracket, rank_of
-from evload.summary import LEDGER_KEYS, ScenarioSummary, merge
 from summaries import MS, distribution, scenario
 
 values = st.lists(st.one_of(st.none(), st.integers(0, 10**12)), min_size=1, max_size=60)

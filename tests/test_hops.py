@@ -7,8 +7,8 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evload.measurement.hops import DRIFT_PPM, OffsetEstimate, hops
-from evload.model import Observation, State
+from evload.model.travel import Observation, State
+from evload.summary.clock_offset import DRIFT_PPM, OffsetEstimate, hops
 
 MS = 1_000_000
 S = 1_000 * MS

@@ -15,22 +15,15 @@ from typing import Any, Final
 import pytest
 
 from browser import Page, open_page
-from evload.gate.findings import find
-from evload.sinks.html import render
-from evload.sinks.html_drawings import WIDTH, flow, gauging
-from evload.sinks.html_window import Demand, demands, survival
-from evload.summary import (
-    LEDGER_KEYS,
-    GaugeSummary,
-    Incident,
-    ObjectiveResult,
-    Report,
-    Result,
-    Summary,
-    Vitals,
-    WorstEvent,
-)
-from evload.timeline import EDGES_NS, LatencyOverTime, ScenarioOverTime, Stage, Timeline, ValueOverTime
+from evload.formats.html.drawings import WIDTH, flow, gauging
+from evload.formats.html.render import render
+from evload.formats.html.window import Demand, demands, survival
+from evload.model.facts import LEDGER_KEYS
+from evload.model.report import ObjectiveResult, Report, Result, WorstEvent
+from evload.model.summary import GaugeSummary, Summary
+from evload.model.timeline import EDGES_NS, LatencyOverTime, ScenarioOverTime, Stage, Timeline, ValueOverTime
+from evload.model.vitals import Incident, Vitals
+from evload.report.insights import find
 from summaries import MS, S, distribution, run_of, scenario
 from worlds import run
 

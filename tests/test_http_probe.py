@@ -21,9 +21,9 @@ from evload.clients.jmes import Expression, truthy
 from evload.clients.stamps import parse_stamp
 from evload.clock import SystemClock
 from evload.errors import TargetError
-from evload.model import Read, ReadResult, Seen, Target
-from evload.ports import Surroundings
+from evload.model.travel import Read, ReadResult, Seen, Target
 from evload.probes.http import HttpProbeConfig
+from evload.spi.context import Surroundings
 from evload.testing.conformance import check_probe
 from httpserver import Request, Script, Server, Step, always, answer, json_answer, serving
 

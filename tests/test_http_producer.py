@@ -27,9 +27,9 @@ from pydantic import ValidationError
 from evload.clients.web import encode_target, parse_url, reason_of
 from evload.clock import SystemClock
 from evload.errors import TargetError
-from evload.model import Event, Outcome, Receipt
-from evload.ports import Surroundings
+from evload.model.travel import Event, Outcome, Receipt
 from evload.producers.http import HttpProducerConfig
+from evload.spi.context import Surroundings
 from evload.testing.conformance import check_producer
 from httpserver import Request, Script, Server, Step, always, answer, json_answer, serving
 

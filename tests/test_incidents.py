@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from evload.incidents import IncidentLog
-from evload.summary import Incident
+from evload.engine.failures import IncidentLog
+from evload.model.vitals import Incident
 
 S = 1_000_000_000
 

@@ -27,9 +27,9 @@ from commands import (
     summary_of,
     wait_until,
 )
-from evload.measurement.ledger import LedgerReader
-from evload.model import State
-from evload.workload.correlation import CorrelationIds
+from evload.ledger.reader import LedgerReader
+from evload.model.correlation import CorrelationIds
+from evload.model.travel import State
 from httpserver import Request, Server, answer
 from pipelines import EMBEDDED, LENIENT
 

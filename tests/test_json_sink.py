@@ -9,8 +9,11 @@ from typing import Any
 import orjson
 import pytest
 
-from evload.sinks.json import JsonSink, document
-from evload.summary import CheckResult, GaugeSummary, ObjectiveResult, Report, Result, Series, Vitals
+from evload.model.report import CheckResult, ObjectiveResult, Report, Result
+from evload.model.summary import GaugeSummary, Series
+from evload.model.vitals import Vitals
+from evload.report.document import document
+from evload.sinks.json import JsonSink
 from summaries import MS, S, distribution, run_of, scenario
 
 

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 from evload.clock import SystemClock
 from evload.gauges.http_json import HttpJsonGaugeConfig
-from evload.ports import Surroundings
 from evload.sandbox.process import sandbox_process
 from evload.sandbox.settings import SandboxSettings
 from evload.sandbox.truth import read_truth
 from evload.sandbox.world import World
+from evload.spi.context import Surroundings
 from evload.stats.histogram import bracket, rank_of
 from evload.stats.lag import QueueLag, Stay
 

@@ -14,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evload.errors import OutputError, UsageError
-from evload.measurement.ledger import LedgerFile, LedgerReader
-from evload.model import Observation, State
+from evload.ledger.reader import LedgerReader
+from evload.ledger.writer import LedgerFile
+from evload.model.travel import Observation, State
 
 START = 5_000_000_000
 TIMES = [name for name in Observation.__slots__ if name.endswith("_ns")]

@@ -19,9 +19,9 @@ import pytest
 
 from browser import Page, open_page
 from evload.errors import TargetError
-from evload.ports import Progress
-from evload.sinks.live_page import LivePage, served
-from evload.sinks.live_page_controls import Controls
+from evload.model.progress import Progress
+from evload.run.controls import Controls
+from evload.sinks.live_page.sink import LivePage, served
 from sink_reports import NASTY, finished, moment
 
 READY: Final = "document.documentElement.dataset.ready === 'true'"

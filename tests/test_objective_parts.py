@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from evload.gate.objective import Measure
-from evload.gate.scenario import ScenarioTerms
-from evload.gate.selfcheck import SelfCheckPolicy
-from evload.gate.slo import from_data, judge, parse
-from evload.gate.terms import Terms
-from evload.summary import Result, Summary
+from evload.judging.judge import judge
+from evload.model.report import Result
+from evload.model.summary import Summary
+from evload.objectives.criteria import Criteria
+from evload.objectives.grammar import from_data, parse
+from evload.objectives.objective import Measure
+from evload.objectives.policy import SelfCheckPolicy
+from evload.objectives.scenario import ScenarioCriteria
 from summaries import MS, S, good_and_bad, run_of, scenario
 
 GAUGES = {"work": ["queue_depth", "age"], "other": ["queue_depth"], "cpu": ["load"]}
@@ -142,7 +144,7 @@ def test_windows_that_make_no_sense_are_refused(text: str, message: str) -> None
 
 # -- the way back --------------------------------------------------------------------------------------------
 
-SPANS = {"spike": ScenarioTerms(60 * S, 90 * S)}
+SPANS = {"spike": ScenarioCriteria(60 * S, 90 * S)}
 
 
 def test_drain_counts_from_the_end_of_a_scenario_or_from_a_moment() -> None:
@@ -229,14 +231,14 @@ def test_without_a_gauge_nothing_drains() -> None:
 def test_terms_survive_being_written_down(given: dict[str, Any]) -> None:
     objective = parse(**given, gauges=GAUGES)
     assert from_data(json.loads(json.dumps(objective.as_data())), GAUGES) == objective
-    terms = Terms(
+    terms = Criteria(
         [objective],
         SelfCheckPolicy(clocks="warn"),
         {"index": 15 * S},
-        {"spike": ScenarioTerms(60 * S, 90 * S, 1 * S, (0.0, 5.5), (70 * S, 80 * S), True, 42)},
+        {"spike": ScenarioCriteria(60 * S, 90 * S, 1 * S, (0.0, 5.5), (70 * S, 80 * S), True, 42)},
         {"index": 50.0, "search": None},
     )
-    assert Terms.from_data(json.loads(json.dumps(terms.as_data())), GAUGES) == terms
+    assert Criteria.from_data(json.loads(json.dumps(terms.as_data())), GAUGES) == terms
 
 
 def test_limits_stay_exact_on_paper() -> None:

@@ -10,13 +10,13 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from evload.gate import selfcheck
-from evload.gate.counters import COUNTER_NAMES
-from evload.gate.objective import Measure
-from evload.gate.selfcheck import SelfCheckPolicy
-from evload.gate.slo import Objective, parse
-from evload.gate.terms import Terms
-from evload.summary import METRICS, Summary
+from evload.judging.checks import run as selfcheck
+from evload.model.facts import COUNTER_NAMES, METRICS
+from evload.model.summary import Summary
+from evload.objectives.criteria import Criteria
+from evload.objectives.grammar import parse
+from evload.objectives.objective import Measure, Objective
+from evload.objectives.policy import SelfCheckPolicy
 from evload.units import parse_duration
 
 PAGE: Final = (Path(__file__).parents[1] / "docs" / "objectives.md").read_text()
@@ -65,7 +65,7 @@ def _rows() -> Iterator[list[str]]:
 
 
 def test_all_self_checks_are_told_in_their_order() -> None:
-    checks = selfcheck.run(Summary(), Terms([], SelfCheckPolicy(), {}))
+    checks = selfcheck.run(Summary(), Criteria([], SelfCheckPolicy(), {}))
     assert [row[1] for row in _rows()] == [check.name for check in checks]
     assert [row[2] for row in _rows()][:-1] == list(SelfCheckPolicy.model_fields)
     assert all(SelfCheckPolicy.model_validate(block["self_checks"]) for block in _BLOCKS if "self_checks" in block)

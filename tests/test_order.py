@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evload.measurement.order import OrderCounter
+from evload.summary.order import OrderCounter
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evload.config import load_text
-from evload.gate.outlook import Prospect, prospects
+from evload.run.feasibility import Prospect, prospects
 
 CONFIG = """
 producers: {{broker: {{kind: http, url: "http://localhost/e"}}}}

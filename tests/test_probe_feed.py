@@ -17,13 +17,14 @@ from pydantic import ValidationError
 from evload.clients.web import Answer
 from evload.clock import SystemClock
 from evload.errors import TargetError
-from evload.model import Read, ReadResult, Seen, Target
-from evload.ports import PushProbe, Surroundings
-from evload.probes.feed_pages import Page, PageReader
+from evload.model.correlation import CorrelationIds
+from evload.model.travel import Read, ReadResult, Seen, Target
+from evload.probes._shared.sightings import Sightings
 from evload.probes.http_feed import HttpFeedConfig
-from evload.probes.sightings import Sightings
+from evload.probes.http_feed.pages import Page, PageReader
+from evload.spi.context import Surroundings
+from evload.spi.probe import PushProbe
 from evload.testing.conformance import check_probe
-from evload.workload.correlation import CorrelationIds
 from httpserver import Request, Server, Step, answer, json_answer, serving
 
 IDS: Final = CorrelationIds.for_run("r-1")

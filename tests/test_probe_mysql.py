@@ -16,9 +16,10 @@ from pydantic import ValidationError
 
 from evload.clock import SystemClock
 from evload.errors import TargetError
-from evload.model import ReadResult, Seen, Target
-from evload.ports import Probe, Surroundings
+from evload.model.travel import ReadResult, Seen, Target
 from evload.probes.mysql import MysqlProbeConfig
+from evload.spi.context import Surroundings
+from evload.spi.probe import Probe
 from evload.testing.conformance import check_probe
 from mysql_server import MysqlServer, running_mysql
 from small_system import measure

@@ -17,10 +17,11 @@ from pydantic import ValidationError
 
 from evload.clock import SystemClock
 from evload.errors import TargetError
-from evload.model import Read, ReadResult, Seen, Target
-from evload.ports import Probe, ProbeSettings, PushProbe, Surroundings
+from evload.model.travel import Read, ReadResult, Seen, Target
 from evload.probes.postgres import PostgresProbeConfig
 from evload.probes.postgres_listen import PostgresListenConfig
+from evload.spi.context import Surroundings
+from evload.spi.probe import Probe, ProbeSettings, PushProbe
 from evload.testing.conformance import check_probe
 from postgres_server import PostgresServer, running_postgres
 from small_system import measure

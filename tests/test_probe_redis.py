@@ -15,10 +15,11 @@ from redis.asyncio import Redis
 
 from evload.clock import SystemClock
 from evload.errors import TargetError
-from evload.model import ReadResult, Seen, Target
-from evload.ports import Probe, Surroundings
-from evload.probes.id_template import KeyTemplate
+from evload.model.travel import ReadResult, Seen, Target
+from evload.probes._shared.id_template import KeyTemplate
 from evload.probes.redis import RedisProbeConfig
+from evload.spi.context import Surroundings
+from evload.spi.probe import Probe
 from evload.testing.conformance import check_probe
 from redis_server import RedisServer, running_redis
 from small_system import measure

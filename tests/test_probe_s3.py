@@ -13,9 +13,9 @@ from pydantic import ValidationError
 from aws_server import ENVIRONMENT, REGION, AwsServer
 from evload.clock import SystemClock
 from evload.errors import TargetError
-from evload.model import ReadResult, Seen, Target
-from evload.ports import Surroundings
+from evload.model.travel import ReadResult, Seen, Target
 from evload.probes.s3 import S3ProbeConfig
+from evload.spi.context import Surroundings
 from evload.testing.conformance import check_probe
 from httpserver import Request, Step, answer, serving
 from small_system import measure

@@ -20,12 +20,12 @@ from pydantic import ValidationError
 
 from evload.clock import SystemClock
 from evload.errors import TargetError
-from evload.model import Read, ReadResult, Seen, Target
-from evload.ports import Surroundings
-from evload.probes.sql import split_query
-from evload.probes.sql_reader import Refusal, Rows, SqlReader
-from evload.probes.sql_rows import BadColumns, BadRow, RowReader
+from evload.model.travel import Read, ReadResult, Seen, Target
+from evload.probes._shared.sql_reader import Refusal, Rows, SqlReader
+from evload.probes._shared.sql_rows import BadColumns, BadRow, RowReader
+from evload.probes._shared.sql_settings import split_query
 from evload.probes.sqlite import SqliteProbeConfig
+from evload.spi.context import Surroundings
 from evload.testing.conformance import check_probe
 from small_system import measure
 

@@ -19,14 +19,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from evload.clients.event_stream import EventStream, ServerEvent, TooLong
 from evload.clock import SystemClock
 from evload.errors import TargetError
-from evload.model import Read, ReadResult, Seen, Target
-from evload.ports import PushProbe, Surroundings
+from evload.model.correlation import CorrelationIds
+from evload.model.travel import Read, ReadResult, Seen, Target
 from evload.probes.sse import SseProbeConfig
+from evload.probes.sse.event_stream import EventStream, ServerEvent, TooLong
+from evload.spi.context import Surroundings
+from evload.spi.probe import PushProbe
 from evload.testing.conformance import check_probe
-from evload.workload.correlation import CorrelationIds
 
 IDS: Final = CorrelationIds.for_run("r-1")
 A, B, C = (Target(seq, IDS.id_of(seq)) for seq in (1, 2, 3))

@@ -21,14 +21,15 @@ from pydantic import ValidationError
 from evload.clients.host_port import HostPort, parse_host_port
 from evload.clock import SystemClock
 from evload.errors import TargetError
-from evload.model import Read, ReadResult, Seen, Target
-from evload.ports import Encoding, PushProbe, Surroundings
-from evload.probes.pushed import PushedReader
+from evload.model.correlation import CorrelationIds
+from evload.model.travel import Encoding, Read, ReadResult, Seen, Target
+from evload.probes._shared.pushed import PushedReader
 from evload.probes.webhook import WebhookProbeConfig
-from evload.probes.webhook_delivery import BadDelivery, documents_of
-from evload.probes.webhook_receiver import WebhookReceiver
+from evload.probes.webhook.delivery import BadDelivery, documents_of
+from evload.probes.webhook.receiver import WebhookReceiver
+from evload.spi.context import Surroundings
+from evload.spi.probe import PushProbe
 from evload.testing.conformance import check_probe, sample_events
-from evload.workload.correlation import CorrelationIds
 
 IDS: Final = CorrelationIds.for_run("r-1")
 A, B, C = (Target(seq, IDS.id_of(seq)) for seq in (1, 2, 3))

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evload.measurement.profile import VisibilityProfile, is_explorer
-from evload.measurement.sampling import is_chosen
+from evload.tracking.profile import VisibilityProfile, is_explorer
+from evload.tracking.sampling import is_chosen
 
 MS = 1_000_000
 S = 1_000 * MS

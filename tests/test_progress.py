@@ -8,9 +8,10 @@ from math import inf
 import pytest
 from pydantic import TypeAdapter
 
-from evload.gate.grammar import parse
-from evload.progress import Goal, ProgressMeter, Span, goal_of
-from evload.summary import Distribution, GaugeSummary, Incident, ScenarioSummary, Series, Summary
+from evload.engine.progress import Goal, ProgressMeter, Span, goal_of
+from evload.model.summary import Distribution, GaugeSummary, ScenarioSummary, Series, Summary
+from evload.model.vitals import Incident
+from evload.objectives.grammar import parse
 from evload.workload.schedule import Load
 
 S = 1_000_000_000

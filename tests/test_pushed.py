@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from evload.measurement.readingplan import ReadingPlan
-from evload.measurement.tracker import Tracker
-from evload.model import Event, Outcome, Read, Receipt, Seen, State
+from evload.model.travel import Event, Outcome, Read, Receipt, Seen, State
+from evload.tracking.reading_plan import ReadingPlan
+from evload.tracking.tracker import Tracker
 
 S = 1_000_000_000
 PLAN = ReadingPlan(

@@ -15,8 +15,8 @@ from evload.clients import amqp
 from evload.clock import SystemClock
 from evload.config.schema import json_schema
 from evload.errors import ConfigError, TargetError
-from evload.ports import Surroundings
 from evload.producers.rabbitmq import RabbitmqProducerConfig
+from evload.spi.context import Surroundings
 
 GOOD: dict[str, Any] = {
     "producers": {"bus": {"kind": "rabbitmq", "url": "amqp://localhost/", "exchange": "events"}},

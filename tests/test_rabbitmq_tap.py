@@ -27,13 +27,14 @@ from pydantic import ValidationError
 
 from evload.clock import SystemClock
 from evload.errors import TargetError
-from evload.model import Read, ReadResult, Seen, Target
-from evload.ports import PushProbe, Surroundings
-from evload.probes.rabbitmq_consumer import Consumer, Delivered
-from evload.probes.rabbitmq_delivery import DeliveryReader
+from evload.model.correlation import CorrelationIds
+from evload.model.travel import Read, ReadResult, Seen, Target
 from evload.probes.rabbitmq_tap import RabbitmqTapConfig
+from evload.probes.rabbitmq_tap.consumer import Consumer, Delivered
+from evload.probes.rabbitmq_tap.delivery import DeliveryReader
+from evload.spi.context import Surroundings
+from evload.spi.probe import PushProbe
 from evload.testing import check_probe, run_virtual
-from evload.workload.correlation import CorrelationIds
 from rabbitmq_node import RabbitNode
 
 IDS = CorrelationIds.for_run("r-1")

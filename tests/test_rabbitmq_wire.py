@@ -17,7 +17,7 @@ from pamqp.header import ContentHeader
 from pamqp.heartbeat import Heartbeat
 
 from evload.clients.amqp import parse_url
-from evload.producers.rabbitmq_wire import Connection, RefusedError
+from evload.producers.rabbitmq.wire import Connection, RefusedError
 
 
 class Transport(asyncio.Transport):

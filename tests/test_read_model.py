@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 
 from contents import contents
-from evload.measurement import replay
-from evload.measurement.culprits import name_worst
-from evload.measurement.ledger import LedgerReader
-from evload.model import Observation, Part, State
+from evload.ledger import replay
+from evload.ledger.reader import LedgerReader
+from evload.ledger.worst_events import name_worst
+from evload.model.correlation import CorrelationIds
+from evload.model.report import Result
+from evload.model.travel import Observation, Part, State
 from evload.sandbox.delay import parse_delay
 from evload.sandbox.settings import SandboxSettings
 from evload.sandbox.truth import Truth
-from evload.summary import Result
 from evload.testing import MemoryWorld
 from evload.testing.simulation import Simulated, Simulation
-from evload.workload.correlation import CorrelationIds
 
 MS = 1_000_000
 S = 1_000 * MS

@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contents import contents
-from evload.measurement.foldplan import Counted, ScenarioPlan
-from evload.measurement.recorder import Recorder
-from evload.model import Observation, State
+from evload.model.facts import WINDOW_NS
+from evload.model.summary import ScenarioSummary, merge
+from evload.model.travel import Observation, State
 from evload.stats.histogram import Histogram
-from evload.summary import WINDOW_NS, ScenarioSummary, ThresholdCount, merge
+from evload.stats.thresholds import ThresholdCount
+from evload.summary.fold_plan import Counted, ScenarioPlan
+from evload.summary.recorder import Recorder
 
 MS = 1_000_000
 S = 1_000 * MS

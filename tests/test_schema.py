@@ -12,9 +12,9 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
-from evload import plugins
 from evload.config import load_text
 from evload.config.schema import DIALECT, json_schema
+from evload.spi import registry as plugins
 
 CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.yaml"))
 EXAMPLE = """\

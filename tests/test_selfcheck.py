@@ -6,10 +6,13 @@ import pytest
 from pydantic import ValidationError
 
 from checked_runs import check_of, checked, failed, sound, sound_vitals
-from evload.gate.selfcheck import SelfCheckPolicy, run
-from evload.gate.slo import parse
-from evload.gate.terms import Terms
-from evload.summary import Result, Summary, Vitals
+from evload.judging.checks.run import run
+from evload.model.report import Result
+from evload.model.summary import Summary
+from evload.model.vitals import Vitals
+from evload.objectives.criteria import Criteria
+from evload.objectives.grammar import parse
+from evload.objectives.policy import SelfCheckPolicy
 from summaries import MS, S, distribution, good_and_bad, run_of, scenario
 
 
@@ -248,7 +251,7 @@ def test_objectives_over_time_need_no_number_of_events() -> None:
 
 
 def test_checks_that_do_not_apply_are_skipped_with_a_reason() -> None:
-    checks = run(Summary(), Terms([], SelfCheckPolicy(), {}))
+    checks = run(Summary(), Criteria([], SelfCheckPolicy(), {}))
     assert [check.result for check in checks] == [Result.PASS, *[Result.SKIPPED] * 11]
     assert all(check.note for check in checks[1:])
     assert checks[-1].note == "run `evload selftest`"

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from checked_runs import checked, sound, sound_vitals
-from evload.gate.scenario import ScenarioTerms
-from evload.stats.steps import StepCounts
-from evload.summary import CheckResult, ReadVitals, Result
+from evload.model.report import CheckResult, Result
+from evload.model.vitals import ReadVitals
+from evload.objectives.scenario import ScenarioCriteria
+from evload.stats.thresholds import StepCounts
 from summaries import MS, S
 
 # -- arrival shape -------------------------------------------------------------------------------------------
@@ -25,7 +26,7 @@ def _random(sent: Sequence[int], expected: float = 20.0, steps: int | None = Non
         one.sent_steps.add(second * S, count, 0, 0)
     one.last_intended_ns = len(sent) * S
     length = len(sent) if steps is None else steps
-    return {"one": one, "spans": {"s0": ScenarioTerms(0, length * S, S, (expected,) * length)}}
+    return {"one": one, "spans": {"s0": ScenarioCriteria(0, length * S, S, (expected,) * length)}}
 
 
 def _shape(planted: dict[str, Any], **vitals: Any) -> CheckResult:
@@ -58,7 +59,7 @@ def test_steps_in_which_nothing_was_sent_count() -> None:
 def test_too_little_says_nothing_of_the_shape() -> None:
     assert _shape(_random([20] * 9)).note == "fewer than 10 steps expect 5 events or more"
     assert _shape(_random([4] * 200, expected=4.9)).result is Result.SKIPPED
-    constant = {"s0": ScenarioTerms(0, 10 * S)}
+    constant = {"s0": ScenarioCriteria(0, 10 * S)}
     assert checked(sound(), spans=constant)["arrival shape"].note == "no scenario has random arrivals"
 
 
@@ -107,7 +108,7 @@ def _flowing(gone: Callable[[int], int], claimed: tuple[int, int] = (20, 120)) -
     one.flow = StepCounts(S)
     for second in range(150):
         one.flow.add(second * S, 100, gone(second), 0)
-    spans = {"s0": ScenarioTerms(0, 150 * S, steady=(claimed[0] * S, claimed[1] * S))}
+    spans = {"s0": ScenarioCriteria(0, 150 * S, steady=(claimed[0] * S, claimed[1] * S))}
     return checked(one, spans=spans)["steady state"]
 
 

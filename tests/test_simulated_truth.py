@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from evload.model import Observation, State
+from evload.model.correlation import CorrelationIds
+from evload.model.travel import Observation, State
 from evload.sandbox.delay import parse_delay
 from evload.sandbox.settings import SandboxSettings
 from evload.sandbox.truth import Truth
 from evload.stats.histogram import bracket, rank_of
 from evload.testing import MemoryWorld
 from evload.testing.simulation import Simulated, Simulation
-from evload.workload.correlation import CorrelationIds
 
 MS = 1_000_000
 S = 1_000 * MS

@@ -9,9 +9,9 @@ from urllib.parse import unquote
 import pytest
 
 from evload.errors import OutputError
+from evload.formats.markdown import markdown
+from evload.model.report import CheckResult, ObjectiveResult, Result
 from evload.sinks.github import MOST_BYTES, GithubSink, fitting, from_environment, workflow_commands
-from evload.sinks.markdown import markdown
-from evload.summary import CheckResult, ObjectiveResult, Result
 from sink_reports import NASTY, finished, without_anything
 
 

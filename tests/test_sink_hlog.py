@@ -10,8 +10,8 @@ import pytest
 from hdrh.histogram import HdrHistogram
 from hdrh.log import HistogramLogReader
 
-from evload.sinks import hlog
-from evload.summary import PERCENTILES
+from evload.formats import hlog
+from evload.model.facts import PERCENTILES
 from sink_reports import NASTY, finished, without_anything
 from summaries import MS, S, distribution, run_of, scenario
 

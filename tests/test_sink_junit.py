@@ -10,8 +10,8 @@ from xml.etree.ElementTree import Element
 import pytest
 import xmlschema
 
-from evload.sinks.junit import junit
-from evload.summary import CheckResult, ObjectiveResult, Report, Result
+from evload.formats.junit import junit
+from evload.model.report import CheckResult, ObjectiveResult, Report, Result
 from sink_reports import NASTY, finished, without_anything
 
 SCHEMA = xmlschema.XMLSchema(str(Path(__file__).with_name("junit.xsd")))

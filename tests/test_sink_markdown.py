@@ -9,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from evload.sinks.markdown import escaped, markdown
-from evload.summary import Report, Result, WorstEvent
-from evload.timeline import Finding, Severity
+from evload.formats.markdown import escaped, markdown
+from evload.model.report import Insight, Report, Result, Severity, WorstEvent
 from sink_reports import NASTY, WORST, finished, without_anything
 
 RENDERER = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
@@ -93,7 +92,7 @@ def test_percentiles_gauges_and_load() -> None:
 
 
 def test_lists() -> None:
-    findings = [Finding("stall", Severity.WARNING, "a *sudden* stall", {}), Finding("b", Severity.NOTE, "b", {})]
+    findings = [Insight("stall", Severity.WARNING, "a *sudden* stall", {}), Insight("b", Severity.NOTE, "b", {})]
     read = [text for _, text in texts(markdown(replace(finished(), findings=findings)))]
     assert "a *sudden* stall" in read
     assert "150 scheduled = 150 acked" in read

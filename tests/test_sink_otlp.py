@@ -16,14 +16,15 @@ import pytest
 from collector import Collector, collecting
 from evload import __version__
 from evload.clock import SystemClock
-from evload.model import Observation, Part, State
-from evload.ports import Encoding, EventSample, SinkSurroundings
-from evload.sinks.otlp import in_batches, spans, unix_ns
-from evload.sinks.otlp_sink import OtlpSink
-from evload.sinks.posting import Recipient
+from evload.formats.otlp import in_batches, spans, unix_ns
+from evload.model.correlation import CorrelationIds
+from evload.model.report import EventSample
+from evload.model.travel import Encoding, Observation, Part, State
+from evload.sinks._shared.posting import Recipient
+from evload.sinks.otlp.sink import OtlpSink
+from evload.spi.sink import SinkSurroundings
 from evload.testing.conformance import sample_events
 from evload.units import NS_PER_S
-from evload.workload.correlation import CorrelationIds
 from sink_reports import NASTY, finished, moment
 from summaries import MS, S
 

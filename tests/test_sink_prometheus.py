@@ -11,9 +11,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from evload.errors import TargetError
-from evload.sinks import measures
-from evload.sinks.prometheus import scraped, text
-from evload.summary import LEDGER_KEYS
+from evload.formats import measures
+from evload.formats.prometheus import text
+from evload.model.facts import LEDGER_KEYS
+from evload.sinks.prometheus.scrape import scraped
 from sink_reports import NASTY, finished, moment, without_anything
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]

@@ -16,11 +16,15 @@ from pydantic import ValidationError
 from collector import Collector, collecting
 from evload.clock import SystemClock
 from evload.errors import OutputError
-from evload.ports import EventSample, SinkSettings, SinkSurroundings
-from evload.sinks import settings
-from evload.sinks.formats import FORMATS, FilesSink
+from evload.formats.by_name import FORMATS
+from evload.model.report import EventSample, Insight, Severity
+from evload.sinks import report_files as settings
+from evload.sinks._shared.files import FilesSink
+from evload.sinks.otlp import OtlpConfig
+from evload.sinks.prometheus import PrometheusConfig
+from evload.sinks.webhook import WebhookConfig
+from evload.spi.sink import SinkSettings, SinkSurroundings
 from evload.testing import check_sink
-from evload.timeline import Finding, Severity
 from sink_reports import finished, moment, without_anything
 
 KINDS: dict[str, type[SinkSettings]] = {
@@ -29,9 +33,9 @@ KINDS: dict[str, type[SinkSettings]] = {
     "markdown": settings.MarkdownConfig,
     "csv": settings.CsvConfig,
     "hlog": settings.HlogConfig,
-    "prometheus": settings.PrometheusConfig,
-    "otlp": settings.OtlpConfig,
-    "webhook": settings.WebhookConfig,
+    "prometheus": PrometheusConfig,
+    "otlp": OtlpConfig,
+    "webhook": WebhookConfig,
 }
 
 
@@ -132,7 +136,7 @@ def test_json_and_otlp_are_json() -> None:
 
 
 def test_findings_reach_the_markdown() -> None:
-    finding = Finding("saturated", Severity.WARNING, "the backlog began to grow", {})
+    finding = Insight("saturated", Severity.WARNING, "the backlog began to grow", {})
     assert b"the backlog began to grow" in FORMATS["md"](replace(finished(), findings=[finding]))["report.md"]
 
 

@@ -8,8 +8,8 @@ import math
 
 import pytest
 
-from evload.sinks import tables
-from evload.timeline import LatencyOverTime, ScenarioOverTime, Timeline, ValueOverTime, bucket_of
+from evload.formats import csv as tables
+from evload.model.timeline import LatencyOverTime, ScenarioOverTime, Timeline, ValueOverTime, bucket_of
 from sink_reports import NASTY, finished
 from summaries import MS, S
 

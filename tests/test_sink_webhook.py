@@ -11,8 +11,8 @@ import orjson
 import pytest
 
 from collector import Collector, collecting
-from evload.sinks.json import document
-from evload.sinks.posting import Recipient
+from evload.report.document import document
+from evload.sinks._shared.posting import Recipient
 from evload.sinks.webhook import WebhookSink, message
 from evload.units import NS_PER_S
 from sink_reports import finished, moment

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evload.gate.slo import judge, parse
+from evload.judging.judge import judge
+from evload.model.report import ObjectiveResult, Result
+from evload.model.summary import Distribution, ScenarioSummary
+from evload.objectives.grammar import parse
 from evload.stats.binomial import smallest_n
-from evload.summary import Distribution, ObjectiveResult, Result, ScenarioSummary
 from summaries import MS, Bracket, S, distribution, good_and_bad, run_of, scenario
 
 

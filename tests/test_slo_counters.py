@@ -7,8 +7,10 @@ from fractions import Fraction
 
 import pytest
 
-from evload.gate.slo import judge, parse
-from evload.summary import ObjectiveResult, Result, ScenarioSummary, Summary
+from evload.judging.judge import judge
+from evload.model.report import ObjectiveResult, Result
+from evload.model.summary import ScenarioSummary, Summary
+from evload.objectives.grammar import parse
 from summaries import S, run_of, scenario
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from evload.gate.scenario import ScenarioTerms
-from evload.gate.slo import judge, parse
-from evload.gate.watching import Watches
-from evload.summary import GaugeSummary, ObjectiveResult, Result, Series, Summary
+from evload.judging.gauge_watches import GaugeWatches
+from evload.judging.judge import judge
+from evload.model.report import ObjectiveResult, Result
+from evload.model.summary import GaugeSummary, Series, Summary
+from evload.objectives.grammar import parse
+from evload.objectives.scenario import ScenarioCriteria
 from summaries import S
 
 GAUGES = {"work": ["queue_depth"], "other": ["queue_depth"]}
@@ -16,8 +18,8 @@ GAUGES = {"work": ["queue_depth"], "other": ["queue_depth"]}
 def _sampled(text: str, depth: Callable[[int], float], **more: str) -> ObjectiveResult:
     """A gauge sampled every second for five minutes; a spike lasts from 1m to 2m."""
     objective = parse(text, gauges=GAUGES, **more)  # type: ignore[arg-type]
-    spans = {"spike": ScenarioTerms(60 * S, 120 * S)}
-    watches = Watches([objective], spans, GAUGES)
+    spans = {"spike": ScenarioCriteria(60 * S, 120 * S)}
+    watches = GaugeWatches([objective], spans, GAUGES)
     series = Series()
     for second in range(300):
         series.add(depth(second))
@@ -74,7 +76,7 @@ def test_a_queue_that_never_drains_is_no_pass() -> None:
 
 def test_of_several_gauges_the_worst_counts() -> None:
     objective = parse("max(queue_depth) < 50 for 10s", gauges=GAUGES)
-    watches = Watches([objective], {}, GAUGES)
+    watches = GaugeWatches([objective], {}, GAUGES)
     gauges = {name: GaugeSummary({"queue_depth": Series()}) for name in GAUGES}
     for second in range(60):
         for name, depth in (("work", 0), ("other", 100 if second < 30 else 0)):
@@ -83,19 +85,19 @@ def test_of_several_gauges_the_worst_counts() -> None:
     judged = judge(objective, Summary(gauges=gauges, watches=watches.results()))
     assert (judged.result, judged.observed) == (Result.FAIL, (29, 30))
     drain = parse("drain(queue_depth <= 10) < 60s", after="0s", gauges=GAUGES)
-    draining = Watches([drain], {}, GAUGES)
+    draining = GaugeWatches([drain], {}, GAUGES)
     for second in range(60):
         for name, until in (("work", 5), ("other", 30)):
             draining.sampled(name, second * S, second * S, {"queue_depth": 100 if second < until else 0})
     assert judge(drain, Summary(gauges=gauges, watches=draining.results())).observed == (29, 30)
     only = parse("max(work.queue_depth) < 50 for 10s", gauges=GAUGES)
-    watched = Watches([only], {}, GAUGES)
+    watched = GaugeWatches([only], {}, GAUGES)
     assert list(watched.results()) == ["work.queue_depth < 50 for 10000000000 ns"]
 
 
 def test_gauges_that_failed_too_often_leave_it_open() -> None:
     objective = parse("max(queue_depth) < 50 for 10s", gauges=GAUGES)
-    watches = Watches([objective], {}, GAUGES)
+    watches = GaugeWatches([objective], {}, GAUGES)
     gauge = GaugeSummary({"queue_depth": Series()}, failed=2)
     for second in range(10):
         gauge.series["queue_depth"].add(1)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from evload.gate.scenario import ScenarioTerms
-from evload.gate.slo import judge, parse
-from evload.stats.steps import StepCounts
-from evload.summary import Distribution, ObjectiveResult, Result, ScenarioSummary
+from evload.judging.judge import judge
+from evload.model.report import ObjectiveResult, Result
+from evload.model.summary import Distribution, ScenarioSummary
+from evload.objectives.grammar import parse
+from evload.objectives.scenario import ScenarioCriteria
+from evload.stats.thresholds import StepCounts
 from summaries import S, good_and_bad, run_of, scenario
 
 Step = tuple[int, int, int]
@@ -224,7 +226,7 @@ def test_what_has_not_recovered_by_the_end_is_no_pass() -> None:
 def test_recovery_counts_from_the_end_of_a_scenario() -> None:
     objective = parse(TEXT, after="fault")
     run = run_of(_over_time(1 * S, [GOOD] * 10 + [BAD] * 15 + [GOOD] * 40))
-    assert judge(objective, run, {"fault": ScenarioTerms(10 * S, 20 * S)}).observed == (13, 13)
+    assert judge(objective, run, {"fault": ScenarioCriteria(10 * S, 20 * S)}).observed == (13, 13)
     assert judge(objective, run).note == "nobody knows when fault ended"
 
 

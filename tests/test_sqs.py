@@ -19,12 +19,14 @@ from aws_server import REGION, AwsServer, MovableClock
 from evload.clock import SystemClock
 from evload.errors import TargetError
 from evload.gauges.sqs_queue import SqsQueueConfig
-from evload.model import Read, ReadResult, Seen, Target
-from evload.ports import Gauge, PushProbe, Sample, Surroundings
+from evload.model.correlation import CorrelationIds
+from evload.model.travel import Read, ReadResult, Seen, Target
 from evload.probes.sqs_tap import SqsTapConfig
 from evload.producers.eventbridge import EventBridgeProducerConfig
+from evload.spi.context import Surroundings
+from evload.spi.gauge import Gauge, Sample
+from evload.spi.probe import PushProbe
 from evload.testing import check_gauge, check_probe, check_producer
-from evload.workload.correlation import CorrelationIds
 from httpserver import Request, Script, Step, answer, json_answer, serving
 
 pytestmark = pytest.mark.usefixtures("aws_environment")
@@ -198,7 +200,7 @@ def queue_that(receive: Callable[[], Steps], delete: Callable[[dict[str, Any]], 
 @contextmanager
 def short_pauses() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("evload.probes.sqs_listener._FIRST_PAUSE_S", 0.01)
+        patch.setattr("evload.probes.sqs_tap.listener._FIRST_PAUSE_S", 0.01)
         yield
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evload.workload.correlation import CorrelationIds
+from evload.model.correlation import CorrelationIds
 from evload.workload.records import Records
 from evload.workload.templates import Compiler, TemplateProblem, fill
 

@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evload.measurement.ledger import LedgerFile, LedgerReader
-from evload.measurement.timeline import INTERVALS, read_timeline, step_for
-from evload.model import Observation, Part, State
+from evload.ledger.reader import LedgerReader
+from evload.ledger.timeline import INTERVALS, read_timeline, step_for
+from evload.ledger.writer import LedgerFile
+from evload.model.timeline import EDGES_NS, LatencyOverTime, Stage, Timeline, bucket_of
+from evload.model.travel import Observation, Part, State
 from evload.stats.histogram import rank_of
-from evload.timeline import EDGES_NS, LatencyOverTime, Stage, Timeline, bucket_of
 from summaries import MS, S
 from worlds import run
 

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evload.measurement.readingplan import ReadingPlan
-from evload.measurement.sampling import is_chosen
-from evload.measurement.tracker import Tracker
-from evload.model import Event, Observation, Outcome, Read, Receipt, Seen, State
+from evload.model.travel import Event, Observation, Outcome, Read, Receipt, Seen, State
+from evload.tracking.reading_plan import ReadingPlan
+from evload.tracking.sampling import is_chosen
+from evload.tracking.tracker import Tracker
 
 MS = 1_000_000
 S = 1_000 * MS

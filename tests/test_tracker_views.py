@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from evload.measurement.profile import is_explorer
-from evload.measurement.readingplan import ReadingPlan
-from evload.measurement.sampling import is_chosen
-from evload.measurement.tracker import Origin, Tracker
-from evload.model import Event, Observation, Outcome, Read, Receipt, Seen, State
+from evload.model.travel import Event, Observation, Outcome, Read, Receipt, Seen, State
+from evload.tracking.profile import is_explorer
+from evload.tracking.reading_plan import ReadingPlan
+from evload.tracking.sampling import is_chosen
+from evload.tracking.tracker import Origin, Tracker
 
 MS = 1_000_000
 S = 1_000 * MS

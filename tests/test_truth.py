@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from commands import assert_closes, evload, summary_of
-from evload.commands import positive_control
-from evload.measurement.ledger import LedgerReader
-from evload.rundir import RunDirectory
+from evload.commands import selftest as positive_control
+from evload.ledger.reader import LedgerReader
+from evload.model.correlation import CorrelationIds
+from evload.run.directory import RunDirectory
 from evload.sandbox.truth import read_truth
-from evload.workload.correlation import CorrelationIds
 from pipelines import LENIENT
 
 PLANTED = """\

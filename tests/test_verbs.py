@@ -17,8 +17,8 @@ import yaml
 
 from commands import COMMAND, Ended, assert_closes, assert_one_clear_line, evload, started, summary_of
 from evload import __version__
-from evload.commands import positive_control
-from evload.rundir import RunDirectory
+from evload.commands import selftest as positive_control
+from evload.run.directory import RunDirectory
 from evload.sandbox.truth import read_truth
 from pipelines import EMBEDDED, LENIENT
 

@@ -6,8 +6,8 @@ import itertools
 
 import pytest
 
-from evload.gate.verdict import decide, exit_code
-from evload.summary import CheckResult, ObjectiveResult, Result
+from evload.judging.verdict import decide, exit_code
+from evload.model.report import CheckResult, ObjectiveResult, Result
 
 RANKS = (Result.PASS, Result.WARN, Result.INCONCLUSIVE, Result.FAIL, Result.INVALID)
 

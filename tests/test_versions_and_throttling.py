@@ -14,14 +14,15 @@ from pydantic import ValidationError
 
 from aws_server import REGION
 from evload.clock import SystemClock
-from evload.model import Read, ReadResult, Seen, Target
-from evload.ports import ProbeSettings, Surroundings
+from evload.model.travel import Read, ReadResult, Seen, Target
+from evload.probes._shared.sql_rows import BadRow, RowReader
+from evload.probes._shared.stored_value import BadValue, ValueReader
 from evload.probes.dynamodb import DynamodbProbeConfig
 from evload.probes.redis import RedisProbeConfig
 from evload.probes.s3 import S3ProbeConfig
-from evload.probes.sql_rows import BadRow, RowReader
 from evload.probes.sqlite import SqliteProbeConfig
-from evload.probes.stored_value import BadValue, ValueReader
+from evload.spi.context import Surroundings
+from evload.spi.probe import ProbeSettings
 from httpserver import Request, Step, answer, serving
 from redis_server import running_redis
 

@@ -9,15 +9,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from evload.gate.findings import find
-from evload.measurement.ledger import LedgerReader
-from evload.measurement.timeline import read_timeline
+from evload.ledger.reader import LedgerReader
+from evload.ledger.timeline import read_timeline
+from evload.model.report import Insight, Report
+from evload.model.timeline import Timeline
+from evload.report.insights import find
 from evload.sandbox.settings import SandboxSettings
-from evload.summary import Report
 from evload.testing.memory_world import MemoryWorld
 from evload.testing.simulation import Simulation
 from evload.testing.virtual_time import VirtualLoop
-from evload.timeline import Finding, Timeline
 
 QUICK = {"lognormal": {"median": "120ms", "p99": "500ms"}}
 STEADY = ({"from": "0/s", "to": "60/s", "for": "5s"}, {"rate": "60/s", "for": "35s"})
@@ -30,14 +30,14 @@ class Told:
 
     report: Report
     timeline: Timeline
-    findings: list[Finding]
+    findings: list[Insight]
 
     @property
     def kinds(self) -> set[str]:
         """Kinds of the findings."""
         return {finding.kind for finding in self.findings}
 
-    def the(self, kind: str) -> Finding:
+    def the(self, kind: str) -> Insight:
         """The only finding of that kind."""
         (found,) = (finding for finding in self.findings if finding.kind == kind)
         return found

@@ -16,7 +16,7 @@ from multiprocessing import get_context
 from statistics import fmean, median
 from typing import Final
 
-from evload.summary import Result
+from evload.model.report import Result
 
 from .runs import ADAPTIVE, GEOMETRIC, NAIVE, SHOWN, WAYS, Figures, run_long, run_one
 from .worlds import NAMES

@@ -10,14 +10,15 @@ from functools import cache
 from math import inf
 from typing import Final
 
-from evload.engine import Engine
-from evload.model import Observation, State
+from evload.engine.engine import Engine
+from evload.model.correlation import CorrelationIds
+from evload.model.facts import PERCENTILES
+from evload.model.report import Result
+from evload.model.travel import Observation, State
 from evload.sandbox.truth import Truth
 from evload.stats.histogram import rank_of
-from evload.summary import PERCENTILES, Result
 from evload.testing import MemoryWorld, VirtualLoop
 from evload.testing.simulation import Simulated, Simulation
-from evload.workload.correlation import CorrelationIds
 
 from . import naive
 from .worlds import MS, Planted, S, typical_ns, worlds

@@ -16,8 +16,8 @@ from .errors import EvloadError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from .config import LoadedConfig
-    from .session import Load
+    from .config.run_config import LoadedConfig
+
 
 BUG = 70
 """Exit code of an unexpected exception (EX_SOFTWARE); 1 would read as a failed objective."""
@@ -77,20 +77,19 @@ def run(
     reached, 4 inconclusive, 5 invalid measurement, 130 interrupted.
     """
     port = 0 if ui and ui_port is None else ui_port
-    _run(_loader(config, sets), out=out, quiet=quiet, as_json=as_json, ui_port=port)
+    _run(_load(config, sets), out=out, quiet=quiet, as_json=as_json, ui_port=port)
 
 
 @app.command()
 def validate(config: ConfigPath, sets: Sets = None) -> None:
     """Check CONFIG without touching any target."""
-    from .gate import outlook
+    from .run.feasibility import prospects, total_ns
     from .units import format_duration
 
-    loaded = _loader(config, sets)()
-    prospects = outlook.prospects(loaded.config)
-    seconds = format_duration(outlook.total_ns(loaded.config))
+    loaded = _load(config, sets)
+    seconds = format_duration(total_ns(loaded.config))
     typer.echo(f"{config}: good; {len(loaded.config.scenarios)} scenario(s) over {seconds}")
-    for prospect in prospects:
+    for prospect in prospects(loaded.config):
         if not prospect.decidable:
             typer.echo(f"note: {loaded.redact(prospect.objective.expression)} can't pass; see evload plan", err=True)
 
@@ -98,9 +97,9 @@ def validate(config: ConfigPath, sets: Sets = None) -> None:
 @app.command()
 def plan(config: ConfigPath, sets: Sets = None) -> None:
     """Print the timeline of CONFIG, the number of events, and which objectives the run can decide."""
-    from .commands.timeline import print_plan
+    from .commands.plan import print_plan
 
-    print_plan(_console(), _loader(config, sets)())
+    print_plan(_console(), _load(config, sets))
 
 
 @app.command()
@@ -150,16 +149,17 @@ def burst(
 ) -> None:
     """Send a burst of events to URL, no file needed."""
     from .commands.adhoc import burst_config
+    from .config.load import load_text
 
     text = burst_config(
         url, rate=rate, lasting=lasting, exchange=exchange, routing_key=routing_key, probe=probe, visible=visible,
         tap=tap, deadline=deadline, slos=slo or (), mode=mode, event_type=event_type, data=data, arrivals=arrivals,
     )  # fmt: skip
-    load = _text_loader(text, "burst", sets)
+    loaded = load_text(text, "burst", base_dir=Path(), sets=sets or (), environ=os.environ)
     if print_config:
-        typer.echo(load().as_run(), nl=False)
+        typer.echo(loaded.as_run(), nl=False)
         return
-    _run(load, out=out, quiet=quiet, as_json=as_json)
+    _run(loaded, out=out, quiet=quiet, as_json=as_json)
 
 
 @app.command()
@@ -167,7 +167,7 @@ def doctor(config: ConfigPath, sets: Sets = None) -> None:
     """Try every target of CONFIG and this machine: reachable, permitted, fast enough? Sends no event."""
     from .commands import doctor as examination
 
-    raise typer.Exit(examination.run(_loader(config, sets), _console()))
+    raise typer.Exit(examination.run(_load(config, sets), _console()))
 
 
 @app.command()
@@ -199,7 +199,7 @@ def selftest(
     ] = None,
 ) -> None:
     """Measure the embedded pipeline with planted faults, and hold the result against the truth it kept."""
-    from .commands import positive_control
+    from .commands import selftest as positive_control
 
     raise typer.Exit(positive_control.run(_console(), out=out, quiet=quiet))
 
@@ -216,7 +216,7 @@ def report(
     ] = None,
 ) -> None:
     """Make the report of RUN again from its ledger alone, also of a run that was killed or still goes on."""
-    from .commands.reports import again
+    from .commands.report import again
 
     again(directory, form, out, _console(), _to_stdout)
 
@@ -311,27 +311,16 @@ def _interrupted(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _loader(path: Path, sets: list[str] | None) -> Load:
-    def load(sandbox_url: str | None = None) -> LoadedConfig:
-        from .config import load
+def _load(path: Path, sets: list[str] | None) -> LoadedConfig:
+    from .config.load import load
 
-        return load(path, sets=sets or (), environ=os.environ, sandbox_url=sandbox_url)
-
-    return load
+    return load(path, sets=sets or (), environ=os.environ)
 
 
-def _text_loader(text: str, name: str, sets: list[str] | None) -> Load:
-    def load(sandbox_url: str | None = None) -> LoadedConfig:
-        from .config import load_text
-
-        return load_text(text, name, base_dir=Path(), sets=sets or (), environ=os.environ, sandbox_url=sandbox_url)
-
-    return load
-
-
-def _run(load: Load, *, out: Path | None, quiet: bool, as_json: bool, ui_port: int | None = None) -> None:
-    from . import session
-    from .sinks.console import ConsoleSink
+def _run(loaded: LoadedConfig, *, out: Path | None, quiet: bool, as_json: bool, ui_port: int | None = None) -> None:
+    from .commands.run import live_page
+    from .run import session
+    from .sinks.console.sink import ConsoleSink
     from .sinks.github import from_environment
     from .sinks.json import JsonSink
 
@@ -342,12 +331,14 @@ def _run(load: Load, *, out: Path | None, quiet: bool, as_json: bool, ui_port: i
     github = from_environment(os.environ, _to_stderr if as_json else _to_stdout)
     if github is not None:
         sinks.append(github)
+
+    def say(text: str) -> None:
+        # An address that is broken over two lines can't be opened.
+        console.print(text, highlight=False, soft_wrap=True)
+
+    page = None if ui_port is None else live_page(loaded, ui_port, say)
     try:
-        ended = session.run(
-            load, out=out, sinks=sinks, ui_port=ui_port,
-            # An address that is broken over two lines can't be opened.
-            say=lambda text: console.print(text, highlight=False, soft_wrap=True),
-        )  # fmt: skip
+        ended = session.run(loaded, out=out, sinks=sinks, say=say, page=page)
     finally:
         shown.close()
     raise typer.Exit(ended.exit_code)

@@ -19,11 +19,12 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator
 
 from ..errors import TargetError
-from ..ports import AdapterSettings
+from ..spi.context import AdapterSettings
 from .web import reason_of, tls_context
 
 if TYPE_CHECKING:
     from aiormq.abc import AbstractConnection
+
 
 NOT_ALLOWED: Final = 530
 CLOSED_AT_ONCE: Final = "it closed the connection without a word of AMQP"

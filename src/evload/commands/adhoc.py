@@ -11,7 +11,7 @@ import orjson
 import yaml
 from pydantic import ValidationError
 
-from ..config import load
+from ..config.load import load
 from ..errors import UsageError
 from ..sandbox.settings import SandboxSettings, explain
 

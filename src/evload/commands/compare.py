@@ -2,79 +2,18 @@
 
 from __future__ import annotations
 
-import difflib
-import math
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
-from datetime import timedelta
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import median_low
 from typing import Final
 
 from rich.console import Console
 
+from ..comparing import history
+from ..comparing import show as compare_report
+from ..comparing.compare import compare, no_evidence
 from ..errors import UsageError
-from ..gate import regression
-from ..gate.regression import FIGURES, Figure, Finding
-from ..measurement.figures import RunFigures, Scope, started
-from ..stats.comparison import runs_needed, trend
-from ..summary import METRICS
-from ..units import parse_duration
-from . import compare_report, history
 
 FORMATS: Final = ("text", "json", "md")
-_METRICS: Final = ("consistency", "end_to_end", "publish")
-"""What is compared if nobody says: the first that every run has."""
-_FEWEST: Final = 5
-"""Runs on each side below which even what can be told is told on thin ice."""
-_SCHEDULE: Final = 0.05
-_TREND_RUNS: Final = 8
-_TREND_FIGURES: Final = ("p99", "p50")
-_WEEK_S: Final = 7 * 86_400.0
-_DAY_S: Final = 86_400.0
-
-
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """How a figure goes over weeks. `weekly` as a share of it."""
-
-    figure: str
-    runs: int
-    weeks: float
-    weekly: float
-    p_value: float
-
-
-@dataclass(slots=True)
-class Comparison:
-    """What came of it, for whoever shows it."""
-
-    name: str
-    metric: str
-    scenario: str | None
-    base: list[RunFigures]
-    new: list[RunFigures]
-    left_out: list[tuple[RunFigures, str]]
-    findings: list[Finding]
-    drift: Drift | None = None
-    warnings: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    @property
-    def regressions(self) -> list[Finding]:
-        """Gated figures that are worse by more than is tolerated."""
-        return [finding for finding in self.findings if finding.regression]
-
-    @property
-    def undecided(self) -> list[Finding]:
-        """Gated figures that can't be told."""
-        return [finding for finding in self.findings if finding.undecided]
-
-    def exit_code(self, *, strict: bool) -> int:
-        """1 for a regression; 4 where a gated figure can't be told, if that counts; else 0."""
-        if self.regressions:
-            return 1
-        return 4 if strict and self.undecided else 0
 
 
 def run(
@@ -116,53 +55,6 @@ def run(
     return code
 
 
-def compare(
-    base: str,
-    new: str,
-    *,
-    rules: Sequence[str] = (),
-    metric: str | None = None,
-    scenario: str | None = None,
-    within: str | None = None,
-) -> Comparison:
-    """What the runs that two arguments name say about one another. Raises UsageError if they say nothing."""
-    limits = regression.rules_of(rules)
-    if metric is not None and metric not in METRICS:
-        raise UsageError(f"--metric {metric}: no such metric; {_suggest(metric, METRICS)}")
-    warnings: list[str] = []
-    found = history.find(new, warnings.append)
-    name = _one_name(new, found)
-    notes: list[str] = []
-    before = _before(base, name, found, within, warnings.append, notes.append)
-    left_out = [(each, each.flaw) for each in (*before, *found) if each.flaw]
-    warnings += [f"{each.id} is left out: {flaw}" for each, flaw in left_out]
-    base_runs, new_runs = [[each for each in side if not each.flaw] for side in (before, found)]
-    for label, argument, runs in (("BASE", base, base_runs), ("NEW", new, new_runs)):
-        if not runs:
-            raise UsageError(_no_evidence(label, argument, warnings))
-    scopes = [_scopes(side, scenario) for side in (base_runs, new_runs)]
-    metric = _metric(metric, [scope for side in scopes for scope in side])
-    warnings += _differences(base_runs, new_runs, scopes)
-    figures = [Figure(each, *([scope.figure(each, metric) for scope in side] for side in scopes)) for each in FIGURES]
-    shown = [f for f in figures if f.name in limits or any(span is not None for span in (*f.base, *f.new))]
-    readings = {each.reading for each in (*base_runs, *new_runs)}
-    exact = all(span is None or span.low == span.high for figure in shown for span in (*figure.base, *figure.new))
-    same_plan = len(readings) == 1 and "" not in readings
-    if not same_plan and not exact:
-        warnings.append(
-            "some runs were read by another plan, or don't say by which (config.yaml): "
-            "a change counts only beyond what the brackets of the reads allow"
-        )
-    findings = regression.judge(shown, limits, same_plan=same_plan)
-    if min(len(base_runs), len(new_runs)) < _FEWEST:
-        warnings.append(_too_few(len(base_runs), len(new_runs), regression.alpha_of(shown, limits)))
-    drift = _drift(base_runs, new_runs, metric, scenario) if len(base_runs) >= _TREND_RUNS else None
-    return Comparison(name, metric, scenario, base_runs, new_runs, left_out, findings, drift, warnings, notes)
-
-
-# -- which runs --------------------------------------------------------------------------------------
-
-
 def _begin(new: str, save: Path, write: Callable[[bytes], None], console: Console, form: str) -> int:
     """The first of a baseline: nothing to compare with yet."""
     warnings: list[str] = []
@@ -170,121 +62,7 @@ def _begin(new: str, save: Path, write: Callable[[bytes], None], console: Consol
     warnings += [f"{each.id} is left out: {each.flaw}" for each in found if each.flaw]
     runs = [each for each in found if not each.flaw]
     if not runs:
-        raise UsageError(_no_evidence("NEW", new, warnings))
+        raise UsageError(no_evidence("NEW", new, warnings))
     told = f"{save} begins with {history.save(save, runs)} runs; nothing to compare yet"
     compare_report.show_begin(told, warnings, write, console, form)
     return 0
-
-
-def _no_evidence(side: str, argument: str, warnings: Sequence[str]) -> str:
-    return f"{side} ({argument}) has no run that counts as evidence: {'; '.join(warnings)}; name sound runs"
-
-
-def _before(
-    base: str,
-    name: str,
-    new: Sequence[RunFigures],
-    within: str | None,
-    warn: Callable[[str], None],
-    note: Callable[[str], None],
-) -> list[RunFigures]:
-    """The runs of BASE that NEW is compared with: not its own; where BASE holds many, those of the same config."""
-    own = {each.id for each in new}
-    found = [each for each in history.find(base, warn) if each.id not in own]
-    if not found:
-        raise UsageError(f"BASE ({base}) holds no run besides those of NEW; name the runs before")
-    alike = [each for each in found if each.name == name]
-    if not alike:
-        others = ", ".join(sorted({each.name for each in found}))
-        raise UsageError(
-            f"BASE ({base}) has no run of {name}, which NEW is, but of {others}; name runs of one config"
-        )
-    if len(alike) < len(found):
-        note(f"{len(found) - len(alike)} runs of other configs in BASE are not looked at")
-    if within is None:
-        return alike
-    try:
-        window = parse_duration(within)
-    except ValueError as error:
-        raise UsageError(f"--within {within}: {error}") from error
-    newest = max(each.started_at for each in new)
-    oldest = newest - timedelta(microseconds=window / 1000)
-    recent = [each for each in alike if oldest <= each.started_at <= newest]
-    if not recent:
-        raise UsageError(f"BASE ({base}) has no run within {within} before {newest:%Y-%m-%d %H:%M}; allow for longer")
-    return recent
-
-
-def _one_name(argument: str, runs: Sequence[RunFigures]) -> str:
-    names = sorted({each.name for each in runs})
-    if not names:
-        raise UsageError(f"NEW ({argument}) has no run that can be read; name sound runs")
-    if len(names) > 1:
-        raise UsageError(f"NEW ({argument}) has runs of several configs: {', '.join(names)}; name those of one")
-    return names[0]
-
-
-def _scopes(runs: Sequence[RunFigures], scenario: str | None) -> list[Scope]:
-    scopes = []
-    for each in runs:
-        scope = each.scope(scenario)
-        if scope is None:
-            assert scenario is not None
-            raise UsageError(f"--scenario {scenario}: {each.id} has none; {_suggest(scenario, each.scenarios)}")
-        scopes.append(scope)
-    return scopes
-
-
-def _metric(wanted: str | None, scopes: Sequence[Scope]) -> str:
-    for metric in _METRICS if wanted is None else (wanted,):
-        if all(metric in scope.distributions for scope in scopes):
-            return metric
-    common = [each for each in METRICS if all(each in scope.distributions for scope in scopes)]
-    cure = f"they share {', '.join(common)}; choose with --metric" if common else "name runs that measured the same"
-    raise UsageError(f"not every run has {wanted or ' or '.join(_METRICS)}; {cure}")
-
-
-def _suggest(wrong: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(wrong, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"choose one of {', '.join(known)}"
-
-
-# -- what to beware of -------------------------------------------------------------------------------
-
-
-def _differences(
-    base: Sequence[RunFigures], new: Sequence[RunFigures], scopes: Sequence[Sequence[Scope]]
-) -> list[str]:
-    """Runs whose schedule is another one than that of most of NEW."""
-    usual = median_low(scope.ledger.scheduled for scope in scopes[1])
-    odd = [
-        f"{each.id} ({scope.ledger.scheduled:,})"
-        for each, scope in zip((*base, *new), (*scopes[0], *scopes[1]), strict=True)
-        if abs(scope.ledger.scheduled - usual) > _SCHEDULE * usual
-    ]
-    if not odd:
-        return []
-    return [f"another schedule: NEW has {usual:,} events, and not so {', '.join(odd)}"]
-
-
-def _too_few(base: int, new: int, alpha: float) -> str:
-    each = max(_FEWEST, runs_needed(alpha))
-    return f"{base} against {new} runs are few; take {each} of each build at least, in turns"
-
-
-# -- trend -------------------------------------------------------------------------------------------
-
-
-def _drift(base: Sequence[RunFigures], new: Sequence[RunFigures], metric: str, scenario: str | None) -> Drift | None:
-    """The trend over all runs of the first figure that has one; None if they lie within a day."""
-    runs = sorted((*base, *new), key=started)
-    times = [(each.started_at - runs[0].started_at).total_seconds() for each in runs]
-    if times[-1] < _DAY_S:
-        return None
-    for name in _TREND_FIGURES:
-        spans = [scope.figure(name, metric) for scope in _scopes(runs, scenario)]
-        values = [math.inf if s is None or s.high is None else (s.low + s.high) / 2 for s in spans]
-        if all(0 < value < math.inf for value in values):
-            seen = trend([time / _WEEK_S for time in times], [math.log(value) for value in values])
-            return Drift(name, len(runs), times[-1] / _WEEK_S, math.expm1(seen.slope), seen.p_value)
-    return None

@@ -13,18 +13,19 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from .. import planning
 from ..clock import Clock, SystemClock
-from ..config import LoadedConfig, RunConfig
-from ..engine import Plan
+from ..config.run_config import LoadedConfig, RunConfig
+from ..engine.plan import Plan
 from ..errors import EvloadError
-from ..gate.generator_checks import lateness_limit_ns
-from ..model import Seen, Target
-from ..ports import Gauge, Probe, Surroundings
+from ..model.report import Result
+from ..model.travel import Seen, Target
+from ..objectives.criteria import lateness_limit_ns
+from ..run.prepare import build
 from ..sandbox.process import sandbox_process
-from ..session import Load
+from ..spi.context import Surroundings
+from ..spi.gauge import Gauge
+from ..spi.probe import Probe
 from ..stats.histogram import Histogram
-from ..summary import Result
 from ..units import NS_PER_S, format_duration, format_rate
 from ..workload.schedule import describe, rate_at
 
@@ -40,7 +41,7 @@ _TARGET, _MACHINE = 3, 5
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Examined:
     """One thing looked at."""
 
     what: str
@@ -49,40 +50,39 @@ class Finding:
     exit_code: int = 0
 
 
-def run(load: Load, console: Console) -> int:
+def run(loaded: LoadedConfig, console: Console) -> int:
     """Examine everything a config names, print what was found, and return the exit code.
 
     0 all is well, 3 a target can't be reached or doesn't answer as it should, 5 this machine is too slow.
-    Raises ConfigError if the config is wrong.
     """
-    loaded = load()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        findings = runner.run(_examine(load, loaded))
+        examined = runner.run(_examine(loaded))
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("what", "", "found"):
         table.add_column(column, no_wrap=column != "found")
     styles = {Result.PASS: "green", Result.WARN: "yellow", Result.FAIL: "bold red"}
-    for finding in findings:
-        mark = {Result.PASS: "ok", Result.WARN: "note", Result.FAIL: "bad"}[finding.result]
-        said = Text(loaded.redact(finding.said))
-        table.add_row(finding.what, Text(mark, style=styles[finding.result]), said)
+    for one in examined:
+        mark = {Result.PASS: "ok", Result.WARN: "note", Result.FAIL: "bad"}[one.result]
+        said = Text(loaded.redact(one.said))
+        table.add_row(one.what, Text(mark, style=styles[one.result]), said)
     console.print(table)
-    return max((finding.exit_code for finding in findings), default=0)
+    return max((one.exit_code for one in examined), default=0)
 
 
-async def _examine(load: Load, loaded: LoadedConfig) -> list[Finding]:
+async def _examine(loaded: LoadedConfig) -> list[Examined]:
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         stack.callback(clock.close)
-        if loaded.config.sandbox is not None:
-            sandbox = await stack.enter_async_context(sandbox_process(loaded.config.sandbox))
-            loaded = load(sandbox_url=sandbox.url)
+        config = loaded.config
+        if config.sandbox is not None:
+            sandbox = await stack.enter_async_context(sandbox_process(config.sandbox))
+            config = loaded.at_sandbox(sandbox.url)
         surroundings = Surroundings(clock, _RUN_ID, loaded.base_dir)
-        plan = planning.build(loaded.config, _RUN_ID)
-        return [*await _targets(plan, surroundings), *await _machine(loaded.config, plan, clock)]
+        plan = build(config, _RUN_ID)
+        return [*await _targets(plan, surroundings), *await _machine(config, plan, clock)]
 
 
-async def _targets(plan: Plan, surroundings: Surroundings) -> list[Finding]:
+async def _targets(plan: Plan, surroundings: Surroundings) -> list[Examined]:
     unknown = Target(0, surroundings.ids.id_of(0))
 
     async def reads(probe: Probe) -> str:
@@ -128,21 +128,21 @@ class _Unwell(Exception):
     """The target is there and doesn't behave."""
 
 
-async def _try(what: str, opening: AbstractAsyncContextManager[T], ask: Callable[[T], Awaitable[str]]) -> Finding:
+async def _try(what: str, opening: AbstractAsyncContextManager[T], ask: Callable[[T], Awaitable[str]]) -> Examined:
     try:
         async with asyncio.timeout(_PATIENCE_S), opening as opened:
-            return Finding(what, Result.PASS, await ask(opened))
+            return Examined(what, Result.PASS, await ask(opened))
     except TimeoutError:
-        return Finding(what, Result.FAIL, f"no answer within {_PATIENCE_S:g} s; is it reachable from here?", _TARGET)
+        return Examined(what, Result.FAIL, f"no answer within {_PATIENCE_S:g} s; is it reachable from here?", _TARGET)
     except (EvloadError, _Unwell) as error:
-        return Finding(what, Result.FAIL, str(error), _TARGET)
+        return Examined(what, Result.FAIL, str(error), _TARGET)
 
 
-async def _machine(config: RunConfig, plan: Plan, clock: Clock) -> list[Finding]:
+async def _machine(config: RunConfig, plan: Plan, clock: Clock) -> list[Examined]:
     return [await _timers(config, clock), _speed(config, plan, clock)]
 
 
-async def _timers(config: RunConfig, clock: Clock) -> Finding:
+async def _timers(config: RunConfig, clock: Clock) -> Examined:
     """How late a sleeper wakes on this machine, against what the lateness check will ask for."""
     late = Histogram()
     for _ in range(_SLEEPS):
@@ -155,11 +155,11 @@ async def _timers(config: RunConfig, clock: Clock) -> Finding:
     said = f"sends are late by {format_duration(p99)} at p99 on an idle loop"
     if allowed_ns is not None and p99 > allowed_ns:
         allowed = format_duration(float(allowed_ns))
-        return Finding("timers", Result.FAIL, f"{said}; the tightest objective allows {allowed}", _MACHINE)
-    return Finding("timers", Result.PASS, said)
+        return Examined("timers", Result.FAIL, f"{said}; the tightest objective allows {allowed}", _MACHINE)
+    return Examined("timers", Result.PASS, said)
 
 
-def _speed(config: RunConfig, plan: Plan, clock: Clock) -> Finding:
+def _speed(config: RunConfig, plan: Plan, clock: Clock) -> Examined:
     """How quickly events are rendered, against the highest rate that the config asks for."""
     renderer = plan.scenarios[0].renderer
     began = clock.cpu_ns() or 0
@@ -170,8 +170,8 @@ def _speed(config: RunConfig, plan: Plan, clock: Clock) -> Finding:
     peak = _peak(config)
     said = f"renders {format_rate(round(most))} on half a core; the config asks for {format_rate(peak)} at its peak"
     if peak > most:
-        return Finding("speed", Result.FAIL, said, _MACHINE)
-    return Finding("speed", Result.PASS, said)
+        return Examined("speed", Result.FAIL, said, _MACHINE)
+    return Examined("speed", Result.PASS, said)
 
 
 def _peak(config: RunConfig) -> float:

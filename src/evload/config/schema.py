@@ -8,11 +8,11 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from .. import plugins
-from ..gate.selfcheck import SelfCheckPolicy
+from ..objectives.policy import SelfCheckPolicy
 from ..sandbox.settings import SandboxSettings
+from ..spi import registry as plugins
 from ..workload.events import EventSettings
-from . import ConfigFile, ObjectiveEntry, Scenario
+from .sections import ConfigFile, ObjectiveEntry, Scenario
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _REFERENCE: Final = {"type": "string", "pattern": r"\$\{.+\}"}

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
-from .yamlfile import scalar
+from .yaml import scalar
 
 _SHORTEST: Final = 3
 """Shorter values are left alone: hiding every `5` would hide the report."""

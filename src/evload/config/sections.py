@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from ..gate.abort import DEFAULT_DELAY_NS
+from ..objectives.objective import DEFAULT_DELAY_NS
 from ..units import Duration, Share
 from ..workload.schedule import Load, Shape
 

@@ -12,9 +12,10 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from ..clients.aws import Aws, AwsSettings
 from ..clients.cloudwatch import LatestValue, Metric, wall_now
 from ..clock import Clock
-from ..ports import Gauge, GaugeSettings, Sample, Surroundings
+from ..spi.context import Surroundings
+from ..spi.gauge import Gauge, GaugeSettings, Sample
 from ..units import NS_PER_S, Duration
-from .http_settings import MetricName
+from ._shared.http_settings import MetricName
 
 _STATISTICS: Final = ("Average", "Sum", "Minimum", "Maximum", "SampleCount")
 _EXTENDED: Final = re.compile(r"p(100|\d{1,2}(\.\d{1,10})?)")

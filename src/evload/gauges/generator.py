@@ -8,11 +8,13 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, Literal
 
 from ..clock import Clock
-from ..ports import Gauge, GaugeSettings, Sample, Surroundings
+from ..spi.context import Surroundings
+from ..spi.gauge import Gauge, GaugeSettings, Sample
 from ..units import NS_PER_S
 
 if TYPE_CHECKING:
     from psutil import Process
+
 
 _TICK_NS: Final = 20_000_000
 

@@ -14,7 +14,8 @@ from ..clients.cloudwatch import LatestValue, Metric, wall_now
 from ..clients.sqs import QueueName, find_queue, missing_queue
 from ..clock import Clock
 from ..errors import TargetError
-from ..ports import Gauge, GaugeSettings, Sample, Surroundings
+from ..spi.context import Surroundings
+from ..spi.gauge import Gauge, GaugeSettings, Sample
 
 _ATTRIBUTES: Final = {
     "queue_depth": "ApproximateNumberOfMessages",

@@ -8,14 +8,14 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ..clients.aws import Aws, AwsSettings, code_of, explain, is_denied
-from ..clients.aws_throttling import THROTTLED
+from ..clients.aws import THROTTLED, Aws, AwsSettings, code_of, explain, is_denied
 from ..clock import Clock
 from ..errors import TargetError
-from ..model import Read, ReadResult, Seen, Target
-from ..ports import Probe, ProbeSettings, Surroundings
-from .id_template import EventKey, KeyTemplate
-from .stored_value import ABSENT, BadValue, Facts, ValueExpression, ValueReader, decoded
+from ..model.travel import Read, ReadResult, Seen, Target
+from ..spi.context import Surroundings
+from ..spi.probe import Probe, ProbeSettings
+from ._shared.id_template import EventKey, KeyTemplate
+from ._shared.stored_value import ABSENT, BadValue, Facts, ValueExpression, ValueReader, decoded
 
 _MISSING: Final = frozenset({"404", "NoSuchKey", "NotFound"})
 _NO_BUCKET: Final = frozenset({"404", "NoSuchBucket"})

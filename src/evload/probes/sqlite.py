@@ -15,10 +15,11 @@ from urllib.parse import quote
 from pydantic import Field
 
 from ..clock import Clock
-from ..ports import Probe, Surroundings
+from ..spi.context import Surroundings
+from ..spi.probe import Probe
 from ..units import format_duration
-from .sql import SqlSettings, split_query
-from .sql_reader import Refusal, Rows, SqlReader, reading
+from ._shared.sql_reader import Refusal, Rows, SqlReader, reading
+from ._shared.sql_settings import SqlSettings, split_query
 
 _IDS: Final = "SELECT value FROM json_each(?)"
 """One parameter for any number of ids; SQLite allows 32,766 of them."""

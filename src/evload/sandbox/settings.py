@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from ..ports import AdapterSettings
+from ..spi.context import AdapterSettings
 from ..units import Duration, Share
 from .delay import Constant, Delay, DelayDistribution
 

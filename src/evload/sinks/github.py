@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import OutputError
-from ..ports import Progress
-from ..summary import Report, Result
-from . import wording
-from .markdown import markdown
+from ..formats.markdown import markdown
+from ..model.progress import Progress
+from ..model.report import Report, Result
+from ..report import wording
 
 MOST_BYTES: Final = 1024 * 1024
 """What GitHub takes as the summary of one step; it drops all of a longer one."""

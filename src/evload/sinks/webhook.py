@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Annotated, Final, Literal
 
 import orjson
+from pydantic import Field
 
-from ..ports import Progress
-from ..summary import Report
-from .json import document
-from .posting import Recipient
+from ..clients.web import Url
+from ..model.progress import Progress
+from ..model.report import Report
+from ..report.document import document
+from ..spi.sink import Sink, SinkSurroundings
+from ._shared.posting import Recipient, _HttpSettings
 
 _TOLD: Final = (
     "format", "run_id", "name", "started_at", "duration", "verdict", "interrupted", "aborted", "crashed", "ledger",
@@ -38,3 +42,17 @@ def message(report: Report) -> bytes:
     """What `summary.json` says of the run as a whole, under the same names."""
     whole = document(report)
     return orjson.dumps({name: whole[name] for name in _TOLD})
+
+
+class WebhookConfig(_HttpSettings):
+    """A POST with the verdict when the run has ended."""
+
+    kind: Literal["webhook"]
+    url: Annotated[Url, Field(description="whom to tell")]
+
+    @asynccontextmanager
+    async def open(self, surroundings: SinkSurroundings) -> AsyncIterator[Sink]:
+        from ._shared.posting import Recipient
+        from .webhook import WebhookSink
+
+        yield WebhookSink(Recipient(self.url, self.headers, self.timeout), surroundings.say)

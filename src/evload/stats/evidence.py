@@ -9,7 +9,7 @@ from .binomial import clopper_pearson_lower, clopper_pearson_upper
 from .dependence import effective_size
 
 if TYPE_CHECKING:
-    from ..summary import ThresholdCount
+    from .thresholds import ThresholdCount
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from hdrh.histogram import HdrHistogram
 
+
 _SUB_BUCKET_BITS: Final = 11
 _HDR_MAX_NS: Final = 7 * 86_400 * 1_000_000_000
 

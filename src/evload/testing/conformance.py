@@ -8,11 +8,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..clock import Clock
-from ..model import Event, Outcome, Read, Receipt, Seen, Target
-from ..ports import Encoding, GaugeSettings, ProbeSettings, ProducerSettings, Progress, Sample, Sink, Surroundings
-from ..summary import Report
+from ..model.correlation import CorrelationIds
+from ..model.progress import Progress
+from ..model.report import Report
+from ..model.travel import Encoding, Event, Outcome, Read, Receipt, Seen, Target
+from ..spi.context import Surroundings
+from ..spi.gauge import GaugeSettings, Sample
+from ..spi.probe import ProbeSettings
+from ..spi.producer import ProducerSettings
+from ..spi.sink import Sink
 from ..units import NS_PER_S
-from ..workload.correlation import CorrelationIds
 from ..workload.events import EventSettings, EventType, Renderer
 
 

@@ -12,12 +12,14 @@ from typing import Any, Literal
 from pydantic import ConfigDict
 
 from ..clock import Clock
-from ..model import Event, Outcome, Read, ReadResult, Receipt, Seen, Target
-from ..ports import Probe, ProbeSettings, Producer, ProducerSettings, Settle, Surroundings
+from ..model.travel import Event, Outcome, Read, ReadResult, Receipt, Seen, Target
 from ..sandbox.delay import DelayDistribution, parse_delay
 from ..sandbox.settings import SandboxSettings
 from ..sandbox.truth import Truth
 from ..sandbox.world import Item, World
+from ..spi.context import Surroundings
+from ..spi.probe import Probe, ProbeSettings
+from ..spi.producer import Producer, ProducerSettings, Settle
 from ..units import NS_PER_S
 
 

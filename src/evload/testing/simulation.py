@@ -4,26 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from pydantic import TypeAdapter
 
-from .. import planning
-from ..config import RunConfig, Scenario
-from ..engine import Engine
-from ..gate import slo
-from ..gate.reporting import report
-from ..gate.selfcheck import SelfCheckPolicy
-from ..gate.slo import Objective
-from ..gate.vigil import Vigil
-from ..measurement.ledger import Ledger, LedgerFile
-from ..model import Observation
-from ..ports import GaugeSettings, Sink, Surroundings
-from ..summary import Report, Summary
+from ..config.run_config import RunConfig
+from ..config.sections import Scenario
+from ..engine.control import RunControl
+from ..ledger.writer import Ledger, LedgerFile
+from ..model.report import Report
+from ..model.summary import Summary
+from ..model.travel import Observation
+from ..objectives.grammar import parse
+from ..objectives.objective import Objective
+from ..objectives.policy import SelfCheckPolicy
+from ..report.build import About, build
+from ..run.execute import execute
+from ..run.prepare import prepare
+from ..spi.gauge import GaugeSettings
+from ..spi.sink import Sink
 from ..workload.events import EventSettings
 from .memory_world import MemoryWorld
 from .virtual_time import run_virtual, virtual_clock
+
+_LEAD_NS: Final = 50_000_000
+"""Between the end of set-up and the first event."""
 
 
 class MemoryLedger:
@@ -31,7 +38,9 @@ class MemoryLedger:
 
     def __init__(self) -> None:
         self.observations: list[Observation] = []
-        self.start_ns = 0
+
+    def begin(self, start_ns: int, began_at: datetime) -> None:
+        pass
 
     def append(self, observations: Sequence[Observation]) -> None:
         self.observations.extend(observations)
@@ -50,9 +59,9 @@ class MemoryLedger:
 class Simulation:
     """What to run. `scenarios` are as in a config, with producer `memory` and probe `memory` to name, or those of
     `probes`, each given as its settings. `replicas` has, for a probe, the differing settings of each replica.
-    Objectives are texts, or arguments of `slo.parse` with `text` among them.
+    Objectives are texts, or arguments of `grammar.parse` with `text` among them.
 
-    `at` is called with the engine once the loop runs, and may plan calls (`loop.call_later`) such as an
+    `at` is called with what stops the run once the loop goes, and may plan calls (`loop.call_later`) such as an
     interrupt. With `ledger_path` the events go to a real ledger file instead of a list.
     """
 
@@ -72,7 +81,7 @@ class Simulation:
     seed: int = 1
     settle_ns: int = 10_000_000_000
     ledger_path: Path | None = None
-    at: Callable[[Engine], None] | None = None
+    at: Callable[[RunControl], None] | None = None
     sinks: Sequence[Sink] = ()
 
     def config(self) -> RunConfig:
@@ -106,32 +115,31 @@ class Simulation:
 
     def _objective(self, given: str | Mapping[str, Any]) -> Objective:
         arguments = {"text": given} if isinstance(given, str) else given
-        return slo.parse(**arguments, gauges={name: gauge.metrics for name, gauge in self.gauges.items()})
+        return parse(**arguments, gauges={name: gauge.metrics for name, gauge in self.gauges.items()})
 
     def run(self) -> Simulated:
         """Run it in virtual time. Raises DeadlockError if it can't end."""
-        config = self.config()
+        prepared = prepare(self.config(), "simulation")
         kept = MemoryLedger()
 
         async def main() -> Simulated:
             clock = virtual_clock()
-
-            plan, terms = planning.build(config, "simulation"), planning.terms(config)
-            vigil = Vigil(terms, {name: gauge.metrics for name, gauge in self.gauges.items()})
-
-            def open_ledger(start_ns: int) -> Ledger:
-                kept.start_ns = start_ns
-                if self.ledger_path is None:
-                    return kept
-                meta = planning.meta(config, plan, terms, "simulation", clock.wall(start_ns))
-                return LedgerFile(self.ledger_path, start_ns, meta, threaded=False)
-
-            engine = Engine(plan, Surroundings(clock, "simulation", Path()), open_ledger, self.sinks, vigil=vigil)
+            start_ns = clock.now_ns() + _LEAD_NS
+            ledger: Ledger = kept
+            if self.ledger_path is not None:
+                meta = {**prepared.meta, "started_at": clock.wall(start_ns).isoformat()}
+                ledger = LedgerFile(self.ledger_path, meta, threaded=False)
+            control = RunControl(clock, self.settle_ns)
             if self.at:
-                self.at(engine)
-            summary = await engine.run()
-            told = report(summary, terms, run_id="simulation", name=config.name, started_at=clock.wall(kept.start_ns))
-            return Simulated(summary, told, kept.observations, kept.start_ns)
+                self.at(control)
+
+            async def start() -> int:
+                return start_ns
+
+            summary = await execute(prepared, clock, ledger, self.sinks, control=control, start=start)
+            about = About("simulation", prepared.config.name, clock.wall(start_ns))
+            report = build(summary, prepared.criteria, about)
+            return Simulated(summary, report, kept.observations, start_ns)
 
         return run_virtual(main())
 

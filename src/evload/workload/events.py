@@ -17,11 +17,11 @@ from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from ..model import Event
-from ..ports import Encoding
+from ..model.correlation import CorrelationIds
+from ..model.travel import Encoding, Event
 from . import records
-from .correlation import CorrelationIds
 from .records import DataFileError, Records, RecordSettings
+from .segment import WHOLE, Segment
 from .templates import SEQ_DIGITS, Compiler, Parts, TemplatePath, TemplateProblem, fill
 
 _RESERVED: Final = frozenset(
@@ -108,6 +108,9 @@ class Renderer:
     Event n of the scenario (from 0) has seq = n · scenarios + scenario, so that a seq is unique in the run
     and says nothing about timing. The types follow their weights; what type event n has, and what is in the
     n-th event of a type, depend on the seed alone (the ids, `{run_id}` and `{now}` excepted).
+
+    With a segment it hands out the events of that segment alone. What is drawn for the others is drawn all the same,
+    so that every event is the one that it would be in the whole schedule.
     """
 
     def __init__(
@@ -120,9 +123,11 @@ class Renderer:
         ids: CorrelationIds,
         run_id: str,
         seed: str,
+        segment: Segment = WHOLE,
     ) -> None:
         """`seed` must differ between scenarios. Raises TemplateProblem if a template can't be used."""
         self._scenario = scenario
+        self._segment = segment
         self._scenarios = scenarios
         self._next_seq = scenario
         self._types = [
@@ -138,6 +143,8 @@ class Renderer:
         """The next events, due at `intended` (nanoseconds). `now` is RFC 3339 text and becomes their `time`."""
         seqs = range(self._next_seq, self._next_seq + len(intended) * self._scenarios, self._scenarios)
         self._next_seq = seqs.stop
+        if self._segment.of > 1:
+            return self._own(seqs, intended, now)
         if len(self._types) == 1:
             event_of = self._types[0].event
             return [event_of(seq, self._scenario, at, now) for seq, at in zip(seqs, intended, strict=True)]
@@ -146,6 +153,18 @@ class Renderer:
             compiled.event(seq, self._scenario, at, now)
             for compiled, seq, at in zip(chosen, seqs, intended, strict=True)
         ]
+
+    def _own(self, seqs: range, intended: Sequence[int], now: str) -> list[Event]:
+        """Those of the next events that belong to the segment."""
+        chosen: Sequence[_Compiled] = [self._types[0]] * len(seqs)
+        if len(self._types) > 1:
+            chosen = self._rng.choices(self._types, cum_weights=self._cumulative, k=len(seqs))
+        events = []
+        for compiled, seq, at in zip(chosen, seqs, intended, strict=True):
+            values = compiled.draw(seq, now)
+            if self._segment.has(seq // self._scenarios, compiled.key(values)):
+                events.append(compiled.filled(values, seq, self._scenario, at))
+        return events
 
 
 class _Compiled:
@@ -186,13 +205,22 @@ class _Compiled:
         self.problems = tuple(compiler.problems)
 
     def event(self, seq: int, scenario: int, intended_ns: int, now: str) -> Event:
-        digits = f"{seq:012x}"
-        values = [digits, now, str(seq)]
+        return self.filled(self.draw(seq, now), seq, scenario, intended_ns)
+
+    def draw(self, seq: int, now: str) -> list[str]:
+        """What goes into the slots of the next event."""
+        values = [f"{seq:012x}", now, str(seq)]
         for draw in self._draws:
             values += draw()
+        return values
+
+    def key(self, values: Sequence[str]) -> str | None:
+        return self._key(values) if self._key else None
+
+    def filled(self, values: Sequence[str], seq: int, scenario: int, intended_ns: int) -> Event:
         return Event(
             seq,
-            self._prefix + digits,
+            self._prefix + values[0],
             scenario,
             self._index,
             intended_ns,

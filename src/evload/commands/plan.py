@@ -1,0 +1,60 @@
+"""Prints what a config is going to do before it does it: `evload plan`."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from ..config.run_config import LoadedConfig
+from ..run.feasibility import Prospect, prospects, total_ns
+from ..units import format_duration
+from ..workload.schedule import describe, expected_events
+
+
+def print_plan(console: Console, loaded: LoadedConfig) -> None:
+    """The timeline, the number of events, and for each objective whether the run can decide it."""
+    config = loaded.config
+    events = sum(expected_events(scenario.load) for scenario in config.scenarios.values())
+    about = " about" if any(scenario.arrivals == "poisson" for scenario in config.scenarios.values()) else ""
+    total = format_duration(total_ns(config))
+    console.print(f"[bold]{loaded.redact(config.name)}[/bold]:{about} {events:,} events in {total}", highlight=False)
+
+    timeline = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("from", "to"):
+        timeline.add_column(column, justify="right")
+    timeline.add_column("scenario")
+    timeline.add_column("load")
+    timeline.add_column("by")
+    lines = [
+        (scenario.start + stretch.start_ns, scenario.start + stretch.end_ns, name, stretch.text, scenario)
+        for name, scenario in config.scenarios.items()
+        for stretch in describe(scenario.load)
+    ]
+    for start, end, name, text, scenario in sorted(lines, key=lambda line: line[:2]):
+        arrivals = " (poisson)" if scenario.arrivals == "poisson" else ""
+        timeline.add_row(format_duration(start), format_duration(end), name, text + arrivals, scenario.producer)
+    console.print()
+    console.print(timeline)
+
+    if config.slos:
+        objectives = Table(box=None, pad_edge=False, header_style="bold")
+        for column in ("objective", "decidable", "how"):
+            objectives.add_column(column)
+        for prospect in prospects(config):
+            verdict = Text("yes", style="green") if prospect.decidable else Text("no", style="bold yellow")
+            objectives.add_row(Text(loaded.redact(prospect.objective.title)), verdict, Text(_how(prospect)))
+        console.print()
+        console.print(objectives)
+
+
+def _how(prospect: Prospect) -> str:
+    if prospect.unknown:
+        return prospect.unknown
+    if prospect.bad is None:
+        if prospect.needed is None:
+            return "not every scenario is watched by a probe"
+        return f"needs {prospect.needed:,} events, has {prospect.events:,}"
+    if prospect.needed is None:
+        return f"exact, over {prospect.events:,} events"
+    return f"{prospect.events:,} events; {prospect.bad:,} may be bad"

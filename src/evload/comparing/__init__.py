@@ -1,0 +1,1 @@
+"""Runs against runs: figures, regressions, the history of a baseline."""

@@ -1,0 +1,152 @@
+"""The figures of a run that comparisons need, as `summary.json` and files of figures carry them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field
+
+_End = Annotated[float, Field(ge=0)] | None
+_Bracket = tuple[_End, _End]
+
+
+class _Stored(BaseModel):
+    """Unknown keys are left alone: `summary.json` has many more."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, populate_by_name=True)
+
+
+class Percentiles(_Stored):
+    """One metric: percentiles as [lower, upper] in seconds; None: beyond the deadline."""
+
+    count: Annotated[int, Field(ge=0)]
+    censored: Annotated[int, Field(ge=0)] = 0
+    p50: _Bracket
+    p90: _Bracket
+    p95: _Bracket
+    p99: _Bracket
+
+
+class Ledger(_Stored):
+    """The counts that comparisons need."""
+
+    scheduled: Annotated[int, Field(ge=0)]
+    acked: Annotated[int, Field(ge=0)]
+    in_doubt: Annotated[int, Field(ge=0)]
+    visible: Annotated[int, Field(ge=0)]
+    lost: Annotated[int, Field(ge=0)]
+    regressed: Annotated[int, Field(ge=0)]
+    pending: Annotated[int, Field(ge=0)]
+    unobserved: Annotated[int, Field(ge=0)]
+    recovered: Annotated[int, Field(ge=0)]
+    duplicated: Annotated[int, Field(ge=0)]
+
+
+class Scope(_Stored):
+    """The whole run, or one scenario of it.
+
+    span     seconds from the first to the last event of the schedule; None: not known
+    effects  number of effects to the number of events that were seen to have as many
+    """
+
+    ledger: Ledger
+    distributions: Mapping[str, Percentiles]
+    span: float | None = None
+    effects: Mapping[str, int] = {}
+
+    def figure(self, name: str, metric: str) -> Span | None:
+        """A figure of regression.FIGURES; None if the run doesn't say."""
+        match name:
+            case "throughput":
+                return self._throughput()
+            case "lost":
+                return self._lost()
+            case "duplicates":
+                return self._duplicates()
+        distribution = self.distributions.get(metric)
+        if distribution is None:
+            return None
+        low, high = getattr(distribution, name)
+        return Span(math.inf if low is None else low, high)
+
+    def _throughput(self) -> Span | None:
+        """Acked events per second of the schedule, of which n events span n - 1 gaps."""
+        scheduled, acked = self.ledger.scheduled, self.ledger.acked
+        if not self.span or scheduled < 2:
+            return None
+        rate = acked * (scheduled - 1) / (scheduled * self.span)
+        return Span(rate, rate)
+
+    def _lost(self) -> Span | None:
+        """Share of the scheduled events; up to all those whose end nobody saw."""
+        ledger = self.ledger
+        if not ledger.visible + ledger.lost + ledger.regressed:
+            return None
+        unsettled = ledger.pending + ledger.unobserved + max(0, ledger.in_doubt - ledger.recovered)
+        return Span(ledger.lost / ledger.scheduled, (ledger.lost + unsettled) / ledger.scheduled)
+
+    def _duplicates(self) -> Span | None:
+        """Share of the scheduled events that had more than one effect; up to all whose effects nobody counted."""
+        ledger = self.ledger
+        counted = sum(self.effects.values())
+        if not counted:
+            return None
+        uncounted = max(0, ledger.visible + ledger.regressed - counted)
+        return Span(ledger.duplicated / ledger.scheduled, (ledger.duplicated + uncounted) / ledger.scheduled)
+
+
+class RunFigures(Scope):
+    """One run. `reading` is alike for runs that were read by the same plan; empty: not known."""
+
+    id: Annotated[str, Field(validation_alias=AliasChoices("id", "run_id"))]
+    name: str
+    started_at: AwareDatetime
+    verdict: str
+    interrupted: bool = False
+    crashed: bool = False
+    reading: str = ""
+    scenarios: Mapping[str, Scope] = {}
+
+    def scope(self, scenario: str | None) -> Scope | None:
+        """One scenario, or the whole run; None if there is no such scenario."""
+        return self if scenario is None else self.scenarios.get(scenario)
+
+    @property
+    def flaw(self) -> str:
+        """Why it is no evidence; empty if it is."""
+        if self.verdict == "invalid":
+            return "the measurement was invalid"
+        if self.crashed:
+            return "it was killed or is still going on"
+        return "it was interrupted" if self.interrupted else ""
+
+
+class FiguresFile(_Stored):
+    """A file of figures: a baseline that needs no ledgers."""
+
+    format: int
+    runs: tuple[RunFigures, ...]
+
+    def with_runs(self, more: tuple[RunFigures, ...]) -> FiguresFile:
+        """These runs added, or put in the place of those of the same id; in order of time."""
+        runs = {run.id: run for run in (*self.runs, *more)}
+        return FiguresFile(format=self.format, runs=tuple(sorted(runs.values(), key=started)))
+
+    def entries(self) -> dict[str, Any]:
+        """As plain data."""
+        return self.model_dump(mode="json")
+
+
+def started(run: RunFigures) -> datetime:
+    """When it began, to sort by."""
+    return run.started_at
+
+
+class Span(NamedTuple):
+    """One figure of one run, [low, high]: seconds, events per second, or a share. `high` None: without end."""
+
+    low: float
+    high: float | None

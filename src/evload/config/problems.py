@@ -1,0 +1,303 @@
+"""What is wrong with a config, collected with its place, and pydantic's errors put into plain words."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, NamedTuple, TypeVar, cast
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticInvalidForJsonSchema
+from pydantic_core import ErrorDetails
+
+from ..errors import ConfigError, Problem
+from ..units import format_duration, parse_duration
+from .yaml import DataPath, Document
+
+T = TypeVar("T")
+
+_LONGEST: Final = 400
+"""Characters of a problem: an error that quotes a whole data tree helps nobody."""
+_DEFAULT_CURE: Final = "`evload schema` says what can stand here"
+_NUMBERS: Final = frozenset(
+    {"int_type", "int_parsing", "int_from_float", "int_parsing_size", "float_type", "float_parsing", "finite_number"}
+)
+_MAPPINGS: Final = frozenset({"dict_type", "mapping_type", "model_type", "model_attributes_type", "dataclass_type"})
+_LISTS: Final = frozenset({"list_type", "tuple_type", "set_type", "frozen_set_type", "iterable_type"})
+_TEXTS: Final = frozenset({"string_type", "string_sub_type", "url_type"})
+_BOOLS: Final = frozenset({"bool_type", "bool_parsing"})
+_WRONG_TYPES: Final = _NUMBERS | _MAPPINGS | _LISTS | _TEXTS | _BOOLS
+_LIMITS: Final[Mapping[str, tuple[str, str]]] = {
+    "greater_than": ("gt", "is too small; write more than {limit}"),
+    "greater_than_equal": ("ge", "is too small; write {limit} or more"),
+    "less_than": ("lt", "is too large; write less than {limit}"),
+    "less_than_equal": ("le", "is too large; write {limit} or less"),
+    "multiple_of": ("multiple_of", "doesn't fit; write a multiple of {limit}"),
+}
+
+
+class _Found(NamedTuple):
+    path: DataPath
+    key: bool
+    what: str
+    cure: str
+
+
+class Problems:
+    """Collects all that is wrong with a document, instead of stopping at the first.
+
+    What is found at a place in `refused` (paths, each with its `what; cure`) is left out: there is no value.
+    """
+
+    def __init__(self, document: Document, refused: Mapping[DataPath, str]) -> None:
+        self.document = document
+        self._found: list[_Found] = []
+        self._refused: set[DataPath] = set()
+        for path, text in refused.items():
+            self.add_text(path, text)
+        self._refused.update(refused)
+
+    def add(self, path: DataPath, what: str, cure: str, *, key: bool = False) -> None:
+        """Note a problem with the value at `path`, or with its key."""
+        self._note(_Found(path, key, what, cure))
+
+    def add_text(self, path: DataPath, text: str, *, key: bool = False) -> None:
+        """The same from the text of an error, `what is wrong; what would be right`."""
+        what, _, cure = text.partition("; ")
+        self.add(path, what, cure or _DEFAULT_CURE, key=key)
+
+    def validate(self, adapter: TypeAdapter[T], path: DataPath) -> T | None:
+        """The value at `path` as `adapter` reads it; None if it can't, which is then noted."""
+        try:
+            return adapter.validate_python(self.document.value(path))
+        except ValidationError as error:
+            for found in _in_plain_words(error.errors(include_url=False), adapter, self.document, path):
+                self._note(found)
+            return None
+
+    def validate_as(self, adapter: TypeAdapter[T], value: Any, path: DataPath, base: DataPath) -> T | None:
+        """`value`, which is put together from what stands at `path` and at `base`, as `adapter` reads it.
+
+        A mistake in what stands at `path` is told there, any other at `base`.
+        """
+        own = self.document.value(path)
+        try:
+            return adapter.validate_python(value)
+        except ValidationError as error:
+            located = error.errors(include_url=False)
+            for place in (path, base):
+                mine = [e for e in located if bool(e["loc"] and e["loc"][0] in own) == (place == path)]
+                for found in _in_plain_words(mine, adapter, self.document, place):
+                    self._note(found)
+            return None
+
+    def _note(self, found: _Found) -> None:
+        if found.key or found.path not in self._refused:
+            self._found.append(found)
+
+    def close(self, redact: Callable[[str], str]) -> None:
+        """Raise ConfigError if anything was found, in the order of the lines, secrets taken out."""
+        if self._found:
+            found = sorted(dict.fromkeys(self._found), key=self._order)
+            raise ConfigError([self._problem(found, redact) for found in found])
+
+    def _order(self, found: _Found) -> tuple[bool, int, int]:
+        position = self.document.position(found.path, key=found.key)
+        return (not position.line, position.line, position.column)
+
+    def _problem(self, found: _Found, redact: Callable[[str], str]) -> Problem:
+        position = self.document.position(found.path, key=found.key)
+        return Problem(str(position), _one_line(redact(found.what)), _one_line(redact(found.cure)))
+
+
+def unknown(what: str, name: str, known: Iterable[str], *, otherwise: str) -> tuple[str, str]:
+    """What is wrong and what would be right, where `name` isn't among the `known`."""
+    close = difflib.get_close_matches(name, known := list(known), n=1)
+    listed = f"what there is: {', '.join(known)}" if known else otherwise
+    return f"unknown {what} {name!r}", f"did you mean {close[0]!r}?" if close else listed
+
+
+def _one_line(text: str) -> str:
+    text = "".join(letter if letter.isprintable() else " " for letter in text)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 2]} …"
+
+
+class _Located(NamedTuple):
+    """One of pydantic's errors. `branch` is the place of a union in the data and which of its types was tried."""
+
+    path: DataPath
+    branch: tuple[DataPath, str] | None
+    error: ErrorDetails
+
+
+def _in_plain_words(
+    errors: Iterable[ErrorDetails], adapter: TypeAdapter[Any], document: Document, base: DataPath
+) -> Iterator[_Found]:
+    located = [_locate(details, document, base) for details in errors]
+    chosen = list(_without_unions(located))
+    missing = {(item.path, item.error["loc"][-1]) for item in chosen if item.error["type"] == "missing"}
+    for item in chosen:
+        if item.error["type"] == "extra_forbidden":
+            *around, name = item.path
+            here = [str(key) for path, key in missing if path == tuple(around)]
+            meant = difflib.get_close_matches(str(name), here, n=1)
+            missing -= {(tuple(around), key) for key in meant}
+            known = meant or _known_keys(adapter, tuple(around)[len(base) :])
+            what, cure = unknown("key", str(name), known, otherwise="leave it out")
+            yield _Found(item.path, True, what, cure)
+    for item in chosen:
+        if item.error["type"] == "missing" and (item.path, name := item.error["loc"][-1]) in missing:
+            yield _Found(item.path, False, f"the key {name!r} is missing", "add it to the mapping that begins here")
+        elif item.error["type"] not in ("missing", "extra_forbidden"):
+            yield _explain(item, document)
+
+
+def _without_unions(located: Iterable[_Located]) -> Iterator[_Located]:
+    """Of the errors of all types that a union tried, those of the one that was meant."""
+    by_union: dict[DataPath | None, dict[str, list[_Located]]] = {}
+    for item in located:
+        place, tried = item.branch or (None, "")
+        by_union.setdefault(place, {}).setdefault(tried, []).append(item)
+    for place, branches in by_union.items():
+        meant = [errors for errors in branches.values() if not _is_wrong_type(errors)]
+        if len(branches) == 1 or meant:
+            yield from min(meant or branches.values(), key=len)
+        else:
+            # No type fits the value's shape: ask for any of them, once.
+            every = [item for errors in branches.values() for item in errors]
+            cures = dict.fromkeys(
+                _words(item.error, None).partition("; ")[2].removeprefix("write ") for item in every
+            )
+            text = f"{_shown(every[0].error['input'])} can't stand here; write {' or '.join(cures)}"
+            details = {**every[0].error, "type": "value_error", "ctx": {"error": text}}
+            yield _Located(place or (), None, cast(ErrorDetails, details))
+
+
+def _is_wrong_type(errors: list[_Located]) -> bool:
+    return all(item.branch and item.path == item.branch[0] and item.error["type"] in _WRONG_TYPES for item in errors)
+
+
+def _locate(error: ErrorDetails, document: Document, path: DataPath) -> _Located:
+    """Follow pydantic's location into the data; the names of union members in it lead nowhere there."""
+    steps = error["loc"]
+    if error["type"] == "missing":
+        steps = steps[:-1]
+    branch = None
+    for step in steps:
+        data = document.value(path)
+        if (isinstance(data, dict) and step in data) or (isinstance(data, list) and isinstance(step, int)):
+            path = (*path, step)
+        elif branch is None:
+            branch = (path, str(step))
+    return _Located(path, branch, error)
+
+
+def _explain(item: _Located, document: Document) -> _Found:
+    error = item.error
+    if error["input"] is None:
+        name = item.path[-1] if item.path else "the file"
+        return _Found(item.path, False, f"{name!r} has no value", "give it one, or remove the line")
+    own_words = error["type"] in ("value_error", "assertion_error")
+    text = str(error["ctx"]["error"]) if own_words else _words(error, document.value(item.path))
+    what, _, cure = text.partition("; ")
+    return _Found(item.path, "[key]" in error["loc"], what, cure or _DEFAULT_CURE)
+
+
+def _words(error: ErrorDetails, written: Any) -> str:
+    """`what is wrong; what would be right` for one of pydantic's own types of error."""
+    kind, shown, context = error["type"], _shown(error["input"]), error.get("ctx", {})
+    if kind in _LIMITS:
+        name, text = _LIMITS[kind]
+        return f"{_shown(written)} {text.format(limit=_limit(context[name], written))}"
+    if kind in _TEXTS:
+        return f"{shown} is not text; {_quoting(error['input'])}"
+    if kind in ("int_type", "int_parsing", "int_from_float", "int_parsing_size"):
+        return f"{shown} is not a whole number; write one, such as 5"
+    if kind in _NUMBERS:
+        return f"{shown} is not a number; write one, such as 0.5"
+    if kind in _BOOLS:
+        return f"{shown} is neither true nor false; write true or false"
+    if kind in _MAPPINGS:
+        return f"{shown} is not a mapping; write keys and values, such as {{key: value}}"
+    if kind in _LISTS:
+        return f"{shown} is not a list; write [{error['input'] if isinstance(error['input'], str) else '...'}]"
+    if kind in ("literal_error", "enum"):
+        close = difflib.get_close_matches(str(error["input"]), re.findall("'([^']*)'", context["expected"]), n=1)
+        return f"{shown} is no choice here; " + (
+            f"did you mean {close[0]!r}?" if close else f"write {context['expected']}"
+        )
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        tag = re.findall("'([^']*)'", context["discriminator"])[-1]
+        choices = context.get("expected_tags", "add it to the mapping that begins here")
+        return f"the key {tag!r} is missing, or is no choice here; " + (
+            f"write {choices}" if "tag" in context else choices
+        )
+    if kind in ("too_short", "string_too_short"):
+        return f"{shown} is too short; write {context['min_length']} or more"
+    if kind in ("too_long", "string_too_long"):
+        return f"{shown} is too long; write {context['max_length']} or less"
+    if kind == "string_pattern_mismatch":
+        return f"{shown} doesn't fit; write something that matches {context['pattern']}"
+    return f"{shown} can't stand here; {_DEFAULT_CURE}"
+
+
+def _limit(limit: Any, written: Any) -> str:
+    """A limit in the unit in which the value was written."""
+    if isinstance(written, str):
+        try:
+            parse_duration(written)
+        except ValueError:
+            return str(limit)
+        return format_duration(limit).replace(" ", "")
+    return f"{limit:g}" if isinstance(limit, float) else str(limit)
+
+
+def _quoting(value: Any) -> str:
+    """How to write as text what YAML reads as something else."""
+    if isinstance(value, dict) and len(value) == 1 and None in value.values():
+        return f'put it in quotes: "{{{next(iter(value))}}}"'
+    if isinstance(value, dict | list):
+        return "write text"
+    return f'put it in quotes: "{_shown(value)}"'
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "a mapping" if value else "an empty mapping"
+    if isinstance(value, list | tuple):
+        return "a list" if value else "an empty list"
+    return repr(value)
+
+
+def _known_keys(adapter: TypeAdapter[Any], path: DataPath) -> list[str]:
+    """The keys that a mapping at `path` can have, from the JSON Schema."""
+    try:
+        root = adapter.json_schema()
+    except PydanticInvalidForJsonSchema:
+        return []
+    schemas = list(_members(root, root))
+    for step in path:
+        children = [_child(schema, step) for schema in schemas]
+        schemas = [member for child in children if child is not None for member in _members(child, root)]
+    return list(dict.fromkeys(key for schema in schemas for key in schema.get("properties", {})))
+
+
+def _members(schema: Any, root: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """A schema and all that it stands for: references followed, unions taken apart."""
+    if not isinstance(schema, Mapping):
+        return
+    yield schema
+    if "$ref" in schema:
+        yield from _members(root["$defs"][schema["$ref"].rpartition("/")[2]], root)
+    for word in ("anyOf", "oneOf", "allOf"):
+        for member in schema.get(word, ()):
+            yield from _members(member, root)
+
+
+def _child(schema: Mapping[str, Any], step: str | int) -> Any:
+    if isinstance(step, int):
+        return schema.get("items")
+    return schema.get("properties", {}).get(step, schema.get("additionalProperties"))

@@ -1,0 +1,118 @@
+"""A config that holds together, and what of it may be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel
+from yaml.nodes import MappingNode
+
+from ..objectives.objective import Objective
+from ..objectives.policy import SelfCheckPolicy
+from ..sandbox.settings import SandboxSettings
+from ..spi.gauge import GaugeSettings
+from ..spi.probe import ProbeSettings
+from ..spi.producer import ProducerSettings
+from ..spi.sink import SinkSettings
+from ..workload.events import EventSettings
+from ..workload.records import Records
+from . import yaml as yamlfile
+from .secrets import Redactor
+from .sections import Scenario
+
+
+@dataclass(frozen=True, slots=True)
+class RunConfig:
+    """A config that holds together: every name in it leads somewhere, every template and data file is good.
+
+    replicas  settings of each replica that has an address of its own, by the name of its probe
+    records   the loaded data file of each event, by the event's name; None where it has none
+    settle    longest drain after an interrupt, in nanoseconds
+    """
+
+    name: str
+    seed: int
+    sandbox: SandboxSettings | None
+    producers: Mapping[str, ProducerSettings]
+    events: Mapping[str, EventSettings]
+    probes: Mapping[str, ProbeSettings]
+    gauges: Mapping[str, GaugeSettings]
+    scenarios: Mapping[str, Scenario]
+    replicas: Mapping[str, Mapping[str, ProbeSettings]]
+    slos: tuple[Objective, ...]
+    reports: Mapping[str, SinkSettings]
+    self_checks: SelfCheckPolicy
+    settle: int
+    records: Mapping[str, Records | None]
+
+
+SANDBOX: Final = "{sandbox}"
+"""What stands for the address of the embedded pipeline in the settings of adapters."""
+
+
+def with_sandbox(value: Any, url: str) -> Any:
+    """Plain data with an address in place of `{sandbox}`."""
+    if isinstance(value, dict):
+        return {key: with_sandbox(item, url) for key, item in value.items()}
+    if isinstance(value, list):
+        return [with_sandbox(item, url) for item in value]
+    return value.replace(SANDBOX, url) if isinstance(value, str) else value
+
+
+@dataclass(frozen=True, slots=True)
+class LateAddress:
+    """Settings that name the embedded pipeline: those of adapter `name` in `section`, as they were written.
+
+    A probe with an address for each replica is read once for each.
+    """
+
+    section: str
+    name: str
+    model: type[BaseModel]
+    written: Mapping[str, Any]
+
+    def put(self, url: str, sections: Mapping[str, dict[str, Any]]) -> None:
+        """Put the settings with the address into their section."""
+        written = with_sandbox(dict(self.written), url)
+        places = written.pop("at", None) if self.section == "probes" else None
+        if places:
+            own = {str(name): self.model.model_validate({**written, **place}) for name, place in places.items()}
+            sections["replicas"][self.name] = own
+            sections[self.section][self.name] = next(iter(own.values())).model_copy(update={"at": places})
+        else:
+            sections[self.section][self.name] = self.model.model_validate(written)
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedConfig:
+    """A config, where it came from, and what of it may be shown. Relative paths in it start at `base_dir`."""
+
+    config: RunConfig
+    path: Path
+    base_dir: Path
+    _tree: MappingNode
+    _redactor: Redactor
+    _late: tuple[LateAddress, ...] = ()
+
+    def at_sandbox(self, url: str) -> RunConfig:
+        """The config with the address of the embedded pipeline, which is known only once that runs."""
+        sections: dict[str, Any] = {
+            name: dict(getattr(self.config, name)) for name in ("producers", "probes", "gauges", "replicas")
+        }
+        for address in self._late:
+            address.put(url, sections)
+        return replace(self.config, **sections)
+
+    def redact(self, text: str) -> str:
+        """`text` with `${NAME}` in place of every value that came from the environment."""
+        return self._redactor(text)
+
+    def as_run(self) -> str:
+        """The config as YAML, `--set` applied and references to the environment left as they are.
+
+        Loads again to the same config. Comments are gone, and aliases written out.
+        """
+        return yamlfile.dump(self._tree)

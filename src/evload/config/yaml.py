@@ -1,0 +1,413 @@
+"""YAML as a config file needs it: plain data, with the line and column of every key and value.
+
+Scalars are resolved by the YAML 1.2 core schema, so `on`, `no`, `1:30` and dates stay text. Digits with a
+leading zero stay text as well: whether `0755` is octal or an id is not for a parser to guess.
+Aliases and `<<` merges are written out, so that each place of the document can be changed by itself.
+"""
+
+from __future__ import annotations
+
+import difflib
+import io
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, cast
+
+from yaml.composer import Composer
+from yaml.emitter import Emitter
+from yaml.error import Mark, MarkedYAMLError
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.parser import Parser
+from yaml.reader import Reader, ReaderError
+from yaml.resolver import BaseResolver
+from yaml.scanner import Scanner
+from yaml.serializer import Serializer
+
+from ..errors import ConfigError, Problem
+
+DataPath: TypeAlias = tuple[str | int, ...]
+"""Keys and list indices from the top of a document down to one value."""
+
+_TAG: Final = "tag:yaml.org,2002:"
+_INT: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]{0,999})")
+_FLOAT: Final = re.compile(r"[-+]?(?:\.[0-9]+|(?:0|[1-9][0-9]*)(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
+_CONSTANTS: Final[Mapping[str, bool | None]] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+_MOST_NODES: Final = 100_000
+"""More than any config needs, and few enough that aliases of aliases can't fill the memory."""
+_DEEPEST: Final = 50
+_OPTION: Final = "--set "
+
+
+class Position(NamedTuple):
+    """A place in a file, lines and columns from 1; or, with line 0, the command-line option that `source` is."""
+
+    source: str
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        return f"{self.source}:{self.line}:{self.column}" if self.line else self.source
+
+
+@dataclass(slots=True)
+class Document:
+    """The data of a file, and where its keys and values stand."""
+
+    data: Any
+    values: dict[DataPath, Position] = field(default_factory=dict)
+    keys: dict[DataPath, Position] = field(default_factory=dict)
+
+    def position(self, path: DataPath, *, key: bool = False) -> Position:
+        """Of the value at `path` (or of its key); of the nearest value around it if there is none."""
+        if key and path in self.keys:
+            return self.keys[path]
+        while path not in self.values:
+            path = path[:-1]
+        return self.values[path]
+
+    def value(self, path: DataPath) -> Any:
+        """The data at `path`, or None if there is none."""
+        data = self.data
+        for step in path:
+            if isinstance(data, dict):
+                data = data.get(step)
+            elif isinstance(data, list) and isinstance(step, int) and step < len(data):
+                data = data[step]
+            else:
+                return None
+        return data
+
+
+def scalar(text: str) -> Any:
+    """What an unquoted scalar means: None, a bool, an int, a float or text."""
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if _INT.fullmatch(text):
+        return int(text)
+    if _FLOAT.fullmatch(text) and math.isfinite(number := float(text)):
+        return number
+    return text
+
+
+def parse(text: str, source: str) -> MappingNode:
+    """The tree of a file whose top is a mapping.
+
+    Raises ConfigError with the first syntax error, or with everything that is wrong with keys and tags.
+    """
+    node = _compose(text, source)
+    if node is None:
+        _refuse(Position(source, 1, 1), "the file is empty", "write at least producers:, events: and scenarios:")
+    if not isinstance(node, MappingNode):
+        _refuse(_position(node), "the file is not a mapping", "write keys such as producers: at its top level")
+    return node
+
+
+def assign(root: MappingNode, assignment: str) -> None:
+    """Apply the `PATH=VALUE` of an option `--set` to the tree. Raises ConfigError.
+
+    PATH is dotted, with list indices; a key with dots in it is quoted (`"a.b"`) or escaped (`a\\.b`). The
+    last step may be new, and so may the mappings on the way unless their name looks like a slip.
+    """
+    path_text, equals, value_text = assignment.partition("=")
+    where = Position(_OPTION + path_text, 0, 0)
+    if not equals:
+        _refuse(where, "there is no '=' in it", "write --set PATH=VALUE, such as --set seed=7")
+    nowhere = Mark(where.source, 0, 0, 0, None, 0)
+    value = _compose(value_text, where.source) or ScalarNode(_TAG + "null", "", nowhere, nowhere)
+    parent: Node = root
+    steps = _split(path_text, where)
+    for depth, step in enumerate(steps, 1):
+        around = ".".join(steps[: depth - 1]) or "the config"
+        new = value if depth == len(steps) else None
+        if isinstance(parent, MappingNode):
+            parent = _assign_key(parent, step, new, where, around)
+        elif isinstance(parent, SequenceNode):
+            parent = _assign_item(parent, step, new, where, around)
+        else:
+            _refuse(where, f"{around} is a single value", "leave out what comes after it in the path")
+
+
+def document(root: MappingNode, substitute: Callable[[str], str]) -> tuple[Document, dict[DataPath, str]]:
+    """Data and positions of a tree, with `substitute` applied to the text of every scalar value.
+
+    The second of the pair says where `substitute` raised ValueError, with its text; the value there is None.
+    """
+    found = Document(None)
+    refused: dict[DataPath, str] = {}
+
+    def build(node: Node, path: DataPath) -> Any:
+        found.values[path] = _position(node)
+        if isinstance(node, MappingNode):
+            mapping = {}
+            for key, value in node.value:
+                found.keys[*path, key.value] = _position(key)
+                mapping[key.value] = build(value, (*path, key.value))
+            return mapping
+        if isinstance(node, SequenceNode):
+            return [build(item, (*path, index)) for index, item in enumerate(node.value)]
+        try:
+            text = substitute(node.value)
+        except ValueError as error:
+            refused[path] = str(error)
+            return None
+        plain = cast(ScalarNode, node).style is None and node.tag == _tag(node.value)
+        return scalar(text) if plain else text
+
+    found.data = build(root, ())
+    return found, refused
+
+
+def dump(root: MappingNode) -> str:
+    """The tree as YAML text: quotes and order as they were, comments gone."""
+    out = io.StringIO()
+    writer = _Writer(out)
+    writer.open()
+    writer.serialize(root)
+    writer.close()
+    return out.getvalue()
+
+
+class _CoreResolver(BaseResolver):
+    """Gives scalars their tags by `scalar` above, for reading and for writing alike."""
+
+    def resolve(self, kind: type[Node], value: Any, implicit: Any) -> str:
+        if kind is ScalarNode:
+            return _tag(value) if implicit[0] else _TAG + "str"
+        return _TAG + ("seq" if kind is SequenceNode else "map")
+
+
+class _Composer(Reader, Scanner, Parser, Composer, _CoreResolver):
+    """PyYAML's own reader, because libyaml words its errors otherwise and may not be there."""
+
+    def __init__(self, text: str, source: str) -> None:
+        Reader.__init__(self, text)
+        self.name = source
+        Scanner.__init__(self)
+        Parser.__init__(self)
+        Composer.__init__(self)
+        _CoreResolver.__init__(self)
+
+
+class _Writer(Emitter, Serializer, _CoreResolver):
+    def __init__(self, out: io.StringIO) -> None:
+        Emitter.__init__(self, out, width=1_000_000, allow_unicode=True)
+        Serializer.__init__(self)
+        _CoreResolver.__init__(self)
+
+
+class _Copy:
+    """Copies a tree so that nothing in it is shared, and collects what a config can't have."""
+
+    def __init__(self) -> None:
+        self.problems: list[Problem] = []
+        self._nodes = 0
+
+    def node(self, node: Node, around: tuple[Node, ...] = ()) -> Node:
+        self._nodes += 1
+        if any(node is other for other in around):
+            _refuse(_position(node), "an alias stands within its own anchor", "write the value out")
+        if self._nodes > _MOST_NODES:
+            _refuse(_position(node), f"there are more than {_MOST_NODES} values", "use fewer aliases")
+        if len(around) > _DEEPEST:
+            _refuse(_position(node), "it is nested too deeply", f"use at most {_DEEPEST} levels")
+        if isinstance(node, MappingNode):
+            self._check_tag(node, "map")
+            return self._mapping(node, (*around, node))
+        if isinstance(node, SequenceNode):
+            self._check_tag(node, "seq")
+            items = [self.node(item, (*around, node)) for item in node.value]
+            return SequenceNode(node.tag, items, node.start_mark, node.end_mark, node.flow_style)
+        style = cast(ScalarNode, node).style
+        self._check_tag(node, "str", *([] if style else [_tag(node.value).removeprefix(_TAG)]))
+        return ScalarNode(node.tag, self._whole_characters(node), node.start_mark, node.end_mark, style)
+
+    def _mapping(self, node: MappingNode, around: tuple[Node, ...]) -> MappingNode:
+        own: dict[str, tuple[Node, Node]] = {}
+        merged: dict[str, tuple[Node, Node]] = {}
+        for key, value in node.value:
+            if not isinstance(key, ScalarNode):
+                self._add(key, "a key is a list or a mapping", "write a name; texts with { or [ need quotes")
+            elif key.value == "<<" and key.style is None:
+                for name, pair in self._merge(value, around):
+                    merged.setdefault(name, pair)
+            elif key.value in own:
+                first = own[key.value][0].start_mark.line + 1
+                self._add(key, f"the key {key.value!r} is already on line {first}", "keep one of the two")
+            else:
+                own[key.value] = (self.node(key, around), self.node(value, around))
+        pairs = [*own.values(), *(pair for name, pair in merged.items() if name not in own)]
+        return MappingNode(node.tag, pairs, node.start_mark, node.end_mark, node.flow_style)
+
+    def _merge(self, value: Node, around: tuple[Node, ...]) -> Iterator[tuple[str, tuple[Node, Node]]]:
+        for source in value.value if isinstance(value, SequenceNode) else [value]:
+            copy = self.node(source, around)
+            if isinstance(copy, MappingNode):
+                for pair in copy.value:
+                    yield pair[0].value, pair
+            else:
+                self._add(
+                    source, "'<<' merges something that is not a mapping", "write <<: *name of an anchored mapping"
+                )
+
+    def _whole_characters(self, node: Node) -> str:
+        """Escapes such as "\\ud83d\\ude00", which JSON has for one character, are two for PyYAML."""
+        try:
+            return cast(str, node.value).encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            self._add(node, "half of a surrogate pair stands here", "write the whole character")
+            return ""
+
+    def _check_tag(self, node: Node, *allowed: str) -> None:
+        if node.tag.removeprefix(_TAG) not in allowed:
+            self._add(node, f"the tag {node.tag.replace(_TAG, '!!')} is not supported", "leave it out")
+
+    def _add(self, node: Node, what: str, cure: str) -> None:
+        self.problems.append(Problem(str(_position(node)), what, cure))
+
+
+def _tag(text: str) -> str:
+    value = scalar(text)
+    return _TAG + ("null" if value is None else type(value).__name__)
+
+
+def _compose(text: str, source: str) -> Node | None:
+    """The tree of a text, aliases and merges written out. Raises ConfigError."""
+    try:
+        node = _Composer(text, source).get_single_node()
+    except ReaderError as error:
+        before = text[: error.position]
+        where = _at(source, before.count("\n"), len(before) - before.rfind("\n") - 1)
+        _refuse(where, f"the character U+{ord(text[error.position]):04X} can't stand in YAML", "remove it")
+    except MarkedYAMLError as error:
+        _refuse(*_explain(error, source))
+    except RecursionError:
+        _refuse(_at(source, 0, 0), "it is nested too deeply", f"use at most {_DEEPEST} levels")
+    if node is None:
+        return None
+    copy = _Copy()
+    whole = copy.node(node)
+    if copy.problems:
+        raise ConfigError(dict.fromkeys(copy.problems))
+    return whole
+
+
+_QUOTES: Final = "put a text that begins with { [ * & ! or has ': ' in it in quotes"
+_SYNTAX: Final = (
+    (r"found character '\\t'", "a tab stands where YAML wants spaces", "indent with spaces"),
+    (r"found character '(.)'", "a text can't begin with <x>", "put it in quotes"),
+    (r"mapping values are not", "a ':' stands where no key can be", f"check the indentation, or {_QUOTES}"),
+    (r"expected <block end>", "this doesn't fit what is around it", f"check the indentation, or {_QUOTES}"),
+    (r"could not find expected ':'", "a key has no ':' after it", "write key: value"),
+    (r"expected ',' or '(.)'", "a bracket isn't closed by <x>", f"close it, put ',' between its items, or {_QUOTES}"),
+    (r"found unexpected end of stream", "a quote is opened and never closed", "close it"),
+    (
+        r"found undefined alias '(.*)'",
+        "the alias *<x> has no anchor",
+        "write &<x> at the value it stands for, above it",
+    ),
+    (r"found duplicate anchor|second occurrence", "an anchor has this name already", "give it another name"),
+    (r"found unknown escape character '(.*)'", "'\\<x>' is no escape", "put the text in single quotes"),
+    (r"but found another document", "a second document begins", "keep one document in a file"),
+)
+"""What PyYAML says about a syntax error, what a person is told, and what would be right."""
+
+
+def _explain(error: MarkedYAMLError, source: str) -> tuple[Position, str, str]:
+    problem = error.problem or "not valid YAML"
+    mark = error.problem_mark or error.context_mark
+    opened = ("expected ',' or", "found unexpected end of stream", "could not find expected ':'")
+    if problem.startswith(opened) and error.context_mark is not None:
+        mark = error.context_mark
+    where = _at(source, mark.line, mark.column) if mark else _at(source, 0, 0)
+    for pattern, what, cure in _SYNTAX:
+        if match := re.match(pattern, problem):
+            name = match[1] or "" if match.re.groups else ""
+            return where, what.replace("<x>", name), cure.replace("<x>", name)
+    return where, f"this is not valid YAML ({problem})", "check the syntax here"
+
+
+def _assign_key(parent: MappingNode, step: str, new: Node | None, where: Position, around: str) -> Node:
+    names = [key.value for key, _ in parent.value]
+    if step in names:
+        index = names.index(step)
+        if new is None:
+            child: Node = parent.value[index][1]
+            return child
+        parent.value[index] = (parent.value[index][0], new)
+        return new
+    if new is None:
+        if close := difflib.get_close_matches(step, names, n=1):
+            _refuse(where, f"there is no {step!r} in {around}", f"did you mean {close[0]!r}?")
+        nowhere = Mark(where.source, 0, 0, 0, None, 0)
+        new = MappingNode(_TAG + "map", [], nowhere, nowhere, flow_style=False)
+    parent.value.append((ScalarNode(_tag(step), step, new.start_mark, new.end_mark), new))
+    return new
+
+
+def _assign_item(parent: SequenceNode, step: str, new: Node | None, where: Position, around: str) -> Node:
+    count = len(parent.value)
+    room = count if new is None else count + 1
+    if not step.isdecimal() or int(step) >= room:
+        cure = f"write a number from 0 to {room - 1}" if room else "set the whole list"
+        _refuse(where, f"{step!r} is not an index of {around}, which is a list of {count}", cure)
+    index = int(step)
+    if new is None:
+        child: Node = parent.value[index]
+        return child
+    parent.value[index : index + 1] = [new]
+    return new
+
+
+_STEP: Final = re.compile(r'(?:"((?:[^"\\]|\\.)+)"|((?:[^."\\]|\\.)+))(\.|$)')
+
+
+def _split(text: str, where: Position) -> list[str]:
+    steps: list[str] = []
+    at = 0
+    while at < len(text) or not steps or text[at - 1] == ".":
+        match = _STEP.match(text, at)
+        if match is None:
+            _refuse(
+                where,
+                f"{text!r} is not a path",
+                "write names and indices with dots between them, such as load.0.rate",
+            )
+        steps.append(re.sub(r"\\(.)", r"\1", match[1] or match[2]))
+        at = match.end()
+    return steps
+
+
+def _position(node: Node) -> Position:
+    return _at(node.start_mark.name, node.start_mark.line, node.start_mark.column)
+
+
+def _at(source: str, line: int, column: int) -> Position:
+    return Position(source, 0, 0) if source.startswith(_OPTION) else Position(source, line + 1, column + 1)
+
+
+def _refuse(where: Position, what: str, cure: str) -> NoReturn:
+    raise ConfigError([Problem(str(where), what, cure)])
+
+
+def places(value: Any, text: str, path: DataPath) -> Iterator[DataPath]:
+    """Where in a tree of data a text stands, the whole of it before a part of it."""
+    leaves = list(texts(value, path))
+    yield from (place for place, leaf in leaves if leaf == text)
+    yield from (place for place, leaf in leaves if text in leaf)
+
+
+def texts(value: Any, path: DataPath) -> Iterator[tuple[DataPath, str]]:
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from texts(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from texts(item, (*path, index))

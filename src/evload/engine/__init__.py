@@ -1,0 +1,1 @@
+"""Runs one plan: paces the load, drives the probes, and sees to it that every event is settled."""

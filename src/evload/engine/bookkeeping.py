@@ -1,0 +1,97 @@
+"""Hands on what is scheduled and what is settled, to the fold and to the ledger, and keeps the notes of the run."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, Final
+
+from ..clock import Clock
+from ..ledger.writer import Ledger
+from ..model.summary import Summary
+from ..model.travel import Event, Receipt
+from ..model.vitals import Vitals
+from ..summary.recorder import Recorder
+from ..tracking.tracker import Tracker
+from .control import RunControl
+
+_COLLECT: Final = 16
+"""Settled events are recorded as soon as there are this many: work so short that it makes no event late."""
+_DRIFT_NOTES: Final = 60
+"""A minute of notes, one each second."""
+
+
+class Bookkeeping:
+    """The books of one run, whose schedule begins at `start_ns`."""
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        recorder: Recorder,
+        ledger: Ledger,
+        vitals: Vitals,
+        *,
+        clock: Clock,
+        control: RunControl,
+        start_ns: int,
+    ) -> None:
+        self._tracker = tracker
+        self._recorder = recorder
+        self._ledger = ledger
+        self._vitals = vitals
+        self._clock = clock
+        self._control = control
+        self._start_ns = start_ns
+        self._wall: deque[int] = deque(maxlen=_DRIFT_NOTES)
+
+    def expect(self, scenario: int, events: Sequence[Event]) -> None:
+        """Count events that are about to be published."""
+        self._recorder.expect(scenario, [(e.seq, e.intended_ns, e.key, e.type) for e in events])
+
+    def collect(self, before_ns: int | None = None) -> None:
+        """Record what is settled, in the order in which `evload report` will see it again."""
+        settled = self._tracker.take(before_ns)
+        if settled:
+            self._recorder.settle(settled)
+            self._ledger.append(settled)
+
+    def collect_many(self, now_ns: int) -> None:
+        """Record what is settled if it is enough to be worth it."""
+        if self._tracker.settled >= _COLLECT:
+            self.collect(now_ns)
+
+    def sampled(self, gauge: str, start_ns: int, end_ns: int, values: Mapping[str, float]) -> None:
+        """Record one sample of a gauge; no values: it could not be taken."""
+        self._recorder.sampled(gauge, start_ns, end_ns, values)
+        self._ledger.sampled(gauge, start_ns, end_ns, values)
+
+    def count_copies(self, receipts: Sequence[Receipt]) -> None:
+        """Count the answers to copies that were sent on purpose."""
+        copies = self._vitals.copies
+        for receipt in receipts:
+            outcome = receipt.outcome.name.lower()
+            copies[outcome] = copies.get(outcome, 0) + 1
+
+    def summary(self) -> Summary:
+        """Everything so far. Shares its parts with the fold: don't keep it while the run goes on."""
+        return self._recorder.summary()
+
+    def note(self, *, final: bool = False) -> None:
+        """Write down how far the run is, for whoever reads the ledger before it ends, or after it died."""
+        now, vitals = self._clock.now_ns(), self._vitals
+        if not vitals.duration_ns or not final:
+            vitals.duration_ns = max(0, now - self._start_ns)
+        vitals.interrupted = self._control.interrupted
+        self._note_drift()
+        scheduled = [s.ledger["scheduled"] for s in self._recorder.summary().scenarios.values()]
+        facts: dict[str, Any] = {"scheduled": scheduled, "vitals": asdict(vitals), "final": final}
+        self._ledger.note(now, facts)
+
+    def _note_drift(self) -> None:
+        """Compare the wall clock with the monotonic one."""
+        offset = self._clock.wall_offset_ns()
+        if offset is not None:
+            self._wall.append(offset)
+            drift = max(self._wall) - min(self._wall)
+            self._vitals.wall_drift_ns = max(self._vitals.wall_drift_ns or 0, drift)

@@ -1,0 +1,191 @@
+"""Runs one plan: opens what it needs, starts the load, the reads and the gauges, and closes all of it in order.
+
+The only owner of a TaskGroup. It knows producers, probes and sinks through their doors alone, reads time only
+through its clock, and leaves all decisions to the pure rooms: when to send to `workload`, when to read and what a
+read means to `tracking`, what it amounts to to `summary`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Final
+
+from ..judging.live_checks import LiveChecks
+from ..ledger.writer import Ledger
+from ..model.summary import Summary
+from ..model.vitals import Vitals
+from ..spi.context import Surroundings
+from ..spi.gauge import Gauge
+from ..spi.probe import Probe
+from ..spi.producer import Producer
+from ..spi.sink import Sink
+from ..summary.recorder import Recorder
+from ..tracking.tracker import Tracker
+from .bookkeeping import Bookkeeping
+from .control import RunControl
+from .failures import Failures
+from .gauging import gauging
+from .housekeeping import Housekeeping
+from .pacing import Pacer
+from .plan import Plan
+from .progress import ProgressMeter
+from .reading import Reading
+
+_LEAD_NS: Final = 50_000_000
+"""Between the end of set-up and the first event, so that the first is no later than the others."""
+
+Start = Callable[[], Awaitable[int]]
+"""Says when the schedule begins, once all targets are open: a reading of the run's clock, in nanoseconds."""
+
+
+class _OverError(Exception):
+    """Ends the TaskGroup: all is settled, or it's time to stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """The adapters of a plan, open."""
+
+    producers: Mapping[str, Producer]
+    probes: Sequence[Probe]
+    gauges: Mapping[str, Gauge]
+    closing: AsyncExitStack
+    """Closes the producers, which settles what they still hold."""
+
+
+class Engine:
+    """One run of a plan.
+
+    `ledger` takes down what becomes of each event. `control` stops the run. `start` says when the schedule begins.
+    `redact` takes secrets out of a text; it is applied to what adapters say of failures. `live` looks at the summary
+    once a second, and may end the run.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        surroundings: Surroundings,
+        ledger: Ledger,
+        sinks: Sequence[Sink] = (),
+        *,
+        control: RunControl,
+        start: Start | None = None,
+        redact: Callable[[str], str] = str,
+        live: LiveChecks | None = None,
+    ) -> None:
+        self._plan = plan
+        self._surroundings = surroundings
+        self._clock = surroundings.clock
+        self._ledger = ledger
+        self._sinks = sinks
+        self._control = control
+        self._start = start or self._at_once
+        self._redact = redact
+        self._live = live
+
+    async def run(self) -> Summary:
+        """Run the plan to its end and return the summary.
+
+        Raises TargetError if a target can't be opened. What goes wrong later with a broker or a read model is data,
+        not an exception; a ledger that can't be written says so itself.
+        """
+        async with AsyncExitStack() as stack:
+            opened = await self._open(stack)
+            start_ns = await self._start()
+            self._ledger.begin(start_ns, self._clock.wall(start_ns))
+            stack.callback(self._ledger.close)
+            return await self._run(opened, start_ns)
+
+    async def _at_once(self) -> int:
+        return self._clock.now_ns() + _LEAD_NS
+
+    async def _open(self, stack: AsyncExitStack) -> _Opened:
+        plan, surroundings = self._plan, self._surroundings
+        # Producers first: one may declare the exchange of a tap, or the queue that a gauge looks at.
+        closing = await stack.enter_async_context(AsyncExitStack())
+        return _Opened(
+            {
+                name: await closing.enter_async_context(settings.open(surroundings))
+                for name, settings in plan.producers.items()
+            },
+            [await stack.enter_async_context(reader.settings.open(surroundings)) for reader in plan.readers],
+            {
+                name: await stack.enter_async_context(settings.open(surroundings))
+                for name, settings in plan.gauges.items()
+            },
+            closing,
+        )
+
+    async def _run(self, opened: _Opened, start_ns: int) -> Summary:
+        plan, clock, control = self._plan, self._clock, self._control
+        vitals = Vitals()
+        tracker = Tracker(
+            [scenario.reading for scenario in plan.scenarios],
+            [reader.origin for reader in plan.readers],
+            resent=[0.0 if scenario.resend is None else scenario.resend.share for scenario in plan.scenarios],
+        )
+        watching = None if self._live is None else self._live.watches
+        recorder = Recorder([scenario.fold for scenario in plan.scenarios], start_ns, vitals, watching)
+        failures = Failures(vitals, clock, start_ns, self._redact)
+        books = Bookkeeping(tracker, recorder, self._ledger, vitals, clock=clock, control=control, start_ns=start_ns)
+        group = asyncio.TaskGroup()
+        reading = Reading(
+            plan.readers, opened.probes, clock=clock, tracker=tracker, books=books, failures=failures, vitals=vitals,
+            spawn=group.create_task,
+        )  # fmt: skip
+        pacers = [
+            Pacer(
+                index, scenario, opened.producers[scenario.producer], plan.producers[scenario.producer],
+                start_ns=start_ns, clock=clock, control=control, tracker=tracker, books=books, failures=failures,
+                due=reading.due,
+            )
+            for index, scenario in enumerate(plan.scenarios)
+        ]  # fmt: skip
+
+        def note(*, final: bool = False) -> None:
+            reading.note()
+            books.note(final=final)
+
+        house = Housekeeping(
+            start_ns=start_ns, clock=clock, control=control, tracker=tracker, books=books, vitals=vitals,
+            live=self._live, sinks=self._sinks, note=note,
+            meter=ProgressMeter([scenario.span for scenario in plan.scenarios], plan.goal, plan.late_ns),
+            sending=lambda: not all(pacer.done for pacer in pacers),
+        )  # fmt: skip
+
+        async def until_it_is_over() -> None:
+            await house.watch_over()
+            raise _OverError
+
+        control.begin()
+        note()
+        try:
+            async with group:
+                for pacer in pacers:
+                    group.create_task(pacer.pace())
+                    group.create_task(pacer.resend())
+                for listener in reading.listeners():
+                    group.create_task(listener)
+                for name, gauge in opened.gauges.items():
+                    every_ns = plan.gauges[name].every
+                    group.create_task(
+                        gauging(name, gauge, every_ns, start_ns=start_ns, clock=clock, books=books, failures=failures)
+                    )
+                group.create_task(until_it_is_over())
+                if clock.cpu_ns() is not None:
+                    group.create_task(house.watch_the_generator())
+        except* _OverError:
+            pass
+        finally:
+            reading.close()
+            for pacer in pacers:
+                pacer.give_up()
+            # Closing a producer settles what it still holds, and only then is the ledger complete.
+            await opened.closing.aclose()
+            tracker.close(clock.now_ns())
+            books.collect()
+            note(final=True)
+        return books.summary()

@@ -1,0 +1,160 @@
+"""Sends each event when it is due: sleeps to the next one, takes all that are due as one batch, settles each once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Final
+
+from ..clock import Clock, rfc3339
+from ..model.travel import Event, Outcome, Receipt
+from ..spi.producer import Producer, ProducerSettings
+from ..tracking.tracker import Tracker
+from .bookkeeping import Bookkeeping
+from .control import RunControl
+from .failures import Failures
+from .plan import ScenarioRun
+from .resending import Resender
+
+_BATCH: Final = 256
+"""Most events rendered before the loop gets a turn: about 3 ms of work."""
+
+
+class Pacer:
+    """The load of one scenario. `index` is its number in the plan, `start_ns` when the schedule of the run begins.
+
+    `due` is called with the numbers of the readers that have something new to look at.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        run: ScenarioRun,
+        producer: Producer,
+        settings: ProducerSettings,
+        *,
+        start_ns: int,
+        clock: Clock,
+        control: RunControl,
+        tracker: Tracker,
+        books: Bookkeeping,
+        failures: Failures,
+        due: Callable[[Iterable[int]], None],
+    ) -> None:
+        self._index = index
+        self._run = run
+        self._producer = producer
+        self._limit = settings.in_flight
+        self._waits = settings.when_full == "wait"
+        self._origin_ns = start_ns + run.span.start_ns
+        self._clock = clock
+        self._control = control
+        self._tracker = tracker
+        self._books = books
+        self._failures = failures
+        self._due = due
+        self._in_flight = 0
+        self._room = asyncio.Event()
+        self._sleeper: asyncio.Task[None] | None = None
+        self._resender: Resender | None = None
+        if run.resend is not None:
+            self._resender = Resender(run.resend, producer, clock, books.count_copies)
+        self.pacing = True
+        """There is, or may be, something left to send."""
+        control.when_stopped(self._stop)
+
+    @property
+    def done(self) -> bool:
+        """Nothing is left to send, no copy either."""
+        return not self.pacing and (self._resender is None or not self._resender.open)
+
+    async def resend(self) -> None:
+        """Send the copies of its events, if it has any, until cancelled."""
+        if self._resender is not None:
+            await self._resender.run()
+
+    async def pace(self) -> None:
+        """Send what the schedule asks for until it is through, or stopped."""
+        arrivals, clock, control, origin = self._run.arrivals, self._clock, self._control, self._origin_ns
+        while (offset := arrivals.peek()) is not None:
+            if control.stopped_ns is not None and origin + offset > control.stopped_ns:
+                break
+            if origin + offset > clock.now_ns():
+                await self._sleep(origin + offset)
+                continue
+            room = self._limit - self._in_flight
+            if room <= 0 and self._waits:
+                if control.stopped_ns is not None:
+                    break
+                self._room.clear()
+                await self._room.wait()
+                continue
+            now = clock.now_ns()
+            until = now if control.stopped_ns is None else control.stopped_ns
+            offsets = arrivals.take_until(until - origin, min(_BATCH, room) if self._waits else _BATCH)
+            await self._publish([origin + offset for offset in offsets], now)
+            # Without a turn for the answers a pacer that is always a little late would starve them; and what
+            # comes due meanwhile goes out together.
+            await asyncio.sleep(0)
+        self.pacing = False
+
+    def give_up(self) -> None:
+        """Count what was due before the run was stopped and had to wait: nothing is skipped silently."""
+        stopped_ns = self._control.stopped_ns
+        if stopped_ns is None:
+            return
+        while offsets := self._run.arrivals.take_until(stopped_ns - self._origin_ns, _BATCH):
+            events = self._expect([self._origin_ns + offset for offset in offsets], self._clock.now_ns())
+            reason = "still waiting to be sent when the run was stopped"
+            self._settle([Receipt(event.seq, Outcome.UNSENT, None, None, reason) for event in events])
+
+    def _stop(self) -> None:
+        self._room.set()
+        if self._resender is not None:
+            self._resender.give_up()
+        if self._sleeper is not None:
+            self._sleeper.cancel()
+
+    async def _sleep(self, until_ns: int) -> None:
+        """Sleep. Stopping the load may cut it short."""
+        task = asyncio.current_task()
+        self._sleeper = task
+        try:
+            await self._clock.sleep_until_ns(until_ns)
+        except asyncio.CancelledError:
+            if self._control.stopped_ns is None or task is None or task.uncancel() > 0:
+                raise
+        finally:
+            self._sleeper = None
+
+    async def _publish(self, intended: list[int], now: int) -> None:
+        room = self._limit - self._in_flight
+        events = self._expect(intended, now)
+        self._due(self._run.reading)
+        if len(events) > room:
+            events, dropped = events[:room], events[room:]
+            reason = f"dropped: {self._limit} events were without an answer"
+            self._settle([Receipt(event.seq, Outcome.UNSENT, None, None, reason) for event in dropped])
+        if events:
+            if self._resender is not None:
+                self._resender.plan(events, now)
+            await self._producer.publish(events, self._settle)
+
+    def _expect(self, intended: list[int], now: int) -> list[Event]:
+        events = self._run.renderer.render(intended, rfc3339(self._clock.wall(now)))
+        self._books.expect(self._index, events)
+        self._tracker.expect(events, now)
+        self._in_flight += len(events)
+        return events
+
+    def _settle(self, receipts: Sequence[Receipt]) -> None:
+        self._in_flight -= len(receipts)
+        self._room.set()
+        if any(receipt.detail for receipt in receipts):
+            say = partial(self._failures.publish_failed, self._run.producer)
+            receipts = [r._replace(detail=say(r.detail)) if r.detail else r for r in receipts]
+        now = self._clock.now_ns()
+        self._tracker.settle(receipts, now)
+        self._due(self._run.reading)
+        self._books.collect_many(now)

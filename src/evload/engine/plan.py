@@ -1,0 +1,61 @@
+"""All that the engine needs to know of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from ..spi.gauge import GaugeSettings
+from ..spi.probe import ProbeSettings
+from ..spi.producer import ProducerSettings
+from ..summary.fold_plan import ScenarioPlan
+from ..tracking.reading_plan import ReadingPlan
+from ..tracking.tracker import Origin
+from ..workload.events import Renderer
+from ..workload.schedule import Arrivals
+from .progress import Goal, Span
+from .resending import Resend
+
+BULK_TICK_NS: Final = 2_000_000
+"""Least time between two bulk reads of one probe: what comes due in between goes together."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioRun:
+    """One scenario, ready to run. `reading` says how each reader, by its number, follows its events, in the order of
+    the chain of probes."""
+
+    fold: ScenarioPlan
+    span: Span
+    arrivals: Arrivals
+    renderer: Renderer
+    producer: str
+    reading: Mapping[int, ReadingPlan]
+    resend: Resend | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderPlan:
+    """A probe, or a replica of it that has an address of its own. `name` tells it from all others."""
+
+    name: str
+    probe: str
+    origin: Origin
+    settings: ProbeSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that the engine needs. `readers` are numbered by their order."""
+
+    scenarios: Sequence[ScenarioRun]
+    producers: Mapping[str, ProducerSettings]
+    readers: Sequence[ReaderPlan]
+    gauges: Mapping[str, GaugeSettings]
+    settle_ns: int
+    """Longest drain after an interrupt."""
+    goal: Goal = field(default_factory=Goal)
+    """What a person wants to see the windows held against."""
+    late_ns: float | None = None
+    """How late sends may be."""

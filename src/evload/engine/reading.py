@@ -1,0 +1,178 @@
+"""Reads the read model when the tracker says so, within each probe's budget, and takes what is pushed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, Final
+
+from ..clock import Clock
+from ..model.travel import ReadResult, Target
+from ..model.vitals import ReadVitals, Vitals
+from ..spi.probe import Probe, ProbeSettings, PushProbe
+from ..tracking.budget import ReadBudget
+from ..tracking.tracker import Tracker
+from ..units import NS_PER_S
+from .bookkeeping import Bookkeeping
+from .failures import Failures
+from .plan import BULK_TICK_NS, ReaderPlan
+
+_COUNT_NS: Final = 20_000_000
+"""Where reads are limited, what is due is counted this often."""
+
+
+class _Reader:
+    """A probe, or a replica of it, while it runs. The budget and the vitals are those of the whole probe."""
+
+    def __init__(self, index: int, plan: ReaderPlan, probe: Probe, budget: ReadBudget, vitals: ReadVitals) -> None:
+        settings = plan.settings
+        self.index = index
+        self.plan = plan
+        self.name = plan.name
+        self.probe = probe
+        self.bulk = settings.bulk
+        self.free = settings.parallel
+        self.budget = budget
+        self.vitals = vitals
+        self.limited = settings.max_reads is not None
+        self.waiting = 0
+        """Events due for a read when they were last counted, less those read since; where reads are limited."""
+        self.counted_ns = -NS_PER_S
+        self.timer: asyncio.TimerHandle | None = None
+        self.armed_ns = 0
+        self.pumped_ns = 0
+
+
+class Reading:
+    """All readers of a run. `probes` are open, in the order of `plans`; `spawn` starts a task of the run."""
+
+    def __init__(
+        self,
+        plans: Sequence[ReaderPlan],
+        probes: Sequence[Probe],
+        *,
+        clock: Clock,
+        tracker: Tracker,
+        books: Bookkeeping,
+        failures: Failures,
+        vitals: Vitals,
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+    ) -> None:
+        self._clock = clock
+        self._tracker = tracker
+        self._books = books
+        self._failures = failures
+        self._vitals = vitals
+        self._spawn = spawn
+        settings: dict[str, ProbeSettings] = {plan.probe: plan.settings for plan in reversed(plans)}
+        budgets = {plan.probe: ReadBudget(settings[plan.probe].max_reads) for plan in plans}
+        vitals.probes = {name: ReadVitals() for name in budgets}
+        self._readers = [
+            _Reader(index, plan, probe, budgets[plan.probe], vitals.probes[plan.probe])
+            for index, (plan, probe) in enumerate(zip(plans, probes, strict=True))
+        ]
+
+    def listeners(self) -> list[Coroutine[Any, Any, None]]:
+        """What takes the sightings that are pushed, until cancelled: one for each probe that listens."""
+        return [self._listen(reader, reader.probe) for reader in self._readers if isinstance(reader.probe, PushProbe)]
+
+    def due(self, readers: Iterable[int]) -> None:
+        """Something may be due earlier than was known, for these readers by their numbers."""
+        for index in readers:
+            self._arm(self._readers[index])
+
+    def close(self) -> None:
+        """Start no more reads."""
+        for reader in self._readers:
+            reader.free = 0
+            if reader.timer:
+                reader.timer.cancel()
+
+    def note(self) -> None:
+        """Bring the vitals up to date."""
+        known: dict[str, list[str]] = {}
+        for reader in self._readers:
+            reader.vitals.busiest = reader.budget.busiest
+            reader.vitals.stretch = reader.budget.widest
+            own = reader.plan.origin.replica
+            known.setdefault(reader.plan.probe, []).extend([own] if own else self._tracker.replicas(reader.index))
+        self._vitals.replicas = known
+
+    def _arm(self, reader: _Reader) -> None:
+        """Have `_pump` called when the probe's next read is due."""
+        due = self._tracker.next_due(reader.index)
+        if due is None or not reader.free:
+            return
+        if reader.bulk > 1:
+            due = max(due, reader.pumped_ns + BULK_TICK_NS)
+        due = max(due, reader.budget.next_ns(due))
+        if reader.timer is not None:
+            if reader.armed_ns <= due:
+                return
+            reader.timer.cancel()
+        reader.armed_ns = due
+        delay = max(0, due - self._clock.now_ns()) / NS_PER_S
+        reader.timer = asyncio.get_running_loop().call_later(delay, self._pump, reader)
+
+    def _pump(self, reader: _Reader) -> None:
+        """Start the reads that are due, as many as may run at a time."""
+        reader.timer = None
+        now = reader.pumped_ns = self._clock.now_ns()
+        while reader.free and (targets := self._choose(reader, now)):
+            reader.free -= 1
+            self._spawn(self._read(reader, targets))
+        self._tracker.stretch[reader.index] = reader.budget.stretch
+        self._arm(reader)
+
+    def _choose(self, reader: _Reader, now: int) -> list[Target]:
+        """What to read next, as far as the budget goes."""
+        budget, tracker = reader.budget, self._tracker
+        if now < budget.paused_until_ns:
+            return []
+        if not reader.limited:
+            targets = tracker.due(reader.index, now, reader.bulk)
+            budget.allow(now, len(targets))
+            return targets
+        if not reader.waiting or now - reader.counted_ns >= _COUNT_NS:
+            reader.counted_ns, reader.waiting = now, tracker.backlog(reader.index, now)
+        targets = tracker.due(reader.index, now, budget.allow(now, reader.waiting, reader.bulk))
+        reader.waiting = max(0, reader.waiting - len(targets))
+        return targets
+
+    async def _read(self, reader: _Reader, targets: list[Target]) -> None:
+        start = self._clock.now_ns()
+        result = await reader.probe.read(targets)
+        if sorted([read.seq for read in result.reads]) != sorted([target.seq for target in targets]):
+            raise RuntimeError(f"probe {reader.name!r} did not answer about the {len(targets)} events asked for")
+        vitals = self._vitals
+        vitals.read_requests += 1
+        vitals.event_reads += len(targets)
+        vitals.unexpected_ids += result.unexpected
+        now = self._clock.now_ns()
+        reader.vitals.requests += 1
+        reader.vitals.events += len(targets)
+        if result.error:
+            vitals.failed_reads += 1
+            reader.vitals.failed += 1
+            self._failures.look_failed(reader.name, result.error)
+        if result.throttled:
+            reader.vitals.throttled += 1
+            reader.budget.throttled(now, result.retry_ns)
+        elif not result.error:
+            reader.budget.answered(now, now - start, len(targets))
+        self._tracker.stretch[reader.index] = reader.budget.stretch
+        self._tracker.observe(reader.index, result.reads, now)
+        reader.free += 1
+        self._arm(reader)
+        self._books.collect_many(now)
+
+    async def _listen(self, reader: _Reader, probe: PushProbe) -> None:
+        def report(result: ReadResult) -> None:
+            self._vitals.unexpected_ids += result.unexpected
+            reader.vitals.throttled += result.throttled
+            if result.error:
+                self._failures.look_failed(reader.name, result.error)
+            self._tracker.push(reader.index, result.reads)
+            self._arm(reader)
+
+        await probe.listen(report)

@@ -1,0 +1,1 @@
+"""How a finished report is written down."""

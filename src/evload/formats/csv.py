@@ -1,0 +1,105 @@
+"""CSV for spreadsheets and scripts: percentiles, and the run over time. UTF-8, a header row, times in seconds."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fractions import Fraction
+from typing import Final
+
+from ..model.facts import METRICS, PERCENTILES, QUEUE_LAG
+from ..model.report import Report
+from ..model.summary import Distribution
+from ..model.timeline import ScenarioOverTime, Timeline
+from ..units import NS_PER_S
+
+_OVER_TIME: Final = {"p50": Fraction(50, 100), "p95": Fraction(95, 100), "p99": Fraction(99, 100)}
+_COUNTS: Final = (
+    "offered", "sent", "acked", "visible", "given_up", "refused", "lost", "regressed", "duplicated", "failed_reads",
+    "in_flight", "outstanding",
+)  # fmt: skip
+_PERCENTILES: Final = ("scenario", "slice", "metric", "percentile", "lower_s", "upper_s", "count", "censored")
+_SERIES: Final = (
+    "start_s", "end_s", "scenario", *_COUNTS,
+    *(f"consistency_{p}_{end}_s" for p in _OVER_TIME for end in ("lower", "upper")),
+)  # fmt: skip
+_GAUGES: Final = ("start_s", "end_s", "gauge", "value", "min", "mean", "max")
+
+
+def percentiles(report: Report) -> bytes:
+    """A row for each percentile of each metric, of the whole run, each scenario and each slice.
+
+    An empty scenario is the whole run, an empty slice the whole scenario; the time in a queue has `gauge=NAME` for
+    a slice. `inf` is an end beyond every limit: never seen.
+    """
+    return _csv(_PERCENTILES, _percentile_rows(report))
+
+
+def series(timeline: Timeline) -> bytes:
+    """A row for each interval and scenario; empty percentiles are those of an interval without events."""
+    return _csv(_SERIES, _series_rows(timeline))
+
+
+def gauges(timeline: Timeline) -> bytes:
+    """A row for each interval in which a gauge was sampled, and each of its values."""
+    return _csv(_GAUGES, _gauge_rows(timeline))
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _percentile_rows(report: Report) -> Iterator[Sequence[object]]:
+    summary = report.summary
+    yield from _of("", "", summary.total().distributions)
+    for name, scenario in summary.scenarios.items():
+        yield from _of(name, "", scenario.distributions)
+        for label, part in scenario.slices.items():
+            yield from _of(name, label, part.distributions)
+    for name, gauge in summary.gauges.items():
+        if gauge.lag is not None:
+            yield from _of("", f"gauge={name}", {QUEUE_LAG: gauge.lag})
+
+
+def _of(scenario: str, part: str, distributions: Mapping[str, Distribution]) -> Iterator[Sequence[object]]:
+    for metric in (*METRICS, QUEUE_LAG):
+        distribution = distributions.get(metric)
+        if distribution is None or not distribution.count:
+            continue
+        for name, p in PERCENTILES.items():
+            ends = map(_seconds, distribution.bracket(p))
+            yield (scenario, part, metric, name, *ends, distribution.count, distribution.censored)
+
+
+def _series_rows(timeline: Timeline) -> Iterator[Sequence[object]]:
+    for name, scenario in timeline.scenarios.items():
+        counts = [getattr(scenario, column) for column in _COUNTS]
+        for i in range(timeline.count):
+            yield (*_interval(timeline, i), name, *(column[i] for column in counts), *_latencies(scenario, i))
+
+
+def _latencies(scenario: ScenarioOverTime, interval: int) -> Iterator[object]:
+    for p in _OVER_TIME.values():
+        bounds = scenario.latency.bounds(p, interval, interval + 1)
+        yield from ("", "") if bounds is None else map(_seconds, bounds)
+
+
+def _gauge_rows(timeline: Timeline) -> Iterator[Sequence[object]]:
+    for (gauge, value), over_time in timeline.gauges.items():
+        figures = zip(over_time.minimum, over_time.mean, over_time.maximum, strict=True)
+        for i, (low, mean, high) in enumerate(figures):
+            if mean is not None:
+                yield (*_interval(timeline, i), gauge, value, low, mean, high)
+
+
+def _interval(timeline: Timeline, i: int) -> tuple[float, float]:
+    return _seconds(i * timeline.step_ns), _seconds((i + 1) * timeline.step_ns)
+
+
+def _seconds(ns: int | None) -> float:
+    return float("inf") if ns is None else ns / NS_PER_S

@@ -1,0 +1,287 @@
+"""The charts of the HTML report that share the time axis: windows, rates, backlog, replicas, gauges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
+from math import log10
+from typing import Any, Final
+
+import numpy as np
+from bokeh.models import ColumnDataSource, FixedTicker, LogColorMapper
+from bokeh.plotting import figure
+
+from ...model.report import Insight, Report
+from ...model.timeline import EDGES_NS, Bounds, LatencyOverTime, ScenarioOverTime, Timeline
+from ...units import NS_PER_S, format_duration
+from .figures import SERIES, Chart, Entry, TimeAxis, glyph, named, tip
+
+NS_PER_MS: Final = 1_000_000
+_ROWS: Final = 24
+"""Lines of the table that says a chart in numbers."""
+_GAUGES: Final = 8
+_MERGED: Final = 2
+"""Latency buckets in a row of the heat map."""
+_PERCENTILES: Final = (("p50", Fraction(1, 2)), ("p95", Fraction(95, 100)), ("p99", Fraction(99, 100)))
+_HEAT: Final = tuple(f"#{r:02x}{g:02x}{b:02x}" for r, g, b in (
+    (round(222 + (16 - 222) * t), round(232 + (50 - 232) * t), round(245 + (107 - 245) * t))
+    for t in np.linspace(0, 1, 64)
+))  # fmt: skip
+_LABELS_MS: Final = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000, 300_000, 1_000_000, 3_600_000)
+
+
+def charts(report: Report, timeline: Timeline, insights: Sequence[Insight]) -> list[Chart]:
+    """All of them, from top to bottom; those without data are left out."""
+    axis = TimeAxis(timeline.count * timeline.step_ns / NS_PER_MS)
+    total = timeline.total
+    made = [*_windows(axis, timeline, total), _rates(axis, timeline, total), _backlog(axis, timeline, total)]
+    made += [*_replicas(axis, timeline), *_gauges(axis, timeline)]
+    marks = _Marks(report, timeline, insights)
+    for chart in made:
+        marks.draw(chart.plot)
+    return made
+
+
+class _Marks:
+    """Phases, incidents and standstills, the same in every chart: each kind one glyph on one set of data."""
+
+    def __init__(self, report: Report, timeline: Timeline, insights: Sequence[Insight]) -> None:
+        edges = sorted({stage.start_ns for stage in timeline.stages if stage.start_ns})
+        self._edges = ColumnDataSource({"at": [edge / NS_PER_MS for edge in edges]})
+        least_ns = timeline.step_ns // 4
+        incidents = [(one.first_ns, one.last_ns) for one in report.summary.vitals.incidents]
+        stalls = [one.span_ns for one in insights if one.kind.startswith("stall") and one.span_ns]
+        self._bands = {"bad": _bands(incidents, least_ns), "warn": _bands(stalls, least_ns)}
+
+    def draw(self, plot: figure) -> None:
+        """Mark them in a chart."""
+        line = plot.vspan("at", source=self._edges, line_dash="dashed", line_alpha=0.5, level="underlay")
+        glyph(line, line_color="muted")
+        for colour, source in self._bands.items():
+            band = plot.vstrip("from", "to", source=source, fill_alpha=0.13, line_color=None, level="underlay")
+            glyph(band, fill_color=colour)
+
+
+def _bands(spans: Sequence[tuple[int, int]], least_ns: int) -> ColumnDataSource:
+    return ColumnDataSource({
+        "from": [first / NS_PER_MS for first, _ in spans],
+        "to": [max(last, first + least_ns) / NS_PER_MS for first, last in spans],
+    })  # fmt: skip
+
+
+def _at(timeline: Timeline) -> Any:
+    return np.arange(timeline.count) * (timeline.step_ns / NS_PER_MS)
+
+
+def _clock(ms: float) -> str:
+    seconds = ms / 1000
+    minutes, rest = divmod(seconds, 60)
+    if minutes >= 60:
+        return f"{int(minutes // 60)}:{int(minutes % 60):02d}:{int(rest):02d}"
+    return f"{int(minutes)}:{int(rest):02d}" + (f".{int(rest * 10 % 10)}" if rest % 1 else "")
+
+
+def _table(timeline: Timeline, cells: Sequence[Sequence[str]]) -> list[list[str]]:
+    """Every n-th interval, so that there are no more than a screen of them."""
+    nth = -(-timeline.count // _ROWS)
+    times = [_clock(number * timeline.step_ns / NS_PER_MS) for number in range(timeline.count)]
+    return [[times[number], *(column[number] for column in cells)] for number in range(0, timeline.count, nth)]
+
+
+def _windows(axis: TimeAxis, timeline: Timeline, total: ScenarioOverTime) -> Iterator[Chart]:
+    latency = total.latency
+    used = sorted({bucket for counts in latency.upper for bucket in counts})
+    if not used:
+        return
+    low, high = used[0] // _MERGED, used[-1] // _MERGED + 1
+    rows = high - low
+    counts = np.full((rows, timeline.count), np.nan)
+    for number, buckets in enumerate(latency.upper):
+        for bucket, count in buckets.items():
+            row = bucket // _MERGED - low
+            counts[row, number] = np.nan_to_num(counts[row, number]) + count
+    edges = np.array([_edge_ms(number * _MERGED) for number in range(low, high + 1)], dtype=np.float32)
+    columns = {
+        "image": [counts.astype(np.float32)],
+        "events": [np.nan_to_num(counts).astype(np.float32)],
+        "from_ms": [np.repeat(edges[:-1], timeline.count).reshape(rows, timeline.count)],
+        "to_ms": [np.repeat(edges[1:], timeline.count).reshape(rows, timeline.count)],
+    }
+    end_ms = timeline.count * timeline.step_ns / NS_PER_MS
+    plot = axis.figure(height=300, y_range=(0, rows + 0.5 + 1.2 * any(latency.never)))
+    mapper = LogColorMapper(palette=_HEAT, low=1, high=max(2.0, float(np.nanmax(counts))), nan_color="#00000000")
+    mapper.tags = ["heat"]
+    renderer = plot.image(
+        "image", x=0, y=0, dw=end_ms, dh=rows, color_mapper=mapper, source=ColumnDataSource(columns)
+    )
+    plot.add_tools(
+        tip([("took", "@from_ms{0,0.[0]} to @to_ms{0,0.[0]} ms"), ("events", "@events{0,0}"),
+             ("due around", "$x{%M:%S}")], [renderer]),
+    )  # fmt: skip
+    plot.hover[0].formatters = {"$x": "datetime"}
+    plot.hover[0].mode = "mouse"
+    if any(latency.never):
+        _never(plot, timeline, latency, rows + 0.5)
+    ticks = {_place(ms * NS_PER_MS) / _MERGED - low: format_duration(ms * NS_PER_MS) for ms in _LABELS_MS}
+    ticks = {place: text for place, text in ticks.items() if 0 <= place <= rows}
+    if any(latency.never):
+        ticks[rows + 1.0] = "never"
+    plot.yaxis.ticker = FixedTicker(ticks=list(ticks))
+    plot.yaxis.major_label_overrides = dict(ticks)
+    bounds = {name: [latency.bounds(p, n, n + 1) for n in range(timeline.count)] for name, p in _PERCENTILES}
+    at = _at(timeline) + timeline.step_ns / NS_PER_MS / 2
+    legend = [Entry("p50 at most", "third"), Entry("p99 at most", "second")]
+    for name, entry in (("p50", legend[0]), ("p99", legend[1])):
+        heights = [np.nan if b is None or b[1] is None else _place(b[1]) / _MERGED - low for b in bounds[name]]
+        named(glyph(plot.line(at, heights, line_width=2), line_color=entry.colour), entry.label)
+    whole = {name: latency.bounds(p) for name, p in _PERCENTILES}
+    said = (
+        "Heat map of the consistency window by the time at which events were due; the darker, the more events. "
+        f"Over the whole run {', '.join(f'{name} lies in {_told(b)}' for name, b in whole.items())}; "
+        f"{sum(latency.never):,} events were never seen."
+    )
+    cells = [[_told(b) for b in bounds[name]] for name, _ in _PERCENTILES] + [[f"{n:,}" for n in latency.never]]
+    yield Chart(
+        "windows", "Windows", plot, said, ("time", *(name for name, _ in _PERCENTILES), "never seen"),
+        _table(timeline, cells), "from the ack until no reader misses it, by the time at which the event was due",
+        legend,
+    )  # fmt: skip
+
+
+def _never(plot: figure, timeline: Timeline, latency: LatencyOverTime, bottom: float) -> None:
+    hit = [(number, count) for number, count in enumerate(latency.never) if count]
+    step = timeline.step_ns / NS_PER_MS
+    source = ColumnDataSource(
+        {"left": [n * step for n, _ in hit], "right": [(n + 1) * step for n, _ in hit], "n": [c for _, c in hit]}
+    )
+    renderer = plot.quad(left="left", right="right", bottom=bottom, top=bottom + 1, source=source, line_color=None)
+    glyph(renderer, fill_color="bad")
+    hover = tip([("never seen", "@n{0,0}"), ("due at", "@left{%M:%S}")], [renderer], left="datetime")
+    hover.mode = "mouse"
+    plot.add_tools(hover)
+
+
+def _edge_ms(bucket: int) -> float:
+    return EDGES_NS[min(bucket, len(EDGES_NS) - 1)] / NS_PER_MS
+
+
+def _place(ns: float) -> float:
+    """Where a duration stands among the buckets."""
+    if ns < EDGES_NS[1]:
+        return ns / EDGES_NS[1]
+    return 1 + 20 * log10(ns / EDGES_NS[1])
+
+
+def _told(bounds: Bounds | None) -> str:
+    if bounds is None:
+        return ""
+    low, high = ("never" if end is None else format_duration(end) for end in bounds)
+    return high if low == high else f"{low} … {high}"
+
+
+def _lines(
+    axis: TimeAxis, timeline: Timeline, series: Mapping[str, Sequence[float]], unit: str, *, stepped: bool, label: str
+) -> tuple[figure, list[Entry]]:
+    plot = axis.figure(y_axis_label=label)
+    plot.y_range.start = 0
+    names = [f"c{number}" for number in range(len(series))]
+    source = ColumnDataSource({"at": _at(timeline), **dict(zip(names, map(np.array, series.values()), strict=True))})
+    legend = []
+    for number, (name, column) in enumerate(zip(series, names, strict=True)):
+        entry = Entry(name, SERIES[number % len(SERIES)], "dashed" if name == "offered" else "line")
+        draw = plot.step if stepped else plot.line
+        extra: dict[str, Any] = {"mode": "after"} if stepped else {}
+        dash = "dashed" if entry.mark == "dashed" else "solid"
+        line = draw("at", column, source=source, line_width=2, line_dash=dash, **extra)
+        named(glyph(line, line_color=entry.colour), entry.label)
+        legend.append(entry)
+    rows = [(name, f"@{column}{{0,0.[0]}}{unit}") for name, column in zip(series, names, strict=True)]
+    felt = plot.line("at", names[0], source=source, line_alpha=0)  # steps don't notice a pointer
+    plot.add_tools(tip([("at", axis.format["text"]), *rows], [felt], at=axis.format["kind"]))
+    return plot, legend
+
+
+def _rates(axis: TimeAxis, timeline: Timeline, total: ScenarioOverTime) -> Chart:
+    seconds = timeline.step_ns / NS_PER_S
+    series = {name: [count / seconds for count in getattr(total, name)] for name in ("offered", "sent", "acked")}
+    if any(total.followed):
+        # What isn't followed closely is seen late or not at all, and is taken to be like the rest.
+        scale = sum(total.acked) / sum(total.followed)
+        series["visible"] = [count * scale / seconds for count in total.visible]
+    if any(total.refused):
+        series["refused"] = [count / seconds for count in total.refused]
+    plot, legend = _lines(axis, timeline, series, "/s", stepped=True, label="events per second")
+    peaks = ", ".join(f"{name} at most {max(values):,.0f}/s" for name, values in series.items())
+    cells = [[f"{value:,.1f}" for value in values] for values in series.values()]
+    return Chart(
+        "rates", "Rates", plot, f"Events per second over time: {peaks}.", ("time", *series), _table(timeline, cells),
+        "offered by the schedule, sent, acked by the broker, visible to every reader", legend,
+    )  # fmt: skip
+
+
+def _backlog(axis: TimeAxis, timeline: Timeline, total: ScenarioOverTime) -> Chart:
+    never_acked = sum(total.sent) - sum(total.acked)
+    series: dict[str, Sequence[float]] = {"sent, not acked": total.in_flight}
+    if any(total.followed):
+        series = {"acked, not visible": total.outstanding} | series
+    for (gauge, metric), value in timeline.gauges.items():
+        if metric == "queue_depth":
+            series[f"depth of {gauge}"] = _filled(value.mean)
+    plot, legend = _lines(axis, timeline, series, "", stepped=False, label="events")
+    peaks = "; ".join(f"{name}: {max(values):,.0f} at most" for name, values in series.items())
+    note = f"{never_acked:,} events were never acked and stay in the first line" if never_acked else ""
+    cells = [[f"{value:,.0f}" for value in values] for values in series.values()]
+    return Chart(
+        "backlog", "Backlog", plot, f"Events that are under way, over time. {peaks}.", ("time", *series),
+        _table(timeline, cells), note or "events under way at the end of each interval", legend,
+    )  # fmt: skip
+
+
+def _filled(values: Sequence[float | None]) -> list[float]:
+    return [float("nan") if value is None else value for value in values]
+
+
+def _replicas(axis: TimeAxis, timeline: Timeline) -> Iterator[Chart]:
+    parts = {
+        f"{probe} {replica}".strip() + (f" ({scenario})" if len(timeline.scenarios) > 1 else ""): latency
+        for (scenario, probe, replica), latency in timeline.parts.items()
+    }
+    if len(parts) < 2:
+        return
+    p50 = Fraction(1, 2)
+    bounds = {name: [part.bounds(p50, n, n + 1) for n in range(timeline.count)] for name, part in parts.items()}
+    series = {
+        name: [float("nan") if b is None or b[1] is None else b[1] / NS_PER_MS for b in each]
+        for name, each in bounds.items()
+    }
+    plot, legend = _lines(axis, timeline, series, " ms", stepped=False, label="median, ms at most")
+    whole = "; ".join(f"{name}: {_told(part.bounds(p50))}" for name, part in parts.items())
+    cells = [[_told(b) for b in each] for each in bounds.values()]
+    yield Chart(
+        "replicas", "Replicas and probes", plot, f"Median window of each replica over time. Whole run: {whole}.",
+        ("time", *series), _table(timeline, cells), "upper end of the median window, by who answered", legend,
+    )  # fmt: skip
+
+
+def _gauges(axis: TimeAxis, timeline: Timeline) -> Iterator[Chart]:
+    for number, ((gauge, metric), value) in enumerate(list(timeline.gauges.items())[:_GAUGES]):
+        taken = [n for n, mean in enumerate(value.mean) if mean is not None]
+        if not taken:
+            continue
+        at = _at(timeline)[taken]
+        columns = {name: np.array([getattr(value, name)[n] for n in taken], dtype=float)
+                   for name in ("minimum", "mean", "maximum")}  # fmt: skip
+        plot = axis.figure(height=180)
+        source = ColumnDataSource({"at": at, **columns})
+        band = plot.varea("at", "minimum", "maximum", source=source, fill_alpha=0.18)
+        glyph(band, fill_color="accent")
+        line = glyph(plot.line("at", "mean", source=source, line_width=2), line_color="accent")
+        rows = [(name, f"@{name}{{0,0.[000]}}") for name in columns]
+        plot.add_tools(tip([("at", axis.format["text"]), *rows], [line], at=axis.format["kind"]))
+        lowest, highest = columns["minimum"].min(), columns["maximum"].max()
+        said = f"{metric} of {gauge} over time: between {lowest:,.6g} and {highest:,.6g}."
+        cells = [["" if v is None else f"{v:,.6g}" for v in getattr(value, name)] for name in columns]
+        yield Chart(
+            f"gauge{number}", f"{gauge}: {metric}", plot, said, ("time", "lowest", "mean", "highest"),
+            _table(timeline, cells), "mean of each interval, with its lowest and highest sample",
+        )  # fmt: skip

@@ -1,0 +1,37 @@
+"""Turns charts into what a page needs: Bokeh's script, the data of all charts, and a place for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import bokeh
+from bokeh.embed import components
+from markupsafe import Markup
+
+from .figures import Chart
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """`places` has the element of each chart by its name; `script` fills them."""
+
+    places: Mapping[str, Markup]
+    script: Markup
+
+
+def embedded(charts: Sequence[Chart]) -> Drawn:
+    """The charts for a page that has the library. Bokeh escapes the texts in them."""
+    if not charts:
+        return Drawn({}, Markup())
+    for chart in charts:
+        chart.plot.name = chart.name
+    script, places = components({chart.name: chart.plot for chart in charts}, wrap_script=False)
+    return Drawn({name: Markup(place) for name, place in places.items()}, Markup(script))
+
+
+def library() -> Markup:
+    """Bokeh's script, as it comes with the package."""
+    path = Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.min.js"
+    return Markup(path.read_text(encoding="utf-8"))

@@ -1,0 +1,186 @@
+"""The HTML report: one file that explains a run to the person who has to find out why. It opens offline.
+
+Text and tables are plain HTML; the charts are Bokeh's, whose script is written into the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from typing import Any, Final
+
+from ...model.facts import COUNTERS, METRICS, PERCENTILES, QUEUE_LAG, STATES
+from ...model.report import Insight, ObjectiveResult, Report, Result, WorstEvent
+from ...model.summary import Distribution
+from ...model.timeline import Timeline
+from ...report import wording
+from ...units import NS_PER_S, format_duration, format_rate, format_share
+from .drawings import WIDTH, flow, gauging, log_places
+
+_REASONS: Final = 20
+_INCIDENTS: Final = 50
+_EXPLAINED: Final[Mapping[str, str]] = {
+    "schedule_delay": "how late evload itself sent an event",
+    "publish": "from sending to the broker's answer",
+    "first_seen": "from the ack until the first reader saw it",
+    "consistency": "from the ack until no reader misses it",
+    "end_to_end": "from when it was due until no reader misses it",
+    "hop": "from one probe to the next",
+    "sent_to_consumed": "from sending until a consumer took it",
+    "consumed_to_processed": "from then until it was processed",
+    "processed_to_visible": "from then until it was visible",
+    QUEUE_LAG: "time in the queue, told from its depth",
+}
+_SHOWN: Final = ("p50", "p95", "p99")
+
+
+def render(report: Report, timeline: Timeline, insights: Sequence[Insight], config_text: str = "") -> str:
+    """The page. `config_text` is the config as run, without secrets; empty if it isn't known."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    from .over_time import charts
+    from .page import embedded, library
+    from .window import survival
+
+    window = survival(report)
+    over_time = charts(report, timeline, insights)
+    drawn = embedded([*([window] if window else []), *over_time])
+    environment = Environment(
+        loader=PackageLoader(__package__ or "", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {
+        "duration": format_duration, "share": format_share, "rate": format_rate, "spaced": _spaced,
+        "clock": _clock, "number": "{:,}".format, "evidence": _evidence,
+    }  # fmt: skip
+    total = report.summary.total()
+    counters = [name for name in COUNTERS if total.ledger[name]]
+    return environment.get_template("report.html.j2").render(
+        report=report,
+        headline=wording.headline(report),
+        total=total,
+        vitals=report.summary.vitals,
+        facts=_facts(report, timeline),
+        findings=insights,
+        objectives=[_objective(objective) for objective in report.objectives],
+        scale=WIDTH,
+        window=window,
+        over_time=over_time,
+        drawn=drawn,
+        stages=timeline.stages,
+        metrics=_metrics(report),
+        percentiles=[*PERCENTILES, "max"],
+        flow=flow(total.ledger),
+        ledger_rows=("scheduled", *STATES, *counters),
+        counters=counters,
+        worst=_worst(report.objectives),
+        checks=[(check, wording.check_figures(check)) for check in report.checks],
+        passed=sum(check.result is Result.PASS for check in report.checks),
+        applied=sum(check.result is not Result.SKIPPED for check in report.checks),
+        reasons=sorted(report.summary.vitals.errors.items(), key=lambda item: -item[1])[:_REASONS],
+        incidents=report.summary.vitals.incidents[:_INCIDENTS],
+        config_text=config_text,
+        library=library(),
+    )
+
+
+def _spaced(name: str) -> str:
+    return wording.spoken(name)
+
+
+def _clock(ns: float) -> str:
+    seconds = ns / NS_PER_S
+    minutes, rest = divmod(seconds, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    text = f"{minutes}:{int(rest):02d}" if not hours else f"{hours}:{minutes:02d}:{int(rest):02d}"
+    return text + (f".{int(rest * 10 % 10)}" if rest % 1 >= 0.1 and not hours else "")
+
+
+def _evidence(evidence: Mapping[str, float | str]) -> list[tuple[str, str]]:
+    return [(_spaced(name.removesuffix("_s")), _figure(name, value)) for name, value in evidence.items()]
+
+
+def _figure(name: str, value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    if name.endswith("_s"):
+        return "never" if value == float("inf") else format_duration(value * NS_PER_S)
+    return f"{value:,.0f}" if value >= 100 else f"{value:,.4g}"
+
+
+def _facts(report: Report, timeline: Timeline) -> list[tuple[str, str, str]]:
+    """(name, figure, remark) of what a reader wants to know first."""
+    total = report.summary.total()
+    facts = []
+    for metric in ("consistency", "end_to_end"):
+        distribution = total.distributions.get(metric)
+        if distribution is not None and distribution.count:
+            p99 = _told(distribution, PERCENTILES["p99"])
+            facts.append((f"p99 {_spaced(metric)}", p99, f"p50 {_told(distribution, PERCENTILES['p50'])}"))
+    ledger = total.ledger
+    if ledger["acked"] and ledger["visible"]:
+        gone = ledger["lost"] + ledger["regressed"]
+        facts.append(("visible", format_share(ledger["visible"] / ledger["acked"]), f"{gone:,} lost or regressed"))
+    peak = max(timeline.total.offered, default=0) * NS_PER_S / timeline.step_ns
+    facts.append(("events", f"{ledger['scheduled']:,}", f"up to {format_rate(round(peak))}"))
+    return facts
+
+
+def _objective(objective: ObjectiveResult) -> dict[str, Any]:
+    return {
+        "it": objective,
+        "title": wording.title(objective),
+        "observed": wording.observed(objective),
+        "drawing": gauging(objective),
+    }
+
+
+def _metrics(report: Report) -> list[dict[str, Any]]:
+    """A line for each metric: its percentiles as text, and places on a common scale."""
+    total = report.summary.total()
+    found: dict[str, Distribution | None] = {**total.distributions, QUEUE_LAG: report.summary.queue_lag()}
+    shown = {name: d for name in (*METRICS, QUEUE_LAG) if (d := found.get(name)) is not None and d.count}
+    shown |= wording.hops(total)
+    ends = [[float(end) for p in _SHOWN for end in _ends(d, PERCENTILES[p])] for d in shown.values()]
+    places = log_places(ends, WIDTH)
+    return [
+        {
+            "name": name,
+            "explained": _EXPLAINED.get(name, _EXPLAINED["hop"]),
+            "cells": [_told(distribution, p) for p in PERCENTILES.values()] + [_largest(distribution)],
+            "count": distribution.count,
+            "never": distribution.censored,
+            "marks": list(zip(_SHOWN, place[::2], place[1::2], strict=True)),
+        }
+        for (name, distribution), place in zip(shown.items(), places, strict=True)
+    ]
+
+
+def _ends(distribution: Distribution, p: Fraction) -> tuple[int, int]:
+    """Both ends of a percentile as far as they can be drawn."""
+    low, high = distribution.bracket(p)
+    longest = max(distribution.upper.maximum or 0, distribution.lower.maximum or 0)
+    return (longest if low is None else low), (longest if high is None else high)
+
+
+def _told(distribution: Distribution, p: Fraction) -> str:
+    low, high = distribution.bracket(p)
+    return wording.bracket(*(None if end is None else end / NS_PER_S for end in (low, high)))
+
+
+def _largest(distribution: Distribution) -> str:
+    low = None if distribution.lower.never else distribution.lower.maximum
+    high = None if distribution.upper.never else distribution.upper.maximum
+    return wording.bracket(*(None if end is None else end / NS_PER_S for end in (low, high)))
+
+
+def _worst(objectives: Sequence[ObjectiveResult]) -> list[tuple[WorstEvent, list[str]]]:
+    """Each event once, with the objectives that it weighs against."""
+    events: dict[str, tuple[WorstEvent, list[str]]] = {}
+    for objective in objectives:
+        for event in objective.worst:
+            events.setdefault(event.correlation_id, (event, []))[1].append(wording.title(objective))
+    return list(events.values())

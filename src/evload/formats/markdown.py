@@ -1,0 +1,219 @@
+"""The report in Markdown (GitHub's dialect): for pull requests, job summaries, wikis and mails."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from ..model.facts import LEDGER_SUMS, METRICS, PERCENTILES, QUEUE_LAG
+from ..model.report import ObjectiveResult, Report, Result, WorstEvent
+from ..model.summary import Distribution, ScenarioSummary, Summary
+from ..model.vitals import Incident
+from ..report import wording
+from ..units import NS_PER_S, format_duration, format_rate
+
+_MARKS: Final = {
+    Result.PASS: "✅",
+    Result.WARN: "⚠️",
+    Result.FAIL: "❌",
+    Result.INCONCLUSIVE: "❔",
+    Result.INVALID: "⛔",
+    Result.SKIPPED: "➖",
+}
+_SPECIAL: Final = re.compile(r"[\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w)")
+_BESIDE: Final = ("duplicated", "regressions", "out_of_order", "recovered", "non_monotonic", "unread_writes")
+_WORST: Final = 5
+"""Most events shown of an objective."""
+_INCIDENTS: Final = 20
+
+
+def markdown(report: Report, environment: str = "") -> str:
+    """The document; sections without anything to say are left out.
+
+    `environment` says where the run took place, in plain text.
+    """
+    sections = [
+        _head(report, environment),
+        _objectives(report.objectives),
+        _section("Findings", (f"- {escaped(insight.sentence)}" for insight in report.insights)),
+        _section("Self-checks not passed", _checks(report)),
+        _distributions(report.summary),
+        _ledger(report.summary.total()),
+        _load(report.summary),
+        _gauges(report.summary),
+        _section("Incidents", _incidents(report.summary.vitals.incidents)),
+        _worst(report.objectives),
+    ]
+    return "\n\n".join("\n".join(section) for section in sections if section) + "\n"
+
+
+def escaped(text: str) -> str:
+    """Plain text as Markdown shows it, on one line, also within a table."""
+    return _SPECIAL.sub(lambda match: "\\" + match[0], " ".join(text.split()))
+
+
+def _head(report: Report, environment: str) -> list[str]:
+    vitals = report.summary.vitals
+    facts = [
+        ("Started", f"{report.started_at:%Y-%m-%d %H:%M:%S} UTC"),
+        *([("Environment", escaped(environment))] if environment else []),
+        ("Duration", format_duration(vitals.duration_ns)),
+        ("Events", f"{report.summary.total().ledger['scheduled']:,} scheduled"),
+        ("Reads", f"{vitals.event_reads:,} in {vitals.read_requests:,} requests, {vitals.failed_reads:,} failed"),
+    ]
+    if vitals.cpu_share is not None:
+        facts.append(("Generator", f"at most {vitals.cpu_share:.0%} of a core"))
+    return [
+        f"# {_status(report.verdict)}: {escaped(report.name)}",
+        "",
+        escaped(wording.headline(report)[:1].upper() + wording.headline(report)[1:]) + ".",
+        "",
+        *_table(("Run", f"`{report.run_id}`"), facts),
+    ]
+
+
+def _status(result: Result) -> str:
+    return f"{_MARKS[result]} {result.value}"
+
+
+def _objectives(objectives: Sequence[ObjectiveResult]) -> list[str]:
+    if not objectives:
+        return []
+    rows = []
+    for objective in objectives:
+        metric, target = map(escaped, wording.metric_and_target(objective))
+        if about := [part for part in (objective.scenario, objective.scope) if part]:
+            metric += f" ({escaped(', '.join(about))})"
+        rows.append((metric, escaped(wording.observed(objective)), target, _status(objective.result)))
+    notes = (
+        f"- {escaped(wording.title(objective))}: {escaped(objective.note)}"
+        for objective in objectives
+        if objective.result is not Result.PASS and objective.note
+    )
+    table = ["## Objectives", "", *_table(("Metric", "Result", "Target", "Status"), rows)]
+    lines = list(notes)
+    return [*table, "", *lines] if lines else table
+
+
+def _checks(report: Report) -> Iterator[str]:
+    for check in report.checks:
+        if check.result not in (Result.PASS, Result.SKIPPED):
+            figures = wording.check_figures(check)
+            told = figures if check.note in ("", figures) else f"{figures}: {check.note}"
+            yield f"- {_status(check.result)} **{escaped(check.name)}** {escaped(told)}"
+
+
+def _distributions(summary: Summary) -> list[str]:
+    scopes: list[tuple[str, str, Distribution]] = []
+    whole = {**summary.total().distributions}
+    if (lag := summary.queue_lag()) is not None:
+        whole[QUEUE_LAG] = lag
+    for metric in (*METRICS, QUEUE_LAG):
+        if metric in whole:
+            scopes.append((metric, "", whole[metric]))
+        if len(summary.scenarios) > 1:
+            scopes += [
+                (metric, name, scenario.distributions[metric])
+                for name, scenario in summary.scenarios.items()
+                if metric in scenario.distributions
+            ]
+    rows = []
+    for metric, name, distribution in scopes:
+        if distribution.count:
+            ends = (distribution.bracket(p) for p in PERCENTILES.values())
+            cells = [wording.bracket(*(None if end is None else end / NS_PER_S for end in pair)) for pair in ends]
+            unseen = f"{distribution.censored:,}"
+            rows.append((metric, escaped(name), *cells, f"{distribution.count:,}", unseen))
+    if not rows:
+        return []
+    head = ("Metric", "Scenario", *PERCENTILES, "Events", "Never seen")
+    return ["## Percentiles", "", *_table(head, rows)]
+
+
+def _ledger(total: ScenarioSummary) -> list[str]:
+    ledger = total.ledger
+    lines = []
+    for whole, parts in LEDGER_SUMS.items():
+        terms = [f"{ledger[key]:,} {key.replace('_', ' ')}" for key in parts if ledger[key]]
+        lines.append(f"- **{ledger[whole]:,} {whole}** = {' + '.join(terms) or '0'}")
+    if beside := [f"{ledger[key]:,} {wording.spoken(key)}" for key in _BESIDE if ledger[key]]:
+        lines.append(f"- of these: {', '.join(beside)}")
+    return _section("Ledger", lines)
+
+
+def _load(summary: Summary) -> list[str]:
+    """Of each scenario when it ran and how much it asked for."""
+    rows = []
+    for name, scenario in summary.scenarios.items():
+        first, last = scenario.first_intended_ns, scenario.last_intended_ns
+        if first is None or last is None:
+            continue
+        scheduled = scenario.ledger["scheduled"]
+        mean = format_rate((scheduled - 1) * NS_PER_S / (last - first)) if last > first else "at once"
+        busiest = max(scenario.offered.values(), default=[0, 0])
+        rows.append(
+            (
+                escaped(name),
+                f"{scheduled:,}",
+                f"{format_duration(first)} to {format_duration(last)}",
+                mean,
+                f"{busiest[0]:,} events asked for, {busiest[1]:,} sent",
+            )
+        )
+    head = ("Scenario", "Events", "From … to", "Mean rate", "Busiest 10 s")
+    return ["## Load profile", "", *_table(head, rows)] if rows else []
+
+
+def _gauges(summary: Summary) -> list[str]:
+    rows = [
+        (
+            escaped(name),
+            escaped(value),
+            *(f"{x:,.6g}" for x in (series.minimum, series.mean, series.maximum, series.last)),
+            f"{series.count:,}",
+            f"{gauge.failed:,}",
+        )
+        for name, gauge in summary.gauges.items()
+        for value, series in gauge.series.items()
+        if series.count
+    ]
+    head = ("Gauge", "Value", "Min", "Mean", "Max", "Last", "Samples", "Failed")
+    return ["## Gauges", "", *_table(head, rows)] if rows else []
+
+
+def _incidents(incidents: Sequence[Incident]) -> Iterator[str]:
+    for one in incidents[:_INCIDENTS]:
+        first, last = format_duration(one.first_ns), format_duration(one.last_ns)
+        when = f"at {first}" if first == last else f"from {first} to {last}"
+        yield f"- **{escaped(one.source)}** {when}: {one.count:,} × {escaped(one.reason)}"
+    if len(incidents) > _INCIDENTS:
+        yield f"- and {len(incidents) - _INCIDENTS} more"
+
+
+def _worst(objectives: Sequence[ObjectiveResult]) -> list[str]:
+    lines: list[str] = []
+    for objective in objectives:
+        if objective.worst:
+            lines += ["", f"### {escaped(wording.title(objective))}", ""]
+            lines += [_event(event) for event in objective.worst[:_WORST]]
+    return ["## Worst events", *lines] if lines else []
+
+
+def _event(event: WorstEvent) -> str:
+    about = [event.scenario, event.event, *(() if event.key is None else (f"key {event.key}",))]
+    log = "; ".join(f"{at:.3f} s {escaped(what)}" for at, what in event.log)
+    return (
+        f"- `{event.correlation_id}` **{escaped(event.state)}** ({escaped(', '.join(about))}), traceparent "
+        f"`{event.traceparent}`<br>{log}"
+    )
+
+
+def _section(title: str, lines: Iterable[str]) -> list[str]:
+    found = list(lines)
+    return [f"## {title}", "", *found] if found else []
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [head, ["---"] * len(head), *rows]
+    return ["| " + " | ".join(cells) + " |" for cells in lines]

@@ -1,0 +1,166 @@
+"""A run as named measures with labels, for monitoring systems: what Prometheus and OpenTelemetry are told alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from ..model.facts import LEDGER_KEYS, METRICS, PERCENTILES, QUEUE_LAG
+from ..model.progress import Progress
+from ..model.report import CheckResult, ObjectiveResult, Report
+from ..model.summary import Distribution, ScenarioSummary, Summary
+from ..units import NS_PER_S
+
+Labels = Mapping[str, str]
+
+_QUANTILES: Final = {name: f"{float(p):g}" for name, p in PERCENTILES.items()}
+
+
+@dataclass(slots=True)
+class Measure:
+    """One measure with all its points.
+
+    name    in words joined by underscores, without a prefix or a unit
+    unit    s: seconds; empty: a number
+    kind    a counter only grows
+    points  (labels, value); an infinite value is a percentile of which too many events were never seen
+    """
+
+    name: str
+    help: str
+    unit: Literal["s", ""] = ""
+    kind: Literal["gauge", "counter"] = "gauge"
+    points: list[tuple[Labels, float]] = field(default_factory=list)
+
+    def add(self, value: float, /, **labels: str) -> None:
+        """One more point."""
+        self.points.append((labels, value))
+
+
+def of_progress(now: Progress) -> list[Measure]:
+    """A moment of a run that goes on."""
+    found = [
+        Measure("elapsed", "Time since the schedule began", "s", points=[({}, now.elapsed)]),
+        Measure("planned", "Length of the schedule", "s", points=[({}, now.total)]),
+        Measure("offered_rate", "Events per second that the schedule asks for", points=[({}, now.offered_rate)]),
+        Measure("achieved_rate", "Events per second that the broker answered", points=[({}, now.achieved_rate)]),
+        Measure("in_flight", "Events sent and not yet answered", points=[({}, now.in_flight)]),
+        Measure("outstanding", "Events not yet settled", points=[({}, now.outstanding)]),
+    ]
+    events = _events()
+    for state in LEDGER_KEYS:
+        events.add(now.states.get(state, 0), state=state, scenario="")
+    consistency = _percentiles_of("consistency")
+    for name, (low, high) in now.percentiles.items():
+        for bound, value in (("lower", low), ("upper", math.inf if high is None else high)):
+            consistency.add(value, quantile=_QUANTILES[name], bound=bound, scenario="", slice="")
+    return _with_points([*found, events, consistency])
+
+
+def of_report(report: Report) -> list[Measure]:
+    """A run that has ended. An empty scenario is all of them, an empty slice the whole of a scenario."""
+    vitals = report.summary.vitals
+    run = Measure("run_info", "The run and its verdict; always 1")
+    run.add(1, run_id=report.run_id, name=report.name, verdict=report.verdict.value)
+    started = Measure("started_timestamp", "When the run began, in seconds since 1970", "s")
+    started.add(report.started_at.timestamp())
+    duration = Measure("duration", "How long it took", "s")
+    duration.add(vitals.duration_ns / NS_PER_S)
+    events = _events()
+    for name, scenario in {"": report.summary.total(), **report.summary.scenarios}.items():
+        for state, count in scenario.ledger.items():
+            events.add(count, state=state, scenario=name)
+    reads = Measure("reads", "Events asked about, one for each in each read", kind="counter")
+    reads.add(vitals.event_reads)
+    requests = Measure("read_requests", "Requests to the read model", kind="counter")
+    failed = Measure("failed_read_requests", "Requests to the read model that failed", kind="counter")
+    requests.add(vitals.read_requests)
+    failed.add(vitals.failed_reads)
+    return _with_points(
+        [run, started, duration, events, *_distributions(report.summary), *_gauges(report.summary), reads, requests,
+         failed, *_objectives(report.objectives), *_checks(report.checks)]
+    )  # fmt: skip
+
+
+def _events() -> Measure:
+    return Measure("events", "Events by state, and those of them that a counter counts", kind="counter")
+
+
+def _percentiles_of(metric: str) -> Measure:
+    return Measure(metric, f"Percentiles of {metric}, each between its lower and its upper bound", "s")
+
+
+def _distributions(summary: Summary) -> Iterator[Measure]:
+    scopes = list(_scopes(summary))
+    lags = {name: gauge.lag for name, gauge in summary.gauges.items() if gauge.lag is not None}
+    found: dict[str, list[tuple[Labels, Distribution]]] = {
+        metric: [(labels, scope.distributions[metric]) for labels, scope in scopes if metric in scope.distributions]
+        for metric in METRICS
+    }
+    found[QUEUE_LAG] = [({"gauge": name}, lag) for name, lag in lags.items()]
+    for metric, distributions in found.items():
+        percentiles = _percentiles_of(metric)
+        measured = Measure(f"{metric}_events", f"Events of which {metric} is known or bounded")
+        never = Measure(f"{metric}_never_seen_events", f"Events of which {metric} has no upper bound")
+        for labels, distribution in distributions:
+            if not distribution.count:
+                continue
+            measured.add(distribution.count, **labels)
+            never.add(distribution.censored, **labels)
+            for name, p in PERCENTILES.items():
+                for bound, ns in zip(("lower", "upper"), distribution.bracket(p), strict=True):
+                    value = math.inf if ns is None else ns / NS_PER_S
+                    percentiles.add(value, quantile=_QUANTILES[name], bound=bound, **labels)
+        yield from (percentiles, measured, never)
+
+
+def _scopes(summary: Summary) -> Iterator[tuple[Labels, ScenarioSummary]]:
+    yield {"scenario": "", "slice": ""}, summary.total()
+    for name, scenario in summary.scenarios.items():
+        yield {"scenario": name, "slice": ""}, scenario
+        for label, part in scenario.slices.items():
+            yield {"scenario": name, "slice": label}, part
+
+
+def _gauges(summary: Summary) -> Iterator[Measure]:
+    values = Measure("gauge", "What a gauge showed over the run")
+    failed = Measure("gauge_failed_samples", "Samples of a gauge that could not be taken", kind="counter")
+    for name, gauge in summary.gauges.items():
+        failed.add(gauge.failed, gauge=name)
+        for value, series in gauge.series.items():
+            if series.count:
+                figures = {"min": series.minimum, "mean": series.mean, "max": series.maximum, "last": series.last}
+                for statistic, figure in figures.items():
+                    values.add(figure, gauge=name, value=value, statistic=statistic)
+    yield from (values, failed)
+
+
+def _objectives(objectives: Iterable[ObjectiveResult]) -> Iterator[Measure]:
+    result = Measure("objective_result", "An objective and its result; always 1")
+    limit = Measure("objective_limit", "Limit of an objective: seconds, a share, events per second or a number")
+    seen = Measure("objective_observed", "What was observed of an objective, in the unit of its limit")
+    for objective in objectives:
+        labels = {
+            "objective": objective.expression,
+            "scenario": objective.scenario or "",
+            "slice": objective.scope,
+        }
+        result.add(1, result=objective.result.value, **labels)
+        limit.add(objective.limit, **labels)
+        for bound, value in zip(("lower", "upper"), objective.observed, strict=True):
+            if value is not None:
+                seen.add(value, bound=bound, **labels)
+    yield from (result, limit, seen)
+
+
+def _checks(checks: Iterable[CheckResult]) -> Iterator[Measure]:
+    result = Measure("self_check_result", "A self-check and its result; always 1")
+    for check in checks:
+        result.add(1, check=check.name, result=check.result.value)
+    yield result
+
+
+def _with_points(measures: Iterable[Measure]) -> list[Measure]:
+    return [measure for measure in measures if measure.points]

@@ -1,1 +1,0 @@
-"""What it is worth: objectives, self-checks, the verdict."""

@@ -1,0 +1,43 @@
+"""What gauges that ask over HTTP can be told in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import AfterValidator, Field, field_validator
+
+from ...clients.web import Url, check_headers
+from ...model.facts import METRICS, QUEUE_LAG
+from ...spi.gauge import GaugeSettings
+from ...units import Duration
+
+_DISTRIBUTIONS: Final = (*METRICS, QUEUE_LAG)
+
+
+def _is_free(name: str) -> str:
+    if name in _DISTRIBUTIONS:
+        raise ValueError(f"{name!r} is the name of a distribution; take another, such as {name}_gauge")
+    return name
+
+
+MetricName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"), AfterValidator(_is_free)]
+"""A name under which objectives can speak of a value."""
+
+
+class HttpGaugeSettings(GaugeSettings):
+    """A GET of one address, again and again."""
+
+    url: Annotated[Url, Field(description="address to ask")]
+    headers: Annotated[Mapping[str, str], AfterValidator(check_headers), Field(description="further headers")] = {}
+    timeout: Annotated[Duration, Field(ge=1_000_000, description="longest wait for an answer")] = 5_000_000_000
+    ca_file: Annotated[Path | None, Field(description="certificate authorities to trust, PEM")] = None
+    verify: Annotated[bool, Field(description="check the server's certificate")] = True
+
+    @field_validator("url")
+    @classmethod
+    def _url_is_no_template(cls, url: str) -> str:
+        if "{" in url:
+            raise ValueError("url is a template, but a gauge belongs to no event; write a plain address")
+        return url

@@ -1,0 +1,22 @@
+"""One metric of a Prometheus endpoint, summed up over the series that its labels choose."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+
+from ...spi.context import Surroundings
+from ...spi.gauge import Gauge
+from .settings import PrometheusGaugeSettings
+
+
+class PrometheusGaugeConfig(PrometheusGaugeSettings):
+    """Settings of the gauge. `labels` must be equal; labels that aren't named may be anything."""
+
+    def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Gauge]:
+        """Ask once, yield the gauge. Raises TargetError if the endpoint doesn't know the metric.
+
+        A metric that is announced and has no series yet is fine: labelled ones appear with their first value.
+        """
+        from .reader import open_reader
+
+        return open_reader(self, surroundings)

@@ -1,0 +1,1 @@
+"""Does it hold: objectives against a summary, self-checks, the verdict."""

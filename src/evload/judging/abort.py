@@ -1,0 +1,253 @@
+"""Finds an objective that can't be kept any more while the run still goes on, so that it may end the run.
+
+What is claimed here has to stay true however often it is asked. Counts and extremes only ever grow, so a violation
+that was witnessed stays one. Windows are broken for sure only if they were even if everything outstanding belonged to
+them and was good. A share of events is judged by a confidence sequence (see `stats.sequence`), for which all
+outstanding events count as good; or it is out of reach: even if all events that are still to come were good, the
+verdict would be a failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from itertools import zip_longest
+from typing import Final, NamedTuple
+
+from ..model.facts import WINDOW_NS
+from ..model.report import Result
+from ..model.summary import Distribution, Summary
+from ..objectives.objective import LOWER, UPPER, Measure, Objective
+from ..objectives.scenario import ScenarioCriteria
+from ..stats.binomial import clopper_pearson_lower
+from ..stats.dependence import FEWEST_BATCHES, effective_size
+from ..stats.sequence import lower_bound, rejects
+from ..stats.windows import Counts, longest_stretch, steps_broken, survey
+from ..units import NS_PER_S, format_duration, format_share
+from .count import count
+from .events import question
+from .gauges import judge_drain, judge_gauge
+from .windows import Bad, bad_over_time, moment, recovery_ns
+
+_LOOKBACK: Final = 2000
+"""Steps that are looked at again each time: what lies further back was, while it was recent."""
+_SETTLED: Final = ("unsent", "acked", "rejected", "returned", "in_doubt")
+
+
+class _State(NamedTuple):
+    """The run as far as it went."""
+
+    summary: Summary
+    offset_ns: int
+    scenarios: Mapping[str, ScenarioCriteria]
+
+    def outstanding(self, objective: Objective) -> int:
+        """Events that are scheduled and not settled, in all scenarios that an objective is about."""
+        return sum(
+            one.ledger["scheduled"] - sum(one.ledger[state] for state in _SETTLED)
+            for name, one in self.summary.scenarios.items()
+            if objective.scenario in (None, name)
+        )
+
+    def terms(self, objective: Objective) -> list[ScenarioCriteria]:
+        """The terms of those scenarios."""
+        return [terms for name, terms in self.scenarios.items() if objective.scenario in (None, name)]
+
+    def events(self, objective: Objective) -> int | None:
+        """The most events that they can have; None if that isn't known."""
+        known = [terms.events for terms in self.terms(objective)]
+        return sum(n for n in known if n is not None) if known and None not in known else None
+
+
+def prepare(objectives: Sequence[Objective]) -> None:
+    """Load what `reason_to_abort` needs, which takes longer than a run may stand still. Call it before the run."""
+    if any(objective.abort_after_ns is not None for objective in objectives):
+        rejects(1, 2, 0.5)
+        lower_bound(1, 2)
+        clopper_pearson_lower(1, 2)
+        effective_size([(2, n % 2) for n in range(FEWEST_BATCHES)])
+
+
+def reason_to_abort(
+    objectives: Sequence[Objective],
+    summary: Summary,
+    offset_ns: int,
+    scenarios: Mapping[str, ScenarioCriteria] = {},
+) -> tuple[Objective, str] | None:
+    """The first objective that is worth ending the run `offset_ns` after the schedule began, and why; None: go on.
+
+    Only those that ask for it are looked at, after their delay. Of an objective with two limits the looser counts.
+    `Summary.watches` has to be up to date. Without `scenarios` less can be said.
+    """
+    state = _State(summary, offset_ns, scenarios)
+    for objective in objectives:
+        if objective.abort_after_ns is not None and offset_ns >= objective.abort_after_ns:
+            note = _violation(objective, state, objective.limits[-1])
+            if note:
+                return objective, f"ended after {moment(offset_ns)}: {note}"
+    return None
+
+
+def _violation(objective: Objective, state: _State, limit: Fraction) -> str:
+    """Why the objective is broken for good; empty if it isn't."""
+    match objective.measure:
+        case Measure.GAUGE | Measure.DRAIN:
+            return _gauge(objective, state, limit)
+        case Measure.RECOVERY:
+            return _recovery(objective, state, limit)
+        case Measure.COUNT:
+            return _count(objective, state, limit)
+        case Measure.MAX:
+            beyond = sum(one.thresholds[int(limit)].beyond for one in _measured(objective, state))
+            return f"{beyond} events took longer than {format_duration(float(limit))}" if beyond else ""
+        case Measure.STALENESS:
+            return _staleness(objective, state, limit)
+        case Measure.RATE | Measure.SHARE | Measure.PERCENTILE if objective.window is not None:
+            return _window(objective, state, limit)
+        case Measure.RATE:
+            return _rate(objective, state, limit)
+        case Measure.SHARE | Measure.PERCENTILE:
+            return _share(objective, state, limit)
+    return ""
+
+
+def _measured(objective: Objective, state: _State) -> list[Distribution]:
+    metric = objective.subject
+    return [one.distributions[metric] for one in objective.pieces(state.summary) if metric in one.distributions]
+
+
+def _is_over(operator: str, value: Fraction | int, limit: Fraction) -> bool:
+    """Whether a value that can only grow has broken an upper limit for good."""
+    return value > limit if operator in ("<=", "==") else operator == "<" and value >= limit
+
+
+def _count(objective: Objective, state: _State, limit: Fraction) -> str:
+    seen = sum(count(one, objective.subject).low for one in objective.pieces(state.summary))
+    return f"{objective.subject} is {seen}" if _is_over(objective.operator, seen, limit) else ""
+
+
+def _rate(objective: Objective, state: _State, limit: Fraction) -> str:
+    """A share of all that will have been scheduled, which is known beforehand unless arrivals are random."""
+    total = state.events(objective)
+    seen = sum(count(one, objective.subject).low for one in objective.pieces(state.summary))
+    if not total or objective.operator not in UPPER or not _is_over(objective.operator, Fraction(seen, total), limit):
+        return ""
+    return f"{objective.subject} is {seen}, too many for all {total:,} events of the schedule"
+
+
+def _staleness(objective: Objective, state: _State, limit: Fraction) -> str:
+    told = [one.staleness.maximum for one in objective.pieces(state.summary) if one.staleness.count]
+    most = Fraction(max(told, default=0.0))
+    if objective.function != "max" or not _is_over(objective.operator, most, limit):
+        return ""
+    return f"an answer was {float(most):g} versions behind"
+
+
+def _gauge(objective: Objective, state: _State, limit: Fraction) -> str:
+    """A sample beyond its limit stays one; the mean of the run may still turn, and so may the last value."""
+    grows = (objective.function, objective.operator) in {("max", "<"), ("max", "<="), ("min", ">"), ("min", ">=")}
+    if objective.measure is Measure.DRAIN:
+        judged = judge_drain(objective, state.summary, limit)
+    elif grows or objective.window is not None:
+        judged = judge_gauge(objective, state.summary, limit)
+    else:
+        return ""
+    worst = judged.observed[1] if objective.operator in LOWER else judged.observed[0]
+    if judged.result is not Result.FAIL or worst is None:
+        return ""
+    if objective.unit == NS_PER_S:
+        how_long = moment(int(worst))
+        return (
+            f"{objective.subject} is not back after {how_long}"
+            if objective.after_scenario or objective.after
+            else (f"{objective.subject} was beyond its limit for {how_long}")
+        )
+    return f"{objective.subject} came to {float(worst):g}"
+
+
+def _window(objective: Objective, state: _State, limit: Fraction) -> str:
+    window = objective.window
+    assert window is not None
+    since = max(0, state.offset_ns // window.step_ns - _LOOKBACK)
+    bad = _recent(objective, state, limit, since)
+    if bad is None:
+        return ""
+    outstanding = state.outstanding(objective)
+    if window.stretch:
+        longest, _ = longest_stretch(steps_broken(bad.counts, bad.allowance, outstanding=outstanding))
+        return f"broken for {moment(longest * window.step_ns)} at a stretch" if longest >= window.steps else ""
+    found = survey(bad.counts, window.steps, bad.allowance, outstanding=outstanding)
+    if found is None or not found.broken:
+        return ""
+    first, end = ((since + step) * window.step_ns for step in (found.worst.first, found.worst.end))
+    return f"broken from {moment(first)} to {moment(end)}"
+
+
+def _recovery(objective: Objective, state: _State, limit: Fraction) -> str:
+    inner, anchor_ns = objective.inner, objective.anchor_ns(state.scenarios)
+    if inner is None or inner.window is None or anchor_ns is None:
+        return ""
+    since = max(0, state.offset_ns // inner.window.step_ns - _LOOKBACK)
+    bad = _recent(inner, state, inner.limit, since)
+    found = None if bad is None else recovery_ns(bad, inner.window, anchor_ns, since, state.outstanding(inner))
+    if found is None or not _is_over(objective.operator, found[0], limit):
+        return ""
+    return f"not recovered {moment(found[0])} after {moment(anchor_ns)}"
+
+
+def _recent(objective: Objective, state: _State, limit: Fraction, since: int) -> Bad | None:
+    """What may be bad from step `since` on, added up over the scenarios."""
+    found = [
+        bad
+        for piece in objective.pieces(state.summary)
+        if (bad := bad_over_time(objective, piece, limit, since)) is not None
+    ]
+    if len(found) < 2:
+        return found[0] if found else None
+    events, sure, maybe = (
+        [sum(at_step) for at_step in zip_longest(*columns, fillvalue=0)]
+        for columns in zip(*(bad.counts for bad in found), strict=True)
+    )
+    return Bad(Counts(events, sure, maybe), found[0].allowance)
+
+
+def _share(objective: Objective, state: _State, limit: Fraction) -> str:
+    threshold, p = question(objective, limit)
+    allowed = float(1 - p)
+    measured = _measured(objective, state)
+    n = sum(one.count for one in measured) + state.outstanding(objective)
+    bad = sum(one.thresholds[threshold].beyond for one in measured)
+    if bad <= allowed * n:
+        return ""
+    worth = _worth(measured, threshold, state, state.terms(objective))
+    seen = f"{bad} of {n} events are beyond {format_duration(threshold)}"
+    total = state.events(objective)
+    if total is not None and clopper_pearson_lower(bad * worth, max(bad, total) * worth) > allowed:
+        return f"{seen}, too many for all {total:,} events of the schedule"
+    if not rejects(bad * worth, n * worth, allowed):
+        return ""
+    least = format_share(lower_bound(bad * worth, n * worth))
+    return f"{seen}, which shows that {least} of the events are at least; {format_share(allowed)} may be"
+
+
+def _worth(
+    measured: Sequence[Distribution], threshold: int, state: _State, terms: Sequence[ScenarioCriteria]
+) -> float:
+    """How many independent events one event is worth, by the spread between windows.
+
+    While there are too few windows to tell, each of them counts as one event. Where the schedule is too short ever to
+    tell, events count as independent, as they do in the verdict.
+    """
+    batches: dict[int, list[int]] = {}
+    for one in measured:
+        for window, (events, _, beyond) in one.thresholds[threshold].windows.items():
+            batch = batches.setdefault(window, [0, 0])
+            batch[0] += events
+            batch[1] += beyond
+    size = effective_size((batches[window][0], batches[window][1]) for window in sorted(batches))
+    if size is None:
+        planned_ns = max((one.end_ns for one in terms), default=0) - min((one.start_ns for one in terms), default=0)
+        if planned_ns < FEWEST_BATCHES * WINDOW_NS:
+            return 1.0
+        size = min(len(batches), state.offset_ns // WINDOW_NS)
+    return size / max(1, sum(events for events, _ in batches.values()))

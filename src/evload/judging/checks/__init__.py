@@ -1,0 +1,1 @@
+"""Self-checks: what a measurement has to pass before its verdict may be believed."""

@@ -1,0 +1,166 @@
+"""Self-checks of the load: was it what the schedule asked for, and had the generator room to spare."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from itertools import accumulate
+from typing import Final
+
+from ...model.summary import Summary
+from ...objectives.criteria import lateness_limit_ns
+from ...objectives.objective import Objective
+from ...objectives.scenario import ScenarioCriteria
+from ...stats.dispersion import FEWEST, LEAST_EXPECTED, dispersion
+from ...stats.histogram import rank_of
+from ...stats.slope import least_squares
+from ...units import NS_PER_S, format_duration, format_share
+from .check import Check
+
+_RATE_TOLERANCE: Final = 0.01
+
+_LATENESS_PERCENTILE: Final = Fraction(99, 100)
+_CPU_LIMIT: Final = 0.8
+_STALL_LIMIT_NS: Final = 100_000_000
+
+_GROWTH: Final = 0.01
+_SIGNIFICANT: Final = 2.0
+_FEWEST_POINTS: Final = 10
+_DRIFT_LIMIT_NS: Final = 10_000_000
+
+
+def offered_rate(summary: Summary) -> Check:
+    """Sent within 1 % of the schedule in every window, an event apart being none."""
+    worst, note, windows = 0.0, "", 0
+    for name, scenario in summary.scenarios.items():
+        for window, (scheduled, sent) in sorted(scenario.offered.items()):
+            windows += 1
+            apart = abs(sent - scheduled)
+            deviation = apart / max(scheduled, 1) if apart > 1 else 0.0
+            if deviation > worst:
+                worst, note = deviation, f"{name}, window {window}: {scheduled} scheduled, {sent} sent"
+    if not windows:
+        return Check(None, note="nothing was scheduled")
+    return Check(worst <= _RATE_TOLERANCE, worst, _RATE_TOLERANCE, note)
+
+
+def lateness(summary: Summary, objectives: Sequence[Objective]) -> Check:
+    """Nothing sent early, and the 99th percentile of the delays within 1 % of the tightest latency objective."""
+    early = sum(scenario.early_sends for scenario in summary.scenarios.values())
+    if early:
+        return Check(False, early, 0, f"{early} events were sent before they were due")
+    limit_ns = lateness_limit_ns(objectives)
+    if limit_ns is None:
+        return Check(None, note="no objective is about a latency")
+    worst_ns, where = -1, ""
+    for name, scenario in summary.scenarios.items():
+        delays = scenario.distributions.get("schedule_delay")
+        if delays is None or not delays.count:
+            continue
+        edges = delays.upper.at_rank(rank_of(_LATENESS_PERCENTILE, delays.count))
+        if edges is None:
+            return Check(False, None, float(limit_ns / NS_PER_S), f"{name}: more than 1 % were never sent")
+        if edges[1] > worst_ns:
+            worst_ns, where = edges[1], name
+    if worst_ns < 0:
+        return Check(None, note="nothing was sent")
+    note = f"{where}: p99 {format_duration(worst_ns)}"
+    return Check(worst_ns <= limit_ns, worst_ns / NS_PER_S, float(limit_ns / NS_PER_S), note)
+
+
+def arrival_shape(summary: Summary, scenarios: Mapping[str, ScenarioCriteria]) -> Check:
+    """Where arrivals are random: what was sent scatters around the schedule as a Poisson process does.
+
+    Of a run that ended before its time only the steps count that lie wholly before its last event.
+    """
+    worst: tuple[float, Check] | None = None
+    cut_short = summary.vitals.interrupted or summary.vitals.crashed or bool(summary.vitals.aborted)
+    random = False
+    for name, terms in scenarios.items():
+        scenario = summary.scenarios.get(name)
+        if terms.arrival_step_ns is None or scenario is None or scenario.sent_steps is None:
+            continue
+        random = True
+        expected: Sequence[float] = terms.expected
+        if cut_short:
+            expected = expected[: (scenario.last_intended_ns or 0) // terms.arrival_step_ns]
+        sent = [*scenario.sent_steps.events[: len(expected)]]
+        sent += [0] * (len(expected) - len(sent))
+        found = dispersion(zip(sent, expected, strict=True))
+        if found is None:
+            continue
+        ok = found.low <= found.ratio <= found.high
+        limit = found.low if found.ratio < 1 else found.high
+        note = (
+            f"{name}: dispersion {found.ratio:.3g} over {found.steps} steps, "
+            f"between {found.low:.3g} and {found.high:.3g} expected"
+        )
+        badness = abs(found.ratio - 1) / abs(limit - 1)
+        if worst is None or badness > worst[0]:
+            worst = (badness, Check(ok, found.ratio, limit, note))
+    if worst is not None:
+        return worst[1]
+    if not random:
+        return Check(None, note="no scenario has random arrivals")
+    return Check(None, note=f"fewer than {FEWEST} steps expect {LEAST_EXPECTED:g} events or more")
+
+
+def headroom(summary: Summary) -> Check:
+    """The generator's CPU below 80 % of a core, and its loop never still for 100 ms."""
+    cpu, stall_ns = summary.vitals.cpu_share, summary.vitals.longest_stall_ns
+    used: list[tuple[float, float, str]] = []
+    if cpu is not None:
+        used.append((cpu, _CPU_LIMIT, f"CPU {format_share(cpu)}"))
+    if stall_ns is not None:
+        used.append((stall_ns / NS_PER_S, _STALL_LIMIT_NS / NS_PER_S, f"longest stall {format_duration(stall_ns)}"))
+    if not used:
+        return Check(None, note="unknown in virtual time")
+    value, limit, _ = max(used, key=lambda one: one[0] / one[1])
+    return Check(value < limit, value, limit, ", ".join(note for *_, note in used))
+
+
+def steady_state(summary: Summary, scenarios: Mapping[str, ScenarioCriteria]) -> Check:
+    """Where a scenario claims it: what is in the system doesn't grow by more than 1 % of what comes in.
+
+    The slope is that of the least-squares line through the number in the system at the end of each step; it has to
+    be twice its own error to count.
+    """
+    worst: Check | None = None
+    claimed = False
+    for name, terms in scenarios.items():
+        scenario = summary.scenarios.get(name)
+        if terms.steady is None or scenario is None or scenario.flow is None:
+            continue
+        claimed = True
+        step_ns = scenario.flow.step_ns
+        end_ns = terms.steady[1]
+        if scenario.last_intended_ns is not None:
+            end_ns = min(end_ns, scenario.last_intended_ns)
+        first, end = -(-terms.steady[0] // step_ns), min(len(scenario.flow), end_ns // step_ns)
+        came = scenario.flow.events[first:end]
+        if end - first < _FEWEST_POINTS or not sum(came):
+            continue
+        inside = [*accumulate(n - gone for n, gone in zip(scenario.flow.events, scenario.flow.within, strict=True))]
+        line = least_squares([float(n) for n in range(first, end)], [float(n) for n in inside[first:end]])
+        growth = line.per_unit * len(came) / sum(came)
+        note = (
+            f"{name}: {inside[first]} in flight at {format_duration((first + 1) * step_ns)}, {inside[end - 1]} at "
+            f"{format_duration(end * step_ns)}; slope {format_share(growth)} of the rate"
+        )
+        checked = Check(growth <= _GROWTH or line.t <= _SIGNIFICANT, growth, _GROWTH, note)
+        if worst is None or (not checked.ok, growth) > (not worst.ok, worst.value or 0.0):
+            worst = checked
+    if worst is not None:
+        return worst
+    return Check(None, note="its span was too short to tell" if claimed else "no scenario claims a steady state")
+
+
+def clocks(summary: Summary) -> Check:
+    """The wall clock and the monotonic one part by 10 ms a minute at most, and no stamp contradicts another."""
+    hops, drift_ns = summary.negative_hops, summary.vitals.wall_drift_ns
+    if hops:
+        return Check(False, hops, 0, f"{hops} events were processed before they were consumed, by their own stamps")
+    if drift_ns is None:
+        return Check(None, note="unknown in virtual time")
+    note = f"{format_duration(drift_ns)} apart within a minute, {format_duration(_DRIFT_LIMIT_NS)} allowed"
+    return Check(drift_ns <= _DRIFT_LIMIT_NS, drift_ns / NS_PER_S, _DRIFT_LIMIT_NS / NS_PER_S, note)

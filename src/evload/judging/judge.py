@@ -1,0 +1,108 @@
+"""Judges a Summary by an objective, or by both of its limits where it has a critical one.
+
+Absence of data is never a pass. Which room judges what is in `_finder`; how an expression is read is in `grammar`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from functools import partial
+from typing import Final
+
+from ..model.report import ObjectiveResult, Result
+from ..model.summary import Summary
+from ..objectives.grammar import from_data, parse
+from ..objectives.objective import UPPER, Measure, Objective
+from ..objectives.scenario import ScenarioCriteria
+from .counters import judge_counter
+from .events import judge_extreme, judge_mean, judge_share, judge_staleness
+from .gauges import judge_drain, judge_gauge
+from .limit_result import NEAR_NOTE, LimitResult
+from .windows import judge_recovery, judge_window
+
+__all__ = ["Measure", "Objective", "from_data", "judge", "parse"]
+
+_WITNESSES: Final = frozenset(
+    {"duplicated", "regressions", "regressed", "out_of_order", "lost", "non_monotonic", "unread_writes"}
+)
+_JUDGES: Final = {
+    Measure.PERCENTILE: judge_share,
+    Measure.SHARE: judge_share,
+    Measure.MAX: judge_extreme,
+    Measure.MIN: judge_extreme,
+    Measure.MEAN: judge_mean,
+    Measure.STALENESS: judge_staleness,
+    Measure.COUNT: judge_counter,
+    Measure.RATE: judge_counter,
+    Measure.THROUGHPUT: judge_counter,
+}
+
+
+def judge(objective: Objective, summary: Summary, scenarios: Mapping[str, ScenarioCriteria] = {}) -> ObjectiveResult:
+    """PASS, WARN, FAIL or INCONCLUSIVE, with what was observed and why.
+
+    An objective without a scenario is about all of them together. WARN is a pass above 90 % of the limit, or
+    one that holds at the looser of two limits only. A lower limit has no 90 %, except on a rate, whose complement
+    has. One that ended the run before its time has failed. `scenarios` are needed for `recovery`.
+    """
+    find = _finder(objective, summary, scenarios)
+    judged = find(objective.limit)
+    if objective.critical is not None and judged.result in (Result.FAIL, Result.INCONCLUSIVE):
+        judged = _weigh_critical(objective, judged, find(objective.critical))
+    elif objective.target_text is not None and judged.note == NEAR_NOTE:
+        judged = LimitResult(judged.result, judged.observed, "above 90 % of the target")
+    witnessed = judged.result is Result.FAIL and _is_witnessed(objective, judged.observed[0])
+    if summary.vitals.aborted == objective.title:
+        judged = LimitResult(Result.FAIL, judged.observed, summary.vitals.abort_note)
+    unit = objective.unit
+    low, high = judged.observed
+    return ObjectiveResult(
+        expression=objective.expression,
+        result=judged.result,
+        observed=(None if low is None else float(low / unit), None if high is None else float(high / unit)),
+        limit=float(objective.shown_limit / unit),
+        scenario=objective.scenario,
+        note=judged.note,
+        witnessed=witnessed,
+        subject=objective.subject,
+        scope=objective.slice,
+    )
+
+
+def _finder(
+    objective: Objective, summary: Summary, scenarios: Mapping[str, ScenarioCriteria]
+) -> Callable[[Fraction], LimitResult]:
+    match objective.measure:
+        case Measure.GAUGE:
+            return partial(judge_gauge, objective, summary)
+        case Measure.DRAIN:
+            return partial(judge_drain, objective, summary)
+    scope = objective.scope(summary)
+    if objective.measure is Measure.RECOVERY:
+        return partial(judge_recovery, objective, scope, scenarios=scenarios)
+    if objective.window is not None:
+        return partial(judge_window, objective, scope)
+    return partial(_JUDGES[objective.measure], objective, scope)
+
+
+def _weigh_critical(objective: Objective, at_limit: LimitResult, at_critical: LimitResult) -> LimitResult:
+    tighter, looser = ("limit", "critical one") if objective.target_text is None else ("target", "limit")
+    match at_critical.result:
+        case Result.PASS | Result.WARN:
+            how = f"above the {tighter}" if at_limit.result is Result.FAIL else f"not shown to keep the {tighter}"
+            return LimitResult(Result.WARN, at_limit.observed, f"{how}, but within the {looser}")
+        case Result.FAIL:
+            beyond = "beyond the critical limit" if objective.target_text is None else "beyond the limit"
+            return LimitResult(Result.FAIL, at_limit.observed, at_critical.note or beyond)
+        case _:
+            looser = "critical limit" if objective.target_text is None else "limit"
+            return LimitResult(Result.INCONCLUSIVE, at_limit.observed, f"at the {looser}: {at_critical.note}")
+
+
+def _is_witnessed(objective: Objective, low: Fraction | int | None) -> bool:
+    if objective.subject not in _WITNESSES or objective.measure not in (Measure.COUNT, Measure.RATE):
+        return False
+    if objective.window is not None:
+        return True
+    return objective.operator in (*UPPER, "==") and low is not None and low >= objective.limit

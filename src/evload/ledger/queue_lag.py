@@ -1,0 +1,81 @@
+"""Adds to a summary how long events sat in the queues that were watched, told from depth alone.
+
+Done after the run from its ledger file: the samples of each gauge that has a `queue_depth`, and the times at
+which the events that pass through it were sent and acked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from ..model.facts import QUEUE_LAG
+from ..model.summary import Distribution, Summary
+from ..objectives.objective import Objective
+from ..stats.lag import QueueLag, Stay
+from ..summary.recorder import MetricFold
+from .reader import LedgerReader
+
+_DEPTH: Final = "queue_depth"
+
+
+def add_lag(summary: Summary, reader: LedgerReader, objectives: Sequence[Objective]) -> None:
+    """Fill in `GaugeSummary.lag` of each gauge of a queue."""
+    thresholds = sorted({x for objective in objectives for about, x in objective.thresholds if about == QUEUE_LAG})
+    steps = sorted(
+        {(x, step) for objective in objectives for about, x, step in objective.steps if about == QUEUE_LAG}
+    )
+    scenarios = [plan["name"] for plan in reader.meta["plan"]]
+    for name, gauge in summary.gauges.items():
+        if _DEPTH in gauge.series:
+            passing = reader.meta["gauges"][name]["scenarios"] or scenarios
+            gauge.lag = _lag(reader, name, [scenarios.index(scenario) for scenario in passing], thresholds, steps)
+
+
+def _lag(
+    reader: LedgerReader,
+    gauge: str,
+    scenarios: Sequence[int],
+    thresholds: Sequence[int],
+    steps: Sequence[tuple[int, int]],
+) -> Distribution:
+    fold = MetricFold(thresholds, steps)
+    lag = QueueLag()
+    acks, sends = _Stream(reader.ack_times(scenarios)), _Stream(reader.sent_times(scenarios))
+    for name, start_ns, end_ns, values in reader.samples():
+        if name == gauge and _DEPTH in values:
+            lag.published(acks.until(end_ns))
+            unconfirmed = sends.skip_until(end_ns) - acks.taken
+            _record(fold, lag.sampled(start_ns, end_ns, int(values[_DEPTH]), max(0, unconfirmed)))
+    lag.published(acks.until(None))
+    _record(fold, lag.close())
+    fold.flush()
+    return fold.distribution
+
+
+def _record(fold: MetricFold, stays: Sequence[Stay]) -> None:
+    for stay in stays:
+        fold.record(stay.lower_ns, stay.upper_ns, stay.published_ns)
+
+
+class _Stream:
+    """Times in order, taken off in portions."""
+
+    def __init__(self, times: Iterator[int]) -> None:
+        self._times = times
+        self._next = next(times, None)
+        self.taken = 0
+
+    def until(self, end_ns: int | None) -> list[int]:
+        """The times up to `end_ns` that were not taken yet; None: all."""
+        portion = []
+        while self._next is not None and (end_ns is None or self._next <= end_ns):
+            portion.append(self._next)
+            self._next = next(self._times, None)
+        self.taken += len(portion)
+        return portion
+
+    def skip_until(self, end_ns: int) -> int:
+        """How many times there are up to `end_ns`."""
+        self.until(end_ns)
+        return self.taken

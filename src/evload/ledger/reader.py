@@ -1,0 +1,189 @@
+"""Reads a ledger file, also while its run goes on."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, closing
+from datetime import datetime
+from fnmatch import fnmatchcase
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from ..errors import UsageError
+from ..model.report import EventSample
+from ..model.travel import Observation, Part, Seen, State
+from .schema import _COLUMNS, FORMAT
+
+
+class LedgerReader:
+    """Reads a ledger file, also while its run goes on. Times are relative to the start of the schedule.
+
+    Raises UsageError if there is no such file, or it isn't a ledger of a format this version reads.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        if not path.is_file():
+            raise UsageError(f"{path} isn't there; name the directory of a run, which has an events.sqlite")
+        try:
+            with ExitStack() as stack:
+                # A reader of a finished file would leave the files of a write-ahead log beside it.
+                finished = not path.with_name(path.name + "-wal").exists()
+                options = "?mode=ro&immutable=1" if finished else "?mode=ro"
+                self._db = sqlite3.connect(path.absolute().as_uri() + options, uri=True)
+                stack.callback(self._db.close)
+                rows = self._db.execute("SELECT key, value FROM meta").fetchall()
+                self.meta: dict[str, Any] = {name: orjson.loads(value) for name, value in rows}
+                stack.pop_all()
+        except (sqlite3.Error, orjson.JSONDecodeError) as error:
+            raise UsageError(f"{path} isn't a ledger of evload: {error}; name the directory of a run") from error
+        if self.meta.get("format") != FORMAT:
+            self._db.close()
+            raise UsageError(
+                f"{path} has format {self.meta.get('format')!r}, and this version of evload reads {FORMAT}; "
+                "use the version that wrote it"
+            )
+
+    def __enter__(self) -> LedgerReader:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._db.close()
+
+    def last_note(self) -> dict[str, Any] | None:
+        """The newest vitals, or None if the run died before the first."""
+        row = self._db.execute("SELECT facts FROM vitals ORDER BY at_ns DESC LIMIT 1").fetchone()
+        return orjson.loads(row[0]) if row else None
+
+    def observations(self, scenario: int) -> Iterator[Observation]:
+        """The settled events of one scenario in the order of `seq`, which is the order of its schedule.
+
+        Raises UsageError where the file is damaged.
+        """
+        query = f"SELECT {', '.join(_COLUMNS)} FROM events WHERE scenario = ? ORDER BY seq"
+        try:
+            with closing(self._db.cursor()) as cursor, closing(_Parts(self._db, scenario)) as parts:
+                for row in cursor.execute(query, (scenario,)):
+                    yield _observation(row, parts)
+        except sqlite3.Error as error:
+            raise UsageError(f"{self.path} is damaged: {error}; use an undamaged copy") from error
+
+    def chosen(self, condition: str, order: str, values: Mapping[str, object], limit: int) -> list[Observation]:
+        """At most `limit` settled events that an SQL condition over the table `events` chooses, in that order.
+
+        The condition and the order are the caller's own text, never a user's; what is compared with is in `values`
+        by name. The function `matches(text, glob)` is at hand.
+        """
+        self._db.create_function("matches", 2, _matches, deterministic=True)
+        query = f"SELECT {', '.join(_COLUMNS)} FROM events WHERE {condition} ORDER BY {order} LIMIT :limit"
+        rows = self._db.execute(query, {**values, "limit": limit}).fetchall()
+        found = []
+        for row in rows:
+            with closing(_Parts(self._db, row[1], seq=row[0])) as parts:
+                found.append(_observation(row, parts))
+        return found
+
+    def spread(self, count: int) -> list[Observation]:
+        """At most `count` of the settled events that were followed closely, evenly over the run."""
+        row = self._db.execute("SELECT max(seq) FROM events").fetchone()
+        step = max(1, -(-((row[0] or 0) + 1) // max(count, 1)))
+        chosen = "sampled = 1 AND seq IN (SELECT value * :step FROM numbers)"
+        self._db.execute("CREATE TEMP TABLE IF NOT EXISTS numbers (value INTEGER PRIMARY KEY)")
+        self._db.execute("DELETE FROM numbers")
+        self._db.executemany("INSERT INTO numbers VALUES (?)", [(number,) for number in range(count)])
+        return self.chosen(chosen, "seq", {"step": step}, count)
+
+    def samples(self) -> Iterator[tuple[str, int, int, dict[str, float]]]:
+        """The samples of all gauges in order of time: gauge, start_ns, end_ns, values (none: not taken)."""
+        query = "SELECT gauge, start_ns, end_ns, metric, value FROM samples ORDER BY end_ns, gauge, rowid"
+        with closing(self._db.cursor()) as cursor:
+            for (gauge, start_ns, end_ns), rows in groupby(cursor.execute(query), key=itemgetter(0, 1, 2)):
+                yield gauge, start_ns, end_ns, {metric: value for *_, metric, value in rows if metric is not None}
+
+    def ack_times(self, scenarios: Sequence[int]) -> Iterator[int]:
+        """When the events of some scenarios were acked, in order of time."""
+        return self._times("acked_ns", "acked_ns IS NOT NULL", scenarios)
+
+    def sent_times(self, scenarios: Sequence[int]) -> Iterator[int]:
+        """When the events of some scenarios that the broker has, or may have, were sent, in order of time."""
+        return self._times("sent_ns", f"(acked_ns IS NOT NULL OR state = {State.IN_DOUBT.value})", scenarios)
+
+    def _times(self, column: str, condition: str, scenarios: Sequence[int]) -> Iterator[int]:
+        places = ", ".join("?" * len(scenarios))
+        query = f"SELECT {column} FROM events WHERE {condition} AND scenario IN ({places}) ORDER BY {column}"
+        with closing(self._db.cursor()) as cursor:
+            for (at_ns,) in cursor.execute(query, tuple(scenarios)):
+                yield at_ns
+
+    def portions(self, query: str, size: int, values: Sequence[object] = ()) -> Iterator[list[tuple[Any, ...]]]:
+        """The rows of a query, up to `size` at a time, for a fold that needs a few columns of many rows.
+
+        Raises UsageError where the file is damaged.
+        """
+        with closing(self._db.cursor()) as cursor:
+            try:
+                cursor.execute(query, values)
+                while rows := cursor.fetchmany(size):
+                    yield rows
+            except sqlite3.Error as error:
+                raise UsageError(f"{self.path} is damaged: {error}; use an undamaged copy") from error
+
+
+def _matches(text: str | None, glob: str) -> bool:
+    return text is not None and fnmatchcase(text, glob)
+
+
+class _Parts:
+    """The parts of a scenario's events, taken off in the order of the events."""
+
+    def __init__(self, db: sqlite3.Connection, scenario: int, seq: int | None = None) -> None:
+        query = (
+            "SELECT p.seq, p.probe, p.replica, p.state, p.first_lower_ns, p.first_upper_ns, p.stable_lower_ns,"
+            " p.stable_upper_ns FROM parts p JOIN events e ON e.seq = p.seq WHERE e.scenario = ?"
+        )
+        self._cursor = db.cursor()
+        one = " AND p.seq = ?" if seq is not None else ""
+        values = (scenario,) if seq is None else (scenario, seq)
+        # The loop order is fixed: by number, so that nothing has to be sorted.
+        self._rows = self._cursor.execute(f"{query}{one} ORDER BY p.seq, p.number", values)
+        self._next = self._rows.fetchone()
+
+    def of(self, seq: int) -> tuple[Part, ...]:
+        """Those of event `seq`, which has to come after the one asked for before."""
+        found = []
+        while self._next is not None and self._next[0] == seq:
+            _, probe, replica, state, *brackets = self._next
+            found.append(Part(probe, replica, State(state), *brackets))
+            self._next = self._rows.fetchone()
+        return tuple(found)
+
+    def close(self) -> None:
+        """Let go of the cursor."""
+        self._cursor.close()
+
+
+def _observation(row: Sequence[Any], parts: _Parts) -> Observation:
+    values = dict(zip(_COLUMNS, row, strict=True))
+    values["state"] = State(values["state"])
+    for name in ("sampled", "resent", "non_monotonic"):
+        values[name] = bool(values[name])
+    values["detail"] = values["detail"] or ""
+    values["session"] = None if values["session"] is None else Seen(values["session"])
+    return Observation(**values, parts=parts.of(values["seq"]))
+
+
+def sample(path: Path, count: int) -> EventSample:
+    """At most `count` of the events in a ledger that were followed closely, spread evenly over the run."""
+    with LedgerReader(path) as reader:
+        return EventSample(
+            began_at=datetime.fromisoformat(reader.meta["began_at"]),
+            scenarios=[plan["name"] for plan in reader.meta["plan"]],
+            events=reader.meta["events"],
+            probes=reader.meta["probes"],
+            observations=reader.spread(count),
+        )

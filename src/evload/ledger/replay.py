@@ -1,0 +1,119 @@
+"""Rebuilds the summary of a run from its ledger file, by the very fold that the run itself used.
+
+Works for a run that ended, for one that is still going on, and for one that was killed: events that were
+outstanding then are known by number only, and count as in doubt.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from ..errors import UsageError
+from ..judging.gauge_watches import GaugeWatches
+from ..model.summary import Summary
+from ..model.travel import Observation
+from ..model.vitals import Vitals
+from ..objectives.criteria import Criteria
+from ..summary.fold_plan import ScenarioPlan
+from ..summary.recorder import Recorder
+from .reader import LedgerReader
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """A run, read back."""
+
+    run_id: str
+    name: str
+    started_at: datetime
+    criteria: Criteria
+    summary: Summary
+
+
+def meta(
+    run_id: str,
+    name: str,
+    criteria: Criteria,
+    *,
+    plans: Sequence[ScenarioPlan],
+    events: Sequence[str],
+    probes: Sequence[str],
+    gauges: Mapping[str, tuple[Sequence[str], Sequence[str]]],
+    segment: tuple[int, int],
+    stages: Sequence[tuple[str, int, int, str]],
+) -> Mapping[str, Any]:
+    """What the ledger file has to carry so that `rebuild` needs nothing else. Names are in the order of the numbers
+    by which the rows know them. `stages` are the phases of the load: scenario, start and end in nanoseconds since the
+    schedule began, and what happens. Of each gauge its metrics and the scenarios whose events pass through it;
+    `segment` is the part of the schedule that the run has, and of how many.
+    """
+    return {
+        "run_id": run_id,
+        "name": name,
+        "plan": [plan.as_data() for plan in plans],
+        "events": list(events),
+        "probes": list(probes),
+        "terms": criteria.as_data(),
+        "stages": [list(stage) for stage in stages],
+        "gauges": {
+            name: {"metrics": list(metrics), "scenarios": list(scenarios)}
+            for name, (metrics, scenarios) in gauges.items()
+        },
+        "segment": list(segment),
+    }
+
+
+def rebuild(reader: LedgerReader) -> Rebuilt:
+    """Read back the run in a ledger file. Raises UsageError if it can't be."""
+    try:
+        return _rebuild(reader)
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+        raise UsageError(f"{reader.path} is damaged: {what}; use an undamaged copy") from error
+
+
+def _rebuild(reader: LedgerReader) -> Rebuilt:
+    written = reader.meta
+    plans = [ScenarioPlan.from_data(plan) for plan in written["plan"]]
+    metrics = {name: gauge["metrics"] for name, gauge in written["gauges"].items()}
+    criteria = Criteria.from_data(written["terms"], metrics)
+    summary = _fold(reader, plans, GaugeWatches(criteria.objectives, criteria.scenarios, metrics))
+    return Rebuilt(
+        written["run_id"],
+        written["name"],
+        datetime.fromisoformat(written["started_at"]),
+        criteria,
+        summary,
+    )
+
+
+def _fold(reader: LedgerReader, plans: Sequence[ScenarioPlan], watches: GaugeWatches) -> Summary:
+    note = reader.last_note() or {"scheduled": [0] * len(plans), "vitals": {}, "final": False}
+    vitals = Vitals.from_data(note["vitals"])
+    vitals.crashed = not note["final"]
+    recorder = Recorder(plans, 0, vitals, watches)
+    # Event n of scenario i has seq n * scenarios + i: what was scheduled last is known from the rows as well.
+    highest, rows = [-1] * len(plans), [0] * len(plans)
+    settled: list[tuple[int, int, Observation]] = []
+    streams = [reader.observations(scenario) for scenario in range(len(plans))]
+    for seen in heapq.merge(*streams, key=lambda row: row.intended_ns):
+        # Events come in the order of the schedule, and are settled in the order in which they were settled.
+        while settled and settled[0][0] <= seen.intended_ns:
+            recorder.settle([heapq.heappop(settled)[2]])
+        recorder.expect(seen.scenario, [(seen.seq, seen.intended_ns, seen.key, seen.type)])
+        heapq.heappush(settled, (seen.settled_ns, seen.seq, seen))
+        highest[seen.scenario] = seen.seq // len(plans)
+        rows[seen.scenario] += 1
+    while settled:
+        recorder.settle([heapq.heappop(settled)[2]])
+    for gauge, start_ns, end_ns, values in reader.samples():
+        recorder.sampled(gauge, start_ns, end_ns, values)
+    for scenario, scheduled in enumerate(note["scheduled"]):
+        missing = max(scheduled, highest[scenario] + 1) - rows[scenario]
+        if missing:
+            recorder.unrecorded(scenario, missing)
+    return recorder.summary()

@@ -1,0 +1,157 @@
+"""Finds the events that weigh most against an objective, so that a person can look them up in logs and traces.
+
+Done after the run, from its ledger file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+from ..model.correlation import CorrelationIds
+from ..model.report import WorstEvent
+from ..model.travel import Observation, Part, Seen, State
+from ..objectives.objective import Objective
+from ..units import NS_PER_S, format_duration
+from .reader import LedgerReader
+
+MOST: Final = 10
+"""Events named for each objective."""
+
+_SPANS: Final[Mapping[str, tuple[str, str]]] = {
+    "schedule_delay": ("intended_ns", "sent_ns"),
+    "publish": ("sent_ns", "acked_ns"),
+    "first_seen": ("acked_ns", "first_upper_ns"),
+    "consistency": ("acked_ns", "stable_upper_ns"),
+    "end_to_end": ("intended_ns", "stable_upper_ns"),
+    "hop": ("acked_ns", "stable_upper_ns"),
+}
+"""Where each metric begins and ends."""
+_ACKED: Final = f"state >= {State.VISIBLE.value}"
+_OVERTAKEN: Final = """seq IN (SELECT seq FROM (SELECT seq, position, min(position) OVER (
+    PARTITION BY scenario, key ORDER BY seq ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS later
+    FROM events WHERE key IS NOT NULL AND position IS NOT NULL) WHERE later < position)"""
+_COUNTED: Final[Mapping[str, tuple[str, str]]] = {
+    "duplicated": ("effects > 1", "effects DESC"),
+    "regressions": ("regressions > 0", "regressions DESC"),
+    "recovered": (f"state = {State.IN_DOUBT.value} AND first_upper_ns IS NOT NULL", "seq"),
+    "errors": (f"state <= {State.IN_DOUBT.value}", "seq"),
+    "out_of_order": (_OVERTAKEN, "seq"),
+    "non_monotonic": ("non_monotonic = 1", "seq"),
+    "unread_writes": (f"session = {Seen.ABSENT.value}", "seq"),
+    "staleness": ("staleness > 0", "staleness DESC"),
+    **{state.name.lower(): (f"state = {state.value}", "seq") for state in State if state is not State.VISIBLE},
+}
+"""Which events a counter counts, and which of them first."""
+
+
+def worst_events(objective: Objective, reader: LedgerReader) -> Iterator[WorstEvent]:
+    """The events that weigh most against an objective, the worst first; none where no single event is to blame."""
+    about = objective.inner or objective
+    chosen = _choice(about)
+    if chosen is None:
+        return
+    scenarios = [plan["name"] for plan in reader.meta["plan"]]
+    events, probes = list(reader.meta["events"]), list(reader.meta["probes"])
+    condition, order = chosen
+    conditions, values = [condition], dict[str, object]()
+    if about.scenario is not None and about.scenario in scenarios:
+        conditions.append("scenario = :scenario")
+        values["scenario"] = scenarios.index(about.scenario)
+    if about.event is not None:
+        conditions.append("type = :type")
+        values["type"] = events.index(about.event)
+    if about.key is not None:
+        conditions.append("matches(key, :key)")
+        values["key"] = about.key
+    if about.probe is not None or about.replica is not None:
+        values["probe"] = None if about.probe is None else probes.index(about.probe)
+        values["replica"] = about.replica
+    ids = CorrelationIds.for_run(reader.meta["run_id"])
+    for seen in reader.chosen(" AND ".join(conditions), order, values, MOST):
+        yield WorstEvent(
+            correlation_id=ids.id_of(seen.seq),
+            traceparent=ids.traceparent_of(seen.seq),
+            scenario=scenarios[seen.scenario],
+            event=events[seen.type],
+            key=seen.key,
+            state=seen.state.name.lower(),
+            log=tuple(_log(seen, probes)),
+        )
+
+
+def _choice(objective: Objective) -> tuple[str, str] | None:
+    """The condition and the order in SQL; None where no single event is to blame."""
+    subject = objective.subject
+    if subject in _COUNTED:
+        condition, order = _COUNTED[subject]
+        if (objective.probe or objective.replica) and subject in State.__members__.keys() | {"lost", "regressed"}:
+            state = State[subject.upper()].value
+            condition = f"EXISTS (SELECT 1 FROM parts WHERE {_PART} AND parts.state = {state})"
+        return condition, order
+    if subject not in _SPANS:
+        return None
+    start, end = _SPANS[subject]
+    if objective.probe or objective.replica:
+        end = f"(SELECT max({end}) FROM parts WHERE {_PART})"
+    condition = f"{start} IS NOT NULL"
+    if subject in ("first_seen", "consistency", "hop"):
+        condition = f"{_ACKED} AND sampled = 1"
+    elif subject == "end_to_end":
+        condition = "1"
+    threshold = objective.latency_limit_ns
+    if threshold is not None and subject != "hop":
+        condition += f" AND ({end} IS NULL OR {end} - {start} > {int(threshold)})"
+    return condition, f"{end} IS NULL DESC, {end} - {start} DESC, seq"
+
+
+_PART: Final = (
+    "parts.seq = events.seq AND (:probe IS NULL OR parts.probe = :probe)"
+    " AND ((:replica IS NULL AND parts.replica IS NULL) OR parts.replica = :replica)"
+)
+
+
+def _log(seen: Observation, probes: Sequence[str]) -> list[tuple[float, str]]:
+    """What happened to an event when. Times in seconds since the schedule began."""
+    told: list[tuple[int, str]] = [(seen.intended_ns, "due")]
+    if seen.sent_ns is not None:
+        late = seen.sent_ns - seen.intended_ns
+        told.append((seen.sent_ns, f"sent, {format_duration(late)} late" if late > 0 else "sent"))
+    if seen.acked_ns is not None:
+        took = format_duration(seen.acked_ns - (seen.sent_ns or seen.intended_ns))
+        answer = "acked" if seen.state >= State.VISIBLE else f"answered: {seen.detail or seen.state.name.lower()}"
+        told.append((seen.acked_ns, f"{answer} after {took}"))
+    if seen.session is not None:
+        told.append((seen.acked_ns or 0, f"its own session's read right after the ack: {seen.session.name.lower()}"))
+    told += _sighting(seen.first_lower_ns, seen.first_upper_ns, "first seen")
+    for part in seen.parts:
+        told += _sighting(part.stable_lower_ns, part.stable_upper_ns, f"{_view(part, probes)} shows it for good")
+        if part.stable_upper_ns is None and part.state is not State.VISIBLE:
+            told.append((seen.settled_ns, f"{_view(part, probes)}: {part.state.name.lower()}"))
+    if seen.stable_upper_ns != seen.first_upper_ns:
+        told += _sighting(seen.stable_lower_ns, seen.stable_upper_ns, "seen by everybody")
+    facts = [f"{seen.reads} reads"]
+    if seen.failed_reads:
+        facts.append(f"{seen.failed_reads} of them failed")
+    if seen.effects is not None:
+        facts.append(f"{seen.effects} effects")
+    if seen.regressions:
+        facts.append(f"disappeared {seen.regressions} times")
+    if seen.staleness:
+        facts.append(f"{seen.staleness} writes behind at worst")
+    if seen.stable_upper_ns is None and seen.stable_lower_ns is not None:
+        told.append((seen.stable_lower_ns, "still missing"))
+    told.append((seen.settled_ns, f"settled as {seen.state.name.lower()}: {', '.join(facts)}"))
+    return [(at_ns / NS_PER_S, text) for at_ns, text in sorted(told, key=lambda entry: entry[0])]
+
+
+def _sighting(lower_ns: int | None, upper_ns: int | None, what: str) -> list[tuple[int, str]]:
+    if upper_ns is None:
+        return []
+    since = "" if lower_ns is None else f", within the {format_duration(upper_ns - lower_ns)} before"
+    return [(upper_ns, f"{what}{since}")]
+
+
+def _view(part: Part, probes: Sequence[str]) -> str:
+    name = probes[part.probe]
+    return name if part.replica is None else f"{name} at {part.replica}"

@@ -1,0 +1,173 @@
+"""The ledger file, `events.sqlite`: a row for each settled event, written in batches off the hot path.
+
+It is readable while the run goes on (write-ahead log) and after a crash. What it holds is enough to
+fold the summary again: the rows, the plan of the fold, and once a second the vitals with the number
+of events scheduled so far, from which a reader sees how many events were outstanding when a run died.
+"""
+
+from __future__ import annotations
+
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import orjson
+
+from ..errors import OutputError
+from ..model.travel import Observation, State
+from .schema import FORMAT, INSERT, INSERT_PART, SCHEMA, part_rows, row_of
+
+_GATHER_S: Final = 0.02
+"""What comes within this time is written together, so that the thread doesn't compete for every few rows."""
+_TRANSACTION: Final = 32
+"""Most writes in a transaction: what a full disk takes along when it fails."""
+
+
+class Ledger(Protocol):
+    """Where settled events go. What is told between `begin` and `close` must not block."""
+
+    def begin(self, start_ns: int, began_at: datetime) -> None:
+        """The schedule begins at `start_ns` on the run's clock, and at `began_at` by the wall. Called first."""
+        ...
+
+    def append(self, observations: Sequence[Observation]) -> None:
+        """Keep them."""
+        ...
+
+    def sampled(self, gauge: str, start_ns: int, end_ns: int, values: Mapping[str, float]) -> None:
+        """Keep one sample of a gauge; no values: it could not be taken."""
+        ...
+
+    def note(self, at_ns: int, facts: Mapping[str, Any]) -> None:
+        """Keep the state of the run at a moment."""
+        ...
+
+    def close(self) -> None:
+        """Write what is left."""
+        ...
+
+
+class LedgerFile:
+    """Writes `events.sqlite` from a thread of its own, so that a slow disk delays nothing.
+
+    `meta` is written at once: a mapping of names to JSON values. All times are stored relative to the start of the
+    schedule. With `threaded=False` everything is written in the caller's thread, which virtual time needs. Raises
+    OutputError if the file can't be created.
+    """
+
+    def __init__(self, path: Path, meta: Mapping[str, Any], *, threaded: bool = True) -> None:
+        self._path = path
+        self._start_ns = 0
+        self._error: str | None = None
+        self._closed = False
+        try:
+            self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+        except sqlite3.Error as error:
+            raise _cant_create(path, error) from error
+        try:
+            self._db.execute("PRAGMA journal_mode=WAL")
+            # A commit survives the death of the process at once and a power cut at the next checkpoint.
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            self._db.executescript(SCHEMA)
+            self._db.executemany("INSERT INTO states VALUES (?, ?)", [(s.value, s.name.lower()) for s in State])
+            self._db.executemany(_INSERT_META, _meta_rows({"format": FORMAT, **meta}))
+        except sqlite3.Error as error:
+            self._db.close()
+            raise _cant_create(path, error) from error
+        self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="evload-ledger", daemon=True) if threaded else None
+        if self._thread:
+            self._thread.start()
+
+    def begin(self, start_ns: int, began_at: datetime) -> None:
+        self._start_ns = start_ns
+        rows = _meta_rows({"start_ns": start_ns, "began_at": began_at.isoformat()})
+        self._put(lambda db: db.executemany(_INSERT_META, rows))
+
+    def append(self, observations: Sequence[Observation]) -> None:
+        start = self._start_ns
+
+        def write(db: sqlite3.Connection) -> None:
+            db.executemany(INSERT, [row_of(seen, start) for seen in observations])
+            parts = [row for seen in observations if seen.parts for row in part_rows(seen, start)]
+            if parts:
+                db.executemany(INSERT_PART, parts)
+
+        self._put(write)
+
+    def sampled(self, gauge: str, start_ns: int, end_ns: int, values: Mapping[str, float]) -> None:
+        times = (start_ns - self._start_ns, end_ns - self._start_ns, gauge)
+        rows: list[tuple[object, ...]] = [(*times, metric, value) for metric, value in values.items()]
+        rows = rows or [(*times, None, None)]
+        self._put(lambda db: db.executemany("INSERT INTO samples VALUES (?, ?, ?, ?, ?)", rows))
+
+    def note(self, at_ns: int, facts: Mapping[str, Any]) -> None:
+        row = (at_ns - self._start_ns, orjson.dumps(facts).decode())
+        self._put(lambda db: db.execute("INSERT OR REPLACE INTO vitals VALUES (?, ?)", row))
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            if self._thread:
+                self._closing.set()
+                self._queue.put(None)
+                self._thread.join()
+            self._db.close()
+
+    @property
+    def trouble(self) -> OutputError | None:
+        """What is to be said if any of it could not be written; None if all could, so far."""
+        if not self._error:
+            return None
+        return OutputError(
+            f"{self._path} is incomplete: {self._error}; the summary is right, but `evload report` can't "
+            "rebuild it: free some space and run again"
+        )
+
+    def _put(self, write: _Write) -> None:
+        if self._thread:
+            self._queue.put(write)
+        else:
+            self._commit([write])
+
+    def _work(self) -> None:
+        running = True
+        while running:
+            writes = [self._queue.get()]
+            if self._queue.empty():
+                self._closing.wait(_GATHER_S)
+            while len(writes) < _TRANSACTION and not self._queue.empty():
+                writes.append(self._queue.get())
+            running = None not in writes
+            self._commit([write for write in writes if write is not None])
+
+    def _commit(self, writes: Sequence[_Write]) -> None:
+        if self._error:
+            return  # A gap in the middle would look like lost events; better that it ends here.
+        try:
+            self._db.execute("BEGIN")
+            for write in writes:
+                write(self._db)
+            self._db.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._error = str(error)
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+
+
+def _cant_create(path: Path, error: sqlite3.Error) -> OutputError:
+    return OutputError(f"can't create {path}: {error}; use a directory that is writable and has space")
+
+
+def _meta_rows(meta: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [(name, orjson.dumps(value).decode()) for name, value in meta.items()]
+
+
+_INSERT_META: Final = "INSERT INTO meta VALUES (?, ?)"
+_Write = Callable[[sqlite3.Connection], object]
+"""Part of a transaction."""

@@ -1,0 +1,271 @@
+"""What travels through evload: events, receipts, reads, and the states an event ends in.
+
+All times are integers in nanoseconds on the one monotonic clock of `evload.clock`. The types on the
+hot path are named tuples and slotted classes, because one of each is made per event.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+
+class Outcome(enum.IntEnum):
+    """What became of a publish, as the transport saw it."""
+
+    ACCEPTED = 1
+    """The broker took responsibility for the event."""
+    REJECTED = 2
+    """The broker said no: a nack, or a status outside the expected ones."""
+    RETURNED = 3
+    """The broker found no route for it."""
+    IN_DOUBT = 4
+    """It was sent and no answer came: it may or may not have arrived."""
+    UNSENT = 5
+    """It never left the generator: no connection could be had, or the in-flight limit dropped it."""
+
+
+class State(enum.IntEnum):
+    """The one state in which an event ends.
+
+    In this order: up to RETURNED the publish alone makes sure that the effect never comes, and from VISIBLE on
+    the event was acked.
+    """
+
+    UNSENT = 1
+    REJECTED = 2
+    RETURNED = 3
+    IN_DOUBT = 4
+    VISIBLE = 5
+    """Seen, and seen in its last read."""
+    LOST = 6
+    """Never seen, with a read at or after its deadline to prove it."""
+    REGRESSED = 7
+    """Seen once, absent in its last read."""
+    PENDING = 8
+    """Acked, and not settled when the run ended."""
+    UNOBSERVED = 9
+    """Acked, and no read ever said anything about it at its deadline."""
+
+
+class Seen(enum.IntEnum):
+    """What one read said about one event."""
+
+    ABSENT = 0
+    PRESENT = 1
+    FAILED = 2
+    """The read itself failed (timeout, 500, nonsense): it says nothing about the event."""
+
+
+class Event:
+    """One event, rendered and ready for the transport.
+
+    seq             unique within the run
+    correlation_id  what the read model is asked for; computed from the run and `seq`
+    scenario, type  indices into the plan
+    intended_ns     when the schedule wanted it sent
+    key             its ordering key, or None
+    body            the bytes to send, in the content mode that the producer asked for
+    headers         (name, value) pairs that belong to this event: CloudEvents attributes in binary mode,
+                    the content type in every mode
+    extras          the producer's own templates, rendered, in the order in which its Encoding lists them
+    """
+
+    __slots__ = ("body", "correlation_id", "extras", "headers", "intended_ns", "key", "scenario", "seq", "type")
+
+    def __init__(
+        self,
+        seq: int,
+        correlation_id: str,
+        scenario: int,
+        type: int,  # noqa: A002 (the CloudEvents name)
+        intended_ns: int,
+        key: str | None,
+        body: bytes,
+        headers: Sequence[tuple[str, str]],
+        extras: Sequence[str],
+    ) -> None:
+        self.seq = seq
+        self.correlation_id = correlation_id
+        self.scenario = scenario
+        self.type = type
+        self.intended_ns = intended_ns
+        self.key = key
+        self.body = body
+        self.headers = headers
+        self.extras = extras
+
+    def __repr__(self) -> str:
+        return f"Event(seq={self.seq}, correlation_id={self.correlation_id!r}, body={self.body[:60]!r})"
+
+
+class Receipt(NamedTuple):
+    """The answer to one publish. Every event gets exactly one.
+
+    sent_ns   when it was handed to the transport, or when that was tried in vain (UNSENT, the target refused
+              the connection); None if it was never tried (UNSENT, dropped)
+    acked_ns  when the answer arrived; None if none came (IN_DOUBT, UNSENT)
+    detail    for people: the status or the reason, empty when accepted
+    capture   the id that the target itself gave the event, where the producer was told to capture one
+    """
+
+    seq: int
+    outcome: Outcome
+    sent_ns: int | None
+    acked_ns: int | None
+    detail: str = ""
+    capture: str | None = None
+
+
+class Target(NamedTuple):
+    """One event to ask a probe about."""
+
+    seq: int
+    correlation_id: str
+    capture: str | None = None
+
+
+class Read(NamedTuple):
+    """What one read of the read model said about one event.
+
+    start_ns, end_ns  around the request, on the generator's clock
+    effects           how many side effects the event has had, where the probe can tell
+    replica           which replica answered, where the answer says so
+    position          where in the read model's own order of application the event stands (any number
+                      that grows), for the order of events with one key
+    consumed_at, processed_at  the system's own stamps: nanoseconds since 1970 on a foreign clock
+    exact             it was pushed: the event became visible at this very moment (start_ns == end_ns), and each
+                      such read is one side effect
+    version           how many writes of the event's key the answer reflects, where the read model says so
+    """
+
+    seq: int
+    seen: Seen
+    start_ns: int
+    end_ns: int
+    effects: int | None = None
+    replica: str | None = None
+    position: float | None = None
+    consumed_at: int | None = None
+    processed_at: int | None = None
+    exact: bool = False
+    version: float | None = None
+
+
+@dataclass(slots=True)
+class ReadResult:
+    """Answer to one `Probe.read`: one Read for each target, in any order.
+
+    unexpected  ids in the answer that nobody asked for
+    error       for people, when the request failed: the reason, once for all its targets
+    throttled   it failed because the read model is asked too much (429, a throttling error)
+    retry_ns    how long it asks to be left alone then, in nanoseconds; 0 if it doesn't say
+    """
+
+    reads: list[Read]
+    unexpected: int = 0
+    error: str = ""
+    throttled: bool = False
+    retry_ns: int = 0
+
+
+class Part(NamedTuple):
+    """What one probe, or one replica of it, says of a settled event; brackets as in Observation.
+
+    probe    its number in the plan
+    replica  the replica's name; None: the probe as a whole
+    """
+
+    probe: int
+    replica: str | None
+    state: State
+    first_lower_ns: int | None
+    first_upper_ns: int | None
+    stable_lower_ns: int | None
+    stable_upper_ns: int | None
+
+
+@dataclass(slots=True)
+class Observation:
+    """One settled event: all that is kept of it. `None` means that there is no such figure.
+
+    Brackets are (lower, upper]: `first_*` around the moment it was first seen, `stable_*` around the
+    moment after which no read missed it. A missing upper end means never seen (or not again); a missing
+    lower end with an upper one means that the first read already saw it, so `sent_ns` bounds it.
+    """
+
+    seq: int
+    scenario: int
+    type: int
+    state: State
+    intended_ns: int
+    key: str | None = None
+    sent_ns: int | None = None
+    acked_ns: int | None = None
+    sampled: bool = False
+    first_lower_ns: int | None = None
+    first_upper_ns: int | None = None
+    stable_lower_ns: int | None = None
+    stable_upper_ns: int | None = None
+    reads: int = 0
+    failed_reads: int = 0
+    effects: int | None = None
+    regressions: int = 0
+    position: float | None = None
+    consumed_at: int | None = None
+    processed_at: int | None = None
+    settled_ns: int = 0
+    detail: str = ""
+    parts: tuple[Part, ...] = ()
+    """By probe and replica, where there is more than one; in the order of the scenario's probes."""
+    resent: bool = False
+    """Copies of it were sent on purpose."""
+    non_monotonic: bool = False
+    """A read missed it after an earlier one, of whichever replica, had shown it."""
+    session: Seen | None = None
+    """What the read said that its own session began right after the ack; None if there was none."""
+    staleness: int | None = None
+    """Acked writes of its key that the most stale answer about it had not applied."""
+
+    @property
+    def asked(self) -> int:
+        """Replicas, and probes without any, that said anything of it; 0 where there is only one of them."""
+        return sum(part.state is not State.UNOBSERVED for part in self._views())
+
+    @property
+    def agreeing(self) -> int:
+        """Those of them that showed it when each was last read."""
+        return sum(part.state is State.VISIBLE for part in self._views())
+
+    def _views(self) -> Sequence[Part]:
+        """The parts that are no sum of others."""
+        replicated = {part.probe for part in self.parts if part.replica is not None}
+        return [part for part in self.parts if part.replica is not None or part.probe not in replicated]
+
+    @property
+    def recovered(self) -> bool:
+        """In doubt after the publish, and seen all the same."""
+        return self.state is State.IN_DOUBT and self.first_upper_ns is not None
+
+    @property
+    def duplicated(self) -> bool:
+        """More than one side effect was seen."""
+        return self.effects is not None and self.effects > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Encoding:
+    """How a producer wants its events rendered.
+
+    mode    structured: the whole CloudEvent as JSON in the body; binary: attributes in `Event.headers`,
+            data in the body; plain: the data alone
+    header_prefix  what attribute names get in binary mode (`ce-` for HTTP)
+    extras  the producer's own templates (a routing key, a path, header values), rendered into
+            `Event.extras` in this order
+    """
+
+    mode: Literal["structured", "binary", "plain"] = "structured"
+    header_prefix: str = "ce-"
+    extras: tuple[str, ...] = ()

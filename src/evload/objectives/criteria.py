@@ -1,0 +1,70 @@
+"""By what a run is judged: all of it that has to be kept so that the run can be judged again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any, Final
+
+from ..model.facts import QUEUE_LAG
+from .grammar import from_data
+from .objective import GaugeValues, Objective
+from .policy import SelfCheckPolicy
+from .scenario import ScenarioCriteria
+
+
+@dataclass(frozen=True, slots=True)
+class Criteria:
+    """By what a run is judged.
+
+    deadlines_ns  the deadline of each probe, by its name
+    scenarios     what is known of each scenario's schedule, by its name
+    max_reads     the budget of each probe in event reads per second, by its name; None: without one
+    """
+
+    objectives: Sequence[Objective]
+    policy: SelfCheckPolicy
+    deadlines_ns: Mapping[str, int]
+    scenarios: Mapping[str, ScenarioCriteria] = field(default_factory=dict)
+    max_reads: Mapping[str, float | None] = field(default_factory=dict)
+
+    def as_data(self) -> dict[str, Any]:
+        """As JSON can keep it."""
+        return {
+            "objectives": [objective.as_data() for objective in self.objectives],
+            "self_checks": self.policy.model_dump(),
+            "deadlines_ns": dict(self.deadlines_ns),
+            "scenarios": {name: terms.as_data() for name, terms in self.scenarios.items()},
+            "max_reads": dict(self.max_reads),
+        }
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any], gauges: GaugeValues) -> Criteria:
+        """From what `as_data` gave. Raises KeyError, TypeError or ValueError for anything else."""
+        return cls(
+            [from_data(objective, gauges) for objective in data["objectives"]],
+            SelfCheckPolicy.model_validate(data["self_checks"]),
+            data["deadlines_ns"],
+            {name: ScenarioCriteria.from_data(terms) for name, terms in data["scenarios"].items()},
+            data["max_reads"],
+        )
+
+
+_LATENESS: Final = Fraction(1, 100)
+
+_NOT_LATE: Final = ("schedule_delay", QUEUE_LAG)
+
+
+def lateness_limit_ns(objectives: Sequence[Objective]) -> Fraction | None:
+    """How late sends may be at their 99th percentile; None without an objective about a latency.
+
+    The time in a queue counts from the broker's ack and its bracket from the samples of a gauge, so it sets no
+    limit to the generator.
+    """
+    limits = [
+        limit
+        for objective in objectives
+        if (limit := objective.latency_limit_ns) is not None and objective.subject not in _NOT_LATE
+    ]
+    return min(limits) * _LATENESS if limits else None

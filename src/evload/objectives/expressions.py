@@ -1,0 +1,187 @@
+"""Reads the expression of an objective: a function of a metric, a counter or a gauge, and its limit."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from fractions import Fraction
+from typing import Final
+
+from ..model.facts import COUNTER_NAMES, METRICS, QUEUE_LAG, STALENESS
+from ..units import parse_duration, parse_rate
+from .limits import exact_share, parse_count, parse_good_share, parse_time, parse_value
+from .objective import LOWER, RECOVERY_WINDOW, SHORTEST_STEP_NS, UPPER, GaugeValues, Measure, Objective, Window
+
+THROUGHPUTS: Final = ("sent", "acked", "visible")
+"""Counters that have a rate per second."""
+_ALIASES: Final = {"duplicates": "duplicated"}
+_GAUGE_FUNCTIONS: Final = ("max", "min", "mean", "last")
+_FUNCTIONS: Final = ("p95", "p99", "share", "max", "min", "mean", "rate", "throughput", "drain", "recovery")
+_OPERATOR: Final = r"(==|!=|<=|>=|<|>)"
+_CALL: Final = re.compile(rf"([A-Za-z_]\w*(?:\.\d+)?)\s*\((.*)\)\s*{_OPERATOR}\s*(\S+(?:\s+\S+)*)")
+_PLAIN: Final = re.compile(rf"([A-Za-z_][\w-]*)\s*{_OPERATOR}\s*(\S+(?:\s+\S+)*)")
+_PERCENTILE: Final = re.compile(r"p(\d+(?:\.\d+)?)")
+_UNDER: Final = re.compile(r"([A-Za-z_][\w-]*)\s*(<=|<)\s*(\S+(?:\s+\S+)*)")
+_WINDOWED: Final = re.compile(r"(.+?) (for|in any) ([^()<>=!]+)")
+_FORMS: Final = "p99(consistency) < 2s, share(consistency < 2s) >= 95%, lost == 0 or rate(errors) < 0.1%"
+
+
+def split_window(expression: str) -> tuple[str, Window | None]:
+    """The objective proper, and the window that stands behind it."""
+    windowed = _WINDOWED.fullmatch(expression)
+    if windowed is None:
+        return expression, None
+    span_ns = parse_duration(windowed[3].strip())
+    if span_ns < SHORTEST_STEP_NS:
+        raise ValueError(f"{windowed[3]!r} is shorter than what is counted; write 100ms or more")
+    return windowed[1], Window(span_ns, stretch=windowed[2] == "for")
+
+
+def parse_expression(expression: str, gauges: GaugeValues) -> Objective:
+    """The objective that an expression without a window says. Raises ValueError like `grammar.parse`."""
+    if call := _CALL.fullmatch(expression):
+        function, argument, operator, limit = call.groups()
+        argument = argument.strip()
+        if function == "drain":
+            return _parse_drain(expression, argument, operator, limit, gauges)
+        if function == "recovery":
+            return _parse_recovery(expression, argument, operator, limit, gauges)
+        return _parse_gauge(expression, function, argument, operator, limit, gauges) or _parse_call(
+            expression, function, argument, operator, limit
+        )
+    if plain := _PLAIN.fullmatch(expression):
+        counter, operator, limit = plain.groups()
+        if counter in METRICS:
+            raise ValueError(f"{counter!r} is a distribution; write for example 'p99({counter}) < 2s'")
+        name = _counter_name(counter, (*COUNTER_NAMES, *_ALIASES))
+        return Objective(expression, Measure.COUNT, name, operator, parse_count(limit))
+    raise ValueError(f"{expression!r} is not an objective; write for example {_FORMS}")
+
+
+def _parse_gauge(
+    expression: str, function: str, argument: str, operator: str, limit: str, gauges: GaugeValues
+) -> Objective | None:
+    """An objective about a gauge, if its argument names one."""
+    found = _value_of(argument, gauges)
+    if found is None:
+        return None
+    if function not in _GAUGE_FUNCTIONS:
+        raise ValueError(f"{function} of a gauge can't be told; {_suggest(function, _GAUGE_FUNCTIONS, 'functions')}")
+    require(operator, (*UPPER, *LOWER), function)
+    gauge, value = found
+    return Objective(expression, Measure.GAUGE, value, operator, parse_value(limit), gauge=gauge, function=function)
+
+
+def _parse_drain(expression: str, argument: str, operator: str, limit: str, gauges: GaugeValues) -> Objective:
+    name, written, level = (part.strip() for part in argument.partition("<="))
+    found = _value_of(name, gauges)
+    if found is None:
+        values = [value for known in gauges.values() for value in known]
+        cure = _suggest(name, values, "values of gauges") if values else "add a gauge under gauges:"
+        raise ValueError(f"there is no gauge with {name!r} to drain; {cure}")
+    require(operator, UPPER, "drain")
+    return Objective(
+        expression,
+        Measure.DRAIN,
+        found[1],
+        operator,
+        parse_time(limit),
+        gauge=found[0],
+        level=parse_value(level) if written else None,
+    )
+
+
+def _parse_recovery(expression: str, argument: str, operator: str, limit: str, gauges: GaugeValues) -> Objective:
+    example = "write for example recovery(p95(consistency) < 3s) < 5m"
+    if argument.startswith(("recovery", "drain")):
+        raise ValueError(f"{argument!r} doesn't hold from moment to moment; {example}")
+    base, window = split_window(argument)
+    if window is not None:
+        raise ValueError("recovery looks at windows of 10s by itself; leave the inner 'for' or 'in any' out")
+    inner = parse_expression(base, gauges)
+    if inner.measure not in (Measure.PERCENTILE, Measure.SHARE) or inner.subject == QUEUE_LAG:
+        raise ValueError(f"recovery is about a percentile or a share of events, and {argument!r} is not; {example}")
+    require(operator, UPPER, "recovery")
+    return Objective(
+        expression,
+        Measure.RECOVERY,
+        inner.subject,
+        operator,
+        parse_time(limit),
+        inner=replace(inner, window=RECOVERY_WINDOW),
+    )
+
+
+def _parse_call(expression: str, function: str, argument: str, operator: str, limit: str) -> Objective:
+    if percentile := _PERCENTILE.fullmatch(function):
+        p = Fraction(percentile[1]) / 100
+        if not 0 < p < 1:
+            raise ValueError(f"there is no percentile {function}; write p50, p95, p99 or p99.9")
+        metric = _metric_name(argument)
+        require(operator, UPPER, function)
+        return Objective(expression, Measure.PERCENTILE, metric, operator, parse_time(limit), share=p)
+    if function == "share":
+        under = _UNDER.fullmatch(argument)
+        if not under:
+            raise ValueError(f"{argument!r} is not a condition; write for example share(consistency < 2s) >= 95%")
+        metric = _metric_name(under[1])
+        within_ns = int(parse_time(under[3]))
+        require(operator, LOWER, function)
+        p = parse_good_share(limit, metric, under[3])
+        return Objective(expression, Measure.SHARE, metric, operator, p, share=p, within_ns=within_ns)
+    if function in ("max", "mean") and argument == STALENESS:
+        require(operator, UPPER, function)
+        versions = parse_count(limit) if function == "max" else parse_value(limit)
+        return Objective(expression, Measure.STALENESS, STALENESS, operator, versions, function=function)
+    if function in ("max", "min", "mean"):
+        metric = _metric_name(argument)
+        require(operator, UPPER, function)
+        return Objective(expression, Measure(function), metric, operator, parse_time(limit))
+    if function == "last" or "." in argument:
+        raise ValueError(f"there is no gauge {argument!r}; {_suggest(argument, METRICS, 'metrics')}")
+    if function == "rate":
+        counter = _counter_name(argument, (*COUNTER_NAMES, *_ALIASES))
+        require(operator, (*UPPER, *LOWER), function)
+        return Objective(expression, Measure.RATE, counter, operator, exact_share(limit))
+    if function == "throughput":
+        counter = _counter_name(argument, THROUGHPUTS)
+        require(operator, LOWER, function)
+        return Objective(expression, Measure.THROUGHPUT, counter, operator, parse_rate(limit))
+    raise ValueError(f"unknown function {function!r}; {_suggest(function, _FUNCTIONS, 'functions')}")
+
+
+def _value_of(argument: str, gauges: GaugeValues) -> tuple[str | None, str] | None:
+    """(gauge, value) that `argument` names; the gauge is None if only the value is named."""
+    name, dot, value = argument.rpartition(".")
+    if any(value in values and (not dot or gauge == name) for gauge, values in gauges.items()):
+        return name or None, value
+    return None
+
+
+def _metric_name(name: str) -> str:
+    if name in METRICS or name == QUEUE_LAG:
+        return name
+    if name in COUNTER_NAMES or name in _ALIASES:
+        raise ValueError(f"{name!r} is a counter; write for example '{name} == 0' or 'rate({name}) < 0.1%'")
+    if name == STALENESS:
+        raise ValueError("staleness is a number of versions; write max(staleness) <= 2 or mean(staleness) < 1")
+    raise ValueError(f"there is no metric or gauge {name!r}; {_suggest(name, METRICS, 'metrics')}")
+
+
+def _counter_name(name: str, known: Iterable[str]) -> str:
+    if name not in known:
+        raise ValueError(f"there is no counter {name!r} here; {_suggest(name, known, 'counters')}")
+    return _ALIASES.get(name, name)
+
+
+def _suggest(name: str, known: Iterable[str], what: str) -> str:
+    close = difflib.get_close_matches(name, tuple(known), n=1)
+    return f"did you mean {close[0]!r}?" if close else f"{what} are {', '.join(known)}"
+
+
+def require(operator: str, allowed: tuple[str, ...], function: str) -> None:
+    """Raise ValueError unless the function can be compared so."""
+    if operator not in allowed:
+        raise ValueError(f"{function}(...) can't be compared by {operator}; write {' or '.join(allowed)}")

@@ -1,0 +1,188 @@
+"""Makes an objective of what a config says: its expression, the part of the events it is about, its limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any, Final
+
+from ..model.facts import QUEUE_LAG
+from .expressions import THROUGHPUTS, parse_expression, require, split_window
+from .limits import parse_limit
+from .objective import LOWER, UPPER, GaugeValues, Measure, Objective, Window
+
+_PARTS: Final = ("scenario", "event", "key", "probe", "replica")
+_SEEN_BY_A_PROBE: Final = ("first_seen", "consistency", "end_to_end", "hop")
+_STATES_OF_A_PROBE: Final = ("visible", "lost", "regressed", "unobserved", "pending", "regressions")
+
+
+def parse(
+    text: str,
+    *,
+    critical: str | None = None,
+    target: str | None = None,
+    scenario: str | None = None,
+    event: str | None = None,
+    key: str | None = None,
+    probe: str | None = None,
+    replica: str | None = None,
+    after: str | None = None,
+    abort_after_ns: int | None = None,
+    gauges: Mapping[str, Sequence[str]] = {},
+) -> Objective:
+    """The objective that `text` says. The other arguments are those of Objective, as written.
+
+    `critical` is a second, looser limit in the same unit; `target` a tighter one, with which the written limit
+    becomes the critical one. `gauges` has the names of each gauge's values, for objectives such as
+    `max(queue_depth) < 100` or, where several gauges have such a value, `max(work-queue.queue_depth) < 100`.
+
+    Raises ValueError, whose text is `what is wrong; what would be right`.
+    """
+    if critical is not None and target is not None:
+        raise ValueError("this has a target and a critical limit; give target or critical, not both")
+    expression = " ".join(text.split())
+    base, window = split_window(expression)
+    objective = replace(
+        parse_expression(base, gauges),
+        expression=expression,
+        scenario=scenario,
+        event=event,
+        key=key,
+        probe=probe,
+        replica=replica,
+        after=after,
+        abort_after_ns=abort_after_ns,
+        critical_text=critical,
+        target_text=target,
+    )
+    if window is not None:
+        objective = _over_time(objective, window)
+    _check_parts(objective)
+    _check_after(objective)
+    if objective.inner is not None:
+        objective = replace(objective, inner=_scoped(objective.inner, objective))
+    if critical is not None:
+        return _with_critical(objective, critical)
+    return objective if target is None else _with_target(objective, target)
+
+
+def from_data(data: Mapping[str, Any], gauges: GaugeValues) -> Objective:
+    """From what `Objective.as_data` gave. Raises TypeError or ValueError for anything else."""
+    return parse(**data, gauges=gauges)
+
+
+def _over_time(objective: Objective, window: Window) -> Objective:
+    """The objective with a window, if it can have one."""
+    measure, operator = objective.measure, objective.operator
+    written = "for" if window.stretch else "in any"
+    if objective.subject == QUEUE_LAG:
+        raise ValueError(f"queue_lag isn't counted over time; write max(queue_depth) < 100 {written} 10s")
+    match measure:
+        case Measure.SHARE | Measure.PERCENTILE:
+            pass
+        case Measure.RATE:
+            if objective.subject in THROUGHPUTS:
+                raise ValueError(
+                    f"{objective.subject} counts when it happens, and not when it was due; "
+                    f"write throughput({objective.subject}) >= 100/s {written} 30s"
+                )
+            require(operator, UPPER, "over time rate")
+        case Measure.THROUGHPUT:
+            length_ns = window.step_ns if window.stretch else window.span_ns
+            if objective.limit * length_ns < 2 * 10**9:
+                raise ValueError(
+                    f"{objective.expression!r} is about fewer than two events at a time; write a longer time"
+                )
+        case Measure.GAUGE:
+            fits = {"max": UPPER, "min": LOWER, "mean": () if window.stretch else (*UPPER, *LOWER)}
+            if operator not in fits.get(objective.function, ()):
+                raise ValueError(
+                    f"{objective.expression!r} can't be told; write max(...) < 100 for 10s, min(...) > 5 for 10s or "
+                    "mean(...) < 50 in any 30s"
+                )
+        case _:
+            raise ValueError(
+                f"{objective.expression!r} is about the run as a whole; leave {written!r} out, or write a share, a "
+                "percentile, a rate, a throughput or a gauge"
+            )
+    return replace(objective, window=window)
+
+
+def _check_parts(objective: Objective) -> None:
+    given = [name for name in _PARTS if getattr(objective, name) is not None]
+    if objective.measure in (Measure.GAUGE, Measure.DRAIN):
+        allowed = ("scenario",) if objective.measure is Measure.DRAIN else ()
+        if wrong := [name for name in given if name not in allowed]:
+            raise ValueError(f"a gauge belongs to no {wrong[0]}; leave {wrong[0]} out")
+        return
+    if objective.subject == QUEUE_LAG and (wrong := [name for name in given if name != "scenario"]):
+        raise ValueError(f"the time in a queue belongs to no {wrong[0]}; leave {wrong[0]} out")
+    if objective.subject == "hop" and objective.probe is None:
+        raise ValueError("a hop ends at one probe of the chain; add probe: NAME")
+    if objective.probe is None and objective.replica is None:
+        return
+    counted = objective.measure in (Measure.COUNT, Measure.RATE, Measure.THROUGHPUT)
+    known = _STATES_OF_A_PROBE if counted else _SEEN_BY_A_PROBE
+    whose = "probe" if objective.probe is not None else "replica"
+    if objective.subject not in known:
+        raise ValueError(f"{objective.subject} is not told by one {whose}; what is told is {', '.join(known)}")
+    if counted and objective.window is not None:
+        raise ValueError(f"what one {whose} tells isn't counted over time; leave the window or the {whose} out")
+
+
+def _check_after(objective: Objective) -> None:
+    match objective.measure:
+        case Measure.DRAIN:
+            if (objective.after is None) == (objective.scenario is None):
+                cure = "write scenario: NAME, or after: with a scenario or a time such as 5m"
+                raise ValueError(f"{objective.expression!r} has to count from one moment; {cure}")
+            if objective.after_scenario is None and objective.level is None:
+                cure = f"write drain({objective.subject} <= 10) < ..."
+                raise ValueError(f"nobody knows the level of {objective.subject} before {objective.after}; {cure}")
+        case Measure.RECOVERY:
+            if objective.after is None:
+                cure = "write after: with a scenario, from whose end on it counts, or a time such as 5m"
+                raise ValueError(f"{objective.expression!r} has to count from a moment; {cure}")
+        case _:
+            if objective.after is not None:
+                raise ValueError("only drain(...) and recovery(...) count from a moment; leave after out")
+
+
+def _scoped(inner: Objective, outer: Objective) -> Objective:
+    scoped = replace(
+        inner,
+        scenario=outer.scenario,
+        event=outer.event,
+        key=outer.key,
+        probe=outer.probe,
+        replica=outer.replica,
+    )
+    _check_parts(scoped)
+    return scoped
+
+
+def _with_critical(objective: Objective, text: str) -> Objective:
+    critical = _second_limit(objective, text, "critical")
+    upper = objective.operator in UPPER
+    if critical <= objective.limit if upper else critical >= objective.limit:
+        cure = f"it has to be {'above' if upper else 'below'} the limit in {objective.expression!r}"
+        raise ValueError(f"critical {text} is not looser than the objective; {cure}")
+    return replace(objective, critical=critical)
+
+
+def _with_target(objective: Objective, text: str) -> Objective:
+    target = _second_limit(objective, text, "target")
+    upper = objective.operator in UPPER
+    if target >= objective.limit if upper else target <= objective.limit:
+        cure = f"it has to be {'below' if upper else 'above'} the limit in {objective.expression!r}"
+        raise ValueError(f"target {text} is not tighter than the objective; {cure}")
+    share = target if objective.measure is Measure.SHARE else objective.share
+    return replace(objective, limit=target, critical=objective.limit, share=share)
+
+
+def _second_limit(objective: Objective, text: str, what: str) -> Fraction:
+    if objective.operator not in (*UPPER, *LOWER):
+        cure = f"write {objective.subject} <= {objective.limit}"
+        raise ValueError(f"{objective.operator} can't have a {what} limit; {cure}, or leave {what} out")
+    return parse_limit(objective, text)

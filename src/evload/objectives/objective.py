@@ -1,0 +1,277 @@
+"""An objective: what of a run has to keep which limit, and what has to be counted so that it can be judged."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Final
+
+from ..model.facts import PUBLISH_COUNTERS, QUEUE_LAG
+from ..model.summary import Distribution, ScenarioSummary, Summary, merge, merge_distribution, slice_label
+from ..units import NS_PER_S, parse_duration
+from .scenario import ScenarioCriteria
+
+UPPER: Final = ("<", "<=")
+LOWER: Final = (">", ">=")
+
+_PUBLISH_METRICS: Final = frozenset({"schedule_delay", "publish"})
+_STEPS: Final = 10
+SHORTEST_STEP_NS: Final = 100_000_000
+
+
+class Measure(enum.StrEnum):
+    """What an objective looks at, and with it the unit of its limit."""
+
+    PERCENTILE = "percentile"
+    """A limit in nanoseconds on one percentile of a metric."""
+    SHARE = "share"
+    """A share of the events that has to be within a time."""
+    MAX = "max"
+    MIN = "min"
+    MEAN = "mean"
+    """Limits in nanoseconds, on all events of a metric."""
+    COUNT = "count"
+    """A number of events."""
+    RATE = "rate"
+    """A share of the scheduled events."""
+    THROUGHPUT = "throughput"
+    """Events per second."""
+    STALENESS = "staleness"
+    """A number of versions that answers are behind."""
+    GAUGE = "gauge"
+    """A value of a gauge over the run, in the gauge's own unit."""
+    DRAIN = "drain"
+    """The time in nanoseconds until a gauge is back at its level."""
+    RECOVERY = "recovery"
+    """The time in nanoseconds until another objective holds again."""
+
+
+TIMED: Final = frozenset({Measure.PERCENTILE, Measure.MAX, Measure.MIN, Measure.MEAN})
+"""A limit on how long an event takes."""
+_BACK_AGAIN: Final = frozenset({Measure.DRAIN, Measure.RECOVERY})
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A length of time that slides over the run. `stretch`: broken for so long at most; else: kept in any such."""
+
+    span_ns: int
+    stretch: bool = False
+
+    @property
+    def steps(self) -> int:
+        """Steps in it: ten, or as many as are 100 ms long at least."""
+        return max(1, min(_STEPS, self.span_ns // SHORTEST_STEP_NS))
+
+    @property
+    def step_ns(self) -> int:
+        """Length of a step."""
+        return self.span_ns // self.steps
+
+
+RECOVERY_WINDOW: Final = Window(10 * NS_PER_S)
+"""In which `recovery` looks whether its objective holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """One objective. Limits are exact: nanoseconds, shares, counts or events per second (see Measure).
+
+    subject    the metric, the counter or the gauge's value that it is about
+    critical   a second, looser limit: between the two is a warning, beyond it a failure
+    share      the share of the events that has to be good, for PERCENTILE and SHARE
+    within_ns  the time that makes an event good, for SHARE
+    gauge      for GAUGE and DRAIN: the gauge's name, or None for every gauge that has this value
+    function   for GAUGE and STALENESS: what of the values counts: max, min, mean or last
+    level      for DRAIN: the value to get back to; None: the one before
+    inner      for RECOVERY: the objective that has to hold again
+    after      for DRAIN and RECOVERY: as written, a scenario's name or a time since the schedule began
+    scenario, event, key, probe, replica   the part of the events that it is about; `key` is a glob
+    abort_after_ns  how long after the start of the schedule it may end the run; None: never
+    critical_text, target_text   the limits beside the expression, as written
+    """
+
+    expression: str
+    measure: Measure
+    subject: str
+    operator: str
+    limit: Fraction
+    critical: Fraction | None = None
+    scenario: str | None = None
+    share: Fraction | None = None
+    within_ns: int | None = None
+    gauge: str | None = None
+    function: str = ""
+    event: str | None = None
+    key: str | None = None
+    probe: str | None = None
+    replica: str | None = None
+    window: Window | None = None
+    level: Fraction | None = None
+    inner: Objective | None = None
+    after: str | None = None
+    abort_after_ns: int | None = None
+    critical_text: str | None = None
+    target_text: str | None = None
+
+    # -- what it is about ----------------------------------------------------------------------------
+
+    @property
+    def slice(self) -> str:
+        """The label of the part of a scenario that it is about; empty for the whole."""
+        return slice_label(event=self.event, key=self.key, probe=self.probe, replica=self.replica)
+
+    @property
+    def title(self) -> str:
+        """The expression with what it is about, which tells it from all others."""
+        about = ", ".join(part for part in (self.scenario, self.slice) if part)
+        return f"{self.expression} [{about}]" if about else self.expression
+
+    def pieces(self, summary: Summary) -> list[ScenarioSummary]:
+        """What it is judged on, scenario by scenario; none if it never ran.
+
+        The time in queues belongs to the queues and not to a scenario.
+        """
+        if self.subject == QUEUE_LAG:
+            lag = summary.queue_lag()
+            return [] if lag is None else [ScenarioSummary(distributions={QUEUE_LAG: lag})]
+        chosen = [one for name, one in summary.scenarios.items() if self.scenario in (None, name)]
+        label = self.slice
+        return [one.slices[label] for one in chosen if label in one.slices] if label else chosen
+
+    def scope(self, summary: Summary) -> ScenarioSummary:
+        """The pieces as one; empty if there are none."""
+        pieces = self.pieces(summary)
+        return pieces[0] if len(pieces) == 1 else merge(pieces)
+
+    def distribution(self, summary: Summary) -> Distribution:
+        """That of its metric over the pieces; empty if there is none. Cheaper than `scope`."""
+        parts = [one.distributions[self.subject] for one in self.pieces(summary) if self.subject in one.distributions]
+        if len(parts) == 1:
+            return parts[0]
+        whole = Distribution()
+        for part in parts:
+            merge_distribution(whole, part)
+        return whole
+
+    @property
+    def needs_probe(self) -> bool:
+        """Without a probe there is nothing to judge this by."""
+        if self.measure in (Measure.GAUGE, Measure.DRAIN) or self.subject == QUEUE_LAG:
+            return False
+        return self.subject not in PUBLISH_COUNTERS | _PUBLISH_METRICS
+
+    # -- limits --------------------------------------------------------------------------------------
+
+    @property
+    def limits(self) -> tuple[Fraction, ...]:
+        """The limit, and the critical one if there is any."""
+        return (self.limit,) if self.critical is None else (self.limit, self.critical)
+
+    @property
+    def written_limit(self) -> Fraction:
+        """The limit in the expression, which is the looser one where a target is given."""
+        return self.critical if self.target_text is not None and self.critical is not None else self.limit
+
+    @property
+    def latency_limit_ns(self) -> int | None:
+        """The limit on the time that events take, in nanoseconds; None if it isn't about one."""
+        if self.inner is not None:
+            return self.inner.latency_limit_ns
+        if self.measure is Measure.SHARE:
+            return self.within_ns
+        return int(self.limit) if self.measure in TIMED else None
+
+    @property
+    def unit(self) -> int:
+        """What figures are divided by for people: times are shown in seconds."""
+        if self.window is not None:
+            return NS_PER_S if self.window.stretch else 1
+        return NS_PER_S if self.measure in TIMED | _BACK_AGAIN else 1
+
+    @property
+    def shown_limit(self) -> Fraction:
+        """The limit in the unit in which it is judged: of a window the share, of a stretch its length."""
+        if self.window is not None and self.window.stretch:
+            return Fraction(self.window.span_ns)
+        if self.window is not None and self.measure is Measure.PERCENTILE and self.share is not None:
+            return self.share
+        return self.written_limit
+
+    # -- what has to be counted ----------------------------------------------------------------------
+
+    @property
+    def thresholds(self) -> tuple[tuple[str, int], ...]:
+        """(metric, nanoseconds) at which events have to be counted exactly to judge this, `critical` included."""
+        if self.inner is not None:
+            return self.inner.thresholds
+        if self.measure is Measure.SHARE and self.within_ns is not None:
+            return ((self.subject, self.within_ns),)
+        if self.measure in (Measure.PERCENTILE, Measure.MAX, Measure.MIN):
+            return tuple((self.subject, int(limit)) for limit in self.limits)
+        return ()
+
+    @property
+    def steps(self) -> tuple[tuple[str, int, int], ...]:
+        """(metric, threshold, length of a step), in nanoseconds, at which events have to be counted over time."""
+        if self.inner is not None:
+            return self.inner.steps
+        if self.window is None or self.measure not in (Measure.SHARE, Measure.PERCENTILE):
+            return ()
+        return tuple((metric, threshold, self.window.step_ns) for metric, threshold in self.thresholds)
+
+    @property
+    def counter_steps(self) -> tuple[tuple[str, int], ...]:
+        """(counter, length of a step in nanoseconds) to count over time."""
+        if self.window is None or self.measure not in (Measure.RATE, Measure.THROUGHPUT):
+            return ()
+        return ((self.subject, self.window.step_ns),)
+
+    # -- moments -------------------------------------------------------------------------------------
+
+    @property
+    def after_scenario(self) -> str | None:
+        """The scenario from whose end `drain` or `recovery` counts; None if it counts from a moment."""
+        if self.measure is Measure.DRAIN and self.after is None:
+            return self.scenario
+        return None if self.after is None or _moment(self.after) is not None else self.after
+
+    def anchor_ns(self, scenarios: Mapping[str, ScenarioCriteria]) -> int | None:
+        """From when `drain` or `recovery` counts, since the schedule began; None if that isn't known."""
+        name = self.after_scenario
+        if name is not None:
+            return scenarios[name].end_ns if name in scenarios else None
+        return None if self.after is None else _moment(self.after)
+
+    # -- on paper ------------------------------------------------------------------------------------
+
+    def as_data(self) -> dict[str, Any]:
+        """The arguments of `grammar.parse`, as JSON can keep them."""
+        return {
+            "text": self.expression,
+            "critical": self.critical_text,
+            "target": self.target_text,
+            "scenario": self.scenario,
+            "event": self.event,
+            "key": self.key,
+            "probe": self.probe,
+            "replica": self.replica,
+            "after": self.after,
+            "abort_after_ns": self.abort_after_ns,
+        }
+
+
+def _moment(text: str) -> int | None:
+    try:
+        return parse_duration(text)
+    except ValueError:
+        return None
+
+
+GaugeValues = Mapping[str, Sequence[str]]
+"""The names of each gauge's values, by its name."""
+
+
+DEFAULT_DELAY_NS: Final = 30 * NS_PER_S

@@ -1,0 +1,129 @@
+"""Expressions that say of an answer, or of what was pushed, what it means for its event. No I/O."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final
+
+from pydantic import Field
+
+from ...clients.jmes import Expression, truthy
+from ...clients.stamps import parse_stamp
+from ...clients.web import Answer, NotJson
+from ...model.travel import Seen
+from .facts import Facts
+
+WHERE_CLOUDEVENTS_HAVE_IT: Final = (
+    "correlationid || correlation_id || detail.correlationid || detail.correlation_id || id"
+)
+"""JMESPath: the correlation id in the JSON that a system pushes, an event or what EventBridge makes of one."""
+Replica = Annotated[str | None, Field(description="JMESPath: which replica answered")]
+Position = Annotated[str | None, Field(description="JMESPath: a number that grows in order of application")]
+Version = Annotated[
+    str | None, Field(description="JMESPath: how many writes of the event's key the answer reflects, visible or not")
+]
+ConsumedAt = Annotated[str | None, Field(description="JMESPath: when a worker took the event up")]
+ProcessedAt = Annotated[str | None, Field(description="JMESPath: when a worker was done with it")]
+
+
+class BadAnswer(ValueError):
+    """The answer isn't what the expressions were made for, so it says nothing about any event."""
+
+
+class FactReader:
+    """Judges documents by means of a probe's expressions. A document is a dict, or an `Answer`."""
+
+    def __init__(
+        self,
+        *,
+        visible: str | None,
+        effects: str | None,
+        replica: str | None,
+        position: str | None,
+        consumed_at: str | None,
+        processed_at: str | None,
+        version: str | None,
+    ) -> None:
+        self._visible = _compile(visible)
+        self._effects = _compile(effects)
+        self._replica = _compile(replica)
+        self._position = _compile(position)
+        self._consumed_at = _compile(consumed_at)
+        self._processed_at = _compile(processed_at)
+        self._version = _compile(version)
+
+    def visible(self, document: Any, otherwise: bool) -> bool:
+        """Whether it shows its event; `otherwise` if no expression says so. Raises NotJson or JMESPathError."""
+        return otherwise if self._visible is None else truthy(search(self._visible, document))
+
+    def facts(self, document: Any, visible: bool) -> Facts:
+        """What it says. Raises BadAnswer, NotJson or JMESPathError."""
+        replica = None if self._replica is None else _text(self._replica, document)
+        if not visible:
+            return Facts(Seen.ABSENT, replica=replica, version=self._version_of(document, visible))
+        effects = None if self._effects is None else number(self._effects, document)
+        return Facts(
+            Seen.PRESENT,
+            None if effects is None else int(effects),
+            replica,
+            None if self._position is None else number(self._position, document),
+            None if self._consumed_at is None else parse_stamp(search(self._consumed_at, document)),
+            None if self._processed_at is None else parse_stamp(search(self._processed_at, document)),
+            version=self._version_of(document, visible),
+        )
+
+    def _version_of(self, document: Any, visible: bool) -> float | None:
+        if self._version is None:
+            return None
+        try:
+            return number(self._version, document)
+        except NotJson:
+            # A 404 says all the same that the event isn't there.
+            if visible:
+                raise
+            return None
+
+
+def search(expression: Expression, document: Any) -> Any:
+    """What an expression finds. Raises NotJson or JMESPathError."""
+    return expression.search(document.as_dict() if expression.whole and isinstance(document, Answer) else document)
+
+
+def number(expression: Expression, document: Any) -> float | None:
+    """The number that it finds, None for null. Raises BadAnswer, NotJson or JMESPathError."""
+    value = search(expression, document)
+    if value is None:
+        return None
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return value
+    raise BadAnswer(f"{expression.text!r} gives {kind_of(value)}, not a number")
+
+
+def kind_of(value: Any) -> str:
+    """What JSON calls it."""
+    if isinstance(value, bool):
+        return "a boolean"
+    for types, name in ((dict, "an object"), (list, "a list"), (str, "text"), ((int, float), "a number")):
+        if isinstance(value, types):
+            return name
+    return "null"
+
+
+def _compile(text: str | None) -> Expression | None:
+    return None if text is None else Expression(text)
+
+
+def _text(expression: Expression, document: Any) -> str | None:
+    value = search(expression, document)
+    if value is None or value == "":
+        return None
+    if isinstance(value, str | int | float):
+        return str(value)
+    raise BadAnswer(f"{expression.text!r} gives {kind_of(value)}, not a name")
+
+
+def items_of(expression: Expression, answer: Answer) -> list[Any]:
+    """The list in an answer. Raises BadAnswer, NotJson or JMESPathError."""
+    items = search(expression, answer)
+    if not isinstance(items, list):
+        raise BadAnswer(f"items {expression.text!r} gives {kind_of(items)}, not a list")
+    return items

@@ -1,0 +1,175 @@
+"""Sends the SQL probes' query: a pool of connections, time limits, and failures that stay failures."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, NamedTuple, Protocol
+
+from ...clock import Clock
+from ...errors import TargetError
+from ...model.travel import Read, ReadResult, Seen, Target
+from ...spi.context import Surroundings
+from ...units import NS_PER_S, format_duration
+from .sql_rows import BadColumns, BadRow, RowReader
+from .sql_settings import SqlSettings
+
+_MARGIN_NS: Final = 2 * NS_PER_S
+"""How much longer than the statement timeout, which the database keeps, an answer may take to arrive."""
+_NOBODY: Final = (1 << 48) - 1
+"""Number of an event that no run gets to."""
+
+
+class Rows(NamedTuple):
+    """An answer: the columns' names, and the rows."""
+
+    columns: tuple[str, ...]
+    rows: Sequence[Sequence[Any]]
+
+
+class Refusal(NamedTuple):
+    """Why a database can't be asked, and what would be right."""
+
+    reason: str
+    cure: str
+
+
+class Connection(Protocol):
+    """One connection, on which the query is ready."""
+
+    @property
+    def usable(self) -> bool:
+        """Whether it is still connected, as far as is known without asking."""
+        ...
+
+    async def ask(self, ids: Sequence[str]) -> Rows:
+        """Run the query. Raises one of `Database.errors`."""
+        ...
+
+    def drop(self) -> None:
+        """Cut it off, whatever it is doing."""
+        ...
+
+
+class Database(Protocol):
+    """Where the connections come from."""
+
+    where: str
+    """For people, without credentials."""
+    errors: tuple[type[Exception], ...]
+    """What connecting and asking raise."""
+
+    async def connect(self) -> Connection:
+        """A new connection. Raises one of `errors`, or BadColumns."""
+        ...
+
+    def explain(self, error: Exception) -> Refusal:
+        """One of `errors` for people; the reason is the same text whenever the cause is the same."""
+        ...
+
+
+class _FailedRead(Exception):
+    """A read says nothing about its events."""
+
+    def __init__(self, reason: str, cure: str) -> None:
+        super().__init__(reason)
+        self.cure = cure
+
+
+class SqlReader:
+    """The probe."""
+
+    def __init__(self, config: SqlSettings, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._limit_ns = config.statement_timeout
+        self._size = config.pool
+        self._places = asyncio.Semaphore(config.pool)
+        self._idle: list[Connection] = []
+        self._columns: tuple[str, ...] | None = None
+        self._rows: RowReader | None = None
+
+    async def read(self, targets: Sequence[Target]) -> ReadResult:
+        """One query about all targets."""
+        start_ns = self._clock.now_ns()
+        try:
+            reads, unexpected = await self.ask(targets)
+        except (_FailedRead, BadRow, BadColumns) as failure:
+            end_ns = self._clock.now_ns()
+            failed = [Read(target.seq, Seen.FAILED, start_ns, end_ns) for target in targets]
+            return ReadResult(failed, error=str(failure).partition(";")[0])
+        return ReadResult(reads, unexpected)
+
+    async def try_out(self, target: Target) -> None:
+        """Ask once. Raises TargetError that says what to change."""
+        try:
+            await self.ask([target])
+        except _FailedRead as failure:
+            raise TargetError(f"can't ask {self._database.where}: {failure}; {failure.cure}") from failure
+        except (BadColumns, BadRow) as wrong:
+            raise TargetError(f"can't ask {self._database.where}: {wrong}") from wrong
+
+    async def ask(self, targets: Sequence[Target]) -> tuple[list[Read], int]:
+        """The reads, and how many ids nobody asked for. Raises _FailedRead, BadRow or BadColumns."""
+        await self._wait_for_a_place()
+        connection: Connection | None = None
+        keep = False
+        try:
+            async with asyncio.timeout((self._limit_ns + _MARGIN_NS) / NS_PER_S):
+                connection = self._take() or await self._database.connect()
+                start_ns = self._clock.now_ns()
+                answer = await connection.ask([target.correlation_id for target in targets])
+                end_ns = self._clock.now_ns()
+            keep = True
+        except TimeoutError as error:
+            reason = f"no answer within {format_duration(self._limit_ns + _MARGIN_NS)}"
+            raise _FailedRead(reason, "check the network, and that the database answers") from error
+        except self._database.errors as error:
+            keep = connection is not None and connection.usable
+            raise _FailedRead(*self._database.explain(error)) from error
+        finally:
+            if connection is not None:
+                if keep:
+                    self._idle.append(connection)
+                else:
+                    connection.drop()
+            self._places.release()
+        return self._reader_of(answer.columns).reads(answer.rows, targets, start_ns, end_ns)
+
+    def close(self) -> None:
+        """Cut off what is connected."""
+        while self._idle:
+            self._idle.pop().drop()
+
+    async def _wait_for_a_place(self) -> None:
+        try:
+            async with asyncio.timeout(self._limit_ns / NS_PER_S):
+                await self._places.acquire()
+        except TimeoutError as error:
+            reason = f"pool exhausted: none of {self._size} connections was free within"
+            raise _FailedRead(f"{reason} {format_duration(self._limit_ns)}", "raise pool") from error
+
+    def _take(self) -> Connection | None:
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.usable:
+                return connection
+            connection.drop()
+        return None
+
+    def _reader_of(self, columns: tuple[str, ...]) -> RowReader:
+        if self._rows is None or columns != self._columns:
+            self._rows, self._columns = RowReader(columns), columns
+        return self._rows
+
+
+@asynccontextmanager
+async def reading(config: SqlSettings, database: Database, surroundings: Surroundings) -> AsyncIterator[SqlReader]:
+    """Ask about an event that doesn't exist, yield the probe, disconnect. Raises TargetError."""
+    reader = SqlReader(config, database, surroundings.clock)
+    try:
+        await reader.try_out(Target(_NOBODY, surroundings.ids.id_of(_NOBODY)))
+        yield reader
+    finally:
+        reader.close()

@@ -1,0 +1,159 @@
+"""What the rows of an SQL answer say about the events that were asked for. No I/O."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from math import isfinite
+from typing import Any, Final
+
+from ...clients.stamps import parse_stamp
+from ...model.travel import Read, Seen, Target
+from .facts import Facts
+
+COLUMNS: Final = ("id", "visible", "effects", "position", "consumed_at", "processed_at", "replica", "version")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+class BadColumns(ValueError):
+    """The query's columns aren't what a probe understands. The text says what is wrong and what would be right."""
+
+
+class BadRow(ValueError):
+    """A row holds what its column can't mean, so the answer says nothing."""
+
+
+_ABSENT: Final = Facts(Seen.ABSENT)
+_PRESENT: Final = Facts(Seen.PRESENT, 1)
+
+
+class RowReader:
+    """Turns rows into reads. Knows by the names of the columns where each figure stands."""
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        """Raises BadColumns."""
+        names = [column.lower() for column in columns]
+        for name in names:
+            if name not in COLUMNS:
+                close = difflib.get_close_matches(name, COLUMNS, n=1)
+                cure = f"did you mean {close[0]!r}?" if close else f"known columns: {', '.join(COLUMNS)}"
+                raise BadColumns(f"the query has an unknown column {name!r}; {cure}")
+            if names.count(name) > 1:
+                raise BadColumns(f"the query has {names.count(name)} columns {name!r}; keep one")
+        if "id" not in names:
+            raise BadColumns("the query has no column 'id'; call the one with the correlation id so: ... AS id")
+        self._at = {name: at for at, name in enumerate(names)}
+
+    def reads(
+        self, rows: Iterable[Sequence[Any]], targets: Sequence[Target], start_ns: int, end_ns: int
+    ) -> tuple[list[Read], int]:
+        """One read for each target, and how many ids nobody asked for. Raises BadRow."""
+        asked = {target.correlation_id for target in targets}
+        found = self._by_id(rows, asked)
+        reads = []
+        for target in targets:
+            facts = found.get(target.correlation_id, _ABSENT)
+            reads.append(Read(target.seq, facts.seen, start_ns, end_ns, *facts[1:]))
+        return reads, len(found.keys() - asked)
+
+    def _by_id(self, rows: Iterable[Sequence[Any]], asked: set[str]) -> dict[str, Facts]:
+        found: dict[str, Facts] = {}
+        id_at = self._at["id"]
+        plain = len(self._at) == 1
+        for row in rows:
+            key = row[id_at]
+            if type(key) is not str:
+                key = _id(key)
+            if key not in asked:
+                # A UUID in capitals is the same id.
+                key = key.lower()
+            facts = _PRESENT if plain else self._facts(row)
+            known = found.get(key)
+            found[key] = facts if known is None else _together(known, facts)
+        return found
+
+    def _facts(self, row: Sequence[Any]) -> Facts:
+        at = self._at
+        replica = _name("replica", row[at["replica"]]) if "replica" in at else None
+        version = _number("version", row[at["version"]]) if "version" in at else None
+        if "visible" in at and not _truth("visible", row[at["visible"]]):
+            return Facts(Seen.ABSENT, replica=replica, version=version)
+        effects = _number("effects", row[at["effects"]]) if "effects" in at else 1
+        return Facts(
+            Seen.PRESENT,
+            None if effects is None else int(effects),
+            replica,
+            _number("position", row[at["position"]]) if "position" in at else None,
+            _stamp(row[at["consumed_at"]]) if "consumed_at" in at else None,
+            _stamp(row[at["processed_at"]]) if "processed_at" in at else None,
+            version=version,
+        )
+
+
+def _together(one: Facts, other: Facts) -> Facts:
+    """Two rows of one event: its effects add up, the rest is that of the first one in which it is visible."""
+    if one.seen is Seen.ABSENT or other.seen is Seen.ABSENT:
+        return other if one.seen is Seen.ABSENT else one
+    return one._replace(effects=None if one.effects is None or other.effects is None else one.effects + other.effects)
+
+
+def _id(value: Any) -> str:
+    """The text of an id that the driver gives as something else: a UUID, bytes, a number."""
+    if value is None or isinstance(value, bool | float):
+        raise BadRow(f"column 'id' holds {_kind(value)} in a row of the answer, not an id")
+    if isinstance(value, bytes | bytearray):
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise BadRow("column 'id' holds bytes that are no text; select it as text") from None
+    return str(value)
+
+
+def _truth(column: str, value: Any) -> bool:
+    if isinstance(value, bytes):
+        # A BIT of MySQL is a byte, but max() of one is a digit.
+        return any(value) and value != b"0"
+    if value is None or isinstance(value, int | float | Decimal):
+        return bool(value)
+    raise BadRow(f"column {column!r} holds {_kind(value)}; select a condition, such as file_url IS NOT NULL")
+
+
+def _number(column: str, value: Any) -> float | None:
+    if isinstance(value, Decimal) and value.is_finite():
+        value = int(value) if value == value.to_integral_value() else float(value)
+    if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)):
+        return value
+    raise BadRow(f"column {column!r} holds {_kind(value)}, not a number")
+
+
+def _name(column: str, value: Any) -> str | None:
+    if isinstance(value, bool | float | bytes):
+        raise BadRow(f"column {column!r} holds {_kind(value)}, not a name")
+    return None if value is None or value == "" else str(value)
+
+
+def _stamp(value: Any) -> int | None:
+    """Nanoseconds since 1970; a time without a zone is UTC."""
+    if isinstance(value, datetime):
+        if value.tzinfo is None:
+            value = value.replace(tzinfo=UTC)
+        since: timedelta = value - _EPOCH
+        return since // _MICROSECOND * 1000
+    if isinstance(value, Decimal) and value.is_finite():
+        value = int(value) if value == value.to_integral_value() else float(value)
+    stamp = parse_stamp(value)
+    return parse_stamp(f"{value}Z") if stamp is None and isinstance(value, str) else stamp
+
+
+def _kind(value: Any) -> str:
+    """What people call it."""
+    for types, name in (
+        (bool, "a truth value"), (int | float | Decimal, "a number"), (str, "text"),
+        (bytes | bytearray, "bytes"), (date, "a time"),
+    ):  # fmt: skip
+        if isinstance(value, types):
+            return name
+    return "null" if value is None else f"a {type(value).__name__}"

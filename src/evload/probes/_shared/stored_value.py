@@ -1,0 +1,97 @@
+"""What a stored value (a key's, an item's, an object's) says about its event. No I/O."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, NamedTuple
+
+import orjson
+from jmespath.exceptions import JMESPathError
+from pydantic import AfterValidator
+
+from ...clients.jmes import Expression, check_expression, truthy
+from ...model.travel import Seen
+
+
+def _check(text: str) -> str:
+    return check_expression(text, None)
+
+
+ValueExpression = Annotated[str, AfterValidator(_check)]
+"""JMESPath over a stored value."""
+ONE_EACH: Final = "`1`"
+"""The expression for one effect, whatever the value."""
+
+
+class BadValue(ValueError):
+    """A value isn't what the expressions were made for, so it says nothing."""
+
+
+class Facts(NamedTuple):
+    """What one value says."""
+
+    seen: Seen
+    effects: int | None = None
+    version: float | None = None
+
+
+ABSENT: Final = Facts(Seen.ABSENT)
+
+
+class ValueReader:
+    """Judges values by means of the probe's expressions. Without `visible` a value that is there is visible."""
+
+    def __init__(self, visible: str | None, effects: str | None, version: str | None = None) -> None:
+        self._visible = None if visible is None else Expression(visible)
+        self._effects = None if effects is None else Expression(effects)
+        self._version = None if version is None else Expression(version)
+        self.indifferent = visible is None and effects is None and version is None
+
+    @property
+    def fields(self) -> frozenset[str] | None:
+        """The fields of a value that matter, None if all may."""
+        expressions = [by for by in (self._visible, self._effects, self._version) if by is not None]
+        if any(expression.whole for expression in expressions):
+            return None
+        return frozenset[str]().union(*(expression.roots for expression in expressions))
+
+    def judge(self, value: Any) -> Facts:
+        """Raises BadValue."""
+        version = None if self._version is None else _number("version", self._version, value)
+        if self._visible is not None and not truthy(_search(self._visible, value)):
+            return Facts(Seen.ABSENT, version=version)
+        effects = None if self._effects is None else _number("effects", self._effects, value)
+        return Facts(Seen.PRESENT, None if effects is None else int(effects), version)
+
+
+def decoded(value: bytes) -> Any:
+    """JSON if it is JSON, else text. Raises BadValue if it is neither."""
+    try:
+        return orjson.loads(value)
+    except orjson.JSONDecodeError:
+        pass
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise BadValue("a value is neither JSON nor UTF-8 text, so no expression can look at it") from None
+
+
+def _search(expression: Expression, value: Any) -> Any:
+    try:
+        return expression.search(value)
+    except JMESPathError as error:
+        raise BadValue(" ".join(str(error).split())) from error
+
+
+def _number(name: str, expression: Expression, value: Any) -> float | None:
+    found = _search(expression, value)
+    if found is None or (isinstance(found, int | float) and not isinstance(found, bool)):
+        return found
+    raise BadValue(f"{name} {expression.text!r} gives {_kind(found)}, not a number")
+
+
+def _kind(value: Any) -> str:
+    """What JSON calls it."""
+    for types, name in ((bool, "a boolean"), (dict, "an object"), (list, "a list"), (str, "text")):
+        if isinstance(value, types):
+            return name
+    return "null"

@@ -1,0 +1,54 @@
+"""Settings of the DynamoDB probe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from ...clients.aws import AwsSettings
+from ...spi.probe import ProbeSettings
+from .._shared.id_template import KeyTemplate, KeyText
+from .._shared.stored_value import ValueExpression
+
+KeyValue = Annotated[int, Field(strict=True)] | KeyText
+
+
+class DynamodbProbeSettings(AwsSettings, ProbeSettings):
+    """What it can be told. The plug-in, with what opens it, is the package itself."""
+
+    kind: Literal["dynamodb"]
+    table: Annotated[
+        str, Field(pattern=r"^(arn:aws[\w-]*:dynamodb:\S+|[A-Za-z0-9_.-]{3,255})$", description="name or ARN")
+    ]
+    key: Annotated[
+        Mapping[str, KeyValue],
+        Field(min_length=1, max_length=2, description="the primary key, such as {pk: 'placement#{correlation_id}'}"),
+    ]
+    consistent: Annotated[bool, Field(description="ask for strongly consistent reads")] = False
+    visible: Annotated[
+        ValueExpression | None,
+        Field(description="JMESPath over the item: is the event visible? default: it is there"),
+    ] = None
+    effects: Annotated[
+        ValueExpression | None, Field(description="JMESPath over the item: how many side effects the event has had")
+    ] = None
+    version: Annotated[
+        ValueExpression | None,
+        Field(description="JMESPath over the item: how many writes of the event's key it reflects, visible or not"),
+    ] = None
+    bulk: Annotated[int, Field(ge=1, le=100_000, description="most ids in one read")] = 1000
+    parallel: Annotated[int, Field(ge=1, le=10_000, description="most reads at the same time")] = 4
+
+    @field_validator("key")
+    @classmethod
+    def _key_names_the_event(cls, key: Mapping[str, int | str]) -> Mapping[str, int | str]:
+        if not any(isinstance(value, str) and KeyTemplate(value).names_event for value in key.values()):
+            raise ValueError("key is the same for every event; put {correlation_id} into it")
+        return key
+
+    @property
+    def position(self) -> str | None:
+        """What tells the order of events; a table has nothing of that sort."""
+        return None

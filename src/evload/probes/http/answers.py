@@ -1,0 +1,71 @@
+"""What an HTTP answer says about the events that were asked for. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...clients.jmes import Expression
+from ...clients.web import Answer
+from ...model.travel import Read, Seen, Target
+from .._shared.fact_expressions import BadAnswer, FactReader, items_of, kind_of
+from .._shared.facts import Facts
+from .settings import HttpProbeSettings
+
+
+class AnswerReader:
+    """Turns answers into reads by means of the probe's expressions."""
+
+    def __init__(self, config: HttpProbeSettings) -> None:
+        self._facts = FactReader(
+            visible=config.visible, effects=config.effects, replica=config.replica, position=config.position,
+            consumed_at=config.consumed_at, processed_at=config.processed_at, version=config.version,
+        )  # fmt: skip
+        self._adds_up = config.effects is not None
+        self._items = None if config.items is None else Expression(config.items)
+        self._id = Expression(config.id)
+        self._by_capture = config.by == "capture"
+
+    def single(self, answer: Answer, target: Target, start_ns: int, end_ns: int) -> Read:
+        """Judge an answer about one event. Raises BadAnswer, NotJson or JMESPathError."""
+        facts = self._facts.facts(answer, self._facts.visible(answer, answer.status == 200))
+        return Read(target.seq, facts.seen, start_ns, end_ns, *facts[1:])
+
+    def bulk(self, answer: Answer, targets: Sequence[Target], start_ns: int, end_ns: int) -> tuple[list[Read], int]:
+        """Judge an answer about many events: the reads, and how many ids nobody asked for.
+
+        Raises like `single`.
+        """
+        found = self._by_id(answer)
+        answer.item = None
+        absent = self._facts.facts(answer, False)
+        reads, asked = [], set()
+        for target in targets:
+            key = target.capture if self._by_capture else target.correlation_id
+            asked.add(key)
+            items = found.get(key or "")
+            facts = absent if items is None else self._together(items)
+            reads.append(Read(target.seq, facts.seen, start_ns, end_ns, *facts[1:]))
+        return reads, len(found.keys() - asked)
+
+    def _by_id(self, answer: Answer) -> dict[str, list[Facts]]:
+        assert self._items is not None
+        found: dict[str, list[Facts]] = {}
+        for item in items_of(self._items, answer):
+            key = self._id.search(item)
+            if isinstance(key, bool) or not isinstance(key, str | int):
+                raise BadAnswer(f"id {self._id.text!r} gives {kind_of(key)} in an item of the answer, not an id")
+            answer.item = item
+            facts = self._facts.facts(answer, self._facts.visible(answer, True))
+            found.setdefault(str(key), []).append(facts)
+        return found
+
+    def _together(self, items: Sequence[Facts]) -> Facts:
+        """Several items with one id are that many effects, or as many as their `effects` add up to."""
+        if len(items) == 1:
+            return items[0]
+        present = [facts for facts in items if facts.seen is Seen.PRESENT]
+        if len(present) < 2:
+            return present[0] if present else items[0]
+        if not self._adds_up:
+            return present[0]._replace(effects=len(present))
+        return present[0]._replace(effects=sum(facts.effects or 0 for facts in present))

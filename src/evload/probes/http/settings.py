@@ -1,0 +1,152 @@
+"""Settings of the HTTP probe."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from ...clients.jmes import check_expression
+from ...clients.web import Url, check_method
+from ...spi.context import AdapterSettings
+from ...spi.probe import ProbeSettings
+from .._shared.fact_expressions import ConsumedAt, Position, ProcessedAt, Replica, Version
+from .._shared.http_settings import HttpTargetSettings, MaxBody, ReadStatuses, placeholders_in
+
+_IN_HEADER: Final = re.compile(r"\{(\w+)\}")
+_PLACEHOLDERS: Final = ("correlation_id", "capture")
+_BULK: Final = 500
+
+
+class IdsInBody(AdapterSettings):
+    """The ids go into a JSON body, as a list under `at`."""
+
+    place: Annotated[Literal["body"], Field(alias="in")]
+    at: Annotated[
+        str, Field(pattern=r"^[^.]+(\.[^.]+)*$", description="field that holds the list, such as ids or query.ids")
+    ] = "ids"
+
+
+class IdsInQuery(AdapterSettings):
+    """The ids go into the query: into one parameter, joined by `separator`, or into a parameter each."""
+
+    place: Annotated[Literal["query"], Field(alias="in")]
+    name: Annotated[str, Field(min_length=1, description="query parameter")] = "ids"
+    separator: Annotated[str, Field(min_length=1, description="what stands between two ids")] = ","
+    repeat: Annotated[bool, Field(description="a parameter for each id instead: id=a&id=b")] = False
+
+    @model_validator(mode="after")
+    def _one_way(self) -> IdsInQuery:
+        if self.repeat and "separator" in self.model_fields_set:
+            raise ValueError("separator with repeat, which has nothing between two ids; leave one of them out")
+        return self
+
+
+class HttpProbeSettings(HttpTargetSettings, ProbeSettings):
+    """What it can be told. The plug-in, with what opens it, is the package itself."""
+
+    kind: Literal["http"]
+    ids: Annotated[
+        Annotated[IdsInBody | IdsInQuery, Field(discriminator="place")] | None,
+        Field(description="where the ids of a bulk read go"),
+    ] = None
+    by: Annotated[
+        Literal["correlation_id", "capture"],
+        Field(description="what a bulk read asks for: our id, or the one that the producer captured"),
+    ] = "correlation_id"
+    url: Annotated[Url, Field(description="address of the read model, with {correlation_id} or {capture}")]
+    method: Annotated[str | None, Field(description="HTTP method; GET, or POST where ids go into the body")] = None
+    expect: ReadStatuses = ("2xx", "404")
+    max_body: MaxBody = 8 << 20
+    items: Annotated[str | None, Field(description="JMESPath: the list of events in a bulk answer")] = None
+    id: Annotated[str, Field(description="JMESPath within an item: its id")] = "id"
+    visible: Annotated[
+        str | None,
+        Field(description="JMESPath: is the event visible? default: status 200, or its id in the list"),
+    ] = None
+    effects: Annotated[str | None, Field(description="JMESPath: how many side effects the event has had")] = None
+    replica: Replica = None
+    position: Position = None
+    version: Version = None
+    consumed_at: ConsumedAt = None
+    processed_at: ProcessedAt = None
+
+    @property
+    def asks_by_capture(self) -> bool:
+        if self.ids is not None:
+            return self.by == "capture"
+        return any("{capture}" in text for text in (self.url, *self.headers.values()))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _bulk_follows_ids(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and values.get("ids") is not None and "bulk" not in values:
+            return {**values, "bulk": _BULK}
+        return values
+
+    @field_validator("headers")
+    @classmethod
+    def _headers_ask_for_known_ids(cls, headers: Mapping[str, str]) -> Mapping[str, str]:
+        for header, value in headers.items():
+            for name in _IN_HEADER.findall(value):
+                if name not in _PLACEHOLDERS:
+                    raise ValueError(
+                        f"unknown placeholder {{{name}}} in the header {header!r}; "
+                        "known: {correlation_id} and {capture}"
+                    )
+        return headers
+
+    @field_validator("url")
+    @classmethod
+    def _url_asks_for_an_id(cls, url: str, info: ValidationInfo) -> str:
+        names = placeholders_in(url, _PLACEHOLDERS)
+        if "ids" not in info.data:
+            return url
+        if info.data["ids"] is not None and names:
+            raise ValueError(
+                f"a bulk read has many ids, but url holds {{{names[0]}}}; leave it out, or leave ids out"
+            )
+        if info.data["ids"] is None and not names:
+            raise ValueError("url asks for no event; put {correlation_id} or {capture} into it, or add ids")
+        return url
+
+    @field_validator("method")
+    @classmethod
+    def _method_can_be_sent(cls, method: str | None) -> str | None:
+        return None if method is None else check_method(method)
+
+    @field_validator("items", "visible", "effects", "replica", "position", "version", "consumed_at", "processed_at")
+    @classmethod
+    def _expression_compiles(cls, text: str | None, info: ValidationInfo) -> str | None:
+        if text is None:
+            return None
+        bulk = info.data.get("ids") is not None and info.field_name != "items"
+        return check_expression(
+            text, ("status", "headers", "body", "item") if bulk else ("status", "headers", "body")
+        )
+
+    @field_validator("id")
+    @classmethod
+    def _id_compiles(cls, text: str) -> str:
+        return check_expression(text, None)
+
+    @model_validator(mode="after")
+    def _bulk_is_whole(self) -> HttpProbeSettings:
+        if self.ids is not None and self.items is None:
+            raise ValueError("ids without items; say with items where the answer has its list, such as body.items")
+        if self.ids is not None:
+            for header, value in self.headers.items():
+                if _IN_HEADER.search(value):
+                    raise ValueError(
+                        f"a bulk read has many ids, but the header {header!r} is made of one; "
+                        "leave it out, or leave ids out"
+                    )
+        if self.ids is None:
+            for name in ("items", "id", "by"):
+                if name in self.model_fields_set:
+                    raise ValueError(f"{name} without ids; add ids for a bulk read, or leave {name} out")
+            if self.bulk != 1:
+                raise ValueError(f"bulk is {self.bulk}, but a read asks for one id; add ids, or leave bulk out")
+        return self

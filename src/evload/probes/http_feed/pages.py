@@ -1,0 +1,91 @@
+"""What a page of a feed says about events, and where the next one begins. No I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from ...clients.jmes import Expression, truthy
+from ...clients.web import Answer
+from .._shared.fact_expressions import BadAnswer, FactReader, items_of, kind_of, search
+from .._shared.facts import Facts
+from .settings import HttpFeedSettings
+
+_NO_CONTENT: Final = (204, 304)
+_EXACT: Final = 1 << 53
+"""A float of this size or more may have been another number in the answer."""
+
+
+class Page(NamedTuple):
+    """One page.
+
+    found   visible events of this run by number; several entries of one are put together
+    cursor  for the next request
+    last    the feed ends here for now
+    """
+
+    found: dict[int, Facts]
+    cursor: str
+    last: bool
+
+
+class PageReader:
+    """Reads pages by means of the probe's expressions.
+
+    adds_up  each entry is so many effects of its own
+    """
+
+    def __init__(self, config: HttpFeedSettings, seq_of: Callable[[str], int | None]) -> None:
+        self._seq_of = seq_of
+        self._items = Expression(config.items)
+        self._id = Expression(config.id)
+        self._next = Expression(config.next)
+        self._more = None if config.more is None else Expression(config.more)
+        self._facts = FactReader(
+            visible=config.visible, effects=config.effects, replica=None, position=config.position,
+            consumed_at=config.consumed_at, processed_at=config.processed_at, version=None,
+        )  # fmt: skip
+        effects = None if config.effects is None else Expression(config.effects)
+        self.adds_up = effects is not None and not effects.roots and not effects.whole
+
+    def read(self, answer: Answer, cursor: str) -> Page:
+        """The answer to a request with this cursor. Raises BadAnswer, NotJson or JMESPathError."""
+        if answer.status in _NO_CONTENT:
+            return Page({}, cursor, True)
+        items = items_of(self._items, answer)
+        found: dict[int, Facts] = {}
+        for item in items:
+            # A feed may list what is none of ours, in whatever shape.
+            key = self._id.search(item)
+            seq = self._seq_of(key) if isinstance(key, str) else None
+            if seq is None:
+                continue
+            answer.item = item
+            if self._facts.visible(answer, True):
+                facts = self._facts.facts(answer, True)
+                known = found.get(seq)
+                found[seq] = facts if known is None else self._together(known, facts)
+        answer.item = None
+        following = self._cursor(answer)
+        if self._more is None:
+            last = not items or following is None or following == cursor
+        else:
+            last = not truthy(search(self._more, answer))
+        return Page(found, cursor if following is None else following, last)
+
+    def _together(self, known: Facts, facts: Facts) -> Facts:
+        if known.effects is None or facts.effects is None:
+            return known
+        if self.adds_up:
+            return known._replace(effects=known.effects + facts.effects)
+        return known._replace(effects=max(known.effects, facts.effects))
+
+    def _cursor(self, answer: Answer) -> str | None:
+        value = search(self._next, answer)
+        if value is None or isinstance(value, str):
+            return value
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise BadAnswer(f"next {self._next.text!r} gives {kind_of(value)}, not a cursor")
+        if isinstance(value, float) and abs(value) >= _EXACT:
+            raise BadAnswer(f"next {self._next.text!r} gives a number too large to be exact")
+        return str(value)

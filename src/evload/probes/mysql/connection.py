@@ -1,0 +1,154 @@
+"""Connections to MySQL and MariaDB by aiomysql, and their errors in words that say what to change."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from ...clients.web import reason_of, tls_context
+from ...errors import TargetError
+from ...units import NS_PER_S, format_duration
+from .._shared.database_url import shown_address
+from .._shared.sql_reader import Refusal, Rows
+from .._shared.sql_settings import split_query
+from .settings import MysqlProbeSettings
+
+_PORT: Final = 3306
+_TIMED_OUT: Final = (1969, 3024)
+"""MariaDB's and MySQL's number for it."""
+_NOT_GRANTED: Final = (1142, 1143, 1227, 1370)
+_LOGIN_REFUSED: Final = (1044, 1045, 1698)
+_NO_DATABASE: Final = 1049
+_TOO_MANY: Final = (1040, 1203, 1226)
+_WRITES: Final = (1290, 1792)
+_WRONG_QUERY: Final = (1054, 1064, 1109, 1146, 1305)
+_LOST: Final = (1053, 1927, 2006, 2013)
+_UNREACHABLE: Final = (2002, 2003)
+
+
+class _NoTlsError(ConnectionError):
+    """TLS was asked for, and the server has none."""
+
+
+class MysqlDatabase:
+    """The database of one probe."""
+
+    def __init__(self, config: MysqlProbeSettings, base_dir: Path) -> None:
+        try:
+            import aiomysql
+            import pymysql
+        except ImportError as error:
+            raise TargetError("kind mysql needs aiomysql; pip install 'evload[mysql]'") from error
+        self._sdk = aiomysql
+        self._pieces = split_query(config.query)
+        self._limit_ns = config.statement_timeout
+        self.where = shown_address(config.url)
+        self.errors: tuple[type[Exception], ...] = (pymysql.MySQLError, RuntimeError, OSError)
+        url = urlsplit(config.url)
+        parameters = dict(parse_qsl(url.query))
+        self._options: dict[str, Any] = {
+            "host": url.hostname or "localhost",
+            "port": url.port or _PORT,
+            "user": unquote(url.username) if url.username else None,
+            # aiomysql sends a password as Latin-1; servers expect UTF-8.
+            "password": unquote(url.password or "").encode().decode("latin-1"),
+            "db": unquote(url.path.lstrip("/")) or None,
+            "unix_socket": parameters.get("socket"),
+            "ssl": _tls(parameters, base_dir),
+        }
+
+    async def connect(self) -> _MysqlConnection:
+        """Connect, and have the server refuse writes and end what takes too long."""
+        connection = await self._sdk.connect(
+            **self._options, charset="utf8mb4", autocommit=True, program_name="evload"
+        )
+        try:
+            # aiomysql goes on in the clear if the server doesn't offer TLS.
+            if self._options["ssl"] is not None and not connection._secure:
+                raise _NoTlsError
+            if "MariaDB" in connection.get_server_info():
+                limit = f"max_statement_time = {self._limit_ns / NS_PER_S:.6f}"
+            else:
+                limit = f"max_execution_time = {max(1, self._limit_ns * 1000 // NS_PER_S)}"
+            for command in ("TRANSACTION READ ONLY", "time_zone = '+00:00'", limit):
+                await connection.query(f"SET SESSION {command}")
+        except BaseException:
+            connection.close()
+            raise
+        return _MysqlConnection(connection, self._pieces)
+
+    def explain(self, error: Exception) -> Refusal:
+        """See `Database`."""
+        if isinstance(error, _NoTlsError):
+            return Refusal("the server doesn't speak TLS", "switch TLS on there, or leave ssl-mode out of url")
+        number, message = _number_and_message(error)
+        if number in _TIMED_OUT:
+            reason = f"statement timeout: the query took longer than {format_duration(self._limit_ns)}"
+            return Refusal(reason, "add an index on the column that holds the id, or raise statement_timeout")
+        if number in _NOT_GRANTED:
+            return Refusal(f"permission denied: {message}", "grant it to the user in url")
+        if number in _LOGIN_REFUSED:
+            return Refusal(f"login refused: {message}", "correct user, password and database in url")
+        if number in _TOO_MANY:
+            return Refusal(f"pool exhausted: {message}", "lower pool, or raise the database's own limit")
+        if number in _WRITES:
+            return Refusal(f"the query writes: {message}", "write a SELECT that only reads")
+        if number in _WRONG_QUERY:
+            return Refusal(f"the query is wrong: {message}", "correct query")
+        if number in _LOST or type(error).__name__ == "InterfaceError":
+            return Refusal("connection lost", "see the database's log")
+        if number == _NO_DATABASE:
+            return Refusal(message, "create it, or correct the database's name in url")
+        if number in _UNREACHABLE or isinstance(error, OSError):
+            return Refusal(f"can't connect: {message}", "start the database, or correct url")
+        return Refusal(message, "see the database's log")
+
+
+class _MysqlConnection:
+    def __init__(self, connection: Any, pieces: Sequence[str]) -> None:
+        self._connection = connection
+        self._pieces = pieces
+
+    @property
+    def usable(self) -> bool:
+        reader = self._connection._reader
+        return not self._connection.closed and not reader.at_eof() and reader.exception() is None
+
+    async def ask(self, ids: Sequence[str]) -> Rows:
+        escape = self._connection.escape
+        given = ",".join([escape(text) for text in ids])
+        async with self._connection.cursor() as cursor:
+            await cursor.execute(given.join(self._pieces))
+            return Rows(tuple(column[0] for column in cursor.description or ()), await cursor.fetchall())
+
+    def drop(self) -> None:
+        self._connection.close()
+
+
+def _tls(parameters: dict[str, str], base_dir: Path) -> ssl.SSLContext | None:
+    mode = parameters.get("ssl-mode", "DISABLED")
+    if mode == "DISABLED":
+        return None
+    ca = parameters.get("ssl-ca")
+    try:
+        context = tls_context(base_dir / ca if ca else None, mode != "REQUIRED")
+    except OSError as error:
+        raise TargetError(f"can't use ssl-ca {ca}: {reason_of(error)}; name a PEM file") from error
+    context.check_hostname = mode == "VERIFY_IDENTITY"
+    return context
+
+
+def _number_and_message(error: Exception) -> tuple[int | None, str]:
+    """The server's number and text. Where the driver wraps an error of the network, the text is that one's."""
+    cause = error.__cause__ or error.__context__
+    if isinstance(cause, OSError):
+        error_text = reason_of(cause)
+    elif isinstance(error, OSError):
+        error_text = reason_of(error)
+    else:
+        error_text = str(error.args[-1]) if error.args else type(error).__name__
+    number = error.args[0] if error.args and isinstance(error.args[0], int) else None
+    return number, " ".join(error_text.split()).rstrip(".")

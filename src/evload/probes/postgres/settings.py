@@ -1,0 +1,21 @@
+"""Settings of the PostgreSQL probe."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from .._shared.database_url import PostgresUrl
+from .._shared.sql_settings import SqlSettings
+
+
+class PostgresProbeSettings(SqlSettings):
+    """What it can be told. The plug-in, with what opens it, is the package itself."""
+
+    asks_with: ClassVar[str] = "= ANY(:ids)"
+
+    kind: Literal["postgres"]
+    url: Annotated[
+        PostgresUrl, Field(description="address, such as postgresql://reader@localhost/shop?sslmode=require")
+    ]

@@ -1,0 +1,25 @@
+"""Asks Redis about many events at a time."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+
+from ...spi.context import Surroundings
+from ...spi.probe import Probe
+from .settings import RedisProbeSettings
+
+
+class RedisProbeConfig(RedisProbeSettings):
+    """Settings of the Redis probe.
+
+    It looks at one of three things. `key`: a string of each event's own. `hash` with `field`: a field of a hash,
+    where either is the event's own. `stream`: an entry whose `field` holds the correlation id; the stream is read
+    on from where it ended when the run began, once for all events, each entry is one effect, and entries tell the
+    order of events. `visible` and `effects` look at the value (JSON, or else text), or at the entry as an object.
+    """
+
+    def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Probe]:
+        """Connect and ask once, yield the probe, disconnect. Raises TargetError."""
+        from .reader import open_reader
+
+        return open_reader(self, surroundings)

@@ -1,0 +1,175 @@
+"""Sends the Redis probe's commands. Whatever Redis doesn't answer with a value is a failed read."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final, Protocol
+
+from ...clock import Clock
+from ...errors import TargetError
+from ...model.travel import Read, ReadResult, Seen, Target
+from ...spi.context import Surroundings
+from ...units import NS_PER_S, format_duration
+from .._shared.database_url import shown_address
+from .._shared.id_template import KeyTemplate
+from .._shared.stored_value import ABSENT, BadValue, Facts, ValueReader, decoded
+from .settings import RedisProbeSettings
+from .stream import StreamFollower
+
+_NOBODY: Final = (1 << 48) - 1
+"""Number of an event that no run gets to."""
+
+
+class _Look(Protocol):
+    """One of the three ways to look at events."""
+
+    async def __call__(self, targets: Sequence[Target], clock: Clock) -> ReadResult:
+        """One read for each target. Raises what the SDK raises, or BadValue."""
+        ...
+
+
+class RedisReader:
+    """The probe."""
+
+    def __init__(self, config: RedisProbeSettings, look: _Look, clock: Clock) -> None:
+        self._config = config
+        self._look = look
+        self._clock = clock
+
+    async def read(self, targets: Sequence[Target]) -> ReadResult:
+        """One look at all targets."""
+        from redis.exceptions import RedisError
+
+        start_ns = self._clock.now_ns()
+        try:
+            return await self._look(targets, self._clock)
+        except (RedisError, OSError, BadValue) as error:
+            reason = str(error) if isinstance(error, BadValue) else explain(error, self._config)[0]
+            end_ns = self._clock.now_ns()
+            failed = [Read(target.seq, Seen.FAILED, start_ns, end_ns) for target in targets]
+            return ReadResult(failed, error=reason)
+
+
+class _Values:
+    """Looks at strings, or at fields of hashes."""
+
+    def __init__(self, config: RedisProbeSettings, redis: Any) -> None:
+        self._redis = redis
+        self._values = ValueReader(config.visible, config.effects, config.version)
+        self._key = None if config.key is None else KeyTemplate(config.key)
+        self._hash = KeyTemplate(config.hash or "")
+        self._field = KeyTemplate(config.field or "")
+
+    async def __call__(self, targets: Sequence[Target], clock: Clock) -> ReadResult:
+        ids = [target.correlation_id for target in targets]
+        start_ns = clock.now_ns()
+        values = await (self._strings(ids) if self._key is not None else self._fields(ids))
+        end_ns = clock.now_ns()
+        reads = []
+        for target, value in zip(targets, values, strict=True):
+            facts = self._judge(value)
+            reads.append(Read(target.seq, facts.seen, start_ns, end_ns, facts.effects, version=facts.version))
+        return ReadResult(reads)
+
+    def _judge(self, value: bytes | None) -> Facts:
+        if value is None:
+            return ABSENT
+        return self._values.judge(None if self._values.indifferent else decoded(value))
+
+    async def _strings(self, ids: Sequence[str]) -> Sequence[bytes | None]:
+        assert self._key is not None
+        keys = [self._key.fill(correlation_id) for correlation_id in ids]
+        async with self._redis.pipeline(transaction=True) as pipeline:
+            values, there = await pipeline.mget(keys).exists(*keys).execute()
+        # MGET says of a key of another type that there is none.
+        if there != sum(value is not None for value in values):
+            raise BadValue("a key is no string; write hash and field for a hash, stream and field for a stream")
+        return list(values)
+
+    async def _fields(self, ids: Sequence[str]) -> Sequence[bytes | None]:
+        if not self._hash.names_event:
+            fields = [self._field.fill(correlation_id) for correlation_id in ids]
+            return list(await self._redis.hmget(self._hash.fill(""), fields))
+        async with self._redis.pipeline(transaction=False) as pipeline:
+            for correlation_id in ids:
+                pipeline.hget(self._hash.fill(correlation_id), self._field.fill(correlation_id))
+            values = await pipeline.execute(raise_on_error=False)
+        for value in values:
+            if isinstance(value, Exception):
+                raise value
+        return list(values)
+
+
+def explain(error: Exception, config: RedisProbeSettings) -> tuple[str, str]:
+    """Why Redis can't be asked, and what would be right."""
+    from redis import exceptions
+
+    message = " ".join(str(error).split()).rstrip(".")
+    if isinstance(error, exceptions.NoPermissionError) or message.startswith("NOPERM"):
+        return f"permission denied: {message}", "give the user in url these keys and commands: ACL SETUSER"
+    if isinstance(error, exceptions.AuthenticationError) or message.startswith(("NOAUTH", "WRONGPASS")):
+        return f"login refused: {message}", "correct user and password in url"
+    if isinstance(error, exceptions.BusyLoadingError):
+        return "Redis is loading its data", "wait until it is done"
+    if message.startswith("No connection available"):
+        limit = format_duration(config.timeout)
+        return f"pool exhausted: none of {config.pool} connections was free within {limit}", "raise pool"
+    if "max number of clients" in message:
+        return "pool exhausted: Redis has its maximum number of clients", "lower pool, or raise maxclients"
+    if isinstance(error, exceptions.TimeoutError | TimeoutError):
+        return f"no answer within {format_duration(config.timeout)}", "check the network, and that Redis answers"
+    if message.startswith("WRONGTYPE"):
+        return "a key isn't of the type that the probe asks for", "correct key, hash or stream"
+    if isinstance(error, exceptions.MovedError | exceptions.ClusterCrossSlotError):
+        return "this is a node of a cluster, which can't answer about all keys", "name a Redis that has all keys"
+    if isinstance(error, exceptions.ConnectionError | OSError):
+        lost = "closed" in message or "reset" in message
+        reason = "connection lost" if lost else "can't connect"
+        return reason, "start Redis, or correct url"
+    return message, "see Redis's log"
+
+
+@asynccontextmanager
+async def open_reader(config: RedisProbeSettings, surroundings: Surroundings) -> AsyncIterator[RedisReader]:
+    """Ask about an event that doesn't exist, yield the probe, disconnect. Raises TargetError."""
+    try:
+        from redis.asyncio import BlockingConnectionPool, Redis
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+        from redis.exceptions import RedisError
+    except ImportError as error:
+        raise TargetError("kind redis needs redis; pip install 'evload[redis]'") from error
+    limit_s = config.timeout / NS_PER_S
+    where = shown_address(config.url)
+    try:
+        # A failed read is the engine's to repeat: no retries here.
+        pool = BlockingConnectionPool.from_url(
+            config.url, max_connections=config.pool, timeout=limit_s, socket_timeout=limit_s,
+            socket_connect_timeout=limit_s, retry=Retry(NoBackoff(), 0), client_name="evload",
+        )  # fmt: skip
+    except (ValueError, TypeError, RedisError) as error:
+        raise TargetError(f"can't use {where}: {' '.join(str(error).split())}; correct url") from None
+    redis = Redis(connection_pool=pool)
+    try:
+        try:
+            look = await _begin(config, redis, surroundings)
+        except (RedisError, OSError) as error:
+            reason, cure = explain(error, config)
+            raise TargetError(f"can't ask {where}: {reason}; {cure}") from error
+        yield RedisReader(config, look, surroundings.clock)
+    finally:
+        await redis.aclose()
+        await pool.disconnect()
+
+
+async def _begin(config: RedisProbeSettings, redis: Any, surroundings: Surroundings) -> _Look:
+    """What will look, after it has looked once. Raises what the SDK raises."""
+    look: _Look
+    if config.stream is None:
+        look = _Values(config, redis)
+    else:
+        look = follower = StreamFollower(config, redis, surroundings.ids, surroundings.clock.now_ns())
+        await follower.begin()
+    await look([Target(_NOBODY, surroundings.ids.id_of(_NOBODY))], surroundings.clock)
+    return look

@@ -1,0 +1,83 @@
+"""Settings of the Redis probe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from ...spi.probe import ProbeSettings
+from ...units import Duration
+from .._shared.database_url import parse_database_url
+from .._shared.id_template import EventKey, KeyTemplate, KeyText
+from .._shared.stored_value import ONE_EACH, ValueExpression
+
+_SOURCES: Final = ("key", "hash", "stream")
+
+
+class RedisProbeSettings(ProbeSettings):
+    """What it can be told. The plug-in, with what opens it, is the package itself."""
+
+    kind: Literal["redis"]
+    url: Annotated[str, Field(description="address, such as redis://localhost/0, rediss://... or unix://...")]
+    key: Annotated[EventKey | None, Field(description="key of an event's string, with {correlation_id}")] = None
+    hash: Annotated[KeyText | None, Field(min_length=1, description="key of a hash")] = None
+    stream: Annotated[str | None, Field(min_length=1, description="key of a stream")] = None
+    field: Annotated[
+        KeyText | None, Field(min_length=1, description="field of the hash, or of the stream's entries")
+    ] = None
+    visible: Annotated[
+        ValueExpression | None,
+        Field(description="JMESPath over the value: is the event visible? default: it is there"),
+    ] = None
+    effects: Annotated[
+        ValueExpression | None, Field(description="JMESPath over the value: how many side effects the event has had")
+    ] = None
+    version: Annotated[
+        ValueExpression | None,
+        Field(description="JMESPath over the value: how many writes of the event's key it reflects, visible or not"),
+    ] = None
+    timeout: Annotated[Duration, Field(ge=1_000_000, description="longest wait for an answer")] = 5_000_000_000
+    pool: Annotated[int, Field(ge=1, le=1000, description="most connections; a read waits for a free one")] = 8
+    parallel: Annotated[int, Field(ge=1, le=10_000, description="most reads at the same time")] = 8
+    bulk: Annotated[int, Field(ge=1, le=100_000, description="most ids in one read")] = 1000
+
+    @model_validator(mode="before")
+    @classmethod
+    def _an_entry_is_an_effect(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and "stream" in values and "effects" not in values:
+            return {**values, "effects": ONE_EACH}
+        return values
+
+    @field_validator("url")
+    @classmethod
+    def _url_can_be_used(cls, url: str) -> str:
+        parse_database_url(url, ("redis", "rediss", "unix"), "redis://localhost:6379/0")
+        return url
+
+    @model_validator(mode="after")
+    def _looks_at_one_thing(self) -> Self:
+        given = [name for name in _SOURCES if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "nothing"
+            raise ValueError(f"the probe looks at {found}; give it one of key, hash with field, or stream with field")
+        if self.key is not None and self.field is not None:
+            raise ValueError("field belongs to a hash or a stream, not to a key; leave it out, or write hash for key")
+        if self.key is None and self.field is None:
+            raise ValueError(f"{given[0]} without field; say which field, such as {{field: correlation_id}}")
+        if self.stream is not None and self.version is not None:
+            raise ValueError("version belongs to a key or a hash; entries of a stream are never written again")
+        names_event = [text is not None and KeyTemplate(text).names_event for text in (self.hash, self.field)]
+        if self.hash is not None and not any(names_event):
+            raise ValueError("hash and field are the same for every event; put {correlation_id} into one of them")
+        if self.stream is not None and names_event[1]:
+            raise ValueError(
+                "field of a stream names where the id is, so it holds no {correlation_id}; leave that out"
+            )
+        return self
+
+    @property
+    def position(self) -> str | None:
+        """What tells the order of events; only a stream has it."""
+        return None if self.stream is None else "entry"

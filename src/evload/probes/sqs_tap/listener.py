@@ -1,0 +1,132 @@
+"""Long-polls an SQS queue, reports what arrives, deletes it, and knows when it was cut off."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import orjson
+from jmespath.exceptions import JMESPathError
+
+from ...clients.aws import Aws
+from ...clients.jmes import Expression
+from ...clients.sqs import find_queue
+from ...model.travel import Read, ReadResult, Seen, Target
+from ...spi.context import Surroundings
+from ...spi.listening import _Cuts
+from .settings import SqsTapSettings
+
+_WAIT_S: Final = 20
+"""Longest long poll that SQS has."""
+_MOST: Final = 10
+"""Most messages in one answer, and in one call to delete them."""
+_FIRST_PAUSE_S: Final = 0.1
+_LONGEST_PAUSE_S: Final = 5.0
+
+Message = Mapping[str, Any]
+
+
+class SqsListener:
+    """The tap."""
+
+    def __init__(self, aws: Aws, config: SqsTapSettings, surroundings: Surroundings, sqs: Any, url: str) -> None:
+        self._aws = aws
+        self._config = config
+        self._clock = surroundings.clock
+        self._seq_of = surroundings.ids.seq_of
+        self._match = Expression(config.match)
+        self._sqs = sqs
+        self._request = {
+            "QueueUrl": url,
+            "MaxNumberOfMessages": _MOST,
+            "WaitTimeSeconds": _WAIT_S,
+            "MessageSystemAttributeNames": ["SequenceNumber"],
+            "MessageAttributeNames": [config.message_attribute] if config.message_attribute else [],
+        }
+        self._cuts = _Cuts(self._clock)
+        self._undeleted: set[str] = set()
+        self._first_number: int | None = None
+
+    async def read(self, targets: Sequence[Target]) -> ReadResult:
+        """See `PushProbe`."""
+        now_ns = self._clock.now_ns()
+        gap = self._cuts.gap
+        seen = Seen.FAILED if gap else Seen.ABSENT
+        return ReadResult([Read(target.seq, seen, now_ns, now_ns) for target in targets], error=gap)
+
+    async def listen(self, report: Callable[[ReadResult], None]) -> None:
+        """See `PushProbe`."""
+        async with asyncio.TaskGroup() as group:
+            for poller in range(self._config.pollers):
+                group.create_task(self._poll(poller, report))
+
+    async def _poll(self, poller: int, report: Callable[[ReadResult], None]) -> None:
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            try:
+                answer = await self._sqs.receive_message(**self._request)
+                messages = answer.get("Messages", ())
+                if messages:
+                    reads = self._reads(messages, self._clock.now_ns())
+                    if reads:
+                        report(ReadResult(reads))
+                    await self._delete(messages)
+            except self._aws.errors as error:
+                self._cuts.failed(poller, self._aws.explain(error))
+                await asyncio.sleep(pause_s)
+                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+            else:
+                self._cuts.went_well(poller)
+                pause_s = _FIRST_PAUSE_S
+
+    def _reads(self, messages: Sequence[Message], at_ns: int) -> list[Read]:
+        reads = []
+        for message in messages:
+            # One that comes again because it could not be deleted is no second effect.
+            if message["MessageId"] in self._undeleted:
+                continue
+            found = self._correlation_id(message)
+            seq = self._seq_of(found) if isinstance(found, str) else None
+            if seq is not None:
+                position = self._position(message)
+                reads.append(Read(seq, Seen.PRESENT, at_ns, at_ns, position=position, exact=True))
+        return reads
+
+    def _correlation_id(self, message: Message) -> Any:
+        name = self._config.message_attribute
+        if name is not None:
+            return message.get("MessageAttributes", {}).get(name, {}).get("StringValue")
+        try:
+            body = orjson.loads(message["Body"])
+            return self._match.search(body) if isinstance(body, dict) or self._match.whole else None
+        except (orjson.JSONDecodeError, JMESPathError):
+            return None
+
+    def _position(self, message: Message) -> int | None:
+        """How far its sequence number is from the first, which alone would be too large for a float or 64 bits."""
+        number = message.get("Attributes", {}).get("SequenceNumber")
+        if number is None or self._config.position is None:
+            return None
+        if self._first_number is None:
+            self._first_number = int(number)
+        return int(number) - self._first_number
+
+    async def _delete(self, messages: Sequence[Message]) -> None:
+        """Raises what the SDK raises; what is left in the queue is remembered, because it will come again."""
+        ids = [message["MessageId"] for message in messages]
+        self._undeleted.update(ids)
+        entries = [{"Id": str(at), "ReceiptHandle": message["ReceiptHandle"]} for at, message in enumerate(messages)]
+        answer = await self._sqs.delete_message_batch(QueueUrl=self._request["QueueUrl"], Entries=entries)
+        failed = {int(entry["Id"]) for entry in answer.get("Failed", ())}
+        self._undeleted.difference_update(message for at, message in enumerate(ids) if at not in failed)
+
+
+@asynccontextmanager
+async def open_listener(config: SqsTapSettings, surroundings: Surroundings) -> AsyncIterator[SqsListener]:
+    """Find the queue, yield the tap. Raises TargetError."""
+    aws = Aws(config, config.kind)
+    await aws.credentials()
+    async with aws.client("sqs", wait_s=_WAIT_S) as sqs:
+        yield SqsListener(aws, config, surroundings, sqs, await find_queue(aws, sqs, config.queue))

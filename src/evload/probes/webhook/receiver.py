@@ -1,0 +1,156 @@
+"""Listens for what a system posts where events take effect."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import hmac
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+from aiohttp import ClientError, web
+
+from ...clients.host_port import parse_host_port
+from ...clients.web import reason_of
+from ...errors import TargetError
+from ...model.travel import Read, ReadResult, Seen, Target
+from ...spi.context import Surroundings
+from .._shared.pushed import PushedReader
+from .delivery import BadDelivery, documents_of
+from .settings import WebhookProbeSettings
+
+_ACCEPTED: Final = 202
+_CLOSING_S: Final = 1.0
+_CURES: Final = {
+    errno.EADDRINUSE: "end what listens there, or name another port",
+    errno.EACCES: "name a port from 1024 on",
+    errno.EADDRNOTAVAIL: "name an address of this machine, such as 127.0.0.1 or 0.0.0.0",
+}
+
+Report = Callable[[ReadResult], None]
+
+
+class _Refused(Exception):
+    """A delivery is not taken; the text is why."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class WebhookReceiver:
+    """The probe. `port` is the one that it listens on."""
+
+    def __init__(self, config: WebhookProbeSettings, surroundings: Surroundings) -> None:
+        self.port = 0
+        self._config = config
+        self._clock = surroundings.clock
+        self._pushed = PushedReader(
+            surroundings.ids.seq_of, match=config.match, visible=config.visible,
+            position=config.position, consumed_at=config.consumed_at, processed_at=config.processed_at,
+            version=config.version,
+        )  # fmt: skip
+        self._fresh: list[Read] = []
+        self._news = asyncio.Event()
+        self._complaint = ""
+        self._refusal = ""
+        """Why a delivery was refused that may have been about any event."""
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Take one request, whatever it is."""
+        try:
+            await self._take(request)
+        except _Refused as refused:
+            headers = {"allow": "POST"} if refused.status == 405 else None
+            response = web.Response(status=refused.status, text=f"{refused}\n", headers=headers)
+            # The rest of its body may still be under way.
+            response.force_close()
+            return response
+        return web.Response(status=_ACCEPTED)
+
+    async def listen(self, report: Report) -> None:
+        """See `PushProbe`."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            reads, self._fresh = self._fresh, []
+            report(ReadResult(reads, error=self._complaint))
+            self._complaint = ""
+
+    async def read(self, targets: Sequence[Target]) -> ReadResult:
+        """Nothing has come of these: absent, unless a delivery was refused that could have been about them."""
+        now_ns = self._clock.now_ns()
+        error = self._refusal or self._pushed.unreadable
+        seen = Seen.FAILED if error else Seen.ABSENT
+        return ReadResult([Read(target.seq, seen, now_ns, now_ns) for target in targets], error=error)
+
+    async def _take(self, request: web.BaseRequest) -> None:
+        """Raises _Refused."""
+        if request.path != self._config.path:
+            raise _Refused(404, "nothing is taken at this path")
+        if request.method != "POST":
+            raise _Refused(405, "send a POST")
+        secret = self._config.secret
+        if secret is not None:
+            given = request.headers.get(secret.header, "")
+            if not hmac.compare_digest(given.encode("utf-8", "surrogateescape"), secret.value.encode()):
+                raise _Refused(401, "the secret is missing or wrong")
+        try:
+            body = await self._body(request)
+            at_ns = self._clock.now_ns()
+            headers = {name.lower(): value for name, value in request.headers.items()}
+            documents = documents_of(headers, body)
+        except BadDelivery as bad:
+            raise self._refuse(400, str(bad)) from bad
+        except (web.RequestPayloadError, ClientError, OSError) as error:
+            raise self._refuse(400, "the body can't be read") from error
+        for document in documents:
+            found = self._pushed.read(document)
+            if found is not None:
+                seq, facts = found
+                self._fresh.append(Read(seq, Seen.PRESENT, at_ns, at_ns, *facts[1:6], True, facts.version))
+        self._complaint = self._pushed.complaint or self._complaint
+        self._pushed.complaint = ""
+        if self._fresh or self._complaint:
+            self._news.set()
+
+    async def _body(self, request: web.BaseRequest) -> bytes:
+        limit = self._config.max_body
+        chunks, size = [], 0
+        async for chunk in request.content.iter_any():
+            size += len(chunk)
+            if size > limit:
+                raise self._refuse(413, f"the body is longer than {limit} bytes")
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    def _refuse(self, status: int, reason: str) -> _Refused:
+        self._refusal = self._complaint = f"a delivery was refused with HTTP {status}: {reason}"
+        self._news.set()
+        return _Refused(status, reason)
+
+
+@asynccontextmanager
+async def open_receiver(config: WebhookProbeSettings, surroundings: Surroundings) -> AsyncIterator[WebhookReceiver]:
+    """Listen, yield the probe, stop. Raises TargetError."""
+    receiver = WebhookReceiver(config, surroundings)
+    # What strangers send is theirs to know; the server would log it with a traceback.
+    logger = logging.Logger(__name__)
+    logger.addHandler(logging.NullHandler())
+    server = web.Server(receiver.handle, logger=logger, access_log=None)
+    runner = web.ServerRunner(server, shutdown_timeout=_CLOSING_S)
+    await runner.setup()
+    try:
+        host, port = parse_host_port(config.listen)
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            reason = reason_of(error)
+            cure = _CURES.get(error.errno or 0, "correct listen")
+            raise TargetError(f"can't listen on {config.listen}: {reason}; {cure}") from error
+        receiver.port = runner.addresses[0][1]
+        yield receiver
+    finally:
+        await runner.cleanup()

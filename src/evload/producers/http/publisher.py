@@ -1,0 +1,308 @@
+"""Turns events into HTTP requests, and what becomes of them into receipts."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from jmespath.exceptions import JMESPathError
+
+from ...clients.http_wire import Client, Exchange
+from ...clients.jmes import Expression
+from ...clients.web import (
+    Answer,
+    NotJson,
+    check_method,
+    encode_target,
+    excerpt,
+    expand_statuses,
+    has_control,
+    parse_url,
+    reason_of,
+    tls_context,
+)
+from ...clock import Clock
+from ...errors import TargetError
+from ...model.travel import Event, Outcome, Receipt
+from ...spi.context import Surroundings
+from ...spi.producer import Settle
+from .rabbitmq_api import Envelope, find_exchange, routed
+from .settings import HttpProducerSettings
+
+_CE_UNSAFE: Final = re.compile(r"[^\x21\x23\x24\x26-\x7e]")
+_CE_SAFE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+_CAPTURE_LIMIT: Final = 1 << 20
+"""Longest body that a capture looks at, in bytes."""
+_DETAIL_LIMIT: Final = 1024
+"""How much of the body of a refusal is kept for people, in bytes."""
+_HEADS_LIMIT: Final = 1000
+"""Most request heads kept: there is one for each content type."""
+
+
+class Requests:
+    """Renders events as the pieces of an HTTP request.
+
+    Where nothing but the body differs between two events, the head is rendered once and kept.
+    """
+
+    def __init__(self, config: HttpProducerSettings) -> None:
+        endpoint = parse_url(config.url)
+        self._target = endpoint.target
+        self._method = config.method
+        headers = {"host": endpoint.authority, "user-agent": "evload"}
+        if authorization := config.auth.header if config.auth else endpoint.basic_auth:
+            headers["authorization"] = authorization
+        for name, value in config.headers.items():
+            if "{" not in value:
+                headers[name.lower()] = value
+        self._templates = tuple(name.lower() for name, value in config.headers.items() if "{" in value)
+        self._fixed = "".join(
+            f"{name}: {value}\r\n" for name, value in headers.items() if name not in self._templates
+        )
+        self._own = frozenset(headers) | frozenset(self._templates)
+        self._envelope = Envelope(config.rabbitmq_api) if config.rabbitmq_api else None
+        self._in_head = len(config.templates)
+        self._heads: dict[tuple[tuple[str, str], ...], bytes] = {}
+        self._keep_heads = config.mode != "binary" and not config.templates
+        self._batch_head = self._head(
+            config.method, endpoint.target, "content-type: application/cloudevents-batch+json\r\n"
+        )
+
+    def single(self, event: Event) -> tuple[bytes, ...]:
+        """The request for one event. Raises ValueError if a rendered part can't be sent."""
+        headers, body = event.headers, event.body
+        if self._envelope is not None:
+            headers, body = Envelope.HEADERS, self._envelope.around(event)
+        key = tuple(headers)
+        head = self._heads.get(key)
+        if head is None:
+            head = self._rendered_head(headers, event.extras[: self._in_head])
+            if self._keep_heads and len(self._heads) < _HEADS_LIMIT:
+                self._heads[key] = head
+        return (head, b"%d\r\n\r\n" % len(body), body)
+
+    def batch(self, events: Sequence[Event]) -> tuple[bytes, ...]:
+        """The request for many structured events."""
+        body = b"[%b]" % b",".join([event.body for event in events])
+        return (self._batch_head, b"%d\r\n\r\n" % len(body), body)
+
+    def look(self, target: str) -> tuple[bytes, ...]:
+        """A request that only asks."""
+        return (self._head("GET", target, ""), b"0\r\n\r\n")
+
+    def _rendered_head(self, headers: Sequence[tuple[str, str]], rendered: Sequence[str]) -> bytes:
+        extras = iter(rendered)
+        target = next(extras) if "{" in self._target else self._target
+        method = check_method(next(extras)) if "{" in self._method else self._method
+        lines = [_line(name, value) for name, value in zip(self._templates, extras, strict=True)]
+        for name, value in headers:
+            if name.startswith("ce-"):
+                lines.append(f"{name}: {quote(value, safe=_CE_SAFE) if _CE_UNSAFE.search(value) else value}\r\n")
+            elif name.lower() not in self._own:
+                lines.append(_line(name, value))
+        return self._head(method, target, "".join(lines))
+
+    def _head(self, method: str, target: str, lines: str) -> bytes:
+        return f"{method} {encode_target(target)} HTTP/1.1\r\n{self._fixed}{lines}content-length: ".encode()
+
+
+def _line(name: str, value: str) -> str:
+    if has_control(value):
+        raise ValueError(f"the header {name!r} would hold a line break or a control character")
+    return f"{name}: {value}\r\n"
+
+
+class _Settled:
+    """Receipts on their way to one `settle`."""
+
+    __slots__ = ("receipts", "settle")
+
+    def __init__(self, settle: Settle) -> None:
+        self.settle = settle
+        self.receipts: list[Receipt] = []
+
+
+class HttpPublisher:
+    """The producer. Receipts are handed over once per turn of the loop."""
+
+    def __init__(self, config: HttpProducerSettings, tls: ssl.SSLContext | None, clock: Clock) -> None:
+        self._requests = Requests(config)
+        self._batch = config.batch if config.mode == "batched" else 0
+        self._expected = expand_statuses(config.expect)
+        self._capture = Expression(config.capture) if config.capture else None
+        self._may_return = config.rabbitmq_api is not None
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._settled: list[_Settled] = []
+        self._newest: _Settled | None = None
+        self._last_batch: Exchange | None = None
+        self.client = Client(
+            parse_url(config.url),
+            tls,
+            clock,
+            self,
+            connections=config.connections,
+            timeout_ns=config.timeout,
+            max_idle_ns=config.max_idle,
+            requests_per_connection=config.requests_per_connection,
+        )
+
+    async def publish(self, batch: Sequence[Event], settle: Settle) -> None:
+        """Queue the events; see `Producer.publish`. Never waits: the number in flight is the engine's to limit."""
+        into = self._newest
+        if into is None or into.settle != settle:
+            into = self._newest = _Settled(settle)
+        now_ns = self._clock.now_ns()
+        exchanges = []
+        if self._batch:
+            exchanges = self._batches(list(batch), into, now_ns)
+        else:
+            for event in batch:
+                try:
+                    request = self._requests.single(event)
+                except ValueError as error:
+                    self._settle(into, (event,), Outcome.UNSENT, None, None, str(error))
+                else:
+                    exchanges.append(Exchange(request, ((event,), into), now_ns))
+        self.client.submit(exchanges)
+
+    def _batches(self, events: list[Event], into: _Settled, now_ns: int) -> list[Exchange]:
+        """Requests for those events that don't fit into the one that waits for a connection already.
+
+        Without this a target that slows down would be sent ever more requests with ever fewer events.
+        """
+        last = self._last_batch
+        if last is not None and last.sent_ns is None and last.context[1] is into:
+            held = last.context[0]
+            room = self._batch - len(held)
+            held += events[:room]
+            last.request = self._requests.batch(held)
+            events = events[room:]
+        exchanges = []
+        for start in range(0, len(events), self._batch):
+            portion = events[start : start + self._batch]
+            self._last_batch = Exchange(self._requests.batch(portion), (portion, into), now_ns)
+            exchanges.append(self._last_batch)
+        return exchanges
+
+    def flush(self) -> None:
+        """Hand over the receipts that have gathered."""
+        settled, self._settled = self._settled, []
+        for into in settled:
+            receipts, into.receipts = into.receipts, []
+            into.settle(receipts)
+
+    def answered(
+        self, exchange: Exchange, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, at_ns: int
+    ) -> None:
+        """See `http_wire.Listener`."""
+        events, into = exchange.context
+        capture = None
+        if status in self._expected:
+            outcome, detail = Outcome.ACCEPTED, ""
+            if self._capture is not None:
+                capture, detail = _captured(self._capture, status, headers, body)
+            elif self._may_return:
+                outcome, detail = routed(body)
+        else:
+            outcome = Outcome.REJECTED
+            text = excerpt(body)
+            detail = f"HTTP {status}: {text}" if text else f"HTTP {status}"
+        acked_ns = None if outcome is Outcome.IN_DOUBT else at_ns
+        self._settle(into, events, outcome, exchange.sent_ns, acked_ns, detail, capture)
+
+    def failed(self, exchange: Exchange, reason: str) -> None:
+        """See `http_wire.Listener`."""
+        if exchange is self._last_batch:
+            self._last_batch = None
+        events, into = exchange.context
+        if exchange.sent_ns is None:
+            self._settle(into, events, Outcome.UNSENT, exchange.refused_ns, None, reason)
+        else:
+            self._settle(into, events, Outcome.IN_DOUBT, exchange.sent_ns, None, reason)
+
+    def body_limit(self, status: int) -> int:
+        """See `http_wire.Listener`."""
+        if status not in self._expected or self._may_return:
+            return _DETAIL_LIMIT
+        return _CAPTURE_LIMIT if self._capture else 0
+
+    def _settle(
+        self,
+        into: _Settled,
+        events: Sequence[Event],
+        outcome: Outcome,
+        sent_ns: int | None,
+        acked_ns: int | None,
+        detail: str,
+        capture: str | None = None,
+    ) -> None:
+        if not into.receipts:
+            if not self._settled:
+                self._loop.call_soon(self.flush)
+            self._settled.append(into)
+        for event in events:
+            into.receipts.append(Receipt(event.seq, outcome, sent_ns, acked_ns, detail, capture))
+
+
+def _captured(
+    capture: Expression, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
+) -> tuple[str | None, str]:
+    """The id found in an answer, or None and why there is none."""
+    if len(body) >= _CAPTURE_LIMIT:
+        return None, f"accepted, but the capture found nothing: the answer is longer than {_CAPTURE_LIMIT} bytes"
+    answer = Answer(status, headers, body)
+    try:
+        found = capture.search(answer.as_dict() if capture.whole else answer)
+    except (NotJson, JMESPathError) as error:
+        return None, f"accepted, but the capture found nothing: {' '.join(str(error).split())}"
+    if isinstance(found, str) and found:
+        return found, ""
+    if isinstance(found, int | float) and not isinstance(found, bool):
+        return str(found), ""
+    return None, f"accepted, but the capture found nothing: {capture.text!r} gives no text and no number"
+
+
+@asynccontextmanager
+async def open_publisher(config: HttpProducerSettings, surroundings: Surroundings) -> AsyncIterator[HttpPublisher]:
+    """Open the first connection, yield the producer, settle what is left. Raises TargetError."""
+    endpoint = parse_url(config.url)
+    tls = _tls(config, surroundings.base_dir) if endpoint.secure else None
+    publisher = HttpPublisher(config, tls, surroundings.clock)
+    try:
+        try:
+            await publisher.client.open()
+        except (OSError, UnicodeError) as error:
+            reason = publisher.client.no_connection(error)
+            raise TargetError(
+                f"can't connect to {endpoint.shown}: {reason}; start the target, or correct url"
+            ) from None
+        if config.rabbitmq_api is not None and "{" not in endpoint.target:
+            await find_exchange(endpoint, tls, surroundings.clock, Requests(config).look, config.timeout)
+        yield publisher
+    finally:
+        await publisher.client.close()
+        publisher.flush()
+
+
+def _tls(config: HttpProducerSettings, base_dir: Path) -> ssl.SSLContext:
+    """Raises TargetError if a file is of no use."""
+    try:
+        tls = tls_context(base_dir / config.ca_file if config.ca_file else None, config.verify)
+    except OSError as error:
+        raise TargetError(f"can't use ca_file {config.ca_file}: {reason_of(error)}; name a PEM file") from error
+    if config.cert_file:
+        key_file = base_dir / config.key_file if config.key_file else None
+        try:
+            # With no password at all, OpenSSL would ask for that of an encrypted key on the terminal.
+            tls.load_cert_chain(base_dir / config.cert_file, key_file, password="")
+        except OSError as error:
+            what = f"can't use cert_file {config.cert_file}: no certificate with its key could be read"
+            raise TargetError(f"{what}; name PEM files, and key_file if the key is in one of its own") from error
+    return tls

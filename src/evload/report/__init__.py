@@ -1,0 +1,1 @@
+"""The whole report of a run: judged, worked out, and put into sentences."""

@@ -1,0 +1,175 @@
+"""The report as plain data, and as `summary.json`. Times in seconds; the format is a contract with a number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+
+from ..model.facts import METRICS, PERCENTILES, QUEUE_LAG
+from ..model.report import Report, WorstEvent
+from ..model.summary import Distribution, GaugeSummary, ScenarioSummary
+from ..model.vitals import ReadVitals
+from ..units import NS_PER_S
+
+FORMAT: Final = 1
+
+
+def as_json(report: Report) -> bytes:
+    """What `summary.json` holds."""
+    return orjson.dumps(document(report), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+
+
+def document(report: Report) -> dict[str, Any]:
+    """The report as plain data. A percentile is [lower, upper] in seconds; an end that is unbounded is None."""
+    vitals = report.summary.vitals
+    total = report.summary.total()
+    return {
+        "format": FORMAT,
+        "run_id": report.run_id,
+        "name": report.name,
+        "started_at": report.started_at.isoformat().replace("+00:00", "Z"),
+        "duration": vitals.duration_ns / NS_PER_S,
+        "verdict": report.verdict.value,
+        "interrupted": vitals.interrupted,
+        "crashed": vitals.crashed,
+        "aborted": {"objective": vitals.aborted, "note": vitals.abort_note} if vitals.aborted else None,
+        **_scope(total),
+        "gauges": {name: _gauge(gauge) for name, gauge in report.summary.gauges.items()},
+        "objectives": [
+            {
+                "expression": objective.expression,
+                "scenario": objective.scenario,
+                "scope": objective.scope,
+                "result": objective.result.value,
+                "observed": list(objective.observed),
+                "limit": objective.limit,
+                "note": objective.note,
+                "worst": [_event(event) for event in objective.worst],
+            }
+            for objective in report.objectives
+        ],
+        "self_checks": [
+            {
+                "name": check.name,
+                "result": check.result.value,
+                "value": check.value,
+                "limit": check.limit,
+                "note": check.note,
+            }
+            for check in report.checks
+        ],
+        "scenarios": {name: _scope(scenario) for name, scenario in report.summary.scenarios.items()},
+        "reads": {
+            "requests": vitals.read_requests,
+            "events": vitals.event_reads,
+            "per_event": vitals.event_reads / total.ledger["scheduled"] if total.ledger["scheduled"] else None,
+            "per_second": vitals.event_reads * NS_PER_S / vitals.duration_ns if vitals.duration_ns else None,
+            "failed_requests": vitals.failed_reads,
+            "unexpected_ids": vitals.unexpected_ids,
+            "probes": {name: _reads(reads) for name, reads in vitals.probes.items()},
+        },
+        "replicas": vitals.replicas,
+        "generator": {
+            "cpu_share": vitals.cpu_share,
+            "longest_stall": None if vitals.longest_stall_ns is None else vitals.longest_stall_ns / NS_PER_S,
+        },
+        "copies": vitals.copies,
+        "errors": dict(sorted(vitals.errors.items(), key=lambda item: -item[1])),
+        "incidents": [
+            {
+                "source": incident.source,
+                "reason": incident.reason,
+                "first": incident.first_ns / NS_PER_S,
+                "last": incident.last_ns / NS_PER_S,
+                "count": incident.count,
+            }
+            for incident in vitals.incidents
+        ],
+    }
+
+
+def _event(event: WorstEvent) -> dict[str, Any]:
+    return {
+        "correlation_id": event.correlation_id,
+        "traceparent": event.traceparent,
+        "scenario": event.scenario,
+        "event": event.event,
+        "key": event.key,
+        "state": event.state,
+        "timeline": [{"at": at, "what": what} for at, what in event.log],
+    }
+
+
+def _reads(reads: ReadVitals) -> dict[str, Any]:
+    return {
+        "requests": reads.requests,
+        "events": reads.events,
+        "failed": reads.failed,
+        "throttled": reads.throttled,
+        "busiest_second": reads.busiest,
+        "widened": reads.stretch,
+    }
+
+
+def _gauge(gauge: GaugeSummary) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        name: {"max": series.maximum, "min": series.minimum, "mean": series.mean, "last": series.last}
+        for name, series in gauge.series.items()
+    }
+    if gauge.lag is not None and gauge.lag.count:
+        values[QUEUE_LAG] = _distribution(gauge.lag)
+    return {
+        **values,
+        "samples": {"taken": max((s.count for s in gauge.series.values()), default=0), "failed": gauge.failed},
+    }
+
+
+def _scope(scenario: ScenarioSummary) -> dict[str, Any]:
+    """What there is of a scenario, of all of them, or of a part. Figures that weren't looked for are left out."""
+    first, last = scenario.first_intended_ns, scenario.last_intended_ns
+    told: dict[str, Any] = {
+        "ledger": dict(scenario.ledger),
+        "span": None if first is None or last is None else (last - first) / NS_PER_S,
+        "distributions": _distributions(scenario.distributions),
+    }
+    if scenario.effects:
+        told["effects"] = {str(effects): events for effects, events in sorted(scenario.effects.items())}
+    if scenario.staleness.count:
+        staleness = scenario.staleness
+        told["staleness"] = {"events": staleness.count, "max": staleness.maximum, "mean": staleness.mean}
+    if scenario.session_reads:
+        told["session_reads"] = scenario.session_reads
+    if scenario.asked:
+        told["replicas_that_agree"] = scenario.agreeing / scenario.asked
+    if scenario.late_hops:
+        told["late_hops"] = dict(sorted(scenario.late_hops.items(), key=lambda item: -item[1]))
+    if scenario.slices:
+        told["slices"] = {label: _scope(part) for label, part in scenario.slices.items()}
+    return told
+
+
+def _distributions(distributions: Mapping[str, Distribution]) -> dict[str, Any]:
+    return {
+        metric: _distribution(distributions[metric])
+        for metric in METRICS
+        if metric in distributions and distributions[metric].count
+    }
+
+
+def _distribution(distribution: Distribution) -> dict[str, Any]:
+    percentiles = {name: distribution.bracket(p) for name, p in PERCENTILES.items()}
+    percentiles["max"] = (
+        None if distribution.lower.never else distribution.lower.maximum,
+        None if distribution.upper.never else distribution.upper.maximum,
+    )
+    return {
+        "count": distribution.count,
+        "censored": distribution.censored,
+        **{name: [_seconds(low), _seconds(high)] for name, (low, high) in percentiles.items()},
+    }
+
+
+def _seconds(ns: int | None) -> float | None:
+    return None if ns is None else ns / NS_PER_S

@@ -1,0 +1,254 @@
+"""Says in sentences what stands out in a run, each with the numbers that show it.
+
+A insight needs clear evidence: a run in which all is well has none. What explains another insight keeps it out:
+windows that rise because the backlog does are not told twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from typing import Final
+
+from ..model.report import CheckResult, Insight, ObjectiveResult, Result, Severity
+from ..model.summary import Distribution, ScenarioSummary, Summary
+from ..model.timeline import Timeline
+from ..model.vitals import Incident
+from ..units import NS_PER_S, format_duration, format_share
+from .insights_over_time import lagging_replicas, moment, rising, saturated, stalls
+
+_ORDER: Final = tuple(Severity)
+_P50, _P95, _P99 = Fraction(1, 2), Fraction(95, 100), Fraction(99, 100)
+_BRIEF: Final = 0.5
+"""What befell events within less of the run than this has a time of its own."""
+_MOST: Final = 0.5
+_FEW: Final = 3
+"""Failures in a row that are an outage; fewer are told by their counts alone."""
+_CPU: Final = 0.8
+_LATE_NS: Final = 10_000_000
+_HOPS: Final = {
+    "sent_to_consumed": "waiting for a consumer",
+    "consumed_to_processed": "being processed",
+    "processed_to_visible": "reaching the read model",
+}
+_BEFELL: Final = (
+    ("lost", "lost", Severity.BAD, "of {whole:,} acked events were never seen"),
+    ("regressed", "regressions", Severity.BAD, "of {whole:,} acked events were seen and then missing again"),
+    ("duplicated", "duplicated", Severity.BAD, "of {whole:,} acked events had their effect more than once"),
+)
+_REFUSED: Final = (
+    ("unsent", "never left the generator"),
+    ("rejected", "were rejected by the broker"),
+    ("returned", "found no route and were returned"),
+    ("in_doubt", "were sent and never answered"),
+)
+
+
+def find(
+    summary: Summary, objectives: Sequence[ObjectiveResult], checks: Sequence[CheckResult], timeline: Timeline
+) -> list[Insight]:
+    """All that stands out, the worst first."""
+    is_late = _is_late(objectives)
+    outages = _read_outages(summary)
+    standing = list(stalls(timeline, _usual(summary, "publish"), _usual(summary, "consistency"), outages))
+    growing = saturated(timeline)
+    found = [
+        *_befell(summary, timeline),
+        *_out_of_order(summary),
+        *_refused(summary, timeline),
+        *_outages(summary),
+        *standing,
+        *growing,
+        *([] if growing else rising(timeline, [span for one in standing if (span := one.span_ns)], outages)),
+        *lagging_replicas(timeline, hurts=is_late),
+        *_generator(summary, checks, standing),
+    ]
+    found += _slow_hop(summary) if is_late and not found else []
+    return sorted(found, key=lambda one: _ORDER.index(one.severity))
+
+
+def _befell(summary: Summary, timeline: Timeline) -> Iterator[Insight]:
+    for kind, counter, severity, told in _BEFELL:
+        for name, scenario in summary.scenarios.items():
+            count, whole = scenario.ledger[counter], scenario.ledger["acked"]
+            if not count:
+                continue
+            over_time = getattr(timeline.scenarios[name], kind)
+            span = _span(over_time, timeline.step_ns)
+            sentence = (
+                f"{count:,} {told.format(whole=whole)} ({format_share(count / whole)})" if whole else f"{count:,}"
+            )
+            if len(summary.scenarios) > 1:
+                sentence += f" in {name}"
+            when, span = _when(span, timeline.scenarios[name].offered, timeline.step_ns)
+            sentence += when
+            evidence: dict[str, float | str] = {"events": count, "acked": whole, **_named(summary, name)}
+            for key, of_key in timeline.keys.get((name, kind), ())[:1]:
+                if of_key > 1 and of_key >= _MOST * count:
+                    sentence += f", {of_key:,} of them with the key {key}"
+                    evidence |= {"key": key, "events_of_key": of_key}
+            if kind == "regressed":
+                evidence["still_missing"] = scenario.ledger["regressed"]
+                if scenario.ledger["regressed"]:
+                    sentence += f"; {scenario.ledger['regressed']:,} were still missing at the end"
+            yield Insight(kind, severity, sentence + ".", evidence, span)
+
+
+def _span(counts: Sequence[int], step_ns: int) -> tuple[int, int] | None:
+    hit = [number for number, count in enumerate(counts) if count]
+    return (hit[0] * step_ns, (hit[-1] + 1) * step_ns) if hit else None
+
+
+def _when(span: tuple[int, int] | None, offered: Sequence[int], step_ns: int) -> tuple[str, tuple[int, int] | None]:
+    """In words, and from when to when if it is a part of the run only."""
+    whole = _span(offered, step_ns)
+    if span is None or whole is None:
+        return "", None
+    if span[1] - span[0] < _BRIEF * (whole[1] - whole[0]):
+        return f", all of them due between {moment(span[0])} and {moment(span[1])}", span
+    return ", spread over the whole run", None
+
+
+def _named(summary: Summary, scenario: str) -> dict[str, float | str]:
+    return {"scenario": scenario} if len(summary.scenarios) > 1 else {}
+
+
+def _out_of_order(summary: Summary) -> Iterator[Insight]:
+    ledger = summary.total().ledger
+    if count := ledger["out_of_order"]:
+        sentence = f"{count:,} events were applied after a later one of the same key."
+        yield Insight("out_of_order", Severity.BAD, sentence, {"events": count})
+
+
+def _refused(summary: Summary, timeline: Timeline) -> Iterator[Insight]:
+    cut_off = summary.vitals.interrupted or summary.vitals.crashed
+    for name, scenario in summary.scenarios.items():
+        counts = {state: scenario.ledger[state] for state, _ in _REFUSED}
+        if cut_off:
+            counts["in_doubt"] = 0  # nobody waited for the answers
+        told = [f"{counts[state]:,} {what}" for state, what in _REFUSED if counts[state]]
+        if not told:
+            continue
+        refused = timeline.scenarios[name].refused
+        where = f" in {name}" if len(summary.scenarios) > 1 else ""
+        sentence = f"Of {scenario.ledger['scheduled']:,} events{where}, {_listed(told)}"
+        when, span = _when(_span(refused, timeline.step_ns), timeline.scenarios[name].offered, timeline.step_ns)
+        happened = {state: count for state, count in counts.items() if count}
+        yield Insight("refused", Severity.BAD, f"{sentence}{when}.", {**happened, **_named(summary, name)}, span)
+
+
+def _listed(parts: Sequence[str]) -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def _probes(summary: Summary) -> set[str]:
+    """Probes whose reads failed; a producer may have the name of a probe."""
+    vitals = summary.vitals
+    if vitals.probes:
+        return {name for name, reads in vitals.probes.items() if reads.failed}
+    return set(vitals.replicas) if vitals.failed_reads else set()
+
+
+def _read_outages(summary: Summary) -> list[tuple[int, int]]:
+    probes = _probes(summary)
+    return [(one.first_ns, one.last_ns) for one in summary.vitals.incidents
+            if one.source in probes and one.count >= _FEW]  # fmt: skip
+
+
+def _outages(summary: Summary) -> Iterator[Insight]:
+    probes = _probes(summary)
+    grouped: dict[tuple[str, str], list[Incident]] = {}
+    for incident in summary.vitals.incidents:
+        if incident.count >= _FEW:
+            grouped.setdefault((incident.source, incident.reason), []).append(incident)
+    for (source, reason), times in grouped.items():
+        count = sum(one.count for one in times)
+        first, last = min(one.first_ns for one in times), max(one.last_ns for one in times)
+        often = "" if len(times) == 1 else f" ({len(times)} times)"
+        span = f"between {moment(first)} and {moment(last)}{often}"
+        if source in probes:
+            kind, severity, sentence = "read_outage", Severity.WARNING, f"Reads of {source} failed {span}"
+        elif source in summary.gauges:
+            kind, severity, sentence = "gauge_outage", Severity.NOTE, f"The gauge {source} could not be read {span}"
+        else:
+            kind, severity, sentence = "publish_outage", Severity.WARNING, f"Publishing to {source} failed {span}"
+        evidence: dict[str, float | str] = {"source": source, "reason": reason, "failures": count}
+        yield Insight(kind, severity, f"{sentence}, {count:,} in all: {reason}.", evidence, (first, last))
+
+
+def _usual(summary: Summary, metric: str) -> int:
+    distribution = summary.total().distributions.get(metric)
+    if distribution is None or not distribution.count:
+        return 0
+    return distribution.bracket(_P50)[1] or 0
+
+
+def _is_late(objectives: Iterable[ObjectiveResult]) -> bool:
+    """An objective about how long events take doesn't hold, or only just."""
+    metrics = ("first_seen", "consistency", "end_to_end", *_HOPS)
+    return any(o.subject in metrics and o.result in (Result.FAIL, Result.WARN) for o in objectives)
+
+
+def _slow_hop(summary: Summary) -> Iterator[Insight]:
+    total = summary.total()
+    ends = {hop: _bounds(total.distributions.get(hop), _P95) for hop in _HOPS}
+    known = {hop: bounds for hop, bounds in ends.items() if bounds is not None}
+    for hop, (low, high) in known.items():
+        others = sum(bounds[1] for name, bounds in known.items() if name != hop)
+        if len(known) > 1 and low > 2 * others:
+            sentence = (
+                f"Most of the time goes into {_HOPS[hop]}: {format_duration(low)} … {format_duration(high)} at the "
+                f"95th percentile, all other hops together take {format_duration(others)} at most."
+            )
+            evidence: dict[str, float | str] = {
+                "hop": hop,
+                "p95_lower_s": low / NS_PER_S,
+                "others_p95_s": others / NS_PER_S,
+            }
+            yield Insight("slow_hop", Severity.NOTE, sentence, evidence)
+    yield from _slow_probe(total)
+
+
+def _slow_probe(total: ScenarioSummary) -> Iterator[Insight]:
+    late = sum(total.late_hops.values())
+    if late < 2 or len(total.late_hops) < 2:
+        return
+    hop, count = max(total.late_hops.items(), key=lambda item: item[1])
+    if count > _MOST * late:
+        sentence = f"{count:,} of {late:,} events that were late or lost lost most of their time at {hop}."
+        yield Insight("slow_hop", Severity.NOTE, sentence, {"hop": hop, "events": count, "late": late})
+
+
+def _bounds(distribution: Distribution | None, p: Fraction) -> tuple[int, int] | None:
+    if distribution is None or not distribution.count:
+        return None
+    low, high = distribution.bracket(p)
+    return None if low is None or high is None else (low, high)
+
+
+def _generator(summary: Summary, checks: Iterable[CheckResult], standing: Iterable[Insight]) -> Iterator[Insight]:
+    vitals = summary.vitals
+    failed = {check.name for check in checks if _has_failed(check)}
+    delays = summary.total().distributions.get("schedule_delay")
+    late = _bounds(delays, _P99)
+    signs: list[str] = []
+    evidence: dict[str, float | str] = {}
+    if late is not None and late[1] > _LATE_NS and failed & {"lateness", "offered rate"}:
+        signs.append(f"one event in a hundred left {format_duration(late[1])} late or later")
+        evidence["schedule_delay_p99_s"] = late[1] / NS_PER_S
+    if vitals.cpu_share is not None and vitals.cpu_share >= _CPU:
+        signs.append(f"it used {format_share(vitals.cpu_share)} of its core")
+        evidence["cpu_share"] = vitals.cpu_share
+    if vitals.longest_stall_ns is not None and "headroom" in failed and vitals.longest_stall_ns > _LATE_NS * 10:
+        signs.append(f"it stood still for {format_duration(vitals.longest_stall_ns)}")
+        evidence["longest_stall_s"] = vitals.longest_stall_ns / NS_PER_S
+    if not signs:
+        return
+    if "cpu_share" not in evidence and any(one.kind == "stall_acks" for one in standing):
+        return  # it had to wait for the broker
+    sentence = f"The generator was too slow: {_listed(signs)}; what was measured includes its own delays."
+    yield Insight("generator", Severity.WARNING, sentence, evidence)
+
+
+def _has_failed(check: CheckResult) -> bool:
+    return check.result not in (Result.PASS, Result.SKIPPED)

@@ -1,0 +1,145 @@
+"""What objectives, self-checks and figures are called in reports for people and for CI, as plain text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from ..model.facts import METRICS, QUEUE_LAG
+from ..model.report import CheckResult, ObjectiveResult, Report, Result
+from ..model.summary import Distribution, ScenarioSummary
+from ..units import NS_PER_S, format_duration, format_rate, format_share
+
+Unit = Literal["time", "share", "rate", "count"]
+
+MEANING: Final = {
+    Result.PASS: "every objective holds",
+    Result.WARN: "every objective holds, some only just",
+    Result.FAIL: "an objective doesn't hold",
+    Result.INCONCLUSIVE: "this run can't decide every objective",
+    Result.INVALID: "the measurement itself can't be trusted",
+}
+
+_SPOKEN: Final = {
+    "non_monotonic": "missed by a later read",
+    "unread_writes": "not read by the session that wrote them",
+}
+_CHECK_UNITS: Final[Mapping[str, Unit]] = {
+    "ledger closes": "count",
+    "offered rate": "share",
+    "lateness": "time",
+    "resolution": "share",
+    "evidence": "count",
+    "horizon": "time",
+}
+"""What value and limit of a self-check are. The note of one that isn't listed has its figures."""
+_STRETCH: Final = re.compile(r"\sfor\s+\S+$")
+_WINDOW: Final = re.compile(r"\sin any\s+\S+$")
+_SHARED: Final = re.compile(r"(share|rate|p[\d.]+)\s*\(")
+_TARGET: Final = re.compile(r"\s*(==|!=|<=|>=|<|>)")
+
+
+def title(objective: ObjectiveResult) -> str:
+    """The objective with what it is about: `p99(consistency) < 2s [baseline, replica=b]`."""
+    about = [part for part in (objective.scenario, objective.scope) if part]
+    return objective.expression + (f" [{', '.join(about)}]" if about else "")
+
+
+def metric_and_target(objective: ObjectiveResult) -> tuple[str, str]:
+    """The expression in two: `p99(consistency)` and `< 2s`. An operator inside brackets doesn't part it."""
+    expression = objective.expression
+    for match in _TARGET.finditer(expression):
+        before = expression[: match.start()]
+        if before.count("(") == before.count(")"):
+            return before.strip(), expression[match.start() :].strip()
+    return expression, ""
+
+
+def unit_of(objective: ObjectiveResult) -> Unit:
+    """What `observed` and `limit` of an objective are in: seconds, a share, events per second or a plain number."""
+    expression = objective.expression
+    if _STRETCH.search(expression) or expression.startswith(("drain(", "recovery(")):
+        return "time"
+    if expression.startswith(("share(", "rate(")):
+        return "share"
+    if expression.startswith("throughput("):
+        return "rate"
+    if _WINDOW.search(expression) and _SHARED.match(expression):
+        return "share"
+    if "(" in expression and objective.subject in (*METRICS, QUEUE_LAG):
+        return "time"
+    return "count"
+
+
+def observed(objective: ObjectiveResult) -> str:
+    """What was seen, with its unit; an interval where the run knows no better."""
+    low, high = objective.observed
+    if low is None and high is None:
+        return "no data"
+    unit = unit_of(objective)
+    open_end = "never" if unit == "time" else "?"
+    ends = ["?" if low is None else figure(low, unit), open_end if high is None else figure(high, unit)]
+    return _interval(*ends)
+
+
+def bracket(low: float | None, high: float | None) -> str:
+    """A bracket in seconds: `1.2 … 1.3 s`, and `never` for an end that is infinite."""
+    if low is None:
+        return "never"
+    return _interval(figure(low, "time"), "never" if high is None else figure(high, "time"))
+
+
+def check_figures(check: CheckResult) -> str:
+    """Value and limit of a self-check, or its note where it has none."""
+    if check.value is None or check.limit is None:
+        return check.note
+    if check.name not in _CHECK_UNITS and check.note:
+        return check.note
+    unit = _CHECK_UNITS.get(check.name, "count")
+    if unit == "time" and not check.limit:  # a limit of 0 is always one of events
+        unit = "count"
+    return f"{figure(check.value, unit)} (limit {figure(check.limit, unit)})"
+
+
+def figure(value: float, unit: Unit) -> str:
+    """One number with its unit. Times are in seconds."""
+    if unit == "time":
+        return format_duration(value * NS_PER_S)
+    if unit == "share":
+        return format_share(value)
+    return format_rate(value) if unit == "rate" else f"{value:,.6g}"
+
+
+def spoken(name: str) -> str:
+    """A state, a counter or a metric as a person says it."""
+    return _SPOKEN.get(name, name.replace("_", " "))
+
+
+def hops(scope: ScenarioSummary) -> dict[str, Distribution]:
+    """Of a chain of probes the time from each to the next, in its order; none of a single probe."""
+    found = {
+        label.removeprefix("probe="): part.distributions["hop"]
+        for label, part in scope.slices.items()
+        if label.startswith("probe=") and "," not in label and "hop" in part.distributions
+    }
+    return {f"hop to {name}": hop for name, hop in found.items() if hop.count} if len(found) > 1 else {}
+
+
+def headline(report: Report) -> str:
+    """The verdict in words, without the name of the run."""
+    meaning = MEANING[report.verdict]
+    if report.summary.vitals.aborted:
+        return f"ended early by {report.summary.vitals.aborted}; {meaning}"
+    if report.summary.vitals.interrupted:
+        return f"interrupted; as far as it went, {meaning}"
+    if not report.objectives and report.verdict is Result.PASS:
+        return "no objectives to judge; the measurement is sound"
+    return meaning
+
+
+def _interval(low: str, high: str) -> str:
+    if low == high:
+        return high
+    number, _, unit = low.partition(" ")
+    return f"{number if unit and high.endswith(' ' + unit) else low} … {high}"

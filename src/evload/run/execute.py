@@ -1,0 +1,44 @@
+"""Executes a prepared run: the one way from a plan to its summary, whoever asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..clock import Clock
+from ..engine.control import RunControl
+from ..engine.engine import Engine, Start
+from ..judging.live_checks import LiveChecks
+from ..ledger.writer import Ledger
+from ..model.summary import Summary
+from ..spi.context import Surroundings
+from ..spi.sink import Sink
+from .prepare import Prepared
+
+
+async def execute(
+    prepared: Prepared,
+    clock: Clock,
+    ledger: Ledger,
+    sinks: Sequence[Sink] = (),
+    *,
+    control: RunControl | None = None,
+    start: Start | None = None,
+) -> Summary:
+    """Run it to its end.
+
+    control  stops it before that
+    start    says when the schedule begins, once all targets are open; by default at once
+
+    Raises TargetError if a target can't be opened. A ledger that can't be written says so itself.
+    """
+    engine = Engine(
+        prepared.plan,
+        Surroundings(clock, prepared.run_id, prepared.base_dir),
+        ledger,
+        sinks,
+        control=control or RunControl(clock, prepared.plan.settle_ns),
+        start=start,
+        redact=prepared.redact,
+        live=LiveChecks(prepared.criteria, prepared.gauge_values),
+    )
+    return await engine.run()

@@ -1,0 +1,78 @@
+"""Says before a run what it will amount to: how many events, and which objectives it can decide."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+
+from ..config.run_config import RunConfig
+from ..config.sections import Scenario
+from ..objectives.objective import Measure, Objective
+from ..stats.binomial import clopper_pearson_upper, smallest_n
+from ..workload.schedule import duration_ns, expected_events
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """Whether a run is long enough for one objective.
+
+    events   that it will be judged by, as many as the schedule asks for
+    bad      how many of them may be bad so that it still passes; None: not even 0
+    needed   events it takes to pass with none bad; None where any number decides
+    unknown  why the number of events can't be told beforehand; empty if it can
+    """
+
+    objective: Objective
+    events: int
+    bad: int | None
+    needed: int | None
+    unknown: str = ""
+
+    @property
+    def decidable(self) -> bool:
+        """Whether the run can end in a pass, as far as can be told."""
+        return self.bad is not None
+
+
+def total_ns(config: RunConfig) -> int:
+    """From the start of the schedule to the end of its last phase, in nanoseconds."""
+    return max(scenario.start + duration_ns(scenario.load) for scenario in config.scenarios.values())
+
+
+def prospects(config: RunConfig) -> list[Prospect]:
+    """One for each objective, in the order of the config."""
+    return [_prospect(config, objective) for objective in config.slos]
+
+
+def _prospect(config: RunConfig, objective: Objective) -> Prospect:
+    inferred = objective.share is not None and objective.window is None
+    followed = objective.share is not None or objective.inner is not None
+    scenarios = [s for name, s in config.scenarios.items() if objective.scenario in (None, name)]
+    if objective.needs_probe:
+        watched = [s for s in scenarios if s.probes and objective.probe in (None, *s.probes)]
+        if not followed and objective.measure is not Measure.STALENESS and len(watched) < len(scenarios):
+            # Of the unwatched events nobody could say what became of them.
+            return Prospect(objective, 0, None, None)
+        scenarios = watched
+    events = sum(_events(config, scenario, objective, sampled=followed) for scenario in scenarios)
+    if objective.key is not None and events:
+        needed = smallest_n(objective.share, 0) if inferred and objective.share is not None else None
+        return Prospect(objective, events, 0, needed, f"nobody knows how many events have a key like {objective.key}")
+    if not inferred or objective.share is None:
+        return Prospect(objective, events, 0 if events else None, None)
+    needed = smallest_n(objective.share, 0)
+    allowed = float(1 - objective.share)
+    # The more are bad, the higher the bound: the first number that doesn't pass any more, less one.
+    bad = bisect_left(range(events + 1), True, key=lambda k: clopper_pearson_upper(k, events) >= allowed) - 1
+    return Prospect(objective, events, None if bad < 0 else bad, needed)
+
+
+def _events(config: RunConfig, scenario: Scenario, objective: Objective, *, sampled: bool) -> int:
+    """Events of a scenario that an objective is about, by the weights of its events."""
+    share = 1.0
+    if objective.event is not None:
+        share = scenario.events.get(objective.event, 0.0) / sum(scenario.events.values())
+    if sampled and objective.needs_probe:
+        # Only events that are followed closely have a place in a distribution.
+        share *= min((config.probes[p].sample for p in scenario.probes if objective.probe in (None, p)), default=1.0)
+    return round(expected_events(scenario.load) * share)

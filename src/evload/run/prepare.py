@@ -1,0 +1,300 @@
+"""Prepares a run: from a config to all that `execute` needs, and to all that its ledger has to carry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from ..config.run_config import RunConfig
+from ..config.sections import Scenario
+from ..engine.plan import BULK_TICK_NS, Plan, ReaderPlan, ScenarioRun
+from ..engine.progress import Span, goal_of
+from ..engine.resending import Resend
+from ..ledger import replay
+from ..model.correlation import CorrelationIds
+from ..objectives.criteria import Criteria, lateness_limit_ns
+from ..objectives.objective import GaugeValues, Objective
+from ..objectives.scenario import ScenarioCriteria
+from ..spi.probe import ProbeSettings
+from ..summary.fold_plan import Counted, ScenarioPlan, Slice
+from ..tracking.reading_plan import ReadingPlan, Reference
+from ..tracking.tracker import Origin
+from ..units import NS_PER_S
+from ..workload.events import EventType, Renderer
+from ..workload.schedule import Arrivals, describe, duration_ns, expected_events, expected_in_steps, longest_hold
+from ..workload.segment import WHOLE, Segment
+
+_CONFIRM_OVER_NS: Final = 5 * NS_PER_S
+_EVENTS_PER_STEP: Final = 10
+_MOST_STEPS: Final = 1000
+_FOUND_BY_CONFIRMING: Final = frozenset({"regressions", "regressed", "non_monotonic"})
+_COUNTED_FROM: Final[Mapping[str, Reference]] = {
+    "first_seen": "acked",
+    "consistency": "acked",
+    "end_to_end": "intended",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A run, ready to be executed.
+
+    base_dir  where relative paths of the config start
+    segment   the part of the schedule that this run sends
+    meta      what its ledger has to carry so that the report can be made again from the ledger alone
+    redact    takes secrets out of a text
+    """
+
+    config: RunConfig
+    run_id: str
+    base_dir: Path
+    segment: Segment
+    plan: Plan
+    criteria: Criteria
+    meta: Mapping[str, Any]
+    redact: Callable[[str], str]
+
+    @property
+    def gauge_values(self) -> GaugeValues:
+        """The names of each gauge's values."""
+        return {name: gauge.metrics for name, gauge in self.config.gauges.items()}
+
+
+def prepare(
+    config: RunConfig,
+    run_id: str,
+    segment: Segment = WHOLE,
+    *,
+    base_dir: Path = Path(),
+    redact: Callable[[str], str] = str,
+) -> Prepared:
+    """A run of a config under a name, or the part of it that a segment has."""
+    plan, criteria = build(config, run_id, segment), criteria_of(config)
+    meta = _meta(config, plan, criteria, run_id, segment, redact)
+    return Prepared(config, run_id, base_dir, segment, plan, criteria, meta, redact)
+
+
+def build(config: RunConfig, run_id: str, segment: Segment = WHOLE) -> Plan:
+    """The plan of a config, for a run of that name. Only what a scenario uses is part of it."""
+    readers = _readers(config)
+    producers = {scenario.producer for scenario in config.scenarios.values()}
+    ids = CorrelationIds.for_run(run_id)
+    return Plan(
+        scenarios=[
+            ScenarioRun(
+                fold=fold_plan(config, name),
+                span=Span.of(name, scenario.start, scenario.load),
+                arrivals=Arrivals(scenario.load, scenario.arrivals, f"{config.seed}/{name}/arrivals"),
+                renderer=Renderer(
+                    scenario=index,
+                    scenarios=len(config.scenarios),
+                    types=_types(config, scenario),
+                    encoding=config.producers[scenario.producer].encoding(),
+                    ids=ids,
+                    run_id=run_id,
+                    seed=f"{config.seed}/{name}",
+                    segment=segment,
+                ),
+                producer=scenario.producer,
+                reading={
+                    number: _reading(reader.settings, scenario, _objectives_of(config, name, probe))
+                    for probe in scenario.probes
+                    for number, reader in enumerate(readers)
+                    if reader.probe == probe
+                },
+                resend=_resend(scenario),
+            )
+            for index, (name, scenario) in enumerate(config.scenarios.items())
+        ],
+        producers={name: settings for name, settings in config.producers.items() if name in producers},
+        readers=readers,
+        gauges=config.gauges,
+        settle_ns=config.settle,
+        goal=goal_of(config.slos, list(config.scenarios)),
+        late_ns=None if (late_ns := lateness_limit_ns(config.slos)) is None else float(late_ns),
+    )
+
+
+def probe_numbers(config: RunConfig) -> dict[str, int]:
+    """The number of each probe that a scenario uses."""
+    used = {name for scenario in config.scenarios.values() for name in scenario.probes}
+    return {name: number for number, name in enumerate(name for name in config.probes if name in used)}
+
+
+def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
+    """What the fold has to know of one scenario."""
+    scenario = config.scenarios[name]
+    numbers = probe_numbers(config)
+    events = list(config.events)
+    objectives = _objectives_of(config, name)
+    by_slice: dict[str, list[Objective]] = {}
+    for objective in objectives:
+        by_slice.setdefault(objective.slice, []).append(objective)
+    slices = []
+    for label, about in by_slice.items():
+        first = about[0]
+        if not label or (first.event is not None and first.event not in scenario.events):
+            continue
+        slices.append(
+            Slice(
+                label,
+                _counted(about),
+                event=None if first.event is None else events.index(first.event),
+                key=first.key,
+                probe=None if first.probe is None else numbers[first.probe],
+                replica=first.replica,
+            )
+        )
+    return ScenarioPlan(
+        name=name,
+        watched=bool(scenario.probes),
+        deadline_ns=max((config.probes[probe].deadline for probe in scenario.probes), default=0),
+        counted=_counted(by_slice.get("", [])),
+        slices=tuple(slices),
+        probes=tuple((numbers[probe], probe) for probe in scenario.probes),
+        arrival_step_ns=arrival_step_ns(scenario),
+        flow_step_ns=NS_PER_S if scenario.steady else None,
+    )
+
+
+def _counted(objectives: Sequence[Objective]) -> Counted:
+    return Counted(
+        tuple(sorted({about for objective in objectives for about in objective.thresholds})),
+        tuple(sorted({about for objective in objectives for about in objective.steps})),
+        tuple(sorted({about for objective in objectives for about in objective.counter_steps})),
+    )
+
+
+def criteria_of(config: RunConfig) -> Criteria:
+    """By what a run of the config is judged."""
+    return Criteria(
+        objectives=config.slos,
+        policy=config.self_checks,
+        deadlines_ns={name: probe.deadline for name, probe in config.probes.items()},
+        scenarios={name: _scenario_criteria(scenario) for name, scenario in config.scenarios.items()},
+        max_reads={
+            name: None if probe.max_reads is None else float(probe.max_reads) for name, probe in config.probes.items()
+        },
+    )
+
+
+def _meta(
+    config: RunConfig, plan: Plan, criteria: Criteria, run_id: str, segment: Segment, redact: Callable[[str], str]
+) -> Mapping[str, Any]:
+    return replay.meta(
+        run_id,
+        redact(config.name),
+        criteria,
+        plans=[scenario.fold for scenario in plan.scenarios],
+        events=list(config.events),
+        probes=list(probe_numbers(config)),
+        gauges={name: (gauge.metrics, gauge.scenarios) for name, gauge in config.gauges.items()},
+        segment=(segment.number, segment.of),
+        stages=[
+            (name, scenario.start + stretch.start_ns, scenario.start + stretch.end_ns, stretch.text)
+            for name, scenario in config.scenarios.items()
+            for stretch in describe(scenario.load)
+        ],
+    )
+
+
+def _scenario_criteria(scenario: Scenario) -> ScenarioCriteria:
+    step_ns = arrival_step_ns(scenario)
+    hold = longest_hold(scenario.load) if scenario.steady else None
+    return ScenarioCriteria(
+        start_ns=scenario.start,
+        end_ns=scenario.start + duration_ns(scenario.load),
+        arrival_step_ns=step_ns,
+        expected=() if step_ns is None else tuple(expected_in_steps(scenario.load, scenario.start, step_ns)),
+        steady=None if hold is None else (scenario.start + hold[0], scenario.start + hold[1]),
+        watched=bool(scenario.probes),
+        events=expected_events(scenario.load) if scenario.arrivals == "constant" else None,
+    )
+
+
+def arrival_step_ns(scenario: Scenario) -> int | None:
+    """Length of the steps in which sends are counted to check their spread; None where arrivals aren't random.
+
+    Long enough for several events on average, and so that there are at most a thousand.
+    """
+    total_ns = duration_ns(scenario.load)
+    if scenario.arrivals != "poisson" or not total_ns:
+        return None
+    events = max(1, expected_events(scenario.load))
+    return max(NS_PER_S, _EVENTS_PER_STEP * total_ns // events, total_ns // _MOST_STEPS)
+
+
+def _readers(config: RunConfig) -> list[ReaderPlan]:
+    """One for each probe, or for each of its replicas that have an address of their own."""
+    readers = []
+    for name, number in probe_numbers(config).items():
+        replicas = config.replicas.get(name)
+        if replicas:
+            readers += [
+                ReaderPlan(f"{name}@{replica}", name, Origin(number, replica), settings)
+                for replica, settings in replicas.items()
+            ]
+        else:
+            readers.append(ReaderPlan(name, name, Origin(number), config.probes[name]))
+    return readers
+
+
+def _resend(scenario: Scenario) -> Resend | None:
+    resend = scenario.resend
+    return None if resend is None else Resend(resend.share, resend.copies, resend.after)
+
+
+def _types(config: RunConfig, scenario: Scenario) -> list[EventType]:
+    names = list(config.events)
+    return [
+        EventType(names.index(name), name, config.events[name], weight, config.records[name])
+        for name, weight in scenario.events.items()
+    ]
+
+
+def _objectives_of(config: RunConfig, scenario: str, probe: str | None = None) -> list[Objective]:
+    """Objectives about a scenario's events, or those of them that a probe has to decide."""
+    return [
+        objective
+        for objective in config.slos
+        if objective.scenario in (None, scenario) and (probe is None or objective.probe in (None, probe))
+    ]
+
+
+def _reading(settings: ProbeSettings, scenario: Scenario, objectives: Sequence[Objective]) -> ReadingPlan:
+    """The reading plan of a probe for a scenario that these objectives are about."""
+    limits = [
+        limit
+        for objective in objectives
+        if objective.subject in _COUNTED_FROM and (limit := objective.latency_limit_ns) is not None
+    ]
+    pins = {
+        (_COUNTED_FROM[metric], threshold)
+        for objective in objectives
+        for metric, threshold in (*objective.thresholds, *(about[:2] for about in objective.steps))
+        if metric in _COUNTED_FROM
+    }
+    over = settings.confirm.over
+    if over is None:
+        over = max(2 * min(limits, default=0), _CONFIRM_OVER_NS)
+    return ReadingPlan(
+        deadline_ns=settings.deadline,
+        first_ns=settings.first,
+        resolution=settings.resolution,
+        max_gap_ns=settings.max_gap,
+        sample=settings.sample,
+        confirm_reads=settings.confirm.reads,
+        confirm_over_ns=over,
+        pins=tuple(sorted(pins)),
+        slack_ns=BULK_TICK_NS if settings.bulk > 1 else 0,
+        after_ack=settings.asks_by_capture,
+        pushed=settings.pushes,
+        replicas=settings.replicas,
+        learns=settings.reading == "adaptive",
+        confirm_all=any(objective.subject in _FOUND_BY_CONFIRMING for objective in objectives),
+        session=settings.session,
+        versions=settings.tells_versions,
+        resent_for_ns=0 if scenario.resend is None else scenario.resend.copies * scenario.resend.after,
+    )

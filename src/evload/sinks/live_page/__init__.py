@@ -1,0 +1,1 @@
+"""The page on loopback that shows a run while it goes on."""

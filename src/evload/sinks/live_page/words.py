@@ -1,0 +1,74 @@
+"""What the live page is told: moments of the run, what stays the same, what somebody asked for, how it ended."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+
+from ...formats.html.drawings import gauging
+from ...model.progress import Progress
+from ...model.report import ObjectiveResult, Report, Result
+from ...report import wording
+
+_TEXT: Final = 300
+"""Longest text of a trouble; what fails may have a whole document as its reason."""
+
+
+def event(name: str, data: bytes) -> bytes:
+    """One server-sent event. `data` is JSON, which has no line breaks."""
+    return b"event: " + name.encode() + b"\ndata: " + data + b"\n\n"
+
+
+def plan(now: Progress) -> bytes:
+    """What is the same in every moment of a run, as JSON."""
+    return orjson.dumps({"total": now.total, "spans": now.spans, "limits": now.limits, "recent": now.RECENT_S})
+
+
+def moment(now: Progress) -> bytes:
+    """A moment without what is in `plan` or in earlier moments, as JSON. Times in seconds; None: never."""
+    return orjson.dumps({
+        "at": now.elapsed,
+        "phase": now.phase,
+        "offered": now.offered_rate,
+        "achieved": now.achieved_rate,
+        "scheduled": now.scheduled,
+        "in_flight": now.in_flight,
+        "outstanding": now.outstanding,
+        "states": now.states,
+        "percentiles": now.percentiles,
+        "recent": now.recent,
+        "watched": now.watched,
+        "late": now.lateness,
+        "gauges": now.gauges,
+        "worries": [text[:_TEXT] for text in now.worries],
+        "incidents": [(text[:_TEXT], since, count) for text, since, count in now.incidents],
+    })  # fmt: skip
+
+
+def ended(report: Report, *, report_is_served: bool) -> bytes:
+    """How the run ended, as JSON."""
+    return orjson.dumps({
+        "verdict": report.verdict.value,
+        "headline": wording.headline(report),
+        "objectives": [_objective(one) for one in report.objectives],
+        "checks": [
+            f"{check.name}: {wording.check_figures(check)}"
+            for check in report.checks
+            if check.result not in (Result.PASS, Result.SKIPPED)
+        ],
+        "findings": [(one.severity.value, one.sentence) for one in report.insights],
+        "directory": "" if report.directory is None else str(report.directory),
+        "report": report_is_served,
+    })  # fmt: skip
+
+
+def _objective(objective: ObjectiveResult) -> dict[str, Any]:
+    drawing = gauging(objective)
+    return {
+        "result": objective.result.value,
+        "title": wording.title(objective),
+        "observed": wording.observed(objective),
+        "note": objective.note,
+        "drawing": drawing and [*drawing.shaded, drawing.low, drawing.high, drawing.limit],
+    }

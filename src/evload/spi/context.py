@@ -1,0 +1,35 @@
+"""The doors through which adapters come in: what a producer, a probe and a sink must be able to do.
+
+An adapter is a pydantic settings model with a `kind` and one method, `open`. The settings are validated
+without the adapter's SDK; `open` imports it, connects, and yields the object that does the work.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict
+
+from ..clock import Clock
+from ..model.correlation import CorrelationIds
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What an adapter is given when it opens. `base_dir` is where relative paths of the config start."""
+
+    clock: Clock
+    run_id: str
+    base_dir: Path
+
+    @property
+    def ids(self) -> CorrelationIds:
+        """The correlation ids of this run, for adapters that have to tell whose event it is."""
+        return CorrelationIds.for_run(self.run_id)
+
+
+class AdapterSettings(BaseModel):
+    """Base of all settings models: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,0 +1,110 @@
+"""What a probe is: it reads the read model, or is told what becomes visible."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
+
+from pydantic import Field
+
+from ..model.travel import ReadResult, Target
+from ..units import Duration, Rate, Share
+from .context import AdapterSettings, Surroundings
+
+
+class Probe(Protocol):
+    """Reads the read model."""
+
+    async def read(self, targets: Sequence[Target]) -> ReadResult:
+        """One read about all `targets` (at most `ProbeSettings.bulk`).
+
+        Returns one Read for each of them. A failure is `Seen.FAILED`, never an exception.
+        """
+        ...
+
+
+@runtime_checkable
+class PushProbe(Probe, Protocol):
+    """A probe to which the system pushes what becomes visible, so that nothing has to be polled.
+
+    `read` is called for events of which nothing has come by their deadline: ABSENT if the probe has
+    listened without a gap since it opened, FAILED with the reason if it has not.
+    """
+
+    async def listen(self, report: Callable[[ReadResult], None]) -> None:
+        """Report what arrives, as `Read`s that are PRESENT and exact, until cancelled.
+
+        Ids of this run (`Surroundings.ids`) are reported, others ignored.
+        """
+        ...
+
+
+class Confirm(AdapterSettings):
+    """Reads after the first positive one, to notice what disappears again."""
+
+    reads: Annotated[int, Field(ge=0, le=1000, description="how many; 0 switches them off")] = 5
+    over: Annotated[
+        Duration | None,
+        Field(description="spread over this long; default: the longer of twice the tightest objective and 5s"),
+    ] = None
+
+
+class ProbeSettings(AdapterSettings):
+    """What every probe can be told: when to read, and how much."""
+
+    deadline: Annotated[Duration, Field(description="an event not seen this long after its ack is lost")] = (
+        15 * 1_000_000_000
+    )
+    first: Annotated[
+        Duration, Field(ge=1_000_000, description="the first read, this long after the event was sent")
+    ] = 20_000_000
+    resolution: Annotated[Share, Field(gt=0, lt=1, description="widest bracket, as a share of the time elapsed")] = (
+        0.1
+    )
+    max_gap: Annotated[Duration | None, Field(description="longest pause between two reads of one event")] = None
+    sample: Annotated[
+        Share,
+        Field(description="share of the events followed closely; the others are read once, at their deadline"),
+    ] = 1.0
+    confirm: Confirm = Confirm()
+    bulk: Annotated[int, Field(ge=1, le=100_000, description="most ids in one read")] = 1
+    parallel: Annotated[int, Field(ge=1, le=10_000, description="most reads at the same time")] = 64
+    replicas: Annotated[
+        tuple[str, ...],
+        Field(description="names of the replicas behind the address; learned from the answers if left out"),
+    ] = ()
+    at: Annotated[
+        Mapping[str, Mapping[str, Any]],
+        Field(description="replicas or regions with an address each: name to the settings that differ there"),
+    ] = {}
+    reading: Annotated[
+        Literal["geometric", "adaptive"],
+        Field(description="the whole grid for every event, or only where events were seen to become visible"),
+    ] = "geometric"
+    max_reads: Annotated[
+        Rate | None,
+        Field(description="most event reads per second; gaps grow, and brackets with them, where it is not enough"),
+    ] = None
+    session: Annotated[
+        bool, Field(description="read each event right after its ack too, as the session that wrote it would")
+    ] = False
+
+    @property
+    def pushes(self) -> bool:
+        """Whether it yields a PushProbe."""
+        return False
+
+    @property
+    def asks_by_capture(self) -> bool:
+        """Whether it asks with the id that the target gave an event, which is known only after the ack."""
+        return False
+
+    @property
+    def tells_versions(self) -> bool:
+        """Whether its answers may say how many writes of an event's key they reflect."""
+        return getattr(self, "version", None) is not None
+
+    def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Probe]:
+        """Connect, yield the probe, close. Raises TargetError if the read model can't be reached."""
+        raise NotImplementedError

@@ -1,0 +1,57 @@
+"""What a sink is: it receives what a run has to say, while it goes on and when it has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from ..clock import Clock
+from ..model.progress import Progress
+from ..model.report import EventSample
+from .context import AdapterSettings
+
+if TYPE_CHECKING:
+    from ..model.report import Report
+
+
+class Sink(Protocol):
+    """Receives what a run has to say."""
+
+    def progress(self, now: Progress) -> None:
+        """Called a few times a second while the run goes on. Must not block."""
+        ...
+
+    def finish(self, report: Report) -> None:
+        """Called once, when the report is complete. Raises OutputError if it can't be written."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SinkSurroundings:
+    """What a sink is given when it opens.
+
+    directory  that of the run's results, where relative paths start
+    say        a remark for a person, such as that something could not be delivered
+    sample     at most so many events, spread evenly over the run; to be called when the run has ended
+    """
+
+    clock: Clock
+    run_id: str
+    directory: Path
+    say: Callable[[str], None]
+    sample: Callable[[int], EventSample]
+
+
+class SinkSettings(AdapterSettings):
+    """Base of the settings of all sinks that a config can name."""
+
+    def open(self, surroundings: SinkSurroundings) -> AbstractAsyncContextManager[Sink]:
+        """Set up, yield the sink, close. Raises TargetError if that can't be.
+
+        The run goes on if a report can't be delivered later: the sink says so and leaves it at that. What can't be
+        written to a file raises OutputError.
+        """
+        raise NotImplementedError

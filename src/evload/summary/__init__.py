@@ -1,0 +1,1 @@
+"""The fold: settled events into counts, histograms and threshold counts."""

@@ -1,0 +1,728 @@
+"""Follows every outstanding event: what to read next, what a read means, and when an event is settled.
+
+A state machine without I/O and without a clock. It is fed published events, receipts and reads; it says
+which events are due for a read and hands out an Observation for each event that is settled. Nothing that
+is settled stays in memory.
+
+The reading plan of one event (measurement.md section 2): a first read shortly after the publish, then a
+geometric grid whose gaps keep every bracket within `resolution` of the time elapsed; at each objective's
+threshold X one read that ends before X and one that starts at X, so that X is decided by reads on both
+sides of it; one at the deadline; and after the first sighting a few confirming reads, because what was
+seen can disappear again.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from heapq import heappop, heappush
+from itertools import groupby
+from operator import attrgetter
+from typing import Final, NamedTuple
+
+from ..model.travel import Event, Observation, Outcome, Part, Read, Receipt, Seen, State, Target
+from .confirmation import Calm
+from .latency import Latency
+from .profile import VisibilityProfile, is_explorer
+from .reading_plan import ReadingPlan
+from .sampling import is_chosen
+from .views import WORST, Side, part_of, together
+
+_RETRY_NS: Final = 100_000_000
+"""Pause before a failed read is tried again, at least."""
+
+
+class _Watch:
+    """One probe, or one replica of it that has an address of its own, following one event."""
+
+    __slots__ = (
+        "calm", "confirm_from", "confirm_reads", "consumed_at", "done", "due", "effects", "failed", "first_upper",
+        "item", "key_writes", "last_start", "plan", "position", "probe", "processed_at", "profile", "reading",
+        "reads", "regressions", "session_wanted", "sides", "vague",
+    )  # fmt: skip
+
+    def __init__(
+        self, item: _Item, probe: int, plan: ReadingPlan, profile: VisibilityProfile | None, calm: Calm | None
+    ) -> None:
+        self.item = item
+        self.probe = probe
+        self.plan = plan
+        self.profile = profile
+        self.calm = calm
+        self.confirm_reads = plan.confirm_reads
+        self.session_wanted = False
+        """Its event is acked, and no read has begun since."""
+        self.key_writes = 0
+        """Writes of its key that were acked when the read on its way began."""
+        self.sides: dict[str | None, Side] = {}
+        self.due = -1
+        self.reading = False
+        self.done = False
+        self.last_start = 0
+        self.first_upper: int | None = None
+        """End of the first read that showed it, whoever answered."""
+        self.vague = False
+        """The last read showed it, and nobody knows which of several replicas answered."""
+        self.confirm_from: int | None = None
+        """When every replica had been seen present; None while one is not."""
+        self.reads = 0
+        self.failed = 0
+        self.effects: int | None = None
+        self.regressions = 0
+        self.position: float | None = None
+        self.consumed_at: int | None = None
+        self.processed_at: int | None = None
+
+
+class _Item:
+    """One outstanding event."""
+
+    __slots__ = (
+        "acked", "capture", "event", "expected", "non_monotonic", "open_watches", "outcome", "receipt", "resent",
+        "sampled", "session", "staleness", "watches",
+    )  # fmt: skip
+
+    def __init__(self, event: Event, expected: int, sampled: bool) -> None:
+        self.event = event
+        self.expected = expected
+        self.sampled = sampled
+        self.outcome: Outcome | None = None
+        self.receipt: Receipt | None = None
+        self.acked: int | None = None
+        self.capture: str | None = None
+        self.watches: tuple[_Watch, ...] = ()
+        self.open_watches = 0
+        self.resent = False
+        self.non_monotonic = False
+        self.session: Seen | None = None
+        self.staleness: int | None = None
+
+    def reference(self) -> int:
+        """What deadlines and the grid are counted from: the ack, or the publish while there is none."""
+        return self.expected if self.acked is None else self.acked
+
+
+class Origin(NamedTuple):
+    """Whose view a reader gives: a probe's, by its number, or that of one of its replicas."""
+
+    probe: int
+    replica: str | None = None
+
+
+class Tracker:
+    """The outstanding events of a run.
+
+    `plans[scenario]` maps the number of a reader to the ReadingPlan with which it follows the scenario's events,
+    in the order of the scenario's probes; an empty mapping means that nobody reads them. `readers` says whose view
+    each reader gives; a number instead: so many probes with a reader each. `resent` has the share of each scenario's
+    events of which copies are sent.
+    """
+
+    def __init__(
+        self,
+        plans: Sequence[Mapping[int, ReadingPlan]],
+        readers: Sequence[Origin] | int,
+        *,
+        resent: Sequence[float] = (),
+    ) -> None:
+        self._origins = [Origin(n) for n in range(readers)] if isinstance(readers, int) else list(readers)
+        probes = len(self._origins)
+        self._plans = [
+            tuple(
+                (
+                    reader,
+                    reading,
+                    VisibilityProfile(reading.resolution) if reading.learns else None,
+                    Calm(reading.confirm_reads) if reading.learns and not reading.confirm_all else None,
+                )
+                for reader, reading in plan.items()
+            )
+            for plan in plans
+        ]
+        self._shares = [min((p.sample for p in plan.values()), default=0.0) for plan in plans]
+        self._resent = resent or [0.0] * len(plans)
+        self._versions = [any(p.versions for p in plan.values()) for plan in plans]
+        self._key_writes: dict[tuple[int, str], int] = {}
+        self.stretch = [1.0] * probes
+        """By how much each reader's gaps are widened, to spare the read model."""
+        self._items: dict[int, _Item] = {}
+        self._queues: list[list[tuple[int, int]]] = [[] for _ in range(probes)]
+        self._replicas: list[set[str]] = [set() for _ in range(probes)]
+        for plan in self._plans:
+            for probe, reading, *_ in plan:
+                self._replicas[probe].update(reading.replicas)
+        self._latency: list[Latency] = [Latency() for _ in range(probes)]
+        self._settled: list[Observation] = []
+        self._unanswered = 0
+
+    @property
+    def outstanding(self) -> int:
+        """Events that are not settled."""
+        return len(self._items)
+
+    @property
+    def unanswered(self) -> int:
+        """Events without a receipt."""
+        return self._unanswered
+
+    def replicas(self, probe: int) -> list[str]:
+        """Names of the replicas that a probe's answers have named so far, or that its plan names."""
+        return sorted(self._replicas[probe])
+
+    def expect(self, events: Iterable[Event], now_ns: int) -> None:
+        """Start following events that are about to be published: an effect may precede the confirm."""
+        items = self._items
+        for event in events:
+            scenario = event.scenario
+            plans = self._plans[scenario]
+            item = _Item(event, now_ns, is_chosen(event.seq, self._shares[scenario], "sample"))
+            items[event.seq] = item
+            self._unanswered += 1
+            if self._resent[scenario]:
+                item.resent = is_chosen(event.seq, self._resent[scenario], "resend")
+            if plans:
+                item.watches = tuple([_Watch(item, *plan) for plan in plans])
+                item.open_watches = len(plans)
+                for watch in item.watches:
+                    if not watch.plan.after_ack:
+                        self._schedule(watch, self._first_due(watch))
+
+    def settle(self, receipts: Iterable[Receipt], now_ns: int) -> None:
+        """Take the answers to publishes. A receipt for an event that has one already is a bug in the
+        producer and raises KeyError or ValueError."""
+        for receipt in receipts:
+            item = self._items[receipt.seq]
+            if item.receipt is not None:
+                raise ValueError(f"event {receipt.seq} was settled twice")
+            item.receipt = receipt
+            item.outcome = receipt.outcome
+            # The transport is done with them, and they are most of what an outstanding event weighs.
+            item.event.body, item.event.headers, item.event.extras = b"", (), ()
+            self._unanswered -= 1
+            if receipt.outcome is Outcome.ACCEPTED:
+                item.acked = receipt.acked_ns
+                item.capture = receipt.capture
+                if self._versions[item.event.scenario] and item.event.key is not None:
+                    key = (item.event.scenario, item.event.key)
+                    self._key_writes[key] = self._key_writes.get(key, 0) + 1
+            elif receipt.outcome is not Outcome.IN_DOUBT:
+                self._finish(item, _FINAL[receipt.outcome], now_ns)
+                continue
+            if not item.open_watches:
+                self._conclude(item, now_ns)
+                continue
+            for watch in item.watches:
+                if watch.plan.session and item.acked is not None and item.sampled and not watch.done:
+                    watch.session_wanted = True
+                    if not watch.reading:
+                        self._schedule(watch, now_ns)
+                elif not watch.done and not watch.reading and watch.confirm_from is None:
+                    # Times count from the ack from here on, so what was planned before may be too late.
+                    due = self._first_due(watch) if watch.last_start == 0 else self._next_due(watch)
+                    self._schedule(watch, due)
+
+    def due(self, probe: int, now_ns: int, limit: int) -> list[Target]:
+        """At most `limit` events that `probe` should read now. They stay out of the queue until `observe`."""
+        queue = self._queues[probe]
+        targets: list[Target] = []
+        items = self._items
+        while queue and queue[0][0] <= now_ns and len(targets) < limit:
+            due, seq = heappop(queue)
+            item = items.get(seq)
+            if item is None:
+                continue
+            for watch in item.watches:
+                if watch.probe == probe and watch.due == due and not watch.reading and not watch.done:
+                    if watch.plan.pushed and watch.confirm_from is not None:
+                        self._close_pushed(watch, now_ns)
+                        continue
+                    watch.reading = True
+                    if watch.plan.versions and item.event.key is not None:
+                        watch.key_writes = self._key_writes.get((item.event.scenario, item.event.key), 0)
+                    targets.append(Target(seq, item.event.correlation_id, item.capture))
+        return targets
+
+    def backlog(self, probe: int, now_ns: int) -> int:
+        """About how many events `probe` should read now; those that were planned anew may count twice."""
+        queue = self._queues[probe]
+        # A heap's parent is never later than its children, so only what is due has to be looked at.
+        found, open_places = 0, [0] if queue else []
+        while open_places:
+            place = open_places.pop()
+            if queue[place][0] <= now_ns:
+                found += 1
+                open_places += [child for child in (2 * place + 1, 2 * place + 2) if child < len(queue)]
+        return found
+
+    def next_due(self, probe: int) -> int | None:
+        """When `probe` has something to read; possibly too early, never too late. None: nothing planned."""
+        queue = self._queues[probe]
+        return queue[0][0] if queue else None
+
+    def observe(self, probe: int, reads: Iterable[Read], now_ns: int) -> None:
+        """Take what a read said, one Read for each target of a `due`."""
+        latency = self._latency[probe]
+        first = True
+        for read in reads:
+            item = self._items.get(read.seq)
+            if item is None:
+                continue
+            for watch in item.watches:
+                if watch.probe == probe and watch.reading:
+                    if first and read.seen is not Seen.FAILED:
+                        latency.add(read.end_ns - read.start_ns)
+                        first = False
+                    watch.reading = False
+                    self._take(watch, read, now_ns)
+
+    def push(self, probe: int, reads: Iterable[Read]) -> None:
+        """Take what was pushed to a probe: each read brackets the moment of one effect, or is that moment."""
+        for read in reads:
+            item = self._items.get(read.seq)
+            if item is None:
+                continue
+            for watch in item.watches:
+                if watch.probe == probe and not watch.done:
+                    self._take_pushed(watch, read)
+
+    @property
+    def settled(self) -> int:
+        """Events settled since the last `take`."""
+        return len(self._settled)
+
+    def take(self, before_ns: int | None = None) -> list[Observation]:
+        """What has been settled since the last call, by (settled_ns, seq).
+
+        With `before_ns` what was settled at that moment or later is kept for the next call, so that the order
+        holds across calls however many events are settled in one moment.
+        """
+        settled = self._settled
+        end = len(settled) if before_ns is None else bisect_left(settled, before_ns, key=attrgetter("settled_ns"))
+        self._settled = settled[end:]
+        del settled[end:]
+        settled.sort(key=attrgetter("settled_ns", "seq"))
+        return settled
+
+    def close(self, now_ns: int) -> None:
+        """The run is over: whatever is outstanding is settled as it stands."""
+        for item in list(self._items.values()):
+            if item.receipt is None or item.receipt.outcome is Outcome.IN_DOUBT:
+                self._finish(item, State.IN_DOUBT, now_ns)
+            else:
+                self._finish(item, State.PENDING, now_ns)
+
+    # -- reads ---------------------------------------------------------------------------------------
+
+    def _take(self, watch: _Watch, read: Read, now_ns: int) -> None:
+        plan, item = watch.plan, watch.item
+        watch.reads += 1
+        if plan.pushed and watch.confirm_from is not None:
+            # It came while the question was on its way, and so may have the time to look after it.
+            self._schedule(watch, watch.due)
+            return
+        if watch.session_wanted and item.acked is not None and read.start_ns >= item.acked:
+            watch.session_wanted = False
+            if item.session is not Seen.ABSENT:
+                item.session = read.seen
+        if read.seen is Seen.FAILED:
+            watch.failed += 1
+            elapsed = now_ns - item.reference()
+            if elapsed >= self._patience(watch) and item.receipt is not None:
+                self._end_watch(watch, now_ns)
+            else:
+                pause = max(_RETRY_NS, int(elapsed * plan.resolution))
+                self._schedule(watch, max(now_ns + pause, min(self._next_due(watch), now_ns + plan.deadline_ns)))
+            return
+
+        if read.version is not None and plan.versions:
+            self._count_staleness(item, watch.key_writes, read.version)
+        if read.effects is not None and (watch.effects is None or read.effects > watch.effects):
+            watch.effects = read.effects
+        if read.position is not None:
+            watch.position = read.position
+        if watch.processed_at is None:
+            watch.consumed_at, watch.processed_at = read.consumed_at, read.processed_at
+        watch.last_start = read.start_ns
+        watch.vague = False
+        if read.seen is Seen.PRESENT:
+            if watch.first_upper is None:
+                watch.first_upper = read.end_ns
+        elif (watch.first_upper is not None or len(item.watches) > 1) and not item.non_monotonic:
+            item.non_monotonic = self._was_shown_before(watch, read.start_ns)
+        self._mark(watch, read)
+        if not self._all_present(watch):
+            watch.confirm_from = None
+        elif watch.confirm_from is None:
+            watch.confirm_from = read.end_ns
+            if watch.profile is not None and item.sampled:
+                self._learn(watch, watch.profile)
+            if watch.calm is not None:
+                watch.confirm_reads = watch.calm.reads_for(item.event.seq)
+        self._after(watch, read.start_ns, now_ns)
+
+    def _count_staleness(self, item: _Item, writes: int, version: float) -> None:
+        """Of so many acked writes of its key an answer had applied those up to `version`."""
+        missing = max(0, writes - int(version))
+        item.staleness = missing if item.staleness is None else max(item.staleness, missing)
+
+    def _was_shown_before(self, watch: _Watch, start_ns: int) -> bool:
+        """Whether a read of the same probe, whichever replica gave it, had shown the event by then."""
+        probe = self._origins[watch.probe].probe
+        return any(
+            other.first_upper is not None and other.first_upper <= start_ns
+            for other in watch.item.watches
+            if other is watch or self._origins[other.probe].probe == probe
+        )
+
+    def _take_pushed(self, watch: _Watch, read: Read) -> None:
+        if read.exact:
+            watch.effects = (watch.effects or 0) + 1
+            if read.version is not None and watch.plan.versions and watch.item.event.key is not None:
+                writes = self._key_writes.get((watch.item.event.scenario, watch.item.event.key), 0)
+                self._count_staleness(watch.item, writes, read.version)
+        elif read.effects is not None:
+            watch.effects = max(watch.effects or 0, read.effects)
+        if watch.confirm_from is not None:
+            return
+        watch.position = read.position
+        watch.consumed_at, watch.processed_at = read.consumed_at, read.processed_at
+        side = watch.sides[None] = Side()
+        side.seen = side.present = True
+        # Whoever looks at fixed times may have looked last before the event was even published.
+        side.lower = side.first_lower = max(read.start_ns, min(watch.item.expected, read.end_ns))
+        side.upper = read.end_ns
+        watch.first_upper = watch.confirm_from = watch.last_start = read.end_ns
+        # What was seen stays seen; the watch goes on for the sake of further effects.
+        self._schedule(watch, read.end_ns + self._confirm_over(watch))
+
+    def _close_pushed(self, watch: _Watch, now_ns: int) -> None:
+        if watch.item.receipt is None:
+            self._schedule(watch, now_ns + _RETRY_NS)
+        else:
+            self._end_watch(watch, now_ns)
+
+    def _mark(self, watch: _Watch, read: Read) -> None:
+        """Note a successful read on the replica that gave it."""
+        known = self._replicas[watch.probe]
+        name = read.replica
+        if name is not None:
+            known.add(name)
+        elif len(known) == 1:
+            (name,) = known
+        elif known:
+            self._mark_anonymous(watch, read, known)
+            return
+        side = watch.sides.get(name)
+        if side is None:
+            side = watch.sides[name] = Side()
+        if read.seen is Seen.PRESENT:
+            if not side.present:
+                side.present = side.seen = True
+                side.upper = read.end_ns
+        else:
+            if side.present:
+                side.present = False
+                watch.regressions += 1
+            if not side.seen:
+                side.first_lower = read.start_ns
+            side.lower, side.upper = read.start_ns, None
+
+    def _mark_anonymous(self, watch: _Watch, read: Read, known: set[str]) -> None:
+        """An answer without a replica's name where several have one (a 404 often can't tell).
+
+        A negative one holds for whichever replica it came from: one of those not yet seen present, or, if all
+        were, one of them that lost the event again, so that each has to be met anew. Some replica missed the
+        event, which bounds stable-visible; it says nothing about the first to show it. A positive one could
+        be any of them and shows no more than that the event was seen.
+        """
+        if read.seen is Seen.PRESENT:
+            watch.vague = True
+            return
+        sides = [watch.sides.setdefault(name, Side()) for name in known]
+        waiting = [side for side in sides if not side.present]
+        if not waiting:
+            watch.regressions += 1
+            waiting = sides
+        for side in waiting:
+            side.present = False
+            side.lower, side.upper = read.start_ns, None
+
+    def _after(self, watch: _Watch, start_ns: int, now_ns: int) -> None:
+        """Decide what follows a read that succeeded: the end of the watch, or the next read."""
+        plan, item = watch.plan, watch.item
+        elapsed = start_ns - item.reference()
+        if not item.sampled or plan.pushed:
+            if elapsed >= plan.deadline_ns and item.receipt is not None:
+                self._end_watch(watch, now_ns)
+            else:
+                # Past the deadline only the receipt is missing: no reason to read at full speed until it comes.
+                self._schedule(watch, max(item.reference() + plan.deadline_ns, now_ns + _RETRY_NS))
+            return
+        if watch.confirm_from is not None:
+            confirmed_for = start_ns - watch.confirm_from
+            over = self._confirm_over(watch)
+            looks_again = plan.confirm_reads or item.resent
+            enough = not looks_again or confirmed_for >= over or elapsed >= self._patience(watch)
+            if enough and item.receipt is not None:
+                self._end_watch(watch, now_ns)
+            elif enough:
+                self._schedule(watch, now_ns + _RETRY_NS)  # Seen, but the receipt is still to come.
+            else:
+                step = max(1, -(-over // max(watch.confirm_reads, 1)))
+                self._schedule(watch, watch.confirm_from + step * (max(confirmed_for, 0) // step + 1))
+            return
+        end = plan.deadline_ns if watch.first_upper is None else self._patience(watch)
+        if elapsed >= end and item.receipt is not None:
+            self._end_watch(watch, now_ns)
+        else:
+            self._schedule(watch, self._next_due(watch))
+
+    def _sides(self, watch: _Watch) -> list[Side]:
+        """What counts for a watch: the named replicas as soon as any is known, else the one anonymous side."""
+        known = self._replicas[watch.probe]
+        return [side for name, side in watch.sides.items() if name in known] if known else list(watch.sides.values())
+
+    def _all_present(self, watch: _Watch) -> bool:
+        """Whether the event has been seen, and not missed since, on every replica that is known."""
+        known = self._replicas[watch.probe]
+        if not known:
+            side = watch.sides.get(None)
+            return side is not None and side.present
+        for name in known:
+            side = watch.sides.get(name)
+            if side is None or not side.present:
+                return False
+        return True
+
+    def _confirm_over(self, watch: _Watch) -> int:
+        """How long an event that was seen is looked after; copies may have effects until the last was sent."""
+        plan = watch.plan
+        return (plan.confirm_over_ns if plan.confirm_reads else 0) + (plan.resent_for_ns if watch.item.resent else 0)
+
+    def _patience(self, watch: _Watch) -> int:
+        """How long after its ack an event is watched at the very most."""
+        return watch.plan.patience_ns + (watch.plan.resent_for_ns if watch.item.resent else 0)
+
+    # -- planning ------------------------------------------------------------------------------------
+
+    def _schedule(self, watch: _Watch, due: int) -> None:
+        if watch.session_wanted and watch.item.acked is not None:
+            due = watch.item.acked
+        watch.due = due
+        heappush(self._queues[watch.probe], (due, watch.item.event.seq))
+
+    def _first_due(self, watch: _Watch) -> int:
+        item, plan = watch.item, watch.plan
+        if not item.sampled or plan.pushed:
+            return item.reference() + plan.deadline_ns
+        reference = item.reference()
+        first = reference + min(plan.first_ns, plan.deadline_ns)
+        if watch.profile is not None:
+            first = self._worthwhile(watch, watch.profile, reference, first)
+        return self._pinned(watch, reference, first)
+
+    def _next_due(self, watch: _Watch) -> int:
+        """When to read a watch again that waits to be seen: the grid, or a pin that comes before it."""
+        item, plan = watch.item, watch.plan
+        reference = item.reference()
+        if not item.sampled or plan.pushed:
+            return reference + plan.deadline_ns
+        last = watch.last_start
+        latency = self._latency[watch.probe].high
+        # The bracket from the start of the last read to the end of the next one is to be at most
+        # `resolution` of the time then elapsed: next end - ref <= (last - ref) / (1 - resolution).
+        elapsed = max(last - reference, 0)
+        gap = int(elapsed * plan.resolution / (1 - plan.resolution))
+        replicas = len(self._replicas[watch.probe])
+        if replicas > 1:
+            # Each read meets one replica, and each replica has a bracket of its own.
+            gap //= replicas
+        if plan.max_gap_ns is not None:
+            gap = min(gap, plan.max_gap_ns)
+        smallest = int(plan.first_ns * plan.resolution)
+        # Reads that are gathered in bulk begin half their slack late on average, and brackets are as wide on average.
+        pause = int(max(gap - latency - plan.slack_ns // 2, smallest) * self.stretch[watch.probe])
+        due = last + pause
+        if watch.profile is not None:
+            due = self._worthwhile(watch, watch.profile, last, due)
+        due = self._pinned(watch, last, due)
+        deadline = reference + plan.deadline_ns
+        return deadline if last < deadline < due else due
+
+    def _worthwhile(self, watch: _Watch, profile: VisibilityProfile, last: int, due: int) -> int:
+        """`due`, or later where events were never seen to become visible in between."""
+        if is_explorer(watch.item.event.seq):
+            return due
+        reference = watch.item.reference()
+        ahead = self._latency[watch.probe].high + watch.plan.slack_ns // 2
+        return reference + profile.next_read(max(last - reference, 0), due - reference + ahead) - ahead
+
+    def _pinned(self, watch: _Watch, last: int, due: int) -> int:
+        """`due`, or a pin between `last` and it: a read that ends before a threshold, or one that starts at it."""
+        item, plan = watch.item, watch.plan
+        ahead = self._latency[watch.probe].high + plan.slack_ns
+        for counted_from, threshold in plan.pins:
+            at = (item.reference() if counted_from == "acked" else item.event.intended_ns) + threshold
+            if last < at - ahead < due:
+                due = at - ahead
+            elif last < at < due:
+                due = at
+        return due
+
+    # -- settling ------------------------------------------------------------------------------------
+
+    def _end_watch(self, watch: _Watch, now_ns: int) -> None:
+        watch.done = True
+        item = watch.item
+        if watch.calm is not None and watch.confirm_from is not None and item.sampled:
+            watch.calm.confirmed(watch.regressions)
+        if watch.profile is not None and watch.first_upper is None and watch.last_start:
+            watch.profile.learn(max(0, watch.last_start - item.reference()), None)
+        item.open_watches -= 1
+        if not item.open_watches:
+            self._conclude(item, now_ns)
+
+    def _learn(self, watch: _Watch, profile: VisibilityProfile) -> None:
+        """Learn from an event that has just become visible. While it is confirmed others are planned already."""
+        reference = watch.item.reference()
+        for side in self._sides(watch):
+            if side.upper is not None:
+                lower = max(0, (side.lower or reference) - reference)
+                profile.learn(lower, max(lower, side.upper - reference))
+
+    def _conclude(self, item: _Item, now_ns: int) -> None:
+        """Settle an event whose receipt is in and whose watches are done."""
+        if item.outcome is Outcome.IN_DOUBT:
+            self._finish(item, State.IN_DOUBT, now_ns)
+            return
+        if len(item.watches) == 1:
+            self._finish(item, self._state(item.watches[0]), now_ns)
+            return
+        states = [self._state(watch) for watch in item.watches]
+        self._finish(item, max(states, key=WORST.__getitem__, default=State.UNOBSERVED), now_ns)
+
+    def _state(self, watch: _Watch) -> State:
+        """What one finished watch says of an acked event."""
+        if watch.confirm_from is not None:
+            return State.VISIBLE
+        sides = self._sides(watch)
+        if not watch.item.sampled and (watch.vague or any(side.present for side in sides)):
+            return State.VISIBLE  # Read once, and there it was.
+        if watch.first_upper is not None:
+            if watch.vague or all(side.present for side in sides):
+                return State.UNOBSERVED  # Present wherever it was looked for, but not met on every replica.
+            return State.REGRESSED
+        deadline = watch.item.reference() + watch.plan.deadline_ns
+        return State.LOST if sides and watch.last_start >= deadline else State.UNOBSERVED
+
+    def _finish(self, item: _Item, state: State, now_ns: int) -> None:
+        event, receipt = item.event, item.receipt
+        if receipt is None:
+            self._unanswered -= 1
+        del self._items[event.seq]
+        seen = Observation(
+            event.seq,
+            event.scenario,
+            event.type,
+            state,
+            event.intended_ns,
+            event.key,
+            receipt.sent_ns if receipt else item.expected,
+            item.acked,
+            item.sampled,
+            settled_ns=now_ns,
+            detail=receipt.detail if receipt else "no answer when the run ended",
+        )
+        if item.resent:
+            seen.resent = True
+        if item.non_monotonic:
+            seen.non_monotonic = True
+        if item.session is not None:
+            seen.session = item.session
+        if item.staleness is not None:
+            seen.staleness = item.staleness
+        for watch in item.watches:
+            watch.done = True
+            seen.reads += watch.reads
+            seen.failed_reads += watch.failed
+            seen.regressions += watch.regressions
+            if watch.effects is not None and (seen.effects is None or watch.effects > seen.effects):
+                seen.effects = watch.effects
+            if seen.position is None:
+                seen.position = watch.position
+            if seen.processed_at is None:
+                seen.consumed_at, seen.processed_at = watch.consumed_at, watch.processed_at
+        if item.watches:
+            self._brackets(item, seen)
+            if len(item.watches) > 1 or len(self._replicas[item.watches[0].probe]) > 1:
+                self._take_apart(item, seen)
+            item.watches = ()  # They know the item too, and a circle would wait for the garbage collector.
+        self._settled.append(seen)
+
+    def _brackets(self, item: _Item, seen: Observation) -> None:
+        """First seen is the earliest over all replicas and probes, stable-visible the latest.
+
+        With T_i in (L_i, R_i] on each: min T is in (min L, min R] and max T in (max L, max R]. A lower
+        end that some replica's reads don't give is the publish itself, left as None.
+        """
+        firsts: list[int | None] = []
+        lowers: list[int] = []
+        uppers: list[int] = []
+        confirmed = True
+        for watch in item.watches:
+            sides = watch.sides
+            for name in self._replicas[watch.probe] or (None,):
+                side = sides.get(name)
+                firsts.append(None if side is None else side.first_lower)
+            for side in sides.values():
+                if side.lower is not None:
+                    lowers.append(side.lower)
+                if side.upper is not None:
+                    uppers.append(side.upper)
+            if watch.confirm_from is None:
+                confirmed = False
+            first = watch.first_upper
+            if first is not None and (seen.first_upper_ns is None or first < seen.first_upper_ns):
+                seen.first_upper_ns = first
+        known = [lower for lower in firsts if lower is not None]
+        if len(known) == len(firsts):
+            seen.first_lower_ns = min(known)
+        seen.stable_lower_ns = max(lowers, default=None)
+        if confirmed:
+            seen.stable_upper_ns = max(uppers)
+
+    def _take_apart(self, item: _Item, seen: Observation) -> None:
+        """What each probe and each replica says by itself."""
+        parts: list[Part] = []
+        for probe, views in groupby(item.watches, key=lambda watch: self._origins[watch.probe].probe):
+            replicas = [part for watch in views for part in self._views(watch, probe)]
+            if len(replicas) > 1 or replicas[0].replica is not None:
+                parts.append(together(probe, replicas))
+            parts += replicas
+        seen.parts = tuple(parts)
+
+    def _views(self, watch: _Watch, probe: int) -> list[Part]:
+        """What a reader says: of each replica that is known to it, or of the one that it is."""
+        own = self._state(watch)
+        name = self._origins[watch.probe].replica
+        known = sorted(self._replicas[watch.probe]) if name is None else []
+        if not known:
+            side = watch.sides.get(None) or next(iter(watch.sides.values()), None)
+            return [part_of(probe, name, own, side, watch.first_upper)]
+        views = []
+        for replica in known:
+            side = watch.sides.get(replica)
+            state = own
+            if side is None:
+                state = State.UNOBSERVED
+            elif side.present:
+                state = State.VISIBLE
+            elif side.seen:
+                state = State.REGRESSED
+            elif own is not State.LOST:
+                state = State.UNOBSERVED
+            views.append(part_of(probe, replica, state, side, None))
+        return views
+
+
+_FINAL: Final = {Outcome.REJECTED: State.REJECTED, Outcome.RETURNED: State.RETURNED, Outcome.UNSENT: State.UNSENT}
