@@ -121,7 +121,7 @@ def repeat(shift: float, events: int, seed: int) -> Claims:
     return Claims(
         {name: any(each.name == "p99" for each in one.regressions) for name, one in compared.items()},
         {
-            name: any(each.tolerance is not None and each.outcome in claims for each in one.findings)
+            name: any(each.tolerance is not None and each.outcome in claims for each in one.figures)
             for name, one in compared.items()
         },
         _exact(seen["base"], seen["new"]),
@@ -153,7 +153,9 @@ def _sample(rng: np.random.Generator, times: Times) -> Distribution:
 
 def _write(directory: Path, seen: Distribution, number: int) -> None:
     events = seen.count
-    scenario = ScenarioSummary(distributions={"consistency": seen}, effects={1: events})
+    scenario = ScenarioSummary(
+        distributions={"consistency": seen}, known={"effects": events}, tallies={"effects": {1: events}}
+    )
     scenario.ledger.update(scheduled=events, acked=events, visible=events)
     report = Report(
         directory.name, "builds", _START + timedelta(hours=number), Result.PASS, Summary({"main": scenario}), (), ()

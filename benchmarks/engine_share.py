@@ -25,7 +25,8 @@ from pydantic import TypeAdapter
 from evload.clock import rfc3339
 from evload.ledger.writer import LedgerFile
 from evload.model.correlation import CorrelationIds
-from evload.model.travel import Encoding, Outcome, Read, Receipt, Seen
+from evload.model.states import Outcome, Seen
+from evload.model.travel import Encoding, Read, Receipt
 from evload.summary.fold_plan import Counted, ScenarioPlan
 from evload.summary.recorder import Recorder
 from evload.tracking.reading_plan import ReadingPlan
@@ -97,7 +98,7 @@ def _drive(*, watched: bool) -> dict[str, float]:
     wall = datetime(2026, 1, 1, tzinfo=UTC)
     settled = 0
     with TemporaryDirectory(prefix="evload-bench-") as directory:
-        ledger = LedgerFile(Path(directory) / "events.sqlite", 0, {})
+        ledger = LedgerFile(Path(directory) / "events.sqlite", {})
         others_ns = time.process_time_ns() - time.thread_time_ns()
         while settled < _EVENTS:
             now += _BATCH * NS_PER_S // _RATE

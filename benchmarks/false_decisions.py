@@ -20,7 +20,7 @@ from typing import Final
 
 from evload.judging.abort import prepare, reason_to_abort
 from evload.judging.judge import judge
-from evload.model.facts import WINDOW_NS
+from evload.model.facts import INTERVAL_NS
 from evload.model.report import Result
 from evload.model.summary import Distribution, ScenarioSummary, Summary
 from evload.objectives.grammar import parse
@@ -103,7 +103,7 @@ class _Run:
         counts = self._distribution.thresholds[_LIMIT_NS]
         counts.within += good
         counts.beyond += bad
-        window = counts.windows.setdefault(second * NS_PER_S // WINDOW_NS, [0, 0, 0])
+        window = counts.intervals.setdefault(second * NS_PER_S // INTERVAL_NS, [0, 0, 0])
         for place, more in enumerate((good + bad, good, bad)):
             window[place] += more
         for key in ("scheduled", "acked", "visible"):

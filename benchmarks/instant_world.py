@@ -15,7 +15,8 @@ from typing import Final, Literal
 from pydantic import ConfigDict
 
 from evload.clock import Clock
-from evload.model.travel import Event, Outcome, Read, ReadResult, Receipt, Seen, Target
+from evload.model.states import Outcome, Seen
+from evload.model.travel import Event, Read, ReadResult, Receipt, Target
 from evload.spi.context import Surroundings
 from evload.spi.probe import Probe, ProbeSettings
 from evload.spi.producer import Producer, ProducerSettings, Settle

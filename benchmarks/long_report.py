@@ -21,13 +21,14 @@ from typing import Final
 from evload.formats.by_name import FORMATS
 from evload.judging import judge as slo
 from evload.ledger import replay
+from evload.ledger.reader import LedgerReader
 from evload.ledger.writer import LedgerFile
-from evload.model.travel import Observation, State
+from evload.model.states import State
+from evload.model.travel import Observation
 from evload.objectives.criteria import Criteria
 from evload.objectives.policy import SelfCheckPolicy
 from evload.objectives.scenario import ScenarioCriteria
-from evload.report.build import tell
-from evload.run.directory import RunDirectory
+from evload.report.build import About, build
 from evload.summary.fold_plan import Counted, ScenarioPlan
 from evload.summary.recorder import Recorder
 from evload.units import NS_PER_S
@@ -60,7 +61,10 @@ def main() -> int:
     return int(max(ratios) > 1)
 
 
-def _terms() -> Criteria:
+_BEGAN_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def _criteria() -> Criteria:
     spans = {"soak": ScenarioCriteria(0, _HOURS * 3600 * NS_PER_S, watched=True)}
     objectives = [slo.parse("p99(consistency) < 2s"), slo.parse("lost == 0")]
     return Criteria(objectives, SelfCheckPolicy(), {"read-model": 15 * NS_PER_S}, spans)
@@ -71,12 +75,11 @@ def _write(directory: Path, events: int) -> None:
         "soak", True, 15 * NS_PER_S, Counted((("consistency", _LIMIT_NS),)), probes=((0, "read-model"),)
     )
     meta = replay.meta(
-        "soak", "soak", datetime(2026, 1, 1, tzinfo=UTC), _terms(), plans=[plan], events=["e"], probes=["read-model"],
-        gauges={}, stages=[("soak", 0, _HOURS * 3600 * NS_PER_S, "hold")],
+        "soak", "soak", _criteria(), plans=[plan], events=["e"], probes=["read-model"], gauges={}, segment=(0, 1),
+        stages=[("soak", 0, _HOURS * 3600 * NS_PER_S, "hold")],
     )  # fmt: skip
-    ledger = LedgerFile(
-        directory / "events.sqlite", 0, {**meta, "began_at": "2026-01-01T00:00:00+00:00"}, threaded=False
-    )
+    ledger = LedgerFile(directory / "events.sqlite", {**meta, "started_at": _BEGAN_AT.isoformat()}, threaded=False)
+    ledger.begin(0, _BEGAN_AT)
     recorder = Recorder([plan], 0)
     rng = random.Random(1)
     period = _HOURS * 3600 * NS_PER_S // events
@@ -95,24 +98,22 @@ def _event(seq: int, at_ns: int, rng: random.Random) -> Observation:
     if rng.random() < 0.0001:
         return Observation(
             seq, 0, 0, State.LOST, at_ns, None, at_ns + 500_000, acked, True, None, None, acked + 15 * NS_PER_S, None,
-            40, settled_ns=acked + 15 * NS_PER_S,
+            acked + 15 * NS_PER_S, reads=40,
         )  # fmt: skip
     lower = acked + int(rng.lognormvariate(19, 0.6))
     upper = lower + (lower - acked) // 10
     return Observation(
-        seq, 0, 0, State.VISIBLE, at_ns, None, at_ns + 500_000, acked, True, lower, upper, lower, upper, 20,
-        settled_ns=upper + 5 * NS_PER_S,
+        seq, 0, 0, State.VISIBLE, at_ns, None, at_ns + 500_000, acked, True, lower, upper, lower, upper,
+        upper + 5 * NS_PER_S, reads=20,
     )  # fmt: skip
 
 
 def _tell(directory: Path) -> int:
     before = time.perf_counter()
     summary = pickle.loads((directory / "summary.pickle").read_bytes())
-    told = tell(
-        summary, _terms(), run_id="soak", name="soak", started_at=datetime(2026, 1, 1, tzinfo=UTC),
-        directory=RunDirectory(directory),
-    )  # fmt: skip
-    (page,) = FORMATS["html"](told).values()
+    with LedgerReader(directory / "events.sqlite") as ledger:
+        report = build(summary, _criteria(), About("soak", "soak", _BEGAN_AT, directory), ledger)
+    (page,) = FORMATS["html"](report).values()
     seconds = time.perf_counter() - before
     # Of this process alone; what getrusage says begins with the process that started it.
     (peak,) = (line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)

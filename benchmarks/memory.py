@@ -20,13 +20,12 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from evload.config import RunConfig, Scenario
-from evload.engine.engine import Engine
 from evload.judging import judge as slo
 from evload.ledger.writer import LedgerFile
 from evload.model.summary import Summary
 from evload.objectives.policy import SelfCheckPolicy
-from evload.run.prepare import build
-from evload.spi.context import Surroundings
+from evload.run.execute import execute
+from evload.run.prepare import prepare
 from evload.testing import run_virtual, virtual_clock
 from evload.workload.events import EventSettings
 
@@ -104,12 +103,8 @@ def _run(config: RunConfig, calls: dict[int, tuple[Any, ...]] | None = None) -> 
     async def main(directory: str) -> Summary:
         for at_s, (function, *arguments) in (calls or {}).items():
             asyncio.get_running_loop().call_later(at_s, function, *arguments)
-        engine = Engine(
-            build(config, "memory"),
-            Surroundings(virtual_clock(), "memory", Path()),
-            lambda start_ns: LedgerFile(Path(directory) / "events.sqlite", start_ns, {}, threaded=False),
-        )
-        return await engine.run()
+        ledger = LedgerFile(Path(directory) / "events.sqlite", {}, threaded=False)
+        return await execute(prepare(config, "memory"), virtual_clock(), ledger)
 
     gc.collect()
     with TemporaryDirectory(prefix="evload-bench-") as directory:

@@ -16,7 +16,7 @@ import uvloop
 from .rig import ROOT, BenchmarkError
 
 sys.path.append(str(ROOT / "tests"))
-from evload.model.travel import Outcome
+from evload.model.states import Outcome
 from rabbitmq_node import RabbitNode, running_node
 from rabbitmq_traffic import Traffic, drain_ids, make_queue, traffic
 

@@ -18,15 +18,16 @@ from pydantic import TypeAdapter
 
 from evload.clock import SystemClock
 from evload.config import RunConfig, Scenario
-from evload.engine.engine import Engine
 from evload.judging import judge as slo
 from evload.ledger.writer import LedgerFile
 from evload.model.correlation import CorrelationIds
+from evload.model.states import Seen
 from evload.model.summary import Summary
-from evload.model.travel import Seen, Target
+from evload.model.travel import Target
 from evload.objectives.policy import SelfCheckPolicy
 from evload.probes.postgres import PostgresProbeConfig
-from evload.run.prepare import build
+from evload.run.execute import execute
+from evload.run.prepare import prepare
 from evload.spi.context import Surroundings
 from evload.units import NS_PER_S
 from evload.workload.events import EventSettings
@@ -122,19 +123,16 @@ async def _outstanding(server: PostgresServer) -> None:
         records={"event": None},
     )
     with TemporaryDirectory(prefix="evload-bench-") as directory:
-        engine = Engine(
-            build(config, _RUN),
-            _surroundings(),
-            lambda start_ns: LedgerFile(Path(directory) / "events.sqlite", start_ns, {}),
-        )
+        clock = _surroundings().clock
+        running = execute(prepare(config, _RUN), clock, LedgerFile(Path(directory) / "events.sqlite", {}))
 
         async def work() -> None:
             await asyncio.sleep(_VISIBLE_AFTER_S)
             await asyncio.to_thread(_fill, server, 1)
 
-        begun, used = _surroundings().clock.now_ns(), _cpu_ns()
-        summary, _ = await asyncio.gather(engine.run(), work())
-        spent, cpu = _surroundings().clock.now_ns() - begun, _cpu_ns() - used
+        begun, used = clock.now_ns(), _cpu_ns()
+        summary, _ = await asyncio.gather(running, work())
+        spent, cpu = clock.now_ns() - begun, _cpu_ns() - used
     _report(summary, spent, cpu)
 
 

@@ -8,11 +8,16 @@ from typing import Final
 
 import botocore.loaders
 import pytest
+from hypothesis import HealthCheck, settings
 
 from aws_server import ENVIRONMENT, AwsServer, running_server
 from rabbitmq_node import RabbitNode, running_node
 
 _LOADER: Final = cache(botocore.loaders.create_loader)
+
+# How long an example takes says how busy the machine is, and nothing about the code.
+settings.register_profile("evload", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("evload")
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,8 @@ import aiormq
 from aiormq.abc import DeliveredMessage
 
 from evload.clock import SystemClock
-from evload.model.travel import Event, Outcome, Receipt
+from evload.model.states import Outcome
+from evload.model.travel import Event, Receipt
 from evload.producers.rabbitmq import RabbitmqProducerConfig
 from evload.spi.context import Surroundings
 from evload.spi.producer import Producer

@@ -22,7 +22,7 @@ WORST: Final = WorstEvent(
     event="created",
     key="k|1",
     state="lost",
-    timeline=((0.07, "due"), (0.071, "sent"), (15.071, "absent | for good")),
+    log=((0.07, "due"), (0.071, "sent"), (15.071, "absent | for good")),
 )
 
 

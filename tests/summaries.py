@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable
 
 from evload.model.summary import Distribution, ScenarioSummary, Summary
+from evload.model.timeline import EDGES_NS
 from evload.model.vitals import Vitals
 from evload.stats.thresholds import ThresholdCount
 
@@ -14,6 +16,11 @@ S = 1_000 * MS
 Bracket = tuple[int, int | None]
 
 
+def bucket_of(ns: int) -> int:
+    """The bucket of a latency over time that a duration belongs to."""
+    return bisect_right(EDGES_NS, ns) - 1
+
+
 def distribution(brackets: Iterable[Bracket], *thresholds: int, windows: int = 1) -> Distribution:
     """The brackets, dealt to the windows in turn, counted at the thresholds."""
     built = Distribution(thresholds={x: ThresholdCount() for x in thresholds})
@@ -21,7 +28,7 @@ def distribution(brackets: Iterable[Bracket], *thresholds: int, windows: int = 1
         built.lower.record(low)
         built.upper.record(high)
         for x, counts in built.thresholds.items():
-            window = counts.windows.setdefault(number % windows, [0, 0, 0])
+            window = counts.intervals.setdefault(number % windows, [0, 0, 0])
             window[0] += 1
             if high is not None and high <= x:
                 counts.within += 1
@@ -46,7 +53,7 @@ def scenario(distributions: dict[str, Distribution] | None = None, **ledger: int
     sent = acked + sum(ledger.get(state, 0) for state in ("unsent", "rejected", "returned", "in_doubt"))
     built = ScenarioSummary(distributions=distributions or {})
     built.ledger.update({"acked": acked, "scheduled": sent} | ledger)
-    built.sampled = built.effects_known = built.positions_known = acked
+    built.sampled = built.known["effects"] = built.known["position"] = acked
     return built
 
 

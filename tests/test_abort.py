@@ -87,15 +87,15 @@ def test_of_two_limits_the_looser_decides() -> None:
 def test_a_long_run_waits_until_it_knows_whether_events_share_stalls() -> None:
     """A stall of five seconds early in an hour is nothing; in a minute it is more than one may lose."""
     stalled = _consistency(3500, 500)
-    stalled.distributions["consistency"].thresholds[2 * S].windows = {n: [1000, 1000, 0] for n in range(4)}
-    stalled.distributions["consistency"].thresholds[2 * S].windows[1] = [1000, 500, 500]
+    stalled.distributions["consistency"].thresholds[2 * S].intervals = {n: [1000, 1000, 0] for n in range(4)}
+    stalled.distributions["consistency"].thresholds[2 * S].intervals[1] = [1000, 500, 500]
     assert _reason("p95(consistency) < 2s", stalled, spans=MINUTE)
     assert not _reason("p95(consistency) < 2s", stalled, spans=HOUR)
     later = _consistency(8500, 1500)
     counts = later.distributions["consistency"].thresholds[2 * S]
-    counts.windows = {n: [1000, 1000, 0] for n in range(10)} | {3: [1000, 0, 1000], 7: [1000, 500, 500]}
+    counts.intervals = {n: [1000, 1000, 0] for n in range(10)} | {3: [1000, 0, 1000], 7: [1000, 500, 500]}
     assert not _reason("p95(consistency) < 2s", later, spans=HOUR)
-    counts.windows = {n: [1000, 850, 150] for n in range(10)}
+    counts.intervals = {n: [1000, 850, 150] for n in range(10)}
     assert _reason("p95(consistency) < 2s", later, spans=HOUR)
 
 
@@ -103,7 +103,7 @@ def test_a_system_that_is_dead_from_the_start_needs_no_wait() -> None:
     """Four windows of ten seconds, each counted as one event, all bad."""
     dead = _consistency(0, 4000)
     counts = dead.distributions["consistency"].thresholds[2 * S]
-    counts.windows = {n: [1000, 0, 1000] for n in range(4)}
+    counts.intervals = {n: [1000, 0, 1000] for n in range(4)}
     assert _reason("p95(consistency) < 2s", dead, spans=HOUR, at_s=40)
     assert not _reason("p95(consistency) < 2s", dead, spans=HOUR, at_s=39)
 
@@ -112,13 +112,13 @@ def test_more_bad_events_than_the_whole_schedule_allows() -> None:
     """1,000 of 6,000 are sure to be a failure, whatever the others are."""
     long = {"s0": ScenarioCriteria(0, 600 * S, events=6000)}
     one = _consistency(1000, 1000)
-    one.distributions["consistency"].thresholds[2 * S].windows = {n: [200, 100, 100] for n in range(10)}
+    one.distributions["consistency"].thresholds[2 * S].intervals = {n: [200, 100, 100] for n in range(10)}
     assert "too many for all 6,000 events" in _reason("p95(consistency) < 2s", one, spans=long)
     endless = {"s0": ScenarioCriteria(0, 600 * S)}
     assert "which shows that" in _reason("p95(consistency) < 2s", one, spans=endless)
     together = _consistency(1600, 400)
     windows = {n: [200, 200, 0] for n in range(8)} | {8: [200, 0, 200], 9: [200, 0, 200]}
-    together.distributions["consistency"].thresholds[2 * S].windows = windows
+    together.distributions["consistency"].thresholds[2 * S].intervals = windows
     assert not _reason("p95(consistency) < 2s", together, spans=long)
 
 
@@ -156,7 +156,7 @@ def test_scenarios_count_together_or_apart() -> None:
 )
 def test_what_can_only_get_worse_ends_a_run(text: str, ends: bool) -> None:
     one = scenario({"consistency": distribution([(3 * S, 4 * S)], 2 * S)}, visible=97, lost=3)
-    one.staleness.add(3)
+    one.ranges.setdefault("staleness", Series()).add(3)
     assert bool(_reason(text, one)) is ends
 
 

@@ -93,11 +93,11 @@ def scaled(by: float, values: Sequence[float] = NOISE) -> list[float]:
 
 
 def finding(compared: Comparison, name: str) -> FigureResult:
-    return next(each for each in compared.findings if each.name == name)
+    return next(each for each in compared.figures if each.name == name)
 
 
 def outcomes(compared: Comparison) -> dict[str, str]:
-    return {each.name: each.outcome.value for each in compared.findings}
+    return {each.name: each.outcome.value for each in compared.figures}
 
 
 def told(base: str | Path, new: str | Path, *, width: int = 80, **options: Any) -> tuple[int, str]:
@@ -135,7 +135,7 @@ def test_a_shift_is_found_with_its_size_and_fails_the_gate(tmp_path: Path) -> No
 def test_the_same_shift_is_tolerated_by_the_default_rules_and_better_the_other_way(tmp_path: Path) -> None:
     base, new = write_runs(tmp_path, "a", NOISE), write_runs(tmp_path, "b", scaled(1.15))
     compared = compare(base, new)
-    assert {each.name: each.tolerance for each in compared.findings if each.tolerance is not None} == {
+    assert {each.name: each.tolerance for each in compared.figures if each.tolerance is not None} == {
         "p50": 0.2, "p99": 0.5, "throughput": 0.2,
     }  # fmt: skip
     assert outcomes(compared)["p99"] == "tolerated"
@@ -461,7 +461,7 @@ def test_a_baseline_begins_grows_and_needs_no_ledgers(tmp_path: Path) -> None:
     for number in range(5):
         (tmp_path / "a" / f"a-{number}" / "summary.json").unlink()
     kept = compare(str(baseline), str(tmp_path / "b"), rules=["lost=0"])
-    assert kept.findings == direct.findings, "the reading plan is kept too"
+    assert kept.figures == direct.figures, "the reading plan is kept too"
     code, text = told(baseline, tmp_path / "b", save=baseline)
     assert code == 0
     assert "holds 10 runs now" in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -61,12 +62,9 @@ def read(
     text: str = TEXT,
     environ: Mapping[str, str] = ENVIRON,
     sets: Sequence[str] = (),
-    sandbox_url: str | None = None,
     base_dir: Path | None = None,
 ) -> LoadedConfig:
-    return load_text(
-        text, "load.yaml", base_dir=base_dir or Path(), environ=environ, sets=sets, sandbox_url=sandbox_url
-    )
+    return load_text(text, "load.yaml", base_dir=base_dir or Path(), environ=environ, sets=sets)
 
 
 @pytest.fixture
@@ -124,9 +122,22 @@ def test_the_name_may_be_given_and_is_made_of_the_files_name_otherwise(directory
 
 def test_the_address_of_the_sandbox(directory: Path) -> None:
     assert producer(read(base_dir=directory), "own").url == "http://127.0.0.1:9/events"
-    loaded = read(base_dir=directory, sandbox_url="http://127.0.0.1:4242")
-    assert producer(loaded, "own").url == "http://127.0.0.1:4242/events"
+    loaded = read(base_dir=directory)
+    late = loaded.at_sandbox("http://127.0.0.1:4242")
+    assert late.producers["own"] == producer(loaded, "own").model_copy(update={"url": "http://127.0.0.1:4242/events"})
+    assert replace(late, producers=loaded.config.producers, probes=loaded.config.probes) == loaded.config
     assert "{sandbox}/events" in loaded.as_run()
+
+
+def test_the_address_of_the_sandbox_in_each_replica_of_a_probe(directory: Path) -> None:
+    text = TEXT.replace("probes:\n", "probes:\n  regions:\n    kind: http\n    url: '{sandbox}/x/{correlation_id}'\n"
+                        "    at:\n      eu: {url: '{sandbox}/eu/{correlation_id}'}\n"
+                        "      us: {timeout: 1s}\n", 1)  # fmt: skip
+    late = read(text, base_dir=directory).at_sandbox("http://127.0.0.1:4242")
+    assert [getattr(one, "url") for one in late.replicas["regions"].values()] == [  # noqa: B009
+        "http://127.0.0.1:4242/eu/{correlation_id}", "http://127.0.0.1:4242/x/{correlation_id}",
+    ]  # fmt: skip
+    assert late.probes["regions"].at["eu"] == {"url": "http://127.0.0.1:4242/eu/{correlation_id}"}
 
 
 def test_set_changes_and_adds_values(directory: Path) -> None:

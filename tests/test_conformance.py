@@ -13,8 +13,9 @@ import pytest
 from evload.errors import OutputError
 from evload.model.progress import Progress
 from evload.model.report import Report, Result
+from evload.model.states import Outcome, Seen
 from evload.model.summary import Summary
-from evload.model.travel import Encoding, Event, Outcome, Read, ReadResult, Receipt, Seen, Target
+from evload.model.travel import Encoding, Event, Read, ReadResult, Receipt, Target
 from evload.sandbox.settings import SandboxSettings
 from evload.spi.context import Surroundings
 from evload.spi.probe import Probe, ProbeSettings

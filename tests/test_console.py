@@ -242,10 +242,10 @@ def eventful() -> Report:
         "replica=eu-1": scenario({"consistency": slow}),
     }
     scenario_of.late_hops = {"database": 2, "cache": 11}
-    scenario_of.effects = {0: 3, 1: 980, 2: 15, 3: 2}
+    scenario_of.tallies["effects"] = {0: 3, 1: 980, 2: 15, 3: 2}
     scenario_of.agreeing, scenario_of.asked = 1995, 2000
     for behind in (0, 0, 3, 1):
-        scenario_of.staleness.add(behind)
+        scenario_of.ranges.setdefault("staleness", Series()).add(behind)
     vitals = summary.vitals
     vitals.aborted, vitals.abort_note = "lost == 0", "ended after 31 s: 10 events are lost"
     vitals.copies = {"accepted": 120, "in_doubt": 3}
@@ -262,7 +262,7 @@ def eventful() -> Report:
         ((1.0, "due"), (1.002, "sent, 2 ms late"), (1.003, "acked after 1 ms"), (9.5, "still missing"),
          (20.0, "settled as lost: 9 reads")),
     )  # fmt: skip
-    doubled = replace(lost, correlation_id="01234567-89ab-8cde-8000-000000000008", state="visible", timeline=())
+    doubled = replace(lost, correlation_id="01234567-89ab-8cde-8000-000000000008", state="visible", log=())
     also_lost = tuple(replace(lost, correlation_id=f"{lost.correlation_id[:-1]}{number}") for number in range(5))
     objectives = [
         replace(one, worst=(also_lost[0], doubled) if one.expression.startswith("duplicates") else also_lost)
@@ -271,7 +271,7 @@ def eventful() -> Report:
     return replace(
         told,
         objectives=objectives,
-        findings=[
+        insights=[
             Insight("lost", Severity.BAD, "10 of 1,000 acked events were never seen (1 %).", {}),
             *[Insight("x", Severity.NOTE, f"Thing {number} stands out.", {}) for number in range(1, 7)],
         ],

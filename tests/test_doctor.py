@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from evload.commands import doctor
-from evload.config import LoadedConfig, load_text
+from evload.config import load_text
 
 CONFIG = """
 sandbox: {}
@@ -24,11 +24,9 @@ scenarios:
 
 
 def examined(text: str) -> tuple[int, str]:
-    def load(sandbox_url: str | None = None) -> LoadedConfig:
-        return load_text(text, "config.yaml", base_dir=Path(), environ={}, sandbox_url=sandbox_url)
-
+    loaded = load_text(text, "config.yaml", base_dir=Path(), environ={})
     printed = StringIO()
-    code = doctor.run(load, Console(width=200, file=printed))
+    code = doctor.run(loaded, Console(width=200, file=printed))
     return code, printed.getvalue()
 
 

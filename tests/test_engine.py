@@ -17,24 +17,25 @@ from typing import Any, Literal
 import pytest
 
 from contents import contents
-from evload.engine.engine import Engine
-from evload.errors import OutputError
-from evload.ledger import replay
+from evload.engine.control import RunControl
 from evload.ledger.reader import LedgerReader
-from evload.ledger.writer import LedgerFile
+from evload.ledger.writer import Ledger
 from evload.model.progress import Progress
 from evload.model.report import Report, Result
+from evload.model.states import Outcome, Seen, State
 from evload.model.summary import Summary
-from evload.model.travel import Event, Observation, Outcome, Read, ReadResult, Receipt, Seen, State, Target
-from evload.run.prepare import build
+from evload.model.travel import Event, Observation, Read, ReadResult, Receipt, Target
+from evload.run.execute import execute
+from evload.run.prepare import prepare
 from evload.sandbox.delay import DelayDistribution, parse_delay
 from evload.sandbox.settings import SandboxSettings
-from evload.spi.context import Surroundings
+from evload.spi.context import Capabilities, Surroundings
 from evload.spi.probe import Probe, ProbeSettings
 from evload.spi.producer import Producer, ProducerSettings, Settle
 from evload.stats.histogram import bracket
 from evload.testing import DeadlockError, MemoryWorld, run_virtual, virtual_clock
 from evload.testing.simulation import MemoryLedger, Simulated, Simulation
+from ledgers import begun, read_back
 
 MS = 1_000_000
 S = 1_000 * MS
@@ -50,7 +51,7 @@ def load(rate: str = "100/s", lasting: str = "5s") -> tuple[Mapping[str, Any]]:
     return ({"rate": rate, "for": lasting},)
 
 
-def after(seconds: float, do: Callable[[Engine], None]) -> Callable[[Engine], None]:
+def after(seconds: float, do: Callable[[RunControl], None]) -> Callable[[RunControl], None]:
     return lambda engine: void(asyncio.get_running_loop().call_later(seconds, do, engine))
 
 
@@ -97,14 +98,14 @@ def test_a_target_that_stalls_does_not_slow_the_schedule() -> None:
         """Answers what is sent during the stall when the stall is over."""
 
         def quantile(self, u: float) -> int:
-            at = virtual_clock().now_ns() - begun[0]
+            at = virtual_clock().now_ns() - starts[0]
             return stalled.stop - at + 2 * MS if at in stalled else 2 * MS
 
-    begun: list[int] = []
+    starts: list[int] = []
     memory.confirm = Stalling()
     lead = 50 * MS  # what the engine leaves between set-up and the first event
     run = Simulation(
-        memory, load("100/s", "60s"), at=lambda engine: begun.append(virtual_clock().now_ns() + lead)
+        memory, load("100/s", "60s"), at=lambda control: starts.append(virtual_clock().now_ns() + lead)
     ).run()
     assert sent_offsets(run) == [n * 10 * MS for n in range(6000)]
     publish = run.summary.scenarios["main"].distributions["publish"]
@@ -244,7 +245,7 @@ def test_a_sample_is_followed_and_all_are_accounted_for() -> None:
 
 
 def test_stop_sends_nothing_more_and_waits_for_what_is_outstanding() -> None:
-    run = Simulation(world(visibility="2s"), load("100/s", "60s"), at=after(3.0, Engine.stop)).run()
+    run = Simulation(world(visibility="2s"), load("100/s", "60s"), at=after(3.0, RunControl.stop)).run()
     assert ledger_of(run) == {"scheduled": 296, "acked": 296, "visible": 296}
     assert run.summary.vitals.interrupted
     assert max(sent_offsets(run)) < 3 * S
@@ -253,21 +254,21 @@ def test_stop_sends_nothing_more_and_waits_for_what_is_outstanding() -> None:
 
 def test_stop_waits_no_longer_than_settle() -> None:
     memory = world(visibility="1h")
-    run = Simulation(memory, load("100/s", "60s"), at=after(3.0, Engine.stop), settle_ns=2 * S).run()
+    run = Simulation(memory, load("100/s", "60s"), at=after(3.0, RunControl.stop), settle_ns=2 * S).run()
     assert ledger_of(run) == {"scheduled": 296, "acked": 296, "pending": 296}
     assert 4.9 * S < run.summary.vitals.duration_ns < 5.2 * S
 
 
 def test_stop_in_a_long_idle_phase_ends_at_once() -> None:
     phases = ({"burst": 5}, {"idle": "10h"}, {"burst": 5})
-    run = Simulation(world(), phases, at=after(60.0, Engine.stop)).run()
+    run = Simulation(world(), phases, at=after(60.0, RunControl.stop)).run()
     assert ledger_of(run) == {"scheduled": 5, "acked": 5, "visible": 5}
     assert run.summary.vitals.duration_ns < 61 * S
 
 
 def test_what_was_due_and_had_to_wait_is_counted_when_the_run_is_stopped() -> None:
     memory = world(confirm="1s")
-    run = Simulation(memory, load("100/s", "60s"), producer={"in_flight": 10}, at=after(3.045, Engine.stop)).run()
+    run = Simulation(memory, load("100/s", "60s"), producer={"in_flight": 10}, at=after(3.045, RunControl.stop)).run()
     ledger = run.summary.total().ledger
     assert ledger["scheduled"] == 300, "all that were due by then"
     assert ledger["acked"] + ledger["unsent"] == 300
@@ -277,7 +278,7 @@ def test_what_was_due_and_had_to_wait_is_counted_when_the_run_is_stopped() -> No
 
 def test_abort_reports_at_once() -> None:
     memory = world(confirm="150ms", visibility="1h")
-    run = Simulation(memory, load("100/s", "60s"), at=after(3.0, Engine.abort)).run()
+    run = Simulation(memory, load("100/s", "60s"), at=after(3.0, RunControl.abort)).run()
     ledger = ledger_of(run)
     assert ledger["scheduled"] == 296
     assert ledger["pending"] + ledger["in_doubt"] == 296
@@ -287,9 +288,9 @@ def test_abort_reports_at_once() -> None:
 
 
 def test_abort_may_follow_a_stop() -> None:
-    def interrupt(engine: Engine) -> None:
-        engine.stop()
-        asyncio.get_running_loop().call_later(1.0, engine.abort)
+    def interrupt(control: RunControl) -> None:
+        control.stop()
+        asyncio.get_running_loop().call_later(1.0, control.abort)
 
     run = Simulation(world(visibility="1h"), load("100/s", "60s"), at=after(3.0, interrupt)).run()
     assert ledger_of(run) == {"scheduled": 296, "acked": 296, "pending": 296}
@@ -297,8 +298,8 @@ def test_abort_may_follow_a_stop() -> None:
 
 
 @pytest.mark.parametrize("moment", [0.0, 0.049, 0.0501, 1.2345, 4.9999, 5.06, 8.0])
-@pytest.mark.parametrize("interrupt", [Engine.stop, Engine.abort])
-def test_the_sums_close_whenever_it_is_interrupted(moment: float, interrupt: Callable[[Engine], None]) -> None:
+@pytest.mark.parametrize("interrupt", [RunControl.stop, RunControl.abort])
+def test_the_sums_close_whenever_it_is_interrupted(moment: float, interrupt: Callable[[RunControl], None]) -> None:
     memory = world(
         {"uniform": {"from": "0s", "to": "3s"}},
         rejected=0.1,
@@ -349,18 +350,18 @@ def run_with_ledger(simulation: Simulation, path: Path) -> Summary:
     return replace(simulation, ledger_path=path).run().summary
 
 
-@pytest.mark.parametrize("interrupt", [None, Engine.stop, Engine.abort])
+@pytest.mark.parametrize("interrupt", [None, RunControl.stop, RunControl.abort])
 @pytest.mark.parametrize("seed", [1, 2])
 def test_the_summary_read_back_from_the_ledger_is_the_same(
-    tmp_path: Path, seed: int, interrupt: Callable[[Engine], None] | None
+    tmp_path: Path, seed: int, interrupt: Callable[[RunControl], None] | None
 ) -> None:
     path = tmp_path / "events.sqlite"
     simulation = fickle(seed, at=after(7.0, interrupt) if interrupt else None)
     live = run_with_ledger(simulation, path)
-    rebuilt = replay.rebuild(path)
+    rebuilt = read_back(path)
     assert contents(rebuilt.summary) == contents(live)
     assert (rebuilt.run_id, rebuilt.name) == ("simulation", "simulation")
-    assert [o.expression for o in rebuilt.terms.objectives] == ["p95(consistency) < 1s", "p99(end_to_end) < 4s"]
+    assert [o.expression for o in rebuilt.criteria.objectives] == ["p95(consistency) < 1s", "p99(end_to_end) < 4s"]
     assert live.total().ledger["out_of_order"] > 0
     assert live.total().distributions["consumed_to_processed"].count > 0
 
@@ -374,13 +375,14 @@ def test_a_run_that_was_killed_is_rebuilt_with_its_outstanding_events_in_doubt(t
         killed_ns = 5 * S
         known = [seen for seen in everything if seen.settled_ns < killed_ns]
         scheduled = [sum(s.scenario == n and s.intended_ns < killed_ns for s in everything) for n in (0, 1)]
-        ledger = LedgerFile(copy, 0, reader.meta)
+        meta = {name: value for name, value in reader.meta.items() if name not in ("start_ns", "began_at")}
+        ledger = begun(copy, 0, meta)
         ledger.append(known)
         note = reader.last_note()
         assert note is not None
         ledger.note(killed_ns, {**note, "scheduled": scheduled, "final": False})
         ledger.close()
-    summary = replay.rebuild(copy).summary
+    summary = read_back(copy).summary
     assert summary.vitals.crashed
     assert [s.ledger["scheduled"] for s in summary.scenarios.values()] == scheduled
     in_doubt = sum(seen.state is State.IN_DOUBT for seen in known) + sum(scheduled) - len(known)
@@ -423,22 +425,21 @@ class ScriptedProbe(ProbeSettings):
 def run_scripted(
     producer: ProducerSettings | None = None,
     probe: ProbeSettings | None = None,
-    open_ledger: Callable[[int], Any] | None = None,
-    at: Callable[[Engine], None] = void,
+    ledger: Ledger | None = None,
+    at: Callable[[RunControl], None] = void,
     phases: Sequence[Mapping[str, Any]] = ({"rate": "100/s", "for": "1s"},),
-) -> tuple[Engine, Summary]:
+) -> tuple[Any, Summary]:
     config = Simulation(world(), phases).config()
     if producer:
         config = replace(config, producers={"memory": producer})
     if probe:
         config = replace(config, probes={"memory": probe})
 
-    async def main() -> tuple[Engine, Summary]:
-        plan = build(config, "scripted")
+    async def main() -> tuple[Any, Summary]:
         clock = virtual_clock()
-        engine = Engine(plan, Surroundings(clock, "scripted", Path()), open_ledger or (lambda start: MemoryLedger()))
-        at(engine)
-        return engine, await engine.run()
+        control = RunControl(clock, config.settle)
+        at(control)
+        return None, await execute(prepare(config, "scripted"), clock, ledger or MemoryLedger(), control=control)
 
     return run_virtual(main())
 
@@ -514,8 +515,8 @@ def test_what_is_settled_when_the_producer_closes_is_taken_and_no_read_is_begun_
 
     class ByCapture(ScriptedProbe):
         @property
-        def asks_by_capture(self) -> bool:
-            return True
+        def capabilities(self) -> Capabilities:
+            return Capabilities(asks_by_capture=True)
 
     def answer(targets: Sequence[Target]) -> ReadResult:
         asked.extend(targets)
@@ -523,10 +524,10 @@ def test_what_is_settled_when_the_producer_closes_is_taken_and_no_read_is_begun_
 
     lazy = Lazy(do=lambda batch, settle: held.extend((event, settle) for event in batch))
 
-    def interrupt(engine: Engine) -> None:
+    def interrupt(control: RunControl) -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: problems.append(context))
-        loop.call_later(2, engine.abort)
+        loop.call_later(2, control.abort)
 
     _, summary = run_scripted(lazy, ByCapture(answer=answer), at=interrupt)
     assert summary.total().ledger["pending"] == 100
@@ -543,18 +544,8 @@ def test_events_settled_in_one_moment_are_recorded_by_their_numbers() -> None:
             settle([Receipt(e.seq, Outcome.REJECTED, now, now) for e in batch[max(0, last - 64) : last]])
 
     kept = MemoryLedger()
-    run_scripted(Scripted(do=backwards), open_ledger=lambda start: kept, phases=({"burst": 256},))
+    run_scripted(Scripted(do=backwards), ledger=kept, phases=({"burst": 256},))
     assert [seen.seq for seen in kept.observations] == list(range(256))
-
-
-def test_a_ledger_that_can_not_be_written_whole_leaves_the_summary_alone() -> None:
-    class Full(MemoryLedger):
-        def close(self) -> None:
-            raise OutputError("no space left; free some")
-
-    engine, summary = run_scripted(open_ledger=lambda start: Full())
-    assert summary.total().ledger["visible"] == 100
-    assert str(engine.ledger_error) == "no space left; free some"
 
 
 # -- progress and memory -------------------------------------------------------------------------------
@@ -614,8 +605,7 @@ def test_eight_hours_take_no_more_memory_than_one() -> None:
         tidy()
         for hour in (1, 8):
             loop.call_later(hour * 3600 - 60, look, hour)
-        plan = build(config, "soak")
-        return await Engine(plan, Surroundings(virtual_clock(), "soak", Path()), lambda start: Nothing()).run()
+        return await execute(prepare(config, "soak"), virtual_clock(), Nothing())
 
     assert run_virtual(main()).total().ledger["visible"] == 8 * 720
     windows = 7 * 360

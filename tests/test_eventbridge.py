@@ -22,7 +22,8 @@ from aws_server import REGION, AwsServer
 from evload.clients.aws import AwsSettings, explain
 from evload.clock import SystemClock
 from evload.errors import TargetError
-from evload.model.travel import Event, Outcome, Receipt
+from evload.model.states import Outcome
+from evload.model.travel import Event, Receipt
 from evload.producers.eventbridge import EventBridgeProducerConfig
 from evload.spi.context import Surroundings
 from evload.testing import check_producer

@@ -9,10 +9,9 @@ import pytest
 
 from evload.model.report import CheckResult, Insight, Report, Result, Severity
 from evload.model.vitals import Incident, Vitals
-from evload.report.insights import find
 from evload.report.insights_over_time import moment
 from summaries import S
-from worlds import Told, busy_generator, replica_slows_down, run
+from worlds import Told, busy_generator, insights_of, replica_slows_down, run
 
 FASTER_THAN_WORKERS = {"workers": 4, "service": "40ms"}
 """Four workers of 40 ms each: a hundred events a second."""
@@ -118,7 +117,7 @@ def test_a_generator_that_is_too_slow(tmp_path: Path) -> None:
 def test_a_generator_without_headroom(tmp_path: Path) -> None:
     ended = run(tmp_path)
     ended.report.summary.vitals.cpu_share = 0.97
-    (found,) = find(ended.report, ended.timeline)
+    (found,) = insights_of(ended.report, ended.timeline)
     assert found.kind == "generator"
     assert "it used 97 % of its core" in found.sentence
 
@@ -152,9 +151,9 @@ def test_publishes_that_are_refused(tmp_path: Path) -> None:
 def test_events_that_an_interrupt_left_in_doubt_are_no_finding(tmp_path: Path) -> None:
     ended = run(tmp_path, load=({"rate": "20/s", "for": "5s"},))
     ended.report.summary.scenarios["main"].ledger["in_doubt"] = 7
-    assert {finding.kind for finding in find(ended.report, ended.timeline)} == {"refused"}
+    assert {finding.kind for finding in insights_of(ended.report, ended.timeline)} == {"refused"}
     ended.report.summary.vitals.interrupted = True
-    assert find(ended.report, ended.timeline) == []
+    assert insights_of(ended.report, ended.timeline) == []
 
 
 def test_doubled_and_regressed_events(tmp_path: Path) -> None:
@@ -177,7 +176,7 @@ def test_a_few_failures_are_no_outage_and_a_gauge_is_a_note(tmp_path: Path) -> N
     incidents = [Incident("memory", "timeout", S, S, 2), Incident("depth", "refused", S, 3 * S, 9)]
     report = changed(ended, Vitals(replicas={"memory": []}, incidents=incidents))
     report.summary.gauges["depth"] = report.summary.gauges.get("depth") or _gauge()
-    (found,) = find(report, ended.timeline)
+    (found,) = insights_of(report, ended.timeline)
     assert (found.kind, found.severity) == ("gauge_outage", Severity.NOTE)
     assert found.sentence == "The gauge depth could not be read between 0:01 and 0:03, 9 in all: refused."
 

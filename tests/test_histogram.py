@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evload.model.facts import LEDGER_KEYS
-from evload.model.summary import ScenarioSummary, merge
+from evload.model.summary import ScenarioSummary, merged
 from evload.stats.histogram import Histogram, bracket, rank_of
 from summaries import MS, distribution, scenario
 
@@ -133,10 +133,10 @@ def test_summaries_merge_key_by_key() -> None:
     one.first_intended_ns, one.last_intended_ns = 100, 200
     other.first_intended_ns, other.last_intended_ns = 50, 150
     one.early_sends, one.late_sightings, other.late_sightings = 1, 2, 3
-    one.effects_known, other.effects_known = 1, 2
-    one.positions_known, other.positions_known = 0, 4
+    one.known["effects"], other.known["effects"] = 1, 2
+    one.known["position"], other.known["position"] = 0, 4
 
-    whole = merge([one, ScenarioSummary(), other])
+    whole = merged([one, ScenarioSummary(), other])
 
     assert whole.ledger == dict.fromkeys(LEDGER_KEYS, 0) | {
         "scheduled": 6,
@@ -148,16 +148,16 @@ def test_summaries_merge_key_by_key() -> None:
     counts = whole.distributions["publish"].thresholds[5 * MS]
     assert (whole.distributions["publish"].count, whole.distributions["publish"].censored) == (5, 1)
     assert (counts.within, counts.beyond) == (4, 1)
-    assert counts.windows == {0: [4, 3, 1], 1: [1, 1, 0]}
+    assert counts.intervals == {0: [4, 3, 1], 1: [1, 1, 0]}
     assert whole.offered == {0: [11, 10], 4: [2, 3]}
     assert (whole.first_intended_ns, whole.last_intended_ns) == (50, 200)
     assert (whole.early_sends, whole.late_sightings, whole.sampled) == (1, 5, 6)
-    assert (whole.effects_known, whole.positions_known) == (3, 4)
+    assert (whole.known["effects"], whole.known["position"]) == (3, 4)
 
 
 def test_merging_leaves_the_parts_alone() -> None:
     one = scenario({"publish": distribution([(1 * MS, 2 * MS)], 5 * MS)}, visible=1)
-    merge([one, one])
+    merged([one, one])
     assert one.distributions["publish"].count == 1
-    assert one.distributions["publish"].thresholds[5 * MS].windows == {0: [1, 1, 0]}
+    assert one.distributions["publish"].thresholds[5 * MS].intervals == {0: [1, 1, 0]}
     assert one.ledger["visible"] == 1

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import random
+from fractions import Fraction
+from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evload.model.travel import Observation, State
+from evload.judging.checks.generator import clocks
+from evload.ledger import replay
+from evload.model.states import State
+from evload.model.travel import Observation
+from evload.objectives.criteria import Criteria
+from evload.objectives.policy import SelfCheckPolicy
 from evload.summary.clock_offset import DRIFT_PPM, OffsetEstimate, hops
+from evload.summary.fold_plan import Counted, ScenarioPlan
+from ledgers import begun, read_back
 
 MS = 1_000_000
 S = 1_000 * MS
@@ -168,3 +177,40 @@ def test_an_event_whose_own_stamps_are_impossible_teaches_nothing() -> None:
     found = hops(_observed(40 * MS, 50 * MS, clock.read(45 * MS), clock.read(45 * MS)), estimate)
     assert estimate.contradictions == 1
     assert found["sent_to_consumed"][0] <= 5 * MS
+
+
+def test_hops_of_a_run_come_from_its_ledger(tmp_path: Path) -> None:
+    """Each event waits 40 ms for a consumer and takes 50 ms; one has stamps that contradict each other."""
+    wall = 1_700_000_000 * S
+
+    def seen(seq: int, consumed: int, processed: int) -> Observation:
+        at = seq * S
+        return Observation(
+            seq, 0, 0, State.VISIBLE, at, None, at + MS, at + 5 * MS, True, at + 90 * MS, at + 110 * MS, at + 90 * MS,
+            at + 110 * MS, at + 6 * S, consumed_at=wall + at + consumed, processed_at=wall + at + processed,
+        )  # fmt: skip
+
+    events = [seen(n, 41 * MS + 1, 91 * MS + 1) for n in range(20)] + [seen(20, 91 * MS + 1, 41 * MS + 1)]
+    plan = ScenarioPlan("main", True, 10 * S, Counted((("consumed_to_processed", 60 * MS),)))
+    criteria = Criteria([], SelfCheckPolicy(), {"read-model": 10 * S})
+    meta = replay.meta(
+        "r", "r", criteria, plans=[plan], events=["e"], probes=["read-model"], gauges={}, segment=(0, 1), stages=[]
+    )
+    path = tmp_path / "events.sqlite"
+    ledger = begun(path, 0, {**meta, "started_at": "2026-01-31T00:00:00+00:00"}, threaded=False)
+    ledger.append(events)
+    ledger.close()
+    summary = read_back(path).summary
+    hop = summary.scenarios["main"].distributions["consumed_to_processed"]
+    low, high = hop.bracket(Fraction(1, 2))
+    assert low is not None
+    assert high is not None
+    assert low <= 50 * MS <= high <= low + MS
+    assert (hop.count, hop.thresholds[60 * MS].within) == (20, 20)
+    assert (summary.negative_hops, summary.contradictions) == (1, 1)
+    found = clocks(summary)
+    assert (found.ok, found.value) == (False, 2)
+    assert found.note == (
+        "1 events were processed before they were consumed, 1 events can't be true together with those of others, "
+        "by their own stamps"
+    )

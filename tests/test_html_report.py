@@ -23,9 +23,8 @@ from evload.model.report import ObjectiveResult, Report, Result, WorstEvent
 from evload.model.summary import GaugeSummary, Summary
 from evload.model.timeline import EDGES_NS, LatencyOverTime, ScenarioOverTime, Stage, Timeline, ValueOverTime
 from evload.model.vitals import Incident, Vitals
-from evload.report.insights import find
 from summaries import MS, S, distribution, run_of, scenario
-from worlds import run
+from worlds import insights_of, run
 
 HOSTILE: Final = "</script><script>document.title='broken'</script><!-- <b>&amp;"
 READY: Final = "document.documentElement.dataset.ready === 'true'"
@@ -66,7 +65,7 @@ def page_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     report = replace(ended.report, name=f"placements {HOSTILE}", objectives=objectives)
     path = directory / "report.html"
-    path.write_text(render(report, ended.timeline, find(report, ended.timeline), f"name: x\n# {HOSTILE}\n"))
+    path.write_text(render(report, ended.timeline, insights_of(report, ended.timeline), f"name: x\n# {HOSTILE}\n"))
     return path
 
 

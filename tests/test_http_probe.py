@@ -21,7 +21,8 @@ from evload.clients.jmes import Expression, truthy
 from evload.clients.stamps import parse_stamp
 from evload.clock import SystemClock
 from evload.errors import TargetError
-from evload.model.travel import Read, ReadResult, Seen, Target
+from evload.model.states import Seen
+from evload.model.travel import Read, ReadResult, Target
 from evload.probes.http import HttpProbeConfig
 from evload.spi.context import Surroundings
 from evload.testing.conformance import check_probe
@@ -116,7 +117,7 @@ def test_what_an_absent_event_says_is_only_its_replica_and_its_version() -> None
 
 def test_how_many_writes_an_answer_reflects() -> None:
     version = {"version": "body.version"}
-    assert single(json_answer(b'{"version": 7}'), **version)[4:] == (None, None, None, None, None, False, 7)
+    assert single(json_answer(b'{"version": 7}'), **version)[4:11] == (None, None, None, None, None, False, 7)
     assert single(json_answer(b"{}"), **version).version is None
     # There is no version in an error page, but the event isn't there all the same.
     missing = single(answer(404, b"<html>no such thing</html>"), **version)
@@ -251,11 +252,11 @@ def test_headers_can_hold_the_ids_of_the_event() -> None:
 
 def test_what_asks_by_a_captured_id_has_to_wait_for_it() -> None:
     by_header = {"headers": {"X-Session": "{capture}"}}
-    assert config_of("http://h/{correlation_id}", **by_header).asks_by_capture
-    assert config_of("http://h/{capture}").asks_by_capture
-    assert config_of("http://h/", by="capture", **BULK).asks_by_capture
-    assert not config_of("http://h/{correlation_id}", headers={"X": "{correlation_id}"}).asks_by_capture
-    assert not config_of("http://h/", **BULK).asks_by_capture
+    assert config_of("http://h/{correlation_id}", **by_header).capabilities.asks_by_capture
+    assert config_of("http://h/{capture}").capabilities.asks_by_capture
+    assert config_of("http://h/", by="capture", **BULK).capabilities.asks_by_capture
+    assert not config_of("http://h/{correlation_id}", headers={"X": "{correlation_id}"}).capabilities.asks_by_capture
+    assert not config_of("http://h/", **BULK).capabilities.asks_by_capture
 
 
 def test_headers_method_and_credentials_are_sent() -> None:

@@ -27,7 +27,8 @@ from pydantic import ValidationError
 from evload.clients.web import encode_target, parse_url, reason_of
 from evload.clock import SystemClock
 from evload.errors import TargetError
-from evload.model.travel import Event, Outcome, Receipt
+from evload.model.states import Outcome
+from evload.model.travel import Event, Receipt
 from evload.producers.http import HttpProducerConfig
 from evload.spi.context import Surroundings
 from evload.testing.conformance import check_producer

@@ -29,7 +29,7 @@ from commands import (
 )
 from evload.ledger.reader import LedgerReader
 from evload.model.correlation import CorrelationIds
-from evload.model.travel import State
+from evload.model.states import State
 from httpserver import Request, Server, answer
 from pipelines import EMBEDDED, LENIENT
 

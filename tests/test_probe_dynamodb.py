@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from aws_server import ENVIRONMENT, REGION, AwsServer
 from evload.clock import SystemClock
 from evload.errors import TargetError
-from evload.model.travel import ReadResult, Seen, Target
+from evload.model.states import Seen
+from evload.model.travel import ReadResult, Target
 from evload.probes.dynamodb import DynamodbProbeConfig
 from evload.spi.context import Surroundings
 from evload.testing.conformance import check_probe

@@ -18,7 +18,8 @@ from evload.clients.web import Answer
 from evload.clock import SystemClock
 from evload.errors import TargetError
 from evload.model.correlation import CorrelationIds
-from evload.model.travel import Read, ReadResult, Seen, Target
+from evload.model.states import Seen
+from evload.model.travel import Read, ReadResult, Target
 from evload.probes._shared.sightings import Sightings
 from evload.probes.http_feed import HttpFeedConfig
 from evload.probes.http_feed.pages import Page, PageReader
@@ -201,7 +202,7 @@ def test_what_an_entry_says() -> None:
         feed, what, position="item.at", consumed_at="item.begun",
         processed_at="item.done", effects="item.n", visible="!(item.hidden)",
     )  # fmt: skip
-    assert told.reads[0][4:] == (2, None, 7, 1_767_225_600_000_000_000, 1_767_225_601_000_000_000, False, None)
+    assert told.reads[0][4:11] == (2, None, 7, 1_767_225_600_000_000_000, 1_767_225_601_000_000_000, False, None)
     assert (told.reads[1].seq, told.reads[1].effects) == (2, None)
 
 

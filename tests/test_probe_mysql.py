@@ -16,7 +16,8 @@ from pydantic import ValidationError
 
 from evload.clock import SystemClock
 from evload.errors import TargetError
-from evload.model.travel import ReadResult, Seen, Target
+from evload.model.states import Seen
+from evload.model.travel import ReadResult, Target
 from evload.probes.mysql import MysqlProbeConfig
 from evload.spi.context import Surroundings
 from evload.spi.probe import Probe

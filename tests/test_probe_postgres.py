@@ -17,7 +17,8 @@ from pydantic import ValidationError
 
 from evload.clock import SystemClock
 from evload.errors import TargetError
-from evload.model.travel import Read, ReadResult, Seen, Target
+from evload.model.states import Seen
+from evload.model.travel import Read, ReadResult, Target
 from evload.probes.postgres import PostgresProbeConfig
 from evload.probes.postgres_listen import PostgresListenConfig
 from evload.spi.context import Surroundings

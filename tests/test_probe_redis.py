@@ -15,7 +15,8 @@ from redis.asyncio import Redis
 
 from evload.clock import SystemClock
 from evload.errors import TargetError
-from evload.model.travel import ReadResult, Seen, Target
+from evload.model.states import Seen
+from evload.model.travel import ReadResult, Target
 from evload.probes._shared.id_template import KeyTemplate
 from evload.probes.redis import RedisProbeConfig
 from evload.spi.context import Surroundings

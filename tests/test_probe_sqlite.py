@@ -20,7 +20,8 @@ from pydantic import ValidationError
 
 from evload.clock import SystemClock
 from evload.errors import TargetError
-from evload.model.travel import Read, ReadResult, Seen, Target
+from evload.model.states import Seen
+from evload.model.travel import Read, ReadResult, Target
 from evload.probes._shared.sql_reader import Refusal, Rows, SqlReader
 from evload.probes._shared.sql_rows import BadColumns, BadRow, RowReader
 from evload.probes._shared.sql_settings import split_query

@@ -22,7 +22,8 @@ from pydantic import ValidationError
 from evload.clock import SystemClock
 from evload.errors import TargetError
 from evload.model.correlation import CorrelationIds
-from evload.model.travel import Read, ReadResult, Seen, Target
+from evload.model.states import Seen
+from evload.model.travel import Read, ReadResult, Target
 from evload.probes.sse import SseProbeConfig
 from evload.probes.sse.event_stream import EventStream, ServerEvent, TooLong
 from evload.spi.context import Surroundings
@@ -367,9 +368,9 @@ def test_what_a_message_says() -> None:
     )  # fmt: skip
     first, second, third = told.reads
     at = 1_767_225_600_000_000_000
-    assert first[4:] == (None, None, 1, at, at, True, 1)
-    assert second[4:] == (None, None, None, None, None, True, None)
-    assert third[4:] == (None, None, None, at, at, True, None)
+    assert first[4:11] == (None, None, 1, at, at, True, 1)
+    assert second[4:11] == (None, None, None, None, None, True, None)
+    assert third[4:11] == (None, None, None, at, at, True, None)
     assert [failure.error for failure in told.failures] == ["'n' gives text, not a number"]
 
 

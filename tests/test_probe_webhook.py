@@ -22,7 +22,8 @@ from evload.clients.host_port import HostPort, parse_host_port
 from evload.clock import SystemClock
 from evload.errors import TargetError
 from evload.model.correlation import CorrelationIds
-from evload.model.travel import Encoding, Read, ReadResult, Seen, Target
+from evload.model.states import Seen
+from evload.model.travel import Encoding, Read, ReadResult, Target
 from evload.probes._shared.pushed import PushedReader
 from evload.probes.webhook import WebhookProbeConfig
 from evload.probes.webhook.delivery import BadDelivery, documents_of
@@ -158,9 +159,9 @@ def test_what_a_delivery_says() -> None:
     )  # fmt: skip
     first, second, third = told.reads
     at = 1_767_225_600_000_000_000
-    assert first[4:] == (None, None, 4, at, at, True, 4)
-    assert second[4:] == (None, None, None, None, None, True, None)
-    assert third[4:] == (None, None, None, at, at, True, None)
+    assert first[4:11] == (None, None, 4, at, at, True, 4)
+    assert second[4:11] == (None, None, None, None, None, True, None)
+    assert third[4:11] == (None, None, None, at, at, True, None)
     assert told.errors == ["'body.n' gives text, not a number"]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from evload.model.travel import Event, Outcome, Read, Receipt, Seen, State
+from evload.model.states import Outcome, Seen, State
+from evload.model.travel import Event, Read, Receipt
 from evload.tracking.reading_plan import ReadingPlan
 from evload.tracking.tracker import Tracker
 

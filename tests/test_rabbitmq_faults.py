@@ -15,7 +15,7 @@ import pytest
 import uvloop
 
 from evload.errors import TargetError
-from evload.model.travel import Outcome
+from evload.model.states import Outcome
 from rabbitmq_node import RabbitNode, running_node
 from rabbitmq_traffic import Traffic, broker, drain_ids, make_queue, traffic
 

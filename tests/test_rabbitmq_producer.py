@@ -16,7 +16,7 @@ from cloudevents.core.v1.event import CloudEvent
 
 from evload.clock import SystemClock
 from evload.errors import TargetError
-from evload.model.travel import Outcome
+from evload.model.states import Outcome
 from evload.testing import check_producer
 from rabbitmq_node import RabbitNode
 from rabbitmq_traffic import broker, config, drain, drain_ids, make_queue, traffic

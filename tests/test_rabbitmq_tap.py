@@ -28,7 +28,8 @@ from pydantic import ValidationError
 from evload.clock import SystemClock
 from evload.errors import TargetError
 from evload.model.correlation import CorrelationIds
-from evload.model.travel import Read, ReadResult, Seen, Target
+from evload.model.states import Seen
+from evload.model.travel import Read, ReadResult, Target
 from evload.probes.rabbitmq_tap import RabbitmqTapConfig
 from evload.probes.rabbitmq_tap.consumer import Consumer, Delivered
 from evload.probes.rabbitmq_tap.delivery import DeliveryReader
@@ -524,4 +525,4 @@ def test_bad_settings(settings: dict[str, Any], text: str) -> None:
 
 
 def test_it_pushes() -> None:
-    assert config_of().pushes
+    assert config_of().capabilities.pushes

@@ -207,7 +207,7 @@ def test_too_little_evidence_is_inconclusive_not_invalid(n: int, result: Result)
 def test_evidence_counts_events_that_share_stalls_for_less() -> None:
     one = sound()
     measured = good_and_bad(980, 20, 2 * S)
-    measured.thresholds[2 * S].windows = {number: [100, 100, 0] for number in range(9)} | {9: [100, 80, 20]}
+    measured.thresholds[2 * S].intervals = {number: [100, 100, 0] for number in range(9)} | {9: [100, 80, 20]}
     one.distributions["consistency"] = measured
     check = checked(one)["evidence"]
     assert check.result is Result.INCONCLUSIVE

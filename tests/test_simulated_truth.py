@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from evload.model.correlation import CorrelationIds
-from evload.model.travel import Observation, State
+from evload.model.states import State
+from evload.model.travel import Observation
 from evload.sandbox.delay import parse_delay
 from evload.sandbox.settings import SandboxSettings
 from evload.sandbox.truth import Truth

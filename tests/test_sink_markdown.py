@@ -93,7 +93,7 @@ def test_percentiles_gauges_and_load() -> None:
 
 def test_lists() -> None:
     findings = [Insight("stall", Severity.WARNING, "a *sudden* stall", {}), Insight("b", Severity.NOTE, "b", {})]
-    read = [text for _, text in texts(markdown(replace(finished(), findings=findings)))]
+    read = [text for _, text in texts(markdown(replace(finished(), insights=findings)))]
     assert "a *sudden* stall" in read
     assert "150 scheduled = 150 acked" in read
     assert "150 acked = 149 visible + 1 lost" in read

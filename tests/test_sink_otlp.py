@@ -19,7 +19,8 @@ from evload.clock import SystemClock
 from evload.formats.otlp import in_batches, spans, unix_ns
 from evload.model.correlation import CorrelationIds
 from evload.model.report import EventSample
-from evload.model.travel import Encoding, Observation, Part, State
+from evload.model.states import State
+from evload.model.travel import Encoding, Observation, Part
 from evload.sinks._shared.posting import Recipient
 from evload.sinks.otlp.sink import OtlpSink
 from evload.spi.sink import SinkSurroundings

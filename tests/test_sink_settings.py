@@ -137,7 +137,7 @@ def test_json_and_otlp_are_json() -> None:
 
 def test_findings_reach_the_markdown() -> None:
     finding = Insight("saturated", Severity.WARNING, "the backlog began to grow", {})
-    assert b"the backlog began to grow" in FORMATS["md"](replace(finished(), findings=[finding]))["report.md"]
+    assert b"the backlog began to grow" in FORMATS["md"](replace(finished(), insights=[finding]))["report.md"]
 
 
 def test_a_file_is_replaced_and_nothing_is_left_over(tmp_path: Path) -> None:

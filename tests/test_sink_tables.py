@@ -9,9 +9,9 @@ import math
 import pytest
 
 from evload.formats import csv as tables
-from evload.model.timeline import LatencyOverTime, ScenarioOverTime, Timeline, ValueOverTime, bucket_of
+from evload.model.timeline import LatencyOverTime, ScenarioOverTime, Timeline, ValueOverTime
 from sink_reports import NASTY, finished
-from summaries import MS, S
+from summaries import MS, S, bucket_of
 
 
 def read(content: bytes) -> list[dict[str, str]]:

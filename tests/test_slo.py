@@ -122,7 +122,7 @@ def test_stalls_shared_by_events_cost_evidence() -> None:
     assert _judge("p99(consistency) < 2s", _consistency(spread)).result is Result.PASS
     together = good_and_bad(9_960, 40, 2 * S)
     counts = together.thresholds[2 * S]
-    counts.windows = {number: [500, 500, 0] for number in range(20)} | {3: [500, 480, 20], 9: [500, 480, 20]}
+    counts.intervals = {number: [500, 500, 0] for number in range(20)} | {3: [500, 480, 20], 9: [500, 480, 20]}
     judged = _judge("p99(consistency) < 2s", _consistency(together))
     assert judged.result is Result.INCONCLUSIVE
     assert "events share stalls" in judged.note

@@ -9,7 +9,7 @@ import pytest
 
 from evload.judging.judge import judge
 from evload.model.report import ObjectiveResult, Result
-from evload.model.summary import ScenarioSummary, Summary
+from evload.model.summary import ScenarioSummary, Series, Summary
 from evload.objectives.grammar import parse
 from summaries import S, run_of, scenario
 
@@ -64,7 +64,7 @@ def test_counters_of_what_was_seen_are_lower_bounds_until_all_is_settled(counter
 
 def test_counters_that_could_not_fire_do_not_pass() -> None:
     blind = scenario(visible=90)
-    blind.effects_known = blind.positions_known = 0
+    blind.known["effects"] = blind.known["position"] = 0
     duplicates = _judge("duplicates == 0", blind)
     assert duplicates.result is Result.INCONCLUSIVE
     assert duplicates.note == "no read said how many effects an event had, and no data is no pass"
@@ -90,9 +90,9 @@ def test_writes_that_their_own_session_does_not_see() -> None:
     assert (blind.result, blind.note) == (
         Result.INCONCLUSIVE, "no session read an event right after its ack, and no data is no pass"
     )  # fmt: skip
-    one.session_reads = 89
+    one.known["session"] = 89
     assert _judge("unread_writes == 0", one).note == "sessions read 89 of 90 events"
-    one.session_reads = 90
+    one.known["session"] = 90
     assert _judge("unread_writes == 0", one).result is Result.PASS
     one.ledger["unread_writes"] = 3
     found = _judge("rate(unread_writes) < 1%", one)
@@ -112,7 +112,7 @@ def test_staleness_is_counted_in_versions() -> None:
     one = scenario(visible=3)
     assert _judge("max(staleness) <= 2", one).note == "no answer told its version, and no data is no pass"
     for versions in (0, 0, 2):
-        one.staleness.add(versions)
+        one.ranges.setdefault("staleness", Series()).add(versions)
     assert _judge("max(staleness) <= 3", one).result is Result.PASS
     assert _judge("max(staleness) <= 2", one).result is Result.WARN
     assert _judge("max(staleness) < 2", one).result is Result.FAIL
@@ -125,7 +125,7 @@ def test_staleness_is_counted_in_versions() -> None:
 
 def test_effects_known_for_some_only_are_a_lower_bound() -> None:
     some = scenario(visible=90)
-    some.effects_known = 80
+    some.known["effects"] = 80
     judged = _judge("duplicates == 0", some)
     assert (judged.result, judged.note) == (Result.INCONCLUSIVE, "effects are known for 80 of 90 events")
 

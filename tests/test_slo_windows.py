@@ -154,7 +154,7 @@ def test_a_rate_of_what_is_not_settled_is_open_in_windows() -> None:
     assert _judge("rate(lost) < 1% in any 30s", pending).result is Result.INCONCLUSIVE
     assert _judge("rate(lost) < 5% in any 30s", pending).result is Result.PASS
     blind = _counted("duplicated", 3 * S, [(100, 0)] * 10, visible=1000)
-    blind.effects_known = 0
+    blind.known["effects"] = 0
     judged = _judge("rate(duplicated) < 1% for 30s", blind)
     assert (judged.result, judged.note) == (
         Result.INCONCLUSIVE, "no read said how many effects an event had, and no data is no pass"

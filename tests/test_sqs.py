@@ -20,7 +20,8 @@ from evload.clock import SystemClock
 from evload.errors import TargetError
 from evload.gauges.sqs_queue import SqsQueueConfig
 from evload.model.correlation import CorrelationIds
-from evload.model.travel import Read, ReadResult, Seen, Target
+from evload.model.states import Seen
+from evload.model.travel import Read, ReadResult, Target
 from evload.probes.sqs_tap import SqsTapConfig
 from evload.producers.eventbridge import EventBridgeProducerConfig
 from evload.spi.context import Surroundings
@@ -164,8 +165,8 @@ def test_a_fifo_queue_tells_the_order() -> None:
 
     reads = asyncio.run(run("q.fifo"))
     assert {read.seq: read.position for read in reads} == {3: 0, 1: 256, 4: 512}
-    assert tap_of(queue="q.fifo").position == "SequenceNumber"
-    assert tap_of(queue="q").position is None
+    assert "position" in tap_of(queue="q.fifo").capabilities.tells
+    assert "position" not in tap_of(queue="q").capabilities.tells
 
 
 def test_absence_is_known_while_nothing_was_cut_off(aws: AwsServer) -> None:
@@ -174,7 +175,7 @@ def test_absence_is_known_while_nothing_was_cut_off(aws: AwsServer) -> None:
     settings = tap_of(queue=queue, endpoint=aws.url)
     reads = asyncio.run(check_probe(settings, SystemClock(), targets))
     assert {read.seen for read in reads.values()} == {Seen.ABSENT}
-    assert settings.pushes
+    assert settings.capabilities.pushes
 
 
 def error(code: str, message: str = "no") -> bytes:

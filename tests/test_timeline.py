@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from evload.ledger.reader import LedgerReader
 from evload.ledger.timeline import INTERVALS, read_timeline, step_for
-from evload.ledger.writer import LedgerFile
-from evload.model.timeline import EDGES_NS, LatencyOverTime, Stage, Timeline, bucket_of
-from evload.model.travel import Observation, Part, State
+from evload.model.states import State
+from evload.model.timeline import EDGES_NS, LatencyOverTime, Stage, Timeline
+from evload.model.travel import Observation, Part
 from evload.stats.histogram import rank_of
-from summaries import MS, S
+from ledgers import begun
+from summaries import MS, S, bucket_of
 from worlds import run
 
 MEDIAN = Fraction(1, 2)
@@ -31,7 +32,22 @@ def seen(seq: int, due: int, window: int | None, *, scenario: int = 0, key: str 
     settled = acked + 9 * S if upper is None else upper + S
     state = State.LOST if window is None else State.VISIBLE
     return Observation(
-        seq, scenario, 0, state, due, key, due + MS, acked, True, lower, upper, lower, upper, 5, 1, settled_ns=settled
+        seq,
+        scenario,
+        0,
+        state,
+        due,
+        key,
+        due + MS,
+        acked,
+        True,
+        lower,
+        upper,
+        lower,
+        upper,
+        settled,
+        reads=5,
+        failed_reads=1,
     )
 
 
@@ -46,7 +62,7 @@ def timeline_of(
 ) -> Timeline:
     path = directory / "events.sqlite"
     path.unlink(missing_ok=True)
-    ledger = LedgerFile(path, 0, meta, threaded=False)
+    ledger = begun(path, 0, meta, threaded=False)
     ledger.append(events)
     for gauge, at, values in samples:
         ledger.sampled(gauge, at, at, values)

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evload.model.travel import Event, Observation, Outcome, Read, Receipt, Seen, State
+from evload.model.states import Outcome, Seen, State
+from evload.model.travel import Event, Observation, Read, Receipt
 from evload.tracking.reading_plan import ReadingPlan
 from evload.tracking.sampling import is_chosen
 from evload.tracking.tracker import Tracker

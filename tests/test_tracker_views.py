@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from evload.model.travel import Event, Observation, Outcome, Read, Receipt, Seen, State
+from evload.model.states import Outcome, Seen, State
+from evload.model.travel import Event, Observation, Read, Receipt
 from evload.tracking.profile import is_explorer
 from evload.tracking.reading_plan import ReadingPlan
 from evload.tracking.sampling import is_chosen

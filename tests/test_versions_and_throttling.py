@@ -14,7 +14,8 @@ from pydantic import ValidationError
 
 from aws_server import REGION
 from evload.clock import SystemClock
-from evload.model.travel import Read, ReadResult, Seen, Target
+from evload.model.states import Seen
+from evload.model.travel import Read, ReadResult, Target
 from evload.probes._shared.sql_rows import BadRow, RowReader
 from evload.probes._shared.stored_value import BadValue, ValueReader
 from evload.probes.dynamodb import DynamodbProbeConfig
@@ -43,7 +44,7 @@ def test_a_version_column() -> None:
     assert (absent.seen, absent.version) == (ABSENT, 4)
     assert (missing.seen, missing.version) == (ABSENT, None)
     full = rows("id processed_at VERSION position", (A.correlation_id, 1767225601, None, 9))[0]
-    assert full[4:] == (1, None, 9, None, 1_767_225_601_000_000_000, False, None)
+    assert full[4:11] == (1, None, 9, None, 1_767_225_601_000_000_000, False, None)
     with pytest.raises(BadRow, match="column 'version' holds text, not a number"):
         rows("id version", (A.correlation_id, "3"))
 
@@ -61,7 +62,7 @@ def test_a_version_column() -> None:
 def test_a_query_that_may_tell_versions(columns: str, tells: bool) -> None:
     query = f"SELECT {columns} FROM t WHERE id IN (:ids)"
     config = SqliteProbeConfig.model_validate({"kind": "sqlite", "path": "x", "query": query})
-    assert config.tells_versions is tells
+    assert ("version" in config.capabilities.tells) is tells
 
 
 def test_the_version_in_a_stored_value() -> None:

@@ -56,7 +56,12 @@ def run(directory: Path, sandbox: Mapping[str, Any] | None = None, *, hook: Hook
     done = Simulation(world, **settings, ledger_path=path).run()
     with LedgerReader(path) as reader:
         timeline = read_timeline(reader, list(done.summary.scenarios))
-    return Told(done.report, timeline, find(done.report, timeline))
+    return Told(done.report, timeline, insights_of(done.report, timeline))
+
+
+def insights_of(report: Report, timeline: Timeline) -> list[Insight]:
+    """What stands out in a report."""
+    return find(report.summary, report.objectives, report.checks, timeline)
 
 
 def _loop() -> VirtualLoop:

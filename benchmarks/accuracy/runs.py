@@ -10,11 +10,12 @@ from functools import cache
 from math import inf
 from typing import Final
 
-from evload.engine.engine import Engine
+from evload.engine.control import RunControl
 from evload.model.correlation import CorrelationIds
 from evload.model.facts import PERCENTILES
 from evload.model.report import Result
-from evload.model.travel import Observation, State
+from evload.model.states import State
+from evload.model.travel import Observation
 from evload.sandbox.truth import Truth
 from evload.stats.histogram import rank_of
 from evload.testing import MemoryWorld, VirtualLoop
@@ -101,7 +102,7 @@ def _simulate(
     memory = MemoryWorld(world.seeded(seed))
     names = [replica.name for replica in world.settings.replicas]
 
-    def change(engine: Engine) -> None:
+    def change(_: RunControl) -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
         for at, patch in world.changes:

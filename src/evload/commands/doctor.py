@@ -18,7 +18,8 @@ from ..config.run_config import LoadedConfig, RunConfig
 from ..engine.plan import Plan
 from ..errors import EvloadError
 from ..model.report import Result
-from ..model.travel import Seen, Target
+from ..model.states import Seen
+from ..model.travel import Target
 from ..objectives.criteria import lateness_limit_ns
 from ..run.prepare import build
 from ..sandbox.process import sandbox_process
@@ -111,7 +112,8 @@ async def _targets(plan: Plan, surroundings: Surroundings) -> list[Examined]:
             found.append(await _try(f"producer {name}", opening, reached))
         for reader in plan.readers:
             probe = reader.settings
-            asks = reached if probe.asks_by_capture or probe.pushes else reads
+            can = probe.capabilities
+            asks = reached if can.asks_by_capture or can.pushes else reads
             found.append(await _try(f"probe {reader.name}", probe.open(surroundings), asks))
         for name, gauge in plan.gauges.items():
             found.append(await _try(f"gauge {name}", gauge.open(surroundings), looks))

@@ -1,29 +1,182 @@
-"""What a config's parts must be to each other: names that lead somewhere, probes that can tell what is asked."""
+"""What the parts of a config must be to each other: names that lead somewhere, tellers of what is asked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
+from pathlib import Path
 from typing import Final
 
+from ..model.facts import QUEUE_LAG, told_as
+from ..objectives.objective import Objective
+from ..spi.gauge import GaugeSettings
 from ..spi.probe import ProbeSettings
+from ..spi.producer import ProducerSettings
+from ..workload import events
+from ..workload.events import EventSettings
+from ..workload.records import Records
+from .problems import Problems, unknown
+from .sections import Scenario
+from .yaml import DataPath, places
 
-PROBE_KEYS: Final[Mapping[str, str]] = {"duplicated": "effects", "out_of_order": "position", "staleness": "version"}
-"""Which key of a probe a counter depends on."""
+_OF_PROBES: Final = frozenset({"effects", "position", "version"})
+"""Keys of probes without which a counter could never count."""
 
 
-def looks_twice(watching: Iterable[str], probes: Mapping[str, ProbeSettings]) -> bool:
+class Checks:
+    """Notes what doesn't fit together in a document whose sections were read one by one."""
+
+    def __init__(self, problems: Problems) -> None:
+        self._problems = problems
+        self._document = problems.document
+
+    def references(self) -> None:
+        """Names in scenarios, read from the file itself so that a scenario with another mistake is checked too."""
+        scenarios = self._document.data.get("scenarios", {})
+        if scenarios == {}:
+            self._problems.add(("scenarios",), "there is no scenario", "add one under scenarios:", key=True)
+        for scenario, settings in self._document.section("scenarios").items():
+            for field, section in (("producer", "producers"), ("events", "events"), ("probes", "probes")):
+                named = settings.get(field) if isinstance(settings, dict) else None
+                path: DataPath = ("scenarios", scenario, field)
+                if isinstance(named, str) and field == "producer":
+                    self._name(named, section, path)
+                elif isinstance(named, dict) and field == "events":
+                    for name in named:
+                        self._name(name, section, (*path, name), key=True)
+                elif isinstance(named, list) and field != "producer":
+                    for index, name in enumerate(named):
+                        self._name(name, section, (*path, index))
+
+    def _name(self, name: object, section: str, path: DataPath, *, key: bool = False) -> None:
+        known = self._document.section(section)
+        if isinstance(name, str) and name not in known:
+            what, cure = unknown(section.removesuffix("s"), name, known, otherwise=f"define it under {section}:")
+            self._problems.add(path, what, cure, key=key)
+
+    def gauges(self, gauges: Mapping[str, GaugeSettings]) -> None:
+        for name, gauge in gauges.items():
+            for index, scenario in enumerate(gauge.scenarios):
+                self._name(scenario, "scenarios", ("gauges", name, "scenarios", index))
+
+    def captures(
+        self,
+        scenarios: Mapping[str, Scenario],
+        producers: Mapping[str, ProducerSettings],
+        probes: Mapping[str, ProbeSettings],
+    ) -> None:
+        for name, scenario in scenarios.items():
+            producer = producers.get(scenario.producer)
+            if producer is None or producer.capabilities.captures:
+                continue
+            for index, probe in enumerate(scenario.probes):
+                if probe in probes and probes[probe].capabilities.asks_by_capture:
+                    what = f"probe {probe!r} asks by {{capture}}, and producer {scenario.producer!r} captures nothing"
+                    cure = "give the producer a capture:, or ask by {correlation_id}"
+                    self._problems.add(("scenarios", name, "probes", index), what, cure)
+
+    def objectives(
+        self,
+        objectives: Mapping[DataPath, Objective],
+        scenarios: Mapping[str, Scenario],
+        probes: Mapping[str, ProbeSettings],
+        gauges: Mapping[str, GaugeSettings],
+        producers: Mapping[str, ProducerSettings],
+    ) -> None:
+        """Refuse what could never be decided, or never fail."""
+        known = self._document.section("scenarios")
+        for path, objective in objectives.items() if known else ():
+            if objective.scenario is not None:
+                self._name(objective.scenario, "scenarios", (*path, "scenario"))
+            chosen = known if objective.scenario is None else [objective.scenario]
+            if not all(name in scenarios for name in chosen):
+                continue
+            watching = {probe for name in chosen for probe in scenarios[name].probes}
+            if objective.after_scenario is not None and objective.after_scenario != objective.scenario:
+                self._name(objective.after_scenario, "scenarios", (*path, "after"))
+            self._scope(path, objective, watching, probes)
+            if objective.subject == "unread_writes" and watching and not _reads_own_writes(watching, probes):
+                what = f"no probe reads right after the ack, so {objective.expression!r} would always hold"
+                self._problems.add(path, what, "give the probe session: true")
+            if objective.subject in ("regressions", "regressed") and watching and not _looks_twice(watching, probes):
+                what = f"no probe looks again at what it has seen, so {objective.expression!r} would always hold"
+                self._problems.add(path, what, "give the probe confirm: {reads: 5}")
+            if objective.subject == QUEUE_LAG and not any("queue_depth" in g.metrics for g in gauges.values()):
+                what = "no gauge has the queue_depth from which queue_lag follows"
+                self._problems.add(path, what, "add the gauge of a queue under gauges:")
+            if objective.needs_probe and not watching:
+                what = f"nobody looks for the effects that {objective.expression!r} is about"
+                self._problems.add(path, what, "give a scenario probes: [...]")
+            needed = told_as(objective.subject)
+            tellers = [probes.get(name) for name in watching]
+            if needed in _OF_PROBES and tellers and not any(_may_tell(probe, needed) for probe in tellers):
+                what = f"no probe could ever tell {objective.subject}, so this would always hold"
+                self._problems.add(path, what, f"give the probe {needed}:")
+            senders = [producers.get(scenarios[name].producer) for name in chosen]
+            if needed == "status" and not any(_may_tell(producer, needed) for producer in senders):
+                what = f"no producer could ever tell {objective.subject}, so this would always hold"
+                self._problems.add(path, what, "it is told by producers over HTTP; leave it out")
+
+    def _scope(
+        self, path: DataPath, objective: Objective, watching: Set[str], probes: Mapping[str, ProbeSettings]
+    ) -> None:
+        """The part of the events that an objective is about has to be there."""
+        if objective.event is not None:
+            self._name(objective.event, "events", (*path, "event"))
+        if objective.probe is not None:
+            self._name(objective.probe, "probes", (*path, "probe"))
+            if objective.probe in probes and objective.probe not in watching:
+                what = f"probe {objective.probe!r} watches none of these events"
+                self._problems.add((*path, "probe"), what, "add it to the scenario's probes")
+        if objective.replica is not None:
+            asked = [probes[name] for name in watching if name in probes and objective.probe in (None, name)]
+            known = [name for probe in asked for name in (*probe.at, *probe.replicas)]
+            learnt = any("replica" in probe.capabilities.tells for probe in asked)
+            if objective.replica not in known and not learnt:
+                what, cure = unknown("replica", objective.replica, known, otherwise="name it under at:")
+                self._problems.add((*path, "replica"), what, cure)
+
+    def templates(
+        self,
+        types: Mapping[str, EventSettings],
+        scenarios: Mapping[str, Scenario],
+        producers: Mapping[str, ProducerSettings],
+        base_dir: Path,
+    ) -> dict[str, Records | None]:
+        """Load data files and try all templates, those of a producer with every event that it is sent."""
+        loaded = {}
+        seen: set[tuple[DataPath, str]] = set()
+        for name, settings in types.items():
+            senders = {scenario.producer for scenario in scenarios.values() if name in scenario.events}
+            extras = [
+                (sender, template)
+                for sender, producer in producers.items()
+                if sender in senders
+                for template in producer.encoding().extras
+            ]
+            checked = events.check(settings, base_dir, [template for _, template in extras])
+            loaded[name] = checked.records
+            for problem in checked.problems:
+                path: DataPath = ("events", name, *problem.path)
+                what = problem.what
+                if problem.path[0] == "extras":
+                    sender, template = extras[int(problem.path[1])]
+                    section: DataPath = ("producers", sender)
+                    path = next(places(self._document.value(section), template, section), section)
+                    what = f"{what} (for event {name!r})"
+                if (path, problem.what) not in seen:
+                    seen.add((path, problem.what))
+                    self._problems.add(path, what, problem.cure)
+        return loaded
+
+
+def _looks_twice(watching: Iterable[str], probes: Mapping[str, ProbeSettings]) -> bool:
     return any(name not in probes or probes[name].confirm.reads > 0 for name in watching)
 
 
-def reads_own_writes(watching: Iterable[str], probes: Mapping[str, ProbeSettings]) -> bool:
+def _reads_own_writes(watching: Iterable[str], probes: Mapping[str, ProbeSettings]) -> bool:
     return any(name not in probes or probes[name].session for name in watching)
 
 
-def may_tell(probe: ProbeSettings | None, key: str) -> bool:
-    """Whether a probe can say something; one that has no such key may always do.
-
-    A bulk answer that lists an event twice tells effects without an expression.
-    """
-    if key == "effects" and getattr(probe, "ids", None) is not None:
-        return True
-    return probe is None or getattr(probe, key, True) is not None
+def _may_tell(adapter: ProbeSettings | ProducerSettings | None, what: str) -> bool:
+    """Whether it can say something; of one that could not be read nobody knows."""
+    return adapter is None or what in adapter.capabilities.tells

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -12,26 +12,21 @@ from yaml.nodes import MappingNode
 
 from ..errors import ConfigError, Problem, UsageError
 from ..judging import judge as slo
-from ..model.facts import QUEUE_LAG
 from ..objectives.objective import DEFAULT_DELAY_NS, Objective
 from ..objectives.policy import SelfCheckPolicy
 from ..sandbox.settings import SandboxSettings
 from ..spi import registry as plugins
-from ..spi.gauge import GaugeSettings
 from ..spi.probe import ProbeSettings
-from ..spi.producer import ProducerSettings
 from ..spi.sink import SinkSettings
-from ..workload import events
 from ..workload.events import EventSettings
-from ..workload.records import Records
 from . import yaml as yamlfile
-from .checks import PROBE_KEYS, looks_twice, may_tell, reads_own_writes
+from .checks import Checks
 from .environment import Environment
-from .problems import Problems, unknown
+from .problems import Problems
 from .run_config import SANDBOX, LateAddress, LoadedConfig, RunConfig, with_sandbox
 from .secrets import Redactor
 from .sections import ConfigFile, Kind, ObjectiveEntry, Scenario
-from .yaml import DataPath, places, texts
+from .yaml import DataPath, texts
 
 _NO_SANDBOX_YET: Final = "http://127.0.0.1:9"
 """Stands in for it where nothing is started: the discard port, on which nothing listens."""
@@ -133,10 +128,11 @@ class _Reader:
         scenarios = self._items("scenarios", Scenario)
         objectives = self._objectives({name: gauge.metrics for name, gauge in gauges.items()})
         policy = self._item(SelfCheckPolicy, ("self_checks",)) if "self_checks" in self._document.data else None
-        self._check_references()
-        self._check_captures(scenarios, producers, probes)
-        self._check_gauges(gauges)
-        self._check_objectives(objectives, scenarios, probes, gauges)
+        checks = Checks(self._problems)
+        checks.references()
+        checks.captures(scenarios, producers, probes)
+        checks.gauges(gauges)
+        checks.objectives(objectives, scenarios, probes, gauges, producers)
         return RunConfig(
             name=name,
             seed=top.seed,
@@ -151,19 +147,14 @@ class _Reader:
             reports=self._reports(),
             self_checks=policy or SelfCheckPolicy(),
             settle=top.settle,
-            records=self._check_templates(types, scenarios, producers),
+            records=checks.templates(types, scenarios, producers, self._base_dir),
         )
-
-    def _section(self, name: str) -> dict[str, Any]:
-        """The items of a section as they are in the file; none if it isn't a mapping."""
-        section = self._document.data.get(name)
-        return section if isinstance(section, dict) else {}
 
     def _item(self, model: type[M], path: DataPath) -> M | None:
         return self._problems.validate(TypeAdapter(model), path)
 
     def _items(self, section: str, model: type[M]) -> dict[str, M]:
-        read = {name: self._item(model, (section, name)) for name in self._section(section)}
+        read = {name: self._item(model, (section, name)) for name in self._document.section(section)}
         return {name: item for name, item in read.items() if item is not None}
 
     def _adapters(
@@ -171,7 +162,7 @@ class _Reader:
     ) -> dict[str, Any]:
         """The settings of a section by name; those of replicas with an address each go into `replicas`."""
         found: dict[str, Any] = {}
-        for name in self._section(section):
+        for name in self._document.section(section):
             path: DataPath = (section, name)
             model = self._model(path, group)
             if model is None:
@@ -206,7 +197,7 @@ class _Reader:
                 self._problems.add((*place, key), f"{key} belongs to the probe as a whole", "move it up", key=True)
             adapter = TypeAdapter(model)
             settings = self._problems.validate_as(adapter, {**common, **differing}, place, path)
-            if settings is not None and settings.pushes:
+            if settings is not None and settings.capabilities.pushes:
                 self._problems.add(
                     path, f"{written['kind']} is told and doesn't ask", "define a probe for each place"
                 )
@@ -236,7 +227,7 @@ class _Reader:
     def _insert_placeholders(self) -> None:
         """Where the embedded pipeline is named, and remember it: its address isn't known yet."""
         for section in ("producers", "probes", "gauges"):
-            for name, written in self._section(section).items():
+            for name, written in self._document.section(section).items():
                 named = [path for path, text in texts(written, (section, name)) if SANDBOX in text]
                 if "sandbox" not in self._document.data:
                     for path in named:
@@ -286,135 +277,3 @@ class _Reader:
         except ValueError as error:
             self._problems.add_text(place, str(error))
             return None
-
-    def _check_references(self) -> None:
-        """Names in scenarios, read from the file itself so that a scenario with another mistake is checked too."""
-        scenarios = self._document.data.get("scenarios", {})
-        if scenarios == {}:
-            self._problems.add(("scenarios",), "there is no scenario", "add one under scenarios:", key=True)
-        for scenario, settings in self._section("scenarios").items():
-            for field, section in (("producer", "producers"), ("events", "events"), ("probes", "probes")):
-                named = settings.get(field) if isinstance(settings, dict) else None
-                path: DataPath = ("scenarios", scenario, field)
-                if isinstance(named, str) and field == "producer":
-                    self._check_name(named, section, path)
-                elif isinstance(named, dict) and field == "events":
-                    for name in named:
-                        self._check_name(name, section, (*path, name), key=True)
-                elif isinstance(named, list) and field != "producer":
-                    for index, name in enumerate(named):
-                        self._check_name(name, section, (*path, index))
-
-    def _check_name(self, name: object, section: str, path: DataPath, *, key: bool = False) -> None:
-        known = self._section(section)
-        if isinstance(name, str) and name not in known:
-            what, cure = unknown(section.removesuffix("s"), name, known, otherwise=f"define it under {section}:")
-            self._problems.add(path, what, cure, key=key)
-
-    def _check_gauges(self, gauges: Mapping[str, GaugeSettings]) -> None:
-        for name, gauge in gauges.items():
-            for index, scenario in enumerate(gauge.scenarios):
-                self._check_name(scenario, "scenarios", ("gauges", name, "scenarios", index))
-
-    def _check_captures(
-        self,
-        scenarios: Mapping[str, Scenario],
-        producers: Mapping[str, ProducerSettings],
-        probes: Mapping[str, ProbeSettings],
-    ) -> None:
-        for name, scenario in scenarios.items():
-            producer = producers.get(scenario.producer)
-            if producer is None or getattr(producer, "capture", None) is not None:
-                continue
-            for index, probe in enumerate(scenario.probes):
-                if probe in probes and probes[probe].asks_by_capture:
-                    what = f"probe {probe!r} asks by {{capture}}, and producer {scenario.producer!r} captures nothing"
-                    cure = "give the producer a capture:, or ask by {correlation_id}"
-                    self._problems.add(("scenarios", name, "probes", index), what, cure)
-
-    def _check_objectives(
-        self,
-        objectives: Mapping[DataPath, Objective],
-        scenarios: Mapping[str, Scenario],
-        probes: Mapping[str, ProbeSettings],
-        gauges: Mapping[str, GaugeSettings],
-    ) -> None:
-        """Refuse what could never be decided, or never fail."""
-        known = self._section("scenarios")
-        for path, objective in objectives.items() if known else ():
-            if objective.scenario is not None:
-                self._check_name(objective.scenario, "scenarios", (*path, "scenario"))
-            chosen = known if objective.scenario is None else [objective.scenario]
-            if not all(name in scenarios for name in chosen):
-                continue
-            watching = {probe for name in chosen for probe in scenarios[name].probes}
-            if objective.after_scenario is not None and objective.after_scenario != objective.scenario:
-                self._check_name(objective.after_scenario, "scenarios", (*path, "after"))
-            self._check_scope(path, objective, watching, probes)
-            if objective.subject == "unread_writes" and watching and not reads_own_writes(watching, probes):
-                what = f"no probe reads right after the ack, so {objective.expression!r} would always hold"
-                self._problems.add(path, what, "give the probe session: true")
-            if objective.subject in ("regressions", "regressed") and watching and not looks_twice(watching, probes):
-                what = f"no probe looks again at what it has seen, so {objective.expression!r} would always hold"
-                self._problems.add(path, what, "give the probe confirm: {reads: 5}")
-            if objective.subject == QUEUE_LAG and not any("queue_depth" in g.metrics for g in gauges.values()):
-                what = "no gauge has the queue_depth from which queue_lag follows"
-                self._problems.add(path, what, "add the gauge of a queue under gauges:")
-            if objective.needs_probe and not watching:
-                what = f"nobody looks for the effects that {objective.expression!r} is about"
-                self._problems.add(path, what, "give a scenario probes: [...]")
-            needed = PROBE_KEYS.get(objective.subject)
-            if needed and watching and not any(may_tell(probes.get(probe), needed) for probe in watching):
-                what = f"no probe could ever tell {objective.subject}, so this would always hold"
-                self._problems.add(path, what, f"give the probe {needed}:")
-
-    def _check_scope(
-        self, path: DataPath, objective: Objective, watching: Set[str], probes: Mapping[str, ProbeSettings]
-    ) -> None:
-        """The part of the events that an objective is about has to be there."""
-        if objective.event is not None:
-            self._check_name(objective.event, "events", (*path, "event"))
-        if objective.probe is not None:
-            self._check_name(objective.probe, "probes", (*path, "probe"))
-            if objective.probe in probes and objective.probe not in watching:
-                what = f"probe {objective.probe!r} watches none of these events"
-                self._problems.add((*path, "probe"), what, "add it to the scenario's probes")
-        if objective.replica is not None:
-            asked = [probes[name] for name in watching if name in probes and objective.probe in (None, name)]
-            known = [name for probe in asked for name in (*probe.at, *probe.replicas)]
-            learnt = any(getattr(probe, "replica", None) is not None for probe in asked)
-            if objective.replica not in known and not learnt:
-                what, cure = unknown("replica", objective.replica, known, otherwise="name it under at:")
-                self._problems.add((*path, "replica"), what, cure)
-
-    def _check_templates(
-        self,
-        types: Mapping[str, EventSettings],
-        scenarios: Mapping[str, Scenario],
-        producers: Mapping[str, ProducerSettings],
-    ) -> dict[str, Records | None]:
-        """Load data files and try all templates, those of a producer with every event that it is sent."""
-        loaded = {}
-        seen: set[tuple[DataPath, str]] = set()
-        for name, settings in types.items():
-            senders = {scenario.producer for scenario in scenarios.values() if name in scenario.events}
-            extras = [
-                (sender, template)
-                for sender, producer in producers.items()
-                if sender in senders
-                for template in producer.encoding().extras
-            ]
-            checked = events.check(settings, self._base_dir, [template for _, template in extras])
-            loaded[name] = checked.records
-            for problem in checked.problems:
-                path: DataPath = ("events", name, *problem.path)
-                what = problem.what
-                if problem.path[0] == "extras":
-                    sender, template = extras[int(problem.path[1])]
-                    section: DataPath = ("producers", sender)
-                    path = next(places(self._document.value(section), template, section), section)
-                    what = f"{what} (for event {name!r})"
-                if (path, problem.what) not in seen:
-                    seen.add((path, problem.what))
-                    self._problems.add(path, what, problem.cure)
-        return loaded

@@ -71,6 +71,11 @@ class Document:
             path = path[:-1]
         return self.values[path]
 
+    def section(self, name: str) -> dict[str, Any]:
+        """The items of a section as they are in the file; none if it isn't a mapping."""
+        section = self.data.get(name)
+        return section if isinstance(section, dict) else {}
+
     def value(self, path: DataPath) -> Any:
         """The data at `path`, or None if there is none."""
         data = self.data

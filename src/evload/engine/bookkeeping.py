@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from ..clock import Clock
+from ..judging.live_checks import LiveChecks
 from ..ledger.writer import Ledger
 from ..model.summary import Summary
 from ..model.travel import Event, Receipt
@@ -35,7 +36,9 @@ class Bookkeeping:
         clock: Clock,
         control: RunControl,
         start_ns: int,
+        live: LiveChecks | None = None,
     ) -> None:
+        self._live = live
         self._tracker = tracker
         self._recorder = recorder
         self._ledger = ledger
@@ -64,7 +67,13 @@ class Bookkeeping:
     def sampled(self, gauge: str, start_ns: int, end_ns: int, values: Mapping[str, float]) -> None:
         """Record one sample of a gauge; no values: it could not be taken."""
         self._recorder.sampled(gauge, start_ns, end_ns, values)
+        if self._live is not None and values:
+            self._live.watches.sampled(gauge, start_ns - self._start_ns, end_ns - self._start_ns, values)
         self._ledger.sampled(gauge, start_ns, end_ns, values)
+
+    def read(self, probe: str, reads: Sequence[tuple[int, int]]) -> None:
+        """Record how much a probe read in each tenth of a second."""
+        self._ledger.read(probe, reads)
 
     def count_copies(self, receipts: Sequence[Receipt]) -> None:
         """Count the answers to copies that were sent on purpose."""
@@ -75,7 +84,10 @@ class Bookkeeping:
 
     def summary(self) -> Summary:
         """Everything so far. Shares its parts with the fold: don't keep it while the run goes on."""
-        return self._recorder.summary()
+        summary = self._recorder.summary()
+        if self._live is not None:
+            summary.watches = self._live.watches.results()
+        return summary
 
     def note(self, *, final: bool = False) -> None:
         """Write down how far the run is, for whoever reads the ledger before it ends, or after it died."""

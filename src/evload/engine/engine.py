@@ -127,10 +127,11 @@ class Engine:
             [reader.origin for reader in plan.readers],
             resent=[0.0 if scenario.resend is None else scenario.resend.share for scenario in plan.scenarios],
         )
-        watching = None if self._live is None else self._live.watches
-        recorder = Recorder([scenario.fold for scenario in plan.scenarios], start_ns, vitals, watching)
+        recorder = Recorder([scenario.fold for scenario in plan.scenarios], start_ns, vitals)
         failures = Failures(vitals, clock, start_ns, self._redact)
-        books = Bookkeeping(tracker, recorder, self._ledger, vitals, clock=clock, control=control, start_ns=start_ns)
+        books = Bookkeeping(
+            tracker, recorder, self._ledger, vitals, clock=clock, control=control, start_ns=start_ns, live=self._live
+        )
         group = asyncio.TaskGroup()
         reading = Reading(
             plan.readers, opened.probes, clock=clock, tracker=tracker, books=books, failures=failures, vitals=vitals,
@@ -146,7 +147,7 @@ class Engine:
         ]  # fmt: skip
 
         def note(*, final: bool = False) -> None:
-            reading.note()
+            reading.note(final=final)
             books.note(final=final)
 
         house = Housekeeping(

@@ -8,7 +8,8 @@ from functools import partial
 from typing import Final
 
 from ..clock import Clock, rfc3339
-from ..model.travel import Event, Outcome, Receipt
+from ..model.states import Outcome
+from ..model.travel import Event, Receipt
 from ..spi.producer import Producer, ProducerSettings
 from ..tracking.tracker import Tracker
 from .bookkeeping import Bookkeeping

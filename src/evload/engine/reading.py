@@ -88,9 +88,13 @@ class Reading:
             if reader.timer:
                 reader.timer.cancel()
 
-    def note(self) -> None:
-        """Bring the vitals up to date."""
+    def note(self, *, final: bool = False) -> None:
+        """Bring the vitals up to date, and write down how much was read when."""
         known: dict[str, list[str]] = {}
+        before_ns = self._clock.now_ns() + final * NS_PER_S
+        for probe, budget in {reader.plan.probe: reader.budget for reader in self._readers}.items():
+            if slots := budget.take_slots(before_ns):
+                self._books.read(probe, slots)
         for reader in self._readers:
             reader.vitals.busiest = reader.budget.busiest
             reader.vitals.stretch = reader.budget.widest

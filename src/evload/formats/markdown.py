@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from ..model.facts import LEDGER_SUMS, METRICS, PERCENTILES, QUEUE_LAG
+from ..model.facts import COUNTERS, LEDGER_SUMS, METRICS, PERCENTILES, QUEUE_LAG
 from ..model.report import ObjectiveResult, Report, Result, WorstEvent
 from ..model.summary import Distribution, ScenarioSummary, Summary
 from ..model.vitals import Incident
@@ -22,7 +22,6 @@ _MARKS: Final = {
     Result.SKIPPED: "➖",
 }
 _SPECIAL: Final = re.compile(r"[\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w)")
-_BESIDE: Final = ("duplicated", "regressions", "out_of_order", "recovered", "non_monotonic", "unread_writes")
 _WORST: Final = 5
 """Most events shown of an objective."""
 _INCIDENTS: Final = 20
@@ -137,8 +136,9 @@ def _ledger(total: ScenarioSummary) -> list[str]:
     for whole, parts in LEDGER_SUMS.items():
         terms = [f"{ledger[key]:,} {key.replace('_', ' ')}" for key in parts if ledger[key]]
         lines.append(f"- **{ledger[whole]:,} {whole}** = {' + '.join(terms) or '0'}")
-    if beside := [f"{ledger[key]:,} {wording.spoken(key)}" for key in _BESIDE if ledger[key]]:
+    if beside := [f"{ledger[key]:,} {wording.spoken(key)}" for key in COUNTERS if ledger[key]]:
         lines.append(f"- of these: {', '.join(beside)}")
+    lines += [f"- {told}" for told in wording.tallies(total)]
     return _section("Ledger", lines)
 
 

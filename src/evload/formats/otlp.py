@@ -17,7 +17,8 @@ import orjson
 from .. import __version__
 from ..model.correlation import CorrelationIds
 from ..model.report import EventSample
-from ..model.travel import Observation, Part, State
+from ..model.states import State
+from ..model.travel import Observation, Part
 from .measures import Measure
 
 Json = dict[str, Any]

@@ -14,7 +14,7 @@ from fractions import Fraction
 from itertools import zip_longest
 from typing import Final, NamedTuple
 
-from ..model.facts import WINDOW_NS
+from ..model.facts import INTERVAL_NS, STALENESS
 from ..model.report import Result
 from ..model.summary import Distribution, Summary
 from ..objectives.objective import LOWER, UPPER, Measure, Objective
@@ -136,7 +136,7 @@ def _rate(objective: Objective, state: _State, limit: Fraction) -> str:
 
 
 def _staleness(objective: Objective, state: _State, limit: Fraction) -> str:
-    told = [one.staleness.maximum for one in objective.pieces(state.summary) if one.staleness.count]
+    told = [one.ranges[STALENESS].maximum for one in objective.pieces(state.summary) if STALENESS in one.ranges]
     most = Fraction(max(told, default=0.0))
     if objective.function != "max" or not _is_over(objective.operator, most, limit):
         return ""
@@ -240,14 +240,14 @@ def _worth(
     """
     batches: dict[int, list[int]] = {}
     for one in measured:
-        for window, (events, _, beyond) in one.thresholds[threshold].windows.items():
+        for window, (events, _, beyond) in one.thresholds[threshold].intervals.items():
             batch = batches.setdefault(window, [0, 0])
             batch[0] += events
             batch[1] += beyond
     size = effective_size((batches[window][0], batches[window][1]) for window in sorted(batches))
     if size is None:
         planned_ns = max((one.end_ns for one in terms), default=0) - min((one.start_ns for one in terms), default=0)
-        if planned_ns < FEWEST_BATCHES * WINDOW_NS:
+        if planned_ns < FEWEST_BATCHES * INTERVAL_NS:
             return 1.0
-        size = min(len(batches), state.offset_ns // WINDOW_NS)
+        size = min(len(batches), state.offset_ns // INTERVAL_NS)
     return size / max(1, sum(events for events, _ in batches.values()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..model.facts import _ERRORS, PUBLISH_COUNTERS
+from ..model.facts import COUNTERS, ERRORS, FACT_OF, PUBLISH_COUNTERS, ByValue
 from ..model.summary import ScenarioSummary
 
 
@@ -23,11 +23,17 @@ class Count:
 
 
 def count(scope: ScenarioSummary, name: str) -> Count:
-    """The counter called `name`, one of COUNTER_NAMES, in one scenario or in several merged."""
+    """The counter called `name`, one of COUNTER_NAMES or by value, in one scenario or in several merged.
+
+    Raises KeyError for any other name.
+    """
     ledger = scope.ledger
+    by_value = ByValue.named(name)
+    if by_value is not None:
+        return _count_by_value(scope, by_value)
     match name:
         case "errors":
-            exact = sum(ledger[key] for key in _ERRORS)
+            exact = sum(ledger[key] for key in ERRORS)
         case "sent":
             exact = ledger["scheduled"] - ledger["unsent"]
         case _:
@@ -49,22 +55,27 @@ def count(scope: ScenarioSummary, name: str) -> Count:
     return _count_seen_only(scope, name, exact, watched, blind, doubt)
 
 
+def _count_by_value(scope: ScenarioSummary, by_value: ByValue) -> Count:
+    tally = scope.tallies.get(by_value.fact, {})
+    exact = sum(events for value, events in tally.items() if by_value.has(value))
+    return Count(exact, exact, "" if tally else f"nothing told a {by_value.fact}")
+
+
 def _count_seen_only(scope: ScenarioSummary, name: str, low: int, watched: int, blind: str, doubt: str) -> Count:
     """Counters of what was seen to go wrong, which are lower bounds where somebody wasn't looking."""
-    if name == "duplicated":
-        seen = scope.ledger["visible"] + scope.ledger["regressed"]
-        if not scope.effects_known:
-            blind = "no read said how many effects an event had"
-        elif scope.effects_known < seen:
-            doubt = doubt or f"effects are known for {scope.effects_known} of {seen} events"
-    elif name == "out_of_order":
-        if not scope.positions_known:
-            blind = "no read said in which order events were applied"
-    elif name == "unread_writes":
-        if not scope.session_reads:
-            blind = "no session read an event right after its ack"
-        elif scope.session_reads < watched:
-            doubt = doubt or f"sessions read {scope.session_reads} of {watched} events"
+    counter = COUNTERS.get(name)
+    if name in ("out_of_order", "order_unknown"):
+        if not scope.known.get("position"):
+            blind = COUNTERS[name].blind
+        elif name == "out_of_order" and scope.ledger["order_unknown"] and not scope.known.get("order"):
+            blind = "no order was owed: each event was sent before the one before it with its key was acked"
+    elif counter is not None and counter.blind:
+        known = scope.known.get(FACT_OF[name], 0)
+        among = scope.ledger["visible"] + scope.ledger["regressed"] if counter.among == "seen" else watched
+        if not known:
+            blind = counter.blind
+        elif known < among:
+            doubt = doubt or counter.partly.format(known=known, among=among)
     elif scope.sampled < watched:
         doubt = doubt or f"{scope.sampled} of {watched} events were followed closely"
     return Count(low, None if doubt else low, blind, doubt)

@@ -46,7 +46,7 @@ def _no_duplicate(objective: Objective, high: Fraction | None) -> bool:
 
 def _what_none_shows(scope: ScenarioSummary) -> str:
     """None of n events was duplicated: the rate may still be as high as 1 - 0.05^(1/n)."""
-    n = scope.effects_known
+    n = scope.known["effects"]
     bound = 1 - (1 - CONFIDENCE) ** (1 / n)
     note = f"0 of {n} events bounds the rate at {format_share(bound)}"
     if scope.ledger["resent"]:

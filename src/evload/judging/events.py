@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from ..model.facts import STALENESS
 from ..model.report import Result
 from ..model.summary import ScenarioSummary
 from ..objectives.objective import Measure, Objective
@@ -105,10 +106,10 @@ def judge_mean(objective: Objective, scope: ScenarioSummary, limit: Fraction) ->
 
 def judge_staleness(objective: Objective, scope: ScenarioSummary, limit: Fraction) -> LimitResult:
     """The most stale answer about each event: exact for the reads that told a version."""
-    staleness = scope.staleness
-    if not staleness.count:
+    staleness = scope.ranges.get(STALENESS)
+    if staleness is None:
         return LimitResult(Result.INCONCLUSIVE, note="no answer told its version, and no data is no pass")
-    value = Fraction(staleness.maximum if objective.function == "max" else staleness.mean)
+    value = Fraction(staleness.maximum) if objective.function == "max" else staleness.value_sum / staleness.count
     return exact(compare(objective.operator, value, value, limit), (value, value), limit, "")
 
 

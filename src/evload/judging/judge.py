@@ -10,6 +10,7 @@ from fractions import Fraction
 from functools import partial
 from typing import Final
 
+from ..model.facts import COUNTERS
 from ..model.report import ObjectiveResult, Result
 from ..model.summary import Summary
 from ..objectives.grammar import from_data, parse
@@ -23,9 +24,7 @@ from .windows import judge_recovery, judge_window
 
 __all__ = ["Measure", "Objective", "from_data", "judge", "parse"]
 
-_WITNESSES: Final = frozenset(
-    {"duplicated", "regressions", "regressed", "out_of_order", "lost", "non_monotonic", "unread_writes"}
-)
+_WITNESSES: Final = frozenset({"lost", "regressed", *(name for name, counter in COUNTERS.items() if counter.witness)})
 _JUDGES: Final = {
     Measure.PERCENTILE: judge_share,
     Measure.SHARE: judge_share,

@@ -29,7 +29,9 @@ def add_lag(summary: Summary, reader: LedgerReader, objectives: Sequence[Objecti
     for name, gauge in summary.gauges.items():
         if _DEPTH in gauge.series:
             passing = reader.meta["gauges"][name]["scenarios"] or scenarios
-            gauge.lag = _lag(reader, name, [scenarios.index(scenario) for scenario in passing], thresholds, steps)
+            gauge.lag, gauge.contradictions = _lag(
+                reader, name, [scenarios.index(scenario) for scenario in passing], thresholds, steps
+            )
 
 
 def _lag(
@@ -38,7 +40,7 @@ def _lag(
     scenarios: Sequence[int],
     thresholds: Sequence[int],
     steps: Sequence[tuple[int, int]],
-) -> Distribution:
+) -> tuple[Distribution, int]:
     fold = MetricFold(thresholds, steps)
     lag = QueueLag()
     acks, sends = _Stream(reader.ack_times(scenarios)), _Stream(reader.sent_times(scenarios))
@@ -50,7 +52,7 @@ def _lag(
     lag.published(acks.until(None))
     _record(fold, lag.close())
     fold.flush()
-    return fold.distribution
+    return fold.distribution, lag.contradictions
 
 
 def _record(fold: MetricFold, stays: Sequence[Stay]) -> None:

@@ -16,8 +16,9 @@ import orjson
 
 from ..errors import UsageError
 from ..model.report import EventSample
-from ..model.travel import Observation, Part, Seen, State
-from .schema import _COLUMNS, FORMAT
+from ..model.states import State
+from ..model.travel import Observation, Part
+from .schema import COLUMNS, READS, observation_of
 
 
 class LedgerReader:
@@ -39,13 +40,16 @@ class LedgerReader:
                 stack.callback(self._db.close)
                 rows = self._db.execute("SELECT key, value FROM meta").fetchall()
                 self.meta: dict[str, Any] = {name: orjson.loads(value) for name, value in rows}
+                there = {name for _, name, *_ in self._db.execute("PRAGMA table_info(events)")}
+                self._columns = [name for name in COLUMNS if name in there]
                 stack.pop_all()
         except (sqlite3.Error, orjson.JSONDecodeError) as error:
             raise UsageError(f"{path} isn't a ledger of evload: {error}; name the directory of a run") from error
-        if self.meta.get("format") != FORMAT:
+        if self.meta.get("format") not in READS:
             self._db.close()
+            known = " and ".join(str(number) for number in sorted(READS))
             raise UsageError(
-                f"{path} has format {self.meta.get('format')!r}, and this version of evload reads {FORMAT}; "
+                f"{path} has format {self.meta.get('format')!r}, and this version of evload reads {known}; "
                 "use the version that wrote it"
             )
 
@@ -65,13 +69,27 @@ class LedgerReader:
 
         Raises UsageError where the file is damaged.
         """
-        query = f"SELECT {', '.join(_COLUMNS)} FROM events WHERE scenario = ? ORDER BY seq"
+        query = f"SELECT {', '.join(self._columns)} FROM events WHERE scenario = ? ORDER BY seq"
         try:
             with closing(self._db.cursor()) as cursor, closing(_Parts(self._db, scenario)) as parts:
                 for row in cursor.execute(query, (scenario,)):
-                    yield _observation(row, parts)
+                    yield observation_of(self._columns, row, parts.of(row[0]))
         except sqlite3.Error as error:
             raise UsageError(f"{self.path} is damaged: {error}; use an undamaged copy") from error
+
+    def stamped(self) -> Iterator[Observation]:
+        """The events that the system put stamps on and that were seen, in the order in which they were settled.
+
+        Raises UsageError where the file is damaged.
+        """
+        condition = (
+            f"processed_at IS NOT NULL AND first_upper_ns IS NOT NULL AND acked_ns IS NOT NULL AND sampled = 1"
+            f" AND state >= {State.VISIBLE.value}"
+        )
+        query = f"SELECT {', '.join(self._columns)} FROM events WHERE {condition} ORDER BY settled_ns, seq"
+        for rows in self.portions(query, 10_000):
+            for row in rows:
+                yield observation_of(self._columns, row, ())
 
     def chosen(self, condition: str, order: str, values: Mapping[str, object], limit: int) -> list[Observation]:
         """At most `limit` settled events that an SQL condition over the table `events` chooses, in that order.
@@ -80,12 +98,12 @@ class LedgerReader:
         by name. The function `matches(text, glob)` is at hand.
         """
         self._db.create_function("matches", 2, _matches, deterministic=True)
-        query = f"SELECT {', '.join(_COLUMNS)} FROM events WHERE {condition} ORDER BY {order} LIMIT :limit"
+        query = f"SELECT {', '.join(self._columns)} FROM events WHERE {condition} ORDER BY {order} LIMIT :limit"
         rows = self._db.execute(query, {**values, "limit": limit}).fetchall()
         found = []
         for row in rows:
             with closing(_Parts(self._db, row[1], seq=row[0])) as parts:
-                found.append(_observation(row, parts))
+                found.append(observation_of(self._columns, row, parts.of(row[0])))
         return found
 
     def spread(self, count: int) -> list[Observation]:
@@ -104,6 +122,12 @@ class LedgerReader:
         with closing(self._db.cursor()) as cursor:
             for (gauge, start_ns, end_ns), rows in groupby(cursor.execute(query), key=itemgetter(0, 1, 2)):
                 yield gauge, start_ns, end_ns, {metric: value for *_, metric, value in rows if metric is not None}
+
+    def reads(self) -> Iterator[tuple[str, int, int]]:
+        """How much each probe read: probe, start of a tenth of a second, event reads that began in it; in order."""
+        if self.meta["format"] > 2:
+            query = "SELECT probe, at_ns, sum(events) FROM reads GROUP BY probe, at_ns ORDER BY probe, at_ns"
+            yield from self._db.execute(query)
 
     def ack_times(self, scenarios: Sequence[int]) -> Iterator[int]:
         """When the events of some scenarios were acked, in order of time."""
@@ -165,16 +189,6 @@ class _Parts:
     def close(self) -> None:
         """Let go of the cursor."""
         self._cursor.close()
-
-
-def _observation(row: Sequence[Any], parts: _Parts) -> Observation:
-    values = dict(zip(_COLUMNS, row, strict=True))
-    values["state"] = State(values["state"])
-    for name in ("sampled", "resent", "non_monotonic"):
-        values[name] = bool(values[name])
-    values["detail"] = values["detail"] or ""
-    values["session"] = None if values["session"] is None else Seen(values["session"])
-    return Observation(**values, parts=parts.of(values["seq"]))
 
 
 def sample(path: Path, count: int) -> EventSample:

@@ -13,7 +13,6 @@ from datetime import datetime
 from typing import Any
 
 from ..errors import UsageError
-from ..judging.gauge_watches import GaugeWatches
 from ..model.summary import Summary
 from ..model.travel import Observation
 from ..model.vitals import Vitals
@@ -81,7 +80,7 @@ def _rebuild(reader: LedgerReader) -> Rebuilt:
     plans = [ScenarioPlan.from_data(plan) for plan in written["plan"]]
     metrics = {name: gauge["metrics"] for name, gauge in written["gauges"].items()}
     criteria = Criteria.from_data(written["terms"], metrics)
-    summary = _fold(reader, plans, GaugeWatches(criteria.objectives, criteria.scenarios, metrics))
+    summary = _fold(reader, plans)
     return Rebuilt(
         written["run_id"],
         written["name"],
@@ -91,11 +90,11 @@ def _rebuild(reader: LedgerReader) -> Rebuilt:
     )
 
 
-def _fold(reader: LedgerReader, plans: Sequence[ScenarioPlan], watches: GaugeWatches) -> Summary:
+def _fold(reader: LedgerReader, plans: Sequence[ScenarioPlan]) -> Summary:
     note = reader.last_note() or {"scheduled": [0] * len(plans), "vitals": {}, "final": False}
     vitals = Vitals.from_data(note["vitals"])
     vitals.crashed = not note["final"]
-    recorder = Recorder(plans, 0, vitals, watches)
+    recorder = Recorder(plans, 0, vitals)
     # Event n of scenario i has seq n * scenarios + i: what was scheduled last is known from the rows as well.
     highest, rows = [-1] * len(plans), [0] * len(plans)
     settled: list[tuple[int, int, Observation]] = []

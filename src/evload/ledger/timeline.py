@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
+from ..model.states import State
 from ..model.timeline import EDGES_NS, LatencyOverTime, ScenarioOverTime, Stage, Standstill, Timeline, ValueOverTime
-from ..model.travel import State
 from ..units import NS_PER_S
 from .reader import LedgerReader
 

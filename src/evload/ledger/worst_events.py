@@ -9,8 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from ..model.correlation import CorrelationIds
+from ..model.facts import STALENESS, where
 from ..model.report import WorstEvent
-from ..model.travel import Observation, Part, Seen, State
+from ..model.states import State
+from ..model.travel import Observation, Part
 from ..objectives.objective import Objective
 from ..units import NS_PER_S, format_duration
 from .reader import LedgerReader
@@ -31,18 +33,6 @@ _ACKED: Final = f"state >= {State.VISIBLE.value}"
 _OVERTAKEN: Final = """seq IN (SELECT seq FROM (SELECT seq, position, min(position) OVER (
     PARTITION BY scenario, key ORDER BY seq ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS later
     FROM events WHERE key IS NOT NULL AND position IS NOT NULL) WHERE later < position)"""
-_COUNTED: Final[Mapping[str, tuple[str, str]]] = {
-    "duplicated": ("effects > 1", "effects DESC"),
-    "regressions": ("regressions > 0", "regressions DESC"),
-    "recovered": (f"state = {State.IN_DOUBT.value} AND first_upper_ns IS NOT NULL", "seq"),
-    "errors": (f"state <= {State.IN_DOUBT.value}", "seq"),
-    "out_of_order": (_OVERTAKEN, "seq"),
-    "non_monotonic": ("non_monotonic = 1", "seq"),
-    "unread_writes": (f"session = {Seen.ABSENT.value}", "seq"),
-    "staleness": ("staleness > 0", "staleness DESC"),
-    **{state.name.lower(): (f"state = {state.value}", "seq") for state in State if state is not State.VISIBLE},
-}
-"""Which events a counter counts, and which of them first."""
 
 
 def worst_events(objective: Objective, reader: LedgerReader) -> Iterator[WorstEvent]:
@@ -83,8 +73,11 @@ def worst_events(objective: Objective, reader: LedgerReader) -> Iterator[WorstEv
 def _choice(objective: Objective) -> tuple[str, str] | None:
     """The condition and the order in SQL; None where no single event is to blame."""
     subject = objective.subject
-    if subject in _COUNTED:
-        condition, order = _COUNTED[subject]
+    counted = (_OVERTAKEN, "seq") if subject == "out_of_order" else where(subject)
+    if subject == STALENESS:
+        counted = "staleness > 0", "staleness DESC"
+    if counted is not None:
+        condition, order = counted
         if (objective.probe or objective.replica) and subject in State.__members__.keys() | {"lost", "regressed"}:
             state = State[subject.upper()].value
             condition = f"EXISTS (SELECT 1 FROM parts WHERE {_PART} AND parts.state = {state})"

@@ -18,8 +18,9 @@ from typing import Any, Final, Protocol
 import orjson
 
 from ..errors import OutputError
-from ..model.travel import Observation, State
-from .schema import FORMAT, INSERT, INSERT_PART, SCHEMA, part_rows, row_of
+from ..model.states import State
+from ..model.travel import Observation
+from .schema import FORMAT, INSERT, INSERT_PART, INSERT_READS, INSERT_SAMPLE, SCHEMA, part_rows, row_of
 
 _GATHER_S: Final = 0.02
 """What comes within this time is written together, so that the thread doesn't compete for every few rows."""
@@ -40,6 +41,10 @@ class Ledger(Protocol):
 
     def sampled(self, gauge: str, start_ns: int, end_ns: int, values: Mapping[str, float]) -> None:
         """Keep one sample of a gauge; no values: it could not be taken."""
+        ...
+
+    def read(self, probe: str, reads: Sequence[tuple[int, int]]) -> None:
+        """Keep how much a probe read: (start of a tenth of a second, event reads that began in it) of some."""
         ...
 
     def note(self, at_ns: int, facts: Mapping[str, Any]) -> None:
@@ -104,7 +109,11 @@ class LedgerFile:
         times = (start_ns - self._start_ns, end_ns - self._start_ns, gauge)
         rows: list[tuple[object, ...]] = [(*times, metric, value) for metric, value in values.items()]
         rows = rows or [(*times, None, None)]
-        self._put(lambda db: db.executemany("INSERT INTO samples VALUES (?, ?, ?, ?, ?)", rows))
+        self._put(lambda db: db.executemany(INSERT_SAMPLE, rows))
+
+    def read(self, probe: str, reads: Sequence[tuple[int, int]]) -> None:
+        rows = [(at_ns - self._start_ns, probe, events) for at_ns, events in reads]
+        self._put(lambda db: db.executemany(INSERT_READS, rows))
 
     def note(self, at_ns: int, facts: Mapping[str, Any]) -> None:
         row = (at_ns - self._start_ns, orjson.dumps(facts).decode())

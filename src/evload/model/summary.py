@@ -1,6 +1,7 @@
-"""What a run amounts to: counts, brackets and vitals per scenario, mergeable; and the report made of it.
+"""What a run amounts to: counts, brackets and vitals per scenario. The summaries of its parts add up to it.
 
-Plain data. `recorder` fills a Summary from settled events, `slo` and `selfcheck` judge it, sinks print it.
+Every field merges exactly, or is named in FROM_LEDGER and worked out anew from the ledgers of the parts. Order per
+key adds up because what has one key is never in two parts.
 """
 
 from __future__ import annotations
@@ -8,12 +9,28 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TypeVar
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
 
 from ..stats.histogram import Histogram, bracket, rank_of
-from ..stats.thresholds import StepCounts, ThresholdCount
+from ..stats.thresholds import StepCounts, ThresholdCount, add_intervals
 from .facts import LEDGER_KEYS
 from .vitals import Vitals
+
+FROM_LEDGER: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "hops": "sent_to_consumed, consumed_to_processed, processed_to_visible: from the stamps of all events, "
+        "with one estimate of the foreign clock's offset for each ledger",
+        "contradictions": "of stamps with the hops, of samples with the lag",
+        "negative_hops": "with the hops",
+        "lag": "from the samples of a queue's depth and the times of all sends and acks",
+        "watches": "from the samples of the gauges in order of time",
+        "busiest": "from the reads in each tenth of a second, added up over the ledgers",
+    }
+)
+"""What doesn't add up, and what it is worked out from. Worst events and timeline are never part of a summary."""
+HOPS: Final = ("sent_to_consumed", "consumed_to_processed", "processed_to_visible")
+"""The distributions that are worked out from the ledger."""
 
 
 @dataclass(slots=True)
@@ -41,6 +58,22 @@ class Distribution:
         low, high = (None if edges is None else edges[1] for edges in ends)
         return low, high
 
+    def merge(self, other: Distribution) -> None:
+        """Add another's counts."""
+        if self.lower is self.upper:
+            # As long as the ends are alike one histogram serves both.
+            if other.lower is other.upper or other.lower == other.upper:
+                self.upper.merge(other.upper)
+            else:
+                self.lower = self.upper.copy()
+        if self.lower is not self.upper:
+            self.lower.merge(other.lower)
+            self.upper.merge(other.upper)
+        for threshold, counts in other.thresholds.items():
+            self.thresholds.setdefault(threshold, ThresholdCount()).merge(counts)
+        for about, steps in other.steps.items():
+            self.steps.setdefault(about, StepCounts(steps.step_ns)).merge(steps)
+
     @property
     def count(self) -> int:
         """Events in this distribution, the never-seen ones included."""
@@ -54,67 +87,71 @@ class Distribution:
 
 @dataclass(slots=True)
 class Series:
-    """One value of a gauge over the run, in the gauge's own unit."""
+    """One value over the run, in its own unit."""
 
     count: int = 0
     minimum: float = 0.0
     maximum: float = 0.0
     last: float = 0.0
-    value_sum: float = 0.0
+    last_ns: int = 0
+    """When the last one was taken, on the clock of the run."""
+    value_sum: Fraction = Fraction(0)
+    """Exact, so that it is the same in whatever order the values are added."""
 
-    def add(self, value: float) -> None:
-        """Count one sample."""
+    def add(self, value: float, at_ns: int = 0) -> None:
+        """Count one value, taken at `at_ns`."""
         self.minimum = min(self.minimum, value) if self.count else value
         self.maximum = max(self.maximum, value) if self.count else value
+        self._look_at_last(value, at_ns)
         self.count += 1
-        self.last = value
-        self.value_sum += value
+        self.value_sum += Fraction(value)
 
     def merge(self, other: Series) -> None:
-        """Add another's samples; its last one counts as the last."""
+        """Add another's values."""
         if other.count:
             self.minimum = min(self.minimum, other.minimum) if self.count else other.minimum
             self.maximum = max(self.maximum, other.maximum) if self.count else other.maximum
+            self._look_at_last(other.last, other.last_ns)
             self.count += other.count
-            self.last = other.last
             self.value_sum += other.value_sum
+
+    def _look_at_last(self, value: float, at_ns: int) -> None:
+        if not self.count or (at_ns, value) >= (self.last_ns, self.last):
+            self.last, self.last_ns = value, at_ns
 
     @property
     def mean(self) -> float:
-        """Mean of the samples; raises ZeroDivisionError without any."""
-        return self.value_sum / self.count
+        """Mean of the values; raises ZeroDivisionError without any."""
+        return float(self.value_sum / self.count)
 
 
 @dataclass(slots=True)
 class ScenarioSummary:
-    """What one scenario amounts to."""
+    """What one scenario amounts to, or a part of it."""
 
     ledger: dict[str, int] = field(default_factory=lambda: dict.fromkeys(LEDGER_KEYS, 0))
     distributions: dict[str, Distribution] = field(default_factory=dict)
     offered: dict[int, list[int]] = field(default_factory=dict)
-    """Window number (by time since the start of the run) to [events scheduled in it, events sent in it]."""
+    """Number of an interval (by time since the start of the run) to [events scheduled in it, events sent in it]."""
     early_sends: int = 0
     late_sightings: int = 0
     """Events first seen in the last third of their probe's deadline."""
     sampled: int = 0
     """Events followed closely, not only read once at their deadline."""
-    effects_known: int = 0
-    """Events for which the number of their side effects was read."""
-    positions_known: int = 0
-    """Events for which their position in the order of application was read."""
+    known: dict[str, int] = field(default_factory=dict)
+    """Name of a fact to the number of events of which it is known; `order`: those whose order was owed."""
+    tallies: dict[str, dict[Any, int]] = field(default_factory=dict)
+    """Name of a fact to its values, each with the number of events that have it."""
+    ranges: dict[str, Series] = field(default_factory=dict)
+    """Name of a fact to its smallest and largest values and their mean."""
     first_intended_ns: int | None = None
     last_intended_ns: int | None = None
     slices: dict[str, ScenarioSummary] = field(default_factory=dict)
     """Part of the events, or what one probe or replica says of them, by `slice_label`."""
+    is_view: bool = False
+    """It is what one probe or replica says of all the events."""
     counter_steps: dict[tuple[str, int], StepCounts] = field(default_factory=dict)
-    """(counter, length of a step in ns) to its counts: `events` are those scheduled, by intended time; `beyond` those
-    counted, of `sent`, `acked` and `visible` by the time at which that happened, of others by intended time."""
-    effects: dict[int, int] = field(default_factory=dict)
-    """Number of side effects to the number of events that had as many."""
-    staleness: Series = field(default_factory=Series)
-    """Per event: how many acked writes of its key the most stale answer about it had not applied."""
-    session_reads: int = 0
-    """Events whose first read was begun after the ack by the session that wrote, and answered."""
+    """(counter, length of a step in nanoseconds) to what was counted when: `events` due, `beyond` counted."""
     late_hops: dict[str, int] = field(default_factory=dict)
     """Of the events that were late or lost: the probe at which they lost most time to the number of them."""
     agreeing: int = 0
@@ -126,6 +163,38 @@ class ScenarioSummary:
     flow: StepCounts | None = None
     """Where a steady state is claimed: `events` acked, `within` of them seen or given up, by when that happened."""
 
+    def merge(self, other: ScenarioSummary, *, same: bool = True) -> None:
+        """Add the counts of other events of the same scenario; or of another one, whose steps are its own."""
+        _add_counts(self.ledger, other.ledger)
+        for metric, distribution in other.distributions.items():
+            if metric not in HOPS:
+                _merge_distribution(self.distributions, metric, distribution)
+        add_intervals(self.offered, other.offered)
+        self.early_sends += other.early_sends
+        self.late_sightings += other.late_sightings
+        self.sampled += other.sampled
+        _add_counts(self.known, other.known)
+        for fact, tally in other.tallies.items():
+            _add_counts(self.tallies.setdefault(fact, {}), tally)
+        for fact, series in other.ranges.items():
+            self.ranges.setdefault(fact, Series()).merge(series)
+        self.first_intended_ns = _least(self.first_intended_ns, other.first_intended_ns)
+        self.last_intended_ns = _most(self.last_intended_ns, other.last_intended_ns)
+        for label, part in other.slices.items():
+            self.slices.setdefault(label, ScenarioSummary(is_view=part.is_view)).merge(part)
+        for part in self.slices.values():
+            if part.is_view:
+                # It is about all the events, also about those of a part of the run that never met this replica.
+                part.ledger["scheduled"] = self.ledger["scheduled"]
+        for about, steps in other.counter_steps.items():
+            self.counter_steps.setdefault(about, StepCounts(steps.step_ns)).merge(steps)
+        _add_counts(self.late_hops, other.late_hops)
+        self.agreeing += other.agreeing
+        self.asked += other.asked
+        if same:
+            self.sent_steps = _merged_steps(self.sent_steps, other.sent_steps)
+            self.flow = _merged_steps(self.flow, other.flow)
+
 
 @dataclass(slots=True)
 class GaugeSummary:
@@ -135,6 +204,15 @@ class GaugeSummary:
     failed: int = 0
     """Samples that could not be taken."""
     lag: Distribution | None = None
+    contradictions: int = 0
+    """Samples by which fewer events were gone from the queue than by an earlier one."""
+
+    def merge(self, other: GaugeSummary) -> None:
+        """Add another's samples."""
+        for value, series in other.series.items():
+            self.series.setdefault(value, Series()).merge(series)
+        self.failed += other.failed
+        self.lag, self.contradictions = None, 0
 
 
 @dataclass(slots=True)
@@ -148,10 +226,26 @@ class Summary:
     """Result of each SampleWatch by its label, as [lower, upper]."""
     negative_hops: int = 0
     """Events whose own stamps say that they were processed before they were consumed."""
+    contradictions: int = 0
+    """Events whose stamps can't be true together with those of the others."""
+
+    def merge(self, other: Summary) -> None:
+        """Add another part of the same run. What FROM_LEDGER names is to be worked out afterwards."""
+        for name, scenario in other.scenarios.items():
+            mine = self.scenarios.setdefault(name, ScenarioSummary())
+            mine.merge(scenario)
+        for scenario in self.scenarios.values():
+            for metric in HOPS:
+                scenario.distributions.pop(metric, None)
+        self.vitals.merge(other.vitals)
+        for name, gauge in other.gauges.items():
+            self.gauges.setdefault(name, GaugeSummary()).merge(gauge)
+        self.watches = {}
+        self.negative_hops = self.contradictions = 0
 
     def total(self) -> ScenarioSummary:
-        """All scenarios merged into one."""
-        return merge(self.scenarios.values())
+        """All scenarios as one."""
+        return merged(self.scenarios.values())
 
     def queue_lag(self) -> Distribution | None:
         """The time in all queues with a gauge, merged; None if there is none."""
@@ -159,55 +253,19 @@ class Summary:
         whole = Distribution() if lags else None
         for lag in lags:
             assert whole is not None
-            merge_distribution(whole, lag)
+            whole.merge(lag)
         return whole
 
 
-def merge(parts: Iterable[ScenarioSummary]) -> ScenarioSummary:
-    """One summary of several: counts add up, histograms merge, windows add up."""
+def merged(parts: Iterable[ScenarioSummary]) -> ScenarioSummary:
+    """One summary of several scenarios, or of the same part of several."""
     whole = ScenarioSummary()
-    pieces: dict[str, list[ScenarioSummary]] = {}
     for part in parts:
-        for key, count in part.ledger.items():
-            whole.ledger[key] += count
-        for metric, distribution in part.distributions.items():
-            merge_distribution(
-                whole.distributions.setdefault(metric, Distribution(exact=distribution.exact)), distribution
-            )
-        _add_windows(whole.offered, part.offered)
-        whole.early_sends += part.early_sends
-        whole.late_sightings += part.late_sightings
-        whole.sampled += part.sampled
-        whole.effects_known += part.effects_known
-        whole.positions_known += part.positions_known
-        whole.session_reads += part.session_reads
-        whole.agreeing += part.agreeing
-        whole.asked += part.asked
-        whole.staleness.merge(part.staleness)
-        _add_counts(whole.effects, part.effects)
-        _add_counts(whole.late_hops, part.late_hops)
-        for about, steps in part.counter_steps.items():
-            whole.counter_steps.setdefault(about, StepCounts(steps.step_ns)).merge(steps)
-        for label, piece in part.slices.items():
-            pieces.setdefault(label, []).append(piece)
-        for name, choose in (("first_intended_ns", min), ("last_intended_ns", max)):
-            values = [v for v in (getattr(whole, name), getattr(part, name)) if v is not None]
-            setattr(whole, name, choose(values, default=None))
-    whole.slices = {label: merge(found) for label, found in pieces.items()}
+        whole.merge(part, same=False)
+        for metric in HOPS:
+            if metric in part.distributions:
+                _merge_distribution(whole.distributions, metric, part.distributions[metric])
     return whole
-
-
-def merge_distribution(into: Distribution, more: Distribution) -> None:
-    """Add one distribution's counts to another."""
-    into.lower.merge(more.lower)
-    into.upper.merge(more.upper)
-    for threshold, counts in more.thresholds.items():
-        target = into.thresholds.setdefault(threshold, ThresholdCount())
-        target.within += counts.within
-        target.beyond += counts.beyond
-        _add_windows(target.windows, counts.windows)
-    for about, steps in more.steps.items():
-        into.steps.setdefault(about, StepCounts(steps.step_ns)).merge(steps)
 
 
 def slice_label(
@@ -226,8 +284,23 @@ def _add_counts(into: dict[K, int], more: Mapping[K, int]) -> None:
         into[name] = into.get(name, 0) + count
 
 
-def _add_windows(into: dict[int, list[int]], more: Mapping[int, list[int]]) -> None:
-    for window, counts in more.items():
-        have = into.setdefault(window, [0] * len(counts))
-        for i, count in enumerate(counts):
-            have[i] += count
+def _merge_distribution(into: dict[str, Distribution], metric: str, more: Distribution) -> None:
+    into.setdefault(metric, Distribution(exact=more.exact)).merge(more)
+
+
+def _merged_steps(one: StepCounts | None, other: StepCounts | None) -> StepCounts | None:
+    if other is None:
+        return one
+    whole = StepCounts(other.step_ns)
+    for steps in (one, other):
+        if steps is not None:
+            whole.merge(steps)
+    return whole
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    return min((value for value in (one, other) if value is not None), default=None)
+
+
+def _most(one: int | None, other: int | None) -> int | None:
+    return max((value for value in (one, other) if value is not None), default=None)

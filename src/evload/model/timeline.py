@@ -1,13 +1,12 @@
 """What a run looked like over time, and what is worth saying about it: plain data.
 
-`measurement.timeline` fills a Timeline from a ledger, `gate.insights` says what stands out in it, sinks draw it.
+`ledger.timeline` fills a Timeline from a ledger, `report.insights` says what stands out in it, formats draw it.
 Its size depends on the number of intervals alone, not on how long the run was. All times are nanoseconds since
 the schedule began.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -28,11 +27,6 @@ EDGES_NS: Final = (
 
 Bounds = tuple[int | None, int | None]
 """[lower, upper] in nanoseconds; None: infinite."""
-
-
-def bucket_of(ns: int) -> int:
-    """The bucket that a duration belongs to."""
-    return bisect_right(EDGES_NS, ns) - 1
 
 
 @dataclass(slots=True)

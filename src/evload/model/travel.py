@@ -1,4 +1,4 @@
-"""What travels through evload: events, receipts, reads, and the states an event ends in.
+"""What travels through evload: events, receipts, reads, and what becomes of each event.
 
 All times are integers in nanoseconds on the one monotonic clock of `evload.clock`. The types on the
 hot path are named tuples and slotted classes, because one of each is made per event.
@@ -6,57 +6,12 @@ hot path are named tuples and slotted classes, because one of each is made per e
 
 from __future__ import annotations
 
-import enum
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-
-class Outcome(enum.IntEnum):
-    """What became of a publish, as the transport saw it."""
-
-    ACCEPTED = 1
-    """The broker took responsibility for the event."""
-    REJECTED = 2
-    """The broker said no: a nack, or a status outside the expected ones."""
-    RETURNED = 3
-    """The broker found no route for it."""
-    IN_DOUBT = 4
-    """It was sent and no answer came: it may or may not have arrived."""
-    UNSENT = 5
-    """It never left the generator: no connection could be had, or the in-flight limit dropped it."""
-
-
-class State(enum.IntEnum):
-    """The one state in which an event ends.
-
-    In this order: up to RETURNED the publish alone makes sure that the effect never comes, and from VISIBLE on
-    the event was acked.
-    """
-
-    UNSENT = 1
-    REJECTED = 2
-    RETURNED = 3
-    IN_DOUBT = 4
-    VISIBLE = 5
-    """Seen, and seen in its last read."""
-    LOST = 6
-    """Never seen, with a read at or after its deadline to prove it."""
-    REGRESSED = 7
-    """Seen once, absent in its last read."""
-    PENDING = 8
-    """Acked, and not settled when the run ended."""
-    UNOBSERVED = 9
-    """Acked, and no read ever said anything about it at its deadline."""
-
-
-class Seen(enum.IntEnum):
-    """What one read said about one event."""
-
-    ABSENT = 0
-    PRESENT = 1
-    FAILED = 2
-    """The read itself failed (timeout, 500, nonsense): it says nothing about the event."""
+from .facts import EventFacts
+from .states import Outcome, Seen, State
 
 
 class Event:
@@ -109,6 +64,7 @@ class Receipt(NamedTuple):
     acked_ns  when the answer arrived; None if none came (IN_DOUBT, UNSENT)
     detail    for people: the status or the reason, empty when accepted
     capture   the id that the target itself gave the event, where the producer was told to capture one
+    facts     what else is known of it by this, by the names of `EventFacts`
     """
 
     seq: int
@@ -117,6 +73,7 @@ class Receipt(NamedTuple):
     acked_ns: int | None
     detail: str = ""
     capture: str | None = None
+    facts: Mapping[str, Any] | None = None
 
 
 class Target(NamedTuple):
@@ -139,6 +96,7 @@ class Read(NamedTuple):
     exact             it was pushed: the event became visible at this very moment (start_ns == end_ns), and each
                       such read is one side effect
     version           how many writes of the event's key the answer reflects, where the read model says so
+    facts             what else is known of the event by this, by the names of `EventFacts`
     """
 
     seq: int
@@ -152,6 +110,7 @@ class Read(NamedTuple):
     processed_at: int | None = None
     exact: bool = False
     version: float | None = None
+    facts: Mapping[str, Any] | None = None
 
 
 @dataclass(slots=True)
@@ -188,8 +147,8 @@ class Part(NamedTuple):
 
 
 @dataclass(slots=True)
-class Observation:
-    """One settled event: all that is kept of it. `None` means that there is no such figure.
+class Observation(EventFacts):
+    """One settled event: all that is kept of it, with its facts. `None` means that there is no such figure.
 
     Brackets are (lower, upper]: `first_*` around the moment it was first seen, `stable_*` around the
     moment after which no read missed it. A missing upper end means never seen (or not again); a missing
@@ -209,25 +168,9 @@ class Observation:
     first_upper_ns: int | None = None
     stable_lower_ns: int | None = None
     stable_upper_ns: int | None = None
-    reads: int = 0
-    failed_reads: int = 0
-    effects: int | None = None
-    regressions: int = 0
-    position: float | None = None
-    consumed_at: int | None = None
-    processed_at: int | None = None
     settled_ns: int = 0
-    detail: str = ""
     parts: tuple[Part, ...] = ()
     """By probe and replica, where there is more than one; in the order of the scenario's probes."""
-    resent: bool = False
-    """Copies of it were sent on purpose."""
-    non_monotonic: bool = False
-    """A read missed it after an earlier one, of whichever replica, had shown it."""
-    session: Seen | None = None
-    """What the read said that its own session began right after the ack; None if there was none."""
-    staleness: int | None = None
-    """Acked writes of its key that the most stale answer about it had not applied."""
 
     @property
     def asked(self) -> int:

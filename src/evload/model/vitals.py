@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, TypeVar
+
+N = TypeVar("N", int, float)
+
+INCIDENT_GAP_NS: Final = 5_000_000_000
+"""Failures of one kind that are further apart than this belong to two incidents."""
 
 
 @dataclass(slots=True)
@@ -17,6 +22,21 @@ class Incident:
     first_ns: int
     last_ns: int
     count: int = 1
+
+
+def joined(incidents: Iterable[Incident]) -> list[Incident]:
+    """Incidents of one kind that follow on one another as one, in the order in which they began."""
+    open_ones: dict[tuple[str, str], Incident] = {}
+    found = []
+    for one in sorted(incidents, key=lambda one: (one.first_ns, one.source, one.reason)):
+        known = open_ones.get((one.source, one.reason))
+        if known is not None and one.first_ns - known.last_ns <= INCIDENT_GAP_NS:
+            known.last_ns = max(known.last_ns, one.last_ns)
+            known.count += one.count
+        else:
+            known = open_ones[one.source, one.reason] = replace(one)
+            found.append(known)
+    return found
 
 
 @dataclass(slots=True)
@@ -34,6 +54,15 @@ class ReadVitals:
     """Most event reads in a second."""
     stretch: float = 1.0
     """By how much the gaps between reads were widened at most, to spare the read model."""
+
+    def merge(self, other: ReadVitals) -> None:
+        """Add another's reads. The busiest second isn't added: the ledgers know it."""
+        self.requests += other.requests
+        self.events += other.events
+        self.failed += other.failed
+        self.throttled += other.throttled
+        self.busiest = 0
+        self.stretch = max(self.stretch, other.stretch)
 
 
 @dataclass(slots=True)
@@ -68,6 +97,29 @@ class Vitals:
     wall_drift_ns: int | None = None
     """Most by which the wall clock and the monotonic one parted within a minute."""
 
+    def merge(self, other: Vitals) -> None:
+        """Add those of another part of the same run: of what can't be added up the worst counts."""
+        self.duration_ns = max(self.duration_ns, other.duration_ns)
+        self.cpu_share = _worst(self.cpu_share, other.cpu_share)
+        self.longest_stall_ns = _worst(self.longest_stall_ns, other.longest_stall_ns)
+        self.wall_drift_ns = _worst(self.wall_drift_ns, other.wall_drift_ns)
+        self.read_requests += other.read_requests
+        self.event_reads += other.event_reads
+        self.failed_reads += other.failed_reads
+        self.unexpected_ids += other.unexpected_ids
+        self.interrupted |= other.interrupted
+        self.crashed |= other.crashed
+        for probe, replicas in other.replicas.items():
+            self.replicas[probe] = sorted({*self.replicas.get(probe, ()), *replicas})
+        for counts, more in ((self.errors, other.errors), (self.copies, other.copies)):
+            for name, count in more.items():
+                counts[name] = counts.get(name, 0) + count
+        self.incidents = joined([*self.incidents, *other.incidents])
+        for probe, reads in other.probes.items():
+            self.probes.setdefault(probe, ReadVitals()).merge(reads)
+        if not self.aborted:
+            self.aborted, self.abort_note = other.aborted, other.abort_note
+
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Vitals:
         """From what `dataclasses.asdict` gave and JSON kept."""
@@ -75,3 +127,7 @@ class Vitals:
         vitals.incidents = [Incident(**incident) for incident in data.get("incidents", ())]
         vitals.probes = {name: ReadVitals(**reads) for name, reads in data.get("probes", {}).items()}
         return vitals
+
+
+def _worst(one: N | None, other: N | None) -> N | None:
+    return max((value for value in (one, other) if value is not None), default=None)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Final
 
-from ..model.facts import COUNTER_NAMES, METRICS, QUEUE_LAG, STALENESS
+from ..model.facts import COUNTER_NAMES, METRICS, QUEUE_LAG, STALENESS, TALLIED, ByValue
 from ..units import parse_duration, parse_rate
 from .limits import exact_share, parse_count, parse_good_share, parse_time, parse_value
 from .objective import LOWER, RECOVERY_WINDOW, SHORTEST_STEP_NS, UPPER, GaugeValues, Measure, Objective, Window
@@ -44,6 +44,9 @@ def parse_expression(expression: str, gauges: GaugeValues) -> Objective:
     if call := _CALL.fullmatch(expression):
         function, argument, operator, limit = call.groups()
         argument = argument.strip()
+        if function in TALLIED:
+            name = _counter_name(f"{function}({argument})")
+            return Objective(expression, Measure.COUNT, name, operator, parse_count(limit))
         if function == "drain":
             return _parse_drain(expression, argument, operator, limit, gauges)
         if function == "recovery":
@@ -55,7 +58,7 @@ def parse_expression(expression: str, gauges: GaugeValues) -> Objective:
         counter, operator, limit = plain.groups()
         if counter in METRICS:
             raise ValueError(f"{counter!r} is a distribution; write for example 'p99({counter}) < 2s'")
-        name = _counter_name(counter, (*COUNTER_NAMES, *_ALIASES))
+        name = _counter_name(counter)
         return Objective(expression, Measure.COUNT, name, operator, parse_count(limit))
     raise ValueError(f"{expression!r} is not an objective; write for example {_FORMS}")
 
@@ -142,7 +145,7 @@ def _parse_call(expression: str, function: str, argument: str, operator: str, li
     if function == "last" or "." in argument:
         raise ValueError(f"there is no gauge {argument!r}; {_suggest(argument, METRICS, 'metrics')}")
     if function == "rate":
-        counter = _counter_name(argument, (*COUNTER_NAMES, *_ALIASES))
+        counter = _counter_name(argument)
         require(operator, (*UPPER, *LOWER), function)
         return Objective(expression, Measure.RATE, counter, operator, exact_share(limit))
     if function == "throughput":
@@ -170,7 +173,12 @@ def _metric_name(name: str) -> str:
     raise ValueError(f"there is no metric or gauge {name!r}; {_suggest(name, METRICS, 'metrics')}")
 
 
-def _counter_name(name: str, known: Iterable[str]) -> str:
+def _counter_name(name: str, known: Iterable[str] = (*COUNTER_NAMES, *_ALIASES)) -> str:
+    by_value = ByValue.named(name)
+    if by_value is not None and known is not THROUGHPUTS:
+        if not by_value.possible:
+            raise ValueError(f"{name!r} names no value; write for example status(409) or status(5xx)")
+        return by_value.name
     if name not in known:
         raise ValueError(f"there is no counter {name!r} here; {_suggest(name, known, 'counters')}")
     return _ALIASES.get(name, name)

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from ..model.facts import PUBLISH_COUNTERS, QUEUE_LAG
-from ..model.summary import Distribution, ScenarioSummary, Summary, merge, merge_distribution, slice_label
+from ..model.summary import Distribution, ScenarioSummary, Summary, merged, slice_label
 from ..units import NS_PER_S, parse_duration
 from .scenario import ScenarioCriteria
 
@@ -144,7 +144,7 @@ class Objective:
     def scope(self, summary: Summary) -> ScenarioSummary:
         """The pieces as one; empty if there are none."""
         pieces = self.pieces(summary)
-        return pieces[0] if len(pieces) == 1 else merge(pieces)
+        return pieces[0] if len(pieces) == 1 else merged(pieces)
 
     def distribution(self, summary: Summary) -> Distribution:
         """That of its metric over the pieces; empty if there is none. Cheaper than `scope`."""
@@ -153,7 +153,7 @@ class Objective:
             return parts[0]
         whole = Distribution()
         for part in parts:
-            merge_distribution(whole, part)
+            whole.merge(part)
         return whole
 
     @property

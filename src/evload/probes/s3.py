@@ -11,7 +11,8 @@ from pydantic import Field, model_validator
 from ..clients.aws import THROTTLED, Aws, AwsSettings, code_of, explain, is_denied
 from ..clock import Clock
 from ..errors import TargetError
-from ..model.travel import Read, ReadResult, Seen, Target
+from ..model.states import Seen
+from ..model.travel import Read, ReadResult, Target
 from ..spi.context import Surroundings
 from ..spi.probe import Probe, ProbeSettings
 from ._shared.id_template import EventKey, KeyTemplate
@@ -49,16 +50,6 @@ class S3ProbeConfig(AwsSettings, ProbeSettings):
         if self.bulk != 1:
             raise ValueError(f"bulk is {self.bulk}, but S3 answers about one object at a time; leave bulk out")
         return self
-
-    @property
-    def effects(self) -> str | None:
-        """What tells the number of effects; an object is there or isn't."""
-        return None
-
-    @property
-    def position(self) -> str | None:
-        """What tells the order of events; a bucket has nothing of that sort."""
-        return None
 
     def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Probe]:
         """Look at the bucket, yield the probe, disconnect. Raises TargetError."""

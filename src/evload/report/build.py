@@ -10,10 +10,10 @@ from pathlib import Path
 from ..judging import verdict
 from ..judging.checks.run import run as run_checks
 from ..judging.judge import judge
-from ..ledger.queue_lag import add_lag
 from ..ledger.reader import LedgerReader
 from ..ledger.replay import rebuild
 from ..ledger.timeline import read_timeline
+from ..ledger.work_out import work_out
 from ..ledger.worst_events import worst_events
 from ..model.report import CheckResult, Insight, ObjectiveResult, Report, Result, WorstEvent
 from ..model.summary import Summary
@@ -41,7 +41,7 @@ def build(
     """The report of a run that amounts to `summary`. Without its ledger, what only that knows is left out."""
     timeline = None
     if ledger is not None:
-        add_lag(summary, ledger, criteria.objectives)
+        work_out(summary, ledger, criteria)
         timeline = read_timeline(ledger, [plan["name"] for plan in ledger.meta["plan"]])
     objectives = [_objective(objective, summary, criteria, ledger, redact) for objective in criteria.objectives]
     checks = [_check(check, redact) for check in run_checks(summary, criteria)]

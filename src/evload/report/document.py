@@ -134,13 +134,12 @@ def _scope(scenario: ScenarioSummary) -> dict[str, Any]:
         "span": None if first is None or last is None else (last - first) / NS_PER_S,
         "distributions": _distributions(scenario.distributions),
     }
-    if scenario.effects:
-        told["effects"] = {str(effects): events for effects, events in sorted(scenario.effects.items())}
-    if scenario.staleness.count:
-        staleness = scenario.staleness
-        told["staleness"] = {"events": staleness.count, "max": staleness.maximum, "mean": staleness.mean}
-    if scenario.session_reads:
-        told["session_reads"] = scenario.session_reads
+    for fact, tally in scenario.tallies.items():
+        told[fact] = {str(value): events for value, events in sorted(tally.items())}
+    for fact, series in scenario.ranges.items():
+        told[fact] = {"events": series.count, "max": series.maximum, "mean": series.mean}
+    if scenario.known.get("session"):
+        told["session_reads"] = scenario.known["session"]
     if scenario.asked:
         told["replicas_that_agree"] = scenario.agreeing / scenario.asked
     if scenario.late_hops:

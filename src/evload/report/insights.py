@@ -63,6 +63,7 @@ def find(
         *lagging_replicas(timeline, hurts=is_late),
         *_generator(summary, checks, standing),
     ]
+    found += _queue_contradictions(summary)
     found += _slow_hop(summary) if is_late and not found else []
     return sorted(found, key=lambda one: _ORDER.index(one.severity))
 
@@ -187,6 +188,16 @@ def _is_late(objectives: Iterable[ObjectiveResult]) -> bool:
     """An objective about how long events take doesn't hold, or only just."""
     metrics = ("first_seen", "consistency", "end_to_end", *_HOPS)
     return any(o.subject in metrics and o.result in (Result.FAIL, Result.WARN) for o in objectives)
+
+
+def _queue_contradictions(summary: Summary) -> Iterator[Insight]:
+    for name, gauge in summary.gauges.items():
+        if gauge.contradictions:
+            sentence = (
+                f"{gauge.contradictions:,} samples of {name} show fewer messages gone than earlier ones: they were "
+                "delivered again, or somebody else publishes to it, so queue_lag may be too short."
+            )
+            yield Insight("queue_contradictions", Severity.NOTE, sentence, {"samples": gauge.contradictions})
 
 
 def _slow_hop(summary: Summary) -> Iterator[Insight]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from ..model.facts import METRICS, QUEUE_LAG
+from ..model.facts import COUNTERS, FACTS, METRICS, QUEUE_LAG
 from ..model.report import CheckResult, ObjectiveResult, Report, Result
 from ..model.summary import Distribution, ScenarioSummary
 from ..units import NS_PER_S, format_duration, format_rate, format_share
@@ -21,10 +21,6 @@ MEANING: Final = {
     Result.INVALID: "the measurement itself can't be trusted",
 }
 
-_SPOKEN: Final = {
-    "non_monotonic": "missed by a later read",
-    "unread_writes": "not read by the session that wrote them",
-}
 _CHECK_UNITS: Final[Mapping[str, Unit]] = {
     "ledger closes": "count",
     "offered rate": "share",
@@ -113,7 +109,17 @@ def figure(value: float, unit: Unit) -> str:
 
 def spoken(name: str) -> str:
     """A state, a counter or a metric as a person says it."""
-    return _SPOKEN.get(name, name.replace("_", " "))
+    counter = COUNTERS.get(name)
+    return name.replace("_", " ") if counter is None else counter.spoken
+
+
+def tallies(scope: ScenarioSummary) -> list[str]:
+    """What is counted by value and took several: `answers by status: 202 × 1,200, 409 × 3`."""
+    return [
+        f"{FACTS[fact].title}: {', '.join(f'{value} × {events:,}' for value, events in sorted(tally.items()))}"
+        for fact, tally in scope.tallies.items()
+        if FACTS[fact].title and len(tally) > 1
+    ]
 
 
 def hops(scope: ScenarioSummary) -> dict[str, Distribution]:

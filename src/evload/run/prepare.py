@@ -276,6 +276,7 @@ def _reading(settings: ProbeSettings, scenario: Scenario, objectives: Sequence[O
         for metric, threshold in (*objective.thresholds, *(about[:2] for about in objective.steps))
         if metric in _COUNTED_FROM
     }
+    can = settings.capabilities
     over = settings.confirm.over
     if over is None:
         over = max(2 * min(limits, default=0), _CONFIRM_OVER_NS)
@@ -289,12 +290,12 @@ def _reading(settings: ProbeSettings, scenario: Scenario, objectives: Sequence[O
         confirm_over_ns=over,
         pins=tuple(sorted(pins)),
         slack_ns=BULK_TICK_NS if settings.bulk > 1 else 0,
-        after_ack=settings.asks_by_capture,
-        pushed=settings.pushes,
+        after_ack=can.asks_by_capture,
+        pushed=can.pushes,
         replicas=settings.replicas,
         learns=settings.reading == "adaptive",
         confirm_all=any(objective.subject in _FOUND_BY_CONFIRMING for objective in objectives),
         session=settings.session,
-        versions=settings.tells_versions,
+        versions="version" in can.tells,
         resent_for_ns=0 if scenario.resend is None else scenario.resend.copies * scenario.resend.after,
     )

@@ -77,6 +77,10 @@ class SandboxSettings(AdapterSettings):
     """
 
     seed: Annotated[int, Field(description="of all that is random here")] = 1
+    draws: Annotated[
+        Literal["arrival", "event"],
+        Field(description="what happens to an event is drawn in the order of arrival, or by the event's own id"),
+    ] = "arrival"
     workers: Annotated[int, Field(ge=0, le=100_000, description="how many; 0 lets the queue grow")] = 4
     service: Annotated[Delay, Field(description="time a worker spends on one event")] = Constant(5_000_000)
     visibility: Annotated[Delay, Field(description="from processed to visible in the read model")] = Constant(
@@ -111,15 +115,16 @@ class SandboxSettings(AdapterSettings):
         """These settings with the keys of `patch` replaced, each as a whole.
 
         Raises ValueError, whose text has one line for each thing wrong, if the patch can't be used. The
-        seed and the names of the replicas can't change.
+        seed, the draws and the names of the replicas can't change.
         """
         try:
             new = SandboxSettings.model_validate(patch)
         except ValidationError as error:
             raise ValueError(explain(error)) from None
         given = {name: getattr(new, name) for name in new.model_fields_set}
-        if "seed" in given:
-            raise ValueError("the seed can't change while the sandbox runs; start another one with that seed")
+        for fixed in ("seed", "draws"):
+            if fixed in given:
+                raise ValueError(f"{fixed} can't change while the sandbox runs; start another one with it")
         if [replica.name for replica in given.get("replicas", self.replicas)] != [r.name for r in self.replicas]:
             names = ", ".join(replica.name for replica in self.replicas)
             raise ValueError(f"replicas can't come, go or be renamed while the sandbox runs; list {names}")

@@ -153,9 +153,13 @@ class World:
 
     def _plant(self, event: _Event) -> bool:
         """Decide what befalls the event; the answer is whether it is chosen to be swapped."""
-        settings, rng = self.settings, self._event_rng.random
+        settings, own_rngs = self.settings, self._replica_rngs
+        rng = self._event_rng.random
+        if settings.draws == "event":
+            own = random.Random(f"{settings.seed} {event.correlation_id}")
+            rng, own_rngs = own.random, [own] * len(own_rngs)
         draws = event.draws = _Draws(rng(), rng(), rng(), rng(), rng(), rng(), rng(), rng(), rng())
-        event.replica_draws = [(own.random(), own.random(), own.random()) for own in self._replica_rngs]
+        event.replica_draws = [(own.random(), own.random(), own.random()) for own in own_rngs]
         event.lost = draws.loss < settings.loss
         if event.lost:
             return False

@@ -33,3 +33,20 @@ class AdapterSettings(BaseModel):
     """Base of all settings models: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What an adapter can do with its settings: it declares that, and nobody has to guess.
+
+    tells            what it may say of an event: of a probe `effects`, `position`, `version`, `consumed_at`,
+                     `processed_at`, `replica`; of a producer facts such as `status`
+    captures         a producer: it takes the id that the target gives an event
+    asks_by_capture  a probe: it asks with that id, which is known only after the ack
+    pushes           a probe: it is told, and asked only about what has not come by its deadline
+    """
+
+    tells: frozenset[str] = frozenset()
+    captures: bool = False
+    asks_by_capture: bool = False
+    pushes: bool = False

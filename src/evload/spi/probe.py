@@ -10,7 +10,7 @@ from pydantic import Field
 
 from ..model.travel import ReadResult, Target
 from ..units import Duration, Rate, Share
-from .context import AdapterSettings, Surroundings
+from .context import AdapterSettings, Capabilities, Surroundings
 
 
 class Probe(Protocol):
@@ -91,19 +91,9 @@ class ProbeSettings(AdapterSettings):
     ] = False
 
     @property
-    def pushes(self) -> bool:
-        """Whether it yields a PushProbe."""
-        return False
-
-    @property
-    def asks_by_capture(self) -> bool:
-        """Whether it asks with the id that the target gave an event, which is known only after the ack."""
-        return False
-
-    @property
-    def tells_versions(self) -> bool:
-        """Whether its answers may say how many writes of an event's key they reflect."""
-        return getattr(self, "version", None) is not None
+    def capabilities(self) -> Capabilities:
+        """What it can do with these settings."""
+        return Capabilities()
 
     def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Probe]:
         """Connect, yield the probe, close. Raises TargetError if the read model can't be reached."""

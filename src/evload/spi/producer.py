@@ -9,7 +9,7 @@ from typing import Annotated, Literal, Protocol
 from pydantic import Field
 
 from ..model.travel import Encoding, Event, Receipt
-from .context import AdapterSettings, Surroundings
+from .context import AdapterSettings, Capabilities, Surroundings
 
 Settle = Callable[[Sequence[Receipt]], None]
 """Hands receipts back to the engine; each published event must appear exactly once."""
@@ -36,6 +36,11 @@ class ProducerSettings(AdapterSettings):
         Literal["wait", "drop"],
         Field(description="at that limit: send late, or count the event as unsent"),
     ] = "wait"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do with these settings."""
+        return Capabilities()
 
     def encoding(self) -> Encoding:
         """How this producer wants its events rendered."""

@@ -128,22 +128,17 @@ class Trend:
 def trend(times: Sequence[float], values: Sequence[float]) -> Trend:
     """Slope by Theil and Sen (P. K. Sen, JASA 63 (1968) 1379-1389), p-value of Kendall's tau, two-sided.
 
-    The slope is the median of the slopes between all pairs; pairs of one moment have none. Raises ValueError if
-    all values are of one moment.
+    The slope is the median of the slopes between all pairs of finite values; pairs of one moment have none. Raises
+    ValueError if these are all of one moment.
     """
-    points = sorted(zip(times, values, strict=True))
-    slopes = sorted(
-        _minus(later[1], sooner[1], 0.0) / (later[0] - sooner[0])
-        for i, sooner in enumerate(points)
-        for later in points[i + 1 :]
-        if later[0] > sooner[0]
-    )
-    if not slopes:
+    finite = [(at, value) for at, value in zip(times, values, strict=True) if math.isfinite(value)]
+    if len({at for at, _ in finite}) < 2:
         raise ValueError("a trend takes time")
-    from scipy.stats import kendalltau
+    from scipy.stats import kendalltau, theilslopes
 
+    slope = theilslopes([value for _, value in finite], [at for at, _ in finite]).slope
     p_value = float(kendalltau(times, values).pvalue)
-    return Trend(median(slopes), 1.0 if math.isnan(p_value) else p_value)
+    return Trend(float(slope), 1.0 if math.isnan(p_value) else p_value)
 
 
 def median(values: Iterable[float]) -> float:

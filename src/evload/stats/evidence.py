@@ -44,9 +44,9 @@ class Evidence:
 def weigh(counts: ThresholdCount, n: int) -> Evidence:
     """What the counts at a threshold say about n events (n > 0), with n and the counts scaled by dependence."""
     pessimistic, optimistic = n - counts.within, counts.beyond
-    windows = [counts.windows[number] for number in sorted(counts.windows)]
-    worth_pessimistic = effective_size((events, events - within) for events, within, _ in windows) or n
-    worth_optimistic = effective_size((events, beyond) for events, _, beyond in windows) or n
+    batches = [counts.intervals[number] for number in sorted(counts.intervals)]
+    worth_pessimistic = effective_size((events, events - within) for events, within, _ in batches) or n
+    worth_optimistic = effective_size((events, beyond) for events, _, beyond in batches) or n
     return Evidence(
         pessimistic,
         optimistic,

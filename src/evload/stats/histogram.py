@@ -36,6 +36,13 @@ class Histogram:
         self.value_sum = 0
         """Exact sum of the finite values."""
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Histogram) and all(
+            getattr(self, name) == getattr(other, name) for name in Histogram.__slots__
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
     def record(self, value: int | None) -> None:
         """Count one value; None is infinite. Raises ValueError for a negative one."""
         self.total += 1

@@ -14,8 +14,6 @@ from collections.abc import Iterable
 from itertools import pairwise
 from typing import NamedTuple
 
-from .histogram import Histogram
-
 
 class Stay(NamedTuple):
     """One event's time in the queue is in [lower_ns, upper_ns]; no upper end if it never was seen to leave."""
@@ -26,7 +24,7 @@ class Stay(NamedTuple):
 
 
 class QueueLag:
-    """Two histograms of times in a queue, `lower` and `upper` ends, from publishes and samples of depth.
+    """Times in a queue, as brackets, from publishes and samples of depth.
 
     A stay counts from the ack of the event, and is 0 for one that left before its ack came. The brackets
     hold if the queue is first in, first out, all that was acked went into it, and nobody else publishes to
@@ -36,8 +34,6 @@ class QueueLag:
     """
 
     def __init__(self) -> None:
-        self.lower = Histogram()
-        self.upper = Histogram()
         self.contradictions = 0
         """Samples that show fewer events gone than an earlier one: redelivered, or somebody else publishes."""
         self._waiting: list[int] = []
@@ -80,7 +76,6 @@ class QueueLag:
         del waiting[:leaving]
         self._gone += leaving
         self._remember(at_most, start_ns)
-        self._record(stays)
         return stays
 
     def close(self) -> list[Stay]:
@@ -91,7 +86,6 @@ class QueueLag:
         ]
         self._gone += len(stays)
         self._waiting.clear()
-        self._record(stays)
         return stays
 
     def _last_misses(self, count: int) -> list[int]:
@@ -110,8 +104,3 @@ class QueueLag:
         missed.append((at_most, start_ns))
         superseded = bisect_right(missed, self._gone, key=lambda sample: sample[0]) - 1
         del missed[: max(0, superseded)]
-
-    def _record(self, stays: Iterable[Stay]) -> None:
-        for stay in stays:
-            self.lower.record(stay.lower_ns)
-            self.upper.record(stay.upper_ns)

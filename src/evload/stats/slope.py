@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import inf, sqrt
+from math import inf
 from typing import NamedTuple
 
 
@@ -19,11 +19,10 @@ def least_squares(xs: Sequence[float], ys: Sequence[float]) -> Slope:
     n = len(xs)
     if n < 3 or n != len(ys) or min(xs) == max(xs):
         raise ValueError(f"no line through {n} points can be judged; it takes three with different xs")
-    mean_x, mean_y = sum(xs) / n, sum(ys) / n
-    spread = sum((x - mean_x) ** 2 for x in xs)
-    slope = sum((x - mean_x) * (y - mean_y) for x, y in zip(xs, ys, strict=True)) / spread
-    residual = sum((y - mean_y - slope * (x - mean_x)) ** 2 for x, y in zip(xs, ys, strict=True))
-    error = sqrt(residual / (n - 2) / spread)
+    from scipy.stats import linregress
+
+    line = linregress(xs, ys)
+    slope, error = float(line.slope), float(line.stderr)
     if error:
         return Slope(slope, slope / error)
     return Slope(slope, 0.0 if not slope else inf if slope > 0 else -inf)

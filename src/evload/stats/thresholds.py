@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -64,11 +65,25 @@ class StepCounts:
 
 @dataclass(slots=True)
 class ThresholdCount:
-    """Exact counts at one threshold X of one metric, over the run and per window of intended time."""
+    """Exact counts at one threshold X of one metric, over the run and per interval of intended time."""
 
     within: int = 0
     """Events whose upper end is at most X: good for sure."""
     beyond: int = 0
     """Events whose lower end is at least X: bad for sure."""
-    windows: dict[int, list[int]] = field(default_factory=dict)
-    """Window number to [events, within, beyond]."""
+    intervals: dict[int, list[int]] = field(default_factory=dict)
+    """Number of an interval to [events, within, beyond]."""
+
+    def merge(self, other: ThresholdCount) -> None:
+        """Add another's counts."""
+        self.within += other.within
+        self.beyond += other.beyond
+        add_intervals(self.intervals, other.intervals)
+
+
+def add_intervals(into: dict[int, list[int]], more: Mapping[int, list[int]]) -> None:
+    """Add counts by interval to others, number by number."""
+    for interval, counts in more.items():
+        have = into.setdefault(interval, [0] * len(counts))
+        for i, count in enumerate(counts):
+            have[i] += count

@@ -23,6 +23,14 @@ class Counted:
     steps: tuple[tuple[str, int, int], ...] = ()
     counter_steps: tuple[tuple[str, int], ...] = ()
 
+    def thresholds_of(self, metric: str) -> list[int]:
+        """The thresholds of a metric, the smallest first."""
+        return sorted({threshold for about, threshold in self.thresholds if about == metric})
+
+    def steps_of(self, metric: str) -> list[tuple[int, int]]:
+        """(threshold, length of a step) at which a metric is counted over time."""
+        return sorted({(threshold, step) for about, threshold, step in self.steps if about == metric})
+
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Counted:
         """From what `asdict` gave and JSON kept."""

@@ -5,29 +5,44 @@ The same fold serves the run itself and `evload report`, which feeds it the rows
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter as Tally
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Final, Protocol
+from operator import attrgetter
+from typing import Any, Final, NamedTuple
 
-from ..model.facts import EXACT, WINDOW_NS
+from ..model.facts import DEFAULTS, EXACT, FACTS, INTERVAL_NS, Fact, amount_of
+from ..model.states import State
 from ..model.summary import Distribution, GaugeSummary, ScenarioSummary, Series, Summary, slice_label
-from ..model.travel import Observation, Part, Seen, State
+from ..model.travel import Observation, Part
 from ..model.vitals import Vitals
 from ..stats.histogram import Histogram
 from ..stats.thresholds import StepCounts, ThresholdCount
-from .clock_offset import OffsetEstimate, hops
 from .fold_plan import Counted, ScenarioPlan, Slice
-from .order import OrderCounter
+from .order import OrderCounter, Placed
 
 _STATE_KEYS: Final = ["", *(state.name.lower() for state in State)]
 """By number: an enum's hash is computed in Python, and this is asked for every event."""
+
+
+class _Counted(NamedTuple):
+    """A fact that the fold counts, and what stands for not knowing it."""
+
+    name: str
+    fact: Fact
+    default: Any
+
+
+_COUNTED: Final = tuple(
+    _Counted(name, fact, DEFAULTS[name])
+    for name, fact in FACTS.items()
+    if fact.column and (fact.counters or fact.tallied is not None or fact.ranged or name == "position")
+)
+_FACTS_OF: Final = attrgetter(*(counted.name for counted in _COUNTED))
 _FLUSH: Final = 512
 """Values folded into a histogram at a time."""
 _EDGE_NS: Final = 100_000_000
-_MOST_EFFECTS: Final = 100
-"""More side effects of one event than this count as so many."""
-_ERRORS: Final = frozenset({State.UNSENT, State.REJECTED, State.RETURNED, State.IN_DOUBT})
 
 
 class MetricFold:
@@ -78,12 +93,12 @@ class MetricFold:
         distribution.upper.record_all(uppers)
         if distribution.lower is not distribution.upper:
             distribution.lower.record_all(lowers)
-        windows = [at_ns // WINDOW_NS for at_ns in times] if distribution.thresholds else []
+        intervals = [at_ns // INTERVAL_NS for at_ns in times] if distribution.thresholds else []
         for threshold, count in distribution.thresholds.items():
-            for window in set(windows) - count.windows.keys():
-                count.windows[window] = [0, 0, 0]
-            for lower, upper, window in zip(lowers, uppers, windows, strict=True):
-                batch = count.windows[window]
+            for interval in set(intervals) - count.intervals.keys():
+                count.intervals[interval] = [0, 0, 0]
+            for lower, upper, interval in zip(lowers, uppers, intervals, strict=True):
+                batch = count.intervals[interval]
                 batch[0] += 1
                 if upper is not None and upper <= threshold:
                     count.within += 1
@@ -101,21 +116,22 @@ class MetricFold:
 class _Fold:
     """A scenario being folded, or a part of it."""
 
-    __slots__ = ("counted", "metrics", "part", "summary")
+    __slots__ = ("amounts", "counted", "metrics", "part", "summary")
 
-    def __init__(self, counted: Counted, part: Slice | None = None) -> None:
+    def __init__(self, counted: Counted, part: Slice | None = None, *, is_view: bool = False) -> None:
         self.counted = counted
         self.part = part
         self.summary = ScenarioSummary(
-            counter_steps={(counter, step): StepCounts(step) for counter, step in counted.counter_steps}
+            counter_steps={(counter, step): StepCounts(step) for counter, step in counted.counter_steps},
+            is_view=is_view,
         )
+        self.amounts = {counter: amount_of(counter) for counter, _ in counted.counter_steps}
         self.metrics: dict[str, MetricFold] = {}
 
     def metric(self, name: str) -> MetricFold:
         metric = self.metrics.get(name)
         if metric is None:
-            thresholds = sorted({x for about, x in self.counted.thresholds if about == name})
-            steps = sorted({(x, step) for about, x, step in self.counted.steps if about == name})
+            thresholds, steps = self.counted.thresholds_of(name), self.counted.steps_of(name)
             metric = self.metrics[name] = MetricFold(thresholds, steps, exact=name in EXACT)
             self.summary.distributions[name] = metric.distribution
         return metric
@@ -143,10 +159,12 @@ class _Scenario:
         if plan.flow_step_ns:
             self.summary.flow = StepCounts(plan.flow_step_ns)
         self.names = dict(plan.probes)
+        self.keyed = False
+        """Some of its events have a key."""
         self.portions: list[_Fold] = []
         self.views: dict[tuple[int | None, str | None], list[_Fold]] = {}
         for part in _in_order(plan):
-            fold = _Fold(part.counted, part)
+            fold = _Fold(part.counted, part, is_view=not (part.probe is None and part.replica is None))
             self.summary.slices[part.label] = fold.summary
             if part.probe is None and part.replica is None:
                 self.portions.append(fold)
@@ -160,7 +178,7 @@ class _Scenario:
         if place not in self.views:
             name = self.names.get(part.probe, str(part.probe))
             label = slice_label(probe=name) if part.replica is None else slice_label(replica=part.replica)
-            fold = _Fold(Counted())
+            fold = _Fold(Counted(), is_view=True)
             # Views are of the same events, all of them.
             fold.schedule(self.summary.ledger["scheduled"])
             self.summary.slices[label] = fold.summary
@@ -168,6 +186,14 @@ class _Scenario:
         if part.replica is None:
             return self.views[place]
         return (*self.views[place], *self.views.get((part.probe, part.replica), ()))
+
+    def folds_of(self, event: int, key: str | None) -> Iterable[_Fold]:
+        """The scenario itself and the portions that an event belongs to."""
+        yield self.whole
+        for portion in self.portions:
+            assert portion.part is not None
+            if _belongs(portion.part, event, key):
+                yield portion
 
     def folds(self) -> Iterable[_Fold]:
         yield self.whole
@@ -189,18 +215,6 @@ def _belongs(part: Slice, event: int, key: str | None) -> bool:
     )
 
 
-class Watching(Protocol):
-    """Looks at every sample of every gauge, for objectives about time."""
-
-    def sampled(self, gauge: str, start_ns: int, end_ns: int, values: Mapping[str, float]) -> None:
-        """Look at one sample, taken in [start_ns, end_ns] since the schedule began."""
-        ...
-
-    def results(self) -> dict[str, tuple[float | None, float | None]]:
-        """What `Summary.watches` has to hold."""
-        ...
-
-
 @dataclass(slots=True)
 class Recorder:
     """The fold. `start_ns` is the clock reading at which the run's schedule began."""
@@ -208,11 +222,9 @@ class Recorder:
     plans: Sequence[ScenarioPlan]
     start_ns: int
     vitals: Vitals = field(default_factory=Vitals)
-    watching: Watching | None = None
     gauges: dict[str, GaugeSummary] = field(default_factory=dict)
     _scenarios: list[_Scenario] = field(init=False)
     _order: OrderCounter = field(init=False, default_factory=OrderCounter)
-    _offset: OffsetEstimate = field(init=False, default_factory=OffsetEstimate)
 
     def __post_init__(self) -> None:
         self._scenarios = [_Scenario(plan) for plan in self.plans]
@@ -226,15 +238,16 @@ class Recorder:
         intended = None
         for seq, intended, key, event in events:
             count += 1
-            window = (intended - start) // WINDOW_NS
-            batch = offered.get(window)
+            interval = (intended - start) // INTERVAL_NS
+            batch = offered.get(interval)
             if batch is None:
-                batch = offered[window] = [0, 0]
+                batch = offered[interval] = [0, 0]
             batch[0] += 1
             if summary.first_intended_ns is None:
                 summary.first_intended_ns = intended - start
             if key is not None:
-                self._order.sent((scenario, key), seq)
+                into.keyed = True
+                self._order.expect((scenario, key), seq, intended)
             for steps in summary.counter_steps.values():
                 steps.add(intended - start, 1, 0, 0)
             for portion in into.portions:
@@ -251,10 +264,14 @@ class Recorder:
         if intended is not None:
             summary.last_intended_ns = intended - start
 
-    def settle(self, observations: Iterable[Observation]) -> None:
+    def settle(self, observations: Sequence[Observation]) -> None:
         """Count settled events. Each must have been expected."""
-        for seen in observations:
-            self._settle(self._scenarios[seen.scenario], seen)
+        if len(self._scenarios) == 1:
+            self._settle_all(self._scenarios[0], observations)
+            return
+        for number, into in enumerate(self._scenarios):
+            if own := [seen for seen in observations if seen.scenario == number]:
+                self._settle_all(into, own)
 
     def unrecorded(self, scenario: int, count: int) -> None:
         """Count `count` scheduled events of which nothing more is known: they were outstanding when the
@@ -271,38 +288,48 @@ class Recorder:
         """Count one sample of a gauge, taken in [start_ns, end_ns]; no values: it could not be taken."""
         into = self.gauges.setdefault(gauge, GaugeSummary())
         for metric, value in values.items():
-            into.series.setdefault(metric, Series()).add(value)
+            into.series.setdefault(metric, Series()).add(value, end_ns - self.start_ns)
         if not values:
             into.failed += 1
-        elif self.watching is not None:
-            self.watching.sampled(gauge, start_ns - self.start_ns, end_ns - self.start_ns, values)
 
     def summary(self) -> Summary:
         """Everything so far. Shares its parts with the recorder: don't keep it while the run goes on."""
         for scenario in self._scenarios:
             for fold in scenario.folds():
                 fold.flush()
-        return Summary(
-            {s.plan.name: s.summary for s in self._scenarios},
-            self.vitals,
-            self.gauges,
-            watches={} if self.watching is None else self.watching.results(),
-            negative_hops=self._offset.negative,
-        )
+        return Summary({s.plan.name: s.summary for s in self._scenarios}, self.vitals, self.gauges)
 
-    # -- one event -----------------------------------------------------------------------------------
+    # -- what is settled -----------------------------------------------------------------------------
+
+    def _settle_all(self, into: _Scenario, observations: Sequence[Observation]) -> None:
+        """Count settled events of one scenario: what can be counted by the batch is, and the rest one by one."""
+        if not observations:
+            return
+        for seen in observations:
+            self._settle(into, seen)
+        columns = list(zip(*map(_FACTS_OF, observations), strict=True))
+        _count_facts(into.whole.summary, columns)
+        for portion in into.portions:
+            part = portion.part
+            assert part is not None
+            own = [seen for seen in observations if _belongs(part, seen.type, seen.key)]
+            for seen in own:
+                self._count(portion, into.plan, seen, seen.intended_ns - self.start_ns)
+            if own:
+                _count_facts(portion.summary, list(zip(*map(_FACTS_OF, own), strict=True)))
+        if into.keyed:
+            for seen in observations:
+                if seen.key is not None:
+                    self._order_of(into, seen)
 
     def _settle(self, into: _Scenario, seen: Observation) -> None:
         at_ns = seen.intended_ns - self.start_ns
         summary, state = into.summary, seen.state
-        out_of_order = 0
-        if seen.key is not None:
-            out_of_order = self._order.settled((seen.scenario, seen.key), seen.seq, seen.position)
-        self._count(into.whole, into.plan, seen, at_ns, out_of_order)
+        self._count(into.whole, into.plan, seen, at_ns)
         if seen.sent_ns is not None:
-            # What crosses the edge of a window by a hair's breadth still counts where it was meant to be.
+            # What crosses the edge of an interval by a hair's breadth still counts where it was meant to be.
             offered_ns = max(seen.intended_ns, seen.sent_ns - _EDGE_NS)
-            offered = (offered_ns - self.start_ns) // WINDOW_NS
+            offered = (offered_ns - self.start_ns) // INTERVAL_NS
             if offered not in summary.offered:
                 summary.offered[offered] = [0, 0]
             summary.offered[offered][1] += 1
@@ -312,82 +339,45 @@ class Recorder:
             summary.flow.add(seen.acked_ns - self.start_ns, 1, 0, 0)
             gone_ns = seen.settled_ns if seen.stable_upper_ns is None else seen.stable_upper_ns
             summary.flow.add(gone_ns - self.start_ns, 0, 1, 0)
-        for portion in into.portions:
-            assert portion.part is not None
-            if _belongs(portion.part, seen.type, seen.key):
-                self._count(portion, into.plan, seen, at_ns, out_of_order)
         if seen.parts:
             self._take_apart(into, seen, at_ns)
 
-    def _count(self, into: _Fold, plan: ScenarioPlan, seen: Observation, at_ns: int, out_of_order: int) -> None:
+    def _order_of(self, into: _Scenario, seen: Observation) -> None:
+        """Count what is found of the order of a key now that an event of it is settled."""
+        sent_ns = seen.intended_ns if seen.sent_ns is None else seen.sent_ns
+        event = Placed(seen.seq, seen.type, seen.intended_ns, sent_ns, seen.acked_ns, seen.position, seen.settled_ns)
+        for kind, about in self._order.settle((seen.scenario, seen.key), event):
+            at_ns = about.intended_ns - self.start_ns
+            for fold in into.folds_of(about.type, seen.key):
+                summary = fold.summary
+                if kind == "order":
+                    summary.known["order"] = summary.known.get("order", 0) + 1
+                    continue
+                summary.ledger[kind] += 1
+                for (counter, _), steps in summary.counter_steps.items():
+                    if counter == kind:
+                        steps.add(at_ns, 0, 0, 1)
+
+    def _count(self, into: _Fold, plan: ScenarioPlan, seen: Observation, at_ns: int) -> None:
         """Count one event in a scenario or in a portion of it."""
         summary, ledger, state = into.summary, into.summary.ledger, seen.state
         ledger[_STATE_KEYS[state]] += 1
         acked = state >= State.VISIBLE
         if acked:
             ledger["acked"] += 1
-        if seen.regressions:
-            ledger["regressions"] += 1
-        if state is State.IN_DOUBT and seen.recovered:
+        elif state is State.IN_DOUBT and seen.recovered:
             ledger["recovered"] += 1
-        if seen.effects is not None:
-            summary.effects_known += 1
-            effects = min(seen.effects, _MOST_EFFECTS)
-            summary.effects[effects] = summary.effects.get(effects, 0) + 1
-            if seen.duplicated:
-                ledger["duplicated"] += 1
-        if seen.position is not None:
-            summary.positions_known += 1
-        if out_of_order:
-            ledger["out_of_order"] += out_of_order
-        if seen.resent:
-            ledger["resent"] += 1
-        if seen.non_monotonic:
-            ledger["non_monotonic"] += 1
-        if seen.session is not None and seen.session is not Seen.FAILED:
-            summary.session_reads += 1
-            ledger["unread_writes"] += seen.session is Seen.ABSENT
-        if seen.staleness is not None:
-            summary.staleness.add(seen.staleness)
         if seen.parts:
             summary.agreeing += seen.agreeing
             summary.asked += seen.asked
         for (counter, _), steps in summary.counter_steps.items():
-            moment = self._moment(counter, seen, at_ns, out_of_order)
-            if moment is not None:
-                steps.add(moment, 0, 0, out_of_order if counter == "out_of_order" else 1)
-
+            moment_ns = _MOMENTS.get(counter, _when_due)(seen)
+            if moment_ns is not None and (amount := into.amounts[counter](seen)):
+                steps.add(moment_ns - self.start_ns, 0, 0, amount)
         if seen.sent_ns is not None and state is not State.UNSENT:
             _publish(into, seen, acked, at_ns)
         if plan.watched and seen.sampled:
             self._visibility(into, plan, seen, acked, at_ns)
-
-    def _moment(self, counter: str, seen: Observation, at_ns: int, out_of_order: int) -> int | None:
-        """When an event was counted by a counter; None if it isn't."""
-        state = seen.state
-        moment: int | None
-        match counter:
-            case "sent":
-                moment = None if state is State.UNSENT else seen.sent_ns
-                return None if moment is None else moment - self.start_ns
-            case "acked":
-                return seen.acked_ns - self.start_ns if state >= State.VISIBLE and seen.acked_ns is not None else None
-            case "visible":
-                if state is not State.VISIBLE:
-                    return None
-                moment = seen.settled_ns if seen.stable_upper_ns is None else seen.stable_upper_ns
-                return moment - self.start_ns
-        counted = {
-            "errors": state in _ERRORS,
-            "regressions": seen.regressions > 0,
-            "recovered": seen.recovered,
-            "duplicated": seen.duplicated,
-            "out_of_order": out_of_order > 0,
-            "resent": seen.resent,
-            "non_monotonic": seen.non_monotonic,
-            "unread_writes": seen.session is Seen.ABSENT,
-        }.get(counter, _STATE_KEYS[state] == counter)
-        return at_ns if counted else None
 
     def _visibility(self, into: _Fold, plan: ScenarioPlan, seen: Observation, acked: bool, at_ns: int) -> None:
         summary = into.summary
@@ -410,9 +400,6 @@ class Recorder:
         if first_upper is not None and (first_upper - reference) * 3 > plan.deadline_ns * 2:
             summary.late_sightings += 1
         into.metric("first_seen").record_since(reference, first_lower, first_upper, at_ns)
-        if into.part is None and seen.processed_at is not None and first_upper is not None:
-            for name, (low, high) in hops(seen, self._offset).items():
-                into.metric(name).record(low, high, at_ns)
 
     def _take_apart(self, into: _Scenario, seen: Observation, at_ns: int) -> None:
         """Count what each probe and each replica says of an event."""
@@ -462,6 +449,48 @@ class Recorder:
             return True
         limits = [x for about, x in into.plan.counted.thresholds if about in ("consistency", "end_to_end")]
         return bool(limits) and seen.acked_ns is not None and seen.stable_upper_ns - seen.acked_ns > min(limits)
+
+
+def _count_facts(summary: ScenarioSummary, columns: Sequence[Sequence[Any]]) -> None:
+    """Count what is known of some events: a column for each fact, of which most hold nothing but the default."""
+    for column, (name, fact, default) in zip(columns, _COUNTED, strict=True):
+        unknown = column.count(default)
+        if unknown == len(column):
+            continue
+        if not fact.counters and fact.tallied is None and not fact.ranged:
+            summary.known[name] = summary.known.get(name, 0) + len(column) - unknown
+            continue
+        for value, events in Tally(column).items():
+            if value == default:
+                continue
+            if default is None and fact.is_known(value):
+                summary.known[name] = summary.known.get(name, 0) + events
+            for counter in fact.counters:
+                summary.ledger[counter.name] += int(counter.counts(value)) * events
+            if fact.tallied is not None:
+                tally = summary.tallies.setdefault(name, {})
+                capped = min(value, fact.tallied)
+                tally[capped] = tally.get(capped, 0) + events
+            if fact.ranged:
+                series = summary.ranges.setdefault(name, Series())
+                for _ in range(events):
+                    series.add(value)
+
+
+def _when_due(seen: Observation) -> int | None:
+    return seen.intended_ns
+
+
+def _when_seen(seen: Observation) -> int | None:
+    return seen.settled_ns if seen.stable_upper_ns is None else seen.stable_upper_ns
+
+
+_MOMENTS: Final[Mapping[str, Callable[[Observation], int | None]]] = {
+    "sent": lambda seen: seen.sent_ns,
+    "acked": lambda seen: seen.acked_ns,
+    "visible": _when_seen,
+}
+"""Counters that count when it happens; the others count when the event was due."""
 
 
 def _publish(into: _Fold, seen: Observation, acked: bool, at_ns: int) -> None:

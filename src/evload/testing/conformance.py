@@ -11,7 +11,8 @@ from ..clock import Clock
 from ..model.correlation import CorrelationIds
 from ..model.progress import Progress
 from ..model.report import Report
-from ..model.travel import Encoding, Event, Outcome, Read, Receipt, Seen, Target
+from ..model.states import Outcome, Seen
+from ..model.travel import Encoding, Event, Read, Receipt, Target
 from ..spi.context import Surroundings
 from ..spi.gauge import GaugeSettings, Sample
 from ..spi.probe import ProbeSettings

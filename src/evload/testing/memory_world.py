@@ -12,12 +12,13 @@ from typing import Any, Literal
 from pydantic import ConfigDict
 
 from ..clock import Clock
-from ..model.travel import Event, Outcome, Read, ReadResult, Receipt, Seen, Target
+from ..model.states import Outcome, Seen
+from ..model.travel import Event, Read, ReadResult, Receipt, Target
 from ..sandbox.delay import DelayDistribution, parse_delay
 from ..sandbox.settings import SandboxSettings
 from ..sandbox.truth import Truth
 from ..sandbox.world import Item, World
-from ..spi.context import Surroundings
+from ..spi.context import Capabilities, Surroundings
 from ..spi.probe import Probe, ProbeSettings
 from ..spi.producer import Producer, ProducerSettings, Settle
 from ..units import NS_PER_S
@@ -53,6 +54,12 @@ class MemoryWorld:
         """Correlation ids of the events that the broker has, in order of arrival."""
         self._second = (0, 0)
         """The current second of virtual time, and the event reads that began in it."""
+
+    def draws_of(self, correlation_id: str) -> random.Random:
+        """Where what happens to the publish of an event is drawn from."""
+        if self.settings.draws == "event":
+            return random.Random(f"{self.settings.seed} publish {correlation_id}")
+        return self._rng
 
     def producer(self, **settings: Any) -> MemoryProducerSettings:
         """Settings of a producer for this world."""
@@ -99,8 +106,9 @@ class _MemoryProducer:
         loop = asyncio.get_running_loop()
         for event in batch:
             self._open[event.seq] = (now, settle)
-            fate = memory._rng.random()
-            delay = memory.confirm.draw(memory._rng) + memory.world.answer_delay_ns(now)
+            rng = memory.draws_of(event.correlation_id)
+            fate = rng.random()
+            delay = memory.confirm.draw(rng) + memory.world.answer_delay_ns(now)
             arrives = True
             outcome = Outcome.ACCEPTED
             if fate < memory.rejected:
@@ -110,7 +118,7 @@ class _MemoryProducer:
             elif fate - memory.returned < memory.in_doubt:
                 outcome, delay = Outcome.IN_DOUBT, memory.publish_timeout_ns
                 memory._doubtful += 1
-                arrives = memory._doubtful % 2 == 0
+                arrives = rng.random() < 0.5 if rng is not memory._rng else memory._doubtful % 2 == 0
             elif not memory.world.broker_open(now):
                 outcome, arrives = Outcome.REJECTED, False
             if arrives:
@@ -143,6 +151,10 @@ class MemoryProbeSettings(ProbeSettings):
     world: MemoryWorld
     replica: str | None = None
     of: Literal["read-model", "effects"] = "read-model"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(tells=frozenset({"effects", "position", "consumed_at", "processed_at", "replica"}))
 
     @asynccontextmanager
     async def open(self, surroundings: Surroundings) -> AsyncIterator[Probe]:

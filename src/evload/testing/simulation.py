@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from ..config.run_config import RunConfig
 from ..config.sections import Scenario
 from ..engine.control import RunControl
+from ..ledger.reader import LedgerReader
 from ..ledger.writer import Ledger, LedgerFile
 from ..model.report import Report
 from ..model.summary import Summary
@@ -22,10 +23,11 @@ from ..objectives.objective import Objective
 from ..objectives.policy import SelfCheckPolicy
 from ..report.build import About, build
 from ..run.execute import execute
-from ..run.prepare import prepare
+from ..run.prepare import Prepared, prepare
 from ..spi.gauge import GaugeSettings
 from ..spi.sink import Sink
 from ..workload.events import EventSettings
+from ..workload.segment import WHOLE, Segment
 from .memory_world import MemoryWorld
 from .virtual_time import run_virtual, virtual_clock
 
@@ -48,6 +50,9 @@ class MemoryLedger:
     def sampled(self, gauge: str, start_ns: int, end_ns: int, values: Mapping[str, float]) -> None:
         pass
 
+    def read(self, probe: str, reads: Sequence[tuple[int, int]]) -> None:
+        pass
+
     def note(self, at_ns: int, facts: Mapping[str, Any]) -> None:
         pass
 
@@ -62,7 +67,8 @@ class Simulation:
     Objectives are texts, or arguments of `grammar.parse` with `text` among them.
 
     `at` is called with what stops the run once the loop goes, and may plan calls (`loop.call_later`) such as an
-    interrupt. With `ledger_path` the events go to a real ledger file instead of a list.
+    interrupt. `segment` is the part of the schedule to run. With `ledger_path` the events go to a real ledger file
+    instead of a list, and the report has what it tells.
     """
 
     memory: MemoryWorld
@@ -83,6 +89,7 @@ class Simulation:
     ledger_path: Path | None = None
     at: Callable[[RunControl], None] | None = None
     sinks: Sequence[Sink] = ()
+    segment: Segment = WHOLE
 
     def config(self) -> RunConfig:
         """The config that this amounts to."""
@@ -119,7 +126,7 @@ class Simulation:
 
     def run(self) -> Simulated:
         """Run it in virtual time. Raises DeadlockError if it can't end."""
-        prepared = prepare(self.config(), "simulation")
+        prepared = prepare(self.config(), "simulation", self.segment)
         kept = MemoryLedger()
 
         async def main() -> Simulated:
@@ -138,8 +145,12 @@ class Simulation:
 
             summary = await execute(prepared, clock, ledger, self.sinks, control=control, start=start)
             about = About("simulation", prepared.config.name, clock.wall(start_ns))
-            report = build(summary, prepared.criteria, about)
-            return Simulated(summary, report, kept.observations, start_ns)
+            if self.ledger_path is None:
+                report = build(summary, prepared.criteria, about)
+            else:
+                with LedgerReader(self.ledger_path) as written:
+                    report = build(summary, prepared.criteria, about, written)
+            return Simulated(summary, report, kept.observations, start_ns, prepared)
 
         return run_virtual(main())
 
@@ -152,3 +163,4 @@ class Simulated:
     report: Report
     observations: Sequence[Observation]
     start_ns: int
+    prepared: Prepared

@@ -92,6 +92,10 @@ class ReadBudget:
         """Most event reads in one second, of the seconds that begin at whole tenths."""
         return self._busy.most
 
+    def take_slots(self, before_ns: int) -> list[tuple[int, int]]:
+        """(start of a tenth of a second, event reads that began in it), of those over by then and not taken yet."""
+        return self._busy.take(before_ns)
+
     def allow(self, now_ns: int, wanted: int, at_most: int | None = None) -> int:
         """How many event reads may start now; they count as started.
 
@@ -220,12 +224,19 @@ class _Pace:
 class _BusiestSecond:
     """The most event reads in a second, of the seconds that begin at whole tenths."""
 
-    __slots__ = ("_slots", "_sum", "most")
+    __slots__ = ("_kept", "_slots", "_sum", "most")
 
     def __init__(self) -> None:
         self._slots: deque[tuple[int, int]] = deque()
+        self._kept: dict[int, int] = {}
+        """By slot, those that were not taken yet."""
         self._sum = 0
         self.most = 0
+
+    def take(self, before_ns: int) -> list[tuple[int, int]]:
+        """(start of a slot, reads in it) of the slots that are over by then."""
+        over = [slot for slot in self._kept if (slot + 1) * _SLOT_NS <= before_ns]
+        return [(slot * _SLOT_NS, self._kept.pop(slot)) for slot in over]
 
     def add(self, now_ns: int, reads: int) -> None:
         """So many reads start now."""
@@ -237,5 +248,7 @@ class _BusiestSecond:
             slots.append((slot, reads_before + reads))
         else:
             slots.append((slot, reads))
+        if reads:
+            self._kept[slot] = self._kept.get(slot, 0) + reads
         self._sum += reads
         self.most = max(self.most, self._sum)

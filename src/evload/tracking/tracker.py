@@ -4,7 +4,7 @@ A state machine without I/O and without a clock. It is fed published events, rec
 which events are due for a read and hands out an Observation for each event that is settled. Nothing that
 is settled stays in memory.
 
-The reading plan of one event (measurement.md section 2): a first read shortly after the publish, then a
+The reading plan of one event: a first read shortly after the publish, then a
 geometric grid whose gaps keep every bracket within `resolution` of the time elapsed; at each objective's
 threshold X one read that ends before X and one that starts at X, so that X is decided by reads on both
 sides of it; one at the deadline; and after the first sighting a few confirming reads, because what was
@@ -18,9 +18,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import groupby
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from ..model.travel import Event, Observation, Outcome, Part, Read, Receipt, Seen, State, Target
+from ..model.facts import DEFAULTS, joined
+from ..model.states import Outcome, Seen, State
+from ..model.travel import Event, Observation, Part, Read, Receipt, Target
 from .confirmation import Calm
 from .latency import Latency
 from .profile import VisibilityProfile, is_explorer
@@ -36,9 +38,9 @@ class _Watch:
     """One probe, or one replica of it that has an address of its own, following one event."""
 
     __slots__ = (
-        "calm", "confirm_from", "confirm_reads", "consumed_at", "done", "due", "effects", "failed", "first_upper",
-        "item", "key_writes", "last_start", "plan", "position", "probe", "processed_at", "profile", "reading",
-        "reads", "regressions", "session_wanted", "sides", "vague",
+        "calm", "confirm_from", "confirm_reads", "consumed_at", "done", "due", "effects", "facts", "failed",
+        "first_upper", "item", "key_writes", "last_start", "plan", "position", "probe", "processed_at", "profile",
+        "reading", "reads", "regressions", "session_wanted", "sides", "vague",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +70,8 @@ class _Watch:
         self.reads = 0
         self.failed = 0
         self.effects: int | None = None
+        self.facts: dict[str, Any] | None = None
+        """What else the reads told, by the names of `EventFacts`."""
         self.regressions = 0
         self.position: float | None = None
         self.consumed_at: int | None = None
@@ -340,6 +344,8 @@ class Tracker:
             watch.effects = read.effects
         if read.position is not None:
             watch.position = read.position
+        if read.facts:
+            self._learn_facts(watch, read.facts)
         if watch.processed_at is None:
             watch.consumed_at, watch.processed_at = read.consumed_at, read.processed_at
         watch.last_start = read.start_ns
@@ -365,6 +371,11 @@ class Tracker:
         missing = max(0, writes - int(version))
         item.staleness = missing if item.staleness is None else max(item.staleness, missing)
 
+    def _learn_facts(self, watch: _Watch, facts: Mapping[str, Any]) -> None:
+        known = watch.facts = watch.facts or {}
+        for name, value in facts.items():
+            known[name] = joined(name, known.get(name, DEFAULTS[name]), value)
+
     def _was_shown_before(self, watch: _Watch, start_ns: int) -> bool:
         """Whether a read of the same probe, whichever replica gave it, had shown the event by then."""
         probe = self._origins[watch.probe].probe
@@ -382,6 +393,8 @@ class Tracker:
                 self._count_staleness(watch.item, writes, read.version)
         elif read.effects is not None:
             watch.effects = max(watch.effects or 0, read.effects)
+        if read.facts:
+            self._learn_facts(watch, read.facts)
         if watch.confirm_from is not None:
             return
         watch.position = read.position
@@ -633,6 +646,9 @@ class Tracker:
             settled_ns=now_ns,
             detail=receipt.detail if receipt else "no answer when the run ended",
         )
+        if receipt is not None and receipt.facts:
+            for name, value in receipt.facts.items():
+                setattr(seen, name, value)
         if item.resent:
             seen.resent = True
         if item.non_monotonic:
@@ -648,6 +664,9 @@ class Tracker:
             seen.regressions += watch.regressions
             if watch.effects is not None and (seen.effects is None or watch.effects > seen.effects):
                 seen.effects = watch.effects
+            if watch.facts is not None:
+                for name, value in watch.facts.items():
+                    setattr(seen, name, joined(name, getattr(seen, name), value))
             if seen.position is None:
                 seen.position = watch.position
             if seen.processed_at is None:

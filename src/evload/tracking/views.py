@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ..model.travel import Part, State
+from ..model.states import State
+from ..model.travel import Part
 
 WORST: Final = {State.VISIBLE: 0, State.UNOBSERVED: 1, State.REGRESSED: 2, State.LOST: 3}
 """Of several views the worst one is the event's."""

@@ -76,6 +76,7 @@ def render(report: Report, timeline: Timeline, insights: Sequence[Insight], conf
         flow=flow(total.ledger),
         ledger_rows=("scheduled", *STATES, *counters),
         counters=counters,
+        tallies=wording.tallies(total),
         worst=_worst(report.objectives),
         checks=[(check, wording.check_figures(check)) for check in report.checks],
         passed=sum(check.result is Result.PASS for check in report.checks),

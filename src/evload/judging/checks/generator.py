@@ -157,9 +157,14 @@ def steady_state(summary: Summary, scenarios: Mapping[str, ScenarioCriteria]) ->
 
 def clocks(summary: Summary) -> Check:
     """The wall clock and the monotonic one part by 10 ms a minute at most, and no stamp contradicts another."""
-    hops, drift_ns = summary.negative_hops, summary.vitals.wall_drift_ns
-    if hops:
-        return Check(False, hops, 0, f"{hops} events were processed before they were consumed, by their own stamps")
+    drift_ns = summary.vitals.wall_drift_ns
+    wrong = (
+        (summary.negative_hops, "were processed before they were consumed"),
+        (summary.contradictions, "can't be true together with those of others"),
+    )
+    if count := sum(events for events, _ in wrong):
+        note = ", ".join(f"{events} events {what}" for events, what in wrong if events)
+        return Check(False, count, 0, f"{note}, by their own stamps")
     if drift_ns is None:
         return Check(None, note="unknown in virtual time")
     note = f"{format_duration(drift_ns)} apart within a minute, {format_duration(_DRIFT_LIMIT_NS)} allowed"

@@ -9,13 +9,21 @@ from pydantic import Field
 from ...clients.jmes import Expression, truthy
 from ...clients.stamps import parse_stamp
 from ...clients.web import Answer, NotJson
-from ...model.travel import Seen
+from ...model.states import Seen
+from ...spi.context import AdapterSettings
 from .facts import Facts
 
 WHERE_CLOUDEVENTS_HAVE_IT: Final = (
     "correlationid || correlation_id || detail.correlationid || detail.correlation_id || id"
 )
 """JMESPath: the correlation id in the JSON that a system pushes, an event or what EventBridge makes of one."""
+
+
+def told_by(settings: AdapterSettings, *keys: str) -> frozenset[str]:
+    """Which of these keys, each an expression or None, are given."""
+    return frozenset(key for key in keys if getattr(settings, key) is not None)
+
+
 Replica = Annotated[str | None, Field(description="JMESPath: which replica answered")]
 Position = Annotated[str | None, Field(description="JMESPath: a number that grows in order of application")]
 Version = Annotated[

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ...model.travel import Seen
+from ...model.states import Seen
 
 
 class Facts(NamedTuple):

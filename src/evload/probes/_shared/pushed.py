@@ -8,7 +8,7 @@ from typing import Any
 from jmespath.exceptions import JMESPathError
 
 from ...clients.jmes import Expression
-from ...model.travel import Seen
+from ...model.states import Seen
 from .fact_expressions import BadAnswer, FactReader
 from .facts import Facts
 

@@ -9,7 +9,8 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from ...clock import Clock
 from ...errors import TargetError
-from ...model.travel import Read, ReadResult, Seen, Target
+from ...model.states import Seen
+from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
 from ...units import NS_PER_S, format_duration
 from .sql_rows import BadColumns, BadRow, RowReader

@@ -10,7 +10,8 @@ from math import isfinite
 from typing import Any, Final
 
 from ...clients.stamps import parse_stamp
-from ...model.travel import Read, Seen, Target
+from ...model.states import Seen
+from ...model.travel import Read, Target
 from .facts import Facts
 
 COLUMNS: Final = ("id", "visible", "effects", "position", "consumed_at", "processed_at", "replica", "version")

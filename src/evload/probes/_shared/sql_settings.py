@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from ...spi.context import Capabilities
 from ...spi.probe import ProbeSettings
 from ...units import Duration
 
@@ -51,9 +52,12 @@ class SqlSettings(ProbeSettings):
     bulk: Annotated[int, Field(ge=1, le=100_000, description="most ids in one query")] = 1000
 
     @property
-    def tells_versions(self) -> bool:
-        """As far as its text shows; the columns are known only when it is asked."""
-        return _MAY_HAVE_VERSION.search(self.query) is not None
+    def capabilities(self) -> Capabilities:
+        # The columns are known only when it is asked, so that all of them are possible, as far as its text shows.
+        version = {"version"} if _MAY_HAVE_VERSION.search(self.query) else set()
+        return Capabilities(
+            tells=frozenset({"effects", "position", "consumed_at", "processed_at", "replica"} | version)
+        )
 
     @model_validator(mode="before")
     @classmethod

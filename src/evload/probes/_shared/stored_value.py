@@ -9,7 +9,7 @@ from jmespath.exceptions import JMESPathError
 from pydantic import AfterValidator
 
 from ...clients.jmes import Expression, check_expression, truthy
-from ...model.travel import Seen
+from ...model.states import Seen
 
 
 def _check(text: str) -> str:

@@ -10,7 +10,8 @@ from typing import Any, Final, NamedTuple
 from ...clients.aws import THROTTLED, Aws, code_of, explain, is_denied
 from ...clock import Clock
 from ...errors import TargetError
-from ...model.travel import Read, ReadResult, Seen, Target
+from ...model.states import Seen
+from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
 from .._shared.id_template import KeyTemplate
 from .._shared.stored_value import ABSENT, BadValue, ValueReader

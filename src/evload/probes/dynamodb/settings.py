@@ -8,7 +8,9 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from ...clients.aws import AwsSettings
+from ...spi.context import Capabilities
 from ...spi.probe import ProbeSettings
+from .._shared.fact_expressions import told_by
 from .._shared.id_template import KeyTemplate, KeyText
 from .._shared.stored_value import ValueExpression
 
@@ -49,6 +51,5 @@ class DynamodbProbeSettings(AwsSettings, ProbeSettings):
         return key
 
     @property
-    def position(self) -> str | None:
-        """What tells the order of events; a table has nothing of that sort."""
-        return None
+    def capabilities(self) -> Capabilities:
+        return Capabilities(tells=told_by(self, "effects", "version"))

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from ...clients.jmes import Expression
 from ...clients.web import Answer
-from ...model.travel import Read, Seen, Target
+from ...model.states import Seen
+from ...model.travel import Read, Target
 from .._shared.fact_expressions import BadAnswer, FactReader, items_of, kind_of
 from .._shared.facts import Facts
 from .settings import HttpProbeSettings

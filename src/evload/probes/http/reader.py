@@ -14,7 +14,8 @@ from yarl import URL
 
 from ...clients.web import NotJson, encode_target, has_control, parse_url
 from ...clock import Clock
-from ...model.travel import Read, ReadResult, Seen, Target
+from ...model.states import Seen
+from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
 from .._shared.fact_expressions import BadAnswer
 from .._shared.http_session import ReadFailed, Requests, open_requests, origin_of
@@ -38,7 +39,7 @@ class HttpReader:
     def __init__(self, config: HttpProbeSettings, requests: Requests, clock: Clock) -> None:
         self._answers = AnswerReader(config)
         self._bulk = config.ids is not None
-        self._by_capture = config.asks_by_capture
+        self._by_capture = config.capabilities.asks_by_capture
         self._request = _request_of(config)
         self._method = config.method or ("POST" if config.ids is not None and config.ids.place == "body" else "GET")
         self._requests = requests

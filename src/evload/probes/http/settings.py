@@ -10,9 +10,9 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ...clients.jmes import check_expression
 from ...clients.web import Url, check_method
-from ...spi.context import AdapterSettings
+from ...spi.context import AdapterSettings, Capabilities
 from ...spi.probe import ProbeSettings
-from .._shared.fact_expressions import ConsumedAt, Position, ProcessedAt, Replica, Version
+from .._shared.fact_expressions import ConsumedAt, Position, ProcessedAt, Replica, Version, told_by
 from .._shared.http_settings import HttpTargetSettings, MaxBody, ReadStatuses, placeholders_in
 
 _IN_HEADER: Final = re.compile(r"\{(\w+)\}")
@@ -74,10 +74,13 @@ class HttpProbeSettings(HttpTargetSettings, ProbeSettings):
     processed_at: ProcessedAt = None
 
     @property
-    def asks_by_capture(self) -> bool:
+    def capabilities(self) -> Capabilities:
+        tells = told_by(self, "effects", "position", "version", "consumed_at", "processed_at", "replica")
         if self.ids is not None:
-            return self.by == "capture"
-        return any("{capture}" in text for text in (self.url, *self.headers.values()))
+            # A list that has an event twice tells its effects without an expression.
+            return Capabilities(tells=tells | {"effects"}, asks_by_capture=self.by == "capture")
+        texts = (self.url, *self.headers.values())
+        return Capabilities(tells=tells, asks_by_capture=any("{capture}" in text for text in texts))
 
     @model_validator(mode="before")
     @classmethod

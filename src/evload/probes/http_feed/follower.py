@@ -13,7 +13,8 @@ from yarl import URL
 
 from ...clients.web import NotJson, encode_target, parse_url
 from ...errors import TargetError
-from ...model.travel import Read, ReadResult, Seen, Target
+from ...model.states import Seen
+from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
 from ...units import NS_PER_S
 from .._shared.fact_expressions import BadAnswer

@@ -8,9 +8,10 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from ...clients.jmes import check_expression
 from ...clients.web import Url
+from ...spi.context import Capabilities
 from ...spi.probe import ProbeSettings
 from ...units import Duration
-from .._shared.fact_expressions import ConsumedAt, Position, ProcessedAt
+from .._shared.fact_expressions import ConsumedAt, Position, ProcessedAt, told_by
 from .._shared.http_settings import HttpTargetSettings, MaxBody, ReadStatuses, placeholders_in
 
 _ANSWER: Final = ("status", "headers", "body")
@@ -51,9 +52,9 @@ class HttpFeedSettings(HttpTargetSettings, ProbeSettings):
     bulk: Annotated[int, Field(ge=1, le=100_000, description="most ids in one look back")] = 10_000
 
     @property
-    def pushes(self) -> bool:
-        """It does, as far as the reading plan is concerned: nothing is asked about single events."""
-        return True
+    def capabilities(self) -> Capabilities:
+        # As far as the reading plan is concerned it is told: nothing is asked about single events.
+        return Capabilities(pushes=True, tells=told_by(self, "effects", "position", "consumed_at", "processed_at"))
 
     @field_validator("url")
     @classmethod

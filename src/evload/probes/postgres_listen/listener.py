@@ -12,7 +12,8 @@ from jmespath.exceptions import JMESPathError
 
 from ...clients.jmes import Expression
 from ...errors import TargetError
-from ...model.travel import Read, ReadResult, Seen, Target
+from ...model.states import Seen
+from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
 from ...units import format_duration
 from .._shared.database_url import shown_address

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field
 
 from ...clients.jmes import check_expression
+from ...spi.context import Capabilities
 from ...spi.probe import ProbeSettings
 from .._shared.database_url import PostgresUrl
 from .._shared.fact_expressions import WHERE_CLOUDEVENTS_HAVE_IT
@@ -32,6 +33,5 @@ class PostgresListenSettings(ProbeSettings):
     bulk: Annotated[int, Field(ge=1, le=100_000, description="most ids in one look back")] = 10_000
 
     @property
-    def pushes(self) -> bool:
-        """It does."""
-        return True
+    def capabilities(self) -> Capabilities:
+        return Capabilities(pushes=True, tells=frozenset({"effects"}))

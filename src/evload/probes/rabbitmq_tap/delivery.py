@@ -20,7 +20,8 @@ from pamqp.header import ContentHeader
 from ...clients.jmes import Expression
 from ...clients.stamps import parse_stamp
 from ...model.correlation import CorrelationIds
-from ...model.travel import Read, Seen
+from ...model.states import Seen
+from ...model.travel import Read
 from .settings import RabbitmqTapSettings
 
 _LONG: Final = struct.Struct(">I")

@@ -11,7 +11,8 @@ from typing import Final
 from ...clients.amqp import parse_url, refusal
 from ...clients.web import reason_of
 from ...errors import TargetError
-from ...model.travel import Read, ReadResult, Seen, Target
+from ...model.states import Seen
+from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
 from ...units import NS_PER_S, format_duration
 from .consumer import CONNECT_S, Closed, Consumer, Delivered, connect

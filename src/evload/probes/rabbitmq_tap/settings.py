@@ -8,8 +8,9 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ...clients.amqp import AmqpSettings, RoutingKeys, ShortText
 from ...clients.jmes import check_expression
-from ...spi.context import AdapterSettings
+from ...spi.context import AdapterSettings, Capabilities
 from ...spi.probe import ProbeSettings
+from .._shared.fact_expressions import told_by
 
 _FIELDS: Final = ("headers", "properties", "body")
 
@@ -108,6 +109,5 @@ class RabbitmqTapSettings(AmqpSettings, ProbeSettings):
         return self
 
     @property
-    def pushes(self) -> bool:
-        """It does."""
-        return True
+    def capabilities(self) -> Capabilities:
+        return Capabilities(pushes=True, tells=told_by(self, "position", "consumed_at", "processed_at") | {"effects"})

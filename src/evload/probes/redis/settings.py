@@ -7,9 +7,11 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
+from ...spi.context import Capabilities
 from ...spi.probe import ProbeSettings
 from ...units import Duration
 from .._shared.database_url import parse_database_url
+from .._shared.fact_expressions import told_by
 from .._shared.id_template import EventKey, KeyTemplate, KeyText
 from .._shared.stored_value import ONE_EACH, ValueExpression
 
@@ -78,6 +80,7 @@ class RedisProbeSettings(ProbeSettings):
         return self
 
     @property
-    def position(self) -> str | None:
-        """What tells the order of events; only a stream has it."""
-        return None if self.stream is None else "entry"
+    def capabilities(self) -> Capabilities:
+        # Only the entries of a stream have an order.
+        numbered = frozenset() if self.stream is None else frozenset({"position"})
+        return Capabilities(tells=told_by(self, "effects", "version") | numbered)

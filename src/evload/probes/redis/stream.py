@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from ...clock import Clock
 from ...model.correlation import CorrelationIds
-from ...model.travel import Read, ReadResult, Seen, Target
+from ...model.states import Seen
+from ...model.travel import Read, ReadResult, Target
 from ...units import NS_PER_S
 from .._shared.stored_value import ONE_EACH, ValueReader, decoded
 from .settings import RedisProbeSettings

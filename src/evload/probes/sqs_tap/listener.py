@@ -13,7 +13,8 @@ from jmespath.exceptions import JMESPathError
 from ...clients.aws import Aws
 from ...clients.jmes import Expression
 from ...clients.sqs import find_queue
-from ...model.travel import Read, ReadResult, Seen, Target
+from ...model.states import Seen
+from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
 from ...spi.listening import _Cuts
 from .settings import SqsTapSettings
@@ -107,7 +108,7 @@ class SqsListener:
     def _position(self, message: Message) -> int | None:
         """How far its sequence number is from the first, which alone would be too large for a float or 64 bits."""
         number = message.get("Attributes", {}).get("SequenceNumber")
-        if number is None or self._config.position is None:
+        if number is None or not self._config.is_fifo:
             return None
         if self._first_number is None:
             self._first_number = int(number)

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from ...clients.aws import AwsSettings
 from ...clients.jmes import check_expression
 from ...clients.sqs import QueueName
+from ...spi.context import Capabilities
 from ...spi.probe import ProbeSettings
 
 _PLACES: Final = "detail.correlationid || correlationid || detail.correlation_id || correlation_id"
@@ -40,11 +41,11 @@ class SqsTapSettings(AwsSettings, ProbeSettings):
         return self
 
     @property
-    def pushes(self) -> bool:
-        """Always: nothing is polled for single events."""
-        return True
+    def capabilities(self) -> Capabilities:
+        numbered = {"position"} if self.is_fifo else set()
+        return Capabilities(pushes=True, tells=frozenset({"effects"} | numbered))
 
     @property
-    def position(self) -> str | None:
-        """What tells the order of events; only a FIFO queue has it."""
-        return "SequenceNumber" if self.queue.endswith(".fifo") else None
+    def is_fifo(self) -> bool:
+        """Only such a queue numbers its messages."""
+        return self.queue.endswith(".fifo")

@@ -15,7 +15,8 @@ from yarl import URL
 from ...clients.http_errors import explain
 from ...clients.web import encode_target, parse_url
 from ...errors import TargetError
-from ...model.travel import Read, ReadResult, Seen, Target
+from ...model.states import Seen
+from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
 from ...units import NS_PER_S, format_duration
 from .._shared.http_session import ReadFailed, open_session, origin_of, refusal

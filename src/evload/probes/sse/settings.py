@@ -8,9 +8,10 @@ from pydantic import Field, field_validator
 
 from ...clients.jmes import check_expression
 from ...clients.web import Url
+from ...spi.context import Capabilities
 from ...spi.probe import ProbeSettings
 from ...units import Duration
-from .._shared.fact_expressions import WHERE_CLOUDEVENTS_HAVE_IT, ConsumedAt, Position, ProcessedAt, Version
+from .._shared.fact_expressions import WHERE_CLOUDEVENTS_HAVE_IT, ConsumedAt, Position, ProcessedAt, Version, told_by
 from .._shared.http_settings import HttpTargetSettings, placeholders_in
 
 
@@ -40,9 +41,10 @@ class SseProbeSettings(HttpTargetSettings, ProbeSettings):
     bulk: Annotated[int, Field(ge=1, le=100_000, description="most ids in one look back")] = 10_000
 
     @property
-    def pushes(self) -> bool:
-        """It does."""
-        return True
+    def capabilities(self) -> Capabilities:
+        # Each sighting is a side effect.
+        told = told_by(self, "position", "version", "consumed_at", "processed_at")
+        return Capabilities(pushes=True, tells=told | {"effects"})
 
     @field_validator("url")
     @classmethod

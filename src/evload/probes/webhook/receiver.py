@@ -15,7 +15,8 @@ from aiohttp import ClientError, web
 from ...clients.host_port import parse_host_port
 from ...clients.web import reason_of
 from ...errors import TargetError
-from ...model.travel import Read, ReadResult, Seen, Target
+from ...model.states import Seen
+from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
 from .._shared.pushed import PushedReader
 from .delivery import BadDelivery, documents_of

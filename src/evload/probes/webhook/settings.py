@@ -9,10 +9,10 @@ from pydantic import Field, field_validator
 from ...clients.host_port import ListenAddress
 from ...clients.jmes import check_expression
 from ...clients.web import check_header
-from ...spi.context import AdapterSettings
+from ...spi.context import AdapterSettings, Capabilities
 from ...spi.probe import ProbeSettings
 from ...units import Size
-from .._shared.fact_expressions import ConsumedAt, Position, ProcessedAt, Version
+from .._shared.fact_expressions import ConsumedAt, Position, ProcessedAt, Version, told_by
 
 _PLACES: Final = (
     'body.correlationid || headers."ce-correlationid" || body.correlation_id || body.detail.correlationid'
@@ -60,9 +60,10 @@ class WebhookProbeSettings(ProbeSettings):
     bulk: Annotated[int, Field(ge=1, le=100_000, description="most ids in one look back")] = 10_000
 
     @property
-    def pushes(self) -> bool:
-        """It does."""
-        return True
+    def capabilities(self) -> Capabilities:
+        # Each sighting is a side effect.
+        told = told_by(self, "position", "version", "consumed_at", "processed_at")
+        return Capabilities(pushes=True, tells=told | {"effects"})
 
     @field_validator("match", "visible", "position", "version", "consumed_at", "processed_at")
     @classmethod

@@ -15,7 +15,8 @@ from ...clients.http_wire import Client, Exchange
 from ...clients.web import Endpoint, parse_url, reason_of, tls_context
 from ...clock import rfc3339
 from ...errors import TargetError
-from ...model.travel import Event, Outcome, Receipt
+from ...model.states import Outcome
+from ...model.travel import Event, Receipt
 from ...spi.context import Surroundings
 from ...spi.producer import Settle
 from ...units import NS_PER_S, format_duration

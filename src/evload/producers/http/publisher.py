@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
@@ -29,7 +29,8 @@ from ...clients.web import (
 )
 from ...clock import Clock
 from ...errors import TargetError
-from ...model.travel import Event, Outcome, Receipt
+from ...model.states import Outcome
+from ...model.travel import Event, Receipt
 from ...spi.context import Surroundings
 from ...spi.producer import Settle
 from .rabbitmq_api import Envelope, find_exchange, routed
@@ -135,6 +136,7 @@ class HttpPublisher:
         self._requests = Requests(config)
         self._batch = config.batch if config.mode == "batched" else 0
         self._expected = expand_statuses(config.expect)
+        self._facts: dict[int, Mapping[str, int]] = {}
         self._capture = Expression(config.capture) if config.capture else None
         self._may_return = config.rabbitmq_api is not None
         self._clock = clock
@@ -215,7 +217,14 @@ class HttpPublisher:
             text = excerpt(body)
             detail = f"HTTP {status}: {text}" if text else f"HTTP {status}"
         acked_ns = None if outcome is Outcome.IN_DOUBT else at_ns
-        self._settle(into, events, outcome, exchange.sent_ns, acked_ns, detail, capture)
+        self._settle(into, events, outcome, exchange.sent_ns, acked_ns, detail, capture, self._facts_of(status))
+
+    def _facts_of(self, status: int) -> Mapping[str, int]:
+        """One mapping for all answers with a status."""
+        facts = self._facts.get(status)
+        if facts is None:
+            facts = self._facts[status] = {"status": status}
+        return facts
 
     def failed(self, exchange: Exchange, reason: str) -> None:
         """See `http_wire.Listener`."""
@@ -242,13 +251,14 @@ class HttpPublisher:
         acked_ns: int | None,
         detail: str,
         capture: str | None = None,
+        facts: Mapping[str, int] | None = None,
     ) -> None:
         if not into.receipts:
             if not self._settled:
                 self._loop.call_soon(self.flush)
             self._settled.append(into)
         for event in events:
-            into.receipts.append(Receipt(event.seq, outcome, sent_ns, acked_ns, detail, capture))
+            into.receipts.append(Receipt(event.seq, outcome, sent_ns, acked_ns, detail, capture, facts))
 
 
 def _captured(

@@ -18,7 +18,8 @@ from ...clients.http_wire import Client, Exchange
 from ...clients.web import Endpoint, excerpt
 from ...clock import Clock
 from ...errors import TargetError
-from ...model.travel import Event, Outcome
+from ...model.states import Outcome
+from ...model.travel import Event
 from .settings import RabbitmqApi
 
 _PERSISTENT: Final = 2

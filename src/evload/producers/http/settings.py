@@ -13,7 +13,7 @@ from pydantic import Field, StrictInt, StrictStr, ValidationInfo, field_validato
 from ...clients.jmes import check_expression
 from ...clients.web import Statuses, Url, check_header, check_method, has_control, parse_url
 from ...model.travel import Encoding
-from ...spi.context import AdapterSettings
+from ...spi.context import AdapterSettings, Capabilities
 from ...spi.producer import ProducerSettings
 from ...units import Duration
 
@@ -221,6 +221,10 @@ class HttpProducerSettings(ProducerSettings):
         """Whatever of target, method and header values holds a placeholder."""
         texts = (parse_url(self.url).target, self.method, *self.headers.values())
         return tuple(text for text in texts if "{" in text)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(captures=self.capture is not None, tells=frozenset({"status"}))
 
     def encoding(self) -> Encoding:
         """The content mode, and as extras the templates, that of the routing key last."""

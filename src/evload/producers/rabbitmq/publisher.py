@@ -21,7 +21,8 @@ from zlib import crc32
 from ...clients.amqp import parse_url, refusal
 from ...clients.web import reason_of
 from ...clock import Clock
-from ...model.travel import Event, Outcome, Receipt
+from ...model.states import Outcome
+from ...model.travel import Event, Receipt
 from ...spi.context import Surroundings
 from ...spi.producer import Settle
 from ...units import NS_PER_S, format_duration

@@ -8,10 +8,10 @@ from typing import Final
 
 from rich.text import Text
 
-from ...model.facts import LEDGER_SUMS, METRICS, PERCENTILES, QUEUE_LAG
+from ...model.facts import COUNTERS, LEDGER_SUMS, METRICS, PERCENTILES, QUEUE_LAG, STALENESS
 from ...model.report import CheckResult, Result
 from ...model.summary import Distribution, GaugeSummary, ScenarioSummary, Summary
-from ...report.wording import bracket, check_figures, hops, spoken
+from ...report.wording import bracket, check_figures, hops, spoken, tallies
 from ...units import NS_PER_S, format_share
 from .text import printable
 
@@ -21,9 +21,6 @@ _FIRST_COLUMNS: Final = ("p99", "p50", "p95", "p90", "events")
 _FIRST_ROWS: Final = ("consistency", "end_to_end", QUEUE_LAG, "publish", "schedule_delay", "first_seen")
 """Which rows a low one keeps longest."""
 _GAP: Final = 2
-_BESIDE: Final = (
-    "duplicated", "regressions", "out_of_order", "recovered", "resent", "non_monotonic", "unread_writes",
-)  # fmt: skip
 _EFFECTS: Final = 5
 _HELD: Final = "\N{NO-BREAK SPACE}"
 """Where `textwrap` doesn't break a line."""
@@ -81,9 +78,11 @@ def ledger(total: ScenarioSummary, width: int) -> list[Text]:
         text = Text(textwrap.fill(f"{told} = {_sum(total.ledger, parts)}", width, subsequent_indent="  "))
         text.stylize("bold", 0, len(told))
         lines += text.split("\n")
-    beside = [f"{total.ledger[key]:,} {spoken(key)}" for key in _BESIDE if total.ledger[key]]
+    beside = [f"{total.ledger[key]:,} {spoken(key)}" for key in COUNTERS if total.ledger[key]]
     if beside:
         lines += _wrapped("of these: " + ", ".join(beside), width)
+    for told in tallies(total):
+        lines += _wrapped(told, width)
     return lines
 
 
@@ -115,15 +114,16 @@ def reading(summary: Summary, width: int) -> list[Text]:
 
 
 def _told_by_reads(total: ScenarioSummary) -> Iterator[str]:
-    if total.effects.keys() - {1}:
-        known = sorted(total.effects.items())
-        told = [f"{effects} × {events:,}" for effects, events in known[:_EFFECTS]]
+    effects = total.tallies.get("effects", {})
+    if effects.keys() - {1}:
+        known = sorted(effects.items())
+        told = [f"{each} × {events:,}" for each, events in known[:_EFFECTS]]
         more = sum(events for _, events in known[_EFFECTS:])
         yield f"effects per event: {', '.join([*told, f'more × {more:,}'] if more else told)}"
     if total.asked:
         yield f"replicas that agreed when last read: {format_share(total.agreeing / total.asked)}"
-    if total.staleness.count:
-        worst, mean = total.staleness.maximum, total.staleness.mean
+    if (staleness := total.ranges.get(STALENESS)) is not None:
+        worst, mean = staleness.maximum, staleness.mean
         yield f"staleness: {worst:.3g} writes behind at worst, {mean:.3g} on average"
 
 

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 import orjson
 from rich.text import Text
 
+from ...model.facts import TROUBLES
 from ...model.progress import Progress
 from ...report.wording import bracket
 from ...units import NS_PER_S, format_duration, format_rate, format_share
@@ -22,10 +23,9 @@ _FIGURE: Final = 9
 _CHART_ROWS: Final = 3
 _SCENARIOS: Final = 4
 _GAUGES: Final = 4
-_TROUBLES: Final = 5
+_MOST_TROUBLES: Final = 5
 _SHORT: Final = 120
 """Schedules of fewer seconds are told in seconds, others as on a clock."""
-_TROUBLED: Final = ("lost", "regressed", "duplicated", "out_of_order", "rejected", "returned", "unsent", "in_doubt")
 
 
 class _Block(NamedTuple):
@@ -103,7 +103,7 @@ def _alike(now: Progress, room: int, *, label: bool = True) -> Iterator[_Block]:
             text = f"{value:,.6g}  "
             line = sparkline(now.history.get(name, ()), max(0, min(30, room - len(text) - len(name) - 2)))
             yield _Block(12 + number, [told("backlog" if not number else "", Text(f"{name} {text}{line}"))])
-    for trouble in troubles(now)[:_TROUBLES]:
+    for trouble in troubles(now)[:_MOST_TROUBLES]:
         yield _Block(0, [Text(f"! {trouble}", style=BAD)])
 
 
@@ -139,7 +139,7 @@ def _limit(limit: float | None) -> str:
 def _settled(now: Progress) -> Text:
     acked = now.states.get("acked", 0)
     told = Text(f"visible {format_share(now.states.get('visible', 0) / acked)}" if acked else "none yet")
-    for state in _TROUBLED:
+    for state in TROUBLES:
         if count := now.states.get(state):
             told.append(f", {count:,} {state.replace('_', ' ')}", style=BAD)
     return told
@@ -176,7 +176,7 @@ def words(now: Progress) -> str:
     }
     if acked := now.states.get("acked", 0):
         told["visible"] = _bare(format_share(now.states.get("visible", 0) / acked))
-    told |= {state: str(count) for state in _TROUBLED if (count := now.states.get(state))}
+    told |= {state: str(count) for state in TROUBLES if (count := now.states.get(state))}
     told |= {name: _ends(*ends) for name, ends in now.recent.items()}
     if now.lateness is not None:
         told["late_p99"] = _bare(format_duration(now.lateness * NS_PER_S))

@@ -1,0 +1,73 @@
+"""Works out what of a run doesn't add up event by event, from its ledger: `summary.FROM_LEDGER` names it.
+
+The same for a run that has just ended and for one that is read back.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Final
+
+from ..judging.gauge_watches import GaugeWatches
+from ..model.summary import HOPS, Summary
+from ..objectives.criteria import Criteria
+from ..summary.clock_offset import OffsetEstimate, hops
+from ..summary.fold_plan import ScenarioPlan
+from ..summary.recorder import MetricFold
+from .queue_lag import add_lag
+from .reader import LedgerReader
+
+_SECOND_NS: Final = 1_000_000_000
+
+
+def work_out(summary: Summary, reader: LedgerReader, criteria: Criteria) -> None:
+    """Fill in what the ledger tells. Raises UsageError where it is damaged."""
+    add_lag(summary, reader, criteria.objectives)
+    _add_hops(summary, reader)
+    _add_watches(summary, reader, criteria)
+    _add_busiest(summary, reader)
+
+
+def _add_hops(summary: Summary, reader: LedgerReader) -> None:
+    """How long events waited, were processed and took to be seen, by the system's own stamps.
+
+    In the order in which they were settled, because the estimate of a foreign clock begins anew where that was set.
+    """
+    plans = [ScenarioPlan.from_data(plan) for plan in reader.meta["plan"]]
+    folds = [
+        {name: MetricFold(plan.counted.thresholds_of(name), plan.counted.steps_of(name)) for name in HOPS}
+        for plan in plans
+    ]
+    estimate = OffsetEstimate()
+    for seen in reader.stamped():
+        for name, (low, high) in hops(seen, estimate).items():
+            folds[seen.scenario][name].record(low, high, seen.intended_ns)
+    summary.negative_hops, summary.contradictions = estimate.negative, estimate.contradictions
+    for plan, metrics in zip(plans, folds, strict=True):
+        distributions = summary.scenarios[plan.name].distributions
+        for name, fold in metrics.items():
+            fold.flush()
+            if fold.distribution.count:
+                distributions[name] = fold.distribution
+
+
+def _add_watches(summary: Summary, reader: LedgerReader, criteria: Criteria) -> None:
+    """What objectives about time find in the samples of the gauges."""
+    metrics = {name: gauge["metrics"] for name, gauge in reader.meta["gauges"].items()}
+    watches = GaugeWatches(criteria.objectives, criteria.scenarios, metrics)
+    for gauge, start_ns, end_ns, values in reader.samples():
+        watches.sampled(gauge, start_ns, end_ns, values)
+    summary.watches = watches.results()
+
+
+def _add_busiest(summary: Summary, reader: LedgerReader) -> None:
+    """The most event reads in a second, of the seconds that begin at whole tenths."""
+    recent: dict[str, deque[tuple[int, int]]] = {}
+    for probe, at_ns, events in reader.reads():
+        slots = recent.setdefault(probe, deque())
+        slots.append((at_ns, events))
+        while slots[0][0] <= at_ns - _SECOND_NS:
+            slots.popleft()
+        reads = summary.vitals.probes.get(probe)
+        if reads is not None:
+            reads.busiest = max(reads.busiest, sum(events for _, events in slots))
