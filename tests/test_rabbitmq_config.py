@@ -133,4 +133,4 @@ def test_without_the_library_a_person_is_told_what_to_install(monkeypatch: pytes
 
 
 def test_the_schema_for_editors_knows_the_kind() -> None:
-    assert '"rabbitmq"' in str(json_schema()).replace("'", '"')
+    assert '"rabbitmq"' in str(json_schema(print)).replace("'", '"')

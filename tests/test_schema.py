@@ -68,12 +68,12 @@ settle: 10s
 
 @pytest.fixture(scope="module")
 def errors() -> Callable[[Any], list[str]]:
-    validator = Draft202012Validator(json_schema())
+    validator = Draft202012Validator(json_schema(print))
     return lambda data: [error.message for error in validator.iter_errors(data)]
 
 
 def test_it_is_a_schema_and_plain_json() -> None:
-    schema = json_schema()
+    schema = json_schema(print)
     Draft202012Validator.check_schema(schema)
     assert schema["$schema"] == DIALECT
     assert json.loads(json.dumps(schema)) == schema
@@ -137,12 +137,12 @@ def test_a_variable_can_stand_for_any_value(errors: Callable[[Any], list[str]]) 
 
 
 def test_every_installed_adapter_is_in_it() -> None:
-    text = json.dumps(json_schema())
+    text = json.dumps(json_schema(print))
     for kind in (*plugins.kinds("evload.producers"), *plugins.kinds("evload.probes")):
         assert f'"const": "{kind}"' in text
 
 
 def test_defaults_are_written_as_a_person_would() -> None:
-    settle = json_schema()["properties"]["settle"]
+    settle = json_schema(print)["properties"]["settle"]
     assert settle["description"]
     assert "default" not in settle

@@ -281,7 +281,8 @@ def schema() -> None:
 
     from .config.schema import json_schema
 
-    _to_stdout(orjson.dumps(json_schema(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    schema = json_schema(lambda text: typer.echo(text, err=True))
+    _to_stdout(orjson.dumps(schema, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
 def main() -> None:

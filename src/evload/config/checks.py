@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import Final
 
-from ..model.facts import QUEUE_LAG, told_as
+from ..model.facts import FACTS, QUEUE_LAG, told_as
 from ..objectives.objective import Objective
 from ..spi.gauge import GaugeSettings
 from ..spi.probe import ProbeSettings
@@ -20,6 +20,7 @@ from .yaml import DataPath, places
 
 _OF_PROBES: Final = frozenset({"effects", "position", "version"})
 """Keys of probes without which a counter could never count."""
+_OF_PRODUCERS: Final = frozenset(fact.of for fact in FACTS.values() if fact.by_producer)
 
 
 class Checks:
@@ -112,9 +113,9 @@ class Checks:
                 what = f"no probe could ever tell {objective.subject}, so this would always hold"
                 self._problems.add(path, what, f"give the probe {needed}:")
             senders = [producers.get(scenarios[name].producer) for name in chosen]
-            if needed == "status" and not any(_may_tell(producer, needed) for producer in senders):
-                what = f"no producer could ever tell {objective.subject}, so this would always hold"
-                self._problems.add(path, what, "it is told by producers over HTTP; leave it out")
+            if needed in _OF_PRODUCERS and not any(_may_tell(producer, needed) for producer in senders):
+                what = f"no producer of these events tells {objective.subject}, so this would always hold"
+                self._problems.add(path, what, "name a scenario whose producer does, or leave it out")
 
     def _scope(
         self, path: DataPath, objective: Objective, watching: Set[str], probes: Mapping[str, ProbeSettings]

@@ -15,7 +15,7 @@ from ..judging import judge as slo
 from ..objectives.objective import DEFAULT_DELAY_NS, Objective
 from ..objectives.policy import SelfCheckPolicy
 from ..sandbox.settings import SandboxSettings
-from ..spi import registry as plugins
+from ..spi import registry
 from ..spi.probe import ProbeSettings
 from ..spi.sink import SinkSettings
 from ..workload.events import EventSettings
@@ -158,7 +158,7 @@ class _Reader:
         return {name: item for name, item in read.items() if item is not None}
 
     def _adapters(
-        self, section: str, group: plugins.Group, replicas: dict[str, dict[str, ProbeSettings]] | None = None
+        self, section: str, group: registry.Group, replicas: dict[str, dict[str, ProbeSettings]] | None = None
     ) -> dict[str, Any]:
         """The settings of a section by name; those of replicas with an address each go into `replicas`."""
         found: dict[str, Any] = {}
@@ -181,7 +181,7 @@ class _Reader:
 
     def _reports(self) -> dict[str, SinkSettings]:
         if "reports" not in self._document.data:
-            return {"html": plugins.load("evload.sinks", "html")(kind="html")}
+            return {"html": registry.load("evload.sinks", "html")(kind="html")}
         return self._adapters("reports", "evload.sinks")
 
     def _replicas(self, model: type[Any], path: DataPath, written: Mapping[str, Any]) -> dict[str, ProbeSettings]:
@@ -205,23 +205,20 @@ class _Reader:
                 found[str(replica)] = settings
         return found if len(found) == len(written["at"]) else {}
 
-    def _model(self, path: DataPath, group: plugins.Group) -> type[Any] | None:
+    def _model(self, path: DataPath, group: registry.Group) -> type[Any] | None:
         """The settings model of the kind that stands at `path`."""
         value = self._document.value(path)
         if isinstance(value, dict) and "kind" not in value:
-            kinds = ", ".join(plugins.kinds(group))
+            kinds = ", ".join(registry.kinds(group))
             self._problems.add(path, "the key 'kind' is missing", f"add kind: and one of those installed: {kinds}")
             return None
         entry = self._item(Kind, path)
         if entry is None:
             return None
         try:
-            return plugins.load(group, entry.kind)
-        except plugins.UnknownKind as error:
+            return registry.load(group, entry.kind)
+        except (registry.UnknownKind, registry.BrokenPlugin) as error:
             self._problems.add_text((*path, "kind"), str(error))
-        except (ImportError, AttributeError) as error:
-            what = f"kind {entry.kind!r} is installed but can't be imported ({error})"
-            self._problems.add((*path, "kind"), what, "install what it needs")
         return None
 
     def _insert_placeholders(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel
@@ -10,7 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 from ..objectives.policy import SelfCheckPolicy
 from ..sandbox.settings import SandboxSettings
-from ..spi import registry as plugins
+from ..spi import registry
 from ..workload.events import EventSettings
 from .sections import ConfigFile, ObjectiveEntry, Scenario
 
@@ -22,10 +22,10 @@ _CONSTRAINTS: Final = frozenset({"pattern", "enum", "const", "format"})
 _ABOUT: Final = frozenset({"title", "description", "default"})
 
 
-def json_schema() -> dict[str, Any]:
-    """The schema of a whole file, in the 2020-12 dialect."""
-    producers, probes = _installed("evload.producers"), _installed("evload.probes")
-    gauges, sinks = _installed("evload.gauges"), _installed("evload.sinks")
+def json_schema(say: Callable[[str], None]) -> dict[str, Any]:
+    """The schema of a whole file, in the 2020-12 dialect. `say` is told what is installed and left out, and why."""
+    producers, probes = _installed("evload.producers", say), _installed("evload.probes", say)
+    gauges, sinks = _installed("evload.gauges", say), _installed("evload.sinks", say)
     sections = (ConfigFile, SandboxSettings, EventSettings, Scenario, ObjectiveEntry, SelfCheckPolicy)
     models: list[type[BaseModel]] = [*sections, *producers, *probes, *gauges, *sinks]
     references, shared = models_json_schema([(model, "validation") for model in models])
@@ -65,8 +65,14 @@ def _complete_at_replicas(schema: dict[str, Any]) -> None:
     schema["else"] = {"required": required}
 
 
-def _installed(group: plugins.Group) -> list[type[BaseModel]]:
-    return [plugins.load(group, kind) for kind in plugins.kinds(group)]
+def _installed(group: registry.Group, say: Callable[[str], None]) -> list[type[BaseModel]]:
+    found = []
+    for kind in registry.kinds(group):
+        try:
+            found.append(registry.load(group, kind))
+        except registry.BrokenPlugin as error:
+            say(f"left out: {error}")
+    return found
 
 
 def _with_references(schema: Any) -> Any:

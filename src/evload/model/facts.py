@@ -61,7 +61,8 @@ class Fact:
     tallied   the summary keeps the number of events for each value, up to this one; None: it doesn't
     title     what such a tally is called; empty: it is not shown by itself
     ranged    the summary keeps the smallest, the largest and the mean
-    of        who can tell it: a producer of its own accord (`publish`), or a probe (by its key in a config)
+    of        what adapters call it that can tell it, in their capabilities; empty: evload itself knows
+    by_producer  producers tell it, and not probes
     counters  what it feeds
     """
 
@@ -74,6 +75,7 @@ class Fact:
     title: str = ""
     ranged: bool = False
     of: str = ""
+    by_producer: bool = False
     counters: tuple[Counter, ...] = ()
 
 
@@ -194,6 +196,7 @@ class EventFacts:
             tallied=999,
             title="answers by status",
             of="status",
+            by_producer=True,
         ),
     )
     resent: bool = field(
@@ -399,6 +402,12 @@ def amount_of(name: str) -> Callable[[Any], int]:
         return 0 if value == default else int(counts(value))
 
     return amount
+
+
+def is_told_by_publish(subject: str) -> bool:
+    """Whether a counter by value is of a fact that producers tell."""
+    by_value = ByValue.named(subject)
+    return by_value is not None and FACTS[by_value.fact].by_producer
 
 
 def told_as(subject: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
 
-from ..model.facts import PUBLISH_COUNTERS, QUEUE_LAG
+from ..model.facts import PUBLISH_COUNTERS, QUEUE_LAG, is_told_by_publish
 from ..model.summary import Distribution, ScenarioSummary, Summary, merged, slice_label
 from ..units import NS_PER_S, parse_duration
 from .scenario import ScenarioCriteria
@@ -161,7 +161,7 @@ class Objective:
         """Without a probe there is nothing to judge this by."""
         if self.measure in (Measure.GAUGE, Measure.DRAIN) or self.subject == QUEUE_LAG:
             return False
-        return self.subject not in PUBLISH_COUNTERS | _PUBLISH_METRICS
+        return not (self.subject in PUBLISH_COUNTERS | _PUBLISH_METRICS or is_told_by_publish(self.subject))
 
     # -- limits --------------------------------------------------------------------------------------
 

@@ -53,6 +53,5 @@ class WebhookConfig(_HttpSettings):
     @asynccontextmanager
     async def open(self, surroundings: SinkSurroundings) -> AsyncIterator[Sink]:
         from ._shared.posting import Recipient
-        from .webhook import WebhookSink
 
         yield WebhookSink(Recipient(self.url, self.headers, self.timeout), surroundings.say)

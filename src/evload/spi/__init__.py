@@ -1,1 +1,63 @@
-"""The doors through which adapters come in: what a producer, a probe, a gauge and a sink must be able to do."""
+"""The doors through which adapters come in: what a producer, a probe, a gauge and a sink must be able to do.
+
+An adapter is a pydantic settings model with a `kind` and one method, `open`. The settings are validated without the
+adapter's SDK; `open` imports it, connects, and yields the object that does the work. All that a plug-in needs is
+here; `evload.testing` has what holds it against what evload relies on.
+"""
+
+from __future__ import annotations
+
+from ..clock import Clock
+from ..errors import OutputError, TargetError
+from ..model.correlation import CorrelationIds
+from ..model.facts import EventFacts
+from ..model.progress import Progress
+from ..model.report import EventSample, Report
+from ..model.states import Outcome, Seen
+from ..model.travel import Encoding, Event, Read, ReadResult, Receipt, Target
+from ..units import Duration, Rate, Share, Size
+from .context import VERSION, AdapterSettings, Capabilities, Surroundings
+from .gauge import Gauge, GaugeSettings, Sample
+from .probe import Confirm, Probe, ProbeSettings, PushProbe
+from .producer import Producer, ProducerSettings, Settle
+from .sink import Sink, SinkSettings, SinkSurroundings
+
+__all__ = [
+    "VERSION",
+    "AdapterSettings",
+    "Capabilities",
+    "Clock",
+    "Confirm",
+    "CorrelationIds",
+    "Duration",
+    "Encoding",
+    "Event",
+    "EventFacts",
+    "EventSample",
+    "Gauge",
+    "GaugeSettings",
+    "Outcome",
+    "OutputError",
+    "Probe",
+    "ProbeSettings",
+    "Producer",
+    "ProducerSettings",
+    "Progress",
+    "PushProbe",
+    "Rate",
+    "Read",
+    "ReadResult",
+    "Receipt",
+    "Report",
+    "Sample",
+    "Seen",
+    "Settle",
+    "Share",
+    "Sink",
+    "SinkSettings",
+    "SinkSurroundings",
+    "Size",
+    "Surroundings",
+    "Target",
+    "TargetError",
+]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict
 
@@ -29,9 +30,17 @@ class Surroundings:
         return CorrelationIds.for_run(self.run_id)
 
 
-class AdapterSettings(BaseModel):
-    """Base of all settings models: frozen, and an unknown key is an error."""
+VERSION: Final = 1
+"""Of what is asked of adapters here. It grows when an adapter that was right before is right no more."""
 
+
+class AdapterSettings(BaseModel):
+    """Base of all settings models: frozen, and an unknown key is an error.
+
+    `spi` is the VERSION that an adapter is written for; one that lives in a package of its own should say so.
+    """
+
+    spi: ClassVar[int] = VERSION
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 

@@ -56,6 +56,10 @@ class Commands(Protocol):
 
     def abort(self) -> bool: ...
 
+    def heed(self, listener: Callable[[str], None]) -> None:
+        """Who is to know what was asked for, whoever asked: `stop`, `abort`, and `over` when the run is."""
+        ...
+
 
 class LiveServer:
     """To be used on one event loop. What it is told is kept, bounded, and sent to every page at its own pace."""

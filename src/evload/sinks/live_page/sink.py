@@ -20,10 +20,9 @@ from typing import Final
 from ...errors import TargetError
 from ...model.progress import Progress
 from ...model.report import Report
-from ...run.controls import Controls
 from . import words
 from .files import page_files
-from .server import LiveServer
+from .server import Commands, LiveServer
 
 _ADDRESS: Final = "127.0.0.1"
 _CLOSING_S: Final = 3.0
@@ -56,7 +55,7 @@ class LivePage:
         self._hand(lambda: self._server.ended(told))
 
     def asked(self, what: str) -> None:
-        """See `Controls.say`."""
+        """See `Commands.heed`."""
         self._hand(lambda: self._server.asked(what))
 
     def _hand(self, what: Callable[[], None]) -> None:
@@ -67,7 +66,7 @@ class LivePage:
 
 @contextmanager
 def served(
-    controls: Controls,
+    controls: Commands,
     *,
     name: str,
     run_id: str,
