@@ -19,7 +19,7 @@ from evload.model.travel import Event, Receipt
 from evload.producers.rabbitmq import RabbitmqProducerConfig
 from evload.spi.context import Surroundings
 from evload.spi.producer import Producer
-from evload.testing.conformance import sample_events
+from evload.testing import sample_events
 
 
 def config(url: str, **settings: Any) -> RabbitmqProducerConfig:

@@ -26,8 +26,7 @@ from evload.model.states import Outcome
 from evload.model.travel import Event, Receipt
 from evload.producers.eventbridge import EventBridgeProducerConfig
 from evload.spi.context import Surroundings
-from evload.testing import check_producer
-from evload.testing.conformance import sample_events
+from evload.testing import check_producer, sample_events
 from httpserver import Request, Script, Server, Step, json_answer, serving
 
 Steps = Sequence[bytes | float | Step]

@@ -25,7 +25,7 @@ from evload.model.states import Seen
 from evload.model.travel import Read, ReadResult, Target
 from evload.probes.http import HttpProbeConfig
 from evload.spi.context import Surroundings
-from evload.testing.conformance import check_probe
+from evload.testing import check_probe
 from httpserver import Request, Script, Server, Step, always, answer, json_answer, serving
 
 A, B, C = Target(1, "a"), Target(2, "b"), Target(3, "c")

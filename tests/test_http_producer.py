@@ -31,7 +31,7 @@ from evload.model.states import Outcome
 from evload.model.travel import Event, Receipt
 from evload.producers.http import HttpProducerConfig
 from evload.spi.context import Surroundings
-from evload.testing.conformance import check_producer
+from evload.testing import check_producer
 from httpserver import Request, Script, Server, Step, always, answer, json_answer, serving
 
 STRUCTURED = (("content-type", "application/cloudevents+json"),)

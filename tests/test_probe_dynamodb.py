@@ -18,7 +18,7 @@ from evload.model.states import Seen
 from evload.model.travel import ReadResult, Target
 from evload.probes.dynamodb import DynamodbProbeConfig
 from evload.spi.context import Surroundings
-from evload.testing.conformance import check_probe
+from evload.testing import check_probe
 from httpserver import Request, Step, answer, serving
 from small_system import measure
 

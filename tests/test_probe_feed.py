@@ -25,7 +25,7 @@ from evload.probes.http_feed import HttpFeedConfig
 from evload.probes.http_feed.pages import Page, PageReader
 from evload.spi.context import Surroundings
 from evload.spi.probe import PushProbe
-from evload.testing.conformance import check_probe
+from evload.testing import check_probe
 from httpserver import Request, Server, Step, answer, json_answer, serving
 
 IDS: Final = CorrelationIds.for_run("r-1")

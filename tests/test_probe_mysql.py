@@ -21,7 +21,7 @@ from evload.model.travel import ReadResult, Target
 from evload.probes.mysql import MysqlProbeConfig
 from evload.spi.context import Surroundings
 from evload.spi.probe import Probe
-from evload.testing.conformance import check_probe
+from evload.testing import check_probe
 from mysql_server import MysqlServer, running_mysql
 from small_system import measure
 

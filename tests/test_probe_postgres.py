@@ -23,7 +23,7 @@ from evload.probes.postgres import PostgresProbeConfig
 from evload.probes.postgres_listen import PostgresListenConfig
 from evload.spi.context import Surroundings
 from evload.spi.probe import Probe, ProbeSettings, PushProbe
-from evload.testing.conformance import check_probe
+from evload.testing import check_probe
 from postgres_server import PostgresServer, running_postgres
 from small_system import measure
 

@@ -21,7 +21,7 @@ from evload.probes._shared.id_template import KeyTemplate
 from evload.probes.redis import RedisProbeConfig
 from evload.spi.context import Surroundings
 from evload.spi.probe import Probe
-from evload.testing.conformance import check_probe
+from evload.testing import check_probe
 from redis_server import RedisServer, running_redis
 from small_system import measure
 

@@ -27,7 +27,7 @@ from evload.probes._shared.sql_rows import BadColumns, BadRow, RowReader
 from evload.probes._shared.sql_settings import split_query
 from evload.probes.sqlite import SqliteProbeConfig
 from evload.spi.context import Surroundings
-from evload.testing.conformance import check_probe
+from evload.testing import check_probe
 from small_system import measure
 
 QUERY = "SELECT id FROM placements WHERE id IN (:ids)"

@@ -28,7 +28,7 @@ from evload.probes.sse import SseProbeConfig
 from evload.probes.sse.event_stream import EventStream, ServerEvent, TooLong
 from evload.spi.context import Surroundings
 from evload.spi.probe import PushProbe
-from evload.testing.conformance import check_probe
+from evload.testing import check_probe
 
 IDS: Final = CorrelationIds.for_run("r-1")
 A, B, C = (Target(seq, IDS.id_of(seq)) for seq in (1, 2, 3))

@@ -30,7 +30,7 @@ from evload.probes.webhook.delivery import BadDelivery, documents_of
 from evload.probes.webhook.receiver import WebhookReceiver
 from evload.spi.context import Surroundings
 from evload.spi.probe import PushProbe
-from evload.testing.conformance import check_probe, sample_events
+from evload.testing import check_probe, sample_events
 
 IDS: Final = CorrelationIds.for_run("r-1")
 A, B, C = (Target(seq, IDS.id_of(seq)) for seq in (1, 2, 3))

@@ -20,11 +20,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pamqp import frame
 from pamqp.body import ContentBody
-from pamqp.commands import Basic
+from pamqp.commands import Basic, Connection
 from pamqp.header import ContentHeader
 from pamqp.heartbeat import Heartbeat
 from pydantic import ValidationError
 
+from evload.clients.amqp import parse_url
 from evload.clock import SystemClock
 from evload.errors import TargetError
 from evload.model.correlation import CorrelationIds
@@ -139,6 +140,10 @@ def test_without_a_position_deliveries_are_numbered() -> None:
 # --- what comes over the wire -----------------------------------------------------------------------------
 
 
+def consumer_of(arrived: Callable[[Sequence[Delivered]], None]) -> Consumer:
+    return Consumer(arrived, parse_url("amqp://localhost"), external=False, name="test")
+
+
 def framed(tag: int, body: bytes, *, redelivered: bool, frame_max: int) -> bytes:
     deliver = Basic.Deliver("ctag", tag, redelivered, "x", "some.key")
     header = ContentHeader(0, len(body), Basic.Properties(correlation_id=f"c-{tag}"))
@@ -162,7 +167,7 @@ def test_deliveries_are_whole_however_the_bytes_are_cut(
     got: list[Delivered] = []
 
     async def feed() -> None:
-        consumer = Consumer(got.extend)
+        consumer = consumer_of(got.extend)
         at = 0
         while at < len(stream):
             size = cuts[at % len(cuts)]
@@ -180,23 +185,23 @@ def test_deliveries_are_whole_however_the_bytes_are_cut(
 @pytest.mark.parametrize("nonsense", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"AMQP\x00\x00\x09\x01" * 4, bytes(40)])
 def test_what_is_no_amqp_ends_the_connection(nonsense: bytes) -> None:
     async def feed() -> str:
-        consumer = Consumer(lambda _: None)
+        consumer = consumer_of(lambda _: None)
         consumer.data_received(nonsense + bytes(1 << 20))
         return str(await asyncio.wait_for(consumer.ended, 5))
 
-    assert "isn't AMQP 0-9-1" in asyncio.run(feed())
+    assert "doesn't speak AMQP 0-9-1" in asyncio.run(feed())
 
 
 def test_a_broker_that_falls_silent_is_taken_for_dead_after_two_intervals() -> None:
     async def wait(last_word_s: float) -> tuple[str, int]:
         loop = asyncio.get_running_loop()
-        consumer = Consumer(lambda _: None)
-        consumer._tick(30)
+        consumer = consumer_of(lambda _: None)
+        consumer.data_received(frame.marshal(Connection.Tune(channel_max=10, frame_max=8192, heartbeat=60), 0))
         loop.call_later(last_word_s, consumer.data_received, frame.marshal(Heartbeat(), 0))
         return str(await consumer.ended), round(loop.time())
 
-    assert run_virtual(wait(10)) == ("no heartbeat for 120 s", 150)
-    assert run_virtual(wait(100)) == ("no heartbeat for 120 s", 240)
+    assert run_virtual(wait(10)) == ("nothing was heard of the broker for 150 s", 150)
+    assert run_virtual(wait(100)) == ("nothing was heard of the broker for 150 s", 240)
 
 
 # --- with a broker ----------------------------------------------------------------------------------------
@@ -469,7 +474,9 @@ def test_a_broker_that_has_not_what_is_asked_for(rabbitmq: RabbitNode) -> None:
         assert "virtual host 'nowhere'" in await refused(rabbitmq.url + "nowhere")
         assert "certificate" in await refused(rabbitmq.tls_url)
         assert "connection refused" in await refused("amqp://127.0.0.1:1/")
-        assert "closed by the broker" in await refused(rabbitmq.management_url.replace("http:", "amqp:"))
+        assert "closed the connection without a word of AMQP" in await refused(
+            rabbitmq.management_url.replace("http:", "amqp:")
+        )
         async with channel_of(rabbitmq) as channel:
             queue = (await channel.queue_declare("", exclusive=True)).queue
             text = await refused(rabbitmq.url, queue=queue, consume=True)

@@ -17,7 +17,8 @@ from pamqp.header import ContentHeader
 from pamqp.heartbeat import Heartbeat
 
 from evload.clients.amqp import parse_url
-from evload.producers.rabbitmq.wire import Connection, RefusedError
+from evload.clients.amqp_connection import ConnectionClosed
+from evload.producers.rabbitmq.wire import Connection
 
 
 class Transport(asyncio.Transport):
@@ -198,7 +199,7 @@ def test_a_farewell_is_answered_and_told_with_the_brokers_own_words() -> None:
 )
 def test_a_handshake_that_fails_says_why(said: Frame, code: int | None, reason: str) -> None:
     async def main() -> None:
-        with pytest.raises(RefusedError, match=reason) as caught:
+        with pytest.raises(ConnectionClosed, match=reason) as caught:
             await dial(2, (0, said))
         assert caught.value.code == code
 

@@ -24,7 +24,7 @@ from evload.model.travel import Encoding, Observation, Part
 from evload.sinks._shared.posting import Recipient
 from evload.sinks.otlp.sink import OtlpSink
 from evload.spi.sink import SinkSurroundings
-from evload.testing.conformance import sample_events
+from evload.testing import sample_events
 from evload.units import NS_PER_S
 from sink_reports import NASTY, finished, moment
 from summaries import MS, S

@@ -177,7 +177,9 @@ def _counter_name(name: str, known: Iterable[str] = (*COUNTER_NAMES, *_ALIASES))
     by_value = ByValue.named(name)
     if by_value is not None and known is not THROUGHPUTS:
         if not by_value.possible:
-            raise ValueError(f"{name!r} names no value; write for example {by_value.fact}(409) or {by_value.fact}(5xx)")
+            raise ValueError(
+                f"{name!r} names no value; write for example {by_value.fact}(409) or {by_value.fact}(5xx)"
+            )
         return by_value.name
     if name not in known:
         raise ValueError(f"there is no counter {name!r} here; {_suggest(name, known, 'counters')}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Annotated, Any, Final, Literal, Self
@@ -13,10 +14,12 @@ from ..clock import Clock
 from ..errors import TargetError
 from ..model.states import Seen
 from ..model.travel import Read, ReadResult, Target
-from ..spi.context import Surroundings
+from ..spi.context import AnswerTimeout, Surroundings
 from ..spi.probe import Probe, ProbeSettings
+from ..units import NS_PER_S, format_duration
+from ._shared.facts import ABSENT, Facts
 from ._shared.id_template import EventKey, KeyTemplate
-from ._shared.stored_value import ABSENT, BadValue, Facts, ValueExpression, ValueReader, decoded
+from ._shared.stored_value import BadValue, ValueExpression, ValueReader, decoded
 
 _MISSING: Final = frozenset({"404", "NoSuchKey", "NotFound"})
 _NO_BUCKET: Final = frozenset({"404", "NoSuchBucket"})
@@ -45,6 +48,8 @@ class S3ProbeConfig(AwsSettings, ProbeSettings):
         Field(description="JMESPath over the object: is the event visible? default: it exists"),
     ] = None
 
+    timeout: AnswerTimeout = 5_000_000_000
+
     @model_validator(mode="after")
     def _asks_about_one(self) -> Self:
         if self.bulk != 1:
@@ -72,7 +77,10 @@ class _S3Reader:
         facts, error, throttled = Facts(Seen.FAILED), "", False
         start_ns = self._clock.now_ns()
         try:
-            facts = await self._look(self._key.fill(target.correlation_id))
+            async with asyncio.timeout(self._config.timeout / NS_PER_S):
+                facts = await self._look(self._key.fill(target.correlation_id))
+        except TimeoutError:
+            error = f"no answer within {format_duration(self._config.timeout)}"
         except BadValue as wrong:
             error = str(wrong)
         except (BotoCoreError, ClientError) as failure:

@@ -16,8 +16,9 @@ from ..model.report import EventSample, Report
 from ..model.states import Outcome, Seen
 from ..model.travel import Encoding, Event, Read, ReadResult, Receipt, Target
 from ..units import Duration, Rate, Share, Size
-from .context import VERSION, AdapterSettings, Capabilities, Surroundings
+from .context import VERSION, AdapterSettings, AnswerTimeout, Capabilities, Surroundings
 from .gauge import Gauge, GaugeSettings, Sample
+from .listening import BackOff, Cuts, Inbox, come_back, nothing_of
 from .probe import Confirm, Probe, ProbeSettings, PushProbe
 from .producer import Producer, ProducerSettings, Settle
 from .sink import Sink, SinkSettings, SinkSurroundings
@@ -25,10 +26,13 @@ from .sink import Sink, SinkSettings, SinkSurroundings
 __all__ = [
     "VERSION",
     "AdapterSettings",
+    "AnswerTimeout",
+    "BackOff",
     "Capabilities",
     "Clock",
     "Confirm",
     "CorrelationIds",
+    "Cuts",
     "Duration",
     "Encoding",
     "Event",
@@ -36,6 +40,7 @@ __all__ = [
     "EventSample",
     "Gauge",
     "GaugeSettings",
+    "Inbox",
     "Outcome",
     "OutputError",
     "Probe",
@@ -60,4 +65,6 @@ __all__ = [
     "Surroundings",
     "Target",
     "TargetError",
+    "come_back",
+    "nothing_of",
 ]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import Annotated, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ..clock import Clock
 from ..model.correlation import CorrelationIds
+from ..units import Duration
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,10 @@ class AdapterSettings(BaseModel):
 
     spi: ClassVar[int] = VERSION
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+AnswerTimeout = Annotated[Duration, Field(ge=1_000_000, description="longest wait for an answer")]
+"""For a setting called `timeout`: after it a request counts as failed, whatever the peer does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

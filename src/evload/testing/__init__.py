@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
-from .conformance import check_gauge, check_probe, check_producer, check_sink, sample_events
+from .conformance.gauge import check_gauge
+from .conformance.probe import check_probe, check_probe_peer, check_push_peer, check_push_probe
+from .conformance.producer import PEERS, Peer, check_producer, check_producer_peer
+from .conformance.samples import sample_events, sample_targets
+from .conformance.sink import check_sink
 from .memory_world import MemoryProbeSettings, MemoryProducerSettings, MemoryWorld
+from .relay import Relay
 from .virtual_time import DeadlockError, VirtualClock, VirtualLoop, run_virtual, virtual_clock
 
 __all__ = [
+    "PEERS",
     "DeadlockError",
     "MemoryProbeSettings",
     "MemoryProducerSettings",
     "MemoryWorld",
+    "Peer",
+    "Relay",
     "VirtualClock",
     "VirtualLoop",
     "check_gauge",
     "check_probe",
+    "check_probe_peer",
     "check_producer",
+    "check_producer_peer",
+    "check_push_peer",
+    "check_push_probe",
     "check_sink",
     "run_virtual",
     "sample_events",
+    "sample_targets",
     "virtual_clock",
 ]

@@ -10,8 +10,8 @@ from pydantic import AfterValidator, Field, field_validator
 
 from ...clients.web import Url, check_headers
 from ...model.facts import METRICS, QUEUE_LAG
+from ...spi.context import AnswerTimeout
 from ...spi.gauge import GaugeSettings
-from ...units import Duration
 
 _DISTRIBUTIONS: Final = (*METRICS, QUEUE_LAG)
 
@@ -31,7 +31,7 @@ class HttpGaugeSettings(GaugeSettings):
 
     url: Annotated[Url, Field(description="address to ask")]
     headers: Annotated[Mapping[str, str], AfterValidator(check_headers), Field(description="further headers")] = {}
-    timeout: Annotated[Duration, Field(ge=1_000_000, description="longest wait for an answer")] = 5_000_000_000
+    timeout: AnswerTimeout = 5_000_000_000
     ca_file: Annotated[Path | None, Field(description="certificate authorities to trust, PEM")] = None
     verify: Annotated[bool, Field(description="check the server's certificate")] = True
 

@@ -8,8 +8,8 @@ from pydantic import Field, field_validator
 
 from ...clients.amqp import AmqpSettings, ShortText
 from ...clients.web import Url
+from ...spi.context import AnswerTimeout
 from ...spi.gauge import GaugeSettings
-from ...units import Duration
 
 DECLARED: Final = ("queue_depth", "queue_consumers")
 """What a passive declare tells."""
@@ -28,7 +28,7 @@ class RabbitmqQueueGaugeSettings(AmqpSettings, GaugeSettings):
             description="address of the management API, such as http://localhost:15672; default login: that of url"
         ),
     ] = None
-    timeout: Annotated[Duration, Field(ge=1_000_000, description="longest wait for an answer")] = 5_000_000_000
+    timeout: AnswerTimeout = 5_000_000_000
 
     @field_validator("management")
     @classmethod

@@ -10,8 +10,8 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, Field
 
 from ...clients.web import Statuses, check_headers, parse_url
-from ...spi.context import AdapterSettings
-from ...units import Duration, Size
+from ...spi.context import AdapterSettings, AnswerTimeout
+from ...units import Size
 
 _PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 
@@ -35,7 +35,7 @@ class HttpTargetSettings(AdapterSettings):
     """How an address is called."""
 
     headers: Annotated[Mapping[str, str], AfterValidator(check_headers), Field(description="further headers")] = {}
-    timeout: Annotated[Duration, Field(ge=1_000_000, description="longest wait for an answer")] = 5_000_000_000
+    timeout: AnswerTimeout = 5_000_000_000
     ca_file: Annotated[Path | None, Field(description="certificate authorities to trust, PEM")] = None
     verify: Annotated[bool, Field(description="check the read model's certificate")] = True
 

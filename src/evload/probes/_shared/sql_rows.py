@@ -12,7 +12,7 @@ from typing import Any, Final
 from ...clients.stamps import parse_stamp
 from ...model.states import Seen
 from ...model.travel import Read, Target
-from .facts import Facts
+from .facts import ABSENT, Facts
 
 COLUMNS: Final = ("id", "visible", "effects", "position", "consumed_at", "processed_at", "replica", "version")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -27,7 +27,6 @@ class BadRow(ValueError):
     """A row holds what its column can't mean, so the answer says nothing."""
 
 
-_ABSENT: Final = Facts(Seen.ABSENT)
 _PRESENT: Final = Facts(Seen.PRESENT, 1)
 
 
@@ -56,8 +55,8 @@ class RowReader:
         found = self._by_id(rows, asked)
         reads = []
         for target in targets:
-            facts = found.get(target.correlation_id, _ABSENT)
-            reads.append(Read(target.seq, facts.seen, start_ns, end_ns, *facts[1:]))
+            facts = found.get(target.correlation_id, ABSENT)
+            reads.append(facts.read(target.seq, start_ns, end_ns))
         return reads, len(found.keys() - asked)
 
     def _by_id(self, rows: Iterable[Sequence[Any]], asked: set[str]) -> dict[str, Facts]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, NamedTuple
+from typing import Annotated, Any, Final
 
 import orjson
 from jmespath.exceptions import JMESPathError
@@ -10,6 +10,7 @@ from pydantic import AfterValidator
 
 from ...clients.jmes import Expression, check_expression, truthy
 from ...model.states import Seen
+from .facts import Facts
 
 
 def _check(text: str) -> str:
@@ -24,17 +25,6 @@ ONE_EACH: Final = "`1`"
 
 class BadValue(ValueError):
     """A value isn't what the expressions were made for, so it says nothing."""
-
-
-class Facts(NamedTuple):
-    """What one value says."""
-
-    seen: Seen
-    effects: int | None = None
-    version: float | None = None
-
-
-ABSENT: Final = Facts(Seen.ABSENT)
 
 
 class ValueReader:
@@ -60,7 +50,7 @@ class ValueReader:
         if self._visible is not None and not truthy(_search(self._visible, value)):
             return Facts(Seen.ABSENT, version=version)
         effects = None if self._effects is None else _number("effects", self._effects, value)
-        return Facts(Seen.PRESENT, None if effects is None else int(effects), version)
+        return Facts(Seen.PRESENT, None if effects is None else int(effects), version=version)
 
 
 def decoded(value: bytes) -> Any:

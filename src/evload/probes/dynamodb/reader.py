@@ -13,8 +13,10 @@ from ...errors import TargetError
 from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
+from ...units import NS_PER_S, format_duration
+from .._shared.facts import ABSENT
 from .._shared.id_template import KeyTemplate
-from .._shared.stored_value import ABSENT, BadValue, ValueReader
+from .._shared.stored_value import BadValue, ValueReader
 from .settings import DynamodbProbeSettings
 
 _PORTION: Final = 100
@@ -103,14 +105,19 @@ class DynamodbReader:
 
         start_ns = self._clock.now_ns()
         try:
-            found, unprocessed = await self.ask(targets)
+            async with asyncio.timeout(self._config.timeout / NS_PER_S):
+                found, unprocessed = await self.ask(targets)
             end_ns = self._clock.now_ns()
             return self._judge(targets, found, unprocessed, start_ns, end_ns)
-        except (BotoCoreError, ClientError, BadValue) as error:
-            reason = str(error) if isinstance(error, BadValue) else explain(error, self._config).partition(";")[0]
-            end_ns = self._clock.now_ns()
-            failed = [Read(target.seq, Seen.FAILED, start_ns, end_ns) for target in targets]
-            return _Portion(failed, reason, code_of(error) in THROTTLED)
+        except TimeoutError:
+            error, throttled = f"no answer within {format_duration(self._config.timeout)}", False
+        except BadValue as wrong:
+            error, throttled = str(wrong), False
+        except (BotoCoreError, ClientError) as failure:
+            error = explain(failure, self._config).partition(";")[0]
+            throttled = code_of(failure) in THROTTLED
+        end_ns = self._clock.now_ns()
+        return _Portion([Read(target.seq, Seen.FAILED, start_ns, end_ns) for target in targets], error, throttled)
 
     def _judge(
         self,
@@ -129,7 +136,7 @@ class DynamodbReader:
                 continue
             item = found.get(key)
             facts = ABSENT if item is None else self._values.judge(_plain({"M": item}))
-            reads.append(Read(target.seq, facts.seen, start_ns, end_ns, facts.effects, version=facts.version))
+            reads.append(facts.read(target.seq, start_ns, end_ns))
         return _Portion(reads, error, bool(error))
 
     def _key_of(self, correlation_id: str) -> Key:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from ...clients.aws import AwsSettings
-from ...spi.context import Capabilities
+from ...spi.context import AnswerTimeout, Capabilities
 from ...spi.probe import ProbeSettings
 from .._shared.fact_expressions import told_by
 from .._shared.id_template import KeyTemplate, KeyText
@@ -40,6 +40,7 @@ class DynamodbProbeSettings(AwsSettings, ProbeSettings):
         ValueExpression | None,
         Field(description="JMESPath over the item: how many writes of the event's key it reflects, visible or not"),
     ] = None
+    timeout: AnswerTimeout = 5_000_000_000
     bulk: Annotated[int, Field(ge=1, le=100_000, description="most ids in one read")] = 1000
     parallel: Annotated[int, Field(ge=1, le=10_000, description="most reads at the same time")] = 4
 

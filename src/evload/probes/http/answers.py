@@ -29,7 +29,7 @@ class AnswerReader:
     def single(self, answer: Answer, target: Target, start_ns: int, end_ns: int) -> Read:
         """Judge an answer about one event. Raises BadAnswer, NotJson or JMESPathError."""
         facts = self._facts.facts(answer, self._facts.visible(answer, answer.status == 200))
-        return Read(target.seq, facts.seen, start_ns, end_ns, *facts[1:])
+        return facts.read(target.seq, start_ns, end_ns)
 
     def bulk(self, answer: Answer, targets: Sequence[Target], start_ns: int, end_ns: int) -> tuple[list[Read], int]:
         """Judge an answer about many events: the reads, and how many ids nobody asked for.
@@ -45,7 +45,7 @@ class AnswerReader:
             asked.add(key)
             items = found.get(key or "")
             facts = absent if items is None else self._together(items)
-            reads.append(Read(target.seq, facts.seen, start_ns, end_ns, *facts[1:]))
+            reads.append(facts.read(target.seq, start_ns, end_ns))
         return reads, len(found.keys() - asked)
 
     def _by_id(self, answer: Answer) -> dict[str, list[Facts]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 from urllib.parse import quote
@@ -16,6 +16,7 @@ from ...errors import TargetError
 from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
+from ...spi.listening import Inbox, Report
 from ...units import NS_PER_S
 from .._shared.fact_expressions import BadAnswer
 from .._shared.facts import Facts
@@ -25,8 +26,6 @@ from .pages import PageReader
 from .settings import HttpFeedSettings
 
 _LEAST_MEMORY_NS: Final = 60 * NS_PER_S
-
-Report = Callable[[ReadResult], None]
 
 
 class _Endless(ReadFailed):
@@ -60,8 +59,7 @@ class FeedFollower:
         self._sightings = Sightings(max(_LEAST_MEMORY_NS, config.deadline + (config.confirm.over or 0)))
         self._page: tuple[str, Mapping[int, Facts]] = ("", {})
         """The last page: the cursor with which it was asked for, and what was found on it."""
-        self._fresh: list[Read] = []
-        self._report: Report | None = None
+        self._inbox = Inbox()
 
     async def begin(self) -> None:
         """Read away what is there already. Raises ReadFailed."""
@@ -70,11 +68,13 @@ class FeedFollower:
 
     async def listen(self, report: Report) -> None:
         """See `PushProbe`."""
-        self._report = report
+        self._inbox.attend(report)
         while True:
             await self._clock.sleep_until_ns(max(self._quiet_until_ns, self._began_ns + self._every_ns))
             _, failure = await self._look_since(self._clock.now_ns())
-            self._tell(failure)
+            if failure is not None:
+                self._inbox.complain(str(failure), throttled=failure.throttled, retry_ns=failure.retry_ns)
+            self._inbox.tell()
 
     async def read(self, targets: Sequence[Target]) -> ReadResult:
         """Nothing has come of these: look once more."""
@@ -86,7 +86,7 @@ class FeedFollower:
             failure = ReadFailed("the service asked to be left alone", throttled=True, retry_ns=remaining_ns)
         else:
             start_ns, failure = await self._look_since(start_ns)
-            self._tell(None)
+            self._inbox.tell()
         end_ns = self._clock.now_ns()
         unseen = Seen.ABSENT if failure is None else Seen.FAILED
         for target in targets:
@@ -145,19 +145,8 @@ class FeedFollower:
                 effects = known + effects - (0 if again is None else again.effects or 0)
             if known is None or effects > known:
                 self._sightings.note(seq, effects, end_ns)
-                told = None if facts.effects is None else effects
-                self._fresh.append(Read(seq, Seen.PRESENT, self._end_ns, end_ns, told, *facts[2:]))
-
-    def _tell(self, failure: ReadFailed | None) -> None:
-        if self._report is None:
-            return
-        reads, self._fresh = self._fresh, []
-        if failure is not None:
-            self._report(
-                ReadResult(reads, error=str(failure), throttled=failure.throttled, retry_ns=failure.retry_ns)
-            )
-        elif reads:
-            self._report(ReadResult(reads))
+                told = facts if facts.effects is None else facts._replace(effects=effects)
+                self._inbox.put([told.read(seq, self._end_ns, end_ns)])
 
 
 @asynccontextmanager

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -15,7 +15,7 @@ from ...errors import TargetError
 from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
-from ...units import format_duration
+from ...spi.listening import Cuts, Inbox, Report, come_back, nothing_of
 from .._shared.database_url import shown_address
 from .._shared.postgres import connection_errors, explain_connection, load_asyncpg
 from .settings import PostgresListenSettings
@@ -24,10 +24,6 @@ _PATIENCE_S: Final = 10.0
 """For connecting, and for a sign of life."""
 _LOOK_S: Final = 5.0
 """A connection that died without a word is noticed this late."""
-_FIRST_PAUSE_S: Final = 0.1
-_LONGEST_PAUSE_S: Final = 5.0
-
-Report = Callable[[ReadResult], None]
 
 
 class NotificationListener:
@@ -43,12 +39,8 @@ class NotificationListener:
         self._connection: Any = None
         self._asking = asyncio.Lock()
         self._number = 0
-        self._fresh: list[Read] = []
-        self._news = asyncio.Event()
-        self._report: Report | None = None
-        self._cut_since_ns: int | None = None
-        self._cut_ns = 0
-        self._cut_reason = ""
+        self._inbox = Inbox()
+        self._cuts = Cuts(self._clock)
 
     async def attach(self) -> None:
         """Connect and listen. Raises what the SDK raises."""
@@ -76,36 +68,23 @@ class NotificationListener:
 
     async def listen(self, report: Report) -> None:
         """See `PushProbe`. Connects again when it was cut off."""
-        self._report = report
+        self._inbox.attend(report)
         while True:
-            try:
-                async with asyncio.timeout(_LOOK_S):
-                    await self._news.wait()
-            except TimeoutError:
+            if not await self._inbox.news(_LOOK_S):
                 await self._is_alive()
-            self._news.clear()
-            self._tell()
+            self._inbox.tell()
             if self._connection.is_closed():
-                await self._return()
+                self._cuts.cut("connection lost")
+                await come_back(self.attach, self.errors, lambda error: self._cuts.hindered(self.explain(error)[0]))
+                self._cuts.heal()
 
     async def read(self, targets: Sequence[Target]) -> ReadResult:
         """Nothing has come of these: absent, unless there was a cut in which it could have."""
         start_ns = self._clock.now_ns()
         # An answer to this comes after all notifications that were sent before it.
         await self._is_alive()
-        self._tell()
-        end_ns = self._clock.now_ns()
-        error = self._deafness()
-        seen = Seen.FAILED if error else Seen.ABSENT
-        return ReadResult([Read(target.seq, seen, start_ns, end_ns) for target in targets], error=error)
-
-    def _deafness(self) -> str:
-        """Why an absence proves nothing; empty if it does prove something."""
-        if self._cut_since_ns is not None:
-            return f"the listener is cut off: {self._cut_reason}"
-        if self._cut_reason:
-            return f"the listener was cut off for {format_duration(self._cut_ns)}: {self._cut_reason}"
-        return ""
+        self._inbox.tell()
+        return nothing_of(targets, start_ns, self._clock.now_ns(), self._cuts.gap)
 
     async def _is_alive(self) -> None:
         """Ask the connection for a sign of life, and end it if there is none."""
@@ -118,7 +97,7 @@ class NotificationListener:
                 # Notifications that came before the answer are handed over in the loop's next round.
                 await asyncio.sleep(0)
             except self.errors as error:
-                self._cut(self.explain(error)[0])
+                self._cuts.cut(self.explain(error)[0])
                 connection.terminate()
 
     def _arrived(self, connection: object, process: int, channel: str, payload: str) -> None:
@@ -126,8 +105,7 @@ class NotificationListener:
         self._number += 1
         seq = self._seq_of(self._correlation_id(payload))
         if seq is not None:
-            self._fresh.append(Read(seq, Seen.PRESENT, at_ns, at_ns, position=self._number, exact=True))
-            self._news.set()
+            self._inbox.put([Read(seq, Seen.PRESENT, at_ns, at_ns, position=self._number, exact=True)])
 
     def _correlation_id(self, payload: str) -> str:
         if not payload.startswith(("{", "[", '"')):
@@ -138,38 +116,11 @@ class NotificationListener:
             return payload
         return found if isinstance(found, str) else ""
 
-    def _tell(self) -> None:
-        if self._fresh and self._report is not None:
-            reads, self._fresh = self._fresh, []
-            self._report(ReadResult(reads))
-
     def _ended(self, connection: object) -> None:
         # The end of one that has been replaced may be told late.
         if connection is self._connection:
-            self._cut("connection lost")
-            self._news.set()
-
-    def _cut(self, reason: str) -> None:
-        if self._cut_since_ns is None:
-            self._cut_since_ns = self._clock.now_ns()
-            self._cut_reason = reason
-
-    async def _return(self) -> None:
-        """Connect again, however long it takes."""
-        self._cut("connection lost")
-        pause_s = _FIRST_PAUSE_S
-        while True:
-            try:
-                await self.attach()
-                break
-            except self.errors as error:
-                self._cut_reason = f"{self._cut_reason.partition(' (')[0]} ({self.explain(error)[0]})"
-            await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-        assert self._cut_since_ns is not None
-        self._cut_ns += self._clock.now_ns() - self._cut_since_ns
-        self._cut_since_ns = None
-        self._cut_reason = self._cut_reason.partition(" (")[0]
+            self._cuts.cut("connection lost")
+            self._inbox.wake()
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 aiormq decodes three frames and starts a task for each delivery, some 40 µs; here the frames of a delivery are
 looked at where they lie in what the socket gave, and handed on in the read callback, whose time is therefore
-the delivery's. Everything but deliveries goes through pamqp.
+the delivery's. What isn't a delivery is the matter of `clients.amqp_connection`.
 """
 
 from __future__ import annotations
@@ -11,30 +11,32 @@ import asyncio
 import struct
 from collections.abc import Callable, Sequence
 from ssl import SSLContext
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Final, NamedTuple, TypeVar
 
-from pamqp import commands, frame
+from pamqp import commands
 from pamqp.base import Frame
-from pamqp.exceptions import PAMQPException
-from pamqp.header import ProtocolHeader
-from pamqp.heartbeat import Heartbeat
+from pamqp.header import ContentHeader
 
 from ...clients.amqp import Address
+from ...clients.amqp_connection import (
+    BODY,
+    FRAME,
+    FRAME_END,
+    HEADER,
+    KINDS,
+    METHOD,
+    AmqpConnection,
+    ConnectionClosed,
+)
 
-_FRAME: Final = struct.Struct(">BHI")
 _TAG: Final = struct.Struct(">QB")
 _SIZE: Final = struct.Struct(">Q")
-_HEADER, _BODY = 2, 3
-_FRAME_END: Final = 0xCE
 _DELIVER: Final = b"\x00\x3c\x00\x3c"
 """Class basic, method deliver."""
 _CHANNEL: Final = 1
-_FRAME_MAX: Final = 131_072
-_SILENT_TICKS: Final = 4
-"""Without a word for so many halves of the heartbeat interval the broker is taken for dead."""
+_CAPABILITIES: Final = ("consumer_cancel_notify",)
 CONNECT_S: Final = 15.0
 """Longest wait for a connection and the login."""
-_CLOSE_S: Final = 1.0
 
 F = TypeVar("F", bound=Frame)
 
@@ -48,53 +50,28 @@ class Delivered(NamedTuple):
     body: bytes
 
 
-class Closed(Exception):
-    """The connection is gone, or of no use any more. `code` is the AMQP reply code, if there was one."""
-
-    def __init__(self, reason: str, code: int | None = None) -> None:
-        super().__init__(reason)
-        self.code = code
-
-
-class Consumer(asyncio.Protocol):
+class Consumer(AmqpConnection):
     """The connection. `arrived` gets the deliveries that the socket gave at a time; it is called as they come."""
 
-    def __init__(self, arrived: Callable[[Sequence[Delivered]], None]) -> None:
-        self.ended: asyncio.Future[Closed] = asyncio.get_running_loop().create_future()
-        """Has the reason once nothing can arrive any more."""
+    def __init__(
+        self, arrived: Callable[[Sequence[Delivered]], None], address: Address, *, external: bool, name: str
+    ) -> None:
+        super().__init__(address, external=external, name=name, capabilities=_CAPABILITIES)
         self._arrived = arrived
-        self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[Frame] | None = None
+        self._open: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._rest = b""
         self._tag, self._redelivered = 0, False
         self._properties = b""
         self._body: list[bytes] = []
         self._missing = 0
         """Bytes of the body that are still to come."""
-        self._silent_ticks = 0
-        self._timer: asyncio.TimerHandle | None = None
 
-    # What the listener asks for. Everything raises Closed.
+    # What the listener asks for. Everything raises ConnectionClosed.
 
-    async def log_in(self, address: Address, auth: str, name: str) -> None:
-        """Handshake, with `name` as what the broker lists the connection under, and a channel."""
-        self._write(ProtocolHeader().marshal())
-        await self._next(commands.Connection.Start)
-        properties: dict[str, Any] = {
-            "product": "evload",
-            "connection_name": name,
-            "capabilities": {"consumer_cancel_notify": True, "authentication_failure_close": True},
-        }
-        plain = f"\0{address.user}\0{address.password}"
-        start_ok = commands.Connection.StartOk(properties, auth.upper(), "" if auth == "external" else plain)
-        tune = await self._call(start_ok, commands.Connection.Tune, channel=0)
-        heartbeat = tune.heartbeat if address.heartbeat is None else address.heartbeat
-        self._send(
-            commands.Connection.TuneOk(_CHANNEL, min(tune.frame_max or _FRAME_MAX, _FRAME_MAX), heartbeat), channel=0
-        )
-        await self._call(commands.Connection.Open(address.vhost), commands.Connection.OpenOk, channel=0)
-        if heartbeat:
-            self._tick(heartbeat / 2)
+    async def open_channel(self) -> None:
+        """Wait until the broker has let us in, and open the one channel."""
+        await self.until(self._open)
         await self._call(commands.Channel.Open(), commands.Channel.OpenOk)
 
     async def declare_private_queue(self) -> str:
@@ -117,42 +94,29 @@ class Consumer(asyncio.Protocol):
 
     def ack(self, tag: int) -> None:
         """Everything up to this delivery is done with."""
-        self._send(commands.Basic.Ack(delivery_tag=tag, multiple=True))
+        self.send(_CHANNEL, commands.Basic.Ack(delivery_tag=tag, multiple=True))
 
-    async def close(self) -> None:
-        """Say goodbye, so that the broker puts back what had no ack, and hang up."""
-        if not self.ended.done():
-            try:
-                async with asyncio.timeout(_CLOSE_S):
-                    await self._call(commands.Connection.Close(200, "", 0, 0), commands.Connection.CloseOk, channel=0)
-            except (Closed, TimeoutError):
-                pass
-        self._end(Closed("closed"))
-
-    # What asyncio calls
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._end(Closed("connection reset" if exc else "connection closed by the broker"))
+    # What the transport calls.
 
     def data_received(self, data: bytes) -> None:
-        self._silent_ticks = 0
+        self.heard()
         if self._rest:
             data = self._rest + data
         deliveries: list[Delivered] = []
         at, end = 0, len(data)
-        while end - at >= _FRAME.size:
-            kind, _, size = _FRAME.unpack_from(data, at)
-            start = at + _FRAME.size
-            stop = start + size
-            if stop >= end and size <= _FRAME_MAX:
-                break
-            if size > _FRAME_MAX or data[stop] != _FRAME_END:
-                self._end(Closed("what it sends isn't AMQP 0-9-1"))
+        while end - at >= FRAME.size:
+            kind, channel, size = FRAME.unpack_from(data, at)
+            if kind not in KINDS or size > self.frame_max:
+                self.end("it doesn't speak AMQP 0-9-1")
                 return
-            if kind == _BODY:
+            start = at + FRAME.size
+            stop = start + size
+            if stop >= end:
+                break
+            if data[stop] != FRAME_END:
+                self.end("a frame without an end arrived")
+                return
+            if kind == BODY:
                 self._missing -= size
                 if self._body or self._missing:
                     self._body.append(data[start:stop])
@@ -160,7 +124,7 @@ class Consumer(asyncio.Protocol):
                     body = b"".join(self._body) if self._body else data[start:stop]
                     deliveries.append(Delivered(self._tag, self._redelivered, self._properties, body))
                     self._body = []
-            elif kind == _HEADER:
+            elif kind == HEADER:
                 (self._missing,) = _SIZE.unpack_from(data, start + 4)
                 self._properties = data[start + 12 : stop]
                 if not self._missing:
@@ -168,72 +132,43 @@ class Consumer(asyncio.Protocol):
             elif data.startswith(_DELIVER, start):
                 self._tag, redelivered = _TAG.unpack_from(data, start + 5 + data[start + 4])
                 self._redelivered = bool(redelivered)
-            else:
-                self._heard(data[at : stop + 1])
+            elif kind == METHOD and not self.take(channel, data[at : stop + 1]):
+                break
             at = stop + 1
         self._rest = data[at:]
         if deliveries:
             self._arrived(deliveries)
 
-    # What is said and heard
+    # What the connection tells.
 
-    def _heard(self, data: bytes) -> None:
-        try:
-            _, _, said = frame.unmarshal(data)
-        except PAMQPException:
-            self._end(Closed("what it sends isn't AMQP 0-9-1"))
-            return
-        match said:
-            case commands.Connection.Close():
-                self._send(commands.Connection.CloseOk(), channel=0)
-                self._end(Closed(str(said.reply_text), said.reply_code))
+    def logged_in(self) -> None:
+        self._open.set_result(None)
+
+    def said(self, channel: int, frame: Frame | ContentHeader) -> None:
+        match frame:
             case commands.Channel.Close():
-                self._end(Closed(str(said.reply_text), said.reply_code))
+                self.end(frame.reply_text, frame.reply_code)
             case commands.Basic.Cancel():
-                self._end(Closed("the queue was deleted"))
+                self.end("the queue was deleted")
             case Frame() if self._answer is not None and not self._answer.done():
-                self._answer.set_result(said)
+                self._answer.set_result(frame)
 
-    async def _call(self, request: Frame, answer: type[F], channel: int = _CHANNEL) -> F:
-        self._send(request, channel)
-        return await self._next(answer)
+    def over(self, error: ConnectionClosed) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
 
-    async def _next(self, wanted: type[F]) -> F:
+    async def _call(self, request: Frame, answer: type[F]) -> F:
         if self.ended.done():
             raise self.ended.result()
         self._answer = asyncio.get_running_loop().create_future()
+        self.send(_CHANNEL, request)
         try:
             said = await self._answer
         finally:
             self._answer = None
-        if not isinstance(said, wanted):
-            raise Closed(f"the broker answered {said.name} where {wanted.name} was due")
+        if not isinstance(said, answer):
+            raise ConnectionClosed(f"the broker answered {said.name} where {answer.name} was due")
         return said
-
-    def _send(self, request: Frame, channel: int = _CHANNEL) -> None:
-        self._write(frame.marshal(request, channel))
-
-    def _write(self, data: bytes) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(data)
-
-    def _tick(self, interval_s: float) -> None:
-        if self._silent_ticks >= _SILENT_TICKS:
-            self._end(Closed(f"no heartbeat for {self._silent_ticks * interval_s:g} s"))
-            return
-        self._silent_ticks += 1
-        self._write(frame.marshal(Heartbeat(), 0))
-        self._timer = asyncio.get_running_loop().call_later(interval_s, self._tick, interval_s)
-
-    def _end(self, reason: Closed) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        if not self.ended.done():
-            self.ended.set_result(reason)
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(self.ended.result())
-        if self._transport is not None:
-            self._transport.close()
 
 
 async def connect(
@@ -243,13 +178,14 @@ async def connect(
     name: str,
     arrived: Callable[[Sequence[Delivered]], None],
 ) -> Consumer:
-    """A consumer that is logged in. Raises Closed, TimeoutError or OSError."""
+    """A consumer that is logged in. Raises ConnectionClosed, TimeoutError or OSError."""
     loop = asyncio.get_running_loop()
+    consumer = Consumer(arrived, address, external=auth == "external", name=name)
     async with asyncio.timeout(CONNECT_S):
-        _, consumer = await loop.create_connection(lambda: Consumer(arrived), address.host, address.port, ssl=tls)
+        await loop.create_connection(lambda: consumer, address.host, address.port, ssl=tls)
         try:
-            await consumer.log_in(address, auth, name)
+            await consumer.open_channel()
         except BaseException:
-            await consumer.close()
+            consumer.abort()
             raise
     return consumer

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
 from ...clients.amqp import parse_url, refusal
+from ...clients.amqp_connection import ConnectionClosed
 from ...clients.web import reason_of
 from ...errors import TargetError
-from ...model.states import Seen
-from ...model.travel import Read, ReadResult, Target
+from ...model.travel import ReadResult, Target
 from ...spi.context import Surroundings
+from ...spi.listening import Cuts, Inbox, Report, come_back, nothing_of
 from ...units import NS_PER_S, format_duration
-from .consumer import CONNECT_S, Closed, Consumer, Delivered, connect
+from .consumer import CONNECT_S, Consumer, Delivered, connect
 from .delivery import DeliveryReader
 from .settings import RabbitmqTapSettings
 
-_FIRST_PAUSE_S: Final = 0.1
-_LONGEST_PAUSE_S: Final = 5.0
 _NOT_FOUND: Final = 404
 _REFUSED: Final = 403
-
-Report = Callable[[ReadResult], None]
+_CUTS: Final = (ConnectionClosed, OSError, TargetError)
+"""What an attempt to come back may fail with."""
 
 
 class Listener:
@@ -42,17 +41,11 @@ class Listener:
         """Those of them that a cut has left so: their next delivery is the same effect, not a second one."""
         self._consumer: Consumer | None = None
         self._number = 0
-        self._fresh: list[Read] = []
-        self._news = asyncio.Event()
-        self._report: Report | None = None
-        self._cut_since_ns: int | None = None
-        self._cut_ns = 0
-        self._cut_reason = ""
-        self._hindrance = ""
-        """Why the last attempt to come back failed."""
+        self._inbox = Inbox()
+        self._cuts = Cuts(self._clock, "tap")
 
     async def attach(self) -> None:
-        """Connect and begin to consume. Raises Closed, TimeoutError, OSError or TargetError."""
+        """Connect and begin to consume. Raises ConnectionClosed, TimeoutError, OSError or TargetError."""
         config = self._config
         tls = config.tls(self._surroundings.base_dir)
         name = f"evload {self._surroundings.run_id} tap"
@@ -81,36 +74,27 @@ class Listener:
     async def listen(self, report: Report) -> None:
         """Report sightings until cancelled; reconnect when the broker goes away."""
         assert self._consumer is not None
-        self._report = report
+        self._inbox.attend(report)
         self._consumer.ended.add_done_callback(self._ended)
         while True:
-            await self._news.wait()
-            self._news.clear()
-            self._tell()
+            await self._inbox.news()
+            self._inbox.tell()
             if self._consumer.ended.done():
-                await self._return()
+                await come_back(self.attach, _CUTS, lambda error: self._cuts.hindered(_reason(error)))
+                self._cuts.heal()
+                self._consumer.ended.add_done_callback(self._ended)
 
     async def read(self, targets: Sequence[Target]) -> ReadResult:
         """Nothing has come of these: absent, unless there was a cut in which it could have."""
-        self._tell()
+        self._inbox.tell()
         now_ns = self._clock.now_ns()
-        error = self._deafness()
-        seen = Seen.FAILED if error else Seen.ABSENT
-        return ReadResult([Read(target.seq, seen, now_ns, now_ns) for target in targets], error=error)
-
-    def _deafness(self) -> str:
-        """Why an absence proves nothing; empty if it does prove something."""
-        if self._report is None:
-            return "the tap doesn't listen yet"
-        if self._cut_since_ns is not None:
-            return f"the tap is cut off: {self._cut_reason}{self._hindrance and f' ({self._hindrance})'}"
-        if self._cut_reason:
-            return f"the tap was cut off for {format_duration(self._cut_ns)}: {self._cut_reason}"
-        return ""
+        error = self._cuts.gap if self._inbox.listened else "the tap doesn't listen yet"
+        return nothing_of(targets, now_ns, now_ns, error)
 
     def _arrived(self, deliveries: Sequence[Delivered]) -> None:
         now_ns = self._clock.now_ns()
-        read, number, fresh = self._deliveries.read, self._number, self._fresh
+        read, number = self._deliveries.read, self._number
+        fresh = []
         for delivery in deliveries:
             number += 1
             sighting = read(delivery.properties, delivery.body, now_ns, number)
@@ -125,38 +109,15 @@ class Listener:
         if self._acks and self._consumer is not None:
             self._consumer.ack(deliveries[-1].tag)
         if fresh:
-            self._news.set()
-
-    def _tell(self) -> None:
-        if self._fresh and self._report is not None:
-            reads, self._fresh = self._fresh, []
-            self._report(ReadResult(reads, error=self._deliveries.complaint))
+            self._inbox.complaint = self._deliveries.complaint or self._inbox.complaint
             self._deliveries.complaint = ""
+            self._inbox.put(fresh)
 
-    def _ended(self, ended: asyncio.Future[Closed]) -> None:
-        self._cut_since_ns = self._clock.now_ns()
-        self._cut_reason = str(ended.result())
+    def _ended(self, ended: asyncio.Future[ConnectionClosed]) -> None:
+        self._cuts.cut(str(ended.result()))
         self._comes_again.update(self._unacked)
         self._unacked.clear()
-        self._news.set()
-
-    async def _return(self) -> None:
-        """Connect again, however long it takes."""
-        assert self._cut_since_ns is not None
-        pause_s = _FIRST_PAUSE_S
-        while True:
-            await asyncio.sleep(pause_s)
-            try:
-                await self.attach()
-                break
-            except (Closed, OSError, TargetError) as error:
-                self._hindrance = _reason(error)
-            pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
-        self._cut_ns += self._clock.now_ns() - self._cut_since_ns
-        self._cut_since_ns = None
-        self._hindrance = ""
-        assert self._consumer is not None
-        self._consumer.ended.add_done_callback(self._ended)
+        self._inbox.wake()
 
 
 @asynccontextmanager
@@ -165,7 +126,7 @@ async def open_listener(config: RabbitmqTapSettings, surroundings: Surroundings)
     listener = Listener(config, surroundings)
     try:
         await listener.attach()
-    except Closed as error:
+    except ConnectionClosed as error:
         raise _refused(config, error) from None
     except OSError as error:
         raise refusal(config, _reason(error)) from None
@@ -181,7 +142,7 @@ def _most_unacked(config: RabbitmqTapSettings) -> int | None:
     return config.prefetch if config.afterwards == "ack" else None
 
 
-def _refused(config: RabbitmqTapSettings, error: Closed) -> TargetError:
+def _refused(config: RabbitmqTapSettings, error: ConnectionClosed) -> TargetError:
     address = parse_url(config.url)
     what = f"exchange {config.exchange!r}" if config.exchange is not None else f"queue {config.queue!r}"
     where = f"{what} in virtual host {address.vhost!r} of {address.shown}"

@@ -13,8 +13,9 @@ from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
 from ...units import NS_PER_S, format_duration
 from .._shared.database_url import shown_address
+from .._shared.facts import ABSENT, Facts
 from .._shared.id_template import KeyTemplate
-from .._shared.stored_value import ABSENT, BadValue, Facts, ValueReader, decoded
+from .._shared.stored_value import BadValue, ValueReader, decoded
 from .settings import RedisProbeSettings
 from .stream import StreamFollower
 

@@ -7,9 +7,8 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ...spi.context import Capabilities
+from ...spi.context import AnswerTimeout, Capabilities
 from ...spi.probe import ProbeSettings
-from ...units import Duration
 from .._shared.database_url import parse_database_url
 from .._shared.fact_expressions import told_by
 from .._shared.id_template import EventKey, KeyTemplate, KeyText
@@ -40,7 +39,7 @@ class RedisProbeSettings(ProbeSettings):
         ValueExpression | None,
         Field(description="JMESPath over the value: how many writes of the event's key it reflects, visible or not"),
     ] = None
-    timeout: Annotated[Duration, Field(ge=1_000_000, description="longest wait for an answer")] = 5_000_000_000
+    timeout: AnswerTimeout = 5_000_000_000
     pool: Annotated[int, Field(ge=1, le=1000, description="most connections; a read waits for a free one")] = 8
     parallel: Annotated[int, Field(ge=1, le=10_000, description="most reads at the same time")] = 8
     bulk: Annotated[int, Field(ge=1, le=100_000, description="most ids in one read")] = 1000

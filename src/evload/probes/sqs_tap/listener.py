@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -16,15 +16,13 @@ from ...clients.sqs import find_queue
 from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
-from ...spi.listening import _Cuts
+from ...spi.listening import BackOff, Cuts, Report, nothing_of
 from .settings import SqsTapSettings
 
 _WAIT_S: Final = 20
 """Longest long poll that SQS has."""
 _MOST: Final = 10
 """Most messages in one answer, and in one call to delete them."""
-_FIRST_PAUSE_S: Final = 0.1
-_LONGEST_PAUSE_S: Final = 5.0
 
 Message = Mapping[str, Any]
 
@@ -46,25 +44,23 @@ class SqsListener:
             "MessageSystemAttributeNames": ["SequenceNumber"],
             "MessageAttributeNames": [config.message_attribute] if config.message_attribute else [],
         }
-        self._cuts = _Cuts(self._clock)
+        self._cuts = Cuts(self._clock, "tap")
         self._undeleted: set[str] = set()
         self._first_number: int | None = None
 
     async def read(self, targets: Sequence[Target]) -> ReadResult:
         """See `PushProbe`."""
         now_ns = self._clock.now_ns()
-        gap = self._cuts.gap
-        seen = Seen.FAILED if gap else Seen.ABSENT
-        return ReadResult([Read(target.seq, seen, now_ns, now_ns) for target in targets], error=gap)
+        return nothing_of(targets, now_ns, now_ns, self._cuts.gap)
 
-    async def listen(self, report: Callable[[ReadResult], None]) -> None:
+    async def listen(self, report: Report) -> None:
         """See `PushProbe`."""
         async with asyncio.TaskGroup() as group:
             for poller in range(self._config.pollers):
                 group.create_task(self._poll(poller, report))
 
-    async def _poll(self, poller: int, report: Callable[[ReadResult], None]) -> None:
-        pause_s = _FIRST_PAUSE_S
+    async def _poll(self, poller: int, report: Report) -> None:
+        back_off = BackOff()
         while True:
             try:
                 answer = await self._sqs.receive_message(**self._request)
@@ -75,12 +71,13 @@ class SqsListener:
                         report(ReadResult(reads))
                     await self._delete(messages)
             except self._aws.errors as error:
-                self._cuts.failed(poller, self._aws.explain(error))
-                await asyncio.sleep(pause_s)
-                pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
+                reason = self._aws.explain(error)
+                self._cuts.cut(reason, poller)
+                self._cuts.hindered(reason)
+                await back_off.pause()
             else:
-                self._cuts.went_well(poller)
-                pause_s = _FIRST_PAUSE_S
+                self._cuts.heal(poller)
+                back_off.reset()
 
     def _reads(self, messages: Sequence[Message], at_ns: int) -> list[Read]:
         reads = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -15,9 +15,9 @@ from yarl import URL
 from ...clients.http_errors import explain
 from ...clients.web import encode_target, parse_url
 from ...errors import TargetError
-from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
+from ...spi.listening import FIRST_PAUSE_S, Cuts, Inbox, Report, come_back, nothing_of
 from ...units import NS_PER_S, format_duration
 from .._shared.http_session import ReadFailed, open_session, origin_of, refusal
 from .._shared.pushed import PushedReader
@@ -27,12 +27,8 @@ from .settings import SseProbeSettings
 
 _MEDIA_TYPE: Final = "text/event-stream"
 _NO_CONTENT: Final = 204
-_FIRST_PAUSE_S: Final = 0.1
-_LONGEST_PAUSE_S: Final = 5.0
 _LEAST_MEMORY_NS: Final = 60 * NS_PER_S
 _KEEP_ALIVE: Final = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 5, "TCP_KEEPCNT": 3}
-
-Report = Callable[[ReadResult], None]
 
 
 class _Ended(Exception):
@@ -61,14 +57,11 @@ class SseListener:
         self._heard_ns = 0
         self._word = asyncio.Event()
         """Set, and replaced, with every sign of life, and when the connection ends."""
-        self._report: Report | None = None
-        self._cut_ns: int | None = None
-        """When the connection was found to be lost; None while there is one."""
+        self._inbox = Inbox()
+        self._cuts = Cuts(self._clock)
         self._missed_since_ns = 0
         """What arrives before `_replayed_ns` may have been visible since then."""
         self._replayed_ns = 0
-        self._gap_ns = 0
-        """How long it was cut off in all without a replay."""
         self._cut_reason = ""
 
     async def attach(self) -> None:
@@ -104,35 +97,31 @@ class SseListener:
 
     async def listen(self, report: Report) -> None:
         """See `PushProbe`. Connects again when it was cut off."""
-        self._report = report
+        self._inbox.attend(report)
         try:
             while True:
                 await self._follow()
                 await self._return()
         except _Ended as ended:
-            self._cut_reason = str(ended)
-            report(ReadResult([], error=self._cut_reason))
+            self._cuts.hindered(str(ended))
+            self._inbox.complain(str(ended))
             await asyncio.Event().wait()
 
     async def read(self, targets: Sequence[Target]) -> ReadResult:
         """Nothing has come of these: absent, unless it could have been missed."""
         start_ns = self._clock.now_ns()
-        if self._config.heartbeat is not None and self._report is not None and self._cut_ns is None:
+        if self._config.heartbeat is not None and self._inbox.listened and self._cuts.since_ns is None:
             # What comes after the question comes after all that was sent before it.
             await self._word.wait()
         end_ns = self._clock.now_ns()
-        error = self._deafness(start_ns)
-        seen = Seen.FAILED if error else Seen.ABSENT
-        return ReadResult([Read(target.seq, seen, start_ns, end_ns) for target in targets], error=error)
+        return nothing_of(targets, start_ns, end_ns, self._deafness(start_ns))
 
     def _deafness(self, now_ns: int) -> str:
         """Why an absence proves nothing; empty if it does prove something."""
-        if self._report is None:
+        if not self._inbox.listened:
             return "the stream isn't listened to yet"
-        if self._cut_ns is not None:
-            return f"the listener is cut off: {self._cut_reason}"
-        if self._gap_ns:
-            return f"the listener was cut off for {format_duration(self._gap_ns)}: {self._cut_reason}"
+        if self._cuts.gap:
+            return self._cuts.gap
         if now_ns < self._replayed_ns:
             return f"the listener was cut off, and the server may still replay: {self._cut_reason}"
         return self._pushed.unreadable
@@ -159,17 +148,13 @@ class SseListener:
         self._cut(reason)
 
     def _hear(self, chunk: bytes, at_ns: int) -> None:
-        reads = []
-        for event in self._stream.feed(chunk):
-            read = self._read_of(event, at_ns)
-            if read is not None:
-                reads.append(read)
+        reads = [self._read_of(event, at_ns) for event in self._stream.feed(chunk)]
         if self._stream.retry_ms is not None:
             self._retry_s = self._stream.retry_ms / 1000
         self._heard_ns = at_ns
-        if (reads or self._pushed.complaint) and self._report is not None:
-            self._report(ReadResult(reads, error=self._pushed.complaint))
-            self._pushed.complaint = ""
+        self._inbox.complaint, self._pushed.complaint = self._pushed.complaint, ""
+        self._inbox.put(read for read in reads if read is not None)
+        self._inbox.tell()
         self._tell_waiting()
 
     def _read_of(self, event: ServerEvent, at_ns: int) -> Read | None:
@@ -183,21 +168,20 @@ class SseListener:
             return None
         seq, facts = found
         if self._config.replays is None:
-            return Read(seq, Seen.PRESENT, at_ns, at_ns, *facts[1:6], True, facts.version)
+            return facts.pushed(seq, at_ns)
         effects = (self._sightings.get(seq) or 0) + 1
         self._sightings.note(seq, effects, at_ns)
         if at_ns < self._replayed_ns:
-            return Read(seq, Seen.PRESENT, self._missed_since_ns, at_ns, effects, *facts[2:])
-        return Read(seq, Seen.PRESENT, at_ns, at_ns, *facts[1:6], True, facts.version)
+            return facts._replace(effects=effects).read(seq, self._missed_since_ns, at_ns)
+        return facts.pushed(seq, at_ns)
 
     def _cut(self, reason: str) -> None:
-        self._cut_ns = self._clock.now_ns()
+        self._cuts.cut(reason)
         self._cut_reason = reason
-        if self._cut_ns >= self._replayed_ns:
+        if self._clock.now_ns() >= self._replayed_ns:
             # Otherwise what an earlier cut hid may still be to come.
             self._missed_since_ns = self._heard_ns
-        if self._report is not None:
-            self._report(ReadResult([], error=f"the listener is cut off: {reason}"))
+        self._inbox.complain(f"the listener is cut off: {reason}")
         self._tell_waiting()
 
     def _tell_waiting(self) -> None:
@@ -206,30 +190,17 @@ class SseListener:
 
     async def _return(self) -> None:
         """Connect again, however long it takes. Raises _Ended."""
-        assert self._cut_ns is not None
-        backoff_s = _FIRST_PAUSE_S
-        pause_s = self._retry_s or backoff_s
-        cut_for = self._cut_reason
-        while True:
-            await asyncio.sleep(pause_s)
-            try:
-                await self.attach()
-                break
-            except ReadFailed as failure:
-                self._cut_reason = f"{cut_for} ({failure})"
-                if self._report is not None:
-                    self._report(
-                        ReadResult([], error=str(failure), throttled=failure.throttled, retry_ns=failure.retry_ns)
-                    )
-                backoff_s = min(2 * backoff_s, _LONGEST_PAUSE_S)
-                pause_s = max(backoff_s, self._retry_s, failure.retry_ns / NS_PER_S)
-        now_ns = self._clock.now_ns()
-        if self._config.replays is not None and self._resumed_after:
-            self._replayed_ns = now_ns + self._config.replays
-        else:
-            self._gap_ns += now_ns - self._cut_ns
-        self._cut_reason = cut_for
-        self._cut_ns = None
+
+        def failed(failure: ReadFailed) -> float:
+            self._cuts.hindered(str(failure))
+            self._inbox.complain(str(failure), throttled=failure.throttled, retry_ns=failure.retry_ns)
+            return max(self._retry_s, failure.retry_ns / NS_PER_S)
+
+        await come_back(self.attach, ReadFailed, failed, self._retry_s or FIRST_PAUSE_S)
+        replayed = self._config.replays is not None and bool(self._resumed_after)
+        self._cuts.heal(replayed=replayed)
+        if replayed:
+            self._replayed_ns = self._clock.now_ns() + (self._config.replays or 0)
 
 
 def _document(data: str) -> Any:

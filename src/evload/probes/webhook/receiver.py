@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import hmac
 import logging
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -15,9 +14,9 @@ from aiohttp import ClientError, web
 from ...clients.host_port import parse_host_port
 from ...clients.web import reason_of
 from ...errors import TargetError
-from ...model.states import Seen
-from ...model.travel import Read, ReadResult, Target
+from ...model.travel import ReadResult, Target
 from ...spi.context import Surroundings
+from ...spi.listening import Inbox, Report, nothing_of
 from .._shared.pushed import PushedReader
 from .delivery import BadDelivery, documents_of
 from .settings import WebhookProbeSettings
@@ -29,8 +28,6 @@ _CURES: Final = {
     errno.EACCES: "name a port from 1024 on",
     errno.EADDRNOTAVAIL: "name an address of this machine, such as 127.0.0.1 or 0.0.0.0",
 }
-
-Report = Callable[[ReadResult], None]
 
 
 class _Refused(Exception):
@@ -53,9 +50,7 @@ class WebhookReceiver:
             position=config.position, consumed_at=config.consumed_at, processed_at=config.processed_at,
             version=config.version,
         )  # fmt: skip
-        self._fresh: list[Read] = []
-        self._news = asyncio.Event()
-        self._complaint = ""
+        self._inbox = Inbox()
         self._refusal = ""
         """Why a delivery was refused that may have been about any event."""
 
@@ -73,19 +68,16 @@ class WebhookReceiver:
 
     async def listen(self, report: Report) -> None:
         """See `PushProbe`."""
+        self._inbox.attend(report)
         while True:
-            await self._news.wait()
-            self._news.clear()
-            reads, self._fresh = self._fresh, []
-            report(ReadResult(reads, error=self._complaint))
-            self._complaint = ""
+            await self._inbox.news()
+            self._inbox.tell()
 
     async def read(self, targets: Sequence[Target]) -> ReadResult:
         """Nothing has come of these: absent, unless a delivery was refused that could have been about them."""
+        self._inbox.tell()
         now_ns = self._clock.now_ns()
-        error = self._refusal or self._pushed.unreadable
-        seen = Seen.FAILED if error else Seen.ABSENT
-        return ReadResult([Read(target.seq, seen, now_ns, now_ns) for target in targets], error=error)
+        return nothing_of(targets, now_ns, now_ns, self._refusal or self._pushed.unreadable)
 
     async def _take(self, request: web.BaseRequest) -> None:
         """Raises _Refused."""
@@ -107,15 +99,10 @@ class WebhookReceiver:
             raise self._refuse(400, str(bad)) from bad
         except (web.RequestPayloadError, ClientError, OSError) as error:
             raise self._refuse(400, "the body can't be read") from error
-        for document in documents:
-            found = self._pushed.read(document)
-            if found is not None:
-                seq, facts = found
-                self._fresh.append(Read(seq, Seen.PRESENT, at_ns, at_ns, *facts[1:6], True, facts.version))
-        self._complaint = self._pushed.complaint or self._complaint
+        found = [told for told in map(self._pushed.read, documents) if told is not None]
+        self._inbox.complaint = self._pushed.complaint or self._inbox.complaint
         self._pushed.complaint = ""
-        if self._fresh or self._complaint:
-            self._news.set()
+        self._inbox.put(facts.pushed(seq, at_ns) for seq, facts in found)
 
     async def _body(self, request: web.BaseRequest) -> bytes:
         limit = self._config.max_body
@@ -128,8 +115,8 @@ class WebhookReceiver:
         return b"".join(chunks)
 
     def _refuse(self, status: int, reason: str) -> _Refused:
-        self._refusal = self._complaint = f"a delivery was refused with HTTP {status}: {reason}"
-        self._news.set()
+        self._refusal = self._inbox.complaint = f"a delivery was refused with HTTP {status}: {reason}"
+        self._inbox.wake()
         return _Refused(status, reason)
 
 

@@ -9,8 +9,9 @@ from pydantic import Field, field_validator
 
 from ...clients.aws import AwsSettings
 from ...model.travel import Encoding
+from ...spi.context import AnswerTimeout
 from ...spi.producer import ProducerSettings
-from ...units import Duration, Size
+from ...units import Size
 
 Detail = Literal["event", "envelope", "data"]
 
@@ -38,7 +39,7 @@ class EventBridgeProducerSettings(AwsSettings, ProducerSettings):
     batch: Annotated[int, Field(ge=1, le=_ENTRIES, description="most entries in one call")] = _ENTRIES
     max_size: Annotated[Size, Field(ge=1024, description="most bytes in a call, as EventBridge counts")] = _SIZE
     concurrency: Annotated[int, Field(ge=1, le=10_000, description="most calls at a time")] = 64
-    timeout: Annotated[Duration, Field(ge=1_000_000, description="longest wait for an answer")] = 10_000_000_000
+    timeout: AnswerTimeout = 10_000_000_000
     retries: Annotated[int, Field(ge=0, le=20, description="how often what was throttled is sent again")] = 2
 
     @field_validator("bus")

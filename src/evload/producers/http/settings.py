@@ -13,7 +13,7 @@ from pydantic import Field, StrictInt, StrictStr, ValidationInfo, field_validato
 from ...clients.jmes import check_expression
 from ...clients.web import Statuses, Url, check_header, check_method, has_control, parse_url
 from ...model.travel import Encoding
-from ...spi.context import AdapterSettings, Capabilities
+from ...spi.context import AdapterSettings, AnswerTimeout, Capabilities
 from ...spi.producer import ProducerSettings
 from ...units import Duration
 
@@ -119,7 +119,7 @@ class HttpProducerSettings(ProducerSettings):
         str | None,
         Field(description="JMESPath over {status, headers, body}: the id that the target gave the event"),
     ] = None
-    timeout: Annotated[Duration, Field(ge=1_000_000, description="longest wait for an answer")] = 10_000_000_000
+    timeout: AnswerTimeout = 10_000_000_000
     connections: Annotated[int, Field(ge=1, le=60_000, description="most connections at a time")] = 1000
     max_idle: Annotated[
         Duration,

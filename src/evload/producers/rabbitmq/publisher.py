@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from ...clients.amqp import parse_url, refusal
+from ...clients.amqp_connection import ConnectionClosed
 from ...clients.web import reason_of
 from ...clock import Clock
 from ...model.states import Outcome
@@ -29,7 +30,7 @@ from ...units import NS_PER_S, format_duration
 from . import topology
 from .frames import Publishes
 from .settings import RabbitmqProducerSettings
-from .wire import Connection, RefusedError
+from .wire import Connection
 
 _WRITE: Final = 128
 """Most events in one write to the socket: about 70 KB."""
@@ -153,7 +154,7 @@ class _Link:
         self.blocked_reason = ""
 
     async def open(self) -> None:
-        """Connect. Raises OSError (TimeoutError and ssl.SSLError are such) and RefusedError."""
+        """Connect. Raises OSError (TimeoutError and ssl.SSLError are such) and ConnectionClosed."""
         async with asyncio.timeout(_CONNECT_S):
             connection = await Connection.open(
                 self, self._address, self._publisher.tls,
@@ -343,7 +344,7 @@ class _Link:
             pause_s = min(2 * pause_s, longest_s)
             try:
                 await self.open()
-            except (OSError, RefusedError) as error:
+            except (OSError, ConnectionClosed) as error:
                 self._down_reason = _why(error)
         self.pump()
         self._publisher.turn()
@@ -368,7 +369,7 @@ class RabbitmqPublisher:
         self._sweeper: asyncio.TimerHandle | None = None
 
     async def open(self) -> None:
-        """Open all connections. Raises OSError and RefusedError."""
+        """Open all connections. Raises OSError and ConnectionClosed."""
         for link in self._links:
             await link.open()
         self._sweeper = self._loop.call_later(self._period_s, self._sweep)
@@ -438,7 +439,7 @@ class RabbitmqPublisher:
 def _why(error: Exception) -> str:
     if isinstance(error, TimeoutError) and not error.errno:
         return f"no answer within {_CONNECT_S:g} s"
-    return error.reason if isinstance(error, RefusedError) else reason_of(error)
+    return error.reason if isinstance(error, ConnectionClosed) else reason_of(error)
 
 
 @asynccontextmanager
@@ -452,7 +453,7 @@ async def open_publisher(
     try:
         try:
             await publisher.open()
-        except RefusedError as error:
+        except ConnectionClosed as error:
             raise refusal(config, error.reason, error.code) from None
         except (OSError, UnicodeError) as error:
             raise refusal(config, _why(error)) from None
