@@ -19,13 +19,13 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from evload.formats.by_name import FORMATS
-from evload.judging import judge as slo
 from evload.ledger import replay
 from evload.ledger.reader import LedgerReader
 from evload.ledger.writer import LedgerFile
 from evload.model.states import State
 from evload.model.travel import Observation
 from evload.objectives.criteria import Criteria
+from evload.objectives.grammar import parse
 from evload.objectives.policy import SelfCheckPolicy
 from evload.objectives.scenario import ScenarioCriteria
 from evload.report.build import About, build
@@ -66,7 +66,7 @@ _BEGAN_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 def _criteria() -> Criteria:
     spans = {"soak": ScenarioCriteria(0, _HOURS * 3600 * NS_PER_S, watched=True)}
-    objectives = [slo.parse("p99(consistency) < 2s"), slo.parse("lost == 0")]
+    objectives = [parse("p99(consistency) < 2s"), parse("lost == 0")]
     return Criteria(objectives, SelfCheckPolicy(), {"read-model": 15 * NS_PER_S}, spans)
 
 

@@ -20,9 +20,9 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from evload.config import RunConfig, Scenario
-from evload.judging import judge as slo
 from evload.ledger.writer import LedgerFile
 from evload.model.summary import Summary
+from evload.objectives.grammar import parse
 from evload.objectives.policy import SelfCheckPolicy
 from evload.run.execute import execute
 from evload.run.prepare import prepare
@@ -88,7 +88,7 @@ def _config(world: InstantWorld, load: list[dict[str, Any]], **probe: Any) -> Ru
         },
         gauges={},
         scenarios={"main": TypeAdapter(Scenario).validate_python(scenario)},
-        slos=(slo.parse("p99(end_to_end) < 5s"),),
+        slos=(parse("p99(end_to_end) < 5s"),),
         replicas={},
         reports={},
         self_checks=SelfCheckPolicy(),

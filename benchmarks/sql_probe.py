@@ -18,12 +18,12 @@ from pydantic import TypeAdapter
 
 from evload.clock import SystemClock
 from evload.config import RunConfig, Scenario
-from evload.judging import judge as slo
 from evload.ledger.writer import LedgerFile
 from evload.model.correlation import CorrelationIds
 from evload.model.states import Seen
 from evload.model.summary import Summary
 from evload.model.travel import Target
+from evload.objectives.grammar import parse
 from evload.objectives.policy import SelfCheckPolicy
 from evload.probes.postgres import PostgresProbeConfig
 from evload.run.execute import execute
@@ -115,7 +115,7 @@ async def _outstanding(server: PostgresServer) -> None:
         probes={"sql": _probe(server, bulk=2000, first="1s", deadline="30s", confirm={"reads": 1, "over": "1s"})},
         gauges={},
         scenarios={"main": TypeAdapter(Scenario).validate_python(scenario)},
-        slos=(slo.parse("p99(end_to_end) < 20s"),),
+        slos=(parse("p99(end_to_end) < 20s"),),
         replicas={},
         reports={},
         self_checks=SelfCheckPolicy(),

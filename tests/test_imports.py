@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import itertools
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
+from xml.etree import ElementTree
 
 import pytest
 
@@ -302,3 +304,18 @@ def test_what_is_not_needed_is_not_loaded(module: str, unloaded: tuple[str, ...]
     loaded = set(done.stdout.split())
     assert "evload" in loaded
     assert not loaded & set(unloaded)
+
+
+def test_the_drawing_of_the_house_shows_every_room_on_its_floor() -> None:
+    drawing = ElementTree.parse(Path(__file__).parents[1] / "docs" / "house.svg").getroot()
+    svg = "{http://www.w3.org/2000/svg}"
+    heights: dict[str, float] = {}
+    for text in drawing.iter(f"{svg}text"):
+        name = text.find(f"{svg}tspan")
+        if name is not None:
+            heights[str(name.text)] = float(text.attrib["y"])
+    assert heights.keys() == FLOOR_OF.keys()
+    for lower, higher in itertools.pairwise(FLOORS):
+        if lower in (("errors",), ("units",), ("commands",)):
+            continue  # drawn side by side
+        assert heights[higher[0]] < heights[lower[0]], f"{higher} is drawn below {lower}"

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 from yaml.nodes import MappingNode
 
 from ..errors import ConfigError, Problem, UsageError
-from ..judging import judge as slo
+from ..objectives import grammar
 from ..objectives.objective import DEFAULT_DELAY_NS, Objective
 from ..objectives.policy import SelfCheckPolicy
 from ..sandbox.settings import SandboxSettings
@@ -264,10 +264,10 @@ class _Reader:
         delay_ns = (DEFAULT_DELAY_NS if abort is True else abort.after) if abort else None
         try:
             # Once without what has a place of its own, so that a mistake is told where it stands.
-            objective = slo.parse(entry.objective, gauges=gauges, **scope)
+            objective = grammar.parse(entry.objective, gauges=gauges, **scope)
             place = next(((*path, name) for name in given), path)
             return (
-                slo.parse(entry.objective, gauges=gauges, abort_after_ns=delay_ns, **scope, **given)
+                grammar.parse(entry.objective, gauges=gauges, abort_after_ns=delay_ns, **scope, **given)
                 if given or abort
                 else objective
             )

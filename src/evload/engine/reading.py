@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from ..clock import Clock
 from ..model.travel import ReadResult, Target
@@ -74,7 +74,8 @@ class Reading:
 
     def listeners(self) -> list[Coroutine[Any, Any, None]]:
         """What takes the sightings that are pushed, until cancelled: one for each probe that listens."""
-        return [self._listen(reader, reader.probe) for reader in self._readers if isinstance(reader.probe, PushProbe)]
+        pushed = [reader for reader in self._readers if reader.plan.settings.capabilities.pushes]
+        return [self._listen(reader, cast(PushProbe, reader.probe)) for reader in pushed]
 
     def due(self, readers: Iterable[int]) -> None:
         """Something may be due earlier than was known, for these readers by their numbers."""

@@ -1,6 +1,6 @@
 """Judges a Summary by an objective, or by both of its limits where it has a critical one.
 
-Absence of data is never a pass. Which room judges what is in `_finder`; how an expression is read is in `grammar`.
+Absence of data is never a pass. Who judges what is in `_finder`; `objectives.grammar` reads the expressions.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Final
 from ..model.facts import COUNTERS
 from ..model.report import ObjectiveResult, Result
 from ..model.summary import Summary
-from ..objectives.grammar import from_data, parse
 from ..objectives.objective import UPPER, Measure, Objective
 from ..objectives.scenario import ScenarioCriteria
 from .counters import judge_counter
@@ -21,8 +20,6 @@ from .events import judge_extreme, judge_mean, judge_share, judge_staleness
 from .gauges import judge_drain, judge_gauge
 from .limit_result import NEAR_NOTE, LimitResult
 from .windows import judge_recovery, judge_window
-
-__all__ = ["Measure", "Objective", "from_data", "judge", "parse"]
 
 _WITNESSES: Final = frozenset({"lost", "regressed", *(name for name, counter in COUNTERS.items() if counter.witness)})
 _JUDGES: Final = {

@@ -39,15 +39,15 @@ class _Watch:
 
     __slots__ = (
         "calm", "confirm_from", "confirm_reads", "consumed_at", "done", "due", "effects", "facts", "failed",
-        "first_upper", "item", "key_writes", "last_start", "plan", "position", "probe", "processed_at", "profile",
+        "first_upper", "item", "key_writes", "last_start", "plan", "position", "processed_at", "profile", "reader",
         "reading", "reads", "regressions", "session_wanted", "sides", "vague",
     )  # fmt: skip
 
     def __init__(
-        self, item: _Item, probe: int, plan: ReadingPlan, profile: VisibilityProfile | None, calm: Calm | None
+        self, item: _Item, reader: int, plan: ReadingPlan, profile: VisibilityProfile | None, calm: Calm | None
     ) -> None:
         self.item = item
-        self.probe = probe
+        self.reader = reader
         self.plan = plan
         self.profile = profile
         self.calm = calm
@@ -130,7 +130,7 @@ class Tracker:
         resent: Sequence[float] = (),
     ) -> None:
         self._origins = [Origin(n) for n in range(readers)] if isinstance(readers, int) else list(readers)
-        probes = len(self._origins)
+        readers = len(self._origins)
         self._plans = [
             tuple(
                 (
@@ -147,15 +147,15 @@ class Tracker:
         self._resent = resent or [0.0] * len(plans)
         self._versions = [any(p.versions for p in plan.values()) for plan in plans]
         self._key_writes: dict[tuple[int, str], int] = {}
-        self.stretch = [1.0] * probes
+        self.stretch = [1.0] * readers
         """By how much each reader's gaps are widened, to spare the read model."""
         self._items: dict[int, _Item] = {}
-        self._queues: list[list[tuple[int, int]]] = [[] for _ in range(probes)]
-        self._replicas: list[set[str]] = [set() for _ in range(probes)]
+        self._queues: list[list[tuple[int, int]]] = [[] for _ in range(readers)]
+        self._replicas: list[set[str]] = [set() for _ in range(readers)]
         for plan in self._plans:
-            for probe, reading, *_ in plan:
-                self._replicas[probe].update(reading.replicas)
-        self._latency: list[Latency] = [Latency() for _ in range(probes)]
+            for reader, reading, *_ in plan:
+                self._replicas[reader].update(reading.replicas)
+        self._latency: list[Latency] = [Latency() for _ in range(readers)]
         self._settled: list[Observation] = []
         self._unanswered = 0
 
@@ -169,9 +169,9 @@ class Tracker:
         """Events without a receipt."""
         return self._unanswered
 
-    def replicas(self, probe: int) -> list[str]:
-        """Names of the replicas that a probe's answers have named so far, or that its plan names."""
-        return sorted(self._replicas[probe])
+    def replicas(self, reader: int) -> list[str]:
+        """Names of the replicas that a reader's answers have named so far, or that its plan names."""
+        return sorted(self._replicas[reader])
 
     def expect(self, events: Iterable[Event], now_ns: int) -> None:
         """Start following events that are about to be published: an effect may precede the confirm."""
@@ -225,9 +225,9 @@ class Tracker:
                     due = self._first_due(watch) if watch.last_start == 0 else self._next_due(watch)
                     self._schedule(watch, due)
 
-    def due(self, probe: int, now_ns: int, limit: int) -> list[Target]:
-        """At most `limit` events that `probe` should read now. They stay out of the queue until `observe`."""
-        queue = self._queues[probe]
+    def due(self, reader: int, now_ns: int, limit: int) -> list[Target]:
+        """At most `limit` events that `reader` should read now. They stay out of the queue until `observe`."""
+        queue = self._queues[reader]
         targets: list[Target] = []
         items = self._items
         while queue and queue[0][0] <= now_ns and len(targets) < limit:
@@ -236,7 +236,7 @@ class Tracker:
             if item is None:
                 continue
             for watch in item.watches:
-                if watch.probe == probe and watch.due == due and not watch.reading and not watch.done:
+                if watch.reader == reader and watch.due == due and not watch.reading and not watch.done:
                     if watch.plan.pushed and watch.confirm_from is not None:
                         self._close_pushed(watch, now_ns)
                         continue
@@ -246,9 +246,9 @@ class Tracker:
                     targets.append(Target(seq, item.event.correlation_id, item.capture))
         return targets
 
-    def backlog(self, probe: int, now_ns: int) -> int:
-        """About how many events `probe` should read now; those that were planned anew may count twice."""
-        queue = self._queues[probe]
+    def backlog(self, reader: int, now_ns: int) -> int:
+        """About how many events `reader` should read now; those that were planned anew may count twice."""
+        queue = self._queues[reader]
         # A heap's parent is never later than its children, so only what is due has to be looked at.
         found, open_places = 0, [0] if queue else []
         while open_places:
@@ -258,35 +258,35 @@ class Tracker:
                 open_places += [child for child in (2 * place + 1, 2 * place + 2) if child < len(queue)]
         return found
 
-    def next_due(self, probe: int) -> int | None:
-        """When `probe` has something to read; possibly too early, never too late. None: nothing planned."""
-        queue = self._queues[probe]
+    def next_due(self, reader: int) -> int | None:
+        """When `reader` has something to read; possibly too early, never too late. None: nothing planned."""
+        queue = self._queues[reader]
         return queue[0][0] if queue else None
 
-    def observe(self, probe: int, reads: Iterable[Read], now_ns: int) -> None:
+    def observe(self, reader: int, reads: Iterable[Read], now_ns: int) -> None:
         """Take what a read said, one Read for each target of a `due`."""
-        latency = self._latency[probe]
+        latency = self._latency[reader]
         first = True
         for read in reads:
             item = self._items.get(read.seq)
             if item is None:
                 continue
             for watch in item.watches:
-                if watch.probe == probe and watch.reading:
+                if watch.reader == reader and watch.reading:
                     if first and read.seen is not Seen.FAILED:
                         latency.add(read.end_ns - read.start_ns)
                         first = False
                     watch.reading = False
                     self._take(watch, read, now_ns)
 
-    def push(self, probe: int, reads: Iterable[Read]) -> None:
-        """Take what was pushed to a probe: each read brackets the moment of one effect, or is that moment."""
+    def push(self, reader: int, reads: Iterable[Read]) -> None:
+        """Take what was pushed to a reader: each read brackets the moment of one effect, or is that moment."""
         for read in reads:
             item = self._items.get(read.seq)
             if item is None:
                 continue
             for watch in item.watches:
-                if watch.probe == probe and not watch.done:
+                if watch.reader == reader and not watch.done:
                     self._take_pushed(watch, read)
 
     @property
@@ -378,11 +378,11 @@ class Tracker:
 
     def _was_shown_before(self, watch: _Watch, start_ns: int) -> bool:
         """Whether a read of the same probe, whichever replica gave it, had shown the event by then."""
-        probe = self._origins[watch.probe].probe
+        probe = self._origins[watch.reader].probe
         return any(
             other.first_upper is not None and other.first_upper <= start_ns
             for other in watch.item.watches
-            if other is watch or self._origins[other.probe].probe == probe
+            if other is watch or self._origins[other.reader].probe == probe
         )
 
     def _take_pushed(self, watch: _Watch, read: Read) -> None:
@@ -416,7 +416,7 @@ class Tracker:
 
     def _mark(self, watch: _Watch, read: Read) -> None:
         """Note a successful read on the replica that gave it."""
-        known = self._replicas[watch.probe]
+        known = self._replicas[watch.reader]
         name = read.replica
         if name is not None:
             known.add(name)
@@ -492,12 +492,12 @@ class Tracker:
 
     def _sides(self, watch: _Watch) -> list[Side]:
         """What counts for a watch: the named replicas as soon as any is known, else the one anonymous side."""
-        known = self._replicas[watch.probe]
+        known = self._replicas[watch.reader]
         return [side for name, side in watch.sides.items() if name in known] if known else list(watch.sides.values())
 
     def _all_present(self, watch: _Watch) -> bool:
         """Whether the event has been seen, and not missed since, on every replica that is known."""
-        known = self._replicas[watch.probe]
+        known = self._replicas[watch.reader]
         if not known:
             side = watch.sides.get(None)
             return side is not None and side.present
@@ -522,7 +522,7 @@ class Tracker:
         if watch.session_wanted and watch.item.acked is not None:
             due = watch.item.acked
         watch.due = due
-        heappush(self._queues[watch.probe], (due, watch.item.event.seq))
+        heappush(self._queues[watch.reader], (due, watch.item.event.seq))
 
     def _first_due(self, watch: _Watch) -> int:
         item, plan = watch.item, watch.plan
@@ -541,12 +541,12 @@ class Tracker:
         if not item.sampled or plan.pushed:
             return reference + plan.deadline_ns
         last = watch.last_start
-        latency = self._latency[watch.probe].high
+        latency = self._latency[watch.reader].high
         # The bracket from the start of the last read to the end of the next one is to be at most
         # `resolution` of the time then elapsed: next end - ref <= (last - ref) / (1 - resolution).
         elapsed = max(last - reference, 0)
         gap = int(elapsed * plan.resolution / (1 - plan.resolution))
-        replicas = len(self._replicas[watch.probe])
+        replicas = len(self._replicas[watch.reader])
         if replicas > 1:
             # Each read meets one replica, and each replica has a bracket of its own.
             gap //= replicas
@@ -554,7 +554,7 @@ class Tracker:
             gap = min(gap, plan.max_gap_ns)
         smallest = int(plan.first_ns * plan.resolution)
         # Reads that are gathered in bulk begin half their slack late on average, and brackets are as wide on average.
-        pause = int(max(gap - latency - plan.slack_ns // 2, smallest) * self.stretch[watch.probe])
+        pause = int(max(gap - latency - plan.slack_ns // 2, smallest) * self.stretch[watch.reader])
         due = last + pause
         if watch.profile is not None:
             due = self._worthwhile(watch, watch.profile, last, due)
@@ -567,13 +567,13 @@ class Tracker:
         if is_explorer(watch.item.event.seq):
             return due
         reference = watch.item.reference()
-        ahead = self._latency[watch.probe].high + watch.plan.slack_ns // 2
+        ahead = self._latency[watch.reader].high + watch.plan.slack_ns // 2
         return reference + profile.next_read(max(last - reference, 0), due - reference + ahead) - ahead
 
     def _pinned(self, watch: _Watch, last: int, due: int) -> int:
         """`due`, or a pin between `last` and it: a read that ends before a threshold, or one that starts at it."""
         item, plan = watch.item, watch.plan
-        ahead = self._latency[watch.probe].high + plan.slack_ns
+        ahead = self._latency[watch.reader].high + plan.slack_ns
         for counted_from, threshold in plan.pins:
             at = (item.reference() if counted_from == "acked" else item.event.intended_ns) + threshold
             if last < at - ahead < due:
@@ -673,7 +673,7 @@ class Tracker:
                 seen.consumed_at, seen.processed_at = watch.consumed_at, watch.processed_at
         if item.watches:
             self._brackets(item, seen)
-            if len(item.watches) > 1 or len(self._replicas[item.watches[0].probe]) > 1:
+            if len(item.watches) > 1 or len(self._replicas[item.watches[0].reader]) > 1:
                 self._take_apart(item, seen)
             item.watches = ()  # They know the item too, and a circle would wait for the garbage collector.
         self._settled.append(seen)
@@ -690,7 +690,7 @@ class Tracker:
         confirmed = True
         for watch in item.watches:
             sides = watch.sides
-            for name in self._replicas[watch.probe] or (None,):
+            for name in self._replicas[watch.reader] or (None,):
                 side = sides.get(name)
                 firsts.append(None if side is None else side.first_lower)
             for side in sides.values():
@@ -713,7 +713,7 @@ class Tracker:
     def _take_apart(self, item: _Item, seen: Observation) -> None:
         """What each probe and each replica says by itself."""
         parts: list[Part] = []
-        for probe, views in groupby(item.watches, key=lambda watch: self._origins[watch.probe].probe):
+        for probe, views in groupby(item.watches, key=lambda watch: self._origins[watch.reader].probe):
             replicas = [part for watch in views for part in self._views(watch, probe)]
             if len(replicas) > 1 or replicas[0].replica is not None:
                 parts.append(together(probe, replicas))
@@ -723,8 +723,8 @@ class Tracker:
     def _views(self, watch: _Watch, probe: int) -> list[Part]:
         """What a reader says: of each replica that is known to it, or of the one that it is."""
         own = self._state(watch)
-        name = self._origins[watch.probe].replica
-        known = sorted(self._replicas[watch.probe]) if name is None else []
+        name = self._origins[watch.reader].replica
+        known = sorted(self._replicas[watch.reader]) if name is None else []
         if not known:
             side = watch.sides.get(None) or next(iter(watch.sides.values()), None)
             return [part_of(probe, name, own, side, watch.first_upper)]
