@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Final
 
 import botocore.loaders
@@ -42,3 +45,19 @@ def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in ENVIRONMENT.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("botocore.session.create_loader", _LOADER)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate for 127.0.0.1, with its key in the same file."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.fail("openssl is needed to make a certificate; apt-get install openssl")
+    directory = tmp_path_factory.mktemp("tls")
+    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-keyout", "key.pem", "-out", "cert.pem"]
+    subprocess.run(command, cwd=directory, check=True, capture_output=True)
+    both = directory / "both.pem"
+    both.write_bytes((directory / "cert.pem").read_bytes() + (directory / "key.pem").read_bytes())
+    return both

@@ -13,7 +13,7 @@ from typing import Any
 import aiormq
 from aiormq.abc import DeliveredMessage
 
-from evload.clock import SystemClock
+from evload.clock import Clock, SystemClock
 from evload.model.states import Outcome
 from evload.model.travel import Event, Receipt
 from evload.producers.rabbitmq import RabbitmqProducerConfig
@@ -33,7 +33,7 @@ class Traffic:
 
     producer: Producer
     settings: RabbitmqProducerConfig
-    clock: SystemClock
+    clock: Clock
     receipts: dict[int, Receipt] = field(default_factory=dict)
     events: dict[int, Event] = field(default_factory=dict)
     settled: asyncio.Event = field(default_factory=asyncio.Event)
@@ -50,6 +50,7 @@ class Traffic:
             await asyncio.sleep(0)
 
     def settle(self, receipts: Sequence[Receipt]) -> None:
+        assert receipts, "told of nothing"
         for receipt in receipts:
             assert receipt.seq in self.events, f"never published: {receipt}"
             assert receipt.seq not in self.receipts, f"settled twice: {self.receipts[receipt.seq]}, {receipt}"
@@ -90,9 +91,9 @@ class Traffic:
 
 
 @asynccontextmanager
-async def traffic(url: str, **settings: Any) -> AsyncIterator[Traffic]:
+async def traffic(url: str, clock: Clock | None = None, **settings: Any) -> AsyncIterator[Traffic]:
     """An open producer. After the block everything is settled."""
-    clock = SystemClock()
+    clock = clock or SystemClock()
     made = config(url, **settings)
     async with made.open(Surroundings(clock, "conformance", Path.cwd())) as producer:
         running = Traffic(producer, made, clock)

@@ -37,8 +37,8 @@ def finished() -> Report:
     run = run_of(first, scenario({"consistency": fast}, visible=50))
     run.scenarios = {"calm": run.scenarios["s1"], NASTY: run.scenarios["s0"]}
     depth = Series()
-    for value in (5, 12, 7):
-        depth.add(value)
+    for at_ns, value in enumerate((5, 12, 7)):
+        depth.add(value, at_ns)
     run.gauges = {"work|queue": GaugeSummary({"queue_depth": depth}, failed=1, lag=distribution([(0, 2 * S)] * 3))}
     run.vitals = Vitals(
         duration_ns=61_200 * MS,

@@ -371,7 +371,7 @@ def _tear(ledger: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        (_damage("UPDATE meta SET value = '3' WHERE key = 'format'"), "has format 3, and this version of evload"),
+        (_damage("UPDATE meta SET value = '4' WHERE key = 'format'"), "has format 4, and this version of evload"),
         (_damage("DROP TABLE meta"), "isn't a ledger of evload: no such table: meta"),
         (_damage("DROP TABLE events"), "is damaged"),
         (_damage("UPDATE meta SET value = '{' WHERE key = 'plan'"), "isn't a ledger of evload"),

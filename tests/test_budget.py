@@ -100,6 +100,14 @@ def test_the_busiest_second_is_a_sliding_one() -> None:
     assert budget.busiest == 13
 
 
+@pytest.mark.parametrize(("first_ms", "second_ms", "busiest"), [(99, 1_000, 7), (100, 1_099, 12), (105, 1_050, 12)])
+def test_the_seconds_that_are_compared_begin_at_whole_tenths(first_ms: int, second_ms: int, busiest: int) -> None:
+    budget = ReadBudget(None)
+    budget.allow(first_ms * MS, 5)
+    budget.allow(second_ms * MS, 7)
+    assert budget.busiest == busiest
+
+
 # -- the stretch ----------------------------------------------------------------------------------------------
 
 
@@ -168,6 +176,26 @@ def test_a_demand_within_the_budget_is_not_stretched() -> None:
     reader = Reader(budget, [100 * MS] * 85)
     reader.drive(20 * S)
     assert budget.widest == 1.0
+
+
+@pytest.mark.parametrize(
+    ("per_second", "interval_ns", "waiting", "stretched"),
+    [
+        (1_000, 1_051_525, 18, False),
+        (1_000, 1_051_525, 20, True),
+        (10, 100 * MS, 4, False),
+        (10, 100 * MS, 5, True),
+    ],
+)
+def test_reads_that_wait_for_long_are_too_many(
+    per_second: int, interval_ns: int, waiting: int, stretched: bool
+) -> None:
+    """Longer than 20 ms, and than four reads take. A read goes out as soon as it may, and so many stay behind it."""
+    budget, burst = ReadBudget(per_second), max(1, per_second // 20)
+    assert budget.allow(0, burst + waiting) == burst
+    for at in range(interval_ns, 60 * S, interval_ns):
+        assert budget.allow(at, 1 + waiting) == 1
+    assert (budget.widest > 1) is stretched
 
 
 def test_a_small_budget_that_just_suffices_is_not_stretched_for_reads_that_fall_together() -> None:
@@ -249,6 +277,18 @@ def test_what_a_refusal_widened_shrinks_only_when_it_has_been_well_for_a_while()
     assert (budget.stretch, budget.widest) == (1.0, 2.0)
 
 
+def test_the_gaps_narrow_by_a_fiftieth_in_a_quarter_of_a_second() -> None:
+    budget = ReadBudget(None)
+    budget.throttled(0, 0)
+    wary = 100 * MS + 10 * S
+    budget.allow(0, 0)
+    budget.allow(wary - 1, 0)
+    assert budget.stretch == 2.0
+    for step in range(1, 11):
+        budget.allow(wary - 1 + step * S // 4, 0)
+        assert budget.stretch == pytest.approx(2 * 0.98**step)
+
+
 class Refusing(ReadBudget):
     """Of a read model that lets so many reads a second through, with a bucket of as many."""
 
@@ -310,6 +350,23 @@ def test_answers_that_take_three_times_as_long_as_the_best_widen_the_gaps() -> N
     assert budget.widest < 9
     answers(60 * S, 20 * MS)
     assert budget.stretch == 1.0
+
+
+@pytest.mark.parametrize(("slow_ms", "widened"), [(58, False), (64, True)])
+def test_slow_is_three_times_as_long_as_the_best(slow_ms: int, widened: bool) -> None:
+    budget = ReadBudget(None)
+    for at in range(0, 2 * S, MS):
+        budget.answered(at, (20 if at < S else slow_ms) * MS, 1)
+    assert (budget.widest > 1) is widened
+
+
+def test_slow_answers_widen_by_a_tenth_at_a_time_and_about_eightfold_at_most() -> None:
+    budget = ReadBudget(None)
+    seen = set()
+    for at in range(0, 20 * S, MS):
+        budget.answered(at, (20 if at < S else 400) * MS, 1)
+        seen.add(round(budget.stretch, 9))
+    assert sorted(seen) == [round(1.1**step, 9) for step in range(23)]
 
 
 def test_what_is_slow_for_long_becomes_the_rule() -> None:

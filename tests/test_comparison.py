@@ -243,6 +243,17 @@ def test_a_trend_heeds_the_order_and_not_an_outlier() -> None:
     assert trend([0, 0, 1], [5, 7, 8]).slope == 2
 
 
+def test_a_figure_that_was_infinite_says_nothing_of_the_slope() -> None:
+    """It counts in the order of the values alone."""
+    never_at_last = trend([0, 1, 2, 3], [1, 3, 5, INF])
+    assert never_at_last.slope == 2
+    assert never_at_last.p_value == trend([0, 1, 2, 3], [1, 3, 5, 7]).p_value
+    assert trend([0, 1, 2, 3], [-INF, 1, 3, 5]).slope == 2
+    for values in ([INF] * 3, [-INF] * 3, [1, INF, INF]):
+        with pytest.raises(ValueError):
+            trend([0, 1, 2], values)
+
+
 def test_a_trend_takes_time() -> None:
     with pytest.raises(ValueError):
         trend([1, 1], [2, 3])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -209,9 +210,73 @@ def test_redaction_takes_the_longest_first_and_knows_what_escaping_does() -> Non
     assert redact("true xy") == "true xy"
 
 
+def test_redaction_knows_a_value_without_the_space_around_it() -> None:
+    """A file that ends with a new line is the usual way to a secret that has one; servers quote it without."""
+    redact = Redactor({"T": " hush\n"})
+    assert redact("hush! ' hush\n'") == "${T}! '${T}'"
+
+
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        'gé"heim', 'gé\\"heim', 'g\\u00e9\\"heim', "'gé\"heim'", "g%C3%A9%22heim", "x=g%C3%A9%22heim&y=1",
+    ],
+)  # fmt: skip
+def test_redaction_knows_letters_beyond_ascii_in_every_form(quoted: str) -> None:
+    """As it is, as JSON with or without such letters, as Python shows it, in a URL."""
+    told = Redactor({"T": 'gé"heim'})(quoted)
+    assert "${T}" in told
+    assert "heim" not in told
+
+
+@pytest.mark.parametrize(
+    ("told", "masked"),
+    [
+        ("HTTP 403: no place for hush-5f…", "HTTP 403: no place for ${T}…"),
+        ("hus…", "${T}…"),
+        ("hush-5f2…", "${T}…"),
+        ("hush-5f2a…", "${T}…"),
+        ("say hu…", "say hu…"),
+        ("hush-5f", "hush-5f"),
+        ("hush-5f… or hush-5f2a, and hus… more", "${T}… or ${T}, and ${T}… more"),
+        ("a hushed…", "a hushed…"),
+        ("to https://hooks.inter…", "to ${URL}…"),
+        ("write https://…", "write https://…"),
+        ("to 'https://hooks.internal/…', which", "to '${URL}…', which"),
+        ("of b%21c%21…", "of ${Q}…"),
+    ],
+)
+def test_redaction_knows_the_beginning_of_a_value_where_a_text_was_cut(told: str, masked: str) -> None:
+    """Three letters of it at least; of an address one behind its two slashes."""
+    redact = Redactor({"T": "hush-5f2a", "URL": "https://hooks.internal/abc", "Q": "b!c!d!e"})
+    assert redact(told) == masked
+
+
+def test_redaction_knows_what_basic_authentication_makes_of_an_address() -> None:
+    """Of those alone that hold a value, under the name of that value; what is percent-encoded is decoded."""
+    given = {"OTHER": "unused-value", "PASSWORD": "p%40ss"}
+    redact = Redactor(
+        given, ["http://robot:p%40ss@h/x", "http://robot:plain@h/x", "http://h/p%40ss", "http://[:p%40ss"]
+    )
+    held, plain = (base64.b64encode(text).decode() for text in (b"robot:p@ss", b"robot:plain"))
+    assert redact(f"Basic {held} is not {plain}") == f"Basic ${{PASSWORD}} is not {plain}"
+    named = Redactor({"USER": "ro%40bot"}, ["http://ro%40bot@h/x"])
+    assert named(base64.b64encode(b"ro@bot:").decode()) == "${USER}"
+    assert Redactor({"EMPTY": ""}, ["http://robot:plain@h"])(plain) == plain
+
+
+def test_redaction_takes_the_longest_beginning() -> None:
+    redact = Redactor({"A": "push-hush", "B": "hush-now", "C": "hush-never"})
+    assert redact("push-hush-n…") == "${A}-n…"
+    assert redact("x hush-n…") in ("x ${B}…", "x ${C}…")
+    assert redact("x push-hus…") == "x ${A}…"
+
+
 def test_redaction_hides_the_parts_of_an_address() -> None:
     redact = Redactor({"URL": "amqp://user:p%40ss@mq.internal:5672/vhost?token=x"})
     assert redact("p%40ss or p@ss at amqp://mq.internal:5672/vhost") == "${URL} or ${URL} at ${URL}"
+    hook = Redactor({"HOOK": "https://hooks.internal/abc?t=1#part"})
+    assert hook("at https://hooks.internal/abc, or https://hooks.internal/abc?t=1#part") == "at ${HOOK}, or ${HOOK}"
 
 
 @given(st.dictionaries(st.sampled_from("ABC"), st.text(min_size=3, max_size=8)), st.text(max_size=20))

@@ -50,7 +50,8 @@ def test_hyphens_are_required() -> None:
 
 
 def test_runs_have_prefixes_of_their_own() -> None:
-    assert CorrelationIds.for_run("a").prefix == CorrelationIds.for_run("a").prefix
+    """The same on every machine: whoever has the directory of a run finds its events in the system's logs."""
+    assert CorrelationIds.for_run("20260131-120000-4f1c").id_of(500) == "2eb62a09-89f3-83e0-8000-0000000001f4"
     assert len({CorrelationIds.for_run(f"run-{n}").prefix for n in range(1000)}) == 1000
 
 

@@ -8,6 +8,7 @@ import hmac
 import json
 import random
 import socket
+import ssl
 import sys
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -613,6 +614,35 @@ def test_a_bus_of_a_template_is_not_looked_for(aws: AwsServer) -> None:
     settings = config_of(endpoint=aws.url, bus="templated-{choice:a}")
     receipts = asyncio.run(check_producer(settings, SystemClock(), events=3))
     assert {r.outcome for r in receipts.values()} == {Outcome.ACCEPTED}
+
+
+def over_tls(certificate: Path) -> list[Receipt]:
+    """Publish an event to a bus behind this certificate. The bus is a template's, so that the SDK calls nobody."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+
+    async def run() -> list[Receipt]:
+        receipts: list[Receipt] = []
+        async with (
+            serving(bus(lambda entries: [taken(entries)]), context) as server,
+            config_of(endpoint=server.url, bus="b-{choice:a}").open(surroundings()) as producer,
+        ):
+            await producer.publish([event()], receipts.extend)
+            await until(lambda: len(receipts) == 1)
+        return receipts
+
+    return asyncio.run(run())
+
+
+def test_the_bundle_of_the_sdk_is_trusted_and_nobody_else(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(TargetError, match=r"can't connect to https://.*: TLS: certificate not accepted: self-signed"):
+        over_tls(certificate)
+    monkeypatch.setenv("AWS_CA_BUNDLE", str(certificate))
+    assert [receipt.outcome for receipt in over_tls(certificate)] == [Outcome.ACCEPTED]
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/nowhere.pem")
+    with pytest.raises(TargetError) as caught:
+        over_tls(certificate)
+    assert str(caught.value) == "can't use AWS_CA_BUNDLE /nowhere.pem: no such file or directory; name a PEM file"
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,26 @@ def _state(histogram: Histogram) -> tuple[object, ...]:
     return tuple(getattr(histogram, name) for name in Histogram.__slots__)
 
 
+@given(st.lists(values, max_size=4))
+def test_many_at_once_are_counted_like_one_by_one(batches: list[list[int | None]]) -> None:
+    at_once = Histogram()
+    for batch in batches:
+        at_once.record_all(batch)
+    at_once.record_all([])
+    assert _state(at_once) == _state(_filled([value for batch in batches for value in batch]))
+
+
+@given(values)
+def test_a_copy_has_all_and_goes_its_own_way(of: Sequence[int | None]) -> None:
+    first = _filled(of)
+    copied = first.copy()
+    assert _state(copied) == _state(first)
+    copied.record(5)
+    copied.record(None)
+    assert _state(copied) == _state(_filled([*of, 5, None]))
+    assert _state(first) == _state(_filled(of))
+
+
 @given(values, st.data())
 def test_each_order_statistic_lies_between_its_edges(recorded: list[int | None], data: st.DataObject) -> None:
     rank = data.draw(st.integers(1, len(recorded)))

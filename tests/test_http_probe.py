@@ -140,6 +140,16 @@ def test_figures_that_are_missing_are_none() -> None:
         ([answer(403)], {}, "HTTP 403"),
         ([answer(404)], {"expect": [200]}, "HTTP 404"),
         ([answer(302, b"", "Location: http://h/login?t=1")], {}, "HTTP 302: a redirect to 'http://h/login', which"),
+        (
+            [answer(302, b"", f"Location: /{'x' * 79}")],
+            {},
+            f"HTTP 302: a redirect to '/{'x' * 79}', which",
+        ),
+        (
+            [answer(302, b"", f"Location: /{'x' * 80}")],
+            {},
+            f"HTTP 302: a redirect to '/{'x' * 78}…', which",
+        ),
         ([answer(200, b"<html>hi</html>")], {"visible": "body.id"}, "HTTP 200 with a body that isn't JSON: <html>hi"),
         ([json_answer(b'{"id": "x')], {"visible": "body.id"}, "HTTP 200 with a body that isn't JSON:"),
         ([answer(200)], {"effects": "body.n"}, "HTTP 200 with an empty body, not JSON"),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
+import os
 import random
-import shutil
 import socket
 import ssl
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
@@ -435,22 +437,6 @@ def test_a_ca_file_that_is_missing(tmp_path: Path) -> None:
         asyncio.run(_open_and_close(config, tmp_path))
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A self-signed certificate for 127.0.0.1, with its key in the same file."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.fail("openssl is needed to make a certificate; apt-get install openssl")
-    directory = tmp_path_factory.mktemp("tls")
-    command = [openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-    command += ["-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    command += ["-keyout", "key.pem", "-out", "cert.pem"]
-    subprocess.run(command, cwd=directory, check=True, capture_output=True)
-    both = directory / "both.pem"
-    both.write_bytes((directory / "cert.pem").read_bytes() + (directory / "key.pem").read_bytes())
-    return both
-
-
 def test_tls(certificate: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
@@ -463,6 +449,47 @@ def test_tls(certificate: Path) -> None:
             return trusted + await publish(server.url, [event(1)], verify=False)
 
     assert [r.outcome for r in asyncio.run(run())] == [Outcome.ACCEPTED] * 2
+
+
+def test_nobody_is_asked_for_the_password_of_an_encrypted_key(tmp_path: Path) -> None:
+    """OpenSSL would ask on the terminal, and a run in the background would wait for ever."""
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-days", "2"]
+    command += ["-subj", "/CN=me", "-passout", "pass:s3cret", "-keyout", "key.pem", "-out", "cert.pem"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    program = """if True:
+        import asyncio, fcntl, termios
+        from pathlib import Path
+        from evload.clock import SystemClock
+        from evload.errors import TargetError
+        from evload.spi.context import Surroundings
+        from evload.producers.http import HttpProducerConfig
+
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)  # a terminal to ask on
+        files = {"cert_file": "cert.pem", "key_file": "key.pem"}
+        config = HttpProducerConfig.model_validate({"kind": "http", "url": "https://127.0.0.1:1/", **files})
+
+        async def main():
+            async with config.open(Surroundings(SystemClock(), "r-1", Path())):
+                pass
+
+        try:
+            asyncio.run(main())
+        except TargetError as error:
+            print("said:", error)
+    """
+    ours, theirs = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdin=theirs, stdout=theirs, stderr=theirs, cwd=tmp_path,
+        start_new_session=True, env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        told = b""
+        with contextlib.suppress(OSError):  # the terminal ends with the process
+            while b"pass phrase" not in told and (more := os.read(ours, 1024)):
+                told += more
+        os.close(ours)
+        process.kill()
+    assert b"said: can't use cert_file cert.pem: no certificate with its key could be read; name PEM files" in told
 
 
 # --- requests ---------------------------------------------------------------------------------------------
@@ -614,6 +641,7 @@ def test_capture(capture: str, reply: bytes, found: str) -> None:
         ("body.id", json_answer(b"{}"), "'body.id' gives no text and no number"),
         ("body.id", json_answer(b'{"id": {"a": 1}}'), "'body.id' gives no text and no number"),
         ("body.id", json_answer(b'{"id": true}'), "'body.id' gives no text and no number"),
+        ("body.id", json_answer(b'{"id": ""}'), "'body.id' gives no text and no number"),
         ("body.id", answer(200, b"<html>"), "HTTP 200 with a body that isn't JSON: <html>"),
         ("body.id", answer(202), "HTTP 202 with an empty body, not JSON"),
         ("length(body)", json_answer(b"1"), "invalid type for value: 1"),

@@ -163,6 +163,45 @@ def test_a_full_disk_is_told_at_the_end_and_disturbs_nothing_before(tmp_path: Pa
     assert 0 < len(kept) < 20_000
 
 
+def test_after_a_write_that_failed_nothing_is_written_any_more(tmp_path: Path) -> None:
+    """A gap in the middle would look like events that were lost."""
+    path = tmp_path / "events.sqlite"
+    ledger = begun(path, START, {}, threaded=False)
+    ledger.append([visible(0), visible(1)])
+    # A number that is there already stands for whatever the disk refuses.
+    ledger.append([visible(2), visible(0)])
+    ledger.append([visible(3)])
+    ledger.sampled("queue", START, START, {"queue_depth": 1.0})
+    ledger.note(START, {"n": 4})
+    ledger.close()
+    assert "is incomplete: UNIQUE constraint failed: events.seq; the summary" in str(ledger.trouble)
+    with LedgerReader(path) as reader:
+        assert [seen.seq for seen in reader.observations(0)] == [0, 1], "nor anything of that write"
+        assert (list(reader.samples()), reader.last_note()) == ([], None)
+
+
+def test_a_sample_of_the_events_is_spread_over_the_run(tmp_path: Path) -> None:
+    """Comparisons look at events that were followed closely: of the others only one read is known."""
+    path = tmp_path / "events.sqlite"
+    events = [visible(n) for n in range(10)]
+    for seen in events:
+        seen.sampled = seen.seq not in (3, 4)
+    write(path, events)
+    with LedgerReader(path) as reader:
+        assert {count: [seen.seq for seen in reader.spread(count)] for count in (1, 2, 3, 4, 5, 10, 50)} == {
+            1: [0], 2: [0, 5], 3: [0, 8], 4: [0, 6, 9], 5: [0, 2, 6, 8], 10: [0, 1, 2, 5, 6, 7, 8, 9],
+            50: [0, 1, 2, 5, 6, 7, 8, 9],
+        }  # fmt: skip
+        assert reader.spread(0) == []
+
+
+def test_a_sample_of_no_events(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    write(path)
+    with LedgerReader(path) as reader:
+        assert reader.spread(3) == []
+
+
 def test_a_ledger_that_cannot_be_created_is_an_output_error(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"can't create .*; use a directory that is writable"):
         LedgerFile(tmp_path / "nowhere" / "events.sqlite", {})

@@ -105,7 +105,8 @@ def test_only_who_has_the_address_is_answered() -> None:
                     assert ask(live.url, path, method=method, headers={"Origin": origin}).status == 403, origin
             hosts = (
                 "", "[", "0.0.0.0", "127.0.0.1/x", "evil.example", "evil.example:{}", "127.0.0.1.evil.example:{}",
-                "127.0.0.1@evil.example:{}", "evil.example/127.0.0.1:{}",
+                "127.0.0.1@evil.example:{}", "evil.example/127.0.0.1:{}", "evil.example@127.0.0.1:{}",
+                "a:b@localhost:{}",
             )  # fmt: skip
             for host in hosts:
                 assert ask(live.url, "/", headers={"Host": host.format(port)}).status in (400, 403), host
@@ -237,12 +238,30 @@ def test_too_many_pages_and_pages_that_go_away() -> None:
 
 
 def test_a_run_goes_on_where_the_page_is_gone() -> None:
-    controls = Controls()
-    with page(controls) as live:
-        pass
-    live.progress(instant(1))
-    live.finish(finished())
-    controls.end()
+    """Nobody can reach it any more, nobody is told, and the run that tells it all the same is none the worse."""
+    stopped: list[str] = []
+
+    async def main() -> None:
+        controls = Controls()
+        with page(controls) as live:
+            answer = ask(live.url, "/events")
+            live.progress(instant(1))
+            assert [name for name, _ in events(answer, "moments")] == ["plan", "moments"]
+        assert not still_served()
+        controls.begin(lambda: stopped.append("stop"), lambda: stopped.append("abort"))
+        controls.say("stop")
+        live.progress(instant(2))
+        live.finish(finished())
+        assert answer.read() == b""
+        with pytest.raises(ConnectionRefusedError):
+            ask(live.url, "/")
+        assert controls.stop()
+        await asyncio.sleep(0)
+        assert stopped == ["stop"]
+        controls.end()
+        assert not controls.stop()
+
+    asyncio.run(main())
 
 
 # -- in a browser ------------------------------------------------------------------------------------

@@ -41,10 +41,11 @@ COUNTED = Counted(
 PLANS = [
     ScenarioPlan(
         "chain", True, 10 * S, COUNTED,
-        (Slice("key=1*", COUNTED, key="1*"), Slice("event=e1", COUNTED, event=1), Slice("replica=b", replica="b")),
+        (Slice("key=1*", COUNTED, key="1*"), Slice("event=e1", COUNTED, event=1), Slice("replica=b", replica="b"),
+         Slice("key=1*,probe=first", COUNTED, key="1*", probe=0)),
         ((0, "first"), (1, "second")), arrival_step_ns=S, flow_step_ns=S,
     ),
-    ScenarioPlan("alone", True, 10 * S, COUNTED, probes=((0, "first"),)),
+    ScenarioPlan("alone", True, 10 * S, COUNTED, (Slice("probe=first", COUNTED, probe=0),), ((0, "first"),)),
     ScenarioPlan("unwatched", False, 0),
 ]  # fmt: skip
 

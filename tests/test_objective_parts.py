@@ -21,6 +21,38 @@ from summaries import MS, S, good_and_bad, run_of, scenario
 GAUGES = {"work": ["queue_depth", "age"], "other": ["queue_depth"], "cpu": ["load"]}
 
 
+@pytest.mark.parametrize(
+    ("text", "limit"),
+    [
+        ("max(load) < 80%", Fraction(4, 5)),
+        ("max(load) < 12.5 %", Fraction(1, 8)),
+        ("max(load) < 3", Fraction(3)),
+        ("max(load) < 1_000", Fraction(1000)),
+        ("max(load) < 0.1", Fraction(1, 10)),
+        ("max(load) < 1.5s", Fraction(3, 2)),
+        ("max(load) < 250ms", Fraction(1, 4)),
+        ("max(load) < 2MB", Fraction(2_000_000)),
+    ],
+)
+def test_limits_on_a_gauge_are_in_its_own_unit(text: str, limit: Fraction) -> None:
+    """Durations in seconds, shares of 1, sizes in bytes."""
+    assert parse(text, gauges=GAUGES).limit == limit
+
+
+@pytest.mark.parametrize("limit", ["80 parrots", "x%", "1/0", "%"])
+def test_what_is_no_value_of_a_gauge_is_refused(limit: str) -> None:
+    with pytest.raises(ValueError):
+        parse(f"max(load) < {limit}", gauges=GAUGES)
+
+
+def test_a_share_that_no_sample_can_show_has_a_cure_with_the_time_in_it() -> None:
+    for more in ({"target": "100%"}, {}):
+        limit = "95%" if more else "100%"
+        with pytest.raises(ValueError) as raised:
+            parse(f"share(consistency < 2s) >= {limit}", **more)  # type: ignore[arg-type]
+        assert "write max(consistency) < 2" in str(raised.value)
+
+
 # -- parts of the events -------------------------------------------------------------------------------------
 
 
@@ -76,6 +108,12 @@ def test_the_title_tells_objectives_with_one_expression_apart() -> None:
         ("p99(publish) < 2s", {"probe": "index"}, "publish is not told by one probe; what is told is first_seen"),
         ("duplicates == 0", {"replica": "b"}, "duplicated is not told by one replica; what is told is visible, lost"),
         ("max(staleness) < 2", {"probe": "index"}, "staleness is not told by one probe; what is told is"),
+        # Nobody counts which replica an event disappeared from, so that 0 of them would always be a pass.
+        (
+            "regressions == 0",
+            {"replica": "b"},
+            "regressions is not told by one replica; what is told is visible, lost",
+        ),
         ("rate(lost) < 1% in any 30s", {"probe": "index"}, "isn't counted over time; leave the window or the probe"),
         ("max(queue_depth) < 2", {"scenario": "spike"}, "a gauge belongs to no scenario; leave scenario out"),
         ("max(queue_depth) < 2", {"event": "a"}, "a gauge belongs to no event; leave event out"),
@@ -172,6 +210,10 @@ def test_recovery_is_about_another_objective() -> None:
     assert (recovery.after_scenario, recovery.anchor_ns(SPANS)) == ("spike", 90 * S)
     assert recovery.inner is not None
     assert (recovery.inner.event, recovery.inner.scenario) == ("created", "calm")
+    part: dict[str, Any] = {"key": "k*", "probe": "index", "replica": "b"}
+    told = parse("recovery(p95(first_seen) < 3s) < 5m", after="spike", **part).inner
+    assert told is not None
+    assert {name: getattr(told, name) for name in part} == part
 
 
 @pytest.mark.parametrize(
@@ -235,7 +277,10 @@ def test_terms_survive_being_written_down(given: dict[str, Any]) -> None:
         [objective],
         SelfCheckPolicy(clocks="warn"),
         {"index": 15 * S},
-        {"spike": ScenarioCriteria(60 * S, 90 * S, 1 * S, (0.0, 5.5), (70 * S, 80 * S), True, 42)},
+        {
+            "spike": ScenarioCriteria(60 * S, 90 * S, 1 * S, (0.0, 5.5), (70 * S, 80 * S), True, 42),
+            "plain": ScenarioCriteria(0, 90 * S),
+        },
         {"index": 50.0, "search": None},
     )
     assert Criteria.from_data(json.loads(json.dumps(terms.as_data())), GAUGES) == terms

@@ -60,6 +60,7 @@ def _by_definition(events: Sequence[tuple[str, Placed]]) -> Counter[tuple[str, i
         if event.acked_ns is not None and any(
             event.acked_ns <= other.sent_ns < event.settled_ns and (other.position or 0) < event.position
             for other in seen
+            if (other.sent_ns, other.seq) > (event.sent_ns, event.seq)
         ):
             found["out_of_order", event.seq] += 1
         before = [o for o in seen if o.acked_ns is not None and (o.sent_ns, o.seq) < (event.sent_ns, event.seq)]
@@ -111,6 +112,17 @@ def test_the_order_of_settling_does_not_matter() -> None:
     assert _found([2, 3, 4, 1], [3, 1, 0, 2]) == _found([2, 3, 4, 1])
 
 
+def test_what_was_sent_at_the_same_moment_was_sent_in_the_order_of_the_schedule() -> None:
+    """As a batch is; whichever of them is settled first."""
+    events = [placed(0, 5, 5, 2, 90, 5), placed(1, 5, 5, 1, 80, 5)]
+    for order in ([0, 1], [1, 0]):
+        counter = OrderCounter()
+        for event in events:
+            counter.expect("k", event.seq, event.intended_ns)
+        found = [(one.kind, one.event.seq) for n in order for one in counter.settle("k", events[n])]
+        assert found == [("order", 1), ("out_of_order", 0)]
+
+
 def test_unknown_positions_and_ties_are_not_out_of_order() -> None:
     assert _found([None, 2, None, 1])["out_of_order"] == 1
     assert _found([None, None]) == {}
@@ -124,6 +136,22 @@ def test_what_had_been_seen_when_another_was_sent_can_not_be_overtaken() -> None
     assert counter.settle("k", placed(0, 0, 1, 9, 55)) == []
     assert counter.settle("k", placed(1, 50, 51, 8, 200)) != [], "not seen for good when the next one was sent"
     assert counter.settle("k", placed(2, 60, 61, 1, 200))[-1].event.seq == 1
+
+
+def test_whoever_was_seen_before_the_other_was_sent_came_first() -> None:
+    """Whatever the positions say: number 2 went out when 0 had been seen, and 1 when it had not."""
+    counter = OrderCounter()
+    counter.expect("k", 0, 0)
+    counter.expect("k", 1, 10)
+    assert counter.settle("k", placed(0, 0, 1, 5, 20)) == []
+    counter.expect("k", 2, 30)
+    assert counter.settle("k", placed(1, 10, 11, None, 40)) == []
+    assert counter.settle("k", placed(2, 30, 31, 3, 50)) == []
+    counter.expect("k", 3, 60)
+    counter.expect("k", 4, 70)
+    assert counter.settle("k", placed(3, 60, 61, 5, 80)) == []
+    found = counter.settle("k", placed(4, 70, 71, 3, 90))
+    assert [(one.kind, one.event.seq) for one in found] == [("order", 4), ("out_of_order", 3)]
 
 
 def test_keys_do_not_mix() -> None:

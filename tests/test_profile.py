@@ -160,6 +160,7 @@ def test_explorers_are_a_fiftieth_and_their_own_choice() -> None:
     sampled = sum(is_chosen(seq, 0.2, "sample") for seq in explorers)
     assert 0.16 < sampled / len(explorers) < 0.24
     assert explorers == [seq for seq in range(100_000) if is_explorer(seq)]
+    assert [seq for seq in explorers if seq < 400] == [9, 36, 58, 75, 81, 100, 139, 285, 365]
 
 
 def test_until_enough_is_known_the_grid_is_read() -> None:

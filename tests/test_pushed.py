@@ -102,3 +102,19 @@ def test_a_delivery_before_the_confirm_waits_for_it() -> None:
     (seen,) = tracker.take()
     assert seen.state is State.VISIBLE
     assert seen.stable_upper_ns == 5
+
+
+def test_a_bracket_is_looked_after_from_its_end() -> None:
+    tracker = followed()
+    tracker.push(0, [Read(0, Seen.PRESENT, S, 3 * S)])
+    assert tracker.next_due(0) == 7 * S
+    assert tracker.due(0, 7 * S - 1, 10) == []
+    assert tracker.take() == []
+    assert tracker.due(0, 7 * S, 10) == []
+    (seen,) = tracker.take()
+    assert (seen.state, seen.stable_lower_ns, seen.stable_upper_ns, seen.settled_ns) == (
+        State.VISIBLE,
+        S,
+        3 * S,
+        7 * S,
+    )

@@ -149,6 +149,18 @@ def test_whatever_the_pieces_in_which_it_arrives_the_same_is_told(cuts: list[int
     run(main())
 
 
+def test_cut_in_two_at_any_place_the_same_is_told() -> None:
+    async def main() -> None:
+        data = frames(*SAID)
+        for cut in range(len(data)):
+            connection, _, listener = await connected(channels=2)
+            connection.data_received(data[:cut])
+            connection.data_received(data[cut:])
+            assert [told for told in listener.told if told != ("heard",)] == TOLD
+
+    run(main())
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
@@ -202,6 +214,17 @@ def test_a_handshake_that_fails_says_why(said: Frame, code: int | None, reason: 
         with pytest.raises(ConnectionClosed, match=reason) as caught:
             await dial(2, (0, said))
         assert caught.value.code == code
+
+    run(main())
+
+
+def test_one_that_closes_as_soon_as_all_is_open_was_never_open() -> None:
+    async def main() -> None:
+        opened = [(1, commands.Channel.OpenOk()), (1, commands.Confirm.SelectOk())]
+        farewell = commands.Connection.Close(reply_code=320, reply_text="CONNECTION_FORCED", class_id=0, method_id=0)
+        with pytest.raises(ConnectionClosed, match="CONNECTION_FORCED") as caught:
+            await dial(1, (0, START), (0, TUNE), (0, commands.Connection.OpenOk()), *opened, (0, farewell))
+        assert caught.value.code == 320
 
     run(main())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -9,10 +10,12 @@ from typing import Any
 
 import pytest
 
+import counted
 from contents import contents
 from evload.model.correlation import CorrelationIds
 from evload.model.report import Result
 from evload.model.states import State
+from evload.model.summary import ScenarioSummary
 from evload.model.travel import Observation, Part
 from evload.sandbox.delay import parse_delay
 from evload.sandbox.settings import SandboxSettings
@@ -41,6 +44,11 @@ def truth_of(run: Simulated, memory: MemoryWorld) -> list[tuple[Observation, Tru
 
 def result_of(run: Simulated, expression: str) -> Result:
     return next(o.result for o in run.report.objectives if o.expression == expression)
+
+
+def nonzero(scenario: ScenarioSummary) -> dict[str, int]:
+    """The counts that aren't 0."""
+    return {name: n for name, n in scenario.ledger.items() if n}
 
 
 def check(run: Simulated, name: str) -> Result:
@@ -338,7 +346,44 @@ def test_the_parts_of_a_chain_are_folded_the_same_from_the_ledger(tmp_path: Path
     )  # fmt: skip
     live = replace(simulation, ledger_path=path).run()
     assert contents(read_back(path).summary) == contents(live.summary)
-    assert 0 < live.summary.scenarios["main"].slices["key=1*"].ledger["scheduled"] < 500
+    # Both come out of the same fold, so what it gets wrong it gets wrong twice.
+    main = live.summary.scenarios["main"]
+    whole = {"scheduled": 500, "acked": 500, "visible": 492, "lost": 8}
+    assert nonzero(main) == {**whole, "non_monotonic": 492} == counted.ledger(path)
+    for label in ("probe=processed", "probe=read-model", "replica=eu", "replica=us"):
+        part = main.slices[label]
+        assert nonzero(part) == whole
+        assert (part.distributions["consistency"].count, part.distributions["consistency"].censored) == (500, 8)
+    views = Counter((part["probe"], part["replica"], part["state_name"]) for part in counted.parts(path))
+    assert views == {
+        (probe, replica, state): whole[state]
+        for probe, replica in ((0, None), (1, None), (1, "eu"), (1, "us"))
+        for state in ("visible", "lost")
+    }
+    assert nonzero(main.slices["key=1*"]) == {
+        "scheduled": 261, "acked": 261, "visible": 258, "lost": 3, "non_monotonic": 258
+    }  # fmt: skip
+    groups = [row["key"] for row in counted.rows(path)]
+    assert sum(group.startswith("1") for group in groups) == 261
+    assert (main.agreeing, main.asked) == (3 * 492, 3 * 500), "two regions and the probe before them, of each event"
+    assert main.late_hops == {"processed": 8, "read-model": 2}, "the lost ones were never processed"
+    consistency = main.distributions["consistency"]
+    at_limit = consistency.thresholds[S]
+    assert (at_limit.within, at_limit.beyond) == (490, 10)
+    assert counted.around(path, "consistency", S) == (500, 8, 490, 10)
+    hop = main.slices["probe=read-model"].distributions["hop"]
+    assert (hop.count, hop.censored, hop.thresholds[S].within, hop.thresholds[S].beyond) == (492, 0, 490, 1)
+    steps = consistency.steps[S, 200 * MS]
+    late = [
+        row["intended_ns"] // (200 * MS)
+        for row in counted.rows(path)
+        if row["stable_upper_ns"] is None or row["stable_upper_ns"] - row["acked_ns"] > S
+    ]
+    assert len(late) == 10
+    assert (list(steps.events), list(steps.beyond)) == ([10] * 50, [late.count(step) for step in range(50)])
+    assert list(steps.within) == [10 - late.count(step) for step in range(50)]
+    errors = main.counter_steps["errors", 200 * MS]
+    assert (list(errors.events), sum(errors.beyond)) == ([10] * 50, 0)
 
 
 @pytest.mark.parametrize("seed", range(3))

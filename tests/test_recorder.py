@@ -17,7 +17,7 @@ from evload.model.states import State
 from evload.model.summary import ScenarioSummary, merged
 from evload.model.travel import Observation
 from evload.stats.histogram import Histogram
-from evload.stats.thresholds import ThresholdCount
+from evload.stats.thresholds import StepCounts, ThresholdCount
 from evload.summary.fold_plan import Counted, ScenarioPlan
 from evload.summary.recorder import Recorder
 
@@ -83,6 +83,19 @@ def test_an_event_seen_at_once_is_bounded_by_its_publish() -> None:
     assert found["end_to_end"] == (MS, 30 * MS)
 
 
+def test_windows_are_counted_to_the_nanosecond() -> None:
+    ack = 5 * MS
+    one = {
+        "first_lower_ns": ack + 1,
+        "first_upper_ns": ack + 1,
+        "stable_lower_ns": ack + 1,
+        "stable_upper_ns": ack + 2,
+    }
+    summary = fold(observed(State.VISIBLE, **one))
+    found = {name: (only(d.lower), only(d.upper)) for name, d in summary.distributions.items()}
+    assert (found["first_seen"], found["consistency"]) == ((1, 1), (1, 2))
+
+
 def test_an_effect_before_the_ack_took_no_time() -> None:
     early = {"first_upper_ns": 3 * MS, "stable_lower_ns": 2 * MS, "stable_upper_ns": 3 * MS}
     distributions = fold(observed(State.VISIBLE, **early)).distributions
@@ -135,9 +148,13 @@ def test_an_unsampled_event_counts_in_the_ledger_alone() -> None:
 
 def test_without_a_probe_there_is_nothing_to_see() -> None:
     unwatched = ScenarioPlan("main", watched=False, deadline_ns=0)
-    summary = fold(observed(State.UNOBSERVED, sampled=False), plan=unwatched)
-    assert summary.ledger["unobserved"] == 1
-    assert summary.distributions.keys() == {"schedule_delay", "publish"}
+    for sampled in (False, True):
+        summary = fold(observed(State.UNOBSERVED, sampled=sampled), plan=unwatched)
+        assert summary.ledger["unobserved"] == 1
+        assert summary.distributions.keys() == {"schedule_delay", "publish"}
+    recorder = Recorder([unwatched], START)
+    recorder.unrecorded(0, 2)
+    assert recorder.summary().scenarios["main"].distributions == {}
 
 
 def test_effects_positions_and_sightings_near_the_deadline_are_counted() -> None:
@@ -152,6 +169,17 @@ def test_effects_positions_and_sightings_near_the_deadline_are_counted() -> None
     assert (summary.known["effects"], summary.ledger["duplicated"]) == (3, 2)
     assert (summary.known["position"], summary.late_sightings) == (1, 1)
     assert summary.ledger["regressions"] == 1, "events, not occasions"
+
+
+def test_the_last_third_of_the_deadline_begins_after_two_thirds_of_it() -> None:
+    plan = ScenarioPlan("main", watched=True, deadline_ns=3 * S)
+    moments = [1_900 * MS, 2 * S, 2 * S + 1, 2_500 * MS]
+    events = [
+        observed(State.VISIBLE, seq, acked_ns=5 * MS, first_upper_ns=5 * MS + at, stable_upper_ns=5 * MS + at)
+        for seq, at in enumerate(moments)
+    ]
+    assert [fold(seen, plan=plan).late_sightings for seen in events] == [0, 0, 1, 1]
+    assert fold(*events, plan=plan).late_sightings == 2
 
 
 def test_swaps_are_counted_by_key_and_scenario() -> None:
@@ -174,6 +202,16 @@ def test_early_sends_are_counted_and_take_no_time() -> None:
     assert only(summary.distributions["schedule_delay"].upper) == 0
 
 
+def test_an_answer_before_the_send_took_no_time() -> None:
+    """Stamps of another thread may cross by a hair."""
+    summary = fold(
+        observed(State.VISIBLE, sent_ns=5 * MS, acked_ns=4 * MS, **SEEN),
+        observed(State.IN_DOUBT, 1, sent_ns=5 * MS, settled_ns=4 * MS),
+    )
+    publish = summary.distributions["publish"]
+    assert (values(publish.lower), values(publish.upper)) == (({0: 2}, 0), ({0: 1}, 1))
+
+
 # -- windows and thresholds ----------------------------------------------------------------------------
 
 
@@ -187,6 +225,16 @@ def test_windows_are_those_of_the_intended_time() -> None:
 def test_an_event_sent_much_later_is_offered_in_the_window_of_its_sending() -> None:
     summary = fold(observed(State.VISIBLE, sent_ns=INTERVAL_NS + S, acked_ns=INTERVAL_NS + 2 * S))
     assert summary.offered == {0: [1, 0], 1: [0, 1]}
+
+
+@pytest.mark.parametrize(("late_ns", "offered"), [(100 * MS, {0: [1, 1]}), (100 * MS + 1, {0: [1, 0], 1: [0, 1]})])
+def test_an_event_that_crosses_a_window_by_a_hair_is_offered_where_it_was_due(
+    late_ns: int, offered: dict[int, list[int]]
+) -> None:
+    """Due a nanosecond before the window ends; a tenth of a second later it counts as offered in the next one."""
+    due = INTERVAL_NS - 1
+    times = {"sent_ns": due + late_ns, "acked_ns": due + late_ns}
+    assert fold(observed(State.VISIBLE, intended=due, **times)).offered == offered
 
 
 def test_the_span_of_the_schedule_counts_from_its_start() -> None:
@@ -239,6 +287,87 @@ def test_thresholds_are_counted_exactly(
     assert not events or found["consistency"].thresholds == {threshold: expected}
 
 
+# -- gauges --------------------------------------------------------------------------------------------
+
+
+def test_samples_of_gauges_are_kept() -> None:
+    recorder = Recorder([PLAN], START)
+    recorder.sampled("queue", START + 10, START + 12, {"queue_depth": 5.0, "unacked": 1.0})
+    recorder.sampled("queue", START + 20, START + 23, {})
+    recorder.sampled("queue", START + 30, START + 34, {})
+    recorder.sampled("queue", START + 40, START + 45, {"queue_depth": 3.0})
+    recorder.sampled("dead", START + 50, START + 55, {})
+    summary = recorder.summary()
+    queue, dead = summary.gauges["queue"], summary.gauges["dead"]
+    assert (queue.failed, dead.failed, dead.series) == (2, 1, {})
+    assert {
+        name: (one.count, one.minimum, one.maximum, one.last, one.last_ns, float(one.value_sum))
+        for name, one in queue.series.items()
+    } == {
+        "queue_depth": (2, 3, 5, 3, 45, 8), "unacked": (1, 1, 1, 1, 12, 1),
+    }  # fmt: skip
+
+
+# -- over time, and while the run goes on ---------------------------------------------------------------
+
+
+def steps_of(steps: StepCounts) -> dict[int, tuple[int, int, int]]:
+    """Step to its events, within and beyond, where there are any."""
+    counts = enumerate(zip(steps.events, steps.within, steps.beyond, strict=True))
+    return {step: told for step, told in counts if any(told)}
+
+
+def test_many_events_over_several_windows_and_an_early_look_at_them() -> None:
+    """5,000 events, folded a portion at a time: every tenth is in doubt, every hundredth came late."""
+    plan = ScenarioPlan(
+        "main", watched=True, deadline_ns=10 * S,
+        counted=Counted(
+            (("consistency", S), ("publish", 2 * MS)), (("consistency", S, 20 * S),), (("lost", 20 * S),),
+        ),
+    )  # fmt: skip
+    recorder = Recorder([plan], START)
+    for seq in range(5_000):
+        # A hundred a second, from one window into the next and back again.
+        intended = (seq * 10 * MS) if seq % 2 else (seq * 10 * MS + 5 * S)
+        late = seq % 100 == 1
+        seen = observed(
+            State.IN_DOUBT if seq % 10 == 0 else State.VISIBLE, seq, intended=intended,
+            acked_ns=intended + 2 * MS, settled_ns=intended + 6 * MS,
+            stable_lower_ns=intended + (3 * S if late else MS),
+            stable_upper_ns=intended + (4 * S if late else 502 * MS),
+        )  # fmt: skip
+        if seen.state is State.IN_DOUBT:
+            seen.acked_ns = None
+        recorder.expect(0, [(seq, seen.intended_ns, None, 0)])
+        recorder.settle([seen])
+        if seq in (1, 700, 701, 3_000):
+            early = recorder.summary().scenarios["main"]
+            assert early.distributions["schedule_delay"].count == early.ledger["scheduled"] == seq + 1
+    summary = recorder.summary().scenarios["main"]
+    assert summary is recorder.summary().scenarios["main"]
+    publish, consistency = summary.distributions["publish"], summary.distributions["consistency"]
+    # 1 ms until the ack; 5 ms and no end where none came.
+    assert (publish.upper.total, publish.upper.never, publish.upper.maximum) == (5_000, 500, MS)
+    assert (publish.lower.total, publish.lower.never, publish.lower.maximum) == (5_000, 0, 5 * MS)
+    assert publish.lower.value_sum == 4_500 * MS + 500 * 5 * MS
+    counts = publish.thresholds[2 * MS]
+    assert (counts.within, counts.beyond) == (4_500, 500)
+    # Of each ten, five are due 5 s later; of the tens of a window one in two is in doubt, and none of the others.
+    assert counts.intervals == {
+        0: [750, 700, 50], 1: [1_000, 900, 100], 2: [1_000, 900, 100], 3: [1_000, 900, 100], 4: [1_000, 900, 100],
+        5: [250, 200, 50],
+    }  # fmt: skip
+    assert (consistency.count, consistency.censored) == (4_500, 0)
+    counts = consistency.thresholds[S]
+    assert (counts.within, counts.beyond) == (4_450, 50)
+    late_in = {interval: batch[2] for interval, batch in counts.intervals.items()}
+    assert late_in == {0: 10, 1: 10, 2: 10, 3: 10, 4: 10, 5: 0}
+    assert steps_of(consistency.steps[S, 20 * S]) == {
+        0: (1_600, 1_580, 20), 1: (1_800, 1_780, 20), 2: (1_100, 1_090, 10),
+    }  # fmt: skip
+    assert steps_of(summary.counter_steps["lost", 20 * S]) == {0: (1_750, 0, 0), 1: (2_000, 0, 0), 2: (1_250, 0, 0)}
+
+
 # -- sums ----------------------------------------------------------------------------------------------
 
 
@@ -285,7 +414,8 @@ def test_events_known_by_number_only_are_in_doubt_and_never_seen() -> None:
     summary = recorder.summary().scenarios["main"]
     assert (summary.ledger["scheduled"], summary.ledger["in_doubt"]) == (3, 3)
     end_to_end = summary.distributions["end_to_end"]
-    assert values(end_to_end.upper) == ({}, 3)
+    assert (values(end_to_end.lower), values(end_to_end.upper)) == (({0: 3}, 0), ({}, 3))
+    assert end_to_end.thresholds[2 * S].intervals == {0: [3, 0, 0]}
     assert (end_to_end.thresholds[2 * S].within, end_to_end.thresholds[2 * S].beyond) == (0, 0), "nobody knows"
 
 

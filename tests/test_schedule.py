@@ -13,7 +13,18 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 from scipy.stats import chi2
 
-from evload.workload.schedule import Arrivals, Leg, Load, Phase, describe, duration_ns, expected_events, rate_at
+from evload.workload.schedule import (
+    Arrivals,
+    Leg,
+    Load,
+    Phase,
+    describe,
+    duration_ns,
+    expected_events,
+    expected_in_steps,
+    longest_hold,
+    rate_at,
+)
 
 S = 1_000_000_000
 FOREVER = 10**30
@@ -222,6 +233,48 @@ def test_the_timeline_of_a_load() -> None:
     assert expected_events(load) == 3000 + 30_000 + 50 + 500 + 5 == len(constant(load))
     seconds = (0, 15, 60, 359, 360, 1265, 1279, 1280, 5000)
     assert [rate_at(load, second * S) for second in seconds] == [0, 25, 100, 100, 0, 50, 0.5, 0, 0]
+
+
+HOLD = {"rate": "10/s", "for": "2s"}
+
+
+@pytest.mark.parametrize(
+    ("phases", "longest_s"),
+    [
+        ([HOLD], (0, 2)),
+        # A ramp, a pause and a burst are none, however long.
+        ([{"from": "0/s", "to": "9/s", "for": "9s"}, HOLD, {"burst": 5}, {"idle": "8s"}], (9, 11)),
+        ([HOLD, {"rate": "1/s", "for": "3s"}, HOLD], (2, 5)),
+        # Of equals the first.
+        ([{"idle": "1s"}, HOLD, {"idle": "1s"}, HOLD], (1, 3)),
+        # A change of rate ends one, and so does a phase that goes on alike.
+        ([{"steps": ["10/s", "20/s"], "each": "1s"}, HOLD, HOLD], (2, 4)),
+        ([{"from": "5/s", "to": "5/s", "for": "4s"}, HOLD], (0, 4)),
+        ([{"from": "0/s", "to": "9/s", "for": "9s"}, {"burst": 5}], None),
+    ],
+)
+def test_the_longest_stretch_with_one_rate(phases: list[Any], longest_s: tuple[int, int] | None) -> None:
+    expected = None if longest_s is None else (longest_s[0] * S, longest_s[1] * S)
+    assert longest_hold(load_of(*phases)) == expected
+
+
+def test_what_random_arrivals_should_come_to_in_each_step() -> None:
+    # Λ(t) = 5 t² from 0.25 s on: 0.25 s of it in the first step, half a second in the next, and the rest.
+    ramp = load_of({"from": "0/s", "to": "10/s", "for": "1s"})
+    assert expected_in_steps(ramp, S // 4, S // 2) == pytest.approx([0.3125, 2.5, 2.1875])
+    falling = load_of({"from": "10/s", "to": "0/s", "for": "1s"})
+    assert expected_in_steps(falling, 0, S // 2) == pytest.approx([3.75, 1.25])
+    # Two phases share a step; before the load begins nothing is expected.
+    assert expected_in_steps(load_of(HOLD, {"idle": "1s"}, {"rate": "4/s", "for": "1s"}), 2 * S, S * 3 // 2) == (
+        pytest.approx([0, 10, 10, 4])
+    )
+
+
+def test_a_burst_is_not_random_and_its_step_expects_nothing() -> None:
+    load = load_of({"rate": "5/s", "for": "1s"}, {"burst": 3}, {"rate": "5/s", "for": "1s"})
+    assert expected_in_steps(load, 0, S * 2 // 5) == pytest.approx([2, 2, 0, 2, 2])
+    # A load that ends with a burst at the very end of its last step has no step for it.
+    assert expected_in_steps(load_of(HOLD, {"burst": 3}), 0, S) == pytest.approx([10, 10])
 
 
 NO_PHASE = "this phase has none of rate, from/to, steps, burst, idle; write e.g. {rate: 100/s, for: 5m}"

@@ -122,6 +122,31 @@ def test_one_late_event_in_a_hundred_is_forgiven() -> None:
     assert checked(late)["lateness"].result is Result.PASS
 
 
+def test_more_than_one_late_event_in_a_hundred_is_not_forgiven() -> None:
+    late = sound()
+    late.distributions["schedule_delay"] = distribution([(MS, MS)] * 989 + [(S, S)] * 11)
+    check = checked(late)["lateness"]
+    assert check.result is Result.INVALID
+    assert check.value == pytest.approx(1, rel=1e-3)
+
+
+def test_events_that_never_left_are_late_beyond_any_limit() -> None:
+    refused = sound()
+    refused.distributions["schedule_delay"] = distribution([(MS, MS)] * 989 + [(MS, None)] * 11)
+    check = checked(sound(), refused)["lateness"]
+    assert (check.result, check.value, check.limit) == (Result.INVALID, None, 0.02)
+    assert check.note == "s1: more than 1 % were never sent"
+
+
+def test_sends_that_are_on_time_to_the_nanosecond_are_known_to_be() -> None:
+    exact = sound()
+    exact.distributions["schedule_delay"] = distribution([(0, 0)] * 1000)
+    check = checked(exact)["lateness"]
+    assert (check.result, check.value, check.note) == (Result.PASS, 0, "s0: p99 0 s")
+    unsent = scenario(unsent=5)
+    assert checked(unsent)["lateness"].note == "nothing was sent"
+
+
 def test_lateness_of_a_small_scenario_does_not_drown_in_a_large_one() -> None:
     small = sound()
     small.distributions["schedule_delay"] = distribution([(S, S)] * 5)
@@ -214,6 +239,45 @@ def test_evidence_counts_events_that_share_stalls_for_less() -> None:
     assert check.value is not None
     assert check.value < 100
     assert "events share stalls" in check.note
+
+
+def test_a_few_events_that_can_not_be_told_are_shown_as_they_are() -> None:
+    one = sound()
+    one.distributions["consistency"] = good_and_bad(999, 0, 2 * S, undecided=1)
+    check = checked(one)["resolution"]
+    assert (check.result, check.note) == (Result.PASS, "p99(consistency) < 2s: 1 of 1000 events can't be told")
+
+
+def test_the_events_of_all_scenarios_count_together() -> None:
+    half = sound()
+    half.distributions["consistency"] = good_and_bad(150, 0, 2 * S)
+    check = checked(half, half, objectives=("p99(consistency) < 2s",))["evidence"]
+    assert (check.result, check.value, check.limit) == (Result.PASS, 300, 299)
+    apart = check_of("evidence", run_of(half, half), [parse("p99(consistency) < 2s", scenario="s1")])
+    assert (apart.result, apart.value) == (Result.INCONCLUSIVE, 150)
+
+
+@pytest.mark.parametrize("text", ["max(consistency) < 2s", "mean(consistency) < 2s", "lost == 0"])
+def test_what_is_exact_for_the_run_needs_neither_resolution_nor_evidence(text: str) -> None:
+    checks = checked(sound(), objectives=(text,))
+    assert checks["resolution"].note == "no objective that has data asks for a share of the events"
+    assert checks["evidence"].note == "no objective asks for a share of the events"
+    assert {checks[name].result for name in ("resolution", "evidence")} == {Result.SKIPPED}
+
+
+def test_recovery_needs_no_number_of_events() -> None:
+    few = sound()
+    few.distributions["consistency"] = good_and_bad(4, 0, 2 * S, undecided=1)
+    recovery = [parse("recovery(p99(consistency) < 2s) < 5m", after="20s")]
+    assert check_of("evidence", run_of(few), recovery).result is Result.SKIPPED
+    coarse = check_of("resolution", run_of(few), recovery)
+    assert (coarse.result, coarse.value) == (Result.INVALID, 0.2)
+
+
+def test_without_a_limit_on_visibility_every_horizon_is_long_enough() -> None:
+    check = checked(sound(), objectives=("p99(publish) < 60s", "lost == 0"))["horizon"]
+    assert (check.result, check.value, check.limit, check.note) == (Result.PASS, 0, 0, "")
+    assert checked(sound(), deadlines={})["horizon"].note == "nothing was probed"
 
 
 # -- horizon -------------------------------------------------------------------------------------------------

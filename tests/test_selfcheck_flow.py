@@ -10,6 +10,7 @@ import pytest
 
 from checked_runs import checked, sound, sound_vitals
 from evload.model.report import CheckResult, Result
+from evload.model.summary import ScenarioSummary
 from evload.model.vitals import ReadVitals
 from evload.objectives.scenario import ScenarioCriteria
 from evload.stats.thresholds import StepCounts
@@ -56,6 +57,22 @@ def test_steps_in_which_nothing_was_sent_count() -> None:
     assert _shape(_random(half, steps=200), aborted="lost == 0").result is Result.PASS
 
 
+@pytest.mark.parametrize("fair_first", [True, False])
+@pytest.mark.parametrize(
+    ("sent", "ratio"), [([20] * 200, 0.0), ([14, 26, 15, 25] * 50, 1.525)], ids=["too even", "too wild"]
+)
+def test_of_several_scenarios_the_least_random_one_is_shown(sent: list[int], ratio: float, fair_first: bool) -> None:
+    """By how far it is from 1, as a share of how far it may be: a short scenario may be further away."""
+    short = _random([14, 26] * 4 + [20, 20, 30, 10])
+    wrong = _random(sent)
+    planted = [short, wrong] if fair_first else [wrong, short]
+    spans = {f"s{number}": one["spans"]["s0"] for number, one in enumerate(planted)}
+    check = checked(*(one["one"] for one in planted), spans=spans)["arrival shape"]
+    assert check.result is Result.INVALID
+    assert check.value == pytest.approx(ratio)
+    assert check.note.startswith("s1: " if fair_first else "s0: ")
+
+
 def test_too_little_says_nothing_of_the_shape() -> None:
     assert _shape(_random([20] * 9)).note == "fewer than 10 steps expect 5 events or more"
     assert _shape(_random([4] * 200, expected=4.9)).result is Result.SKIPPED
@@ -91,10 +108,16 @@ def test_reads_stay_within_their_budget_and_hardly_fail(
     assert check.note.startswith("index: ")
 
 
+def test_what_is_told_of_reads_is_what_there_was() -> None:
+    assert _observer(ReadVitals(requests=1000, failed=5, busiest=90)).note == (
+        "index: 5 of 1000 reads failed (0.5 %); 90 event reads in the busiest second"
+    )
+
+
 def test_wider_gaps_are_admitted() -> None:
-    check = _observer(ReadVitals(requests=1000, failed=2, throttled=2, busiest=90, stretch=3.2), 100)
+    check = _observer(ReadVitals(requests=1000, failed=5, throttled=2, busiest=90, stretch=3.2), 100)
     assert check.note == (
-        "index: 2 of 1000 reads failed (0.2 %); 2 of them throttled; 90 event reads in the busiest second, 100 "
+        "index: 5 of 1000 reads failed (0.5 %); 2 of them throttled; 90 event reads in the busiest second, 100 "
         "allowed; gaps were widened up to 3.2 x"
     )
 
@@ -102,14 +125,21 @@ def test_wider_gaps_are_admitted() -> None:
 # -- steady state --------------------------------------------------------------------------------------------
 
 
-def _flowing(gone: Callable[[int], int], claimed: tuple[int, int] = (20, 120)) -> CheckResult:
-    """100 acked in each of 150 seconds, `gone` of them out of the system."""
+def _flow(gone: Callable[[int], int], last_s: int | None = None) -> ScenarioSummary:
+    """100 acked in each of 150 seconds, `gone` of them out of the system; the last event was due at `last_s`."""
     one = sound()
     one.flow = StepCounts(S)
     for second in range(150):
         one.flow.add(second * S, 100, gone(second), 0)
+    one.last_intended_ns = None if last_s is None else last_s * S
+    return one
+
+
+def _flowing(
+    gone: Callable[[int], int], claimed: tuple[int, int] = (20, 120), last_s: int | None = None
+) -> CheckResult:
     spans = {"s0": ScenarioCriteria(0, 150 * S, steady=(claimed[0] * S, claimed[1] * S))}
-    return checked(one, spans=spans)["steady state"]
+    return checked(_flow(gone, last_s), spans=spans)["steady state"]
 
 
 def test_what_is_in_flight_may_not_grow() -> None:
@@ -126,6 +156,38 @@ def test_only_the_claimed_span_counts() -> None:
     assert _flowing(lambda second: 100 if 20 <= second < 120 else 50).result is Result.PASS
     assert _flowing(lambda second: 100 if second < 60 else 95, claimed=(0, 60)).result is Result.PASS
     assert _flowing(lambda second: 100 if second < 60 else 95, claimed=(60, 120)).result is Result.INVALID
+
+
+def test_a_steady_state_ends_where_it_is_said_to_or_with_the_last_event() -> None:
+    """From 2m on nothing leaves the system any more; the last event was due at 2m30s, or at 1m30s already."""
+    whole = _flowing(lambda second: 100 if second < 120 else 0, last_s=150)
+    assert (whole.result, whole.value) == (Result.PASS, 0)
+    assert "at 2 min; slope" in whole.note
+    cut = _flowing(lambda second: 100 if second < 90 else 0, last_s=90)
+    assert (cut.result, cut.value) == (Result.PASS, 0)
+    assert "at 90 s; slope" in cut.note
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_of_several_scenarios_the_one_that_grows_most_is_shown(order: tuple[int, int, int]) -> None:
+    flows = [_flow(lambda second: 100), _flow(lambda second: 98), _flow(lambda second: 95)]
+    spans = {f"s{place}": ScenarioCriteria(0, 150 * S, steady=(20 * S, 120 * S)) for place in range(3)}
+    check = checked(*(flows[number] for number in order), spans=spans)["steady state"]
+    assert check.result is Result.INVALID
+    assert check.value == pytest.approx(0.05)
+    assert check.note.startswith(f"s{order.index(2)}: ")
+
+
+def test_growth_for_sure_is_shown_before_more_of_it_that_may_be_none() -> None:
+    """The second jumps by so much that its slope, though steeper, is within its own error."""
+    jumping = _flow(lambda second: 200 if second % 2 else 0)
+    spans = {f"s{place}": ScenarioCriteria(0, 150 * S, steady=(21 * S, 31 * S)) for place in range(2)}
+    check = checked(_flow(lambda second: 98), jumping, spans=spans)["steady state"]
+    assert check.result is Result.INVALID
+    assert check.value == pytest.approx(0.02)
+    alone = checked(_flow(lambda second: 100), jumping, spans=spans)["steady state"]
+    assert alone.result is Result.PASS
+    assert alone.note.startswith("s1: ")
 
 
 def test_a_slope_within_its_own_error_is_none() -> None:
@@ -158,3 +220,5 @@ def test_clocks_agree(drift: int | None, hops: int, result: Result) -> None:
     check = checked(sound(), vitals=sound_vitals(wall_drift_ns=drift), negative_hops=hops)["clocks"]
     assert check.result is result
     assert check.note
+    shown = (hops, 0) if hops else (None, None) if drift is None else (drift / S, 0.01)
+    assert (check.value, check.limit) == shown

@@ -91,6 +91,24 @@ def test_on_the_limit_it_is_too_close_to_call() -> None:
     assert judged.note.endswith("1 % may be")
 
 
+def test_as_many_events_as_are_needed_are_not_too_few() -> None:
+    judged = _judge("p99(consistency) < 2s", _consistency(good_and_bad(298, 1, 2 * S)))
+    assert judged.result is Result.INCONCLUSIVE
+    assert judged.note.startswith("too close to call: between ")
+    fewer = _judge("p99(consistency) < 2s", _consistency(good_and_bad(297, 1, 2 * S)))
+    assert fewer.note == "needs 299 events, has 298"
+
+
+def test_events_that_would_make_it_a_failure_are_the_ones_that_can_not_be_told() -> None:
+    """Two are bad, which is too close to call; with the other twenty it would be missed for sure."""
+    judged = _judge("p99(consistency) < 2s", _consistency(good_and_bad(378, 2, 2 * S, undecided=20)))
+    assert (judged.result, judged.note) == (
+        Result.INCONCLUSIVE, "20 of 400 events can't be told to be on either side"
+    )  # fmt: skip
+    few = _judge("p99(consistency) < 2s", _consistency(good_and_bad(397, 2, 2 * S, undecided=1)))
+    assert few.note.startswith("too close to call: between ")
+
+
 def test_no_data_is_never_a_pass() -> None:
     for measured in (ScenarioSummary(), _consistency(distribution([], 2 * S))):
         for text in (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,86 @@ def test_planted_losses_fail_and_are_witnessed() -> None:
     assert _judge("lost < 3", scenario(visible=97, lost=3)).result is Result.FAIL
     assert _judge("lost != 3", scenario(visible=97, lost=3)).result is Result.FAIL
     assert _judge("lost > 2", scenario(visible=97, lost=3)).result is Result.PASS
+
+
+def test_only_a_count_above_nine_tenths_of_its_limit_is_close_to_it() -> None:
+    at = {lost: _judge("lost <= 20", scenario(visible=80, lost=lost)) for lost in (18, 19, 20, 21)}
+    assert [judged.result for judged in at.values()] == [Result.PASS, Result.WARN, Result.WARN, Result.FAIL]
+    assert (at[18].note, at[19].note) == ("", "above 90 % of the limit")
+
+
+def test_what_is_still_open_is_counted_exactly() -> None:
+    one = scenario(visible=90, pending=2, unobserved=3, in_doubt=4, recovered=1)
+    for text, seen in (("pending == 2", 2), ("unobserved <= 4", 3), ("recovered == 1", 1), ("in_doubt < 9", 4)):
+        judged = _judge(text, one)
+        assert (judged.result, judged.observed, judged.note) == (Result.PASS, (seen, seen), ""), text
+
+
+@pytest.mark.parametrize(
+    ("planted", "result"),
+    [
+        ({"lost": 3}, Result.FAIL),
+        ({"lost": 2}, Result.PASS),
+        ({"lost": 4}, Result.PASS),
+        ({"lost": 1, "pending": 1}, Result.PASS),
+        ({"lost": 4, "pending": 9}, Result.PASS),
+        ({"lost": 3, "pending": 1}, Result.INCONCLUSIVE),
+        ({"lost": 2, "pending": 1}, Result.INCONCLUSIVE),
+        ({"lost": 2, "pending": 2}, Result.INCONCLUSIVE),
+    ],
+)
+def test_a_count_that_has_to_be_another_one(planted: dict[str, Any], result: Result) -> None:
+    assert _judge("lost != 3", scenario(visible=90, **planted)).result is result
+
+
+@pytest.mark.parametrize(
+    ("text", "planted", "result"),
+    [
+        ("lost == 3", {"lost": 3}, Result.PASS),
+        ("lost == 3", {"lost": 2, "pending": 2}, Result.INCONCLUSIVE),
+        ("lost == 3", {"lost": 1, "pending": 1}, Result.FAIL),
+        ("lost == 3", {"lost": 4, "pending": 1}, Result.FAIL),
+        ("visible > 90", {"pending": 1}, Result.INCONCLUSIVE),
+        ("visible > 90", {}, Result.FAIL),
+        ("visible > 89", {}, Result.PASS),
+        ("visible >= 91", {}, Result.FAIL),
+        ("visible < 91", {"pending": 1}, Result.INCONCLUSIVE),
+        ("visible < 90", {"pending": 1}, Result.FAIL),
+        ("visible <= 89", {"pending": 1}, Result.FAIL),
+        ("visible <= 90", {"pending": 1}, Result.INCONCLUSIVE),
+    ],
+)
+def test_an_interval_holds_for_all_of_it_or_for_none_or_is_open(
+    text: str, planted: dict[str, Any], result: Result
+) -> None:
+    assert _judge(text, scenario(visible=90, **planted)).result is result
+
+
+def test_a_lower_limit_on_a_count_has_no_ninety_percent() -> None:
+    one = scenario(visible=90)
+    for text in ("lost >= 0", "visible >= 90", "acked > 89", "sent >= 90"):
+        judged = _judge(text, one)
+        assert (judged.result, judged.note) == (Result.PASS, ""), text
+
+
+def test_the_other_side_of_a_rate_has_and_counts_what_is_open_against_it() -> None:
+    def judged(visible: int, pending: int = 0) -> ObjectiveResult:
+        return _judge(
+            "rate(visible) >= 90%", scenario(visible=visible, pending=pending, rejected=1000 - visible - pending)
+        )
+
+    assert (judged(910).result, judged(910).note) == (Result.PASS, "")
+    assert (judged(909).result, judged(909).note) == (Result.WARN, "above 90 % of the limit")
+    assert judged(909, pending=50).result is Result.WARN
+    assert judged(899, pending=50).result is Result.INCONCLUSIVE
+    assert judged(899).result is Result.FAIL
+
+
+def test_only_more_than_was_allowed_is_a_witnessed_violation() -> None:
+    one = scenario(visible=97, lost=3)
+    witnessed = {text: _judge(text, one) for text in ("lost <= 2", "lost < 3", "lost == 2", "lost > 3", "lost != 3")}
+    assert {judged.result for judged in witnessed.values()} == {Result.FAIL}
+    assert [text for text, judged in witnessed.items() if judged.witnessed] == ["lost <= 2", "lost < 3", "lost == 2"]
 
 
 def test_loss_is_an_interval_while_events_are_unsettled_or_in_doubt() -> None:
@@ -92,6 +173,9 @@ def test_writes_that_their_own_session_does_not_see() -> None:
     )  # fmt: skip
     one.known["session"] = 89
     assert _judge("unread_writes == 0", one).note == "sessions read 89 of 90 events"
+    waiting = scenario(visible=90, pending=1)
+    waiting.known["session"] = 80
+    assert _judge("unread_writes == 0", waiting).note == "1 still pending"
     one.known["session"] = 90
     assert _judge("unread_writes == 0", one).result is Result.PASS
     one.ledger["unread_writes"] = 3
@@ -117,6 +201,9 @@ def test_staleness_is_counted_in_versions() -> None:
     assert _judge("max(staleness) <= 2", one).result is Result.WARN
     assert _judge("max(staleness) < 2", one).result is Result.FAIL
     assert _judge("max(staleness) < 2", one, critical="5").result is Result.WARN
+    beyond = _judge("max(staleness) <= 1", one)
+    assert (beyond.result, beyond.observed, beyond.limit) == (Result.FAIL, (2, 2), 1)
+    assert _judge("mean(staleness) <= 0.5", one).result is Result.FAIL
     assert _judge("mean(staleness) < 1", one).observed == (2 / 3, 2 / 3)
     for text in ("p99(staleness) < 1s", "min(staleness) < 1s"):
         with pytest.raises(ValueError, match=r"staleness is a number of versions; write max\(staleness\) <= 2"):
@@ -208,4 +295,7 @@ def test_throughput_of_a_single_burst_is_no_rate() -> None:
     judged = _judge("throughput(acked) >= 1/s", burst)
     assert judged.result is Result.INCONCLUSIVE
     assert judged.note == "all events were due at once, so there is no rate"
-    assert judge(parse("throughput(acked) >= 1/s"), Summary()).result is Result.INCONCLUSIVE
+    almost = _judge("throughput(acked) >= 1/s", _offered(2, Fraction(1), scenario(visible=2)))
+    assert (almost.result, almost.note) == (Result.INCONCLUSIVE, judged.note)
+    nothing = judge(parse("throughput(acked) >= 1/s"), Summary())
+    assert (nothing.result, nothing.note) == (Result.INCONCLUSIVE, "nothing was scheduled")

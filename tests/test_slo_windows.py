@@ -75,6 +75,36 @@ def test_a_window_close_to_its_limit_warns() -> None:
     assert _judge("p90(consistency) < 2s in any 30s", closer).result is Result.WARN
 
 
+@pytest.mark.parametrize("window", ["in any 30s", "for 30s"])
+def test_a_rate_over_time_that_nobody_counted_is_no_pass(window: str) -> None:
+    judged = _judge(f"rate(errors) < 1% {window}", scenario(visible=5))
+    assert judged.result is Result.INCONCLUSIVE
+    assert judged.note.endswith("no data is no pass")
+
+
+@pytest.mark.parametrize(("window", "low"), [("in any 30s", 0), ("for 30s", 0)])
+def test_a_rate_over_time_without_an_upper_end_is_open(window: str, low: float) -> None:
+    some = _counted("duplicated", 3 * S, [(100, 0)] * 10, visible=1000)
+    some.known["effects"] = 800
+    judged = _judge(f"rate(duplicated) < 1% {window}", some)
+    assert (judged.result, judged.observed, judged.note) == (
+        Result.INCONCLUSIVE, (low, None), "effects are known for 800 of 1000 events"
+    )  # fmt: skip
+    seen = _counted("duplicated", 3 * S, [(100, 20)] * 10, visible=1000, duplicated=200)
+    seen.known["effects"] = 800
+    assert _judge(f"rate(duplicated) < 1% {window}", seen).result is Result.FAIL
+
+
+def test_two_bad_events_close_to_the_limit_warn_and_one_never_does() -> None:
+    two = _judge("p90(consistency) < 2s in any 30s", _over_time(3 * S, [(21, 19, 2), (0, 0, 0)]))
+    assert two.result is Result.WARN
+    assert two.note == "worst from 0s to 6s; above 90 % of the limit"
+    one = _judge("p90(consistency) < 2s in any 30s", _over_time(3 * S, [(10, 9, 1), (0, 0, 0)]))
+    assert (one.result, one.observed, one.note) == (Result.PASS, (0.9, 0.9), "worst from 0s to 6s")
+    none = _judge("p90(consistency) < 2s in any 30s", _over_time(3 * S, [(10, 10, 0)]))
+    assert (none.result, none.observed, none.note) == (Result.PASS, (1, 1), "")
+
+
 def test_a_critical_limit_holds_in_windows_too() -> None:
     measured = Distribution()
     for threshold, bad in ((2 * S, 100), (5 * S, 0)):
@@ -97,6 +127,7 @@ def test_a_critical_limit_holds_in_windows_too() -> None:
         ([GOOD] * 5 + [BAD] * 5 + [OPEN] * 5 + [GOOD], Result.INCONCLUSIVE, (5, 10)),
         ([BAD] * 5 + [(0, 0, 0)] * 9 + [BAD] * 3, Result.INCONCLUSIVE, (8, 17)),
         ([BAD] * 5 + [GOOD] + [BAD] * 9, Result.PASS, (9, 9)),
+        ([BAD] * 10 + [OPEN] * 2 + [GOOD], Result.FAIL, (10, 12)),
     ],
 )
 def test_how_long_it_may_be_broken_at_a_stretch(
@@ -167,9 +198,10 @@ def test_throughput_has_to_hold_wherever_the_schedule_asks_for_it() -> None:
     fine = _counted("acked", 3 * S, [*ramp, *hold, (0, 0), (0, 0)], visible=7350)
     judged = _judge("throughput(acked) >= 100/s in any 30s", fine)
     assert (judged.result, judged.observed, judged.limit) == (Result.PASS, (100, 100), 100)
+    assert judged.note == "worst from 30s to 1m0s"
     slow = _counted("acked", 3 * S, [*ramp, *hold[:10], *[(300, 240)] * 10, (0, 600)], visible=7350)
     failed = _judge("throughput(acked) >= 100/s in any 30s", slow)
-    assert (failed.result, failed.observed[0]) == (Result.FAIL, 80)
+    assert (failed.result, failed.observed, failed.note) == (Result.FAIL, (80, 80), "worst from 1m0s to 1m30s")
     never = _judge("throughput(acked) >= 200/s in any 30s", fine)
     assert (never.result, never.note) == (
         Result.INCONCLUSIVE, "the schedule never asks for as much, and no data is no pass"
@@ -181,6 +213,17 @@ def test_the_edges_of_a_window_cost_throughput_no_objective() -> None:
     assert _judge("throughput(sent) >= 33.3/s in any 10s", uneven).result is Result.PASS
 
 
+@pytest.mark.parametrize(("pending", "result"), [(598, Result.FAIL), (599, Result.FAIL), (600, Result.INCONCLUSIVE)])
+def test_what_is_pending_may_have_been_on_time(pending: int, result: Result) -> None:
+    """3,000 are asked for in a window, less the one that its edges may cost; 2,400 of them were seen in time."""
+    slow = _counted("visible", 3 * S, [(300, 240)] * 10, visible=2400, pending=pending)
+    judged = _judge("throughput(visible) >= 100/s in any 30s", slow)
+    assert judged.result is result
+    assert list(judged.observed) == pytest.approx([80, 80 + pending / 30])
+    end = "" if result is Result.FAIL else "; 600 still pending"
+    assert judged.note == f"worst from 0s to 30s{end}"
+
+
 def test_throughput_may_be_low_for_a_while() -> None:
     def stalled(steps: int) -> ObjectiveResult:
         planted = [(50, 50)] * 20 + [(50, 0)] * steps + [(50, 50)] * 20
@@ -188,6 +231,20 @@ def test_throughput_may_be_low_for_a_while() -> None:
 
     assert (stalled(9).result, stalled(9).observed) == (Result.PASS, (9, 9))
     assert (stalled(10).result, stalled(10).limit) == (Result.FAIL, 10)
+
+
+@pytest.mark.parametrize(
+    ("visible", "pending", "result", "observed"),
+    [(40, 0, Result.PASS, (0, 0)), (39, 0, Result.FAIL, (10, 10)), (39, 1, Result.INCONCLUSIVE, (0, 10))],
+)
+def test_a_step_with_one_event_fewer_than_asked_for_is_as_fast_as_one_can_tell(
+    visible: int, pending: int, result: Result, observed: tuple[float, float]
+) -> None:
+    """The edges of a step may cost it one event: 40/s asks for more than 39 in a second."""
+    planted = [(50, visible)] * 10
+    one = _counted("visible", 1 * S, planted, visible=visible * 10, pending=pending)
+    judged = _judge("throughput(visible) >= 40/s for 10s", one)
+    assert (judged.result, judged.observed) == (result, observed)
 
 
 # -- recovery ------------------------------------------------------------------------------------------------
@@ -221,6 +278,27 @@ def test_what_has_not_recovered_by_the_end_is_no_pass() -> None:
     assert (nothing.result, nothing.note) == (
         Result.INCONCLUSIVE, "no event was due after that moment, and no data is no pass"
     )  # fmt: skip
+
+
+def test_without_a_measured_event_nobody_knows_when_it_recovered() -> None:
+    judged = _judge(TEXT, scenario(visible=5), after="20s")
+    assert (judged.result, judged.note) == (
+        Result.INCONCLUSIVE, "no event was due after that moment, and no data is no pass"
+    )  # fmt: skip
+
+
+def test_a_window_that_begins_before_the_moment_is_not_looked_at() -> None:
+    """All events of the twenty-first second are bad, which breaks the windows that begin in it or before."""
+    steps = [GOOD] * 20 + [(10, 0, 10)] + [GOOD] * 30
+    assert _recovered(steps, after="20s").observed == (10, 10)
+    assert _recovered(steps, after="20.5s").observed == (0, 0)
+
+
+def test_a_window_with_one_bad_event_too_many_has_not_recovered() -> None:
+    """Of 99 events four may be bad; of a hundred it would be five."""
+    steps = [(99, 99, 0)] * 20 + [(9, 4, 5)] + [(10, 10, 0)] * 9 + [(99, 99, 0)] * 20
+    assert _recovered(steps, after="20s").observed == (10, 10)
+    assert _recovered([*steps[:20], (10, 5, 5), *steps[21:]], after="20s").observed == (0, 0)
 
 
 def test_recovery_counts_from_the_end_of_a_scenario() -> None:

@@ -24,6 +24,8 @@ def test_a_perfect_line_is_certain() -> None:
     assert least_squares([0, 1, 2], [5, 5, 5]) == (0, 0)
     assert least_squares([0, 1, 2], [0, 2, 4]) == (2, inf)
     assert least_squares([0, 1, 2], [4, 2, 0]) == (-2, -inf)
+    assert least_squares([0, 1, 2], [0, 0.5, 1]) == (0.5, inf)
+    assert least_squares([0, 1, 2], [1, 0.5, 0]) == (-0.5, -inf)
 
 
 @pytest.mark.parametrize(("xs", "ys"), [([0, 1], [0, 1]), ([1, 1, 1], [0, 1, 2]), ([0, 1, 2], [0, 1])])
@@ -40,3 +42,6 @@ def test_dispersion_is_fishers_index_with_known_expectations() -> None:
     assert found.low == pytest.approx(chi2.ppf(0.005, 20) / 20)
     assert found.high == pytest.approx(chi2.ppf(0.995, 20) / 20)
     assert dispersion([(10, 10.0)] * 9) is None
+    least = dispersion([(5, 5.0)] * 10)
+    assert least is not None
+    assert (least.ratio, least.steps) == (0, 10)

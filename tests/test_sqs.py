@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from datetime import timedelta
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from evload.probes.sqs_tap import SqsTapConfig
 from evload.producers.eventbridge import EventBridgeProducerConfig
 from evload.spi.context import Surroundings
 from evload.spi.gauge import Gauge, Sample
+from evload.spi.listening import BackOff
 from evload.spi.probe import PushProbe
 from evload.testing import check_gauge, check_probe, check_producer
 from httpserver import Request, Script, Step, answer, json_answer, serving
@@ -201,7 +203,7 @@ def queue_that(receive: Callable[[], Steps], delete: Callable[[dict[str, Any]], 
 @contextmanager
 def short_pauses() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("evload.probes.sqs_tap.listener._FIRST_PAUSE_S", 0.01)
+        patch.setattr("evload.probes.sqs_tap.listener.BackOff", partial(BackOff, 0.01))
         yield
 
 

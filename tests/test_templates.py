@@ -96,6 +96,13 @@ def test_a_cell_is_escaped_inside_a_json_string() -> None:
     assert got["label"] == beside == '<a "1">'
 
 
+def test_a_cell_that_is_no_text_is_escaped_there_too() -> None:
+    label = "<{record.tags}|{record.price}>"
+    rendered = Rendered({"label": label}, label, records=RECORDS)
+    told = [(got["label"], beside) for got, (beside,) in (rendered.next(), rendered.next())]
+    assert told == [('<["x"]|1.5>', '<["x"]|1.5>'), ('<{"y":2}|null>', '<{"y":2}|null>')]
+
+
 def test_what_each_placeholder_becomes() -> None:
     data = {
         "id": "{correlation_id}", "run": "{run_id}", "seq": "{seq}", "text": "{seq!s}", "at": "{now}",

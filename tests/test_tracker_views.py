@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -87,6 +87,201 @@ def test_replicas_with_an_address_each_are_one_probe() -> None:
     assert (seen.agreeing, seen.asked) == (2, 2)
 
 
+def read_out(tracker: Tracker, readers: int, answer: Callable[[int, int], Read]) -> Observation:
+    """Read event 0 until it is settled; `answer(reader, at)` is what a read that starts then finds."""
+    for _ in range(1_000):
+        if tracker.settled:
+            return tracker.take()[0]
+        dues = [(due, reader) for reader in range(readers) if (due := tracker.next_due(reader)) is not None]
+        at, reader = min(dues)
+        reads = [answer(reader, at) for _ in tracker.due(reader, at, 10)]
+        tracker.observe(reader, reads, at + MS)
+    raise AssertionError("never settled")
+
+
+def begun(plans: Mapping[int, ReadingPlan], origins: Sequence[Origin]) -> Tracker:
+    """With event 0, acked at 0."""
+    tracker = Tracker([plans], origins)
+    tracker.expect([event(0)], 0)
+    tracker.settle([Receipt(0, Outcome.ACCEPTED, 0, 0)], 0)
+    return tracker
+
+
+def test_where_it_disappeared_again_it_is_not_seen_any_more() -> None:
+    """One probe keeps showing it, the other only until 1 s."""
+    watched = plan(confirm_reads=4, confirm_over_ns=2 * S)
+    seen = read_out(
+        begun({0: watched, 1: watched}, [Origin(0), Origin(1)]), 2,
+        lambda probe, at: Read(0, ABSENT if probe and at >= S else PRESENT, at, at + MS),
+    )  # fmt: skip
+    stays, goes = seen.parts
+    assert (seen.state, stays.state, goes.state) == (State.REGRESSED, State.VISIBLE, State.REGRESSED)
+    assert (stays.first_upper_ns, stays.stable_upper_ns) == (21 * MS, 21 * MS)
+    assert (goes.first_upper_ns, goes.stable_upper_ns) == (21 * MS, None)
+    assert goes.stable_lower_ns is not None
+    assert goes.stable_lower_ns >= 4 * S, "it was looked for to the end"
+    assert (seen.regressions, seen.stable_upper_ns) == (1, None)
+
+
+def test_a_replica_that_never_showed_it_has_lost_nothing_again() -> None:
+    """Two replicas behind one address: the one that shows it, and the one that never does, are told apart."""
+    turns = iter(range(1_000))
+
+    def answer(_: int, at: int) -> Read:
+        turn = next(turns) % 2
+        return Read(0, (PRESENT, ABSENT)[turn], at, at + MS, replica=("eu", "us")[turn])
+
+    seen = read_out(begun({0: plan(replicas=("eu", "us"))}, [Origin(0)]), 1, answer)
+    whole, eu, us = seen.parts
+    assert [(part.replica, part.state) for part in (whole, eu, us)] == [
+        (None, State.UNOBSERVED), ("eu", State.VISIBLE), ("us", State.UNOBSERVED),
+    ]  # fmt: skip
+    assert (us.first_upper_ns, us.stable_upper_ns) == (None, None)
+
+
+def test_a_replica_with_an_address_of_its_own_may_call_itself_what_it_likes() -> None:
+    seen = read_out(
+        begun({0: plan(), 1: plan()}, [Origin(0, "eu"), Origin(0, "us")]), 2,
+        lambda reader, at: Read(0, PRESENT if at > 40 * MS else ABSENT, at, at + MS, replica=f"host-{reader}"),
+    )  # fmt: skip
+    assert [part.replica for part in seen.parts] == [None, "eu", "us"]
+    for part in seen.parts:
+        assert part.first_lower_ns == part.stable_lower_ns is not None
+        assert part.first_upper_ns == part.stable_upper_ns is not None
+        assert part.stable_lower_ns <= 40 * MS < part.stable_upper_ns
+
+
+FINDS: Mapping[State, Callable[[int], Seen]] = {
+    State.VISIBLE: lambda at: PRESENT,
+    State.UNOBSERVED: lambda at: FAILED,
+    State.REGRESSED: lambda at: PRESENT if at < 500 * MS else ABSENT,
+    State.LOST: lambda at: ABSENT,
+}
+"""From best to worst, and what a reader has to find for it."""
+
+
+@pytest.mark.parametrize("first", FINDS)
+@pytest.mark.parametrize("second", FINDS)
+@pytest.mark.parametrize("of_one", [True, False])
+def test_the_worst_view_is_what_became_of_an_event(first: State, second: State, of_one: bool) -> None:
+    """Whether two probes saw it so, or two replicas of one."""
+    origins = [Origin(0, "eu"), Origin(0, "us")] if of_one else [Origin(0), Origin(1)]
+    watched = plan(confirm_reads=2, confirm_over_ns=S)
+    seen = read_out(
+        begun({0: watched, 1: watched}, origins), 2,
+        lambda reader, at: Read(0, FINDS[(first, second)[reader]](at), at, at + MS),
+    )  # fmt: skip
+    order = list(FINDS)
+    worst = max(first, second, key=order.index)
+    assert seen.state is worst
+    assert [part.state for part in seen.parts] == [*([worst] if of_one else []), first, second]
+    assert [part.stable_upper_ns is not None for part in seen.parts] == [
+        part.state is State.VISIBLE for part in seen.parts
+    ]
+    assert (seen.stable_upper_ns is not None) is (worst is State.VISIBLE)
+    assert seen.asked == 2 - (first, second).count(State.UNOBSERVED)
+    assert seen.agreeing == (first, second).count(State.VISIBLE)
+
+
+def test_replicas_together_are_first_seen_with_the_first_and_stable_with_the_last() -> None:
+    origins = [Origin(0, "eu"), Origin(0, "us")]
+    whole, eu, us = World([50 * MS, 400 * MS], origins).follow().parts
+    assert None not in (*eu[3:], *us[3:])
+    assert whole[3:] == (eu.first_lower_ns, eu.first_upper_ns, us.stable_lower_ns, us.stable_upper_ns)
+    whole, us, eu = World([400 * MS, 50 * MS], origins).follow().parts
+    assert whole[3:] == (eu.first_lower_ns, eu.first_upper_ns, us.stable_lower_ns, us.stable_upper_ns)
+    whole, eu, us = World([0, 400 * MS], origins).follow().parts
+    assert eu.first_lower_ns is eu.stable_lower_ns is None
+    assert whole[3:] == (None, eu.first_upper_ns, us.stable_lower_ns, us.stable_upper_ns)
+    whole, eu, us = World([50 * MS, None], origins).follow().parts
+    assert us.stable_upper_ns is None
+    assert whole[3:] == (eu.first_lower_ns, eu.first_upper_ns, us.stable_lower_ns, None)
+    assert us.stable_lower_ns == 2 * S + 5 * MS, "the one that lost it was asked at its deadline"
+
+
+@pytest.mark.parametrize("of_one", [True, False])
+def test_what_came_back_was_seen_first_long_before_it_was_stable(of_one: bool) -> None:
+    """The first replica, or probe, shows it from 50 ms on, but not from 500 to 900 ms; the other from 100 ms on."""
+    origins = [Origin(0, "eu"), Origin(0, "us")] if of_one else [Origin(0), Origin(1)]
+    watched = plan(confirm_reads=20, confirm_over_ns=S)
+    reads: dict[int, dict[int, Seen]] = {0: {}, 1: {}}
+
+    def answer(reader: int, at: int) -> Read:
+        shown = at >= 100 * MS if reader else at >= 900 * MS or 50 * MS <= at < 500 * MS
+        reads[reader][at] = PRESENT if shown else ABSENT
+        return Read(0, reads[reader][at], at, at + MS)
+
+    def turned(reader: int, to: Seen, since_ns: int, until_ns: int) -> int:
+        """The last read that missed it, or the first that showed it, of those in a time."""
+        found = [at for at, seen in reads[reader].items() if seen is to and since_ns <= at < until_ns]
+        return min(found) + MS if to is PRESENT else max(found)
+
+    seen = read_out(begun({0: watched, 1: watched}, origins), 2, answer)
+    eu, us = seen.parts[-2:]
+    first = turned(0, ABSENT, 0, 50 * MS), turned(0, PRESENT, 50 * MS, 500 * MS)
+    stable = turned(0, ABSENT, 500 * MS, 900 * MS), turned(0, PRESENT, 900 * MS, 9 * S)
+    other = turned(1, ABSENT, 0, 100 * MS), turned(1, PRESENT, 100 * MS, 9 * S)
+    assert (eu[2:], us[2:]) == ((State.VISIBLE, *first, *stable), (State.VISIBLE, *other, *other))
+    wholes = [part[3:] for part in seen.parts[:-2]]
+    assert wholes == ([(*first, *stable)] if of_one else [])
+    assert (seen.first_lower_ns, seen.first_upper_ns) == first
+    assert (seen.stable_lower_ns, seen.stable_upper_ns) == stable
+
+
+def test_of_replicas_behind_one_address_each_has_its_own_bracket() -> None:
+    turns = iter(range(1_000))
+
+    def answer(_: int, at: int) -> Read:
+        name = ("eu", "us")[next(turns) % 2]
+        reads.append((name, at, PRESENT if at >= (50 if name == "eu" else 400) * MS else ABSENT))
+        return Read(0, reads[-1][2], at, at + MS, replica=name)
+
+    reads: list[tuple[str, int, Seen]] = []
+    whole, eu, us = read_out(begun({0: plan(replicas=("eu", "us"))}, [Origin(0)]), 1, answer).parts
+    for part, name in ((eu, "eu"), (us, "us")):
+        missed = max(at for who, at, seen in reads if (who, seen) == (name, ABSENT))
+        shown = min(at for who, at, seen in reads if (who, seen) == (name, PRESENT)) + MS
+        assert part[1:] == (name, State.VISIBLE, missed, shown, missed, shown)
+    assert whole[3:] == (eu.first_lower_ns, eu.first_upper_ns, us.stable_lower_ns, us.stable_upper_ns)
+
+
+@pytest.mark.parametrize(("found", "state"), [(ABSENT, State.LOST), (PRESENT, State.UNOBSERVED)])
+def test_a_replica_that_was_never_met_says_nothing(found: Seen, state: State) -> None:
+    seen = read_out(
+        begun({0: plan(replicas=("eu", "us"))}, [Origin(0)]), 1,
+        lambda _, at: Read(0, found, at, at + MS, replica="eu"),
+    )  # fmt: skip
+    whole, eu, us = seen.parts
+    assert (seen.state, whole.state, us.state) == (state, state, State.UNOBSERVED)
+    assert eu.state is (State.LOST if found is ABSENT else State.VISIBLE)
+    assert us[3:] == (None, None, None, None), "no end of any bracket"
+    assert (seen.agreeing, seen.asked) == (found is PRESENT, 1)
+
+
+@pytest.mark.parametrize(("replicas", "parts"), [((), 0), (("only",), 0), (("eu", "us"), 3)])
+def test_what_has_one_view_has_no_parts(replicas: tuple[str, ...], parts: int) -> None:
+    names = iter((replicas or (None,)) * 100)
+    seen = read_out(
+        begun({0: plan(replicas=replicas)}, [Origin(0)]), 1,
+        lambda _, at: Read(0, PRESENT, at, at + MS, replica=next(names)),
+    )  # fmt: skip
+    assert (seen.state, len(seen.parts)) == (State.VISIBLE, parts)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "kept"), [(7, None, 7), (None, 9, 9), (7, 9, 7), (0, 9, 0), (None, None, None)]
+)
+def test_the_first_probe_that_knows_a_position_gives_it(
+    first: float | None, second: float | None, kept: float | None
+) -> None:
+    positions = (first, second)
+    seen = read_out(
+        begun({0: plan(), 1: plan()}, [Origin(0), Origin(1)]), 2,
+        lambda probe, at: Read(0, PRESENT, at, at + MS, position=positions[probe]),
+    )  # fmt: skip
+    assert seen.position == kept
+
+
 def test_a_lost_replica_says_nothing_and_hides_nothing() -> None:
     """A replica whose reads all fail: the event is neither visible everywhere nor lost."""
     world = World([50 * MS, None], [Origin(0, "eu"), Origin(0, "us")])
@@ -111,6 +306,47 @@ def test_reads_that_go_back_in_time_across_replicas_are_not_monotonic() -> None:
     assert not World([50 * MS, 50 * MS], [Origin(0), Origin(1)]).follow().non_monotonic
     assert not World([50 * MS, 400 * MS], [Origin(0), Origin(1)]).follow().non_monotonic, "two probes are two models"
     assert World([50 * MS, 400 * MS], origins).follow().regressions == 0
+
+
+@pytest.mark.parametrize(("begun_ms", "back"), [(30, False), (39, False), (40, True), (60, True)])
+def test_a_read_goes_back_only_if_it_began_after_the_other_had_shown_it(begun_ms: int, back: bool) -> None:
+    """The read that showed it took from 20 to 40 ms: who read meanwhile may have met the time before."""
+    tracker = Tracker([{0: plan(), 1: plan()}], [Origin(0, "eu"), Origin(0, "us")])
+    tracker.expect([event(0)], 0)
+    tracker.settle([Receipt(0, Outcome.ACCEPTED, 0, 0)], 0)
+    tracker.due(0, 20 * MS, 1)
+    tracker.due(1, 20 * MS, 1)
+    tracker.observe(0, [Read(0, PRESENT, 20 * MS, 40 * MS)], 40 * MS)
+    tracker.observe(1, [Read(0, ABSENT, begun_ms * MS, 70 * MS)], 70 * MS)
+    tracker.close(80 * MS)
+    assert tracker.take()[0].non_monotonic is back
+
+
+def test_what_went_back_once_has_gone_back_whatever_other_reads_say() -> None:
+    """Of three regions one shows it from 40 ms on; one is read at 60 ms, and the answer of the third, which was asked
+    at 30 ms, comes last."""
+    tracker = begun({n: plan() for n in range(3)}, [Origin(0, "eu"), Origin(0, "us"), Origin(0, "ap")])
+    for reader in range(3):
+        tracker.due(reader, 20 * MS, 1)
+    tracker.observe(0, [Read(0, PRESENT, 20 * MS, 40 * MS)], 40 * MS)
+    tracker.observe(1, [Read(0, ABSENT, 60 * MS, 61 * MS)], 61 * MS)
+    tracker.observe(2, [Read(0, ABSENT, 30 * MS, 62 * MS)], 62 * MS)
+    tracker.close(80 * MS)
+    assert tracker.take()[0].non_monotonic
+
+
+@pytest.mark.parametrize("replicas", [(None, None), ("only", "only"), ("a", "b")])
+def test_reads_of_one_address_go_back_in_time_too(replicas: tuple[str | None, str | None]) -> None:
+    """Whether the same replica lost it again or another one didn't have it yet, who reads sees it come and go."""
+    answers = iter(((PRESENT, replicas[0]), (ABSENT, replicas[1]), *((PRESENT, name) for name in replicas * 100)))
+    watched = plan(replicas=tuple({name for name in replicas if name}), confirm_reads=2, confirm_over_ns=S)
+
+    def answer(_: int, at: int) -> Read:
+        found, replica = next(answers)
+        return Read(0, found, at, at + MS, replica=replica)
+
+    seen = read_out(begun({0: watched}, [Origin(0)]), 1, answer)
+    assert (seen.state, seen.non_monotonic) == (State.VISIBLE, True)
 
 
 @pytest.mark.parametrize(("shown_ns", "expected"), [(0, PRESENT), (8 * MS, ABSENT)])
@@ -140,6 +376,22 @@ def test_an_answer_before_the_ack_is_no_session_read() -> None:
     assert tracker.take()[0].session is PRESENT
 
 
+def test_of_a_sample_the_others_are_not_read_for_their_session() -> None:
+    """They are read once, at their deadline, and a read then is no read of the session that wrote."""
+    world = World([0], [Origin(0)], session=True, sample=0.0)
+    seen = world.follow(acked_ns=5 * MS)
+    assert world.reads == [(0, 5 * MS + 2 * S, PRESENT)]
+    assert (seen.state, seen.session) == (State.VISIBLE, None)
+
+
+@pytest.mark.parametrize(("eu", "us"), [(0, 40 * MS), (40 * MS, 0)])
+def test_a_session_that_one_probe_fails_read_too_early_whatever_the_other_shows(eu: int, us: int) -> None:
+    world = World([eu, us], [Origin(0), Origin(1)], session=True)
+    seen = world.follow(acked_ns=5 * MS)
+    assert world.reads[:2] == [(0, 5 * MS, ABSENT if eu else PRESENT), (1, 5 * MS, ABSENT if us else PRESENT)]
+    assert seen.session is ABSENT
+
+
 def test_staleness_counts_the_acked_writes_that_an_answer_lacks() -> None:
     tracker = Tracker([{0: plan(versions=True)}], 1)
     events = [event(0, "k"), event(1, "k"), event(2, "other")]
@@ -153,6 +405,53 @@ def test_staleness_counts_the_acked_writes_that_an_answer_lacks() -> None:
     ]
     tracker.observe(0, answers, 31 * MS)
     assert [seen.staleness for seen in tracker.take()] == [1, 0, 0]
+
+
+@pytest.mark.parametrize("versions", [(1, 3, 3), (3, 1, 3), (3, 3, 1)])
+def test_of_several_answers_the_most_stale_one_counts(versions: tuple[int, int, int]) -> None:
+    """Three writes of the key are acked; one answer knows the first alone."""
+    tracker = Tracker([{0: plan(versions=True, confirm_reads=2, confirm_over_ns=S)}], 1)
+    tracker.expect([event(seq, "k") for seq in range(3)], 0)
+    tracker.settle([Receipt(seq, Outcome.ACCEPTED, 0, 0) for seq in range(3)], 0)
+    for version in versions:
+        at = tracker.next_due(0)
+        assert at is not None
+        reads = [Read(target.seq, PRESENT, at, at + MS, version=version) for target in tracker.due(0, at, 10)]
+        tracker.observe(0, reads, at + MS)
+    assert [seen.staleness for seen in tracker.take()] == [2, 2, 2]
+
+
+@pytest.mark.parametrize(("key", "version", "staleness"), [("k", 2, 0), ("k", 1, 0), ("k", 0, 1), (None, 1, None)])
+@pytest.mark.parametrize("pushes", [False, True])
+def test_an_answer_is_as_stale_as_the_acked_writes_it_lacks(
+    key: str | None, version: int, staleness: int | None, pushes: bool
+) -> None:
+    """One write of the key is acked. An answer may know one more, whose ack is on its way; without a key there are no
+    writes to compare it with."""
+    tracker = Tracker([{0: plan(versions=True, pushed=pushes)}], 1)
+    tracker.expect([event(0, key), event(1, "other")], 0)
+    tracker.settle([Receipt(seq, Outcome.ACCEPTED, 0, 0) for seq in range(2)], 0)
+    if pushes:
+        tracker.push(0, [Read(0, PRESENT, 30 * MS, 30 * MS, version=version, exact=True)])
+        tracker.due(0, 30 * MS, 1)
+    else:
+        assert tracker.due(0, 20 * MS, 1)[0].seq == 0
+        tracker.observe(0, [Read(0, PRESENT, 20 * MS, 30 * MS, version=version)], 30 * MS)
+    assert tracker.take()[0].staleness == staleness
+
+
+@pytest.mark.parametrize("pushes", [False, True])
+def test_an_answer_that_comes_before_any_ack_is_not_stale(pushes: bool) -> None:
+    tracker = Tracker([{0: plan(versions=True, pushed=pushes)}], 1)
+    tracker.expect([event(0, "k")], 0)
+    if pushes:
+        tracker.push(0, [Read(0, PRESENT, 20 * MS, 20 * MS, version=1, exact=True)])
+    else:
+        tracker.due(0, 20 * MS, 1)
+        tracker.observe(0, [Read(0, PRESENT, 20 * MS, 30 * MS, version=1)], 30 * MS)
+    tracker.settle([Receipt(0, Outcome.ACCEPTED, 0, 40 * MS)], 40 * MS)
+    tracker.close(50 * MS)
+    assert tracker.take()[0].staleness == 0
 
 
 def test_writes_that_are_acked_while_a_read_is_under_way_are_no_staleness() -> None:
@@ -198,6 +497,45 @@ def test_a_pushed_bracket_is_taken_as_it_is() -> None:
     assert seen.effects == 2, "brackets are no effects of their own"
 
 
+def test_a_probe_that_is_done_is_done_once() -> None:
+    """One is pushed to, while the question of the deadline is on its way; the other shows the event only later."""
+    told = plan(pushed=True, confirm_reads=1, confirm_over_ns=S)
+    tracker = begun({0: told, 1: plan(deadline_ns=5 * S)}, [Origin(0), Origin(1)])
+    assert len(tracker.due(0, 2 * S, 1)) == 1
+    tracker.push(0, [Read(0, PRESENT, 2_100 * MS, 2_100 * MS, exact=True)])
+    tracker.observe(0, [Read(0, ABSENT, 2 * S, 2_200 * MS)], 2_200 * MS)
+    assert tracker.due(0, 3_100 * MS, 10) == []
+    assert tracker.take() == [], "the other is still looked at"
+    seen = read_out(tracker, 2, lambda _, at: Read(0, PRESENT if at >= 4 * S else ABSENT, at, at + MS))
+    assert [part.state for part in seen.parts] == [State.VISIBLE, State.VISIBLE]
+    assert seen.stable_upper_ns is not None
+    assert seen.stable_upper_ns > 4 * S
+
+
+def test_who_answers_twice_about_an_event_is_heard_once() -> None:
+    tracker = begun({0: plan(), 1: plan()}, [Origin(0), Origin(1)])
+    tracker.due(0, 20 * MS, 1)
+    tracker.observe(0, [Read(0, PRESENT, 20 * MS, 21 * MS), Read(0, PRESENT, 20 * MS, 21 * MS)], 21 * MS)
+    assert tracker.take() == [], "the other is still to be read"
+    seen = read_out(tracker, 2, lambda _, at: Read(0, PRESENT, at, at + MS))
+    assert (seen.state, seen.reads, len(seen.parts)) == (State.VISIBLE, 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("start_ms", "end_ms", "lower_ms"), [(50, 200, 100), (50, 80, 80), (100, 200, 100), (150, 200, 150)]
+)
+def test_nothing_is_visible_before_it_was_published(start_ms: int, end_ms: int, lower_ms: int) -> None:
+    """It is published at 100 ms, and the probe was told by somebody who had looked last at some other time."""
+    tracker = Tracker([{0: plan(pushed=True)}], 1)
+    tracker.expect([event(0)], 100 * MS)
+    tracker.settle([Receipt(0, Outcome.ACCEPTED, 100 * MS, 101 * MS)], 101 * MS)
+    tracker.push(0, [Read(0, PRESENT, start_ms * MS, end_ms * MS)])
+    tracker.due(0, S, 10)
+    (seen,) = tracker.take()
+    assert (seen.first_lower_ns, seen.first_upper_ns) == (lower_ms * MS, end_ms * MS)
+    assert (seen.stable_lower_ns, seen.stable_upper_ns) == (lower_ms * MS, end_ms * MS)
+
+
 def test_a_stretched_grid_reads_less_and_its_brackets_are_still_true() -> None:
     reads, widths = [], []
     for stretch in (1.0, 4.0):
@@ -231,8 +569,8 @@ def test_the_backlog_counts_what_is_due() -> None:
     assert tracker.backlog(0, 20 * MS) == 20
 
 
-def confirmed(tracker: Tracker, seq: int, hidden: bool = False) -> int:
-    """Follow one event that is there at once, and may be missing in its second read; the number of its reads."""
+def confirmed(tracker: Tracker, seq: int, hidden: Collection[int] = ()) -> int:
+    """Follow one event that is there at once, and missing in some of its reads; the number of its reads."""
     tracker.expect([event(seq)], 0)
     tracker.settle([Receipt(seq, Outcome.ACCEPTED, 0, 0)], 0)
     reads = 0
@@ -241,20 +579,22 @@ def confirmed(tracker: Tracker, seq: int, hidden: bool = False) -> int:
         assert at is not None
         for target in tracker.due(0, at, 1):
             reads += 1
-            seen = ABSENT if hidden and reads == 2 else PRESENT
+            seen = ABSENT if reads in hidden else PRESENT
             tracker.observe(0, [Read(target.seq, seen, at, at + MS)], at + MS)
     tracker.take()
     return reads
 
 
-def test_a_plan_that_learns_confirms_less_until_something_disappears() -> None:
+@pytest.mark.parametrize("hidden", [(2,), range(2, 1_000)], ids=["for a while", "for good"])
+def test_a_plan_that_learns_confirms_less_until_something_disappears(hidden: Collection[int]) -> None:
     explorer = next(seq for seq in range(1000, 2000) if is_explorer(seq))
     usual = [seq for seq in range(1000, 2000) if not is_explorer(seq)]
     tracker = Tracker([{0: plan(learns=True, confirm_reads=5, confirm_over_ns=S)}], 1)
     assert [confirmed(tracker, seq) for seq in range(300)] == [6] * 300, "until enough were confirmed in full"
     assert (confirmed(tracker, usual[0]), confirmed(tracker, explorer)) == (2, 6)
-    assert confirmed(tracker, usual[1], hidden=True) > 2
-    assert confirmed(tracker, usual[2]) == 6, "something disappeared, so all are looked at again"
+    assert confirmed(tracker, usual[1], hidden) > 2
+    after = [confirmed(tracker, seq) for seq in usual[2:12]]
+    assert after == [6] * 10, "something disappeared, so all are looked at again, for good"
 
 
 def test_where_an_objective_is_about_regressions_every_event_is_confirmed_in_full() -> None:

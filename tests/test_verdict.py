@@ -57,3 +57,15 @@ def test_without_objectives_a_run_passes_only_with_data_and_good_checks() -> Non
 
 def test_exit_codes() -> None:
     assert [exit_code(result) for result in RANKS] == [0, 0, 4, 1, 5]
+
+
+def test_a_failure_stays_one_where_nothing_else_was_seen() -> None:
+    """Nothing was acked, so no run without objectives would pass; what an objective says stands all the same."""
+    assert decide([_objective(Result.FAIL)], [_check(Result.PASS)], evidence=False) is Result.FAIL
+    assert decide([_objective(Result.PASS)], [_check(Result.PASS)], evidence=False) is Result.PASS
+
+
+def test_a_check_that_passed_excuses_nothing() -> None:
+    seen = [_objective(Result.FAIL, witnessed=True, subject="lost")]
+    checks = [_check(Result.PASS, "ledger closes"), _check(Result.INVALID), _check(Result.SKIPPED, "horizon")]
+    assert decide(seen, checks, evidence=True) is Result.FAIL

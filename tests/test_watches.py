@@ -73,6 +73,14 @@ def test_the_worst_mean_of_any_window() -> None:
     assert _watched(MeanWatch(4 * S, largest=True), *samples) == (27 / 4, 27 / 4)
 
 
+def test_the_first_window_is_over_a_whole_span_after_the_first_sample() -> None:
+    """However late that was; what lies three seconds back at the start of a sample is no part of its window."""
+    assert _watched(MeanWatch(3 * S, largest=True), (5, 9), (6, 0), (7, 0), (8, 0)) == (0, 0)
+    assert _watched(MeanWatch(3 * S, largest=True), (5, 9), (6, 0), (7.99, 0)) == (3, 3)
+    assert _watched(MeanWatch(3 * S, largest=True), (0, 0), (2, 9), (4.995, 0)) == (4.5, 4.5)
+    assert _watched(MeanWatch(3 * S, largest=True), (0, 0), (2, 9), (5, 0)) == (0, 0)
+
+
 def test_a_run_shorter_than_the_window_is_the_only_window() -> None:
     assert _watched(MeanWatch(60 * S, largest=True), (0, 1), (1, 2), (2, 6)) == (3, 3)
 
@@ -103,6 +111,13 @@ def test_the_level_is_the_largest_of_the_ten_seconds_before() -> None:
     after = [(31, 40.0), (33, 13), (35, 12), (37, 0)]
     assert _watched(DrainWatch(30 * S, None, 20 * S), *before, *after) == (3, 5.01)
     assert _watched(DrainWatch(30 * S, None, 0), *before, *after) == (5, 7.01)
+
+
+@pytest.mark.parametrize(("at", "counts"), [(9.995, False), (10, True), (10.5, True), (19.98, True), (19.995, False)])
+def test_a_sample_of_the_ten_seconds_before_lies_wholly_in_them(at: float, counts: bool) -> None:
+    """Back at 50 if that was seen before, else only at 7."""
+    found = _watched(DrainWatch(30 * S, None, 20 * S), (at, 50), (15, 7), (31, 40), (35, 7))
+    assert found == ((0, 1.01) if counts else (1, 5.01))
 
 
 def test_a_sample_that_begins_before_the_moment_says_nothing_of_what_comes_after() -> None:

@@ -80,6 +80,15 @@ def test_a_survey_says_what_a_look_at_every_window_says(steps: list[tuple[int, i
         assert found.worst in maybe
 
 
+def test_of_broken_windows_the_worst_is_the_one_that_is_worst_for_sure() -> None:
+    broken = survey(counts((10, 2, 9), (10, 3, 3), (10, 0, 8)), 1, TENTH)
+    assert broken is not None
+    assert (broken.broken, broken.worst) == (True, View(1, 2, 10, 3, 3))
+    doubtful = survey(counts((10, 1, 4), (10, 0, 5), (10, 0, 0)), 1, TENTH)
+    assert doubtful is not None
+    assert (doubtful.broken, doubtful.worst, doubtful.open_end) == (False, View(1, 2, 10, 0, 5), False)
+
+
 def test_what_is_outstanding_may_have_been_good_and_what_has_no_place_may_be_anywhere() -> None:
     one = counts((20, 3, 3))
     sure = survey(one, 5, TENTH)
@@ -126,3 +135,5 @@ def test_steps_are_judged_by_their_own_events() -> None:
     assert list(steps_broken(planted, TENTH)) == [H, B, D, E, H]
     assert list(steps_broken(planted, TENTH, first=3)) == [E, H]
     assert next(steps_broken(planted, TENTH, unplaced=1)) is D
+    assert list(steps_broken(planted, TENTH, outstanding=9)) == [H, B, D, E, H]
+    assert list(steps_broken(planted, TENTH, outstanding=10)) == [H, D, D, E, H]

@@ -43,7 +43,9 @@ def print_plan(console: Console, loaded: LoadedConfig) -> None:
             objectives.add_column(column)
         for prospect in prospects(config):
             verdict = Text("yes", style="green") if prospect.decidable else Text("no", style="bold yellow")
-            objectives.add_row(Text(loaded.redact(prospect.objective.title)), verdict, Text(_how(prospect)))
+            objectives.add_row(
+                Text(loaded.redact(prospect.objective.title)), verdict, Text(loaded.redact(_how(prospect)))
+            )
         console.print()
         console.print(objectives)
 

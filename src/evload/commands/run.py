@@ -25,7 +25,7 @@ def live_page(loaded: LoadedConfig, port: int, say: Callable[[str], None]) -> Pa
         config = loaded.config
         gauges = [f"{name} {metric}" for name, gauge in config.gauges.items() for metric in gauge.metrics]
         with served(
-            controls, name=config.name, run_id=run_id, gauges=gauges, lasts_ns=total_ns(config),
+            controls, name=loaded.redact(config.name), run_id=run_id, gauges=gauges, lasts_ns=total_ns(config),
             report=_page_of(config.reports, directory), port=port,
         ) as page:  # fmt: skip
             say(f"live page: {page.url}")

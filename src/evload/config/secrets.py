@@ -12,10 +12,12 @@ from .yaml import scalar
 
 _SHORTEST: Final = 3
 """Shorter values are left alone: hiding every `5` would hide the report."""
+_CUT: Final = "…"
+"""Behind what is left of a text that was too long."""
 
 
 class Redactor:
-    """Replaces values by `${NAME}`, also where they are escaped for Python, JSON or a URL.
+    """Replaces values by `${NAME}`, also where they are escaped for Python, JSON or a URL, or cut short by `…`.
 
     The password of a URL is a secret by itself, because an SDK may name it alone. So is what basic
     authentication makes of an address in `texts` that holds a value, because a server may quote it. Values
@@ -33,11 +35,28 @@ class Redactor:
                 for form in _basic_auth_of(text):
                     forms.setdefault(form, f"${{{name}}}")
         self._forms = sorted(forms.items(), key=lambda item: len(item[0]), reverse=True)
+        self._beginnings: dict[str, str] = {}
+        for form, name in self._forms:
+            # How an address begins is no secret, but what comes behind `https://` may be.
+            for length in range(max(_SHORTEST, form.find("://") + 4), len(form)):
+                self._beginnings.setdefault(form[:length], name)
+        self._longest = max(map(len, self._beginnings), default=0)
 
     def __call__(self, text: str) -> str:
         """`text` without any secret; the longest is replaced first."""
         for form, name in self._forms:
             text = text.replace(form, name)
+        if _CUT not in text:
+            return text
+        *cut, rest = text.split(_CUT)
+        return _CUT.join([*map(self._without_beginning, cut), rest])
+
+    def _without_beginning(self, text: str) -> str:
+        """`text` without the beginning of a secret at its end; the longest is replaced."""
+        for length in range(min(len(text), self._longest), 0, -1):
+            name = self._beginnings.get(text[-length:])
+            if name is not None:
+                return text[:-length] + name
         return text
 
 

@@ -6,11 +6,15 @@ import asyncio
 import heapq
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from ..clock import Clock
 from ..model.travel import Event, Receipt
 from ..spi.producer import Producer
 from ..tracking.sampling import is_chosen
+
+_SCENARIOS: Final = 1 << 16
+"""More than there are in any run. Each has a resender of its own, and one producer may send the copies of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +25,12 @@ class Resend:
     copies: int
     after_ns: int
 
-    @property
-    def span_ns(self) -> int:
-        """From an event to its last copy."""
-        return self.copies * self.after_ns
-
 
 class Resender:
     """Sends the copies of one scenario's events.
 
     A copy is the same event to the last byte, source and id included. Its receipts go to `settle` and never into the
-    ledger: they carry numbers of their own, all of them negative.
+    ledger: they carry numbers of their own, all of them negative, and no two in a run the same.
     """
 
     def __init__(self, plan: Resend, producer: Producer, clock: Clock, settle: Callable[[Sequence[Receipt]], None]):
@@ -42,11 +41,14 @@ class Resender:
         self._due: list[tuple[int, int, Event]] = []
         self._news = asyncio.Event()
         self._last = 0
+        self._given_up = False
         self.open = 0
         """Copies that are planned, or were sent and have no answer."""
 
     def plan(self, events: Iterable[Event], now_ns: int) -> None:
         """Plan the copies of those of `events` that are chosen. Called before they are published."""
+        if self._given_up:
+            return
         plan = self._plan
         for event in events:
             if is_chosen(event.seq, plan.share, "resend"):
@@ -57,13 +59,15 @@ class Resender:
                 self._news.set()
 
     def _copy(self, event: Event) -> Event:
+        number = -(self._last * _SCENARIOS + event.scenario)
         return Event(
-            -self._last, event.correlation_id, event.scenario, event.type, event.intended_ns, event.key, event.body,
+            number, event.correlation_id, event.scenario, event.type, event.intended_ns, event.key, event.body,
             event.headers, event.extras,
         )  # fmt: skip
 
     def give_up(self) -> None:
-        """Send no more copies."""
+        """Send no more copies, nor any of what is still published."""
+        self._given_up = True
         self.open -= len(self._due)
         self._due.clear()
 

@@ -83,8 +83,8 @@ class LedgerReader:
         Raises UsageError where the file is damaged.
         """
         condition = (
-            f"processed_at IS NOT NULL AND first_upper_ns IS NOT NULL AND acked_ns IS NOT NULL AND sampled = 1"
-            f" AND state >= {State.VISIBLE.value}"
+            "(consumed_at IS NOT NULL OR processed_at IS NOT NULL) AND first_upper_ns IS NOT NULL"
+            f" AND acked_ns IS NOT NULL AND sampled = 1 AND state >= {State.VISIBLE.value}"
         )
         query = f"SELECT {', '.join(self._columns)} FROM events WHERE {condition} ORDER BY settled_ns, seq"
         for rows in self.portions(query, 10_000):
@@ -131,15 +131,16 @@ class LedgerReader:
 
     def ack_times(self, scenarios: Sequence[int]) -> Iterator[int]:
         """When the events of some scenarios were acked, in order of time."""
-        return self._times("acked_ns", "acked_ns IS NOT NULL", scenarios)
+        return self._times("acked_ns", f"state >= {State.VISIBLE.value}", scenarios)
 
     def sent_times(self, scenarios: Sequence[int]) -> Iterator[int]:
         """When the events of some scenarios that the broker has, or may have, were sent, in order of time."""
-        return self._times("sent_ns", f"(acked_ns IS NOT NULL OR state = {State.IN_DOUBT.value})", scenarios)
+        return self._times("sent_ns", f"state >= {State.IN_DOUBT.value}", scenarios)
 
     def _times(self, column: str, condition: str, scenarios: Sequence[int]) -> Iterator[int]:
         places = ", ".join("?" * len(scenarios))
-        query = f"SELECT {column} FROM events WHERE {condition} AND scenario IN ({places}) ORDER BY {column}"
+        known = f"{condition} AND {column} IS NOT NULL"
+        query = f"SELECT {column} FROM events WHERE {known} AND scenario IN ({places}) ORDER BY {column}"
         with closing(self._db.cursor()) as cursor:
             for (at_ns,) in cursor.execute(query, tuple(scenarios)):
                 yield at_ns

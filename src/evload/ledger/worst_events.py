@@ -6,7 +6,7 @@ Done after the run, from its ledger file.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from ..model.correlation import CorrelationIds
 from ..model.facts import STALENESS, where
@@ -30,9 +30,34 @@ _SPANS: Final[Mapping[str, tuple[str, str]]] = {
 }
 """Where each metric begins and ends."""
 _ACKED: Final = f"state >= {State.VISIBLE.value}"
+_FOLLOWED: Final = f"{_ACKED} AND sampled = 1"
+_MEASURED: Final[Mapping[str, str]] = {
+    "schedule_delay": f"sent_ns IS NOT NULL AND state > {State.UNSENT.value}",
+    "publish": f"sent_ns IS NOT NULL AND state >= {State.IN_DOUBT.value}",
+    "first_seen": _FOLLOWED,
+    "consistency": _FOLLOWED,
+    "end_to_end": "sampled = 1",
+    "hop": _FOLLOWED,
+}
+"""Which events each metric has a value of: no other can weigh against it."""
 _OVERTAKEN: Final = """seq IN (SELECT seq FROM (SELECT seq, position, min(position) OVER (
     PARTITION BY scenario, key ORDER BY seq ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS later
     FROM events WHERE key IS NOT NULL AND position IS NOT NULL) WHERE later < position)"""
+_PART: Final = (
+    "parts.seq = events.seq AND (:probe IS NULL OR parts.probe = :probe)"
+    " AND ((:replica IS NULL AND parts.replica IS NULL) OR parts.replica = :replica)"
+)
+_TOLD: Final = f"EXISTS (SELECT 1 FROM parts WHERE {_PART})"
+_ALONE: Final = "(:replica IS NULL AND NOT EXISTS (SELECT 1 FROM parts WHERE parts.seq = events.seq))"
+"""The only probe of a scenario says what is said of the event; it has no parts."""
+_STILL_OPEN: Final = f"state = {State.PENDING.value}"
+_ENDED: Final = f"{_ACKED} AND NOT {_STILL_OPEN}"
+_OF_ONE_VIEW: Final[Mapping[str, str]] = {
+    state.name.lower(): f"{_ENDED} AND ({_ALONE} AND state = {state.value}"
+    f" OR EXISTS (SELECT 1 FROM parts WHERE {_PART} AND parts.state = {state.value}))"
+    for state in (State.LOST, State.REGRESSED, State.UNOBSERVED)
+}
+"""Which events a counter counts of what one probe or one replica says. What is pending is so for all of them."""
 
 
 def worst_events(objective: Objective, reader: LedgerReader) -> Iterator[WorstEvent]:
@@ -55,8 +80,12 @@ def worst_events(objective: Objective, reader: LedgerReader) -> Iterator[WorstEv
         conditions.append("matches(key, :key)")
         values["key"] = about.key
     if about.probe is not None or about.replica is not None:
+        conditions.append(f"({_TOLD} OR {_ALONE})")
         values["probe"] = None if about.probe is None else probes.index(about.probe)
         values["replica"] = about.replica
+    if about.probe is not None:
+        reading = [str(number) for number, plan in enumerate(reader.meta["plan"]) if _reads(plan, about.probe)]
+        conditions.append(f"scenario IN ({', '.join(reading)})")
     ids = CorrelationIds.for_run(reader.meta["run_id"])
     for seen in reader.chosen(" AND ".join(conditions), order, values, MOST):
         yield WorstEvent(
@@ -78,30 +107,24 @@ def _choice(objective: Objective) -> tuple[str, str] | None:
         counted = "staleness > 0", "staleness DESC"
     if counted is not None:
         condition, order = counted
-        if (objective.probe or objective.replica) and subject in State.__members__.keys() | {"lost", "regressed"}:
-            state = State[subject.upper()].value
-            condition = f"EXISTS (SELECT 1 FROM parts WHERE {_PART} AND parts.state = {state})"
+        if objective.probe or objective.replica:
+            condition = _OF_ONE_VIEW.get(subject, condition)
         return condition, order
     if subject not in _SPANS:
         return None
     start, end = _SPANS[subject]
+    condition = _MEASURED[subject]
     if objective.probe or objective.replica:
-        end = f"(SELECT max({end}) FROM parts WHERE {_PART})"
-    condition = f"{start} IS NOT NULL"
-    if subject in ("first_seen", "consistency", "hop"):
-        condition = f"{_ACKED} AND sampled = 1"
-    elif subject == "end_to_end":
-        condition = "1"
+        condition = _FOLLOWED
+        end = f"CASE WHEN {_ALONE} THEN {end} ELSE (SELECT max({end}) FROM parts WHERE {_PART}) END"
     threshold = objective.latency_limit_ns
     if threshold is not None and subject != "hop":
         condition += f" AND ({end} IS NULL OR {end} - {start} > {int(threshold)})"
     return condition, f"{end} IS NULL DESC, {end} - {start} DESC, seq"
 
 
-_PART: Final = (
-    "parts.seq = events.seq AND (:probe IS NULL OR parts.probe = :probe)"
-    " AND ((:replica IS NULL AND parts.replica IS NULL) OR parts.replica = :replica)"
-)
+def _reads(plan: Mapping[str, Any], probe: str) -> bool:
+    return any(name == probe for _, name in plan["probes"])
 
 
 def _log(seen: Observation, probes: Sequence[str]) -> list[tuple[float, str]]:

@@ -420,11 +420,14 @@ def told_as(subject: str) -> str:
 
 
 def where(name: str) -> tuple[str, str] | None:
-    """Which rows of the ledger a counter counts and which of them first, in SQL; None if a row alone can't tell."""
+    """Which rows of the ledger a counter counts and which of them first, in SQL.
+
+    None if a row alone can't tell, and for `visible`: that there are too few of them is the fault of none.
+    """
     if name == "errors":
         return f"state <= {State.IN_DOUBT.value}", "seq"
     counter = COUNTERS.get(name)
     if counter is not None:
         return (counter.where, counter.worst) if counter.where else None
     state = State.__members__.get(name.upper())
-    return None if state is None else (f"state = {state.value}", "seq")
+    return None if state in (None, State.VISIBLE) else (f"state = {state.value}", "seq")

@@ -14,7 +14,7 @@ from .objective import LOWER, UPPER, GaugeValues, Measure, Objective, Window
 
 _PARTS: Final = ("scenario", "event", "key", "probe", "replica")
 _SEEN_BY_A_PROBE: Final = ("first_seen", "consistency", "end_to_end", "hop")
-_STATES_OF_A_PROBE: Final = ("visible", "lost", "regressed", "unobserved", "pending", "regressions")
+_STATES_OF_A_PROBE: Final = ("visible", "lost", "regressed", "unobserved", "pending")
 
 
 def parse(

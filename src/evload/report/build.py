@@ -1,8 +1,7 @@
-"""Builds the whole report of a run in one pass: worked out, judged, and put into sentences, secrets taken out."""
+"""Builds the whole report of a run: worked out, judged, put into sentences, and secrets taken out."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -15,13 +14,12 @@ from ..ledger.replay import rebuild
 from ..ledger.timeline import read_timeline
 from ..ledger.work_out import work_out
 from ..ledger.worst_events import worst_events
-from ..model.report import CheckResult, Insight, ObjectiveResult, Report, Result, WorstEvent
+from ..model.report import ObjectiveResult, Report, Result
 from ..model.summary import Summary
 from ..objectives.criteria import Criteria
 from ..objectives.objective import Objective
 from .insights import find
-
-Redact = Callable[[str], str]
+from .redaction import Redact, redacted
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,22 +41,22 @@ def build(
     if ledger is not None:
         work_out(summary, ledger, criteria)
         timeline = read_timeline(ledger, [plan["name"] for plan in ledger.meta["plan"]])
-    objectives = [_objective(objective, summary, criteria, ledger, redact) for objective in criteria.objectives]
-    checks = [_check(check, redact) for check in run_checks(summary, criteria)]
-    insights = [] if timeline is None else find(summary, objectives, checks, timeline)
-    return Report(
+    objectives = [_objective(objective, summary, criteria, ledger) for objective in criteria.objectives]
+    checks = run_checks(summary, criteria)
+    report = Report(
         run_id=about.run_id,
-        name=redact(about.name),
+        name=about.name,
         started_at=about.started_at,
         verdict=verdict.decide(objectives, checks, evidence=_is_evidence(summary)),
         summary=summary,
         objectives=objectives,
         checks=checks,
         directory=about.directory,
-        insights=[_insight(insight, redact) for insight in insights],
+        insights=[] if timeline is None else find(summary, objectives, checks, timeline),
         timeline=timeline,
         config_text=about.config_text,
     )
+    return redacted(report, redact)
 
 
 def build_again(ledger: LedgerReader, directory: Path, config_text: str = "") -> Report:
@@ -69,26 +67,13 @@ def build_again(ledger: LedgerReader, directory: Path, config_text: str = "") ->
 
 
 def _objective(
-    objective: Objective, summary: Summary, criteria: Criteria, ledger: LedgerReader | None, redact: Redact
+    objective: Objective, summary: Summary, criteria: Criteria, ledger: LedgerReader | None
 ) -> ObjectiveResult:
     """One objective, judged, with the worst events of one that didn't pass."""
     judged = judge(objective, summary, criteria.scenarios)
-    wanted = ledger is not None and judged.result is not Result.PASS
-    worst = tuple(_worst(event, redact) for event in worst_events(objective, ledger)) if wanted and ledger else ()
-    return replace(judged, expression=redact(judged.expression), note=redact(judged.note), worst=worst)
-
-
-def _worst(event: WorstEvent, redact: Redact) -> WorstEvent:
-    return replace(event, log=tuple((at, redact(what)) for at, what in event.log))
-
-
-def _check(check: CheckResult, redact: Redact) -> CheckResult:
-    return replace(check, note=redact(check.note))
-
-
-def _insight(insight: Insight, redact: Redact) -> Insight:
-    evidence = {name: redact(said) if isinstance(said, str) else said for name, said in insight.evidence.items()}
-    return replace(insight, sentence=redact(insight.sentence), evidence=evidence)
+    if ledger is None or judged.result is Result.PASS:
+        return judged
+    return replace(judged, worst=tuple(worst_events(objective, ledger)))
 
 
 def _is_evidence(summary: Summary) -> bool:

@@ -76,9 +76,9 @@ def _befell(summary: Summary, timeline: Timeline) -> Iterator[Insight]:
                 continue
             over_time = getattr(timeline.scenarios[name], kind)
             span = _span(over_time, timeline.step_ns)
-            sentence = (
-                f"{count:,} {told.format(whole=whole)} ({format_share(count / whole)})" if whole else f"{count:,}"
-            )
+            sentence = f"{count:,} {told.format(whole=whole)}"
+            if whole:
+                sentence += f" ({format_share(count / whole)})"
             if len(summary.scenarios) > 1:
                 sentence += f" in {name}"
             when, span = _when(span, timeline.scenarios[name].offered, timeline.step_ns)

@@ -102,8 +102,9 @@ def run(
                 # The last, so that the report is there when it tells pages of the end.
                 everybody.append(stack.enter_context(page(run_id, directory, controls)))
             executed = runner.run(_execute(loaded, run_id, started_at, directory, everybody, say, controls))
-        except EvloadError:
+        except EvloadError as error:
             directories.discard(directory)
+            error.args = (loaded.redact(str(error)),)  # it may hold what a target said
             raise
         report = _report(executed, loaded, started_at, directory)
         trouble = executed.trouble

@@ -124,7 +124,7 @@ class SandboxSettings(AdapterSettings):
         given = {name: getattr(new, name) for name in new.model_fields_set}
         for fixed in ("seed", "draws"):
             if fixed in given:
-                raise ValueError(f"{fixed} can't change while the sandbox runs; start another one with it")
+                raise ValueError(f"the {fixed} can't change while the sandbox runs; start another one with it")
         if [replica.name for replica in given.get("replicas", self.replicas)] != [r.name for r in self.replicas]:
             names = ", ".join(replica.name for replica in self.replicas)
             raise ValueError(f"replicas can't come, go or be renamed while the sandbox runs; list {names}")

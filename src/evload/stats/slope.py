@@ -23,6 +23,8 @@ def least_squares(xs: Sequence[float], ys: Sequence[float]) -> Slope:
 
     line = linregress(xs, ys)
     slope, error = float(line.slope), float(line.stderr)
+    if not slope:
+        return Slope(0.0, 0.0)  # Of a level line the error is no number.
     if error:
         return Slope(slope, slope / error)
-    return Slope(slope, 0.0 if not slope else inf if slope > 0 else -inf)
+    return Slope(slope, inf if slope > 0 else -inf)

@@ -103,7 +103,8 @@ class OffsetEstimate:
         None, and counted, if it is negative by more than that.
         """
         elapsed = processed_at - consumed_at
-        error = self._resolution_ns + _drift(abs(elapsed))
+        # By the foreign clock, a second of which may be more than one of ours: the drift is a share of the latter.
+        error = self._resolution_ns - (-abs(elapsed) * DRIFT_PPM // (1_000_000 - DRIFT_PPM))
         if elapsed + error < 0:
             self.negative += 1
             return None

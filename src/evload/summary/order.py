@@ -53,7 +53,7 @@ class _Line:
 
     def __init__(self) -> None:
         self.open: deque[tuple[int, int]] = deque()
-        """(seq, intended) of the events that are not settled, and of settled ones behind such, in order."""
+        """(intended, seq) of the events that are not settled, and of settled ones behind such, in order."""
         self.settled: set[int] = set()
         """Of these, the settled ones."""
         self.waiting: list[tuple[int, int, Placed]] = []
@@ -81,7 +81,7 @@ class OrderCounter:
         line = self._lines.get(key)
         if line is None:
             line = self._lines[key] = _Line()
-        line.open.append((seq, intended_ns))
+        line.open.append((intended_ns, seq))
 
     def settle(self, key: Hashable, event: Placed) -> list[Found]:
         """An event is settled: what is found by this, of it and of others.
@@ -91,12 +91,12 @@ class OrderCounter:
         """
         line = self._lines[key]
         line.settled.add(event.seq)
-        while line.open and line.open[0][0] in line.settled:
-            line.settled.remove(line.open.popleft()[0])
+        while line.open and line.open[0][1] in line.settled:
+            line.settled.remove(line.open.popleft()[1])
         if event.position is not None:
             heapq.heappush(line.waiting, (event.sent_ns, event.seq, event))
         found: list[Found] = []
-        while line.waiting and (not line.open or line.waiting[0][0] <= line.open[0][1]):
+        while line.waiting and (not line.open or line.waiting[0] < line.open[0]):
             self._look(line, heapq.heappop(line.waiting)[2], found)
         if not line.open:
             del self._lines[key]

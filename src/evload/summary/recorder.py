@@ -163,29 +163,49 @@ class _Scenario:
         """Some of its events have a key."""
         self.portions: list[_Fold] = []
         self.views: dict[tuple[int | None, str | None], list[_Fold]] = {}
+        self.of_all: list[_Fold] = []
+        self.of_some: list[tuple[Slice, _Fold]] = []
+        """The views of all events, and those of one type or of some keys."""
+        self._told: set[tuple[int | None, str | None]] = set()
+        """Places with a view of all events."""
         for part in _in_order(plan):
-            fold = _Fold(part.counted, part, is_view=not (part.probe is None and part.replica is None))
+            place = (part.probe, part.replica)
+            of_all = part.event is None and part.key is None
+            fold = _Fold(part.counted, part, is_view=of_all and place != (None, None))
             self.summary.slices[part.label] = fold.summary
-            if part.probe is None and part.replica is None:
+            if place == (None, None):
                 self.portions.append(fold)
+                continue
+            self.views.setdefault(place, []).append(fold)
+            if of_all:
+                self.of_all.append(fold)
+                self._told.add(place)
             else:
-                self.views.setdefault((part.probe, part.replica), []).append(fold)
+                self.of_some.append((part, fold))
+        number = plan.probes[0][0] if len(plan.probes) == 1 else None
+        self.only = number if (number, None) in self.views else None
+        """The only probe, if somebody asks for its view: its events have no parts."""
 
-    def views_of(self, part: Part) -> Iterable[_Fold]:
+    def views_of(self, part: Part, seen: Observation) -> Iterable[_Fold]:
         """The folds that this view belongs to. What nobody asked for is folded as well: for the report."""
         number = part.probe if part.replica is None else None
         place = (number, part.replica)
-        if place not in self.views:
+        if place not in self._told:
             name = self.names.get(part.probe, str(part.probe))
             label = slice_label(probe=name) if part.replica is None else slice_label(replica=part.replica)
             fold = _Fold(Counted(), is_view=True)
             # Views are of the same events, all of them.
             fold.schedule(self.summary.ledger["scheduled"])
             self.summary.slices[label] = fold.summary
-            self.views[place] = [fold]
-        if part.replica is None:
-            return self.views[place]
-        return (*self.views[place], *self.views.get((part.probe, part.replica), ()))
+            self.views.setdefault(place, []).append(fold)
+            self.of_all.append(fold)
+            self._told.add(place)
+        views: Iterable[_Fold] = self.views[place]
+        if part.replica is not None:
+            views = (*views, *self.views.get((part.probe, part.replica), ()))
+        if not self.of_some:
+            return views
+        return [view for view in views if view.part is None or _belongs(view.part, seen.type, seen.key)]
 
     def folds_of(self, event: int, key: str | None) -> Iterable[_Fold]:
         """The scenario itself and the portions that an event belongs to."""
@@ -257,10 +277,12 @@ class Recorder:
                     _span(portion.summary, intended - start)
                     for steps in portion.summary.counter_steps.values():
                         steps.add(intended - start, 1, 0, 0)
+            for part, view in into.of_some:
+                if _belongs(part, event, key):
+                    view.schedule(1)
         summary.ledger["scheduled"] += count
-        for views in into.views.values():
-            for view in views:
-                view.schedule(count)
+        for view in into.of_all:
+            view.schedule(count)
         if intended is not None:
             summary.last_intended_ns = intended - start
 
@@ -339,8 +361,12 @@ class Recorder:
             summary.flow.add(seen.acked_ns - self.start_ns, 1, 0, 0)
             gone_ns = seen.settled_ns if seen.stable_upper_ns is None else seen.stable_upper_ns
             summary.flow.add(gone_ns - self.start_ns, 0, 1, 0)
-        if seen.parts:
-            self._take_apart(into, seen, at_ns)
+        parts = seen.parts
+        if not parts and into.only is not None:
+            first, stable = (seen.first_lower_ns, seen.first_upper_ns), (seen.stable_lower_ns, seen.stable_upper_ns)
+            parts = (Part(into.only, None, state, *first, *stable),)
+        if parts:
+            self._take_apart(into, seen, parts, at_ns)
 
     def _order_of(self, into: _Scenario, seen: Observation) -> None:
         """Count what is found of the order of a key now that an event of it is settled."""
@@ -401,15 +427,15 @@ class Recorder:
             summary.late_sightings += 1
         into.metric("first_seen").record_since(reference, first_lower, first_upper, at_ns)
 
-    def _take_apart(self, into: _Scenario, seen: Observation, at_ns: int) -> None:
+    def _take_apart(self, into: _Scenario, seen: Observation, parts: Sequence[Part], at_ns: int) -> None:
         """Count what each probe and each replica says of an event."""
         acked = seen.state >= State.VISIBLE
         published = seen.sent_ns if seen.sent_ns is not None else seen.intended_ns
         latest: tuple[int, str] | None = None
         before: Part | None = None
         stuck = False
-        for part in seen.parts:
-            folds = into.views_of(part)
+        for part in parts:
+            folds = into.views_of(part, seen)
             for fold in folds:
                 self._view(fold, part, seen, acked, published, at_ns)
             if part.replica is not None or not acked or not seen.sampled or stuck:

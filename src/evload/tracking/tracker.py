@@ -338,7 +338,7 @@ class Tracker:
                 self._schedule(watch, max(now_ns + pause, min(self._next_due(watch), now_ns + plan.deadline_ns)))
             return
 
-        if read.version is not None and plan.versions:
+        if read.version is not None and plan.versions and item.event.key is not None:
             self._count_staleness(item, watch.key_writes, read.version)
         if read.effects is not None and (watch.effects is None or read.effects > watch.effects):
             watch.effects = read.effects
@@ -587,7 +587,7 @@ class Tracker:
     def _end_watch(self, watch: _Watch, now_ns: int) -> None:
         watch.done = True
         item = watch.item
-        if watch.calm is not None and watch.confirm_from is not None and item.sampled:
+        if watch.calm is not None and item.sampled and (watch.confirm_from is not None or watch.regressions):
             watch.calm.confirmed(watch.regressions)
         if watch.profile is not None and watch.first_upper is None and watch.last_start:
             watch.profile.learn(max(0, watch.last_start - item.reference()), None)

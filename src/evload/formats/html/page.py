@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import bokeh
 from bokeh.embed import components
@@ -29,6 +30,11 @@ def embedded(charts: Sequence[Chart]) -> Drawn:
         chart.plot.name = chart.name
     script, places = components({chart.name: chart.plot for chart in charts}, wrap_script=False)
     return Drawn({name: Markup(place) for name, place in places.items()}, Markup(script))
+
+
+def look(kind: Literal["css", "js"]) -> bytes:
+    """The styles, or the script, that all pages share."""
+    return (Path(__file__).parent / "templates" / f"report.{kind}").read_bytes()
 
 
 def library() -> Markup:

@@ -46,9 +46,12 @@ def demands(objectives: Sequence[ObjectiveResult]) -> Iterator[Demand]:
         if objective.scope:
             continue
         if match := _PERCENTILE.match(text):
-            yield Demand(match[2], parse_duration(match[3]), 1 - float(match[1]) / 100, text)
+            yield Demand(match[2], round(objective.limit * NS_PER_S), 1 - float(match[1]) / 100, text)
         elif match := _SHARE.match(text):
-            yield Demand(match[1], parse_duration(match[2]), 1 - float(match[3]) / 100, text)
+            try:
+                yield Demand(match[1], parse_duration(match[2]), 1 - float(match[3]) / 100, text)
+            except ValueError:  # it came from the environment, and its name stands in its place
+                continue
 
 
 def survival(report: Report) -> Chart | None:

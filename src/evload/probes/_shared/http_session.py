@@ -26,6 +26,9 @@ _UNAVAILABLE: Final = 503
 _SECONDS: Final = re.compile(r"\d{1,9}", re.ASCII)
 """Retry-After as delay-seconds (RFC 9110, section 10.2.3)."""
 
+_PLACE: Final = 80
+"""Most letters of an address that are told."""
+
 
 class ReadFailed(Exception):
     """A read says nothing about its events; the text is why. `throttled` and `retry_ns` as in ReadResult."""
@@ -78,7 +81,9 @@ def refusal(response: aiohttp.ClientResponse) -> ReadFailed:
     status, after = response.status, response.headers.get("retry-after")
     location = response.headers.get("location")
     if 300 <= status < 400 and location:
-        return ReadFailed(f"HTTP {status}: a redirect to {location.partition('?')[0][:80]!r}, which is not followed")
+        place = location.partition("?")[0]
+        place = place if len(place) <= _PLACE else place[: _PLACE - 1] + "…"
+        return ReadFailed(f"HTTP {status}: a redirect to {place!r}, which is not followed")
     if status == _TOO_MANY_REQUESTS or (status == _UNAVAILABLE and after is not None):
         seconds = int(after) if after is not None and _SECONDS.fullmatch(after.strip()) else 0
         return ReadFailed(f"HTTP {status}", throttled=True, retry_ns=seconds * NS_PER_S)

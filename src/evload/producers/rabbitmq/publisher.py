@@ -410,7 +410,9 @@ class RabbitmqPublisher:
             link, lane = lanes[self._next]
             if link.up and not link.blocked_reason:
                 return lane
-        return lane
+        # A whole turn has led back to where it began.
+        self._next = (self._next + 1) % len(lanes)
+        return lanes[self._next][1]
 
     def settle(
         self, into: _Settled, event: Event, outcome: Outcome, sent_ns: int | None, acked_ns: int | None, detail: str

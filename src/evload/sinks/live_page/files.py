@@ -25,7 +25,7 @@ def page_files(name: str, run_id: str, gauges: Sequence[str], lasts_ns: int, tok
     """By the path that each is asked for under. Bokeh is loaded and the charts are laid out here, once."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    from ...formats.html.page import embedded, library
+    from ...formats.html.page import embedded, library, look
     from .charts import MOST_GAUGES, live_charts
 
     charts = live_charts(gauges, lasts_ns)
@@ -37,12 +37,11 @@ def page_files(name: str, run_id: str, gauges: Sequence[str], lasts_ns: int, tok
     page = environment.get_template("live.html.j2").render(
         name=name, run_id=run_id, charts=charts, drawn=drawn, token=token, gauges=list(gauges[:MOST_GAUGES])
     )
-    styles = [(_TEMPLATES / file).read_bytes() for file in ("report.css", "live.css")]
     return {
         "/": PageFile(_HTML, page.encode()),
-        "/page.css": PageFile(_CSS, b"\n".join(styles)),
+        "/page.css": PageFile(_CSS, b"\n".join((look("css"), (_TEMPLATES / "live.css").read_bytes()))),
         "/library.js": PageFile(_SCRIPT, library().encode()),
         "/charts.js": PageFile(_SCRIPT, drawn.script.encode()),
-        "/look.js": PageFile(_SCRIPT, (_TEMPLATES / "report.js").read_bytes()),
+        "/look.js": PageFile(_SCRIPT, look("js")),
         "/live.js": PageFile(_SCRIPT, (_TEMPLATES / "live.js").read_bytes()),
     }

@@ -62,9 +62,10 @@ async def check_probe(
     """
     reads: dict[int, Read] = {}
     promises = Promises()
+    heard = _Heard(clock, promises)
     async with (
         settings.open(Surroundings(clock, RUN_ID, base_dir or Path.cwd())) as probe,
-        _listened_to(settings, probe, _Heard(clock, promises), promises),
+        _listened_to(settings, probe, heard, promises),
     ):
         for first in range(0, len(targets), settings.bulk):
             asked = targets[first : first + settings.bulk]

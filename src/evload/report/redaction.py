@@ -1,0 +1,76 @@
+"""Takes secrets out of a finished report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from ..model.report import Insight, ObjectiveResult, Report, WorstEvent
+from ..model.summary import Summary
+from ..model.timeline import Timeline
+
+Redact = Callable[[str], str]
+
+
+def redacted(report: Report, redact: Redact) -> Report:
+    """The report with secrets taken out of its texts. Figures stay: a limit is part of every result.
+
+    Also out of what came from an answer or a value of the config and serves as a name: keys, replicas, and parts of
+    the events that are called by them.
+    """
+    return replace(
+        report,
+        name=redact(report.name),
+        summary=_summary(report.summary, redact),
+        objectives=[_objective(objective, redact) for objective in report.objectives],
+        checks=[replace(check, note=redact(check.note)) for check in report.checks],
+        insights=[_insight(insight, redact) for insight in report.insights],
+        timeline=None if report.timeline is None else _timeline(report.timeline, redact),
+    )
+
+
+def _summary(summary: Summary, redact: Redact) -> Summary:
+    vitals = summary.vitals
+    return replace(
+        summary,
+        scenarios={
+            name: replace(one, slices={redact(label): part for label, part in one.slices.items()})
+            for name, one in summary.scenarios.items()
+        },
+        vitals=replace(
+            vitals,
+            aborted=redact(vitals.aborted),
+            abort_note=redact(vitals.abort_note),
+            replicas={probe: [redact(name) for name in names] for probe, names in vitals.replicas.items()},
+        ),
+    )
+
+
+def _objective(objective: ObjectiveResult, redact: Redact) -> ObjectiveResult:
+    return replace(
+        objective,
+        expression=redact(objective.expression),
+        scope=redact(objective.scope),
+        note=redact(objective.note),
+        worst=tuple(_worst(event, redact) for event in objective.worst),
+    )
+
+
+def _worst(event: WorstEvent, redact: Redact) -> WorstEvent:
+    key = None if event.key is None else redact(event.key)
+    return replace(event, key=key, log=tuple((at, redact(what)) for at, what in event.log))
+
+
+def _insight(insight: Insight, redact: Redact) -> Insight:
+    evidence = {name: redact(said) if isinstance(said, str) else said for name, said in insight.evidence.items()}
+    return replace(insight, sentence=redact(insight.sentence), evidence=evidence)
+
+
+def _timeline(timeline: Timeline, redact: Redact) -> Timeline:
+    return replace(
+        timeline,
+        parts={
+            (scenario, probe, redact(replica)): part for (scenario, probe, replica), part in timeline.parts.items()
+        },
+        keys={about: [(redact(key), count) for key, count in found] for about, found in timeline.keys.items()},
+    )
