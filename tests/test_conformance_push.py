@@ -15,7 +15,7 @@ from evload.model.correlation import CorrelationIds
 from evload.model.states import Outcome, Seen
 from evload.model.travel import Event, Read, ReadResult, Receipt, Target
 from evload.spi.context import Capabilities, Surroundings
-from evload.spi.listening import Report, nothing_of
+from evload.spi.listening import Tell, nothing_of
 from evload.spi.probe import Probe, ProbeSettings
 from evload.spi.producer import Producer, ProducerSettings, Settle
 from evload.testing import (
@@ -44,7 +44,7 @@ class System:
             self.queue.put_nowait(correlation_id)
 
 
-Tell = Callable[[int, int, int], list[Read]]
+Sightings = Callable[[int, int, int], list[Read]]
 """From an event's number, the number of reports before it, and now, to what is reported."""
 
 
@@ -79,7 +79,7 @@ class _Listening:
         self._clock = surroundings.clock
         self._ids = surroundings.ids
 
-    async def listen(self, report: Report) -> None:
+    async def listen(self, report: Tell) -> None:
         number = 0
         while not self._settings.ends:
             try:
@@ -371,7 +371,7 @@ class _Subscribed:
         self._ids = surroundings.ids
         self._cut = ""
 
-    async def listen(self, report: Report) -> None:
+    async def listen(self, report: Tell) -> None:
         while True:
             with suppress(OSError):
                 reader, writer = await asyncio.open_connection("127.0.0.1", self._settings.port)

@@ -41,8 +41,8 @@ def report() -> Report:
         CheckResult("horizon", Result.SKIPPED, None, None, "nothing was probed"),
     ]
     depth = Series()
-    for value in (3, 1234, 12.5):
-        depth.add(value)
+    for at_ns, value in enumerate((3, 1234, 12.5)):
+        depth.add(value, at_ns)
     run = run_of(
         scenario(
             {

@@ -1,8 +1,10 @@
-"""What the docs show is a config: every piece of YAML in them loads."""
+"""What the docs show is a config that loads; and what they show of an adapter stands in the example."""
 
 from __future__ import annotations
 
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,3 +53,49 @@ def test_every_piece_of_config_in_the_docs_loads(piece: str) -> None:
 
 def test_there_are_pieces() -> None:
     assert len(PIECES) >= 5
+
+
+# --- docs/plugins.md --------------------------------------------------------------------------------------
+
+EXAMPLE: Final = ROOT / "examples" / "evload-mqtt"
+PAGE: Final = (ROOT / "docs" / "plugins.md").read_text()
+SHOWN: Final = re.findall(r"```(?:python|toml|yaml)\n(.*?)```", PAGE, re.DOTALL)
+
+
+def words(text: str) -> str:
+    """The lines of a text without what they are indented by, each with an end."""
+    return "\n" + "".join(f"{line.strip()}\n" for line in text.strip().splitlines())
+
+
+@pytest.mark.parametrize("piece", SHOWN, ids=lambda piece: piece.strip().partition("\n")[0])
+def test_what_the_docs_show_of_an_adapter_is_taken_from_the_example(piece: str) -> None:
+    files = [path for path in EXAMPLE.rglob("*") if path.suffix in (".py", ".toml", ".yaml")]
+    assert any(words(piece) in words(path.read_text()) for path in files), piece
+
+
+def test_the_docs_show_something_of_an_adapter() -> None:
+    assert len(SHOWN) >= 10
+
+
+def imported_of_evload(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            yield str(node.module)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def test_the_example_uses_only_what_the_docs_say_can_be_relied_on() -> None:
+    relied_on = set(re.findall(r"^- `(evload\.[a-z.]+)`", PAGE, re.MULTILINE))
+    assert relied_on >= {"evload.spi", "evload.testing"}
+    used = {name for path in EXAMPLE.rglob("*.py") for name in imported_of_evload(path) if name.startswith("evload.")}
+    assert used == relied_on
+
+
+def test_all_that_is_named_in_the_docs_is_there() -> None:
+    import evload.spi
+    import evload.testing
+
+    for name in re.findall(r"`(check_[a-z_]+)`", PAGE):
+        assert name in evload.testing.__all__ or name == "check_expression", name
+    assert {"Inbox", "Cuts", "come_back", "Surroundings", "TargetError", "VERSION"} <= set(evload.spi.__all__)

@@ -15,15 +15,16 @@ from ..model.progress import Progress
 from ..model.report import EventSample, Report
 from ..model.states import Outcome, Seen
 from ..model.travel import Encoding, Event, Read, ReadResult, Receipt, Target
-from ..units import Duration, Rate, Share, Size
+from ..units import NS_PER_S, Duration, Rate, Share, Size, format_duration
 from .context import VERSION, AdapterSettings, AnswerTimeout, Capabilities, Surroundings
 from .gauge import Gauge, GaugeSettings, Sample
-from .listening import BackOff, Cuts, Inbox, come_back, nothing_of
+from .listening import BackOff, Cuts, Inbox, Tell, come_back, nothing_of
 from .probe import Confirm, Probe, ProbeSettings, PushProbe
 from .producer import Producer, ProducerSettings, Settle
 from .sink import Sink, SinkSettings, SinkSurroundings
 
 __all__ = [
+    "NS_PER_S",
     "VERSION",
     "AdapterSettings",
     "AnswerTimeout",
@@ -65,6 +66,8 @@ __all__ = [
     "Surroundings",
     "Target",
     "TargetError",
+    "Tell",
     "come_back",
+    "format_duration",
     "nothing_of",
 ]

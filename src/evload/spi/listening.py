@@ -14,8 +14,8 @@ from ..units import format_duration
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 5.0
 
-Report = Callable[[ReadResult], None]
-"""What `PushProbe.listen` is given."""
+Tell = Callable[[ReadResult], None]
+"""Hands reads to the engine; `PushProbe.listen` is given it."""
 E = TypeVar("E", bound=Exception)
 
 
@@ -29,14 +29,14 @@ class Inbox:
         self.complaint = ""
         self._reads: list[Read] = []
         self._news = asyncio.Event()
-        self._report: Report | None = None
+        self._report: Tell | None = None
 
     @property
     def listened(self) -> bool:
         """Somebody has begun to listen."""
         return self._report is not None
 
-    def attend(self, report: Report) -> None:
+    def attend(self, report: Tell) -> None:
         """Report to this from now on."""
         self._report = report
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..clock import SystemClock
 from .conformance.gauge import check_gauge
 from .conformance.probe import check_probe, check_probe_peer, check_push_peer, check_push_probe
 from .conformance.producer import PEERS, Peer, check_producer, check_producer_peer
@@ -19,6 +20,7 @@ __all__ = [
     "MemoryWorld",
     "Peer",
     "Relay",
+    "SystemClock",
     "VirtualClock",
     "VirtualLoop",
     "check_gauge",

@@ -16,7 +16,7 @@ from ...errors import TargetError
 from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
-from ...spi.listening import Inbox, Report
+from ...spi.listening import Inbox, Tell
 from ...units import NS_PER_S
 from .._shared.fact_expressions import BadAnswer
 from .._shared.facts import Facts
@@ -66,7 +66,7 @@ class FeedFollower:
         self._began_ns = self._end_ns = self._clock.now_ns()
         await self._look()
 
-    async def listen(self, report: Report) -> None:
+    async def listen(self, report: Tell) -> None:
         """See `PushProbe`."""
         self._inbox.attend(report)
         while True:

@@ -15,7 +15,7 @@ from ...errors import TargetError
 from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
-from ...spi.listening import Cuts, Inbox, Report, come_back, nothing_of
+from ...spi.listening import Cuts, Inbox, Tell, come_back, nothing_of
 from .._shared.database_url import shown_address
 from .._shared.postgres import connection_errors, explain_connection, load_asyncpg
 from .settings import PostgresListenSettings
@@ -66,7 +66,7 @@ class NotificationListener:
             return f"no answer within {_PATIENCE_S:g} s", "check the network, and that the database answers"
         return explain_connection(self._sdk, error)
 
-    async def listen(self, report: Report) -> None:
+    async def listen(self, report: Tell) -> None:
         """See `PushProbe`. Connects again when it was cut off."""
         self._inbox.attend(report)
         while True:

@@ -14,7 +14,7 @@ from ...clients.web import reason_of
 from ...errors import TargetError
 from ...model.travel import ReadResult, Target
 from ...spi.context import Surroundings
-from ...spi.listening import Cuts, Inbox, Report, come_back, nothing_of
+from ...spi.listening import Cuts, Inbox, Tell, come_back, nothing_of
 from ...units import NS_PER_S, format_duration
 from .consumer import CONNECT_S, Consumer, Delivered, connect
 from .delivery import DeliveryReader
@@ -71,7 +71,7 @@ class Listener:
         if self._consumer is not None:
             await self._consumer.close()
 
-    async def listen(self, report: Report) -> None:
+    async def listen(self, report: Tell) -> None:
         """Report sightings until cancelled; reconnect when the broker goes away."""
         assert self._consumer is not None
         self._inbox.attend(report)

@@ -16,7 +16,7 @@ from ...clients.sqs import find_queue
 from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
-from ...spi.listening import BackOff, Cuts, Report, nothing_of
+from ...spi.listening import BackOff, Cuts, Tell, nothing_of
 from .settings import SqsTapSettings
 
 _WAIT_S: Final = 20
@@ -53,13 +53,13 @@ class SqsListener:
         now_ns = self._clock.now_ns()
         return nothing_of(targets, now_ns, now_ns, self._cuts.gap)
 
-    async def listen(self, report: Report) -> None:
+    async def listen(self, report: Tell) -> None:
         """See `PushProbe`."""
         async with asyncio.TaskGroup() as group:
             for poller in range(self._config.pollers):
                 group.create_task(self._poll(poller, report))
 
-    async def _poll(self, poller: int, report: Report) -> None:
+    async def _poll(self, poller: int, report: Tell) -> None:
         back_off = BackOff()
         while True:
             try:

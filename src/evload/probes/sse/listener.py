@@ -17,7 +17,7 @@ from ...clients.web import encode_target, parse_url
 from ...errors import TargetError
 from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
-from ...spi.listening import FIRST_PAUSE_S, Cuts, Inbox, Report, come_back, nothing_of
+from ...spi.listening import FIRST_PAUSE_S, Cuts, Inbox, Tell, come_back, nothing_of
 from ...units import NS_PER_S, format_duration
 from .._shared.http_session import ReadFailed, open_session, origin_of, refusal
 from .._shared.pushed import PushedReader
@@ -95,7 +95,7 @@ class SseListener:
         if response is not None:
             response.close()
 
-    async def listen(self, report: Report) -> None:
+    async def listen(self, report: Tell) -> None:
         """See `PushProbe`. Connects again when it was cut off."""
         self._inbox.attend(report)
         try:

@@ -16,7 +16,7 @@ from ...clients.web import reason_of
 from ...errors import TargetError
 from ...model.travel import ReadResult, Target
 from ...spi.context import Surroundings
-from ...spi.listening import Inbox, Report, nothing_of
+from ...spi.listening import Inbox, Tell, nothing_of
 from .._shared.pushed import PushedReader
 from .delivery import BadDelivery, documents_of
 from .settings import WebhookProbeSettings
@@ -66,7 +66,7 @@ class WebhookReceiver:
             return response
         return web.Response(status=_ACCEPTED)
 
-    async def listen(self, report: Report) -> None:
+    async def listen(self, report: Tell) -> None:
         """See `PushProbe`."""
         self._inbox.attend(report)
         while True:
