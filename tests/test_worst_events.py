@@ -189,13 +189,30 @@ def test_the_events_that_a_counter_counted(tmp_path: Path, text: str, expected: 
     assert named(tmp_path, COUNTED, text) == expected
 
 
-def test_an_event_is_out_of_order_if_a_later_one_of_its_key_was_applied_before_it(tmp_path: Path) -> None:
+def test_an_event_is_out_of_order_if_one_sent_after_its_ack_was_applied_before_it(tmp_path: Path) -> None:
     positions = {0: ("a", 2.0), 2: ("a", 3.0), 4: ("a", 1.0), 6: ("a", 4.0), 8: ("b", 9.0), 10: ("b", None),
                  12: (None, 5.0), 14: (None, 1.0), 16: ("b", 9.0)}  # fmt: skip
-    events = [event(seq, key=key, position=position) for seq, (key, position) in positions.items()]
+
+    def placed(seq: int, key: str | None, position: float | None, **facts: Any) -> Observation:
+        due = 100 * seq
+        return event(seq, due=due, key=key, position=position, **{"sent": due + 1, "acked": due + 10, **facts})
+
+    events = [placed(seq, key, position) for seq, (key, position) in positions.items()]
     # The same key in another scenario is another key.
-    events += [event(7, key="a", position=0.5, scenario=1), event(9, key="a", position=0.25, scenario=1)]
+    events += [placed(7, "a", 0.5, scenario=1), placed(9, "a", 0.25, scenario=1)]
     assert named(tmp_path, events, "out_of_order == 0") == [0, 2, 7]
+    # Only the first had been acked when the last was sent; then the second, too; then it had been seen for good.
+    overlapping = [placed(0, "a", 3.0), placed(1, "a", 3.0, acked=202), placed(2, "a", 1.0)]
+    assert named(tmp_path, overlapping, "out_of_order == 0") == [0]
+    overlapping[1] = placed(1, "a", 3.0, acked=201)
+    assert named(tmp_path, overlapping, "out_of_order == 0") == [0, 1]
+    overlapping[1] = placed(1, "a", 3.0, settled=201)
+    assert named(tmp_path, overlapping, "out_of_order == 0") == [0]
+    overlapping[1] = placed(1, "a", 3.0, acked=None, state=State.IN_DOUBT)
+    assert named(tmp_path, overlapping, "out_of_order == 0") == [0], "nobody knows whether it was"
+    # Sent at one moment, in the order of the schedule.
+    together = [placed(seq, "a", position, sent=1, acked=1) for seq, position in ((0, 1.0), (1, 2.0))]
+    assert named(tmp_path, together, "out_of_order == 0") == []
 
 
 def test_only_events_of_the_part_that_the_objective_is_about(tmp_path: Path) -> None:

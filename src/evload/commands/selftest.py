@@ -147,17 +147,19 @@ def _planted_delays(pairs: _Pairs, start_ns: int) -> list[float]:
 
 
 def _applied_out_of_order(pairs: _Pairs) -> int:
-    """Events applied after one of their key that was sent later: those planted, and those that overtook each
-    other on their way to the broker."""
-    earliest: dict[tuple[int, str], int] = {}
+    """Events applied after one of their key that was sent when they had been acked: those planted, and those that
+    overtook each other behind the broker."""
+    lines: dict[tuple[int, str], list[tuple[int, int, int | None, int]]] = {}
+    for seen, truth in pairs:
+        if truth is not None and truth.position is not None and seen.key is not None and seen.sent_ns is not None:
+            line = lines.setdefault((seen.scenario, seen.key), [])
+            line.append((seen.sent_ns, seen.seq, seen.acked_ns, truth.position))
     found = 0
-    for seen, truth in sorted(pairs, key=lambda pair: pair[0].seq, reverse=True):
-        if truth is None or truth.position is None or seen.key is None:
-            continue
-        line = (seen.scenario, seen.key)
-        after = earliest.get(line, truth.position)
-        found += truth.position > after
-        earliest[line] = min(truth.position, after)
+    for line in lines.values():
+        line.sort()
+        for number, (_, _, acked_ns, position) in enumerate(line, 1):
+            if acked_ns is not None:
+                found += any(sent_ns >= acked_ns and place < position for sent_ns, _, _, place in line[number:])
     return found
 
 

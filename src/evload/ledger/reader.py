@@ -106,6 +106,18 @@ class LedgerReader:
                 found.append(observation_of(self._columns, row, parts.of(row[0])))
         return found
 
+    def place(self) -> None:
+        """Lay out the events of which a position is known in the table `placed`, by key and time of the send."""
+        self._db.executescript("""
+            DROP TABLE IF EXISTS temp.placed;
+            CREATE TEMP TABLE placed (
+                scenario INTEGER, key TEXT, sent_ns INTEGER, position REAL, seq INTEGER,
+                PRIMARY KEY (scenario, key, sent_ns, seq)
+            ) WITHOUT ROWID;
+            INSERT INTO placed SELECT scenario, key, coalesce(sent_ns, intended_ns), position, seq FROM events
+                WHERE key IS NOT NULL AND position IS NOT NULL;
+        """)
+
     def spread(self, count: int) -> list[Observation]:
         """At most `count` of the settled events that were followed closely, evenly over the run."""
         row = self._db.execute("SELECT max(seq) FROM events").fetchone()

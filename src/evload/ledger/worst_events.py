@@ -40,9 +40,11 @@ _MEASURED: Final[Mapping[str, str]] = {
     "hop": _FOLLOWED,
 }
 """Which events each metric has a value of: no other can weigh against it."""
-_OVERTAKEN: Final = """seq IN (SELECT seq FROM (SELECT seq, position, min(position) OVER (
-    PARTITION BY scenario, key ORDER BY seq ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING) AS later
-    FROM events WHERE key IS NOT NULL AND position IS NOT NULL) WHERE later < position)"""
+_OVERTAKEN: Final = """EXISTS (SELECT 1 FROM placed WHERE placed.scenario = events.scenario
+    AND placed.key = events.key AND placed.position < events.position
+    AND placed.sent_ns >= events.acked_ns AND placed.sent_ns < events.settled_ns
+    AND (placed.sent_ns, placed.seq) > (coalesce(events.sent_ns, events.intended_ns), events.seq))"""
+"""One that was sent between its ack and its last read was applied before it."""
 _PART: Final = (
     "parts.seq = events.seq AND (:probe IS NULL OR parts.probe = :probe)"
     " AND ((:replica IS NULL AND parts.replica IS NULL) OR parts.replica = :replica)"
@@ -68,6 +70,8 @@ def worst_events(objective: Objective, reader: LedgerReader) -> Iterator[WorstEv
         return
     scenarios = [plan["name"] for plan in reader.meta["plan"]]
     events, probes = list(reader.meta["events"]), list(reader.meta["probes"])
+    if about.subject == "out_of_order":
+        reader.place()
     condition, order = chosen
     conditions, values = [condition], dict[str, object]()
     if about.scenario is not None and about.scenario in scenarios:
