@@ -180,7 +180,7 @@ def test_a_sink_gets_what_a_run_would_give_it_and_its_failure_shows() -> None:
         def progress(self, now: Progress) -> None:
             self.moments.append(now.phase)
 
-        def finish(self, report: Report) -> None:
+        async def finish(self, report: Report) -> None:
             if report.run_id == "full":
                 raise OutputError("no space left; free some")
             self.moments.append(report.run_id)
@@ -189,10 +189,10 @@ def test_a_sink_gets_what_a_run_would_give_it_and_its_failure_shows() -> None:
     begun = datetime(2026, 1, 1, tzinfo=UTC)
     good, full = (Report(run_id, "r", begun, Result.PASS, Summary(), [], []) for run_id in ("good", "full"))
     sink = Fragile()
-    check_sink(sink, [moment, moment], good)
+    asyncio.run(check_sink(sink, [moment, moment], good))
     assert sink.moments == ["hold 5/s", "hold 5/s", "good"]
     with pytest.raises(OutputError):
-        check_sink(sink, [moment], full)
+        asyncio.run(check_sink(sink, [moment], full))
 
 
 @pytest.mark.parametrize("mode", ["structured", "binary", "plain"])

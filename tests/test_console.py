@@ -88,7 +88,7 @@ def printed(width: int, told: Report, *, quiet: bool = False, colour: bool = Fal
     """What the sink prints at the end."""
     into = io.StringIO()
     system = {"force_terminal": True, "color_system": "standard"} if colour else {}
-    ConsoleSink(Console(file=into, width=width, **system), quiet=quiet).finish(told)  # type: ignore[arg-type]
+    ConsoleSink(Console(file=into, width=width, **system), quiet=quiet).show(told)  # type: ignore[arg-type]
     return into.getvalue()
 
 
@@ -370,7 +370,7 @@ def on_screen(width: int, height: int, told: Report, *, whole: bool = False) -> 
     """The lines on a terminal of that size, without the prompt."""
     into = Screen()
     console = Console(file=into, width=width, height=height, color_system=None)
-    ConsoleSink(console, whole=whole).finish(told)
+    ConsoleSink(console, whole=whole).show(told)
     return into.getvalue().splitlines()
 
 
@@ -496,7 +496,7 @@ def test_a_ci_server_and_a_dumb_terminal_get_lines(
     assert into.getvalue().startswith("t=5.0s of=20s")
     assert "\x1b" not in into.getvalue()
     into.truncate(0)
-    sink.finish(report())
+    sink.show(report())
     assert "self-checks: 5 of 6" in into.getvalue()
 
 

@@ -594,7 +594,7 @@ class Watching:
     def progress(self, now: Progress) -> None:
         self.moments.append(now)
 
-    def finish(self, report: Report) -> None:
+    async def finish(self, report: Report) -> None:
         raise AssertionError("the engine doesn't finish sinks")
 
 

@@ -9,6 +9,7 @@ import signal
 import socket
 import sqlite3
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from collector import Collector, collecting
 from commands import (
     Ended,
     Started,
@@ -103,6 +105,24 @@ def test_a_second_signal_reports_at_once(tmp_path: Path) -> None:
     assert ledger["in_doubt"] > 0
     assert ledger["pending"] + ledger["in_doubt"] + ledger["unsent"] == ledger["scheduled"]
     assert sandboxes_of(tmp_path / "out") == []
+
+
+@linux
+def test_a_second_signal_while_a_report_is_delivered_leaves_the_files(tmp_path: Path) -> None:
+    with collecting(Collector(silent=threading.Event())) as collector:
+        reports = f"reports: {{chat: {{kind: webhook, url: '{collector.url}', timeout: 10m}}, ci: {{kind: junit}}}}\n"
+        (tmp_path / "c.yaml").write_text(EMBEDDED + reports)
+        with started("run", "c.yaml", "--out", tmp_path / "out", cwd=tmp_path) as running:
+            wait_until(lambda: bool(collector.got))
+            running.signal(signal.SIGINT)
+            while "its reports are under way; again to leave them" not in running.first_line():
+                pass
+            running.signal(signal.SIGINT)
+            ended = running.ended()
+    assert (ended.code, ended.err) == (130, "")
+    assert "interrupted again: chat cut short" in ended.out
+    assert (tmp_path / "out/junit.xml").read_bytes().startswith(b"<?xml")
+    assert summary_of(tmp_path / "out")["interrupted"] is False
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

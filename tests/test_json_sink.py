@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -59,7 +60,7 @@ def written(told: Report) -> dict[str, Any]:
     """What the sink writes, read back."""
     pages: list[bytes] = []
     sink = JsonSink(pages.append)
-    sink.finish(told)
+    asyncio.run(sink.finish(told))
     (page,) = pages
     assert page.endswith(b"}\n")
     read: dict[str, Any] = orjson.loads(page)

@@ -199,7 +199,7 @@ def test_who_comes_late_gets_the_last_minutes_and_then_what_comes() -> None:
         live.progress(instant(600, watched="p99"))
         ((_, (now,)),) = events(answer, "moments")
         assert (now["at"], now["watched"], now["percentiles"]["p99"]) == (600, "p99", [2.0, None])
-        live.finish(finished())
+        asyncio.run(live.finish(finished()))
         ((_, told),) = events(answer, "ended")
         assert (told["verdict"], told["report"]) == ("fail", False)
         assert [one["result"] for one in told["objectives"]] == ["pass", "warn", "fail", "inconclusive"]
@@ -217,7 +217,7 @@ def test_nothing_waits_for_a_page_that_is_stuck() -> None:
         for number in range(20_000):
             live.progress(instant(number / 2))
         answer = ask(live.url, "/events")
-        live.finish(finished())
+        asyncio.run(live.finish(finished()))
         assert events(answer, "ended")[1][1][-1]["at"] == 9999.5
     assert not still_served()
 
@@ -251,7 +251,7 @@ def test_a_run_goes_on_where_the_page_is_gone() -> None:
         controls.begin(lambda: stopped.append("stop"), lambda: stopped.append("abort"))
         controls.say("stop")
         live.progress(instant(2))
-        live.finish(finished())
+        await live.finish(finished())
         assert answer.read() == b""
         with pytest.raises(ConnectionRefusedError):
             ask(live.url, "/")
@@ -354,7 +354,7 @@ def test_it_shows_the_run_and_its_end_and_keeps_the_report(tmp_path: Path) -> No
                 controls.end()
                 await tab.until(f"{text('headline')} === 'making the report'")
                 report.write_text("<!doctype html><title>kept</title>" + "x" * 1_500_000)
-                live.finish(replace(finished(), directory=tmp_path))
+                await live.finish(replace(finished(), directory=tmp_path))
             # The block waits for no answer of the page, which runs beside it all the same.
             assert not still_served()
             await tab.until("document.querySelector('#report-place a')?.dataset.kept === 'true'")

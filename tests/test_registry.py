@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -83,3 +84,104 @@ def test_a_plug_in_of_another_package_is_part_of_configs_and_schema(tmp_path: Pa
     assert evload(environment, "validate", str(config)).returncode == 0
     schema = evload(environment, "schema")
     assert (schema.stderr, '"pipe"' in schema.stdout) == ("", True)
+
+
+FORMAT = """
+from evload.spi import Files, Format, Report
+
+class Summed(Format):
+    def files(self, report: Report) -> Files:
+        return {"summed.txt": f"{report.name}: {report.verdict}\\n".encode(), "more.txt": b"more\\n"}
+
+class Packed(Summed):
+    binary = True
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a run."""
+    directory = tmp_path_factory.mktemp("run")
+    (directory / "c.yaml").write_text(SANDBOX)
+    done = evload(dict(os.environ), "run", str(directory / "c.yaml"), "--out", str(directory / "out"))
+    assert done.returncode == 0, done
+    return directory / "out"
+
+
+SANDBOX = """
+name: brief
+sandbox: {}
+producers: {out: {kind: http, url: "{sandbox}/events"}}
+events: {e: {type: t, source: /s}}
+scenarios: {main: {producer: out, events: [e], load: [{rate: 20/s, for: 1s}]}}
+slos: ["rate(errors) < 1%"]
+self_checks: {offered_rate: warn, lateness: warn, headroom: warn, evidence: warn}
+"""
+
+
+def test_a_format_of_another_package_is_written_by_report_and_by_a_run(tmp_path: Path, finished: Path) -> None:
+    environment = installed(tmp_path, {"summing": FORMAT}, "[evload.formats]\nsum = summing:Summed\n")
+    shown = evload(environment, "report", str(finished), "--format", "sum")
+    assert (shown.returncode, shown.stdout, shown.stderr) == (0, "brief: pass\n", "")
+    files = tmp_path / "files"
+    assert evload(environment, "report", str(finished), "--format", "sum", "--out", str(files)).returncode == 0
+    assert sorted(path.name for path in files.iterdir()) == ["more.txt", "summed.txt"]
+    assert "Formats: text, csv, hlog, html, json, junit, md, otlp, prom, sum." in " ".join(
+        evload(environment, "report", "--help").stdout.split()
+    )
+    config = tmp_path / "load.yaml"
+    config.write_text(SANDBOX + "reports: {mine: {kind: files, format: sum, directory: told}}\n")
+    done = evload(environment, "run", str(config), "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done
+    assert (tmp_path / "out/told/summed.txt").read_text() == "brief: pass\n"
+    schema = evload(environment, "schema").stdout
+    assert '"sum"' in schema
+
+
+@pytest.mark.parametrize(
+    ("module", "said"),
+    [
+        ("import nowhere", "can't be imported (No module named 'nowhere'); install what it needs"),
+        ("Summed = 7", "is no Format but summing:Summed; correct the entry point of its package"),
+        (
+            FORMAT + "Summed.spi = 99\n",
+            "is written for version 99 of evload.spi, and this evload has 1; install versions that go together",
+        ),
+    ],
+    ids=["missing", "no format", "version"],
+)
+def test_a_broken_format_is_one_line_and_the_others_go_on(
+    tmp_path: Path, module: str, said: str, finished: Path
+) -> None:
+    environment = installed(tmp_path, {"summing": module}, "[evload.formats]\nsum = summing:Summed\n")
+    line = f"format 'sum' is installed by somebody-else but {said}"
+    done = evload(environment, "report", str(finished), "--format", "sum")
+    assert (done.returncode, done.stdout, done.stderr.strip()) == (2, "", f"--format sum: {line}")
+    assert evload(environment, "report", str(finished), "--format", "md").returncode == 0
+    config = tmp_path / "load.yaml"
+    config.write_text(SANDBOX + "reports: {mine: {kind: files, format: sum}}\n")
+    done = evload(environment, "validate", str(config))
+    assert (done.returncode, done.stderr.strip()) == (2, f"{config}:9:39: {line}")
+
+
+def test_a_binary_format_goes_to_a_file_or_a_pipe_but_not_onto_a_terminal(tmp_path: Path, finished: Path) -> None:
+    environment = installed(tmp_path, {"summing": FORMAT}, "[evload.formats]\npack = summing:Packed\n")
+    assert evload(environment, "report", str(finished), "--format", "pack").stdout == "brief: pass\n"
+    master, slave = pty.openpty()
+    with os.fdopen(master, "rb"), os.fdopen(slave, "wb") as terminal:
+        program = f"import sys; sys.argv = {['evload', 'report', str(finished), '--format', 'pack']!r}"
+        done = subprocess.run(
+            [sys.executable, "-c", f"{program}; from evload.cli import main; main()"],
+            env=environment, stdout=terminal, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (
+        2,
+        "--format pack: binary, and no use on a terminal; name a file with --out\n",
+    )
+
+
+def test_a_format_named_as_a_kind_of_report_is_told_how(tmp_path: Path) -> None:
+    config = tmp_path / "load.yaml"
+    config.write_text(SANDBOX + "reports: {mine: {kind: md}}\n")
+    done = evload(dict(os.environ), "validate", str(config))
+    assert done.stderr.strip().endswith(": unknown kind 'md'; it is a format: write kind: files and format: md")

@@ -77,11 +77,11 @@ def test_every_report_is_there(run: tuple[Path, Collector, str]) -> None:
     assert (states["lost"], states["scheduled"]) == (lost, 300)
     assert "metrics at http://127.0.0.1:" in said
     assert collector.bodies("/hook")[0]["verdict"] == "fail"
-    assert collector.bodies("/v1/metrics")
-    (traces,) = collector.bodies("/v1/traces")
-    spans = traces["resourceSpans"][0]["scopeSpans"][0]["spans"]
+    assert collector.metrics()
+    (traces,) = collector.traces()
+    spans = traces.resource_spans[0].scope_spans[0].spans
     named = {event["traceparent"].split("-")[1] for event in summary["objectives"][0]["worst"]}
-    assert len({span["traceId"] for span in spans}) == 20
+    assert len({span.trace_id.hex() for span in spans}) == 20
     assert all(len(trace) == 32 for trace in named)
     assert "lost == 0" in (directory / "step.md").read_text()
     assert "::error title=" in said

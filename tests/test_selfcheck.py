@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
 from checked_runs import check_of, checked, failed, sound, sound_vitals
-from evload.judging.checks.run import run
+from evload.judging.checks.run import SELF_CHECKS, run
+from evload.judging.live_checks import LiveChecks
 from evload.model.report import Result
 from evload.model.summary import Summary
-from evload.model.vitals import Vitals
+from evload.model.vitals import ReadVitals, Vitals
 from evload.objectives.criteria import Criteria
 from evload.objectives.grammar import parse
 from evload.objectives.policy import SelfCheckPolicy
@@ -48,6 +51,28 @@ def test_policy_is_strict_unless_told_and_knows_its_keys() -> None:
         SelfCheckPolicy.model_validate({"latness": "warn"})
     with pytest.raises(ValidationError):
         SelfCheckPolicy.model_validate({"lateness": "lax"})
+
+
+def test_each_key_of_the_policy_is_that_of_one_check() -> None:
+    keys = [check.key for check in SELF_CHECKS if check.key is not None]
+    assert sorted(keys) == sorted(SelfCheckPolicy.model_fields)
+    for check in SELF_CHECKS:
+        off: dict[str, Any] = {} if check.key is None else {check.key: "off"}
+        told = checked(sound(), **off)[check.name]
+        assert (told.result, told.note) == (
+            Result.SKIPPED, "run `evload selftest`" if check.key is None else "switched off in the config"
+        )  # fmt: skip
+
+
+def test_what_begins_to_fail_is_told_while_the_run_goes_on() -> None:
+    late = sound()
+    late.distributions["schedule_delay"] = distribution([(MS, MS)] * 980 + [(21 * MS, 21 * MS)] * 20)
+    late.ledger["visible"] += 1  # sums that don't close yet are no worry
+    vitals = sound_vitals(cpu_share=0.9, wall_drift_ns=20 * MS)
+    vitals.probes = {"read-model": ReadVitals(requests=10, failed=1)}
+    terms = Criteria([parse("p99(consistency) < 2s")], SelfCheckPolicy(clocks="off"), {})
+    worries = LiveChecks(terms, {}).worries(run_of(late, vitals=vitals))
+    assert [worry.partition(":")[0] for worry in worries] == ["lateness", "headroom", "observer effect"]
 
 
 # -- ledger closes -------------------------------------------------------------------------------------------

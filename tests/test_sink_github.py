@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
@@ -72,7 +73,7 @@ def test_the_summary_is_appended(tmp_path: Path) -> None:
     summary.write_text("before\n")
     sink = from_environment({"GITHUB_STEP_SUMMARY": str(summary), "GITHUB_ACTIONS": "true"}, said.append)
     assert sink is not None
-    sink.finish(finished())
+    asyncio.run(sink.finish(finished()))
     assert summary.read_text() == "before\n" + markdown(finished())
     assert b"".join(said).decode() == workflow_commands(finished())
 
@@ -83,11 +84,11 @@ def test_each_variable_switches_on_its_own_part(tmp_path: Path) -> None:
     assert from_environment({"GITHUB_STEP_SUMMARY": "", "GITHUB_ACTIONS": "false"}, said.append) is None
     only_summary = from_environment({"GITHUB_STEP_SUMMARY": str(summary)}, said.append)
     assert only_summary is not None
-    only_summary.finish(finished())
+    asyncio.run(only_summary.finish(finished()))
     assert (summary.exists(), said) == (True, [])
     only_annotations = from_environment({"GITHUB_ACTIONS": "true"}, said.append)
     assert only_annotations is not None
-    only_annotations.finish(finished())
+    asyncio.run(only_annotations.finish(finished()))
     assert said
 
 
@@ -95,7 +96,7 @@ def test_the_summary_keeps_within_the_limit(tmp_path: Path) -> None:
     summary = tmp_path / "summary.md"
     summary.write_bytes(b"x" * (MOST_BYTES - 5000))
     checks = [CheckResult(f"ümlaut {n}", Result.INVALID, 1, 0, "why") for n in range(1000)]
-    GithubSink(summary, None).finish(replace(finished(), checks=checks))
+    asyncio.run(GithubSink(summary, None).finish(replace(finished(), checks=checks)))
     written = summary.read_bytes()
     assert MOST_BYTES - 200 < len(written) <= MOST_BYTES
     assert written.decode().endswith("\n\n*The rest is left out: a job summary holds 1 MiB.*\n")
@@ -112,4 +113,4 @@ def test_a_document_that_just_fits_is_whole() -> None:
 
 def test_a_summary_that_can_not_be_written(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"can't write .*: Is a directory; unset GITHUB_STEP_SUMMARY"):
-        GithubSink(tmp_path, None).finish(finished())
+        asyncio.run(GithubSink(tmp_path, None).finish(finished()))

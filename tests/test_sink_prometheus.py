@@ -90,7 +90,7 @@ def test_scraping_while_the_run_goes_on() -> None:
             found.append(parsed(await asyncio.to_thread(scrape, address)))
             sink.progress(moment())
             found.append(parsed(await asyncio.to_thread(scrape, address)))
-            sink.finish(finished())
+            await sink.finish(finished())
             found.append(parsed(await asyncio.to_thread(scrape, address)))
         with pytest.raises(OSError, match="refused"):
             await asyncio.to_thread(scrape, address)

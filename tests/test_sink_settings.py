@@ -16,13 +16,13 @@ from pydantic import ValidationError
 from collector import Collector, collecting
 from evload.clock import SystemClock
 from evload.errors import OutputError
-from evload.formats.by_name import FORMATS
 from evload.model.report import EventSample, Insight, Severity
 from evload.sinks import report_files as settings
 from evload.sinks._shared.files import FilesSink
 from evload.sinks.otlp import OtlpConfig
 from evload.sinks.prometheus import PrometheusConfig
 from evload.sinks.webhook import WebhookConfig
+from evload.spi.registry import kinds, load_format
 from evload.spi.sink import SinkSettings, SinkSurroundings
 from evload.testing import check_sink
 from sink_reports import finished, moment, without_anything
@@ -33,6 +33,7 @@ KINDS: dict[str, type[SinkSettings]] = {
     "markdown": settings.MarkdownConfig,
     "csv": settings.CsvConfig,
     "hlog": settings.HlogConfig,
+    "files": settings.FilesConfig,
     "prometheus": PrometheusConfig,
     "otlp": OtlpConfig,
     "webhook": WebhookConfig,
@@ -47,7 +48,7 @@ def run_through(kind: str, results: Path, /, **options: Any) -> list[str]:
         sample = EventSample(datetime(2026, 1, 31, tzinfo=UTC), [], [], [], [])
         surroundings = SinkSurroundings(SystemClock(), "run", results, said.append, lambda count: sample)
         async with KINDS[kind].model_validate({"kind": kind, **options}).open(surroundings) as sink:
-            check_sink(sink, [moment()], finished())
+            await check_sink(sink, [moment()], finished())
 
     asyncio.run(main())
     return said
@@ -61,6 +62,7 @@ def run_through(kind: str, results: Path, /, **options: Any) -> list[str]:
         ("markdown", {}, ["report.md"]),
         ("csv", {"directory": "tables"}, ["tables/percentiles.csv"]),
         ("prometheus", {}, ["metrics.prom"]),
+        ("files", {"format": "junit", "directory": "ci"}, ["ci/junit.xml"]),
     ],
 )
 def test_files_are_written_beside_the_results(
@@ -69,8 +71,8 @@ def test_files_are_written_beside_the_results(
     assert run_through(kind, tmp_path, **options) == []
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert sorted(str(path.relative_to(tmp_path)) for path in written) == files
-    name = {"markdown": "md", "prometheus": "prom"}.get(kind, kind)
-    assert written[0].read_bytes() == next(iter(FORMATS[name](finished()).values()))
+    name = options.get("format") or {"markdown": "md", "prometheus": "prom"}.get(kind, kind)
+    assert written[0].read_bytes() == next(iter(load_format(name).files(finished()).values()))
 
 
 def test_the_log_comes_with_its_tables(tmp_path: Path) -> None:
@@ -104,6 +106,8 @@ def test_those_who_are_told_over_http(kind: str, paths: list[str], tmp_path: Pat
         ("webhook", {"url": "http://h/", "headers": {"X-A": "1\r\nX-B: 2"}}, "holds a line break"),
         ("webhook", {}, "Field required"),
         ("junit", {"fil": "x"}, "Extra inputs are not permitted"),
+        ("otlp", {"protocol": "http/json"}, "Input should be 'grpc' or 'http/protobuf'"),
+        ("files", {"format": "jnit"}, "unknown format 'jnit'; did you mean 'junit'?"),
     ],
 )
 def test_bad_settings(kind: str, options: dict[str, Any], words: str) -> None:
@@ -122,41 +126,43 @@ def test_the_documented_example() -> None:
         KINDS[report["kind"]].model_validate(report)
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", kinds("evload.formats"))
 def test_every_format_takes_every_report(name: str) -> None:
     for told in (finished(), without_anything()):
-        files = FORMATS[name](told)
+        files = load_format(name).files(told)
         assert files
         assert all(content.endswith(b"\n") and content.decode() for content in files.values())
 
 
 def test_json_and_otlp_are_json() -> None:
-    assert orjson.loads(FORMATS["json"](finished())["summary.json"])["run_id"] == finished().run_id
-    assert "resourceMetrics" in orjson.loads(FORMATS["otlp"](finished())["metrics.otlp.json"])
+    assert orjson.loads(load_format("json").files(finished())["summary.json"])["run_id"] == finished().run_id
+    assert "resourceMetrics" in orjson.loads(load_format("otlp").files(finished())["metrics.otlp.json"])
 
 
 def test_findings_reach_the_markdown() -> None:
     finding = Insight("saturated", Severity.WARNING, "the backlog began to grow", {})
-    assert b"the backlog began to grow" in FORMATS["md"](replace(finished(), insights=[finding]))["report.md"]
+    assert (
+        b"the backlog began to grow" in load_format("md").files(replace(finished(), insights=[finding]))["report.md"]
+    )
 
 
 def test_a_file_is_replaced_and_nothing_is_left_over(tmp_path: Path) -> None:
     (tmp_path / "junit.xml").write_text("old")
-    FilesSink(FORMATS["junit"], tmp_path).finish(finished())
+    asyncio.run(FilesSink(load_format("junit"), tmp_path).finish(finished()))
     assert (tmp_path / "junit.xml").read_bytes().startswith(b"<?xml")
     assert [path.name for path in tmp_path.iterdir()] == ["junit.xml"]
 
 
 def test_a_name_is_that_of_the_first_file_alone(tmp_path: Path) -> None:
-    usual = list(FORMATS["hlog"](finished()))
-    FilesSink(FORMATS["hlog"], tmp_path, "run.hlog").finish(finished())
+    usual = list(load_format("hlog").files(finished()))
+    asyncio.run(FilesSink(load_format("hlog"), tmp_path, "run.hlog").finish(finished()))
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["run.hlog", *usual[1:]])
 
 
 def test_a_file_that_can_not_be_written(tmp_path: Path) -> None:
     (tmp_path / "taken").write_text("a file")
     with pytest.raises(OutputError, match=r"can't write .*taken/report.md: (Not a directory|File exists); free"):
-        FilesSink(FORMATS["md"], tmp_path / "taken").finish(finished())
+        asyncio.run(FilesSink(load_format("md"), tmp_path / "taken").finish(finished()))
 
 
 @pytest.mark.parametrize("name", ["events.sqlite", "summary.json", "deeper/config.yaml"])

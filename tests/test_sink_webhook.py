@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import socket
 import threading
@@ -12,7 +13,7 @@ import pytest
 
 from collector import Collector, collecting
 from evload.report.document import document
-from evload.sinks._shared.posting import Recipient
+from evload.sinks._shared.posting import open_recipient
 from evload.sinks.webhook import WebhookSink, message
 from evload.units import NS_PER_S
 from sink_reports import finished, moment
@@ -21,9 +22,14 @@ from sink_reports import finished, moment
 def told(url: str, headers: Mapping[str, str] = {}, timeout_ns: int = 10 * NS_PER_S) -> list[str]:
     """What the sink says while it tells somebody of a run."""
     said: list[str] = []
-    sink = WebhookSink(Recipient(url, headers, timeout_ns), said.append)
-    sink.progress(moment())
-    sink.finish(finished())
+
+    async def main() -> None:
+        async with open_recipient(url, headers, timeout_ns) as recipient:
+            sink = WebhookSink(recipient, said.append)
+            sink.progress(moment())
+            await sink.finish(finished())
+
+    asyncio.run(main())
     return said
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from . import __version__
 from .errors import EvloadError
@@ -204,12 +205,20 @@ def selftest(
     raise typer.Exit(positive_control.run(_console(), out=out, quiet=quiet))
 
 
-@app.command()
+class _WithFormats(TyperCommand):
+    """A command whose help names the formats that are installed, looked up only when it is asked for."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        from .commands.report import formats
+
+        formatter.write_paragraph()
+        formatter.write_text(f"Formats: {', '.join(formats())}.")
+
+
+@app.command(cls=_WithFormats)
 def report(
     directory: Annotated[Path, typer.Argument(metavar="RUN", help="Directory of a run.", show_default=False)],
-    form: Annotated[
-        str, typer.Option("--format", metavar="FORMAT", help="text, html, md, json, junit, csv, hlog, prom or otlp.")
-    ] = "text",
+    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="One of those below.")] = "text",
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="PATH", help="A file, or a directory for all files of the format."),

@@ -10,12 +10,13 @@ from pathlib import Path
 from rich.console import Console
 
 from ..errors import UsageError
-from ..formats.by_name import FORMATS
 from ..ledger.reader import LedgerReader
 from ..report.build import build_again
 from ..run import directory as directories
 from ..sinks._shared.files import replace
 from ..sinks.console.sink import ConsoleSink
+from ..spi import registry
+from ..spi.format import Format
 
 TEXT = "text"
 
@@ -23,25 +24,24 @@ TEXT = "text"
 def again(directory: Path, form: str, out: Path | None, console: Console, write: Callable[[bytes], None]) -> None:
     """Print the report of a run in one format, or write it to `out`: a file, or a directory for all its files.
 
-    Raises UsageError for an unknown format or a directory without a run, OutputError for what can't be written.
+    Raises UsageError for a format that can't be had or a directory without a run, OutputError for what can't be
+    written.
     """
-    if form != TEXT and form not in FORMATS:
-        known = [TEXT, *FORMATS]
-        close = difflib.get_close_matches(form, known, n=1)
-        cure = f"did you mean {close[0]}?" if close else f"choose {', '.join(known[:-1])} or {known[-1]}"
-        raise UsageError(f"--format {form}: no such format; {cure}")
+    chosen = None if form == TEXT else _format(form)
+    if chosen is not None and chosen.binary and out is None and console.is_terminal:
+        raise UsageError(f"--format {form}: binary, and no use on a terminal; name a file with --out")
     run = directories.find(directory)
     with LedgerReader(run.ledger) as ledger:
         report = build_again(ledger, run.path, directories.text(run.config))
-    if form == TEXT:
+    if chosen is None:
         if out is None:
-            ConsoleSink(console, whole=True).finish(report)
+            ConsoleSink(console, whole=True).show(report)
         else:
             page = io.StringIO()
-            ConsoleSink(Console(file=page, width=100)).finish(report)
+            ConsoleSink(Console(file=page, width=100)).show(report)
             replace(out, page.getvalue().encode())
         return
-    files = FORMATS[form](report)
+    files = chosen.files(report)
     content = next(iter(files.values()))
     if out is None:
         write(content)
@@ -50,3 +50,20 @@ def again(directory: Path, form: str, out: Path | None, console: Console, write:
             replace(out / name, each)
     else:
         replace(out, content)
+
+
+def formats() -> list[str]:
+    """The names of all formats that are installed."""
+    return [TEXT, *sorted(registry.kinds("evload.formats"))]
+
+
+def _format(name: str) -> Format:
+    try:
+        return registry.load_format(name)
+    except registry.UnknownKind:
+        known = formats()
+        close = difflib.get_close_matches(name, known, n=1)
+        cure = f"did you mean {close[0]}?" if close else f"choose {', '.join(known[:-1])} or {known[-1]}"
+        raise UsageError(f"--format {name}: no such format; {cure}") from None
+    except registry.BrokenPlugin as error:
+        raise UsageError(f"--format {name}: {error}") from None

@@ -8,7 +8,8 @@ those of the planted times.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -33,7 +34,6 @@ from ..stats.histogram import rank_of
 from ..units import NS_PER_S, format_duration
 
 _INVALID: Final = 5
-_PERCENTILES: Final = ("p50", "p90", "p95", "p99")
 
 _CONFIG: Final = """
 name: selftest
@@ -109,91 +109,139 @@ def compare(directory: RunDirectory) -> list[Comparison]:
 
     Raises UsageError if the directory has no ledger, or no truth because the run had no sandbox.
     """
+    found = _evidence(directory)
+    return [Comparison(name, *compared(found)) for name, compared in _CHECKS]
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """What was measured, beside what was planted.
+
+    pairs    each event of the run, with the truth about it if it arrived
+    arrived  the ids of the events that the sandbox has seen; `acked`: of those that it accepted
+    """
+
+    pairs: Sequence[tuple[Observation, Truth | None]]
+    truths: Sequence[Truth]
+    arrived: AbstractSet[str]
+    acked: AbstractSet[str]
+    start_ns: int
+    ledger: Mapping[str, int]
+    consistency: Mapping[str, Sequence[float | None]]
+
+
+def _evidence(directory: RunDirectory) -> _Evidence:
     truths = {truth.correlation_id: truth for truth in read_truth(directory.truth)}
     with LedgerReader(directory.ledger) as reader:
         ids = CorrelationIds.for_run(reader.meta["run_id"])
         start_ns = int(reader.meta["start_ns"])
         rows = [seen for scenario in range(len(reader.meta["plan"])) for seen in reader.observations(scenario)]
     summary = orjson.loads(directory.summary.read_bytes())
-    pairs = [(seen, truths.get(ids.id_of(seen.seq))) for seen in rows]
-    ledger = summary["ledger"]
-    acked = {ids.id_of(seen.seq) for seen in rows if seen.acked_ns is not None}
-    arrived = truths.keys() & {ids.id_of(seen.seq) for seen in rows}
-    compared = [
-        _count("accepted", len(arrived), ledger["acked"], agrees=acked == arrived),
-        _count("lost", sum(t.lost for t in truths.values()), ledger["lost"]),
-        _count("duplicated", sum(t.effects > 1 for t in truths.values()), ledger["duplicated"]),
-        _count("regressions", sum(bool(t.hidden) for t in truths.values()), ledger["regressions"]),
-        _count("out of order", _applied_out_of_order(pairs), ledger["out_of_order"]),
-        _brackets(pairs, start_ns),
-    ]
-    delays = _planted_delays(pairs, start_ns)
-    consistency = summary["distributions"]["consistency"]
-    return compared + [_percentile(name, delays, consistency[name]) for name in _PERCENTILES]
+    return _Evidence(
+        [(seen, truths.get(ids.id_of(seen.seq))) for seen in rows],
+        [*truths.values()],
+        truths.keys() & {ids.id_of(seen.seq) for seen in rows},
+        {ids.id_of(seen.seq) for seen in rows if seen.acked_ns is not None},
+        start_ns,
+        summary["ledger"],
+        summary["distributions"]["consistency"],
+    )
 
 
-_Pairs = Sequence[tuple[Observation, Truth | None]]
+_Compared = tuple[str, str, bool]
+"""What was planted, what was measured, and whether they agree."""
 
 
-def _planted_delays(pairs: _Pairs, start_ns: int) -> list[float]:
-    """Nanoseconds from each ack to the moment the event was visible for good, sorted; infinite if never."""
-    delays = []
-    for seen, truth in pairs:
-        if truth is None or seen.acked_ns is None:
-            continue
-        stable = truth.stable_visible_ns
-        delays.append(float("inf") if stable is None else float(max(0, stable - start_ns - seen.acked_ns)))
-    return sorted(delays)
+def _accepted(found: _Evidence) -> _Compared:
+    planted, measured, agrees = _same(len(found.arrived), found.ledger["acked"])
+    return planted, measured, agrees and found.acked == found.arrived
 
 
-def _applied_out_of_order(pairs: _Pairs) -> int:
+def _counted(key: str, planted: Callable[[Truth], bool]) -> Callable[[_Evidence], _Compared]:
+    """A count of the ledger against the events of which something is true."""
+    return lambda found: _same(sum(planted(truth) for truth in found.truths), found.ledger[key])
+
+
+def _out_of_order(found: _Evidence) -> _Compared:
     """Events applied after one of their key that was sent when they had been acked: those planted, and those that
     overtook each other behind the broker."""
     lines: dict[tuple[int, str], list[tuple[int, int, int | None, int]]] = {}
-    for seen, truth in pairs:
+    for seen, truth in found.pairs:
         if truth is not None and truth.position is not None and seen.key is not None and seen.sent_ns is not None:
             line = lines.setdefault((seen.scenario, seen.key), [])
             line.append((seen.sent_ns, seen.seq, seen.acked_ns, truth.position))
-    found = 0
+    late = 0
     for line in lines.values():
         line.sort()
         for number, (_, _, acked_ns, position) in enumerate(line, 1):
             if acked_ns is not None:
-                found += any(sent_ns >= acked_ns and place < position for sent_ns, _, _, place in line[number:])
-    return found
+                late += any(sent_ns >= acked_ns and place < position for sent_ns, _, _, place in line[number:])
+    return _same(late, found.ledger["out_of_order"])
 
 
-def _brackets(pairs: _Pairs, start_ns: int) -> Comparison:
+def _brackets(found: _Evidence) -> _Compared:
     """Whether each event's bracket contains the moment it became visible for good."""
     inside = within = 0
-    for seen, truth in pairs:
+    for seen, truth in found.pairs:
         stable = truth.stable_visible_ns if truth is not None else None
         lower = seen.sent_ns if seen.stable_lower_ns is None else seen.stable_lower_ns
         if stable is None or seen.stable_upper_ns is None or lower is None:
             continue
         inside += 1
-        within += lower <= stable - start_ns <= seen.stable_upper_ns
-    return Comparison("brackets that hold", f"{inside:,}", f"{within:,}", inside == within and inside > 0)
+        within += lower <= stable - found.start_ns <= seen.stable_upper_ns
+    planted, measured, agrees = _same(inside, within)
+    return planted, measured, agrees and inside > 0
 
 
-def _count(name: str, planted: int, measured: int, *, agrees: bool = True) -> Comparison:
-    return Comparison(name, f"{planted:,}", f"{measured:,}", agrees and planted == measured)
-
-
-def _percentile(name: str, planted: Sequence[float], measured: Sequence[float | None]) -> Comparison:
+def _percentile(name: str) -> Callable[[_Evidence], _Compared]:
     """Whether [lower, upper] in seconds contains the order statistic of the planted delays."""
-    true_ns = planted[rank_of(PERCENTILES[name], len(planted)) - 1] if planted else None
-    low, high = measured
-    low_ns = float("inf") if low is None else low * NS_PER_S
-    high_ns = float("inf") if high is None else high * NS_PER_S
-    shown = f"{_time(low_ns)} … {_time(high_ns)}"
-    # The ends are whole nanoseconds, printed as seconds: half of one is lost at most.
-    agrees = true_ns is not None and low_ns - 1 <= true_ns <= high_ns + 1
-    return Comparison(f"{name} of consistency", "no data" if true_ns is None else _time(true_ns), shown, agrees)
+
+    def compared(found: _Evidence) -> _Compared:
+        planted = _planted_delays(found)
+        true_ns = planted[rank_of(PERCENTILES[name], len(planted)) - 1] if planted else None
+        low, high = found.consistency[name]
+        low_ns = float("inf") if low is None else low * NS_PER_S
+        high_ns = float("inf") if high is None else high * NS_PER_S
+        shown = f"{_time(low_ns)} … {_time(high_ns)}"
+        # The ends are whole nanoseconds, printed as seconds: half of one is lost at most.
+        agrees = true_ns is not None and low_ns - 1 <= true_ns <= high_ns + 1
+        return "no data" if true_ns is None else _time(true_ns), shown, agrees
+
+    return compared
+
+
+def _planted_delays(found: _Evidence) -> list[float]:
+    """Nanoseconds from each ack to the moment the event was visible for good, sorted; infinite if never."""
+    delays = []
+    for seen, truth in found.pairs:
+        if truth is None or seen.acked_ns is None:
+            continue
+        stable = truth.stable_visible_ns
+        delays.append(float("inf") if stable is None else float(max(0, stable - found.start_ns - seen.acked_ns)))
+    return sorted(delays)
+
+
+def _same(planted: int, measured: int) -> _Compared:
+    return f"{planted:,}", f"{measured:,}", planted == measured
 
 
 def _time(ns: float) -> str:
     return "never" if ns == float("inf") else format_duration(ns)
+
+
+_CHECKS: Final[Sequence[tuple[str, Callable[[_Evidence], _Compared]]]] = (
+    ("accepted", _accepted),
+    ("lost", _counted("lost", lambda truth: truth.lost)),
+    ("duplicated", _counted("duplicated", lambda truth: truth.effects > 1)),
+    ("regressions", _counted("regressions", lambda truth: bool(truth.hidden))),
+    ("out of order", _out_of_order),
+    ("brackets that hold", _brackets),
+    ("p50 of consistency", _percentile("p50")),
+    ("p90 of consistency", _percentile("p90")),
+    ("p95 of consistency", _percentile("p95")),
+    ("p99 of consistency", _percentile("p99")),
+)
+"""In the order in which they are shown. One more is a row here and its function."""
 
 
 class _ProgressOnly:
@@ -205,7 +253,7 @@ class _ProgressOnly:
     def progress(self, now: Progress) -> None:
         self._sink.progress(now)
 
-    def finish(self, report: Report) -> None:
+    async def finish(self, report: Report) -> None:
         self._sink.close()
 
 

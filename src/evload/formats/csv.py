@@ -12,6 +12,7 @@ from ..model.facts import METRICS, PERCENTILES, QUEUE_LAG
 from ..model.report import Report
 from ..model.summary import Distribution
 from ..model.timeline import ScenarioOverTime, Timeline
+from ..spi.format import Files, Format
 from ..units import NS_PER_S
 
 _OVER_TIME: Final = {"p50": Fraction(50, 100), "p95": Fraction(95, 100), "p99": Fraction(99, 100)}
@@ -25,6 +26,16 @@ _SERIES: Final = (
     *(f"consistency_{p}_{end}_s" for p in _OVER_TIME for end in ("lower", "upper")),
 )  # fmt: skip
 _GAUGES: Final = ("start_s", "end_s", "gauge", "value", "min", "mean", "max")
+
+
+class CsvFormat(Format):
+    """A table of the percentiles and, where there is a timeline, of the run and of its gauges over time."""
+
+    def files(self, report: Report) -> Files:
+        found = {"percentiles.csv": percentiles(report)}
+        if report.timeline is not None:
+            found |= {"series.csv": series(report.timeline), "gauges.csv": gauges(report.timeline)}
+        return found
 
 
 def percentiles(report: Report) -> bytes:

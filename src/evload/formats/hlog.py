@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 from ..model.facts import METRICS, QUEUE_LAG
 from ..model.report import Report
+from ..spi.format import Files, Format
 from ..stats.histogram import Histogram
 from ..units import NS_PER_S
 
@@ -24,6 +25,13 @@ if TYPE_CHECKING:
 
 _NS_PER_MS: Final = 1e6
 _LINE_BREAKS: Final = re.compile(r"[\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
+
+
+class HlogFormat(Format):
+    """The log, and a percentile table for each of its tags."""
+
+    def files(self, report: Report) -> Files:
+        return {"histograms.hlog": log(report), **percentile_tables(report)}
 
 
 def log(report: Report) -> bytes:

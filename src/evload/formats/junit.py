@@ -15,6 +15,7 @@ from xml.etree.ElementTree import Element, SubElement
 
 from ..model.report import CheckResult, Report, Result
 from ..report import wording
+from ..spi.format import Files, Format
 from ..units import NS_PER_S
 
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -29,6 +30,13 @@ class _Case:
     result: Result
     message: str
     text: str
+
+
+class JunitFormat(Format):
+    """The document as a file."""
+
+    def files(self, report: Report) -> Files:
+        return {"junit.xml": junit(report)}
 
 
 def junit(report: Report) -> bytes:

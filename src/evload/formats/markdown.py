@@ -11,6 +11,7 @@ from ..model.report import ObjectiveResult, Report, Result, WorstEvent
 from ..model.summary import Distribution, ScenarioSummary, Summary
 from ..model.vitals import Incident
 from ..report import wording
+from ..spi.format import Files, Format
 from ..units import NS_PER_S, format_duration, format_rate
 
 _MARKS: Final = {
@@ -25,6 +26,13 @@ _SPECIAL: Final = re.compile(r"[\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w)")
 _WORST: Final = 5
 """Most events shown of an objective."""
 _INCIDENTS: Final = 20
+
+
+class MarkdownFormat(Format):
+    """The document as a file."""
+
+    def files(self, report: Report) -> Files:
+        return {"report.md": markdown(report).encode()}
 
 
 def markdown(report: Report, environment: str = "") -> str:

@@ -8,9 +8,18 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.registry import Collector
 
-from .measures import Measure
+from ..model.report import Report
+from ..spi.format import Files, Format
+from .measures import Measure, of_report
 
 _UNITS: Final = {"s": "_seconds", "": ""}
+
+
+class PrometheusFormat(Format):
+    """The measures of a finished run."""
+
+    def files(self, report: Report) -> Files:
+        return {"metrics.prom": text(of_report(report))}
 
 
 def text(found: Sequence[Measure]) -> bytes:

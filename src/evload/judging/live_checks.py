@@ -6,8 +6,7 @@ from ..model.summary import Summary
 from ..objectives.criteria import Criteria
 from ..objectives.objective import GaugeValues
 from .abort import prepare, reason_to_abort
-from .checks.generator import clocks, headroom, lateness
-from .checks.reading import observer_effect
+from .checks.run import SELF_CHECKS
 from .gauge_watches import GaugeWatches
 
 
@@ -26,11 +25,6 @@ class LiveChecks:
 
     def worries(self, summary: Summary) -> list[str]:
         """The self-checks that begin to fail, each with its figures: those that are cheap and can be told by now."""
-        terms, policy = self._terms, self._terms.policy
-        checks = (
-            ("lateness", policy.lateness, lateness(summary, terms.objectives)),
-            ("headroom", policy.headroom, headroom(summary)),
-            ("observer effect", policy.observer_effect, observer_effect(summary, terms.max_reads)),
-            ("clocks", policy.clocks, clocks(summary)),
-        )
-        return [f"{name}: {check.note}" for name, chosen, check in checks if check.ok is False and chosen != "off"]
+        live = [check for check in SELF_CHECKS if check.live and check.policy(self._terms.policy) != "off"]
+        found = [(check.name, check.find(summary, self._terms)) for check in live]
+        return [f"{name}: {check.note}" for name, check in found if check.ok is False]

@@ -15,8 +15,8 @@ from .controls import Controls
 class Interrupts:
     """What SIGINT and SIGTERM do: end the set-up; while the run goes on drain, then report at once.
 
-    Once the run is over they do nothing, because what is left takes no longer than they would. `task` is the one
-    that sets the run up; `settle_ns` is the longest drain.
+    Once the run is over the second one and all that follow set `enough`: whoever still waits for a report to be
+    delivered waits no longer. `task` is the one that sets the run up; `settle_ns` is the longest drain.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class Interrupts:
         self._controls = controls
         self._heard = 0
         self._over = False
+        self.enough = asyncio.Event()
 
     def heed(self) -> None:
         """From now on, until the loop is closed."""
@@ -62,6 +63,11 @@ class Interrupts:
 
     def _interrupt(self) -> None:
         if self._over:
+            self._heard += 1
+            if self._heard > 1:
+                self.enough.set()
+            else:
+                self._say("interrupted: the run is over, its reports are under way; again to leave them")
             return
         if not self._control.begun:
             if self._task is not None:

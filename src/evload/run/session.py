@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, AsyncExitStack, ExitStack
+from contextlib import AbstractContextManager, AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import uvloop
 
-from ..clock import SystemClock
+from ..clock import Clock, SystemClock
 from ..config.run_config import LoadedConfig
 from ..engine.control import RunControl
 from ..errors import EvloadError, OutputError
@@ -29,6 +29,7 @@ from . import directory as directories
 from .controls import Controls
 from .directory import RunDirectory
 from .execute import execute
+from .finishing import finish
 from .interrupts import Interrupts
 from .prepare import Prepared, prepare
 from .tuning import tuned
@@ -82,26 +83,42 @@ def run(
     run_id = directories.new_run_id(started_at)
     directory = directories.create(run_id, out)
     directories.write(directory.config, loaded.as_run().encode())
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, ExitStack() as stack:
-        opened = AsyncExitStack()
-        stack.callback(lambda: runner.run(opened.aclose()))
-        controls = Controls()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_run(loaded, run_id, started_at, directory, sinks, say, page))
+
+
+async def _run(
+    loaded: LoadedConfig,
+    run_id: str,
+    started_at: datetime,
+    directory: RunDirectory,
+    sinks: Sequence[Sink],
+    say: Callable[[str], None],
+    page: Page | None,
+) -> Ended:
+    settle_ns = loaded.config.settle
+    clock, controls = SystemClock(), Controls()
+    control = RunControl(clock, settle_ns)
+    interrupts = Interrupts(asyncio.current_task(), control, settle_ns, say, controls)
+    surroundings = SinkSurroundings(
+        clock, run_id, directory.path, lambda text: say(loaded.redact(text)), partial(sample, directory.ledger),
+        loaded.base_dir,
+    )  # fmt: skip
+    everybody = [(type(sink).__name__, sink) for sink in sinks]
+    async with AsyncExitStack() as opened:
+        opened.callback(clock.close)
         try:
-            surroundings = SinkSurroundings(
-                SystemClock(), run_id, directory.path, lambda text: say(loaded.redact(text)),
-                partial(sample, directory.ledger),
-            )  # fmt: skip
-            everybody = [
-                *sinks,
-                *(
-                    runner.run(opened.enter_async_context(settings.open(surroundings)))
-                    for settings in loaded.config.reports.values()
-                ),
-            ]
+            interrupts.heed()
+            for name, settings in loaded.config.reports.items():
+                everybody.append((name, await opened.enter_async_context(settings.open(surroundings))))
             if page is not None:
                 # The last, so that the report is there when it tells pages of the end.
-                everybody.append(stack.enter_context(page(run_id, directory, controls)))
-            executed = runner.run(_execute(loaded, run_id, started_at, directory, everybody, say, controls))
+                everybody.append(("live page", opened.enter_context(page(run_id, directory, controls))))
+            told = [sink for _, sink in everybody]
+            executed = await _execute(loaded, run_id, started_at, directory, told, clock, control, interrupts)
+        except asyncio.CancelledError:
+            directories.discard(directory)
+            raise InterruptedEarlyError("interrupted before the run began; nothing was sent") from None
         except EvloadError as error:
             directories.discard(directory)
             error.args = (loaded.redact(str(error)),)  # it may hold what a target said
@@ -112,15 +129,14 @@ def run(
             directories.write(directory.summary, as_json(report))
         except OutputError as error:
             trouble = trouble or error
-        for sink in everybody:
-            try:
-                sink.finish(report)
-            except OutputError as error:
-                trouble = trouble or error
+        try:
+            whole = await finish(everybody, report, interrupts.enough, surroundings.say)
+        except OutputError as error:
+            trouble = trouble or error
     if trouble is not None:
         raise trouble
-    code = INTERRUPTED if report.summary.vitals.interrupted else verdict.exit_code(report.verdict)
-    return Ended(report, directory, code)
+    interrupted = report.summary.vitals.interrupted or (interrupts.enough.is_set() and not whole)
+    return Ended(report, directory, INTERRUPTED if interrupted else verdict.exit_code(report.verdict))
 
 
 async def _execute(
@@ -129,30 +145,22 @@ async def _execute(
     started_at: datetime,
     directory: RunDirectory,
     sinks: Sequence[Sink],
-    say: Callable[[str], None],
-    controls: Controls,
+    clock: Clock,
+    control: RunControl,
+    interrupts: Interrupts,
 ) -> _Executed:
-    clock = SystemClock()
-    settle_ns = loaded.config.settle
-    control = RunControl(clock, settle_ns)
-    interrupts = Interrupts(asyncio.current_task(), control, settle_ns, say, controls)
-    try:
-        async with AsyncExitStack() as stack:
-            stack.callback(clock.close)
-            interrupts.heed()
-            config = loaded.config
-            if config.sandbox is not None:
-                sandbox = await stack.enter_async_context(sandbox_process(config.sandbox, directory.truth))
-                config = loaded.at_sandbox(sandbox.url)
-            prepared = prepare(config, run_id, base_dir=loaded.base_dir, redact=loaded.redact)
-            interrupts.offer()
-            stack.enter_context(tuned())
-            ledger = LedgerFile(directory.ledger, {**prepared.meta, "started_at": started_at.isoformat()})
-            summary = await execute(prepared, clock, ledger, sinks, control=control)
-            interrupts.end()
-            return _Executed(prepared, summary, ledger.trouble)
-    except asyncio.CancelledError:
-        raise InterruptedEarlyError("interrupted before the run began; nothing was sent") from None
+    async with AsyncExitStack() as stack:
+        config = loaded.config
+        if config.sandbox is not None:
+            sandbox = await stack.enter_async_context(sandbox_process(config.sandbox, directory.truth))
+            config = loaded.at_sandbox(sandbox.url)
+        prepared = prepare(config, run_id, base_dir=loaded.base_dir, redact=loaded.redact)
+        interrupts.offer()
+        stack.enter_context(tuned())
+        ledger = LedgerFile(directory.ledger, {**prepared.meta, "started_at": started_at.isoformat()})
+        summary = await execute(prepared, clock, ledger, sinks, control=control)
+        interrupts.end()
+        return _Executed(prepared, summary, ledger.trouble)
 
 
 def _report(executed: _Executed, loaded: LoadedConfig, started_at: datetime, directory: RunDirectory) -> Report:

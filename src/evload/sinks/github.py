@@ -35,7 +35,7 @@ class GithubSink:
     def progress(self, now: Progress) -> None:
         """Nothing is written before the end."""
 
-    def finish(self, report: Report) -> None:
+    async def finish(self, report: Report) -> None:
         if self._annotate is not None and (lines := workflow_commands(report)):
             self._annotate(lines.encode())
         if self._summary is not None:

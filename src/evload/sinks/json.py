@@ -18,5 +18,5 @@ class JsonSink:
     def progress(self, now: Progress) -> None:
         """Nothing is written before the end."""
 
-    def finish(self, report: Report) -> None:
+    async def finish(self, report: Report) -> None:
         self._write(as_json(report))

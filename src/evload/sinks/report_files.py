@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from ._shared.files import Place, _FileSettings, _FilesSettings
+from pydantic import AfterValidator, Field
+
+from ..spi.registry import BrokenPlugin, UnknownKind, kinds, load_format
+from ._shared.files import FileSettings, FilesSettings, Place
 
 
-class HtmlConfig(_FileSettings):
+class HtmlConfig(FileSettings):
     """The report as one page that opens offline."""
 
     form = "html"
@@ -16,7 +19,7 @@ class HtmlConfig(_FileSettings):
     file: Place = Path("report.html")
 
 
-class JunitConfig(_FileSettings):
+class JunitConfig(FileSettings):
     """JUnit XML, with a test case for each objective."""
 
     form = "junit"
@@ -24,7 +27,7 @@ class JunitConfig(_FileSettings):
     file: Place = Path("junit.xml")
 
 
-class MarkdownConfig(_FileSettings):
+class MarkdownConfig(FileSettings):
     """The report in Markdown."""
 
     form = "md"
@@ -32,15 +35,42 @@ class MarkdownConfig(_FileSettings):
     file: Place = Path("report.md")
 
 
-class CsvConfig(_FilesSettings):
+class CsvConfig(FilesSettings):
     """Percentiles and time series as CSV."""
 
     form = "csv"
     kind: Literal["csv"]
 
 
-class HlogConfig(_FilesSettings):
+class HlogConfig(FilesSettings):
     """A log of histograms and percentile tables for HdrHistogram's tools."""
 
     form = "hlog"
     kind: Literal["hlog"]
+
+
+def _check_format(name: str) -> str:
+    try:
+        load_format(name)
+    except (UnknownKind, BrokenPlugin) as error:
+        raise ValueError(str(error)) from error
+    return name
+
+
+def _add_names(schema: dict[str, Any]) -> None:
+    schema["enum"] = sorted(kinds("evload.formats"))
+
+
+class FilesConfig(FilesSettings):
+    """The report in any format that is installed."""
+
+    kind: Literal["files"]
+    format: Annotated[
+        str,
+        AfterValidator(_check_format),
+        Field(description="as evload report --format knows it", json_schema_extra=_add_names),
+    ]
+
+    @property
+    def writes(self) -> str:
+        return self.format

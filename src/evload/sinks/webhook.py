@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Annotated, Final, Literal
+from typing import TYPE_CHECKING, Annotated, Final, Literal
 
 import orjson
 from pydantic import Field
@@ -14,7 +14,10 @@ from ..model.progress import Progress
 from ..model.report import Report
 from ..report.document import document
 from ..spi.sink import Sink, SinkSurroundings
-from ._shared.posting import Recipient, _HttpSettings
+from ._shared.http_settings import HttpSettings
+
+if TYPE_CHECKING:
+    from ._shared.posting import Recipient
 
 _TOLD: Final = (
     "format", "run_id", "name", "started_at", "duration", "verdict", "interrupted", "aborted", "crashed", "ledger",
@@ -32,10 +35,10 @@ class WebhookSink:
     def progress(self, now: Progress) -> None:
         """Nothing is sent before the end."""
 
-    def finish(self, report: Report) -> None:
-        answer = self._recipient.post(message(report))
-        if answer.trouble:
-            self._say(f"webhook {self._recipient.shown}: {answer.trouble}; the verdict was not delivered")
+    async def finish(self, report: Report) -> None:
+        refusal = (await self._recipient.post(message(report))).refusal
+        if refusal:
+            self._say(f"webhook {self._recipient.shown}: {refusal}; the verdict was not delivered")
 
 
 def message(report: Report) -> bytes:
@@ -44,7 +47,7 @@ def message(report: Report) -> bytes:
     return orjson.dumps({name: whole[name] for name in _TOLD})
 
 
-class WebhookConfig(_HttpSettings):
+class WebhookConfig(HttpSettings):
     """A POST with the verdict when the run has ended."""
 
     kind: Literal["webhook"]
@@ -52,6 +55,7 @@ class WebhookConfig(_HttpSettings):
 
     @asynccontextmanager
     async def open(self, surroundings: SinkSurroundings) -> AsyncIterator[Sink]:
-        from ._shared.posting import Recipient
+        from ._shared.posting import open_recipient
 
-        yield WebhookSink(Recipient(self.url, self.headers, self.timeout), surroundings.say)
+        async with open_recipient(self.url, self.headers, self.timeout) as recipient:
+            yield WebhookSink(recipient, surroundings.say)

@@ -1,8 +1,9 @@
 """The doors through which adapters come in: what a producer, a probe, a gauge and a sink must be able to do.
 
 An adapter is a pydantic settings model with a `kind` and one method, `open`. The settings are validated without the
-adapter's SDK; `open` imports it, connects, and yields the object that does the work. All that a plug-in needs is
-here; `evload.testing` has what holds it against what evload relies on.
+adapter's SDK; `open` imports it, connects, and yields the object that does the work. A format of the report is a
+class with one method, `files`. All that a plug-in needs is here; `evload.testing` has what holds it against what
+evload relies on.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from ..model.states import Outcome, Seen
 from ..model.travel import Encoding, Event, Read, ReadResult, Receipt, Target
 from ..units import NS_PER_S, Duration, Rate, Share, Size, format_duration
 from .context import VERSION, AdapterSettings, AnswerTimeout, Capabilities, Surroundings
+from .format import Files, Format
 from .gauge import Gauge, GaugeSettings, Sample
 from .listening import BackOff, Cuts, Inbox, Tell, come_back, nothing_of
 from .probe import Confirm, Probe, ProbeSettings, PushProbe
@@ -39,6 +41,8 @@ __all__ = [
     "Event",
     "EventFacts",
     "EventSample",
+    "Files",
+    "Format",
     "Gauge",
     "GaugeSettings",
     "Inbox",

@@ -21,11 +21,17 @@ class Sink(Protocol):
     """Receives what a run has to say."""
 
     def progress(self, now: Progress) -> None:
-        """Called a few times a second while the run goes on. Must not block."""
+        """Called a few times a second while the run goes on. Must not block: the load is waiting.
+
+        What takes longer is a task of the sink's own, which `open` cancels when it closes.
+        """
         ...
 
-    def finish(self, report: Report) -> None:
-        """Called once, when the report is complete. Raises OutputError if it can't be written."""
+    async def finish(self, report: Report) -> None:
+        """Called once, when the report is complete, beside the other sinks; ends by itself.
+
+        Raises OutputError if it can't be written.
+        """
         ...
 
 
@@ -36,6 +42,7 @@ class SinkSurroundings:
     directory  that of the run's results, where relative paths start
     say        a remark for a person, such as that something could not be delivered
     sample     at most so many events, spread evenly over the run; to be called when the run has ended
+    base_dir   where relative paths of files to read start
     """
 
     clock: Clock
@@ -43,6 +50,7 @@ class SinkSurroundings:
     directory: Path
     say: Callable[[str], None]
     sample: Callable[[int], EventSample]
+    base_dir: Path = Path()
 
 
 class SinkSettings(AdapterSettings):

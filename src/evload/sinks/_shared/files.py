@@ -10,10 +10,11 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import AfterValidator, Field
 
-from ...errors import OutputError
-from ...formats.by_name import Format
+from ...errors import OutputError, TargetError
 from ...model.progress import Progress
 from ...model.report import Report
+from ...spi.format import Format
+from ...spi.registry import BrokenPlugin, UnknownKind, load_format
 from ...spi.sink import Sink, SinkSettings, SinkSurroundings
 
 
@@ -28,9 +29,9 @@ class FilesSink:
     def progress(self, now: Progress) -> None:
         """Nothing is written before the end."""
 
-    def finish(self, report: Report) -> None:
+    async def finish(self, report: Report) -> None:
         name = self._name
-        for usual, content in self._format(report).items():
+        for usual, content in self._format.files(report).items():
             replace(self._directory / (name or usual), content)
             name = None
 
@@ -58,7 +59,7 @@ def _check_place(place: Path) -> Path:
 Place = Annotated[Path, AfterValidator(_check_place), Field(description="where to write; relative to the results")]
 
 
-class _FileSettings(SinkSettings):
+class FileSettings(SinkSettings):
     """Of a sink that writes one file in the format `form`."""
 
     form: ClassVar[str]
@@ -69,23 +70,29 @@ class _FileSettings(SinkSettings):
         yield self.file_sink(surroundings)
 
     def file_sink(self, surroundings: SinkSurroundings) -> Sink:
-        """The sink that writes the file when the run has ended."""
-        from ...formats.by_name import FORMATS
-        from .files import FilesSink
-
+        """The sink that writes the file when the run has ended. Raises TargetError if the format can't be had."""
         path = surroundings.directory / self.file
-        return FilesSink(FORMATS[self.form], path.parent, path.name)
+        return FilesSink(_format(self.form), path.parent, path.name)
 
 
-class _FilesSettings(SinkSettings):
-    """Of a sink that writes several files in the format `form`."""
+class FilesSettings(SinkSettings):
+    """Of a sink that writes all files of the format `form`."""
 
     form: ClassVar[str]
     directory: Place = Path()
 
+    @property
+    def writes(self) -> str:
+        """The name of the format."""
+        return self.form
+
     @asynccontextmanager
     async def open(self, surroundings: SinkSurroundings) -> AsyncIterator[Sink]:
-        from ...formats.by_name import FORMATS
-        from .files import FilesSink
+        yield FilesSink(_format(self.writes), surroundings.directory / self.directory)
 
-        yield FilesSink(FORMATS[self.form], surroundings.directory / self.directory)
+
+def _format(name: str) -> Format:
+    try:
+        return load_format(name)
+    except (UnknownKind, BrokenPlugin) as error:
+        raise TargetError(str(error)) from error

@@ -64,7 +64,11 @@ class ConsoleSink:
             self._live.stop()
             self._live = None
 
-    def finish(self, report: Report) -> None:
+    async def finish(self, report: Report) -> None:
+        self.show(report)
+
+    def show(self, report: Report) -> None:
+        """The end of a run."""
         self.close()
         cut = False
         if self._quiet:

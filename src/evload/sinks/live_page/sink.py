@@ -50,7 +50,7 @@ class LivePage:
             self._hand(lambda: self._server.plan(words.plan(now)))
         self._hand(lambda: self._server.moment(words.moment(now)))
 
-    def finish(self, report: Report) -> None:
+    async def finish(self, report: Report) -> None:
         told = words.ended(report, report_is_served=self._report.is_file())
         self._hand(lambda: self._server.ended(told))
 

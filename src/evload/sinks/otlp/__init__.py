@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Annotated, Literal
+from contextlib import AsyncExitStack, asynccontextmanager
 
-from pydantic import Field
-
-from ...clients.web import Url
+from ...errors import TargetError
 from ...spi.sink import Sink, SinkSurroundings
-from ...units import NS_PER_S, Duration
-from .._shared.posting import _HttpSettings
+from .settings import OtlpSettings
 
 
-class OtlpConfig(_HttpSettings):
-    """Metrics and spans for an OpenTelemetry collector, by OTLP over HTTP in JSON."""
+class OtlpConfig(OtlpSettings):
+    """Metrics and spans for an OpenTelemetry collector, by OTLP over gRPC or HTTP.
 
-    kind: Literal["otlp"]
-    url: Annotated[Url, Field(description="the collector; /v1/metrics and /v1/traces are added")] = (
-        "http://localhost:4318"
-    )
-    every: Annotated[Duration, Field(ge=NS_PER_S, description="time between two exports of metrics")] = 10 * NS_PER_S
-    spans: Annotated[int, Field(ge=0, le=100_000, description="most events that are sent as spans at the end")] = 1000
+    What isn't said here is taken from the standard environment variables, such as OTEL_EXPORTER_OTLP_ENDPOINT.
+    """
 
     @asynccontextmanager
     async def open(self, surroundings: SinkSurroundings) -> AsyncIterator[Sink]:
-        from .._shared.posting import Recipient
-        from .sink import OtlpSink
+        async with AsyncExitStack() as stack:
+            try:
+                from .destination import destination
+                from .exporter import open_exporter
+                from .sink import OtlpSink
 
-        yield OtlpSink(Recipient(self.url, self.headers, self.timeout), surroundings, self.every, self.spans)
+                metrics, traces = [
+                    await stack.enter_async_context(
+                        open_exporter(signal, destination(signal, self, surroundings.base_dir, os.environ))
+                    )
+                    for signal in ("metrics", "traces")
+                ]
+            except ImportError:
+                raise TargetError("kind otlp needs OpenTelemetry's SDK; pip install 'evload[otel]'") from None
+            sink = OtlpSink(metrics, traces, surroundings, every_ns=self.every, events=self.spans)
+            stack.push_async_callback(sink.close)
+            yield sink

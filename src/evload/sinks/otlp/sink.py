@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
-from typing import Any, Final
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
 
-import orjson
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk.resources import OTELResourceDetector, Resource
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
-from ...formats import measures, otlp
+from ...formats import measures
+from ...formats.otlp import SCOPE, resource_of, unix_ns
 from ...model.progress import Progress
 from ...model.report import Report
 from ...spi.sink import SinkSurroundings
-from .._shared.posting import Answer, Recipient
+from .exporter import Exporter
+from .heard import Heard
+from .metrics import in_portions, request
+from .spans import Spans
 
-METRICS_PATH: Final = "/v1/metrics"
-TRACES_PATH: Final = "/v1/traces"
 _SPANS_PER_REQUEST: Final = 1000
+_POINTS_PER_REQUEST: Final = 10_000
+"""A gRPC server takes no message of more than 4 MiB unless it is told to."""
+_SCOPE: Final = InstrumentationScope(SCOPE["name"], SCOPE["version"])
 
 
 class OtlpSink:
@@ -24,61 +33,72 @@ class OtlpSink:
     A collector that can't be reached, or refuses, costs a remark and nothing else.
     """
 
-    def __init__(self, recipient: Recipient, surroundings: SinkSurroundings, every_ns: int, events: int) -> None:
-        self._recipient = recipient
+    def __init__(
+        self, metrics: Exporter, traces: Exporter, surroundings: SinkSurroundings, *, every_ns: int, events: int
+    ) -> None:
+        self._metrics = metrics
+        self._traces = traces
         self._surroundings = surroundings
         self._every_ns = every_ns
         self._events = events
         self._start_ns = self._exported_ns = surroundings.clock.now_ns()
-        self._under_way: Future[Answer] | None = None
+        self._under_way: asyncio.Task[Heard] | None = None
         self._complained = False
+        # OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME may say otherwise.
+        self._resource = Resource(resource_of(surroundings.run_id)).merge(OTELResourceDetector().detect())
 
     def progress(self, now: Progress) -> None:
-        clock = self._surroundings.clock
-        if self._under_way is not None and self._under_way.done():
-            self._hear(self._under_way.result(), "metrics")
-            self._under_way = None
-        if self._under_way is None and clock.now_ns() - self._exported_ns >= self._every_ns:
-            self._exported_ns = clock.now_ns()
-            self._under_way = self._recipient.begin(self._metrics(measures.of_progress(now)), METRICS_PATH)
+        at_ns = self._surroundings.clock.now_ns()
+        if (self._under_way is None or self._under_way.done()) and at_ns - self._exported_ns >= self._every_ns:
+            self._exported_ns = at_ns
+            self._under_way = asyncio.create_task(self._send_metrics(measures.of_progress(now)), name="otlp metrics")
 
-    def finish(self, report: Report) -> None:
+    async def finish(self, report: Report) -> None:
         if self._under_way is not None:
-            self._recipient.answer_of(self._under_way)
-            self._under_way = None
+            self._complained = True  # nobody needs those any more
+            await self._under_way
         self._complained = False  # what is in vain now is in vain for good
-        answer = self._recipient.post(self._metrics(measures.of_report(report)), METRICS_PATH)
-        self._hear(answer, "metrics")
-        if not answer.trouble and self._events:
-            spans = otlp.spans(self._surroundings.sample(self._events), report.run_id)
-            for batch in otlp.in_batches(spans, _SPANS_PER_REQUEST):
-                answer = self._recipient.post(otlp.traces(batch, report.run_id), TRACES_PATH)
-                self._hear(answer, "spans")
-                if answer.trouble:
-                    return
+        heard = await self._send_metrics(measures.of_report(report))
+        if not heard.delivered or not self._events:
+            return
+        sample = self._surroundings.sample(self._events)
+        for batch in in_batches(Spans(sample, report.run_id, self._resource, _SCOPE), _SPANS_PER_REQUEST):
+            heard = await self._traces.send(encode_spans(batch))
+            self._hear(heard, self._traces, "spans")
+            if not heard.delivered:
+                return
 
-    def _metrics(self, found: list[measures.Measure]) -> bytes:
+    async def close(self) -> None:
+        """Give up what is under way."""
+        if self._under_way is not None:
+            self._under_way.cancel()
+            await asyncio.wait((self._under_way,))
+
+    async def _send_metrics(self, found: Sequence[measures.Measure]) -> Heard:
         clock = self._surroundings.clock
-        start, now = (otlp.unix_ns(clock.wall(at)) for at in (self._start_ns, clock.now_ns()))
-        return otlp.metrics(found, self._surroundings.run_id, start, now)
+        start_ns, at_ns = (unix_ns(clock.wall(at)) for at in (self._start_ns, clock.now_ns()))
+        heard = Heard(delivered=True)
+        for portion in in_portions(found, _POINTS_PER_REQUEST):
+            heard = await self._metrics.send(request(portion, self._resource, _SCOPE, start_ns, at_ns))
+            self._hear(heard, self._metrics, "metrics")
+            if not heard.delivered:
+                break
+        return heard
 
-    def _hear(self, answer: Answer, what: str) -> None:
-        trouble = answer.trouble or _refusal(answer.body)
-        if trouble and not self._complained:
+    def _hear(self, heard: Heard, exporter: Exporter, what: str) -> None:
+        if heard.trouble and not self._complained:
             self._complained = True
-            self._surroundings.say(f"otlp {self._recipient.shown}: {trouble}; {what} were not delivered")
+            lost = "" if heard.delivered else f"; {what} were not delivered"
+            self._surroundings.say(f"otlp {exporter.shown}: {heard.trouble}{lost}")
 
 
-def _refusal(body: bytes) -> str:
-    """What a collector says that took only part of a message."""
-    try:
-        told: Any = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return ""
-    partial = told.get("partialSuccess") if isinstance(told, dict) else None
-    if not isinstance(partial, dict):
-        return ""
-    rejected = partial.get("rejectedDataPoints") or partial.get("rejectedSpans")
-    if rejected in (None, 0, "0"):
-        return ""
-    return f"{rejected} rejected: {partial.get('errorMessage') or 'no reason given'}"
+def in_batches(events: Iterable[list[ReadableSpan]], size: int) -> Iterator[list[ReadableSpan]]:
+    """The spans of several events together, until there are `size` or more; no event is torn apart."""
+    batch: list[ReadableSpan] = []
+    for spans in events:
+        batch += spans
+        if len(batch) >= size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

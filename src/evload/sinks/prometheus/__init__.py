@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field
 from ...model.progress import Progress
 from ...model.report import Report
 from ...spi.sink import Sink, SinkSurroundings
-from .._shared.files import Place, _FileSettings
+from .._shared.files import FileSettings, Place
 
 _LISTEN: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:\[\]/]+):(\d{1,5})")
 
@@ -25,7 +25,7 @@ def _check_listen(text: str) -> str:
     return text
 
 
-class PrometheusConfig(_FileSettings):
+class PrometheusConfig(FileSettings):
     """A text file of the finished run and, if asked for, an address to scrape while it goes on."""
 
     form = "prom"
@@ -61,6 +61,6 @@ class _Both:
         for sink in self._sinks:
             sink.progress(now)
 
-    def finish(self, report: Report) -> None:
+    async def finish(self, report: Report) -> None:
         for sink in self._sinks:
-            sink.finish(report)
+            await sink.finish(report)

@@ -25,7 +25,7 @@ class ScrapeSink(Collector):
     def progress(self, now: Progress) -> None:
         self._newest = now
 
-    def finish(self, report: Report) -> None:
+    async def finish(self, report: Report) -> None:
         self._newest = report
 
     def collect(self) -> Iterator[Metric]:

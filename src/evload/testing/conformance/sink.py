@@ -9,8 +9,8 @@ from ...model.report import Report
 from ...spi.sink import Sink
 
 
-def check_sink(sink: Sink, progress: Sequence[Progress], report: Report) -> None:
+async def check_sink(sink: Sink, progress: Sequence[Progress], report: Report) -> None:
     """Give a sink what a run would give it. Whatever it raises is what is wrong with it."""
     for moment in progress:
         sink.progress(moment)
-    sink.finish(report)
+    await sink.finish(report)

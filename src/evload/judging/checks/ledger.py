@@ -1,0 +1,21 @@
+"""The self-check of the books."""
+
+from __future__ import annotations
+
+from ...model.summary import Summary
+from .check import Check
+
+
+def ledger_closes(summary: Summary) -> Check:
+    """The sums close, and no answer names an event that was never sent."""
+    residuals = 0
+    for scenario in summary.scenarios.values():
+        has = scenario.ledger
+        unanswered = ("unsent", "acked", "rejected", "returned", "in_doubt")
+        residuals += abs(has["scheduled"] - sum(has[state] for state in unanswered))
+        settled = ("visible", "lost", "regressed", "pending", "unobserved")
+        residuals += abs(has["acked"] - sum(has[state] for state in settled))
+    unexpected = summary.vitals.unexpected_ids
+    parts = ((residuals, "events missing from the sums"), (unexpected, "unexpected ids in answers"))
+    note = ", ".join(f"{count} {what}" for count, what in parts if count)
+    return Check(residuals + unexpected == 0, residuals + unexpected, 0, note)
