@@ -4,7 +4,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test check bench format clean
+.PHONY: run test quick check bench format clean
 
 run: $(VENV)/.installed
 	$(BIN)/evload run configs/quickstart.yaml
@@ -12,6 +12,12 @@ run: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	tests/install_servers
 	$(BIN)/pytest -n 2 --dist loadfile
+
+# The rooms without a clock and without I/O.
+PURE := stats model workload tracking summary objectives judging report
+
+quick: $(VENV)/.installed-dev
+	$(BIN)/pytest -q -m "not server and not browser" $(wildcard $(PURE:%=tests/%))
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

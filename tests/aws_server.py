@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import boto3
+import pytest
 from botocore.config import Config
 
 from evload.clock import SystemClock
@@ -101,6 +102,13 @@ def running_server() -> Iterator[AwsServer]:
             yield AwsServer(url)
         finally:
             process.stdin.close()
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[AwsServer]:
+    """The server for all tests; each has names of its own in it."""
+    with running_server() as server:
+        yield server
 
 
 def _serve() -> None:

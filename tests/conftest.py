@@ -1,11 +1,12 @@
-"""What the whole test session shares: the brokers, started when the first test asks for one."""
+"""What all tests share: the fixtures of real servers and of the browser, and marks for those that use them."""
 
 from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Sequence
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -13,8 +14,10 @@ import botocore.loaders
 import pytest
 from hypothesis import HealthCheck, settings
 
-from aws_server import ENVIRONMENT, AwsServer, running_server
-from rabbitmq_node import RabbitNode, running_node
+BROWSER: Final = "browser"
+SERVERS: Final = ("aws_server", "mysql_server", "postgres_server", "rabbitmq_node", "redis_server")
+"""Modules with a fixture that starts a process. Tests start none in other ways, so that none lacks its mark."""
+pytest_plugins = (BROWSER, *SERVERS)
 
 _LOADER: Final = cache(botocore.loaders.create_loader)
 
@@ -23,23 +26,23 @@ settings.register_profile("evload", deadline=None, suppress_health_check=[Health
 settings.load_profile("evload")
 
 
-@pytest.fixture(scope="session")
-def rabbitmq() -> Iterator[RabbitNode]:
-    """A RabbitMQ node for tests that leave it as they found it. Those that kill it start one of their own."""
-    with running_node() as node:
-        yield node
-
-
-@pytest.fixture(scope="session")
-def aws() -> Iterator[AwsServer]:
-    """EventBridge, SQS and CloudWatch. Each test has names of its own in it."""
-    with running_server() as server:
-        yield server
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Mark whatever uses a browser or a server, be it through other fixtures."""
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        fixtures = chain.from_iterable(item._fixtureinfo.name2fixturedefs.values())
+        homes = {fixture.func.__module__ for fixture in fixtures}
+        if BROWSER in homes:
+            item.add_marker(pytest.mark.browser)
+        if not homes.isdisjoint(SERVERS):
+            item.add_marker(pytest.mark.server)
 
 
 @pytest.fixture
 def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Credentials from the environment, nothing from this machine; the SDK reads its models once only."""
+    from aws_server import ENVIRONMENT  # here: pytest wants to be the first to import a plug-in
+
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)
     for name, value in ENVIRONMENT.items():

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from typing import Any, Final
 
 import pymysql
+import pytest
 
 from private_server import PrivateServer, program
 
@@ -83,3 +84,10 @@ def running_mysql() -> Iterator[MysqlServer]:
         yield server
     finally:
         server.close()
+
+
+@pytest.fixture(scope="module")
+def mysql() -> Iterator[MysqlServer]:
+    """A server for the tests of one file, which leave it running."""
+    with running_mysql() as server:
+        yield server

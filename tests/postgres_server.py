@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 import asyncpg
+import pytest
 
 from private_server import PrivateServer, program
 
@@ -87,3 +88,10 @@ def running_postgres() -> Iterator[PostgresServer]:
         yield server
     finally:
         server.close()
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    """A server for the tests of one file, which leave it running."""
+    with running_postgres() as server:
+        yield server

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.request import Request, urlopen
 
+import pytest
+
 _BIN: Final = Path("/usr/lib/rabbitmq/bin")
 _MISSING: Final = "these tests need a RabbitMQ server; get one with: apt-get install rabbitmq-server"
 _START_S: Final = 90.0
@@ -211,6 +213,20 @@ def running_node() -> Iterator[RabbitNode]:
         yield node
     finally:
         node.close()
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitNode]:
+    """A node for all tests that leave it as they found it."""
+    with running_node() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def own_rabbitmq() -> Iterator[RabbitNode]:
+    """A node to be killed, stopped and frozen; running again whenever a test ends."""
+    with running_node() as running:
+        yield running
 
 
 def _free_ports(count: int) -> list[int]:

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 import redis
 
 from private_server import PrivateServer, program
@@ -52,3 +53,10 @@ def running_redis() -> Iterator[RedisServer]:
         yield server
     finally:
         server.close()
+
+
+@pytest.fixture(name="redis", scope="module")
+def _redis() -> Iterator[RedisServer]:
+    """A server for the tests of one file, which leave it running."""
+    with running_redis() as server:
+        yield server

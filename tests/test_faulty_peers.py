@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,33 +44,15 @@ from evload.testing import (
     sample_targets,
 )
 from httpserver import Request, answer, json_answer, serving
-from mysql_server import MysqlServer, running_mysql
-from postgres_server import PostgresServer, running_postgres
+from mysql_server import MysqlServer
+from postgres_server import PostgresServer
 from rabbitmq_node import RabbitNode
-from redis_server import RedisServer, running_redis
+from redis_server import RedisServer
 
 pytestmark = pytest.mark.usefixtures("aws_environment")
 
 Place = AbstractAsyncContextManager[tuple[int, Callable[[int], Any]]]
 """Gives the port of a peer that is well, and what makes settings for a port."""
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    with running_postgres() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def mysql() -> Iterator[MysqlServer]:
-    with running_mysql() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[RedisServer]:
-    with running_redis() as server:
-        yield server
 
 
 def port_of(url: str) -> int:
@@ -370,14 +352,16 @@ LISTENERS = ("postgres-listen", "rabbitmq-tap", "sqs-tap", "sse")
 
 
 @pytest.fixture
-def listened(request: pytest.FixtureRequest) -> AbstractAsyncContextManager[Listened]:
+def listened(
+    request: pytest.FixtureRequest, postgres: PostgresServer, rabbitmq: RabbitNode, aws: AwsServer
+) -> AbstractAsyncContextManager[Listened]:
     match request.param:
         case "postgres-listen":
-            return notifications(request.getfixturevalue("postgres"))
+            return notifications(postgres)
         case "rabbitmq-tap":
-            return deliveries(request.getfixturevalue("rabbitmq"))
+            return deliveries(rabbitmq)
         case "sqs-tap":
-            return messages(request.getfixturevalue("aws"))
+            return messages(aws)
         case _:
             return stream()
 

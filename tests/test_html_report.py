@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from playwright.async_api import Page, expect
 
-from browser import Page, open_page
+from browser import Chromium, barriers, drag, hover, show, until
 from evload.formats.html.drawings import WIDTH, flow, gauging
 from evload.formats.html.render import render
 from evload.formats.html.window import Demand, demands, survival
@@ -27,7 +25,6 @@ from summaries import MS, S, distribution, run_of, scenario
 from worlds import insights_of, run
 
 HOSTILE: Final = "</script><script>document.title='broken'</script><!-- <b>&amp;"
-READY: Final = "document.documentElement.dataset.ready === 'true'"
 TIME: Final = "(() => { const r = Bokeh.documents[0].get_model_by_name('time'); return [r.start, r.end]; })()"
 MOST_BYTES: Final = 2_000_000
 
@@ -69,54 +66,36 @@ def page_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def browse(path: Path, what: Callable[[Page], Coroutine[Any, Any, None]], *, width: int = 1280) -> Page:
+def browse(chromium: Chromium, path: Path, what: Callable[[Page], Awaitable[None]]) -> None:
     """Do something with the report in a browser, and hold that it never complained nor asked for anything else."""
 
-    async def main() -> Page:
-        async with open_page() as page:
-            await page.show(path.as_uri(), width=width, ready=READY)
-            await what(page)
-            await asyncio.sleep(0.1)
-            return page
+    async def visit(page: Page) -> None:
+        await show(page, path.as_uri())
+        await what(page)
 
-    page = asyncio.run(main())
-    assert page.problems == []
-    assert page.requests
-    assert set(page.requests) == {path.as_uri()}
-    return page
+    assert chromium.visit(visit) == {path.as_uri()}
 
 
-def axe() -> str:
-    """The accessibility engine, from the package that carries it."""
-    spec = find_spec("axe_playwright_python")
-    assert spec is not None
-    assert spec.origin is not None
-    return (Path(spec.origin).parent / "axe.min.js").read_text()
-
-
-def test_everybody_can_read_it_at_every_width_in_light_and_dark(page_path: Path, tmp_path: Path) -> None:
+def test_everybody_can_read_it_at_every_width_in_light_and_dark(
+    chromium: Chromium, page_path: Path, tmp_path: Path
+) -> None:
     async def look(page: Page) -> None:
         for width in (375, 1280, 2560):
             for dark in (False, True):
-                await page.show(page_path.as_uri(), width=width, dark=dark, ready=READY)
+                await show(page, page_path.as_uri(), width=width, dark=dark)
                 assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
-                assert await page.evaluate("document.documentElement.dataset.theme") == ("dark" if dark else "light")
-                (tmp_path / f"{width}-{dark}.png").write_bytes(await page.screenshot())
-                await page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
-                await page.evaluate(f"{axe()};0")
-                told = await page.evaluate(
-                    "axe.run(document, {resultTypes: ['violations']}).then(told => JSON.stringify("
-                    "told.violations.map(one => [one.id, one.nodes.map(node => node.html.slice(0, 200))])))"
-                )
-                assert json.loads(told) == [], (width, dark)
+                await expect(page.locator("html")).to_have_attribute("data-theme", "dark" if dark else "light")
+                await page.screenshot(path=tmp_path / f"{width}-{dark}.png", full_page=True)
+                await page.locator("details").evaluate_all("all => all.forEach(one => one.open = true)")
+                assert await barriers(page) == [], (width, dark)
 
-    browse(page_path, look)
+    browse(chromium, page_path, look)
 
 
-def test_charts_are_drawn_and_every_one_has_words_and_numbers(page_path: Path) -> None:
+def test_charts_are_drawn_and_every_one_has_words_and_numbers(chromium: Chromium, page_path: Path) -> None:
     async def look(page: Page) -> None:
-        charts = await page.evaluate(
-            "[...document.querySelectorAll('figure')].map(one => [one.querySelector('h3').textContent,"
+        charts = await page.locator("figure").evaluate_all(
+            "all => all.map(one => [one.querySelector('h3').textContent,"
             " one.querySelector('[role=img]').getAttribute('aria-label').length,"
             " one.querySelectorAll('tbody tr').length,"
             " one.querySelector('[role=img]').getBoundingClientRect().height])"
@@ -135,57 +114,50 @@ def test_charts_are_drawn_and_every_one_has_words_and_numbers(page_path: Path) -
             assert 2 < rows <= 30, name
             assert height > 150, name
         # What is drawn is not one colour only: the canvas of each chart, inside the charts' own trees.
-        drawn = await page.evaluate(
-            "(() => { const found = []; const walk = node => { if (node.shadowRoot) walk(node.shadowRoot);"
-            " for (const one of node.querySelectorAll('*')) { if (one.shadowRoot) walk(one.shadowRoot);"
-            " if (one.tagName === 'CANVAS') { const data = one.getContext('2d').getImageData(0, 0, one.width,"
-            " one.height).data; const seen = new Set(); for (let i = 0; i < data.length; i += 44)"
-            " seen.add(data[i] << 16 | data[i + 1] << 8 | data[i + 2]); found.push(seen.size); } } };"
-            " walk(document); return found.filter(n => n > 1); })()"
+        drawn = await page.locator("canvas").evaluate_all(
+            "all => all.map(one => { const { width, height } = one; const pen = one.getContext('2d');"
+            " const data = pen.getImageData(0, 0, width, height).data;"
+            " const seen = new Set(); for (let i = 0; i < data.length; i += 44)"
+            " seen.add(data[i] << 16 | data[i + 1] << 8 | data[i + 2]); return seen.size; })"
         )
         assert len([colours for colours in drawn if colours > 5]) >= len(names)
 
-    browse(page_path, look)
+    browse(chromium, page_path, look)
 
 
-def test_the_keyboard_reaches_everything(page_path: Path) -> None:
+def test_the_keyboard_reaches_everything(chromium: Chromium, page_path: Path) -> None:
     async def look(page: Page) -> None:
-        focused = (
-            "document.activeElement.id || document.activeElement.className || document.activeElement.textContent"
-        )
-        await page.press("Tab")
-        assert await page.evaluate(focused) == "skip"
-        await page.press("Enter")
-        assert await page.evaluate(focused) == "main"
-        await page.evaluate("document.activeElement.blur()")
+        await page.keyboard.press("Tab")
+        await expect(page.locator(".skip")).to_be_focused()
+        await page.keyboard.press("Enter")
+        await expect(page.locator("#main")).to_be_focused()
+        await page.locator("#main").blur()
         reached = []
         for _ in range(80):
-            await page.press("Tab")
+            await page.keyboard.press("Tab")
             reached.append(await page.evaluate("document.activeElement.textContent.trim().slice(0, 40)"))
         for wanted in ("Zoom in", "Show all", "All counts", "Rates in numbers"):
             assert wanted in reached, reached
         before = await page.evaluate(TIME)
-        await page.evaluate("document.querySelector('[data-range=time][data-step=in]').focus()")
-        await page.press("Enter")
+        await page.locator("[data-range=time][data-step=in]").press("Enter")
         after = await page.evaluate(TIME)
         assert after[1] - after[0] == pytest.approx((before[1] - before[0]) / 2)
-        await page.evaluate("document.querySelector('[data-range=time][data-step=right]').focus()")
-        await page.press("Enter")
+        await page.locator("[data-range=time][data-step=right]").press("Enter")
         moved = await page.evaluate(TIME)
         assert moved[0] > after[0]
         assert moved[1] <= before[1]
-        await page.evaluate("document.querySelector('[data-range=time][data-step=all]').focus()")
-        await page.press("Enter")
+        await page.locator("[data-range=time][data-step=all]").press("Enter")
         assert await page.evaluate(TIME) == before
 
-    browse(page_path, look)
+    browse(chromium, page_path, look)
 
 
-def test_dragging_zooms_all_charts_and_hovering_tells_figures(page_path: Path) -> None:
+def test_dragging_zooms_all_charts_and_hovering_tells_figures(chromium: Chromium, page_path: Path) -> None:
     async def look(page: Page) -> None:
+        rates = page.locator("figure[aria-labelledby=rates-title] .plot")
         whole = await page.evaluate(TIME)
-        await page.drag("figure[aria-labelledby=rates-title] .plot", 0.4, 0.6)
-        await page.until(f"{TIME}[0] > 0")
+        await drag(rates, 0.4, 0.6)
+        await until(page, f"{TIME}[0] > 0")
         zoomed = await page.evaluate(TIME)
         assert zoomed[1] - zoomed[0] < (whole[1] - whole[0]) / 3
         shared = await page.evaluate(
@@ -193,103 +165,96 @@ def test_dragging_zooms_all_charts_and_hovering_tells_figures(page_path: Path) -
             " && m.x_range.name === 'time').map(m => m.x_range.id)).size"
         )
         assert shared == 1
-        tips = (
-            "(() => { let text = ''; const walk = root => { for (const one of root.querySelectorAll('*')) {"
-            " if (one.shadowRoot) walk(one.shadowRoot); if (String(one.className).includes('bk-tooltip-content'))"
-            " text += one.textContent; } }; walk(document); return text; })()"
-        )
-        await page.hover("figure[aria-labelledby=rates-title] .plot", 0.5)
-        await page.until(f"{tips}.includes('acked')")
-        await page.hover("figure[aria-labelledby=window-title] .plot", 0.6)
-        await page.until(f"{tips}.includes('not yet visible')")
+        tips = page.locator(".bk-tooltip-content")
+        await hover(rates, 0.5)
+        await expect(tips.filter(has_text="acked").first).to_be_visible()
+        await hover(page.locator("figure[aria-labelledby=window-title] .plot"), 0.6)
+        await expect(tips.filter(has_text="not yet visible").first).to_be_visible()
 
-    browse(page_path, look)
+    browse(chromium, page_path, look)
 
 
-def test_a_finding_leads_to_its_time_in_the_charts(page_path: Path) -> None:
+def test_a_finding_leads_to_its_time_in_the_charts(chromium: Chromium, page_path: Path) -> None:
     async def look(page: Page) -> None:
-        first = await page.evaluate(
-            "(() => { const button = document.querySelector('button[data-from]'); button.click();"
-            " return [Number(button.dataset.from), Number(button.dataset.to)]; })()"
-        )
+        button = page.locator("button[data-from]").first
+        first = await button.evaluate("one => [Number(one.dataset.from), Number(one.dataset.to)]")
+        await button.click()
+        await expect(page.locator("#over-time-title")).to_be_focused()
         start, end = await page.evaluate(TIME)
         assert start <= first[0] < first[1] <= end
-        assert await page.evaluate("document.activeElement.id") == "over-time-title"
 
-    browse(page_path, look)
+    browse(chromium, page_path, look)
 
 
-def test_worst_events_are_searched(page_path: Path) -> None:
+def test_worst_events_are_searched(chromium: Chromium, page_path: Path) -> None:
     async def look(page: Page) -> None:
-        shown = "[...document.querySelectorAll('.worst > li')].filter(one => !one.hidden).length"
-        assert await page.evaluate(shown) == 12
-        await page.evaluate("document.getElementById('search').focus()")
-        await page.type("LOST video-1")
-        await page.until(f"{shown} === 2")
-        assert await page.evaluate("document.getElementById('found').textContent") == "2 of 12 events"
+        shown = page.locator(".worst > li:not([hidden])")
+        await expect(shown).to_have_count(12)
+        await page.locator("#search").press_sequentially("LOST video-1")
+        await expect(shown).to_have_count(2)
+        await expect(page.locator("#found")).to_have_text("2 of 12 events")
 
-    browse(page_path, look)
+    browse(chromium, page_path, look)
 
 
-def test_the_legend_hides_and_shows_a_line(page_path: Path) -> None:
+def test_the_legend_hides_and_shows_a_line(chromium: Chromium, page_path: Path) -> None:
     async def look(page: Page) -> None:
         visible = "Bokeh.documents[0].get_model_by_name('rates').renderers.filter(one => one.visible).length"
         before = await page.evaluate(visible)
-        await page.evaluate("document.querySelector('[data-chart=rates][data-series=sent]').focus()")
-        await page.press("Enter")
-        assert await page.evaluate("document.activeElement.getAttribute('aria-pressed')") == "false"
+        entry = page.locator("[data-chart=rates][data-series=sent]")
+        await entry.press("Enter")
+        await expect(entry).to_have_attribute("aria-pressed", "false")
         assert await page.evaluate(visible) == before - 1
-        await page.press("Enter")
+        await entry.press("Enter")
+        await expect(entry).to_have_attribute("aria-pressed", "true")
         assert await page.evaluate(visible) == before
 
-    browse(page_path, look)
+    browse(chromium, page_path, look)
 
 
-def test_the_theme_changes_page_and_charts(page_path: Path) -> None:
+def test_the_theme_changes_page_and_charts(chromium: Chromium, page_path: Path) -> None:
     async def look(page: Page) -> None:
         background = (
             "[...Bokeh.documents[0]._all_models.values()].find(m => m.type === 'Figure').background_fill_color"
         )
+        toggle = page.locator("#theme")
         light = await page.evaluate(background)
-        await page.evaluate("document.getElementById('theme').click()")
-        dark = await page.evaluate(background)
-        assert (light, dark) == ("#ffffff", "#181c21")
-        assert await page.evaluate("document.getElementById('theme').getAttribute('aria-label')") == (
-            "Switch to the light theme"
-        )
+        await toggle.click()
+        await expect(toggle).to_have_attribute("aria-label", "Switch to the light theme")
+        assert (light, await page.evaluate(background)) == ("#ffffff", "#181c21")
 
-    browse(page_path, look)
+    browse(chromium, page_path, look)
 
 
-def test_it_prints_light_with_a_picture_of_each_chart(page_path: Path) -> None:
+def test_it_prints_light_with_a_picture_of_each_chart(chromium: Chromium, page_path: Path) -> None:
     async def look(page: Page) -> None:
-        await page.show(page_path.as_uri(), width=1280, dark=True, ready=READY)
+        await show(page, page_path.as_uri(), dark=True)
         await page.evaluate("addEventListener('beforeprint', () => { window.printed = [...document.querySelectorAll("
                             "'.plot > .printed')].map(one => one.src); window.light ="
-                            " document.documentElement.dataset.theme; }); 0")  # fmt: skip
+                            " document.documentElement.dataset.theme; })")  # fmt: skip
         assert (await page.pdf()).startswith(b"%PDF")
         assert await page.evaluate("light") == "light"
         assert await page.evaluate("printed.length === document.querySelectorAll('.plot').length")
         corner = await page.evaluate(
-            "new Promise(told => { const picture = new Image(); picture.onload = () => {"
+            "async () => { const picture = new Image(); picture.src = printed[0]; await picture.decode();"
             " const canvas = document.createElement('canvas'); [canvas.width, canvas.height] = [9, 9];"
             " const pen = canvas.getContext('2d'); pen.drawImage(picture, 0, 0);"
-            " told([...pen.getImageData(1, 1, 1, 1).data]); }; picture.src = printed[0]; })"
+            " return [...pen.getImageData(1, 1, 1, 1).data]; }"
         )
         assert corner == [255, 255, 255, 255]
-        assert await page.evaluate("document.documentElement.dataset.theme") == "dark"
-        assert await page.evaluate("document.querySelectorAll('.printed').length") == 0
+        await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+        await expect(page.locator(".printed")).to_have_count(0)
 
-    browse(page_path, look)
+    browse(chromium, page_path, look)
 
 
-def test_texts_of_a_run_stay_texts(page_path: Path) -> None:
+def test_texts_of_a_run_stay_texts(chromium: Chromium, page_path: Path) -> None:
     async def look(page: Page) -> None:
-        assert await page.evaluate("document.querySelector('h1').textContent") == f"placements {HOSTILE}"
-        assert HOSTILE in await page.evaluate("document.querySelector('pre').textContent")
-        assert await page.evaluate("document.title !== 'broken'")
+        assert await page.locator("h1").text_content() == f"placements {HOSTILE}"
+        assert HOSTILE in (await page.locator("pre").text_content() or "")
+        assert await page.title() != "broken"
 
-    browse(page_path, look)
+    browse(chromium, page_path, look)
 
 
 def test_all_figures_are_in_the_page_without_its_script(page_path: Path) -> None:

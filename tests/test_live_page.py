@@ -6,25 +6,24 @@ import asyncio
 import json
 import socket
 import threading
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from http.client import HTTPConnection, HTTPResponse
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import pytest
+from playwright.async_api import Page, expect
 
-from browser import Page, open_page
+from browser import Chromium, barriers, drag, show, until
 from evload.errors import TargetError
 from evload.model.progress import Progress
 from evload.run.controls import Controls
 from evload.sinks.live_page.sink import LivePage, served
 from sink_reports import NASTY, finished, moment
 
-READY: Final = "document.documentElement.dataset.ready === 'true'"
 GAUGE: Final = "work <b>&amp; queue_depth"
 FILES: Final = ("/", "/page.css", "/library.js", "/charts.js", "/look.js", "/live.js", "/events")
 
@@ -267,138 +266,100 @@ def test_a_run_goes_on_where_the_page_is_gone() -> None:
 # -- in a browser ------------------------------------------------------------------------------------
 
 
-def text(name: str) -> str:
-    return f"document.getElementById('{name}').textContent"
-
-
-def browse(what: Coroutine[Any, Any, Page], live_url: list[str]) -> None:
-    tab = asyncio.run(what)
-    assert tab.problems == []
-    own = {urlsplit(url).netloc for url in live_url}
-    assert {urlsplit(url).netloc for url in tab.requests} == own
-
-
-def axe() -> str:
-    """The accessibility engine, from the package that carries it."""
-    spec = find_spec("axe_playwright_python")
-    assert spec is not None
-    assert spec.origin is not None
-    return (Path(spec.origin).parent / "axe.min.js").read_text()
-
-
-async def complaints(tab: Page) -> Any:
-    # The page's policy lets no foreign script in; the debugger may.
-    await tab.evaluate(f"{axe()};0")
-    return json.loads(
-        await tab.evaluate(
-            "axe.run(document, {resultTypes: ['violations']}).then(told => JSON.stringify("
-            "told.violations.map(one => [one.id, one.nodes.map(node => node.html.slice(0, 200))])))"
-        )
-    )
-
-
-def test_it_shows_the_run_and_its_end_and_keeps_the_report(tmp_path: Path) -> None:
+def test_it_shows_the_run_and_its_end_and_keeps_the_report(chromium: Chromium, tmp_path: Path) -> None:
     report = tmp_path / "report.html"
-    urls: list[str] = []
+    own: set[str] = set()
 
-    async def look() -> Page:
+    async def look(tab: Page) -> None:
         controls = Controls()
         done: list[str] = []
-        async with open_page() as tab:
-            with page(controls, report=report) as live:
-                urls.append(live.url)
-                await tab.show(live.url, width=1280, ready=READY)
-                await tab.until(f"{text('state')} === 'waiting'")
-                assert await tab.evaluate("document.getElementById('stop').disabled")
-                controls.begin(lambda: done.append("stop"), lambda: done.append("abort"))
-                live.progress(instant(5))
-                await tab.until(f"{text('clock')} === '0:05 of 2:10, 2:05 left'")
-                live.progress(instant(52))
-                await tab.until(f"{text('clock')} === '0:52 of 2:10, 1:18 left'")
-                shown = {"offered": "100/s", "in_flight": "3", "outstanding": "40", "visible": "75 %",
-                         "visible-remark": "21 lost", "window": "910 ms … 1.3 s", "late": "34 ms",
-                         "window-remark": "! above the limit of 1 s", "phase": "main: 100/s"}  # fmt: skip
-                assert {name: await tab.evaluate(text(name)) for name in shown} == shown
-                assert await tab.evaluate(
-                    "[...document.querySelectorAll('#troubles li')].map(e => e.textContent)"
-                ) == [
+        sure = tab.locator("#sure")
+        with page(controls, report=report) as live:
+            own.add(urlsplit(live.url).netloc)
+            await show(tab, live.url)
+            await expect(tab.locator("#state")).to_have_text("waiting")
+            await expect(tab.locator("#stop")).to_be_disabled()
+            controls.begin(lambda: done.append("stop"), lambda: done.append("abort"))
+            live.progress(instant(5))
+            await expect(tab.locator("#clock")).to_have_text("0:05 of 2:10, 2:05 left")
+            live.progress(instant(52))
+            shown = {"clock": "0:52 of 2:10, 1:18 left", "offered": "100/s", "in_flight": "3", "outstanding": "40",
+                     "visible": "75 %", "visible-remark": "21 lost", "window": "910 ms … 1.3 s", "late": "34 ms",
+                     "window-remark": "! above the limit of 1 s", "phase": "main: 100/s"}  # fmt: skip
+            for name, words in shown.items():
+                await expect(tab.locator(f"#{name}")).to_have_text(words)
+            await expect(tab.locator("#troubles li")).to_have_text(
+                [
                     "read-model: <b>connection refused</b>, since 51 s, 120 ×",
                     "lateness: main: p99 34 ms, limit 20 ms",
                 ]
-                drawn = "Bokeh.documents[0].get_model_by_name('live').data"
-                await tab.until(f"{drawn}.at.length === 2")
-                assert await tab.evaluate(f"[...{drawn}.high, ...{drawn}.gauge0, ...{drawn}.at]") == [
-                    1300, 1300, 1234, 1234, 5000, 52000,
-                ]  # fmt: skip
-                assert await tab.evaluate("document.querySelectorAll('#spans svg').length") == 2
-
-                await tab.evaluate("document.getElementById('theme').focus()")
-                await tab.press("Tab")
-                assert await tab.evaluate("document.activeElement.id") == "stop"
-                await tab.press("Enter")
-                await tab.until("document.getElementById('sure').open")
-                assert await tab.evaluate("document.activeElement.id") == "no"
-                await tab.press("Enter")
-                await tab.until("!document.getElementById('sure').open")
-                assert done == []
-                for button in ("stop", "abort"):
-                    await tab.evaluate(f"document.getElementById('{button}').focus()")
-                    await tab.press("Enter")
-                    await tab.until("document.getElementById('sure').open")
-                    await tab.press("Tab")
-                    await tab.press("Enter")
-                    await tab.until(f"document.getElementById('{button}').disabled")
-                    assert done[-1] == button
-                assert done == ["stop", "abort"]
-                assert await tab.evaluate(text("state")) == "aborting"
-                controls.end()
-                await tab.until(f"{text('headline')} === 'making the report'")
-                report.write_text("<!doctype html><title>kept</title>" + "x" * 1_500_000)
-                await live.finish(replace(finished(), directory=tmp_path))
-            # The block waits for no answer of the page, which runs beside it all the same.
-            assert not still_served()
-            await tab.until("document.querySelector('#report-place a')?.dataset.kept === 'true'")
-            assert await tab.evaluate("document.title") == f"FAIL: {NASTY.replace(chr(10), ' ')} – evload"
-            assert await tab.evaluate("document.querySelectorAll('#objectives tbody tr').length") == 4
-            assert await tab.evaluate("document.getElementById('report-place').textContent") == (
-                f"Open the report, or find it in {tmp_path}"
             )
-            assert await complaints(tab) == []
-            await tab.evaluate("document.querySelector('#report-place a').click()")
-            await tab.until("document.title === 'kept'")
-            return tab
+            drawn = "Bokeh.documents[0].get_model_by_name('live').data"
+            await until(tab, f"{drawn}.at.length === 2")
+            assert await tab.evaluate(f"[...{drawn}.high, ...{drawn}.gauge0, ...{drawn}.at]") == [
+                1300, 1300, 1234, 1234, 5000, 52000,
+            ]  # fmt: skip
+            await expect(tab.locator("#spans svg")).to_have_count(2)
 
-    browse(look(), urls)
+            await tab.locator("#theme").press("Tab")
+            await expect(tab.locator("#stop")).to_be_focused()
+            await tab.keyboard.press("Enter")
+            await expect(sure).to_be_visible()
+            await expect(tab.locator("#no")).to_be_focused()
+            await tab.keyboard.press("Enter")
+            await expect(sure).to_be_hidden()
+            assert done == []
+            for button in ("stop", "abort"):
+                await tab.locator(f"#{button}").press("Enter")
+                await expect(sure).to_be_visible()
+                await tab.keyboard.press("Tab")
+                await tab.keyboard.press("Enter")
+                await expect(tab.locator(f"#{button}")).to_be_disabled()
+                assert done[-1] == button
+            assert done == ["stop", "abort"]
+            await expect(tab.locator("#state")).to_have_text("aborting")
+            controls.end()
+            await expect(tab.locator("#headline")).to_have_text("making the report")
+            report.write_text("<!doctype html><title>kept</title>" + "x" * 1_500_000)
+            await live.finish(replace(finished(), directory=tmp_path))
+        # The block waits for no answer of the page, which runs beside it all the same.
+        assert not still_served()
+        link = tab.locator("#report-place a")
+        await expect(link).to_have_attribute("data-kept", "true")
+        assert await tab.title() == f"FAIL: {NASTY.replace(chr(10), ' ')} – evload"
+        await expect(tab.locator("#objectives tbody tr")).to_have_count(4)
+        await expect(tab.locator("#report-place")).to_have_text(f"Open the report, or find it in {tmp_path}")
+        assert await barriers(tab) == []
+        await link.click()
+        await expect(tab).to_have_title("kept")
+
+    assert {urlsplit(url).netloc for url in chromium.visit(look)} == own
 
 
-def test_everybody_can_read_it_at_every_width_in_light_and_dark(tmp_path: Path) -> None:
-    urls: list[str] = []
+def test_everybody_can_read_it_at_every_width_in_light_and_dark(chromium: Chromium, tmp_path: Path) -> None:
+    with page() as live:
 
-    async def look() -> Page:
-        async with open_page() as tab:
-            with page() as live:
-                urls.append(live.url)
-                for number in range(120):
-                    live.progress(instant(number / 2))
-                for width in (375, 1280, 2560):
-                    for dark in (False, True):
-                        await tab.show(
-                            live.url, width=width, dark=dark, ready=f"{READY} && {text('state')} === 'running'"
-                        )
-                        assert await tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
-                        assert await tab.evaluate("document.documentElement.dataset.theme") == (
-                            "dark" if dark else "light"
-                        )
-                        (tmp_path / f"{width}-{dark}.png").write_bytes(await tab.screenshot())
-                        assert await complaints(tab) == [], (width, dark)
-                pressed = "document.getElementById('follow').getAttribute('aria-pressed')"
-                end = "Bokeh.documents[0].get_model_by_name('time').end"
-                await tab.drag(".plot", 0.3, 0.5)
-                live.progress(instant(60))
-                await tab.until(f"{pressed} === 'false'")
-                assert await tab.evaluate(end) < 100_000
-                await tab.evaluate("document.getElementById('follow').click()")
-                assert await tab.evaluate(f"[{pressed}, {end}]") == ["true", 130_000]
-            return tab
+        async def look(tab: Page) -> None:
+            for number in range(120):
+                live.progress(instant(number / 2))
+            for width in (375, 1280, 2560):
+                for dark in (False, True):
+                    await show(tab, live.url, width=width, dark=dark)
+                    await expect(tab.locator("#state")).to_have_text("running")
+                    assert await tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
+                    await expect(tab.locator("html")).to_have_attribute("data-theme", "dark" if dark else "light")
+                    await tab.screenshot(path=tmp_path / f"{width}-{dark}.png", full_page=True)
+                    assert await barriers(tab) == [], (width, dark)
+            follow = tab.locator("#follow")
+            end = "Bokeh.documents[0].get_model_by_name('time').end"
+            await drag(tab.locator(".plot").first, 0.3, 0.5)
+            await until(tab, f"{end} < 100_000")
+            live.progress(instant(60))
+            await expect(follow).to_have_attribute("aria-pressed", "false")
+            assert await tab.evaluate(end) < 100_000
+            await follow.click()
+            await expect(follow).to_have_attribute("aria-pressed", "true")
+            assert await tab.evaluate(end) == 130_000
 
-    browse(look(), urls)
+        asked = chromium.visit(look)
+        assert {urlsplit(url).netloc for url in asked} == {urlsplit(live.url).netloc}

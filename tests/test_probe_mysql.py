@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -22,7 +22,7 @@ from evload.probes.mysql import MysqlProbeConfig
 from evload.spi.context import Surroundings
 from evload.spi.probe import Probe
 from evload.testing import check_probe
-from mysql_server import MysqlServer, running_mysql
+from mysql_server import MysqlServer
 from small_system import measure
 
 QUERY: Final = "SELECT id FROM placements WHERE id IN (:ids)"
@@ -32,17 +32,16 @@ A, B, C = (Target(seq, RUN.ids.id_of(seq)) for seq in (1, 2, 3))
 
 
 @pytest.fixture(scope="module")
-def mysql() -> Iterator[MysqlServer]:
-    with running_mysql() as server:
-        server.execute(
-            "CREATE DATABASE shop CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
-            "CREATE TABLE shop.placements (id varchar(99), n decimal(9, 1), done bit, at datetime(6), KEY (id))",
-            "CREATE TABLE shop.secret (id text)",
-            f"CREATE USER reader@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'",
-            "CREATE USER few@'127.0.0.1' IDENTIFIED BY 'few' WITH MAX_USER_CONNECTIONS 1",
-            "GRANT SELECT, INSERT ON shop.placements TO reader@'127.0.0.1', few@'127.0.0.1'",
-        )
-        yield server
+def mysql(mysql: MysqlServer) -> MysqlServer:
+    mysql.execute(
+        "CREATE DATABASE shop CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+        "CREATE TABLE shop.placements (id varchar(99), n decimal(9, 1), done bit, at datetime(6), KEY (id))",
+        "CREATE TABLE shop.secret (id text)",
+        f"CREATE USER reader@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'",
+        "CREATE USER few@'127.0.0.1' IDENTIFIED BY 'few' WITH MAX_USER_CONNECTIONS 1",
+        "GRANT SELECT, INSERT ON shop.placements TO reader@'127.0.0.1', few@'127.0.0.1'",
+    )
+    return mysql
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -24,7 +24,7 @@ from evload.probes.postgres_listen import PostgresListenConfig
 from evload.spi.context import Surroundings
 from evload.spi.probe import Probe, ProbeSettings, PushProbe
 from evload.testing import check_probe
-from postgres_server import PostgresServer, running_postgres
+from postgres_server import PostgresServer
 from small_system import measure
 
 QUERY: Final = "SELECT id FROM placements WHERE id = ANY(:ids)"
@@ -34,18 +34,17 @@ A, B, C = (Target(seq, RUN.ids.id_of(seq)) for seq in (1, 2, 3))
 
 
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    with running_postgres() as server:
-        server.execute(f"""
-            CREATE TABLE placements (id text, file_url text, n int, at timestamptz);
-            CREATE INDEX ON placements (id);
-            CREATE TABLE keyed (id uuid);
-            CREATE TABLE secret (id text);
-            CREATE ROLE reader LOGIN PASSWORD '{PASSWORD}';
-            CREATE ROLE few LOGIN PASSWORD 'few' CONNECTION LIMIT 1;
-            GRANT SELECT ON placements, keyed TO reader, few;
-        """)
-        yield server
+def postgres(postgres: PostgresServer) -> PostgresServer:
+    postgres.execute(f"""
+        CREATE TABLE placements (id text, file_url text, n int, at timestamptz);
+        CREATE INDEX ON placements (id);
+        CREATE TABLE keyed (id uuid);
+        CREATE TABLE secret (id text);
+        CREATE ROLE reader LOGIN PASSWORD '{PASSWORD}';
+        CREATE ROLE few LOGIN PASSWORD 'few' CONNECTION LIMIT 1;
+        GRANT SELECT ON placements, keyed TO reader, few;
+    """)
+    return postgres
 
 
 @pytest.fixture(autouse=True)

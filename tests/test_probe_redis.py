@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,19 +22,13 @@ from evload.probes.redis import RedisProbeConfig
 from evload.spi.context import Surroundings
 from evload.spi.probe import Probe
 from evload.testing import check_probe
-from redis_server import RedisServer, running_redis
+from redis_server import RedisServer
 from small_system import measure
 
 RUN: Final = Surroundings(SystemClock(), "r-1", Path())
 A, B, C = (Target(seq, RUN.ids.id_of(seq)) for seq in (1, 2, 3))
 STREAM: Final = {"stream": "done", "field": "correlation_id"}
 PRESENT, ABSENT, FAILED = Seen.PRESENT, Seen.ABSENT, Seen.FAILED
-
-
-@pytest.fixture(scope="module")
-def redis() -> Iterator[RedisServer]:
-    with running_redis() as server:
-        yield server
 
 
 @pytest.fixture(autouse=True)

@@ -16,15 +16,13 @@ import uvloop
 
 from evload.errors import TargetError
 from evload.model.states import Outcome
-from rabbitmq_node import RabbitNode, running_node
+from rabbitmq_node import RabbitNode
 from rabbitmq_traffic import Traffic, broker, drain_ids, make_queue, traffic
 
 
-@pytest.fixture(scope="module")
-def node() -> Iterator[RabbitNode]:
-    """A node to be killed, stopped and frozen; running again whenever a test ends."""
-    with running_node() as running:
-        yield running
+@pytest.fixture
+def node(own_rabbitmq: RabbitNode) -> RabbitNode:
+    return own_rabbitmq
 
 
 @pytest.fixture

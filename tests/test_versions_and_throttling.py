@@ -25,7 +25,7 @@ from evload.probes.sqlite import SqliteProbeConfig
 from evload.spi.context import Surroundings
 from evload.spi.probe import ProbeSettings
 from httpserver import Request, Step, answer, serving
-from redis_server import running_redis
+from redis_server import RedisServer
 
 RUN: Final = Surroundings(SystemClock(), "r-1", Path())
 A, B, C = (Target(seq, RUN.ids.id_of(seq)) for seq in (1, 2, 3))
@@ -83,16 +83,15 @@ def test_a_stream_has_no_versions() -> None:
         RedisProbeConfig.model_validate(stream)
 
 
-def test_the_version_in_redis() -> None:
+def test_the_version_in_redis(redis: RedisServer) -> None:
     async def run(url: str) -> ReadResult:
         where = {"hash": "p:{correlation_id}", "field": "state"}
         config = RedisProbeConfig.model_validate({"kind": "redis", "url": url, "version": "n"} | where)
         async with config.open(RUN) as probe:
             return await probe.read([A, B])
 
-    with running_redis() as redis:
-        redis.client.hset(f"p:{A.correlation_id}", "state", '{"n": 3}')
-        result = asyncio.run(run(redis.url))
+    redis.client.hset(f"p:{A.correlation_id}", "state", '{"n": 3}')
+    result = asyncio.run(run(redis.url))
     assert [(read.seen, read.version, read.exact) for read in result.reads] == [
         (PRESENT, 3, False), (ABSENT, None, False),
     ]  # fmt: skip
