@@ -4,13 +4,16 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test quick check bench format clean
+SEED ?= 1
+COUNT ?= 300
+
+.PHONY: run test quick check bench mutants format clean
 
 run: $(VENV)/.installed
 	$(BIN)/evload run configs/quickstart.yaml
 
 test: $(VENV)/.installed-dev
-	tests/install_servers
+	tests/servers/install_servers
 	$(BIN)/pytest -n 2 --dist loadfile
 
 # The rooms without a clock and without I/O.
@@ -30,6 +33,10 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed-dev
 	$(BIN)/python -m benchmarks
+
+mutants: $(VENV)/.installed-dev
+	tests/servers/install_servers
+	nice $(BIN)/python -m tests.mutants --seed $(SEED) --count $(COUNT)
 
 clean:
 	rm -rf $(VENV) .bench-venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

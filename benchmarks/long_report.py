@@ -18,7 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from evload.formats.by_name import FORMATS
+from evload.formats.html import HtmlFormat
 from evload.ledger import replay
 from evload.ledger.reader import LedgerReader
 from evload.ledger.writer import LedgerFile
@@ -113,7 +113,7 @@ def _tell(directory: Path) -> int:
     summary = pickle.loads((directory / "summary.pickle").read_bytes())
     with LedgerReader(directory / "events.sqlite") as ledger:
         report = build(summary, _criteria(), About("soak", "soak", _BEGAN_AT, directory), ledger)
-    (page,) = FORMATS["html"](report).values()
+    (page,) = HtmlFormat().files(report).values()
     seconds = time.perf_counter() - before
     # Of this process alone; what getrusage says begins with the process that started it.
     (peak,) = (line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line)

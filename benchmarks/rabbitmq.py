@@ -10,11 +10,10 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any, Final
 
-from .rabbitmq_peers import SIZE
-from .rig import CORES, ROOT, SERVER_CORE, BenchmarkError, evload_run, run
+from tests.servers.rabbitmq_node import RabbitNode, running_node
 
-sys.path.append(str(ROOT / "tests"))
-from rabbitmq_node import RabbitNode, running_node
+from .rabbitmq_peers import SIZE
+from .rig import CORES, SERVER_CORE, BenchmarkError, evload_run, run
 
 _QUEUE: Final = "bench"
 _ROUNDS: Final = 5

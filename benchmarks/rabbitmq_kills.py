@@ -12,13 +12,12 @@ import sys
 from typing import Final
 
 import uvloop
+from tests.rigs.rabbitmq_traffic import Traffic, drain_ids, make_queue, traffic
+from tests.servers.rabbitmq_node import RabbitNode, running_node
 
-from .rig import ROOT, BenchmarkError
-
-sys.path.append(str(ROOT / "tests"))
 from evload.model.states import Outcome
-from rabbitmq_node import RabbitNode, running_node
-from rabbitmq_traffic import Traffic, drain_ids, make_queue, traffic
+
+from .rig import BenchmarkError
 
 _QUEUE: Final = "kills"
 _KILLS: Final = 20

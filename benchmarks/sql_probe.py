@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +14,7 @@ from typing import Any, Final
 
 import uvloop
 from pydantic import TypeAdapter
+from tests.servers.postgres_server import PostgresServer, running_postgres
 
 from evload.clock import SystemClock
 from evload.config import RunConfig, Scenario
@@ -33,10 +33,7 @@ from evload.units import NS_PER_S
 from evload.workload.events import EventSettings
 
 from .instant_world import InstantProducerSettings, InstantWorld
-from .rig import CLIENT_CORE, CORES, ROOT, SERVER_CORE
-
-sys.path.append(str(ROOT / "tests"))
-from postgres_server import PostgresServer, running_postgres
+from .rig import CLIENT_CORE, CORES, SERVER_CORE
 
 _EVENTS: Final = 100_000
 _BULKS: Final = (1000, 2000, 5000)

@@ -14,8 +14,14 @@ import botocore.loaders
 import pytest
 from hypothesis import HealthCheck, settings
 
-BROWSER: Final = "browser"
-SERVERS: Final = ("aws_server", "mysql_server", "postgres_server", "rabbitmq_node", "redis_server")
+BROWSER: Final = "tests.servers.browser"
+SERVERS: Final = (
+    "tests.servers.aws_server",
+    "tests.servers.mysql_server",
+    "tests.servers.postgres_server",
+    "tests.servers.rabbitmq_node",
+    "tests.servers.redis_server",
+)
 """Modules with a fixture that starts a process. Tests start none in other ways, so that none lacks its mark."""
 pytest_plugins = (BROWSER, *SERVERS)
 
@@ -41,7 +47,7 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
 @pytest.fixture
 def aws_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Credentials from the environment, nothing from this machine; the SDK reads its models once only."""
-    from aws_server import ENVIRONMENT  # here: pytest wants to be the first to import a plug-in
+    from tests.servers.aws_server import ENVIRONMENT  # here: pytest wants to be the first to import a plug-in
 
     for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_REGION", "AWS_ENDPOINT_URL"):
         monkeypatch.delenv(name, raising=False)

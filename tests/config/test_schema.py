@@ -1,0 +1,148 @@
+"""The JSON Schema accepts the configs that evload accepts, and refuses what an editor can see is wrong."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
+
+from evload.config import load_text
+from evload.config.schema import DIALECT, json_schema
+from evload.spi import registry as plugins
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+EXAMPLE = """\
+name: placement-consistency
+seed: 42
+sandbox: {service: {lognormal: {median: 5ms, p99: 20ms}}, replicas: [{name: r1}, {name: r2, lag: 1s}]}
+producers:
+  api: {kind: http, url: "http://localhost:8080/events", mode: structured}
+  env: {kind: http, url: "${API_URL:-http://localhost/}", timeout: "${TIMEOUT:-5s}", connections: "${N:-10}"}
+events:
+  placement-created:
+    type: placement.created
+    source: /evload/placements
+    key: "{data.video_id}"
+    data: {video_id: "{uuid}", product_id: "{choice:p-1,p-2}", time_range: {start_time: 0, end_time: 30}}
+probes:
+  read-model:
+    kind: http
+    url: "http://localhost:8080/placements/{correlation_id}"
+    visible: "status == `200` && body.file_url"
+    effects: "length(body.items)"
+    deadline: 15s
+    confirm: {reads: 3, over: 10s}
+scenarios:
+  baseline:
+    producer: api
+    events: {placement-created: 1}
+    probes: [read-model]
+    arrivals: constant
+    load:
+      - {from: 0/s, to: 100/s, for: 1m}
+      - {rate: 100/s, for: 5m}
+      - {steps: [50/s, 100/s], each: 1m}
+      - {burst: 50}
+      - {idle: 15m}
+  spike:
+    start: 5m
+    producer: env
+    events: [placement-created]
+    probes: [read-model]
+    load: [{burst: 100}]
+slos:
+  - p99(end_to_end) < 5s
+  - share(consistency < 2s) >= 95%
+  - lost == 0
+  - {objective: p95(end_to_end) < 3s, critical: 10s, scenario: spike}
+self_checks: {headroom: warn, lateness: "off"}
+settle: 10s
+"""
+
+
+@pytest.fixture(scope="module")
+def errors() -> Callable[[Any], list[str]]:
+    validator = Draft202012Validator(json_schema(print))
+    return lambda data: [error.message for error in validator.iter_errors(data)]
+
+
+def test_it_is_a_schema_and_plain_json() -> None:
+    schema = json_schema(print)
+    Draft202012Validator.check_schema(schema)
+    assert schema["$schema"] == DIALECT
+    assert json.loads(json.dumps(schema)) == schema
+
+
+def test_the_example_is_good_for_both(errors: Callable[[Any], list[str]]) -> None:
+    assert errors(yaml.safe_load(EXAMPLE)) == []
+    load_text(EXAMPLE, "example.yaml", environ={})
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
+def test_the_configs_that_come_with_it_are_good(path: Path, errors: Callable[[Any], list[str]]) -> None:
+    assert errors(yaml.safe_load(path.read_text())) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        (("sede",), 5),
+        (("seed",), -5),
+        (("seed",), "five"),
+        (("settle",), 10),
+        (("slos",), "lost == 0"),
+        (("slos", 0), {"objectiv": "lost == 0"}),
+        (("self_checks", "headroom"), "maybe"),
+        (("sandbox", "workers"), "four"),
+        (("sandbox", "service"), {"lognormal": {"median": "5ms"}}),
+        (("producers", "api", "kind"), "carrier-pigeon"),
+        (("producers", "api", "ulr"), "http://x/"),
+        (("producers", "api", "timeout"), "5 seconds"),
+        (("producers", "api"), {"url": "http://x/"}),
+        (("events", "placement-created"), {"type": "x"}),
+        (("probes", "read-model", "confirm", "reads"), 1001),
+        (("scenarios",), {}),
+        (("scenarios", "spike", "events"), []),
+        (("scenarios", "spike", "events"), {"placement-created": 0}),
+        (("scenarios", "spike", "arrivals"), "random"),
+        (("scenarios", "spike", "load", 0), {"rate": "100/s"}),
+        (("scenarios", "spike", "load", 0), {"rate": "100", "for": "5m"}),
+        (("scenarios", "spike", "producer"), None),
+    ],
+)
+def test_what_an_editor_underlines(
+    place: tuple[str | int, ...], value: object, errors: Callable[[Any], list[str]]
+) -> None:
+    data = copy.deepcopy(yaml.safe_load(EXAMPLE))
+    holder: Any = data
+    for step in place[:-1]:
+        holder = holder[step]
+    holder[place[-1]] = value
+    assert errors(data)
+
+
+def test_a_variable_can_stand_for_any_value(errors: Callable[[Any], list[str]]) -> None:
+    data = yaml.safe_load(EXAMPLE)
+    data["seed"] = "${SEED}"
+    data["settle"] = "${SECONDS}s"
+    data["scenarios"]["baseline"]["load"][1]["rate"] = "${RATE:-5/s}"
+    data["scenarios"]["baseline"]["arrivals"] = "${ARRIVALS}"
+    assert errors(data) == []
+
+
+def test_every_installed_adapter_is_in_it() -> None:
+    text = json.dumps(json_schema(print))
+    for kind in (*plugins.kinds("evload.producers"), *plugins.kinds("evload.probes")):
+        assert f'"const": "{kind}"' in text
+
+
+def test_defaults_are_written_as_a_person_would() -> None:
+    settle = json_schema(print)["properties"]["settle"]
+    assert settle["description"]
+    assert "default" not in settle

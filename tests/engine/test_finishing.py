@@ -1,0 +1,139 @@
+"""The end of a run: every sink gets the report, and none of them can keep it from the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import pytest
+
+from evload.errors import OutputError
+from evload.model.progress import Progress
+from evload.model.report import Report
+from evload.run.finishing import finish
+from evload.spi.sink import Sink
+from evload.testing import run_virtual, virtual_clock
+from tests.rigs.sink_reports import finished
+from tests.rigs.summaries import S
+
+
+@dataclass
+class Told:
+    """A sink that does something at the end, and then knows that it was told."""
+
+    end: Callable[[], Awaitable[object]] | None = None
+    knows: bool = False
+
+    def progress(self, now: Progress) -> None:
+        raise AssertionError("the run is over")
+
+    async def finish(self, report: Report) -> None:
+        if self.end is not None:
+            await self.end()
+        assert report.run_id == finished().run_id
+        self.knows = True
+
+
+class Blocking:
+    """A sink of before: its `finish` is no coroutine."""
+
+    def progress(self, now: Progress) -> None: ...
+
+    def finish(self, report: Report) -> None: ...
+
+
+@dataclass
+class Ended:
+    """What came of it."""
+
+    whole: bool | None = None
+    raised: BaseException | None = None
+    said: list[str] = field(default_factory=list)
+    took_ns: int = 0
+
+
+def ended(*sinks: Sink, enough_after_s: float | None = None) -> Ended:
+    found = Ended()
+
+    async def main() -> None:
+        clock, enough = virtual_clock(), asyncio.Event()
+        if enough_after_s is not None:
+            asyncio.get_running_loop().call_later(enough_after_s, enough.set)
+        began_ns = clock.now_ns()
+        try:
+            named = [(chr(ord("a") + number), sink) for number, sink in enumerate(sinks)]
+            found.whole = await finish(named, finished(), enough, found.said.append)
+        except Exception as error:
+            found.raised = error
+        found.took_ns = clock.now_ns() - began_ns
+
+    run_virtual(main())
+    return found
+
+
+async def fail(error: Exception) -> None:
+    raise error
+
+
+async def never() -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+async def clings() -> None:
+    """Doesn't let itself be cancelled at once."""
+    with suppress(asyncio.CancelledError):
+        await asyncio.sleep(1000)
+    await asyncio.sleep(1000)
+
+
+def test_all_are_told_side_by_side() -> None:
+    sinks = [Told(lambda: asyncio.sleep(3)), Told(lambda: asyncio.sleep(2)), Told()]
+    found = ended(*sinks)
+    assert (found.whole, found.raised, found.said, found.took_ns) == (True, None, [], 3 * S)
+    assert all(sink.knows for sink in sinks)
+
+
+def test_each_failure_is_a_line_of_its_own_and_the_others_still_run() -> None:
+    full, taken = OutputError("can't write a: no space; free some"), OutputError("can't write b: taken; free it")
+    sinks = [Told(lambda: fail(full)), Told(lambda: fail(taken)), Told(lambda: asyncio.sleep(1))]
+    found = ended(*sinks)
+    assert found.raised is full
+    assert found.said == ["can't write b: taken; free it"]
+    assert sinks[2].knows
+
+
+def test_a_bug_is_not_hidden_by_what_can_not_be_written() -> None:
+    bug = ZeroDivisionError("division by zero")
+    last = Told()
+    found = ended(Told(lambda: fail(OutputError("full; free some"))), Told(lambda: fail(bug)), last)
+    assert (found.raised, found.said, last.knows) == (bug, ["full; free some"], True)
+
+
+def test_a_sink_of_which_the_end_is_no_coroutine_harms_nobody_else() -> None:
+    last = Told()
+    found = ended(Blocking(), last)  # type: ignore[arg-type]
+    assert isinstance(found.raised, TypeError)
+    assert last.knows
+
+
+def test_a_sink_without_an_end_is_cut_short() -> None:
+    other = Told()
+    found = ended(Told(never), other)
+    assert (found.whole, found.raised, found.said) == (False, None, ["no end within 5m: a cut short"])
+    assert (found.took_ns, other.knows) == (300 * S, True)
+
+
+@pytest.mark.parametrize(("sink", "took_s"), [(never, 2), (clings, 3)])
+def test_enough_cuts_short_what_is_under_way(sink: Callable[[], Awaitable[None]], took_s: int) -> None:
+    written, delivered = Told(), Told(lambda: asyncio.sleep(1))
+    found = ended(Told(sink), written, delivered, enough_after_s=2)
+    assert (found.whole, found.said) == (False, ["interrupted again: a cut short"])
+    assert (written.knows, delivered.knows, found.took_ns) == (True, True, took_s * S)
+
+
+def test_what_was_enough_already_still_leaves_what_needs_no_waiting() -> None:
+    written = Told()
+    found = ended(Told(never), written, enough_after_s=0)
+    assert (found.whole, written.knows, found.took_ns) == (False, True, 0)

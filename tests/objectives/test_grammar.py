@@ -1,0 +1,179 @@
+"""Objectives: what the expressions mean, and how others are refused."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evload.model.facts import LEDGER_KEYS, METRICS
+from evload.objectives.grammar import parse
+from evload.objectives.objective import Measure
+from tests.rigs.summaries import MS, S
+
+
+def test_percentile() -> None:
+    objective = parse("  p99.9( end_to_end )<5s ", critical="10s", scenario="spike")
+    assert objective.expression == "p99.9( end_to_end )<5s"
+    assert (objective.measure, objective.subject, objective.operator) == (Measure.PERCENTILE, "end_to_end", "<")
+    assert objective.share == Fraction("0.999")
+    assert objective.latency_limit_ns == 5 * S
+    assert objective.thresholds == (("end_to_end", 5 * S), ("end_to_end", 10 * S))
+    assert objective.scenario == "spike"
+    assert objective.needs_probe
+
+
+def test_share() -> None:
+    objective = parse("share(consistency < 2s) >= 99.9%", critical="95%")
+    assert objective.share == Fraction("0.999")
+    assert objective.critical == Fraction("0.95")
+    assert objective.latency_limit_ns == 2 * S
+    assert objective.thresholds == (("consistency", 2 * S),)
+
+
+def test_extremes_and_mean() -> None:
+    assert parse("max(publish) <= 80ms", critical="1s").thresholds == (("publish", 80 * MS), ("publish", S))
+    assert parse("min(publish) < 80ms").thresholds == (("publish", 80 * MS),)
+    assert parse("mean(publish) < 80ms").thresholds == ()
+    assert parse("mean(publish) < 80ms").latency_limit_ns == 80 * MS
+    assert not parse("mean(publish) < 80ms").needs_probe
+
+
+def test_counters() -> None:
+    lost = parse("lost == 0")
+    assert (lost.measure, lost.subject, lost.limit) == (Measure.COUNT, "lost", Fraction(0))
+    assert (lost.thresholds, lost.latency_limit_ns, lost.share) == ((), None, None)
+    assert parse("duplicates == 0").subject == "duplicated"
+    assert parse("rate(errors) < 0.1%").limit == Fraction("0.001")
+    assert parse("throughput(acked) >= 30/min").limit == Fraction(1, 2)
+    assert lost.needs_probe
+    assert not parse("rejected == 0").needs_probe
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_each_metric_can_have_an_objective(metric: str) -> None:
+    assert parse(f"p50({metric}) < 1s", probe="index" if metric == "hop" else None).subject == metric
+
+
+@pytest.mark.parametrize("counter", [*LEDGER_KEYS, "errors"])
+@pytest.mark.parametrize("operator", ["==", "!=", "<", "<=", ">", ">="])
+def test_each_counter_can_be_compared(counter: str, operator: str) -> None:
+    assert parse(f"{counter} {operator} 3").operator == operator
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("p99(consistancy) < 2s", "there is no metric or gauge 'consistancy'; did you mean 'consistency'?"),
+        ("max(queue_depth) < 100", "there is no metric or gauge 'queue_depth'; metrics are"),
+        ("last(queue_depth) < 100", "there is no gauge 'queue_depth'; metrics are"),
+        ("losst == 0", "there is no counter 'losst' here; did you mean 'lost'?"),
+        ("rate(eror) < 1%", "there is no counter 'eror' here; did you mean 'errors'?"),
+        ("throughput(lost) >= 1/s", "there is no counter 'lost' here; counters are sent, acked, visible"),
+        ("shar(consistency < 2s) >= 95%", "unknown function 'shar'; did you mean 'share'?"),
+        ("frobnicate(lost) < 1", "unknown function 'frobnicate'; functions are p95, p99, share"),
+        ("consistency < 2s", "'consistency' is a distribution; write for example 'p99(consistency) < 2s'"),
+        ("p99(lost) < 2s", "'lost' is a counter; write for example 'lost == 0'"),
+        ("p999(publish) < 2s", "there is no percentile p999; write p50, p95, p99 or p99.9"),
+        ("p0(publish) < 2s", "there is no percentile p0"),
+        ("p100(publish) < 2s", "there is no percentile p100"),
+        ("p99(publish) > 2s", "p99(...) can't be compared by >; write < or <="),
+        ("max(publish) == 2s", "max(...) can't be compared by ==; write < or <="),
+        ("share(publish < 2s) <= 95%", "share(...) can't be compared by <=; write > or >="),
+        ("throughput(sent) < 100/s", "throughput(...) can't be compared by <; write > or >="),
+        ("rate(errors) == 0%", "rate(...) can't be compared by =="),
+        ("p99(publish) < 2", "'2' is not a duration; write a number with a unit"),
+        ("p99(publish) < 0s", "no event takes no time; write a limit above 0"),
+        ("share(publish < 0s) >= 95%", "no event takes no time; write a limit above 0"),
+        ("share(publish) >= 95%", "'publish' is not a condition; write for example share(consistency < 2s) >= 95%"),
+        ("share(publish > 2s) >= 95%", "'publish > 2s' is not a condition"),
+        ("share(publish < 2s) >= 0.95", "'0.95' is not a share; write a share such as"),
+        ("share(publish < 2s) >= 120%", "more than the whole; write a share between 0% and 100%"),
+        ("share(publish < 2s) >= 100%", "no sample can show a share of 100%; write max(publish) < 2s"),
+        ("share(publish < 2s) >= 0%", "a share of 0% asks for nothing; write"),
+        ("throughput(acked) >= 100", "'100' is not a rate; write a rate such as"),
+        ("lost < 3%", "'3%' is not a number of events; write a whole number"),
+        ("lost < -3", "'-3' is not a number of events"),
+        ("lost < ٣", "'٣' is not a number of events"),
+        ("lost => 0", "'lost => 0' is not an objective; write for example"),
+        ("lost", "'lost' is not an objective; write for example"),
+        ("p99(publish) <", "is not an objective; write for example"),
+        ("", "'' is not an objective; write for example"),
+    ],
+)
+def test_refused_expressions_say_what_would_be_right(text: str, message: str) -> None:
+    with pytest.raises(ValueError) as raised:
+        parse(text)
+    assert message in str(raised.value)
+    assert "; " in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "critical"),
+    [
+        ("p95(end_to_end) < 3s", "3s"),
+        ("p95(end_to_end) < 3s", "1s"),
+        ("share(consistency < 2s) >= 95%", "99%"),
+        ("rate(errors) < 1%", "0.1%"),
+        ("rate(acked) > 99%", "99.9%"),
+        ("lost <= 3", "2"),
+        ("throughput(acked) >= 100/s", "200/s"),
+    ],
+)
+def test_critical_has_to_be_looser(text: str, critical: str) -> None:
+    with pytest.raises(
+        ValueError, match=f"critical {critical} is not looser than the objective; it has to be (above|below)"
+    ):
+        parse(text, critical=critical)
+
+
+def test_critical_has_to_have_the_unit_of_the_limit() -> None:
+    with pytest.raises(ValueError, match="'95%' is not a duration"):
+        parse("p95(end_to_end) < 3s", critical="95%")
+    with pytest.raises(ValueError, match="== can't have a critical limit; write lost <= 0"):
+        parse("lost == 0", critical="3")
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_an_objective_or_one_clear_line(text: str) -> None:
+    try:
+        parse(text)
+        message = "parsed; fine"
+    except ValueError as refused:
+        message = str(refused)
+    assert "; " in message
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "limit", "critical"),
+    [
+        ("p95(end_to_end) < 3s", "1s", 1 * S, 3 * S),
+        ("share(consistency < 2s) >= 95%", "99%", Fraction("0.99"), Fraction("0.95")),
+        ("lost <= 5", "2", 2, 5),
+        ("throughput(acked) >= 100/s", "150/s", 150, 100),
+    ],
+)
+def test_a_target_makes_the_written_limit_the_critical_one(
+    text: str, target: str, limit: Fraction, critical: Fraction
+) -> None:
+    objective = parse(text, target=target)
+    assert (objective.expression, objective.limit, objective.critical) == (text, limit, critical)
+    assert objective.written_limit == critical
+    assert objective.share in (None, Fraction("0.95"), limit)
+
+
+def test_a_target_has_to_be_tighter_and_excludes_a_critical_limit() -> None:
+    with pytest.raises(ValueError, match="target 3s is not tighter than the objective; it has to be below the limit"):
+        parse("p95(end_to_end) < 3s", target="3s")
+    with pytest.raises(
+        ValueError, match="target 90% is not tighter than the objective; it has to be above the limit"
+    ):
+        parse("share(consistency < 2s) >= 95%", target="90%")
+    with pytest.raises(ValueError, match="give target or critical, not both"):
+        parse("p95(end_to_end) < 3s", target="1s", critical="5s")
+    with pytest.raises(ValueError, match="== can't have a target limit; write lost <= 0"):
+        parse("lost == 0", target="0")

@@ -1,0 +1,108 @@
+"""A headless Chromium that looks at pages: one for the whole session, and a context of its own for every visit."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Browser, Locator, Page, Position, async_playwright, expect
+
+_NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
+_LOOPBACK_ONLY: Final = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
+_PATIENCE_MS: Final = 60_000
+_DRAWN: Final = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+"""Two frames later, what the last action led to has been asked for and complained about."""
+
+
+@dataclass(frozen=True)
+class Chromium:
+    """The running browser, with its event loop, which runs during visits only: other tests run loops of their own."""
+
+    runner: asyncio.Runner
+    browser: Browser
+
+    def visit(self, what: Callable[[Page], Awaitable[None]]) -> set[str]:
+        """Do something with a new page that may never complain. Returns every URL that it asked for."""
+
+        async def main() -> set[str]:
+            problems: list[str] = []
+            requests: set[str] = set()
+            async with await self.browser.new_context() as context:
+                context.set_default_timeout(_PATIENCE_MS)
+                context.on("console", lambda m: problems.append(m.text) if m.type in ("error", "warning") else None)
+                context.on("weberror", lambda failed: problems.append(str(failed.error)))
+                context.on("request", lambda request: requests.add(request.url))
+                page = await context.new_page()
+                page.on("websocket", lambda socket: requests.add(socket.url))
+                await what(page)
+                await page.evaluate(_DRAWN)
+            assert problems == []
+            return requests
+
+        return self.runner.run(main())
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Chromium]:
+    """A browser in which each visit has a context of its own."""
+    with _running() as browser:
+        yield browser
+
+
+@contextmanager
+def _running() -> Iterator[Chromium]:
+    """The system's own, which reaches this machine only. Fails with how to get it where there is none."""
+    program = next(filter(None, map(shutil.which, _NAMES)), None)
+    if program is None:
+        pytest.fail("no Chromium to look at pages with; tests/servers/install_servers installs it", pytrace=False)
+    expect.set_options(timeout=_PATIENCE_MS)
+    with asyncio.Runner() as runner:
+        playwright = runner.run(async_playwright().start())
+        try:
+            launched = playwright.chromium.launch(executable_path=program, args=[_LOOPBACK_ONLY])
+            yield Chromium(runner, runner.run(launched))
+        finally:
+            runner.run(playwright.stop())
+
+
+async def show(page: Page, url: str, *, width: int = 1280, dark: bool = False) -> None:
+    """Open one of our pages in a window of that width, and wait until its charts are drawn."""
+    await page.set_viewport_size({"width": width, "height": 900})
+    await page.emulate_media(color_scheme="dark" if dark else "light")
+    await page.goto(url)
+    await expect(page.locator("html")).to_have_attribute("data-ready", "true")
+
+
+async def until(page: Page, condition: str) -> None:
+    """Wait until a JavaScript expression holds. Playwright's own way is against our pages' policy."""
+    async with asyncio.timeout(_PATIENCE_MS / 1000):
+        await page.evaluate(f"async () => {{ while (!({condition})) await new Promise(requestAnimationFrame); }}")
+
+
+async def drag(place: Locator, start: float, end: float) -> None:
+    """Drag across it, from one share of its width to another."""
+    source, target = await _at(place, start), await _at(place, end)
+    await place.drag_to(place, source_position=source, target_position=target, steps=2)
+
+
+async def hover(place: Locator, share: float) -> None:
+    """Put the pointer over it, at that share of its width."""
+    await place.hover(position=await _at(place, share))
+
+
+async def _at(place: Locator, share: float) -> Position:
+    box = await place.bounding_box()
+    assert box is not None
+    return {"x": box["width"] * share, "y": box["height"] * 0.6}
+
+
+async def barriers(page: Page) -> list[Any]:
+    """What keeps some people from using it, as far as axe finds it: the rule, and what breaks it."""
+    found = (await Axe().run(page)).response["violations"]
+    return [(rule["id"], [node["html"][:200] for node in rule["nodes"]]) for rule in found]

@@ -1,0 +1,126 @@
+"""Watches of gauges: the truth lies in the interval that the samples leave."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evload.stats.watches import DrainWatch, MeanWatch, SampleWatch, StretchWatch
+from tests.rigs.summaries import MS, S
+
+Result = tuple[float | None, float | None]
+
+
+def _watched(watch: SampleWatch, *samples: tuple[float, float], took_ms: int = 10) -> Result:
+    """Of (seconds, value) samples that took 10 ms each."""
+    for at, value in samples:
+        start = round(at * S)
+        watch.add(start, start + took_ms * MS, value)
+    return watch.result()
+
+
+# -- stretches -----------------------------------------------------------------------------------------------
+
+
+def _beyond(value: float) -> bool:
+    return value >= 100
+
+
+def test_without_a_sample_nothing_is_known() -> None:
+    assert StretchWatch(_beyond).result() == (None, None)
+    assert MeanWatch(S, largest=True).result() == (None, None)
+    assert DrainWatch(S, 5).result() == (None, None)
+
+
+def test_a_stretch_lasts_between_the_broken_samples_and_the_good_ones_around_them() -> None:
+    found = _watched(StretchWatch(_beyond), (1, 5), (2, 100), (3, 150), (4, 200), (5, 99), (6, 100), (7, 0))
+    assert found == (1.99, 4.01)
+    assert _watched(StretchWatch(_beyond), (1, 5), (2, 6)) == (0, 0)
+    assert _watched(StretchWatch(_beyond), (1, 5), (2, 100), (3, 6)) == (0, 2.01)
+
+
+def test_a_stretch_may_have_begun_before_the_first_sample_and_goes_on_to_the_last() -> None:
+    assert _watched(StretchWatch(_beyond), (1, 100), (4, 100)) == (2.99, 4.01)
+
+
+@given(st.lists(st.tuples(st.integers(1, 5), st.booleans()), min_size=1, max_size=30), st.integers(1, 900))
+def test_the_true_stretch_is_in_the_interval(phases: list[tuple[int, bool]], every_ms: int) -> None:
+    """Phases in steps of a second, looked at at a moment within each sample, of phases longer than the pause."""
+    truth, run = 0, 0
+    for length, broken in phases:
+        run = run + length if broken else 0
+        truth = max(truth, run)
+    watch = StretchWatch(_beyond)
+    total_ms = 1000 * sum(length for length, _ in phases)
+    states = [broken for length, broken in phases for _ in range(length)]
+    for at_ms in range(0, total_ms, every_ms):
+        watch.add(at_ms * MS, at_ms * MS, 100 if states[at_ms // 1000] else 0)
+    low, high = watch.result()
+    assert low is not None
+    assert high is not None
+    assert low <= truth <= high + every_ms / 1000
+    assert high - low <= 2 * every_ms / 1000 + 1e-9
+
+
+# -- means ---------------------------------------------------------------------------------------------------
+
+
+def test_the_worst_mean_of_any_window() -> None:
+    samples = [(n, value) for n, value in enumerate([0.0, 0, 9, 9, 9, 0, 0, 3])]
+    assert _watched(MeanWatch(3 * S, largest=True), *samples) == (9, 9)
+    assert _watched(MeanWatch(3 * S, largest=False), *samples) == (1, 1)
+    assert _watched(MeanWatch(4 * S, largest=True), *samples) == (27 / 4, 27 / 4)
+
+
+def test_the_first_window_is_over_a_whole_span_after_the_first_sample() -> None:
+    """However late that was; what lies three seconds back at the start of a sample is no part of its window."""
+    assert _watched(MeanWatch(3 * S, largest=True), (5, 9), (6, 0), (7, 0), (8, 0)) == (0, 0)
+    assert _watched(MeanWatch(3 * S, largest=True), (5, 9), (6, 0), (7.99, 0)) == (3, 3)
+    assert _watched(MeanWatch(3 * S, largest=True), (0, 0), (2, 9), (4.995, 0)) == (4.5, 4.5)
+    assert _watched(MeanWatch(3 * S, largest=True), (0, 0), (2, 9), (5, 0)) == (0, 0)
+
+
+def test_a_run_shorter_than_the_window_is_the_only_window() -> None:
+    assert _watched(MeanWatch(60 * S, largest=True), (0, 1), (1, 2), (2, 6)) == (3, 3)
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40), st.integers(1, 10))
+def test_means_are_exact(values: list[float], span: int) -> None:
+    watch = MeanWatch(span * S, largest=True)
+    for number, value in enumerate(values):
+        watch.add(number * S, number * S, value)
+    windows = [values[end - span : end] for end in range(span + 1, len(values) + 1)] or [values[-span:]]
+    low, high = watch.result()
+    assert low == high == pytest.approx(max(sum(window) / len(window) for window in windows), abs=1e-6)
+
+
+# -- drain ---------------------------------------------------------------------------------------------------
+
+
+def test_drain_lasts_until_the_first_sample_at_the_level() -> None:
+    depth = [(8, 40.0), (9, 90), (10, 80), (12, 30), (14, 11), (16, 10), (18, 300)]
+    assert _watched(DrainWatch(9 * S, 10), *depth) == (5, 7.01)
+    assert _watched(DrainWatch(9 * S, 5), *depth) == (9, None)
+    assert _watched(DrainWatch(9 * S, 100), *depth) == (0, 0.01)
+    assert _watched(DrainWatch(19 * S, 100), *depth) == (None, None)
+
+
+def test_the_level_is_the_largest_of_the_ten_seconds_before() -> None:
+    before = [(1, 50.0), (9, 7), (15, 12), (19, 3), (20.5, 90)]
+    after = [(31, 40.0), (33, 13), (35, 12), (37, 0)]
+    assert _watched(DrainWatch(30 * S, None, 20 * S), *before, *after) == (3, 5.01)
+    assert _watched(DrainWatch(30 * S, None, 0), *before, *after) == (5, 7.01)
+
+
+@pytest.mark.parametrize(("at", "counts"), [(9.995, False), (10, True), (10.5, True), (19.98, True), (19.995, False)])
+def test_a_sample_of_the_ten_seconds_before_lies_wholly_in_them(at: float, counts: bool) -> None:
+    """Back at 50 if that was seen before, else only at 7."""
+    found = _watched(DrainWatch(30 * S, None, 20 * S), (at, 50), (15, 7), (31, 40), (35, 7))
+    assert found == ((0, 1.01) if counts else (1, 5.01))
+
+
+def test_a_sample_that_begins_before_the_moment_says_nothing_of_what_comes_after() -> None:
+    watch = DrainWatch(10 * S, 5)
+    watch.add(10 * S - 1, 11 * S, 0)
+    assert watch.result() == (None, None)

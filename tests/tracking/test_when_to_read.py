@@ -1,0 +1,148 @@
+"""When the tracker wants an event read: the grid, the reads at thresholds, and who comes first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import count, pairwise
+from typing import Literal
+
+import pytest
+
+from evload.model.states import Outcome, Seen, State
+from evload.model.travel import Read, Receipt
+from evload.tracking.tracker import Tracker
+from tests.rigs.following import Follow, event_of, plan_of
+
+MS = 1_000_000
+S = 1_000 * MS
+ABSENT, PRESENT, FAILED = Seen.ABSENT, Seen.PRESENT, Seen.FAILED
+
+
+@pytest.mark.parametrize("resolution", [0.05, 0.1, 0.3])
+@pytest.mark.parametrize("took_ns", [MS // 10, 2 * MS])
+def test_brackets_stay_within_the_resolution(resolution: float, took_ns: int) -> None:
+    follow = Follow(took_ns, resolution=resolution).acked(0)
+    follow.until_settled(lambda at: ABSENT)
+    for before, after in pairwise(follow.starts):
+        elapsed = after + took_ns
+        assert after - before + took_ns <= max(resolution * elapsed * 1.001, took_ns + 20 * MS * resolution)
+
+
+def test_the_grid_is_no_denser_than_the_resolution_asks_for() -> None:
+    follow = Follow(0).acked(0)
+    follow.until_settled(lambda at: ABSENT)
+    gaps = [after / before for before, after in pairwise(follow.starts[:-1])]
+    assert all(1.11 <= gap <= 1.1112 for gap in gaps[5:]), "each gap is resolution / (1 - resolution) of what passed"
+
+
+def test_reads_that_are_gathered_in_bulk_begin_half_their_slack_earlier() -> None:
+    follow = Follow(0, slack_ns=100 * MS).acked(0)
+    follow.until_settled(lambda at: ABSENT)
+    late = [(before, after) for before, after in pairwise(follow.starts[:-1]) if before > 2 * S]
+    assert len(late) > 10
+    for before, after in late:
+        assert after - before == pytest.approx(before / 9 - 50 * MS, abs=2)
+
+
+def test_several_replicas_share_the_reads_so_the_gaps_are_narrower() -> None:
+    def reads(*names: str) -> int:
+        turns = count()
+        answers = [(ABSENT, name) for name in names]
+        follow = Follow(MS // 10, replicas=names).acked(0)
+        follow.until_settled(lambda at: answers[next(turns) % len(answers)])
+        return len(follow.starts)
+
+    alone, three = reads("a"), reads("a", "b", "c")
+    assert 2.5 < three / alone < 3.5
+
+
+@pytest.mark.parametrize(("first_ns", "starts"), [(4 * S, 4 * S), (10 * S, 10 * S), (25 * S, 10 * S)])
+def test_the_first_read_is_no_later_than_the_deadline(first_ns: int, starts: int) -> None:
+    follow = Follow(first_ns=first_ns).acked(0)
+    assert follow.until_settled(lambda at: ABSENT).state is State.LOST
+    assert (follow.starts[0], follow.starts[-1]) == (starts, 10 * S)
+
+
+def test_a_longest_gap_can_be_set() -> None:
+    follow = Follow(max_gap_ns=200 * MS).acked(0)
+    follow.until_settled(lambda at: ABSENT)
+    assert max(after - before for before, after in pairwise(follow.starts)) <= 200 * MS
+
+
+@pytest.mark.parametrize("limit_ns", [7 * MS, 150 * MS, 2 * S, 9_999 * MS])
+@pytest.mark.parametrize("counted_from", ["acked", "intended"])
+@pytest.mark.parametrize("slack_ns", [0, 2 * MS])
+def test_a_threshold_is_decided_by_reads_on_both_of_its_sides(
+    limit_ns: int, counted_from: Literal["acked", "intended"], slack_ns: int
+) -> None:
+    took, acked = MS, 2 * MS
+    plan = plan_of(pins=((counted_from, limit_ns), ("acked", 500 * MS)), slack_ns=slack_ns, confirm_reads=0)
+    tracker = Tracker([{0: plan}], 1)
+    for n in range(1, 50):  # Others first, from whom the tracker learns how long reads take.
+        published = (n - 100) * S
+        tracker.expect([event_of(n, published)], published)
+        tracker.settle([Receipt(n, Outcome.ACCEPTED, published, published)], published)
+        for target in tracker.due(0, published + 20 * MS, 9):
+            start = published + 20 * MS
+            tracker.observe(0, [Read(target.seq, PRESENT, start, start + took)], start + took)
+    tracker.expect([event_of(0)], 0)
+    tracker.settle([Receipt(0, Outcome.ACCEPTED, 0, acked)], acked)
+    starts = []
+    while tracker.outstanding and (due := tracker.next_due(0)) is not None:
+        for target in tracker.due(0, due, 9):
+            starts.append(due)
+            tracker.observe(0, [Read(target.seq, ABSENT, due, due + took)], due + took)
+    at = limit_ns + (acked if counted_from == "acked" else 0)
+    assert at in starts, "one starts at the threshold"
+    assert any(at - took - slack_ns - 10 <= start <= at - took - slack_ns for start in starts), "one ends before it"
+
+
+@pytest.mark.parametrize(
+    ("took_ms", "ahead_us"),
+    [
+        ([[8]], 24_000),
+        ([[8], [16]], 29_000),
+        ([[8], [16], [16]], 31_875),
+        ([[16], [8]], 47_000),
+        ([[8, 40, 40], [16]], 29_000),
+        ([[-500, 8], [-500], [16]], 29_000),
+    ],
+)
+def test_a_read_before_a_threshold_begins_as_early_as_reads_take_long(
+    took_ms: Sequence[Sequence[int]], ahead_us: int
+) -> None:
+    """As long as a round trip is waited for in TCP (RFC 6298), from the first answer of each bulk read; what failed
+    (below 0) tells nothing."""
+    tracker = Tracker([{0: plan_of(first_ns=2 * S, pins=(("acked", S),), confirm_reads=0)}], 1)
+    for number, bulk in enumerate(took_ms):
+        published, took = (number - 100) * 20 * S, {number * 10 + place: ms for place, ms in enumerate(bulk)}
+        tracker.expect([event_of(seq, published) for seq in took], published)
+        tracker.settle([Receipt(seq, Outcome.ACCEPTED, published, published) for seq in took], published)
+        start = published + S
+        reads = [
+            Read(
+                target.seq,
+                FAILED if took.get(target.seq, -1) < 0 else PRESENT,
+                start,
+                start + abs(took[target.seq]) * MS,
+            )
+            for target in tracker.due(0, start, 10)
+            if target.seq in took
+        ]
+        tracker.observe(0, sorted(reads, key=lambda read: read.seq), start + S)
+    tracker.expect([event_of(1_000)], 0)
+    tracker.settle([Receipt(1_000, Outcome.ACCEPTED, 0, 0)], 0)
+    begins = S - ahead_us * 1_000
+    assert 1_000 not in [target.seq for target in tracker.due(0, begins - 1, 10)]
+    assert 1_000 in [target.seq for target in tracker.due(0, begins, 10)]
+
+
+def test_reads_are_handed_out_in_order_and_no_more_than_asked_for() -> None:
+    tracker = Tracker([{0: plan_of()}], 1)
+    for n in range(10):
+        tracker.expect([event_of(n)], n * MS)
+    assert tracker.next_due(0) == 20 * MS
+    assert [t.seq for t in tracker.due(0, 25 * MS, 4)] == [0, 1, 2, 3]
+    assert [t.seq for t in tracker.due(0, 25 * MS, 100)] == [4, 5]
+    assert tracker.due(0, 25 * MS, 100) == []
+    assert tracker.next_due(0) == 26 * MS
