@@ -16,11 +16,11 @@ test: $(VENV)/.installed-dev
 	tests/servers/install_servers
 	$(BIN)/pytest -n 2 --dist loadfile
 
-# The rooms without a clock and without I/O.
+# The rooms without a clock and without I/O, one by one.
 PURE := stats model workload tracking summary objectives judging report
 
 quick: $(VENV)/.installed-dev
-	$(BIN)/pytest -q -m "not server and not browser" $(wildcard $(PURE:%=tests/%))
+	$(BIN)/pytest -n 2 -q -m "not server and not browser and not simulation" $(wildcard $(PURE:%=tests/%))
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

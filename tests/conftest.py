@@ -23,6 +23,8 @@ SERVERS: Final = (
     "tests.servers.redis_server",
 )
 """Modules with a fixture that starts a process. Tests start none in other ways, so that none lacks its mark."""
+WHOLE_RUNS: Final = frozenset({"evload.testing.simulation", "tests.rigs.worlds"})
+"""Modules with which tests have whole runs in virtual time, which take their time all the same."""
 pytest_plugins = (BROWSER, *SERVERS)
 
 _LOADER: Final = cache(botocore.loaders.create_loader)
@@ -33,7 +35,12 @@ settings.load_profile("evload")
 
 
 def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Mark whatever uses a browser or a server, be it through other fixtures."""
+    """Mark whatever uses a browser or a server, be it through other fixtures, and what has whole runs."""
+    simulating = {
+        module
+        for module in {item.module for item in items if isinstance(item, pytest.Function)}
+        if not WHOLE_RUNS.isdisjoint(getattr(value, "__module__", "") for value in vars(module).values())
+    }
     for item in items:
         assert isinstance(item, pytest.Function)
         fixtures = chain.from_iterable(item._fixtureinfo.name2fixturedefs.values())
@@ -42,6 +49,8 @@ def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
             item.add_marker(pytest.mark.browser)
         if not homes.isdisjoint(SERVERS):
             item.add_marker(pytest.mark.server)
+        if item.module in simulating:
+            item.add_marker(pytest.mark.simulation)
 
 
 @pytest.fixture

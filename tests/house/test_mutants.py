@@ -140,7 +140,7 @@ def changed(cwd: Path, package: str, modules: Sequence[str], *options: str | Pat
 
 def started(cwd: Path, package: str, modules: Sequence[str], *options: str | Path) -> subprocess.Popen[str]:
     command = (sys.executable, "-c", PROGRAM, " ".join((package, *modules)), *options)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests"), "TMPDIR": str(cwd.parent)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(cwd.parent)}
     return subprocess.Popen(
         command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -207,8 +207,8 @@ def test_an_interrupt_leaves_nothing_behind(project: Path) -> None:
     before = files(project)
     with started(project, "cellar", ["tank.py"]) as process:
         assert process.stdout is not None
-        while "noticed" not in (line := process.stdout.readline()):
-            assert line, "it ended before"
+        # As soon as it says anything: most of its work is still to come.
+        assert process.stdout.readline()
         process.send_signal(signal.SIGINT)
         told, _ = process.communicate(timeout=900)
     assert process.returncode == 130
@@ -218,7 +218,7 @@ def test_an_interrupt_leaves_nothing_behind(project: Path) -> None:
 
 def test_how_a_child_may_end(tmp_path: Path) -> None:
     kinds = ("well", "busy", "waiting", "hungry", "gone")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "tests")}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
         (sys.executable, "-c", CHILDREN, tmp_path, *kinds),
         env=environment,

@@ -29,6 +29,8 @@ def preload(house: House) -> None:
             except ImportError:
                 continue  # then the children do without it as well
     sys.path[:0] = [str(house.root / "src"), str(house.root)]
+    if tests := sys.modules.get("tests"):
+        tests.__path__ = [str(house.root / "tests")]  # this tool is in the package of tests that it makes a copy of
     assert house.package not in sys.modules, "a change isn't seen by what was imported before"
     gc.freeze()  # the children share all this memory, as long as nobody writes to it
 

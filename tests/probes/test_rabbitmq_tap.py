@@ -328,7 +328,10 @@ def test_a_tap_conforms_and_proves_nothing_before_it_listens(rabbitmq: RabbitNod
         async with topology(rabbitmq) as (_, exchange, _):
             config = config_of(rabbitmq.url, exchange=exchange, bulk=2)
             reads = await check_probe(config, SystemClock(), targets(1, 2, 3))
-            assert {read.seen for read in reads.values()} == {Seen.FAILED}
+            assert {read.seen for read in reads.values()} == {Seen.ABSENT}
+            async with config.open(Surroundings(SystemClock(), "r-1", Path())) as probe:
+                unheard = await probe.read(targets(1, 2))
+            assert {read.seen for read in unheard.reads} == {Seen.FAILED}
 
     asyncio.run(run())
 

@@ -524,6 +524,22 @@ class TestConnections:
 
         run(main())
 
+    def test_a_connect_that_fails_after_all_that_waited_for_it_was_served_takes_nothing_along(self) -> None:
+        """More than waited when it began was sent meanwhile, over a connection that is gone by now."""
+
+        async def main() -> None:
+            async with loaded(always(answer(202)), connections=1, max_idle="10ms") as (load, _):
+                client = load.producer.client  # type: ignore[attr-defined]
+                await load.publish(5)
+                await load.settled()
+                await moment(100)
+                client._connect_failed(3, OSError("refused"))
+                await load.publish(1)
+                await load.settled()
+                assert {outcome for _, outcome in load.outcomes()} == {ACCEPTED}
+
+        run(main())
+
     def test_the_connection_that_fell_idle_last_is_used_first(self) -> None:
         """So that those which aren't needed grow old and are closed."""
 

@@ -139,7 +139,7 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Heard:
             return await asyncio.to_thread(run)
 
     ended, page, told = asyncio.run(main())
-    posted = {path: b"\n".join(bodies).decode() for path, bodies in system.posted.items()}
+    posted = {path: b"\n".join(bodies).decode("latin-1") for path, bodies in system.posted.items()}
     elsewhere = {"live page": page, "live events": told, "step": (directory / "step.md").read_text(), **posted}
     return Heard(ended, directory / "out", elsewhere)
 

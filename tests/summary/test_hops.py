@@ -350,3 +350,25 @@ def test_hops_of_a_run_come_from_its_ledger(tmp_path: Path) -> None:
         "1 events were processed before they were consumed, 1 events can't be true together with those of others, "
         "by their own stamps"
     )
+
+
+def test_a_tap_that_hears_an_event_before_a_worker_has_it_contradicts_no_stamp(tmp_path: Path) -> None:
+    """Who saw it first says nothing of when the stamps were made that another probe tells."""
+    wall = 1_700_000_000 * S
+
+    def seen(seq: int, late: int) -> Observation:
+        at = seq * S
+        done = at + late + 90 * MS
+        return Observation(
+            seq, 0, 0, State.VISIBLE, at, None, at + MS, at + 2 * MS, True, at + 2 * MS, at + 3 * MS, done,
+            done + 20 * MS, at + 6 * S, consumed_at=wall + done - 49 * MS, processed_at=wall + done + MS,
+        )  # fmt: skip
+
+    events = [seen(number, (number % 3) * 100 * MS) for number in range(12)]
+    probes = ((0, "tap"), (1, "read-model"))
+    for name in ("both", "alone"):
+        (tmp_path / name).mkdir()
+    both = reported(tmp_path / "both", ScenarioPlan("main", True, 10 * S, probes=probes), events)
+    assert (both.contradictions, both.scenarios["main"].distributions["sent_to_consumed"].count) == (0, 12)
+    alone = reported(tmp_path / "alone", ScenarioPlan("main", True, 10 * S, probes=probes[:1]), events)
+    assert alone.contradictions > 0

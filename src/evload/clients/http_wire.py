@@ -215,10 +215,11 @@ class Client:
         if self._open:
             return
         served = self._queued - len(self._waiting)
+        hopeless = max(0, asked_for - served)
         refused_ns = self.clock.now_ns()
-        for exchange in islice(self._waiting, asked_for - served):
+        for exchange in islice(self._waiting, hopeless):
             exchange.refused_ns = refused_ns
-        self._fail_waiting(asked_for - served, self.no_connection(error))
+        self._fail_waiting(hopeless, self.no_connection(error))
         self._connect_more()
 
     def no_connection(self, error: Exception) -> str:

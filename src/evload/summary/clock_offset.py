@@ -122,16 +122,20 @@ class OffsetEstimate:
             self._resolution_ns //= 10
 
 
-def hops(observation: Observation, estimate: OffsetEstimate) -> dict[str, Interval]:
+def hops(observation: Observation, estimate: OffsetEstimate, *, several: bool = False) -> dict[str, Interval]:
     """The hops of one event by metric: `sent_to_consumed`, `consumed_to_processed`, `processed_to_visible`.
 
-    The estimate learns from the event first. A hop is left out if its stamps are missing or contradict the
-    others. The brackets hold because both stamps were taken between the moment the event was sent and the end
-    of the read that first saw it, because the offset is within its bounds at each such moment, and because
-    [a, b] - [c, d] = [a - d, b - c]. The time between the two foreign stamps needs no offset.
+    The estimate learns from the event first. Of `several` probes nobody knows which one told the stamps, and the
+    first to see it may have seen it before they were made: they were when all of them had seen it. A hop is left
+    out if its stamps are missing or contradict the others. The brackets hold because both stamps were taken
+    between the moment the event was sent and the end of that read, because the offset is within its bounds at
+    each such moment, and because [a, b] - [c, d] = [a - d, b - c]. The time between the two foreign stamps needs
+    no offset.
     """
     found: dict[str, Interval] = {}
     sent, seen = observation.sent_ns, observation.first_upper_ns
+    if several and seen is not None:
+        seen = observation.settled_ns if observation.stable_upper_ns is None else observation.stable_upper_ns
     consumed_at, processed_at = observation.consumed_at, observation.processed_at
     if sent is None or seen is None:
         return found

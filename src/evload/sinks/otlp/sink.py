@@ -57,6 +57,7 @@ class OtlpSink:
         if self._under_way is not None:
             self._complained = True  # nobody needs those any more
             await self._under_way
+        await asyncio.sleep(0)  # files come first: whoever makes one holds up the loop, and this has a time limit
         self._complained = False  # what is in vain now is in vain for good
         heard = await self._send_metrics(measures.of_report(report))
         if not heard.delivered or not self._events:

@@ -6,14 +6,22 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from evload.clock import SystemClock
 from evload.errors import OutputError
 from evload.model.progress import Progress
 from evload.model.report import Report
 from evload.run.finishing import finish
-from evload.spi.sink import Sink
+from evload.sinks._shared.posting import Answer
+from evload.sinks.otlp.heard import Heard
+from evload.sinks.otlp.sink import OtlpSink
+from evload.sinks.webhook import WebhookSink
+from evload.spi.sink import Sink, SinkSurroundings
 from evload.testing import run_virtual, virtual_clock
 from tests.rigs.sink_reports import finished
 from tests.rigs.summaries import S
@@ -93,6 +101,26 @@ def test_all_are_told_side_by_side() -> None:
     found = ended(*sinks)
     assert (found.whole, found.raised, found.said, found.took_ns) == (True, None, [], 3 * S)
     assert all(sink.knows for sink in sinks)
+
+
+@pytest.mark.parametrize("deliver", ["webhook", "otlp"])
+def test_files_are_made_before_the_time_of_a_delivery_begins(deliver: str) -> None:
+    done: list[str] = []
+
+    async def to_somebody(_: object) -> Any:
+        done.append("delivered")
+        return Answer(200) if deliver == "webhook" else Heard(delivered=True)
+
+    async def to_file() -> None:
+        done.append("written")
+
+    somebody = cast(Any, SimpleNamespace(shown="h", post=to_somebody, send=to_somebody))
+    around = SinkSurroundings(SystemClock(), "run", Path(), done.append, cast(Any, None))
+    sink: Sink = WebhookSink(somebody, done.append)
+    if deliver == "otlp":
+        sink = OtlpSink(somebody, somebody, around, every_ns=S, events=0)
+    assert ended(sink, Told(to_file)).whole is True
+    assert done == ["written", "delivered"]
 
 
 def test_each_failure_is_a_line_of_its_own_and_the_others_still_run() -> None:
