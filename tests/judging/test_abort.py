@@ -55,6 +55,7 @@ def test_only_who_asks_for_it_ends_a_run_and_not_before_its_delay() -> None:
     assert found is not None
     assert found[0] is objectives[1]
     assert found[1].startswith("ended after 30s: 1000 of 1000 events are beyond 2 s, which shows that ")
+    assert found[1].endswith(" of the events are at least; 1 % may be")
     assert reason_to_abort(objectives[:1], hopeless, 30 * S) is None
 
 

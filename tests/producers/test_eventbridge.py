@@ -723,3 +723,7 @@ def test_bad_settings_say_what_is_wrong(settings: dict[str, Any], message: str) 
     with pytest.raises(ValidationError) as caught:
         config_of(**settings)
     assert message in str(caught.value)
+
+
+def test_a_call_may_be_as_large_as_eventbridge_takes_it() -> None:
+    assert EventBridgeProducerConfig.model_validate({"kind": "eventbridge", "bus": "b"}).max_size == 262_144

@@ -825,3 +825,17 @@ def test_receipts_go_to_whoever_published() -> None:
         return sorted(r.seq for r in ours), sorted(r.seq for r in theirs)
 
     assert asyncio.run(run()) == (list(range(0, 40, 2)), list(range(1, 40, 2)))
+
+
+def test_one_login_is_enough() -> None:
+    auth = {"bearer": "secret"}
+    for login in ({"headers": {"Authorization": "Basic eA=="}}, {"url": "http://me:mine@h/"}):
+        with pytest.raises(ValidationError, match="leave one of them out"):
+            HttpProducerConfig.model_validate({"kind": "http", "url": "http://h/", "auth": auth, **login})
+    other = {"kind": "http", "url": "http://h/", "auth": auth, "headers": {"x-tenant": "a"}}
+    assert HttpProducerConfig.model_validate(other).auth is not None
+
+
+def test_what_is_not_said_is_as_documented() -> None:
+    config = HttpProducerConfig.model_validate({"kind": "http", "url": "http://h/"})
+    assert (config.connections, config.method, config.mode) == (1000, "POST", "structured")
