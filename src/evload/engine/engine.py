@@ -34,7 +34,7 @@ from .plan import Plan
 from .progress import ProgressMeter
 from .reading import Reading
 
-_LEAD_NS: Final = 50_000_000
+LEAD_NS: Final = 50_000_000
 """Between the end of set-up and the first event, so that the first is no later than the others."""
 
 Start = Callable[[], Awaitable[int]]
@@ -100,7 +100,7 @@ class Engine:
             return await self._run(opened, start_ns)
 
     async def _at_once(self) -> int:
-        return self._clock.now_ns() + _LEAD_NS
+        return self._clock.now_ns() + LEAD_NS
 
     async def _open(self, stack: AsyncExitStack) -> _Opened:
         plan, surroundings = self._plan, self._surroundings

@@ -6,10 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 from ..clock import Clock
-from ..model.vitals import Incident, Vitals
+from ..model.vitals import INCIDENT_GAP_NS, Incident, Vitals
 
-_PAUSE_NS: Final = 5_000_000_000
-"""Failures of one kind that are further apart than this belong to two incidents."""
 _MOST: Final = 200
 """Most incidents that are kept, so that a flood of reasons costs nothing."""
 _REASONS: Final = 40
@@ -46,7 +44,7 @@ class Failures:
         at_ns = max(0, self._clock.now_ns() - self._start_ns)
         incidents = self._vitals.incidents
         known = self._open.get((source, reason))
-        if known is not None and at_ns - known.last_ns <= _PAUSE_NS:
+        if known is not None and at_ns - known.last_ns <= INCIDENT_GAP_NS:
             known.last_ns = at_ns
             known.count += 1
         elif len(incidents) < _MOST:

@@ -1,4 +1,4 @@
-"""GaugeWatches over a run: records, notes and shows what there is, looks ahead, and says when it is over."""
+"""Watches over a run: records, notes and shows what there is, looks ahead, and says when it is over."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ class Report:
 
 
 class Severity(enum.StrEnum):
-    """How much a insight weighs."""
+    """How much an insight weighs."""
 
     BAD = "bad"
     """Effects were lost, doubled, or nobody could read."""

@@ -1,4 +1,4 @@
-"""GaugeWatches the samples of a gauge as they come and tells how long something lasted.
+"""Watches the samples of a gauge as they come and tells how long something lasted.
 
 A sample taken in [start, end] tells the value at some moment in between, and nothing of the time until the next one.
 So every duration is an interval: what the samples show for sure, and what they leave possible. Times are in

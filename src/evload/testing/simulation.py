@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from pydantic import TypeAdapter
 
 from ..config.run_config import RunConfig
 from ..config.sections import Scenario
 from ..engine.control import RunControl
+from ..engine.engine import LEAD_NS
 from ..ledger.reader import LedgerReader
 from ..ledger.writer import Ledger, LedgerFile
 from ..model.report import Report
@@ -30,9 +31,6 @@ from ..workload.events import EventSettings
 from ..workload.segment import WHOLE, Segment
 from .memory_world import MemoryWorld
 from .virtual_time import run_virtual, virtual_clock
-
-_LEAD_NS: Final = 50_000_000
-"""Between the end of set-up and the first event."""
 
 
 class MemoryLedger:
@@ -131,7 +129,7 @@ class Simulation:
 
         async def main() -> Simulated:
             clock = virtual_clock()
-            start_ns = clock.now_ns() + _LEAD_NS
+            start_ns = clock.now_ns() + LEAD_NS
             ledger: Ledger = kept
             if self.ledger_path is not None:
                 meta = {**prepared.meta, "started_at": clock.wall(start_ns).isoformat()}
