@@ -33,6 +33,12 @@ _CORE: Final[Mapping[str, tuple[str, str]]] = {
 }
 _KEPT: Final = {name: fact for name, fact in FACTS.items() if fact.column is not None}
 COLUMNS: Final = (*_CORE, *_KEPT)
+_TO_LOAD: Final = tuple(
+    (name, fact.loaded, DEFAULTS[name])
+    for name, fact in _KEPT.items()
+    if fact.loaded is not None or (DEFAULTS[name] is not None and "NOT NULL" not in (fact.column or ""))
+)
+"""Facts that aren't what their column holds. All others are, and where there is no column they keep their default."""
 
 
 def _events_table() -> str:
@@ -121,10 +127,7 @@ def observation_of(columns: Sequence[str], row: Sequence[Any], parts: tuple[Part
     values = dict(zip(columns, row, strict=True))
     values["state"] = State(values["state"])
     values["sampled"] = bool(values["sampled"])
-    for name, fact in _KEPT.items():
+    for name, loaded, default in _TO_LOAD:
         value = values.get(name)
-        if value is None:
-            values[name] = DEFAULTS[name]
-        elif fact.loaded is not None:
-            values[name] = fact.loaded(value)
+        values[name] = default if value is None else value if loaded is None else loaded(value)
     return Observation(**values, parts=parts)
