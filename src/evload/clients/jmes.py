@@ -57,6 +57,16 @@ def truthy(value: Any) -> bool:
     return bool(value) or (isinstance(value, int | float) and value is not False)
 
 
+def kind_of(value: Any) -> str:
+    """What JSON calls it."""
+    for types, name in (
+        (bool, "a boolean"), (dict, "an object"), (list, "a list"), (str, "text"), ((int, float), "a number"),
+    ):  # fmt: skip
+        if isinstance(value, types):
+            return name
+    return "null"
+
+
 def _parse(text: str) -> dict[str, Any]:
     try:
         parsed: Any = jmespath.compile(text).parsed

@@ -9,7 +9,7 @@ from typing import Any
 
 from jmespath.exceptions import JMESPathError
 
-from ...clients.jmes import Expression
+from ...clients.jmes import Expression, kind_of
 from ...clients.web import Answer, NotJson, parse_url
 from ...errors import TargetError
 from ...spi.context import Surroundings
@@ -42,17 +42,8 @@ def _number(expression: Expression, answer: Answer) -> float:
     value: Any = expression.search(answer.as_dict() if expression.whole else answer)
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return value
-    raise _NotANumber(f"HTTP {answer.status}, in which {expression.text!r} is {_kind(value)}, not a number")
-
-
-def _kind(value: Any) -> str:
-    """What JSON calls it."""
-    if value is None:
-        return "null"
-    for types, name in ((bool, "a boolean"), (dict, "an object"), (list, "a list"), (str, "text")):
-        if isinstance(value, types):
-            return name
-    return str(value)
+    found = value if isinstance(value, float) else kind_of(value)
+    raise _NotANumber(f"HTTP {answer.status}, in which {expression.text!r} is {found}, not a number")
 
 
 @asynccontextmanager

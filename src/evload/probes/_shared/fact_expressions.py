@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from ...clients.jmes import Expression, truthy
+from ...clients.jmes import Expression, kind_of, truthy
 from ...clients.stamps import parse_stamp
 from ...clients.web import Answer, NotJson
 from ...model.states import Seen
@@ -104,16 +104,6 @@ def number(expression: Expression, document: Any) -> float | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
     raise BadAnswer(f"{expression.text!r} gives {kind_of(value)}, not a number")
-
-
-def kind_of(value: Any) -> str:
-    """What JSON calls it."""
-    if isinstance(value, bool):
-        return "a boolean"
-    for types, name in ((dict, "an object"), (list, "a list"), (str, "text"), ((int, float), "a number")):
-        if isinstance(value, types):
-            return name
-    return "null"
 
 
 def _compile(text: str | None) -> Expression | None:

@@ -8,7 +8,7 @@ import orjson
 from jmespath.exceptions import JMESPathError
 from pydantic import AfterValidator
 
-from ...clients.jmes import Expression, check_expression, truthy
+from ...clients.jmes import Expression, check_expression, kind_of, truthy
 from ...model.states import Seen
 from .facts import Facts
 
@@ -76,12 +76,4 @@ def _number(name: str, expression: Expression, value: Any) -> float | None:
     found = _search(expression, value)
     if found is None or (isinstance(found, int | float) and not isinstance(found, bool)):
         return found
-    raise BadValue(f"{name} {expression.text!r} gives {_kind(found)}, not a number")
-
-
-def _kind(value: Any) -> str:
-    """What JSON calls it."""
-    for types, name in ((bool, "a boolean"), (dict, "an object"), (list, "a list"), (str, "text")):
-        if isinstance(value, types):
-            return name
-    return "null"
+    raise BadValue(f"{name} {expression.text!r} gives {kind_of(found)}, not a number")

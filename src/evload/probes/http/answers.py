@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ...clients.jmes import Expression
+from ...clients.jmes import Expression, kind_of
 from ...clients.web import Answer
 from ...model.states import Seen
 from ...model.travel import Read, Target
-from .._shared.fact_expressions import BadAnswer, FactReader, items_of, kind_of
+from .._shared.fact_expressions import BadAnswer, FactReader, items_of
 from .._shared.facts import Facts
 from .settings import HttpProbeSettings
 

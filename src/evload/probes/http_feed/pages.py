@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from ...clients.jmes import Expression, truthy
+from ...clients.jmes import Expression, kind_of, truthy
 from ...clients.web import Answer
-from .._shared.fact_expressions import BadAnswer, FactReader, items_of, kind_of, search
+from .._shared.fact_expressions import BadAnswer, FactReader, items_of, search
 from .._shared.facts import Facts
 from .settings import HttpFeedSettings
 
