@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from ..clock import SystemClock
 from .conformance.gauge import check_gauge
+from .conformance.peers import PEERS, Peer
 from .conformance.probe import check_probe, check_probe_peer, check_push_peer, check_push_probe
-from .conformance.producer import PEERS, Peer, check_producer, check_producer_peer
+from .conformance.producer import check_producer, check_producer_peer
 from .conformance.samples import sample_events, sample_targets
 from .conformance.sink import check_sink
 from .memory_world import MemoryProbeSettings, MemoryProducerSettings, MemoryWorld

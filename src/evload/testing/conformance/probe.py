@@ -15,7 +15,7 @@ from ...spi.context import Surroundings
 from ...spi.probe import Probe, ProbeSettings, PushProbe
 from ...units import NS_PER_S
 from ..relay import Relay
-from .producer import Peer
+from .peers import Peer, disturb
 from .promises import Promises
 from .samples import RUN_ID, sample_targets
 
@@ -135,12 +135,7 @@ async def check_probe_peer(
         async with settings.open(Surroundings(clock, RUN_ID, base_dir or Path.cwd())) as probe:
             asked = targets[: settings.bulk]
             await _read(probe, asked, clock, promises)
-            if peer == "slow":
-                relay.slow()
-            elif peer == "clogged":
-                relay.clog()
-            else:
-                relay.hang_up(refuse=True)
+            disturb(relay, peer, refuse=True)
             reads.update(await _read_within(probe, asked, clock, promises, within_s))
             relay.flow()
             if peer == "clogged":

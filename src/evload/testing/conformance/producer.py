@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 from ...clock import Clock, SystemClock
 from ...model.states import Outcome
@@ -14,12 +14,10 @@ from ...spi.context import Surroundings
 from ...spi.producer import Producer, ProducerSettings
 from ...units import NS_PER_S
 from ..relay import Relay
+from .peers import Peer, disturb
 from .promises import Promises
 from .samples import RUN_ID, sample_events
 
-Peer = Literal["slow", "clogged", "closing"]
-PEERS: Final[tuple[Peer, ...]] = ("slow", "clogged", "closing")
-"""How a peer may be at fault: it takes its time, it goes silent with its connections open, it hangs up."""
 BATCH: Final = 50
 _ANSWERED: Final = (Outcome.ACCEPTED, Outcome.REJECTED, Outcome.RETURNED)
 
@@ -115,7 +113,7 @@ async def check_producer_peer(
         await _publish(producer, first, books)
         await _until(lambda: len(books.receipts) == len(first), within_s)
         at_fault_ns = clock.now_ns()
-        _disturb(relay, peer)
+        disturb(relay, peer)
         publishing = asyncio.ensure_future(_publish(producer, second, books))
         await asyncio.wait([publishing], timeout=within_s)
         handed = list(batch) if publishing.done() else first
@@ -137,15 +135,6 @@ async def check_producer_peer(
     books.close(handed)
     books.promises.hold()
     return books.receipts
-
-
-def _disturb(relay: Relay, peer: Peer) -> None:
-    if peer == "slow":
-        relay.slow()
-    elif peer == "clogged":
-        relay.clog()
-    else:
-        relay.hang_up()
 
 
 async def _publish(producer: Producer, events: Sequence[Event], books: _Books) -> None:
