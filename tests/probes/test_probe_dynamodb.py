@@ -12,19 +12,16 @@ import pytest
 from pydantic import ValidationError
 
 from evload.clock import SystemClock
-from evload.errors import TargetError
 from evload.model.states import Seen
 from evload.model.travel import ReadResult, Target
 from evload.probes.dynamodb import DynamodbProbeConfig
-from evload.spi.context import Surroundings
 from evload.testing import check_probe
+from tests.rigs.asking import RUN, A, B, C, read_from, refused
 from tests.rigs.small_system import measure
 from tests.servers.aws_server import ENVIRONMENT, REGION, AwsServer
 from tests.servers.httpserver import Request, Step, answer, serving
 
-RUN: Final = Surroundings(SystemClock(), "r-1", Path())
 KEY: Final = {"pk": "placement#{correlation_id}"}
-A, B, C = (Target(seq, RUN.ids.id_of(seq)) for seq in (1, 2, 3))
 PRESENT, ABSENT, FAILED = Seen.PRESENT, Seen.ABSENT, Seen.FAILED
 
 
@@ -55,24 +52,9 @@ def config_of(url: str, table: str, **settings: Any) -> DynamodbProbeConfig:
     )
 
 
-def read_from(config: DynamodbProbeConfig, targets: Sequence[Target] = (A, B, C)) -> ReadResult:
-    async def run() -> ReadResult:
-        async with config.open(RUN) as probe:
-            return await probe.read(targets)
-
-    return asyncio.run(run())
-
-
 def told(result: ReadResult) -> list[tuple[Seen, int | None]]:
     assert result.error == ""
     return [(read.seen, read.effects) for read in result.reads]
-
-
-def refused(config: DynamodbProbeConfig) -> str:
-    with pytest.raises(TargetError) as caught:
-        read_from(config)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_items_are_there_or_not(aws: AwsServer) -> None:

@@ -19,13 +19,14 @@ from evload.clock import SystemClock
 from evload.errors import TargetError
 from evload.model.correlation import CorrelationIds
 from evload.model.states import Seen
-from evload.model.travel import Read, ReadResult, Target
+from evload.model.travel import ReadResult, Target
 from evload.probes._shared.sightings import Sightings
 from evload.probes.http_feed import HttpFeedConfig
 from evload.probes.http_feed.pages import Page, PageReader
 from evload.spi.context import Surroundings
 from evload.spi.probe import PushProbe
 from evload.testing import check_probe
+from tests.rigs.told import Told
 from tests.servers.httpserver import Request, Server, Step, answer, json_answer, serving
 
 IDS: Final = CorrelationIds.for_run("r-1")
@@ -68,27 +69,6 @@ class Feed:
         for _ in range(times):
             self.asked.clear()
             await self.asked.wait()
-
-
-class Told:
-    """What a probe has reported."""
-
-    def __init__(self) -> None:
-        self.reads: list[Read] = []
-        self.failures: list[ReadResult] = []
-        self.news = asyncio.Event()
-
-    def __call__(self, result: ReadResult) -> None:
-        assert result.reads or result.error
-        self.reads += result.reads
-        if result.error:
-            self.failures.append(result)
-        self.news.set()
-
-    async def until(self, reads: int = 0, failures: int = 0) -> None:
-        while len(self.reads) < reads or len(self.failures) < failures:
-            self.news.clear()
-            await self.news.wait()
 
 
 def config_of(address: str, **settings: Any) -> HttpFeedConfig:

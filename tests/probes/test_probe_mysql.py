@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -15,20 +14,18 @@ import pytest
 from pydantic import ValidationError
 
 from evload.clock import SystemClock
-from evload.errors import TargetError
 from evload.model.states import Seen
-from evload.model.travel import ReadResult, Target
+from evload.model.travel import Target
 from evload.probes.mysql import MysqlProbeConfig
-from evload.spi.context import Surroundings
 from evload.spi.probe import Probe
 from evload.testing import check_probe
+from tests.rigs import asking
+from tests.rigs.asking import A, B, failed, read_from, use
 from tests.rigs.small_system import measure
 from tests.servers.mysql_server import MysqlServer
 
 QUERY: Final = "SELECT id FROM placements WHERE id IN (:ids)"
 PASSWORD: Final = "p@ss:w/rd% ü"
-RUN: Final = Surroundings(SystemClock(), "r-1", Path())
-A, B, C = (Target(seq, RUN.ids.id_of(seq)) for seq in (1, 2, 3))
 
 
 @pytest.fixture(scope="module")
@@ -54,37 +51,11 @@ def config_of(server: MysqlServer, query: str = QUERY, **settings: Any) -> Mysql
     return MysqlProbeConfig.model_validate({"kind": "mysql", "url": url, "query": query, **settings})
 
 
-def use(config: MysqlProbeConfig, what: Callable[[Probe], Awaitable[None]]) -> None:
-    async def run() -> None:
-        async with config.open(RUN) as probe:
-            await what(probe)
-
-    asyncio.run(run())
-
-
-def read_from(config: MysqlProbeConfig, targets: Sequence[Target] = (A, B, C)) -> ReadResult:
-    results = []
-
-    async def read(probe: Probe) -> None:
-        results.append(await probe.read(targets))
-
-    use(config, read)
-    return results[0]
-
-
 def refused(config: MysqlProbeConfig) -> str:
-    with pytest.raises(TargetError) as caught:
-        read_from(config)
-    told = str(caught.value)
-    assert "\n" not in told
+    told = asking.refused(config)
     assert PASSWORD not in told
     assert quote(PASSWORD, safe="") not in told
     return told
-
-
-def failed(result: ReadResult) -> str:
-    assert {read.seen for read in result.reads} == {Seen.FAILED}
-    return result.error
 
 
 def insert(server: MysqlServer, *ids: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -18,19 +18,18 @@ from pydantic import ValidationError
 from evload.clock import SystemClock
 from evload.errors import TargetError
 from evload.model.states import Seen
-from evload.model.travel import Read, ReadResult, Target
+from evload.model.travel import Read, Target
 from evload.probes.postgres import PostgresProbeConfig
 from evload.probes.postgres_listen import PostgresListenConfig
-from evload.spi.context import Surroundings
 from evload.spi.probe import Probe, ProbeSettings, PushProbe
 from evload.testing import check_probe
+from tests.rigs import asking
+from tests.rigs.asking import RUN, A, B, C, failed, read_from, use
 from tests.rigs.small_system import measure
 from tests.servers.postgres_server import PostgresServer
 
 QUERY: Final = "SELECT id FROM placements WHERE id = ANY(:ids)"
 PASSWORD: Final = "p@ss:w/rd% ü"
-RUN: Final = Surroundings(SystemClock(), "r-1", Path())
-A, B, C = (Target(seq, RUN.ids.id_of(seq)) for seq in (1, 2, 3))
 
 
 @pytest.fixture(scope="module")
@@ -57,29 +56,8 @@ def config_of(server: PostgresServer, query: str = QUERY, **settings: Any) -> Po
     return PostgresProbeConfig.model_validate({"kind": "postgres", "url": url, "query": query, **settings})
 
 
-def use(config: ProbeSettings, what: Callable[[Probe], Awaitable[None]]) -> None:
-    async def run() -> None:
-        async with config.open(RUN) as probe:
-            await what(probe)
-
-    asyncio.run(run())
-
-
-def read_from(config: ProbeSettings, targets: Sequence[Target] = (A, B, C)) -> ReadResult:
-    results = []
-
-    async def read(probe: Probe) -> None:
-        results.append(await probe.read(targets))
-
-    use(config, read)
-    return results[0]
-
-
 def refused(config: ProbeSettings) -> str:
-    with pytest.raises(TargetError) as caught:
-        read_from(config)
-    told = str(caught.value)
-    assert "\n" not in told
+    told = asking.refused(config)
     assert PASSWORD not in told
     assert quote(PASSWORD, safe="") not in told
     return told.removeprefix("can't ask postgresql://127.0.0.1:").partition("/postgres: ")[2] or told
@@ -92,12 +70,6 @@ async def owner(server: PostgresServer) -> AsyncIterator[Any]:
         yield connection
     finally:
         await connection.close()
-
-
-def failed(result: ReadResult) -> str:
-    """The one reason of a failed read."""
-    assert {read.seen for read in result.reads} == {Seen.FAILED}
-    return result.error
 
 
 # --- whole runs ---------------------------------------------------------------------------------------------

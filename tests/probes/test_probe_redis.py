@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +13,6 @@ from pydantic import ValidationError
 from redis.asyncio import Redis
 
 from evload.clock import SystemClock
-from evload.errors import TargetError
 from evload.model.states import Seen
 from evload.model.travel import ReadResult, Target
 from evload.probes._shared.id_template import KeyTemplate
@@ -22,11 +20,10 @@ from evload.probes.redis import RedisProbeConfig
 from evload.spi.context import Surroundings
 from evload.spi.probe import Probe
 from evload.testing import check_probe
+from tests.rigs.asking import A, B, C, failed, read_from, refused, use
 from tests.rigs.small_system import measure
 from tests.servers.redis_server import RedisServer
 
-RUN: Final = Surroundings(SystemClock(), "r-1", Path())
-A, B, C = (Target(seq, RUN.ids.id_of(seq)) for seq in (1, 2, 3))
 STREAM: Final = {"stream": "done", "field": "correlation_id"}
 PRESENT, ABSENT, FAILED = Seen.PRESENT, Seen.ABSENT, Seen.FAILED
 
@@ -40,39 +37,9 @@ def config_of(server: RedisServer, **settings: Any) -> RedisProbeConfig:
     return RedisProbeConfig.model_validate({"kind": "redis", "url": server.url, **settings})
 
 
-def use(config: RedisProbeConfig, what: Callable[[Probe], Awaitable[None]]) -> None:
-    async def run() -> None:
-        async with config.open(RUN) as probe:
-            await what(probe)
-
-    asyncio.run(run())
-
-
-def read_from(config: RedisProbeConfig, targets: Sequence[Target] = (A, B, C)) -> ReadResult:
-    results = []
-
-    async def read(probe: Probe) -> None:
-        results.append(await probe.read(targets))
-
-    use(config, read)
-    return results[0]
-
-
 def told(result: ReadResult) -> list[tuple[Seen, int | None]]:
     assert result.error == ""
     return [(read.seen, read.effects) for read in result.reads]
-
-
-def failed(result: ReadResult) -> str:
-    assert {read.seen for read in result.reads} == {FAILED}
-    return result.error
-
-
-def refused(config: RedisProbeConfig) -> str:
-    with pytest.raises(TargetError) as caught:
-        read_from(config)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 # --- keys and hashes ----------------------------------------------------------------------------------------

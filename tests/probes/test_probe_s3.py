@@ -15,15 +15,13 @@ from evload.errors import TargetError
 from evload.model.states import Seen
 from evload.model.travel import ReadResult, Target
 from evload.probes.s3 import S3ProbeConfig
-from evload.spi.context import Surroundings
 from evload.testing import check_probe
+from tests.rigs.asking import RUN, A, B, C, refused
 from tests.rigs.small_system import measure
 from tests.servers.aws_server import ENVIRONMENT, REGION, AwsServer
 from tests.servers.httpserver import Request, Step, answer, serving
 
-RUN: Final = Surroundings(SystemClock(), "r-1", Path())
 KEY: Final = "out/{correlation_id}.json"
-A, B, C = (Target(seq, RUN.ids.id_of(seq)) for seq in (1, 2, 3))
 PRESENT, ABSENT, FAILED = Seen.PRESENT, Seen.ABSENT, Seen.FAILED
 
 
@@ -57,13 +55,6 @@ def read_from(config: S3ProbeConfig, *targets: Target) -> list[ReadResult]:
 
 def told(results: Sequence[ReadResult]) -> list[tuple[Seen, str]]:
     return [(result.reads[0].seen, result.error) for result in results]
-
-
-def refused(config: S3ProbeConfig) -> str:
-    with pytest.raises(TargetError) as caught:
-        read_from(config)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
 
 
 def test_objects_are_there_or_not(aws: AwsServer) -> None:

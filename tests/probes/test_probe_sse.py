@@ -23,12 +23,13 @@ from evload.clock import SystemClock
 from evload.errors import TargetError
 from evload.model.correlation import CorrelationIds
 from evload.model.states import Seen
-from evload.model.travel import Read, ReadResult, Target
+from evload.model.travel import Target
 from evload.probes.sse import SseProbeConfig
 from evload.probes.sse.event_stream import EventStream, ServerEvent, TooLong
 from evload.spi.context import Surroundings
 from evload.spi.probe import PushProbe
 from evload.testing import check_probe
+from tests.rigs.told import Told
 
 IDS: Final = CorrelationIds.for_run("r-1")
 A, B, C = (Target(seq, IDS.id_of(seq)) for seq in (1, 2, 3))
@@ -249,27 +250,6 @@ class Stream:
         self._connected.clear()
         self._request.transport.abort()
         self._closing.set()
-
-
-class Told:
-    """What a probe has reported."""
-
-    def __init__(self) -> None:
-        self.reads: list[Read] = []
-        self.failures: list[ReadResult] = []
-        self.news = asyncio.Event()
-
-    def __call__(self, result: ReadResult) -> None:
-        assert result.reads or result.error
-        self.reads += result.reads
-        if result.error:
-            self.failures.append(result)
-        self.news.set()
-
-    async def until(self, reads: int = 0, failures: int = 0) -> None:
-        while len(self.reads) < reads or len(self.failures) < failures:
-            self.news.clear()
-            await self.news.wait()
 
 
 What = Callable[[PushProbe, Told, Stream], Awaitable[None]]
