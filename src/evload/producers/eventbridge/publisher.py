@@ -20,6 +20,7 @@ from ...model.travel import Event, Receipt
 from ...spi.context import Surroundings
 from ...spi.producer import Settle
 from ...units import NS_PER_S, format_duration
+from .._shared.receipts import Gathered, Receipts
 from .calls import Refusal, Signer, call_refusal, entry_refusals
 from .entries import Entries, joined
 from .settings import EventBridgeProducerSettings
@@ -36,11 +37,11 @@ _RETRY_COST: Final = 5
 class _Item:
     """One event on its way. `refusal` is what the service said last, at `refused_ns`, if it is to be sent again."""
 
-    __slots__ = ("attempts", "entry", "event", "queued_ns", "refusal", "refused_ns", "sent_ns", "settle", "size")
+    __slots__ = ("attempts", "entry", "event", "into", "queued_ns", "refusal", "refused_ns", "sent_ns", "size")
 
-    def __init__(self, event: Event, settle: Settle, queued_ns: int) -> None:
+    def __init__(self, event: Event, into: Gathered, queued_ns: int) -> None:
         self.event = event
-        self.settle = settle
+        self.into = into
         self.queued_ns = queued_ns
         self.entry: bytes | None = None
         self.size = 0
@@ -88,7 +89,7 @@ class EventBridgePublisher:
         self._under_way = 0
         self._pump_due = False
         self._closed = False
-        self._receipts: dict[Settle, list[Receipt]] = {}
+        self._receipts = Receipts(self._hand_over_soon)
 
     async def open(self) -> None:
         """Open the first connection. Raises TargetError."""
@@ -102,8 +103,8 @@ class EventBridgePublisher:
 
     async def publish(self, batch: Sequence[Event], settle: Settle) -> None:
         """Queue the events; see `Producer.publish`. Never waits: the number in flight is the engine's to limit."""
-        now_ns = self._clock.now_ns()
-        self._waiting.extend([_Item(event, settle, now_ns) for event in batch])
+        now_ns, into = self._clock.now_ns(), self._receipts.of(settle)
+        self._waiting.extend([_Item(event, into, now_ns) for event in batch])
         if not self._pump_due:
             self._pump()
 
@@ -116,7 +117,7 @@ class EventBridgePublisher:
             self._waiting.extend(items)
         self._resting.clear()
         self._give_up_waiting()
-        self._flush()
+        self._receipts.hand_over()
 
     def _pump(self) -> None:
         """Send what is waiting, as far as calls are free."""
@@ -258,16 +259,10 @@ class EventBridgePublisher:
         self._settle(item, Outcome.REJECTED, item.sent_ns, item.refused_ns, f"{item.refusal}{after}")
 
     def _settle(self, item: _Item, outcome: Outcome, sent_ns: int | None, acked_ns: int | None, detail: str) -> None:
-        if not self._receipts:
-            self._loop.call_soon(self._flush)
-        receipt = Receipt(item.event.seq, outcome, sent_ns, acked_ns, detail)
-        self._receipts.setdefault(item.settle, []).append(receipt)
+        self._receipts.add(item.into, Receipt(item.event.seq, outcome, sent_ns, acked_ns, detail))
 
-    def _flush(self) -> None:
-        """Hand over the receipts that have gathered."""
-        gathered, self._receipts = self._receipts, {}
-        for settle, receipts in gathered.items():
-            settle(receipts)
+    def _hand_over_soon(self) -> None:
+        self._loop.call_soon(self._receipts.hand_over)
 
 
 def _history(item: _Item) -> str:

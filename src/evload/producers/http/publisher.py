@@ -33,6 +33,7 @@ from ...model.states import Outcome
 from ...model.travel import Event, Receipt
 from ...spi.context import Surroundings
 from ...spi.producer import Settle
+from .._shared.receipts import Gathered, Receipts
 from .rabbitmq_api import Envelope, find_exchange, routed
 from .settings import HttpProducerSettings
 
@@ -119,16 +120,6 @@ def _line(name: str, value: str) -> str:
     return f"{name}: {value}\r\n"
 
 
-class _Settled:
-    """Receipts on their way to one `settle`."""
-
-    __slots__ = ("receipts", "settle")
-
-    def __init__(self, settle: Settle) -> None:
-        self.settle = settle
-        self.receipts: list[Receipt] = []
-
-
 class HttpPublisher:
     """The producer. Receipts are handed over once per turn of the loop."""
 
@@ -141,8 +132,7 @@ class HttpPublisher:
         self._may_return = config.rabbitmq_api is not None
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._settled: list[_Settled] = []
-        self._newest: _Settled | None = None
+        self.receipts = Receipts(self._hand_over_soon)
         self._last_batch: Exchange | None = None
         self.client = Client(
             parse_url(config.url),
@@ -157,9 +147,7 @@ class HttpPublisher:
 
     async def publish(self, batch: Sequence[Event], settle: Settle) -> None:
         """Queue the events; see `Producer.publish`. Never waits: the number in flight is the engine's to limit."""
-        into = self._newest
-        if into is None or into.settle != settle:
-            into = self._newest = _Settled(settle)
+        into = self.receipts.of(settle)
         now_ns = self._clock.now_ns()
         exchanges = []
         if self._batch:
@@ -174,7 +162,7 @@ class HttpPublisher:
                     exchanges.append(Exchange(request, ((event,), into), now_ns))
         self.client.submit(exchanges)
 
-    def _batches(self, events: list[Event], into: _Settled, now_ns: int) -> list[Exchange]:
+    def _batches(self, events: list[Event], into: Gathered, now_ns: int) -> list[Exchange]:
         """Requests for those events that don't fit into the one that waits for a connection already.
 
         Without this a target that slows down would be sent ever more requests with ever fewer events.
@@ -193,12 +181,8 @@ class HttpPublisher:
             exchanges.append(self._last_batch)
         return exchanges
 
-    def flush(self) -> None:
-        """Hand over the receipts that have gathered."""
-        settled, self._settled = self._settled, []
-        for into in settled:
-            receipts, into.receipts = into.receipts, []
-            into.settle(receipts)
+    def _hand_over_soon(self) -> None:
+        self._loop.call_soon(self.receipts.hand_over)
 
     def answered(
         self, exchange: Exchange, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, at_ns: int
@@ -244,7 +228,7 @@ class HttpPublisher:
 
     def _settle(
         self,
-        into: _Settled,
+        into: Gathered,
         events: Sequence[Event],
         outcome: Outcome,
         sent_ns: int | None,
@@ -253,12 +237,8 @@ class HttpPublisher:
         capture: str | None = None,
         facts: Mapping[str, int] | None = None,
     ) -> None:
-        if not into.receipts:
-            if not self._settled:
-                self._loop.call_soon(self.flush)
-            self._settled.append(into)
         for event in events:
-            into.receipts.append(Receipt(event.seq, outcome, sent_ns, acked_ns, detail, capture, facts))
+            self.receipts.add(into, Receipt(event.seq, outcome, sent_ns, acked_ns, detail, capture, facts))
 
 
 def _captured(
@@ -298,7 +278,7 @@ async def open_publisher(config: HttpProducerSettings, surroundings: Surrounding
         yield publisher
     finally:
         await publisher.client.close()
-        publisher.flush()
+        publisher.receipts.hand_over()
 
 
 def _tls(config: HttpProducerSettings, base_dir: Path) -> ssl.SSLContext:

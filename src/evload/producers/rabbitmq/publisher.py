@@ -27,6 +27,7 @@ from ...model.travel import Event, Receipt
 from ...spi.context import Surroundings
 from ...spi.producer import Settle
 from ...units import NS_PER_S, format_duration
+from .._shared.receipts import Gathered, Receipts
 from . import topology
 from .frames import Publishes
 from .settings import RabbitmqProducerSettings
@@ -53,21 +54,11 @@ class Blocked:
     reason: str = ""
 
 
-class _Settled:
-    """Receipts on their way to one `settle`."""
-
-    __slots__ = ("receipts", "settle")
-
-    def __init__(self, settle: Settle) -> None:
-        self.settle = settle
-        self.receipts: list[Receipt] = []
-
-
 class _Waiting(NamedTuple):
     """An event that is not yet written."""
 
     event: Event
-    into: _Settled
+    into: Gathered
     queued_ns: int
 
 
@@ -75,7 +66,7 @@ class _Sent(NamedTuple):
     """An event that is written and not yet answered. `note` is the detail of its receipt if it is accepted."""
 
     event: Event
-    into: _Settled
+    into: Gathered
     sent_ns: int
     note: str
 
@@ -362,8 +353,7 @@ class RabbitmqPublisher:
         self._links = [_Link(self, name) for _ in range(config.connections)]
         self._lanes = [(link, lane) for link in self._links for lane in link.lanes]
         self._next = 0
-        self._settled: list[_Settled] = []
-        self._newest: _Settled | None = None
+        self._receipts = Receipts()
         self._room = asyncio.Event()
         self._period_s = min(max(config.timeout / NS_PER_S / 20, 0.005), 0.5)
         self._sweeper: asyncio.TimerHandle | None = None
@@ -384,9 +374,7 @@ class RabbitmqPublisher:
 
     async def publish(self, batch: Sequence[Event], settle: Settle) -> None:
         """Write the events, or have them wait; see `Producer.publish`. Waits while the window is full."""
-        into = self._newest
-        if into is None or into.settle != settle:
-            into = self._newest = _Settled(settle)
+        into = self._receipts.of(settle)
         now_ns = self.clock.now_ns()
         if len(self._lanes) == 1:
             self._lanes[0][1].waiting.extend([_Waiting(event, into, now_ns) for event in batch])
@@ -415,19 +403,14 @@ class RabbitmqPublisher:
         return lanes[self._next][1]
 
     def settle(
-        self, into: _Settled, event: Event, outcome: Outcome, sent_ns: int | None, acked_ns: int | None, detail: str
+        self, into: Gathered, event: Event, outcome: Outcome, sent_ns: int | None, acked_ns: int | None, detail: str
     ) -> None:
         """Note a receipt; `turn` hands it over."""
-        if not into.receipts:
-            self._settled.append(into)
-        into.receipts.append(Receipt(event.seq, outcome, sent_ns, acked_ns, detail))
+        self._receipts.add(into, Receipt(event.seq, outcome, sent_ns, acked_ns, detail))
 
     def turn(self) -> None:
         """Hand over the receipts that have gathered, and let publishers see whether there is room again."""
-        settled, self._settled = self._settled, []
-        for into in settled:
-            receipts, into.receipts = into.receipts, []
-            into.settle(receipts)
+        self._receipts.hand_over()
         self._room.set()
 
     def _sweep(self) -> None:
