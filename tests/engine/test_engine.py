@@ -569,6 +569,45 @@ def test_what_is_settled_when_the_producer_closes_is_taken_and_no_read_is_begun_
     assert problems == []
 
 
+def test_no_read_is_begun_any_more_while_those_under_way_are_given_up() -> None:
+    begun: list[float] = []
+    aborted: list[float] = []
+    problems: list[Mapping[str, Any]] = []
+
+    class Slow(ScriptedProbe):
+        """Takes three seconds to give up a read, while others become due."""
+
+        async def read(self, targets: Sequence[Target]) -> ReadResult:
+            begun.append(asyncio.get_running_loop().time())
+            try:
+                await asyncio.sleep(0.2)
+            except asyncio.CancelledError:
+                await asyncio.sleep(3)
+                raise
+            return self.answer(targets)
+
+    def interrupt(control: RunControl) -> None:
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(lambda _, context: problems.append(context))
+
+        def abort() -> None:
+            aborted.append(loop.time())
+            control.abort()
+
+        loop.call_later(2, abort)
+
+    def nothing(targets: Sequence[Target]) -> ReadResult:
+        now = virtual_clock().now_ns()
+        return ReadResult([Read(target.seq, Seen.ABSENT, now, now) for target in targets])
+
+    absent = Slow(answer=nothing, deadline="1h")
+    _, summary = run_scripted(None, absent, at=interrupt)
+    assert summary.total().ledger["pending"] == 100
+    assert len(begun) > 100
+    assert max(begun) <= aborted[0] + 0.001
+    assert problems == []
+
+
 def test_events_settled_in_one_moment_are_recorded_by_their_numbers() -> None:
     """So that the fold of the ledger file, which is sorted like that, sees them in the same order."""
 

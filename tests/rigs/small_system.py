@@ -141,6 +141,7 @@ def measure(
             ended = await asyncio.to_thread(evload, "run", config, "--out", out, "--quiet", cwd=directory)
             assert begun.is_set(), ended.said
             await asyncio.gather(striking, *worker.tasks)
+        assert ended.code in (0, 1, 4, 5), ended.said
         return Measured(ended, summary_of(out), _rows(out / "events.sqlite"), worker.truth)
 
     return asyncio.run(run())

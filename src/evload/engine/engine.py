@@ -133,9 +133,17 @@ class Engine:
             tracker, recorder, self._ledger, vitals, clock=clock, control=control, start_ns=start_ns, live=self._live
         )
         group = asyncio.TaskGroup()
+
+        def spawn(work: Coroutine[Any, Any, None]) -> None:
+            try:
+                group.create_task(work)
+            except RuntimeError:
+                # A timer went off after the last task had ended and before the group had: it's over.
+                work.close()
+
         reading = Reading(
             plan.readers, opened.probes, clock=clock, tracker=tracker, books=books, failures=failures, vitals=vitals,
-            spawn=group.create_task,
+            spawn=spawn,
         )  # fmt: skip
         pacers = [
             Pacer(
@@ -159,6 +167,8 @@ class Engine:
 
         async def until_it_is_over() -> None:
             await house.watch_over()
+            # At once: what is started while the group stops its tasks would be waited for.
+            reading.close()
             raise _OverError
 
         control.begin()

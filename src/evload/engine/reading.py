@@ -64,6 +64,7 @@ class Reading:
         self._failures = failures
         self._vitals = vitals
         self._spawn = spawn
+        self._closed = False
         settings: dict[str, ProbeSettings] = {plan.probe: plan.settings for plan in reversed(plans)}
         budgets = {plan.probe: ReadBudget(settings[plan.probe].max_reads) for plan in plans}
         vitals.probes = {name: ReadVitals() for name in budgets}
@@ -84,8 +85,8 @@ class Reading:
 
     def close(self) -> None:
         """Start no more reads."""
+        self._closed = True
         for reader in self._readers:
-            reader.free = 0
             if reader.timer:
                 reader.timer.cancel()
 
@@ -106,7 +107,7 @@ class Reading:
     def _arm(self, reader: _Reader) -> None:
         """Have `_pump` called when the probe's next read is due."""
         due = self._tracker.next_due(reader.index)
-        if due is None or not reader.free:
+        if due is None or not reader.free or self._closed:
             return
         if reader.bulk > 1:
             due = max(due, reader.pumped_ns + BULK_TICK_NS)
