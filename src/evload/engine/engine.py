@@ -8,10 +8,10 @@ read means to `tracking`, what it amounts to to `summary`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from ..judging.live_checks import LiveChecks
 from ..ledger.writer import Ledger
