@@ -25,15 +25,17 @@ _SLICE: Final = 128
 _HEAD_LIMIT: Final = 65_536
 """Longest head of an answer, in bytes."""
 _NO_BODY: Final = b""
+GARBLED: Final = "the answer is cut off or garbled"
 
 
 class Exchange:
     """One request, and when it was queued and sent (ns). `context` is the caller's own.
 
-    `refused_ns` is when the target refused the connection that it was waiting for.
+    `refused_ns` is when the target refused the connection that it was waiting for, `held` why another connection
+    could not be opened meanwhile.
     """
 
-    __slots__ = ("context", "queued_ns", "refused_ns", "request", "sent_ns")
+    __slots__ = ("context", "held", "queued_ns", "refused_ns", "request", "sent_ns")
 
     def __init__(self, request: Sequence[bytes], context: Any, queued_ns: int) -> None:
         self.request = request
@@ -41,6 +43,13 @@ class Exchange:
         self.queued_ns = queued_ns
         self.sent_ns: int | None = None
         self.refused_ns: int | None = None
+        self.held = ""
+
+    def history(self) -> str:
+        """What an accepted one went through that is worth telling; mostly nothing."""
+        return (
+            f"accepted, but it waited while no further connection could be opened: {self.held}" if self.held else ""
+        )
 
 
 class Listener(Protocol):
@@ -61,6 +70,67 @@ class Listener(Protocol):
         ...
 
 
+class Owner(Protocol):
+    """Whose connections they are.
+
+    requests_per_connection  after so many a connection is closed; None: never
+    hangs_up_at_limit        an answer whose body is longer than its limit ends there, and so does its connection;
+                             otherwise the rest is read and thrown away
+    """
+
+    clock: Clock
+    listener: Listener
+    requests_per_connection: int | None
+    hangs_up_at_limit: bool
+
+    def opened(self, connection: Connection) -> None:
+        """A connection is established."""
+        ...
+
+    def released(self, connection: Connection) -> None:
+        """A connection can take the next request."""
+        ...
+
+    def lost(self, connection: Connection) -> None:
+        """A connection can't be used any more."""
+        ...
+
+
+class IdleConnections:
+    """Connections that nobody uses, and for how long. Those that fell idle last are used first."""
+
+    def __init__(self, max_idle_ns: int) -> None:
+        self._max_idle_ns = max_idle_ns
+        self._idle: deque[Connection] = deque()
+
+    def put(self, connection: Connection, now_ns: int) -> None:
+        connection.idle_since_ns = now_ns
+        self._idle.append(connection)
+
+    def take(self, now_ns: int) -> Connection | None:
+        """One that isn't too old."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.closed:
+                continue
+            if now_ns - connection.idle_since_ns <= self._max_idle_ns:
+                return connection
+            connection.give_up("idle")
+        return None
+
+    def prune(self, now_ns: int) -> None:
+        """Close those that are too old."""
+        idle = self._idle
+        while idle and (idle[0].closed or now_ns - idle[0].idle_since_ns > self._max_idle_ns):
+            idle.popleft().give_up("idle")
+
+
+def sweep_period_s(timeout_ns: int, max_idle_ns: int) -> float:
+    """How often timeouts are looked after."""
+    period_s = min(max(timeout_ns, 20_000_000) / 20, 250_000_000) / NS_PER_S
+    return min(period_s, max(max_idle_ns / NS_PER_S, 0.001))
+
+
 class Client:
     """Writes each exchange to an idle connection, or to the next one that is opened or falls idle."""
 
@@ -79,28 +149,29 @@ class Client:
         self.clock = clock
         self.listener = listener
         self.requests_per_connection = requests_per_connection
+        self.hangs_up_at_limit = False
         self._endpoint = endpoint
         self._tls = tls
         self._limit = connections
         self._timeout_ns = timeout_ns
-        self._max_idle_ns = max_idle_ns
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Exchange] = deque()
         self._queued = 0
-        self._idle: deque[_Connection] = deque()
-        self._open: set[_Connection] = set()
+        self._idle = IdleConnections(max_idle_ns)
+        self._open: set[Connection] = set()
         self._connects: set[asyncio.Task[None]] = set()
         self._connecting = 0
         self._pump_due = False
         self._closed = False
-        period_s = min(max(timeout_ns, 20_000_000) / 20, 250_000_000) / NS_PER_S
-        self._period_s = min(period_s, max(max_idle_ns / NS_PER_S, 0.001))
+        self._held = ""
+        """Why the last connect failed while other connections were open; empty as soon as one succeeds."""
+        self._period_s = sweep_period_s(timeout_ns, max_idle_ns)
         self._sweeper = self._loop.call_later(self._period_s, self._sweep)
 
     async def open(self) -> None:
         """Open the first connection. Raises OSError, TimeoutError or UnicodeError."""
         self._connecting += 1
-        await self._dial(_Connection(self))
+        await self._dial(Connection(self))
 
     def submit(self, exchanges: Iterable[Exchange]) -> None:
         """Take requests on. They are written in this order as connections become free."""
@@ -131,7 +202,7 @@ class Client:
             if not waiting:
                 return
             now_ns = self.clock.now_ns()
-            connection = self._take_idle(now_ns)
+            connection = self._idle.take(now_ns)
             if connection is None:
                 self._connect_more()
                 return
@@ -139,36 +210,25 @@ class Client:
         self._pump_due = True
         self._loop.call_soon(self._pump)
 
-    def _take_idle(self, now_ns: int) -> _Connection | None:
-        """The connection that fell idle last; older ones are closed by the sweep once they are too old."""
-        while self._idle:
-            connection = self._idle.pop()
-            if connection.closed:
-                continue
-            if now_ns - connection.idle_since_ns <= self._max_idle_ns:
-                return connection
-            connection.give_up("idle")
-        return None
-
-    def opened(self, connection: _Connection) -> None:
+    def opened(self, connection: Connection) -> None:
         """A connection is established."""
         self._connecting -= 1
+        self._held = ""
         if self._closed:
             connection.give_up("closed")
             return
         self._open.add(connection)
         self.released(connection)
 
-    def released(self, connection: _Connection) -> None:
+    def released(self, connection: Connection) -> None:
         """A connection can take the next request."""
         now_ns = self.clock.now_ns()
         if self._waiting:
             connection.send(self._waiting.popleft(), now_ns)
         else:
-            connection.idle_since_ns = now_ns
-            self._idle.append(connection)
+            self._idle.put(connection, now_ns)
 
-    def lost(self, connection: _Connection) -> None:
+    def lost(self, connection: Connection) -> None:
         """A connection can't be used any more."""
         self._open.discard(connection)
         if self._waiting:
@@ -187,14 +247,14 @@ class Client:
 
     async def _connect(self) -> None:
         asked_for = self._queued
-        connection = _Connection(self)
+        connection = Connection(self)
         try:
             await self._dial(connection)
         except (OSError, UnicodeError) as error:
             if not connection.opened:
                 self._connect_failed(asked_for, error)
 
-    async def _dial(self, connection: _Connection) -> None:
+    async def _dial(self, connection: Connection) -> None:
         try:
             async with asyncio.timeout(self._timeout_ns / NS_PER_S):
                 await self._loop.create_connection(
@@ -213,6 +273,10 @@ class Client:
         """With a connection open, the waiting requests still get their turn. With none, those that were
         waiting when this connect began have no hope: every address of the target was tried since."""
         if self._open:
+            self._held = self.no_connection(error)
+            if self._waiting:
+                # Each connect is for one of those that wait; the first of them has waited longest.
+                self._waiting[0].held = self._waiting[0].held or self._held
             return
         served = self._queued - len(self._waiting)
         hopeless = max(0, asked_for - served)
@@ -236,38 +300,41 @@ class Client:
         overdue_ns = now_ns - self._timeout_ns
         timeout = format_duration(self._timeout_ns)
         while self._waiting and self._waiting[0].queued_ns <= overdue_ns:
-            self._fail_waiting(1, f"no free connection within {timeout}")
+            more = f", and no further one could be opened: {self._held}" if self._held else ""
+            self._fail_waiting(1, f"no free connection within {timeout}{more}")
         for connection in tuple(self._open):
             if connection.sent_before(overdue_ns):
                 connection.give_up(f"no answer within {timeout}")
-        idle = self._idle
-        while idle and (idle[0].closed or now_ns - idle[0].idle_since_ns > self._max_idle_ns):
-            idle.popleft().give_up("idle")
+        self._idle.prune(now_ns)
         if self._waiting:
             self._connect_more()
         self._sweeper = self._loop.call_later(self._period_s, self._sweep)
 
 
-class _Connection(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """One connection: writes a request, reads its answer, tells the client.
 
     An answer counts once all of what arrived with it is parsed, never in the middle: what a server sends
     beyond its answer must not be taken for the answer to the next request.
+
+    hung_up  the other side closed it before the answer was complete
     """
 
     __slots__ = (
-        "_body", "_client", "_excess", "_exchange", "_head_size", "_headers", "_in_body", "_keep_alive", "_kept",
-        "_left", "_limit", "_listener", "_parser", "_status", "_transport", "closed", "idle_since_ns", "opened",
+        "_body", "_excess", "_exchange", "_head_size", "_headers", "_keep_alive", "_kept", "_left", "_limit",
+        "_listener", "_overlong", "_owner", "_parser", "_status", "_transport", "closed", "hung_up", "idle_since_ns",
+        "in_body", "opened",
     )  # fmt: skip
 
     _transport: asyncio.Transport
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._listener = client.listener
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._listener = owner.listener
         self._parser = httptools.HttpResponseParser(self)
         self._exchange: Exchange | None = None
-        self._left = client.requests_per_connection
+        self._left = owner.requests_per_connection
+        self.hung_up = False
         self.opened = False
         self.closed = False
         self.idle_since_ns = 0
@@ -276,9 +343,10 @@ class _Connection(asyncio.Protocol):
 
     def _reset(self) -> None:
         self._status = 0
-        self._in_body = False
+        self.in_body = False
         self._keep_alive = False
         self._excess = False
+        self._overlong = False
         self._head_size = 0
         self._headers = []
         self._body: list[bytes] | None = None
@@ -298,6 +366,11 @@ class _Connection(asyncio.Protocol):
         exchange = self._exchange
         return exchange is not None and exchange.sent_ns is not None and exchange.sent_ns <= at_ns
 
+    @property
+    def begun(self) -> bool:
+        """Whether something of an answer has come."""
+        return self.in_body or self._head_size > 0
+
     def give_up(self, reason: str) -> None:
         """Close at once. A request without an answer fails with the reason."""
         exchange = self._exchange
@@ -310,12 +383,12 @@ class _Connection(asyncio.Protocol):
     def _retire(self) -> None:
         if not self.closed:
             self.closed = True
-            self._client.lost(self)
+            self._owner.lost(self)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self.opened = True
-        self._client.opened(self)
+        self._owner.opened(self)
 
     def data_received(self, data: bytes) -> None:
         if self._exchange is None:
@@ -328,12 +401,15 @@ class _Connection(asyncio.Protocol):
             return
         except httptools.HttpParserError as error:
             if not self._status:
-                self.give_up(f"not HTTP: {error}")
+                self.give_up(GARBLED if self.in_body else f"not HTTP: {error}")
                 return
             self._excess = True
-        if self._status:
+        if self._overlong:
+            self._status = self._parser.get_status_code()
+            self._complete(reusable=False)
+        elif self._status:
             self._complete(self._keep_alive and not self._excess and self._left != 0)
-        elif not self._in_body:
+        elif not self.in_body:
             self._head_size += len(data)
             if self._head_size > _HEAD_LIMIT:
                 self.give_up(f"not HTTP: headers longer than {_HEAD_LIMIT} bytes")
@@ -344,15 +420,16 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         if self._exchange is not None:
-            if error is None and self._in_body and not self._framed():
+            if error is None and self.in_body and not self._framed():
                 self._status = self._parser.get_status_code()
                 self._complete(reusable=False)
                 return
             if error is None:
-                where = "in the middle of the answer" if self._in_body or self._head_size else "without an answer"
+                where = "in the middle of the answer" if self.in_body or self._head_size else "without an answer"
                 reason = f"connection closed {where}"
             else:
                 reason = reason_of(error)
+            self.hung_up = True
             self.give_up(reason)
         self._retire()
 
@@ -364,13 +441,13 @@ class _Connection(asyncio.Protocol):
         exchange, status, headers = self._exchange, self._status, self._headers
         assert exchange is not None
         body = _NO_BODY if self._body is None else b"".join(self._body)
-        at_ns = self._client.clock.now_ns()
+        at_ns = self._owner.clock.now_ns()
         self._exchange = None
         self._reset()
         # Bytes that are still unwritten mean that the answer came before the request was through.
         if reusable and not self._transport.get_write_buffer_size():
             self._listener.answered(exchange, status, headers, body, at_ns)
-            self._client.released(self)
+            self._owner.released(self)
         else:
             self._retire()
             self._transport.abort()
@@ -386,7 +463,7 @@ class _Connection(asyncio.Protocol):
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        self._in_body = True
+        self.in_body = True
 
     def on_body(self, chunk: bytes) -> None:
         if self._limit < 0:
@@ -397,13 +474,15 @@ class _Connection(asyncio.Protocol):
                 self._body = []
             self._body.append(chunk[:missing])
             self._kept += len(chunk)
+        if len(chunk) > missing and self._owner.hangs_up_at_limit:
+            self._overlong = True
 
     def on_message_complete(self) -> None:
         if self._status:
             return
         status = self._parser.get_status_code()
         if status < 200:
-            self._in_body = False
+            self.in_body = False
             self._headers = []
             return
         self._status = status

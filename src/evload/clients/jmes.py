@@ -11,21 +11,31 @@ from jmespath.exceptions import IncompleteExpressionError, JMESPathError, ParseE
 from jmespath.functions import Functions
 
 _WHOLE: Final = "@"
+_SHOWN: Final = 80
+"""Most characters of a value that are shown."""
 _SCOPED: Final = frozenset(
     {"subexpression", "index_expression", "pipe", "projection", "value_projection", "filter_projection", "flatten"}
 )
 """Nodes whose first child looks at the same value as they do, while the others look at its result."""
 
 
+class CannotTell(JMESPathError):
+    """What an expression does can't be done with the values at hand."""
+
+
+class NoDocument(ValueError):
+    """There is no document to look at. For documents that find out only when they are looked into."""
+
+
 class Expression:
-    """One compiled expression.
+    """One compiled expression. `search` raises JMESPathError, and what the document raises as NoDocument.
 
     roots  the fields of the document that it looks at
     whole  it looks at the document as a whole (`@`, `*`), so the document must be a real dict; otherwise
            anything with `get(name)` will do
     """
 
-    __slots__ = ("roots", "search", "text", "whole")
+    __slots__ = ("_compiled", "roots", "search", "text", "whole")
 
     def __init__(self, text: str) -> None:
         """Raises ValueError, `what is wrong; what would be right`."""
@@ -37,7 +47,24 @@ class Expression:
         self.text = text
         self.whole = _WHOLE in names
         self.roots = frozenset(names - {_WHOLE})
-        self.search: Callable[[Any], Any] = jmespath.compile(text).search if path is None else _path_search(path)
+        self.search: Callable[[Any], Any] = self._search if path is None else _path_search(path)
+        self._compiled = jmespath.compile(text)
+
+    def _search(self, value: Any) -> Any:
+        """What jmespath finds. It lets through what Python says of a comparison or a sum that can't be done."""
+        try:
+            return self._compiled.search(value)
+        except (JMESPathError, NoDocument):
+            raise
+        except (TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError) as error:
+            raise CannotTell(f"{self.text!r} can't be worked out{self._at_hand(value)}: {error}") from error
+
+    def _at_hand(self, value: Any) -> str:
+        """The values that it looks at, cut short."""
+        if not self.roots:
+            return ""
+        told = ", ".join(f"{root} = {str(value.get(root))[:_SHOWN]}" for root in sorted(self.roots))
+        return f" where {told}"
 
 
 def check_expression(text: str, fields: Collection[str] | None) -> str:

@@ -16,8 +16,10 @@ from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
-import orjson
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+
+from . import exact_json
+from .jmes import NoDocument
 
 URL_HELP: Final = "write an address such as http://localhost:8080/events"
 EXPECT_HELP: Final = "write status codes or classes, such as 2xx or [200, 202, 409]"
@@ -173,7 +175,7 @@ def expand_statuses(statuses: Sequence[str]) -> frozenset[int]:
     )
 
 
-class NotJson(ValueError):
+class NotJson(NoDocument):
     """An expression asked for the body of an answer that isn't JSON. The text says what it is."""
 
 
@@ -213,8 +215,8 @@ class Answer:
     def _json(self) -> Any:
         if not self._parsed:
             try:
-                parsed = orjson.loads(self._body)
-            except orjson.JSONDecodeError as error:
+                parsed = exact_json.loads(self._body)
+            except ValueError as error:
                 text = excerpt(self._body)
                 what = f"a body that isn't JSON: {text}" if text else "an empty body, not JSON"
                 raise NotJson(f"HTTP {self.status} with {what}") from error
@@ -263,6 +265,8 @@ def reason_of(error: BaseException) -> str:
         number = error.errno or (int(numbers[-1]) if numbers else None)
         if number == errno.ECONNRESET:
             return "connection reset"
+        if number == errno.EMFILE:
+            return "too many open files; ulimit -n is the limit of this process"
         if number is not None:
             return os.strerror(number).lower()
     return str(error) or type(error).__name__

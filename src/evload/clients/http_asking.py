@@ -1,0 +1,233 @@
+"""Asks one address over kept-alive connections, and waits for each answer: for those who read.
+
+A request that finds no idle connection gets a new one at once, however many there are: a read that waits for a
+connection would look slow. There is no task and no timer per request; one sweep looks after all timeouts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import zlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from ..clock import Clock
+from ..errors import TargetError
+from ..units import NS_PER_S, format_duration
+from .http_wire import GARBLED, Connection, Exchange, IdleConnections, Listener, sweep_period_s
+from .web import Endpoint, reason_of, tls_context
+
+_IDLE_NS: Final = 4 * NS_PER_S
+"""Servers close idle connections after 5 s or more; a request that meets the close fails."""
+_IDEMPOTENT: Final = frozenset({"GET", "OPTIONS", "TRACE", "PUT", "DELETE"})
+_WITHOUT_LENGTH: Final = frozenset({"GET", "OPTIONS", "TRACE"})
+"""Methods whose requests usually have no body, so that nothing needs to be said about its length."""
+_WINDOW_BITS: Final = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
+
+
+class NoAnswer(Exception):
+    """There was no usable answer; the text is why."""
+
+
+class Answered(NamedTuple):
+    """An answer as it came. `body_of` makes its body readable."""
+
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
+
+
+class Asker:
+    """Requests to one address, which all begin alike. `max_body` is the longest body, in bytes."""
+
+    requests_per_connection: int | None = None
+    hangs_up_at_limit: bool = True
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        tls: ssl.SSLContext | None,
+        clock: Clock,
+        headers: Mapping[str, str],
+        *,
+        timeout_ns: int,
+        max_body: int,
+    ) -> None:
+        self.clock = clock
+        self.listener: Listener = self
+        self._endpoint = endpoint
+        self._tls = tls
+        self._timeout_ns = timeout_ns
+        self._too_late = f"no answer within {format_duration(timeout_ns)}"
+        self._max_body = max_body
+        # A compressed body may be a little longer than what is in it.
+        self._limit = max_body + max_body // 1000 + 64
+        sent = {"host": endpoint.authority, "user-agent": "evload", "accept-encoding": "gzip, deflate"}
+        if endpoint.basic_auth:
+            sent["authorization"] = endpoint.basic_auth
+        sent.update((name.lower(), value) for name, value in headers.items())
+        self._fixed = " HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in sent.items())
+        self._idle = IdleConnections(_IDLE_NS)
+        self._open: set[Connection] = set()
+        self._loop = asyncio.get_running_loop()
+        self._period_s = sweep_period_s(timeout_ns, _IDLE_NS)
+        self._sweeper = self._loop.call_later(self._period_s, self._sweep)
+
+    async def ask(self, method: str, target: str, body: bytes | None = None, lines: str = "") -> Answered:
+        """The answer, whatever its status. `lines` are further headers, each with its line end. Raises NoAnswer."""
+        if body is None and method in _WITHOUT_LENGTH:
+            request: tuple[bytes, ...] = (f"{method} {target}{self._fixed}{lines}\r\n".encode(),)
+        else:
+            body = body or b""
+            request = (f"{method} {target}{self._fixed}{lines}content-length: {len(body)}\r\n\r\n".encode(), body)
+        asked_ns = self.clock.now_ns()
+        idle = self._idle.take(asked_ns)
+        if idle is not None:
+            try:
+                return await self._exchange(idle, request, asked_ns)
+            except NoAnswer:
+                # The server may have closed an idle connection just then, and seen nothing of the request.
+                if method not in _IDEMPOTENT or not idle.hung_up or idle.begun:
+                    raise
+        return await self._exchange(await self._dial(asked_ns), request, asked_ns)
+
+    def body_of(self, answer: Answered) -> bytes:
+        """The body without its compression. Raises NoAnswer if it is too long or garbled."""
+        body = answer.body
+        if body:
+            for name, value in answer.headers:
+                if name.lower() == b"content-encoding":
+                    body = _unpacked(body, value.strip().lower(), self._max_body)
+        if len(body) > self._max_body or len(answer.body) >= self._limit:
+            raise NoAnswer(f"HTTP {answer.status} with a body longer than {self._max_body} bytes")
+        return body
+
+    async def close(self) -> None:
+        """Let go of all connections."""
+        self._sweeper.cancel()
+        for connection in tuple(self._open):
+            connection.give_up("no answer before the end")
+        await asyncio.sleep(0)
+
+    async def _exchange(self, connection: Connection, request: Sequence[bytes], asked_ns: int) -> Answered:
+        waiting: asyncio.Future[Answered] = self._loop.create_future()
+        # The time that it took to connect is part of the time in which an answer is wanted.
+        connection.send(Exchange(request, waiting, asked_ns), asked_ns)
+        try:
+            return await waiting
+        except NoAnswer:
+            if connection.hung_up and connection.in_body:
+                raise NoAnswer(GARBLED) from None
+            raise
+
+    async def _dial(self, asked_ns: int) -> Connection:
+        connection = Connection(self)
+        left_s = max(asked_ns + self._timeout_ns - self.clock.now_ns(), 0) / NS_PER_S
+        try:
+            async with asyncio.timeout(left_s):
+                await self._loop.create_connection(
+                    lambda: connection,
+                    self._endpoint.host,
+                    self._endpoint.port,
+                    ssl=self._tls,
+                    server_hostname=self._endpoint.host if self._tls else None,
+                )
+        except (OSError, UnicodeError) as error:
+            timed_out = isinstance(error, TimeoutError) and not error.errno
+            raise NoAnswer(self._too_late if timed_out else reason_of(error)) from error
+        if connection.closed:
+            raise NoAnswer("connection closed without an answer")
+        return connection
+
+    def _sweep(self) -> None:
+        now_ns = self.clock.now_ns()
+        overdue_ns = now_ns - self._timeout_ns
+        for connection in tuple(self._open):
+            if connection.sent_before(overdue_ns):
+                connection.give_up(self._too_late)
+        self._idle.prune(now_ns)
+        self._sweeper = self._loop.call_later(self._period_s, self._sweep)
+
+    # What follows is called by connections.
+
+    def opened(self, connection: Connection) -> None:
+        """See `http_wire.Owner`."""
+        self._open.add(connection)
+
+    def released(self, connection: Connection) -> None:
+        """See `http_wire.Owner`."""
+        self._idle.put(connection, self.clock.now_ns())
+
+    def lost(self, connection: Connection) -> None:
+        """See `http_wire.Owner`."""
+        self._open.discard(connection)
+
+    def answered(
+        self, exchange: Exchange, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, at_ns: int
+    ) -> None:
+        """See `http_wire.Listener`."""
+        if not exchange.context.done():
+            exchange.context.set_result(Answered(status, headers, body))
+
+    def failed(self, exchange: Exchange, reason: str) -> None:
+        """See `http_wire.Listener`."""
+        if not exchange.context.done():
+            exchange.context.set_exception(NoAnswer(reason))
+
+    def body_limit(self, status: int) -> int:
+        """See `http_wire.Listener`."""
+        return self._limit
+
+
+def _unpacked(body: bytes, coding: bytes, limit: int) -> bytes:
+    """The body without its content coding, at most a byte more than `limit`. Raises NoAnswer if it is garbled."""
+    bits = _WINDOW_BITS.get(coding)
+    if bits is None:
+        return body
+    if coding == b"deflate" and body[0] & 0x0F != 8:
+        bits = -zlib.MAX_WBITS  # Some servers leave out the zlib header.
+    unpacker = zlib.decompressobj(bits)
+    try:
+        unpacked = unpacker.decompress(body, limit + 1)
+    except zlib.error:
+        raise NoAnswer(GARBLED) from None
+    if not unpacker.eof and len(unpacked) <= limit:
+        raise NoAnswer(GARBLED)
+    return unpacked
+
+
+@asynccontextmanager
+async def open_asker(
+    endpoint: Endpoint,
+    base_dir: Path,
+    clock: Clock,
+    headers: Mapping[str, str],
+    *,
+    ca_file: Path | None,
+    verify: bool,
+    timeout_ns: int,
+    max_body: int,
+) -> AsyncIterator[Asker]:
+    """Yield what asks there with these headers, and with the credentials of the address. Nothing is asked yet.
+
+    Raises TargetError if `ca_file` is no use.
+    """
+    tls = trusted(endpoint, base_dir, ca_file, verify)
+    asker = Asker(endpoint, tls, clock, headers, timeout_ns=timeout_ns, max_body=max_body)
+    try:
+        yield asker
+    finally:
+        await asker.close()
+
+
+def trusted(endpoint: Endpoint, base_dir: Path, ca_file: Path | None, verify: bool) -> ssl.SSLContext | None:
+    """Whom to trust at an https address; None for http. Raises TargetError if `ca_file` is no use."""
+    if not endpoint.secure:
+        return None
+    try:
+        return tls_context(base_dir / ca_file if ca_file else None, verify)
+    except OSError as error:
+        raise TargetError(f"can't use ca_file {ca_file}: {reason_of(error)}; name a PEM file") from error
