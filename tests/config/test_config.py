@@ -112,7 +112,44 @@ def test_what_is_left_out() -> None:
     )
     config = loaded.config
     assert (config.name, config.seed, config.settle) == ("load", 1, 10_000_000_000)
-    assert (config.sandbox, config.probes, config.slos) == (None, {}, ())
+    assert (config.sandbox, config.probes) == (None, {})
+    assert [(slo.expression, slo.implied) for slo in config.slos] == [("errors == 0", True)]
+
+
+def test_without_objectives_what_everybody_would_ask_is_asked() -> None:
+    watched = (
+        "producers: {p: {kind: http, url: http://x/}}\nevents: {e: {type: t, source: s}}\n"
+        "probes: {r: {kind: http, url: 'http://x/{correlation_id}'}}\n"
+        "scenarios:\n  a: {producer: p, events: [e], probes: [r], load: [burst: 1]}\n"
+    )
+    unwatched = "  b: {producer: p, events: [e], load: [burst: 1]}\n"
+
+    def asked(text: str) -> list[str]:
+        return [slo.title for slo in read(text).config.slos]
+
+    assert asked(watched) == ["errors == 0", "lost == 0"]
+    assert asked(watched + unwatched) == ["errors == 0", "lost == 0 [a]"]
+    assert asked(watched + "slos: []\n") == []
+    assert asked(watched + "slos: [errors <= 3]\n") == ["errors <= 3"]
+
+
+@pytest.mark.parametrize(
+    ("slo", "longest"),
+    [("p99(consistency) < 3s", "3 s"), ("{objective: p99(end_to_end) < 1s, critical: 4s}", "4 s"),
+     ("share(first_seen < 5s) >= 90%", "5 s"), ("recovery(p95(consistency) < 6s) < 5m", "6 s")],
+)  # fmt: skip
+def test_a_deadline_before_the_limit_is_refused(slo: str, longest: str) -> None:
+    written = (
+        "producers: {p: {kind: http, url: http://x/}}\nevents: {e: {type: t, source: s}}\n"
+        "probes: {r: {kind: http, url: 'http://x/{correlation_id}', deadline: 2s}}\n"
+        "scenarios: {a: {producer: p, events: [e], probes: [r], load: [burst: 1]}}\n"
+    )
+    if slo.startswith("recovery"):
+        slo = f"{{objective: {slo}, after: a}}"
+    with pytest.raises(ConfigError) as refused:
+        read(f"{written}slos: [{slo}]\n")
+    assert f"probe 'r' gives up after 2 s, before the limit of {longest}" in str(refused.value)
+    assert read(f"{written}slos: [p99(consistency) < 2s, p99(publish) < 9s, lost == 0]\n").config.slos
 
 
 def test_the_name_may_be_given_and_is_made_of_the_files_name_otherwise(directory: Path) -> None:

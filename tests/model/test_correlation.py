@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evload.model.correlation import CorrelationIds
+from evload.model.correlation import CorrelationIds, is_of_a_run, plain_id
 
 runs = st.integers(0, 2**60 - 1)
 seqs = st.integers(0, 2**48 - 1)
@@ -44,9 +44,25 @@ def test_only_twelve_hexadecimal_digits_are_a_number(tail: str) -> None:
     assert ids.seq_of(ids.prefix + tail) is None
 
 
-def test_hyphens_are_required() -> None:
+@pytest.mark.parametrize("written", ["{}", "urn:uuid:{}", "URN:UUID:{}", "{{{}}}"])
+@pytest.mark.parametrize("hyphens", [True, False])
+def test_a_uuid_is_the_same_however_it_is_written(written: str, hyphens: bool) -> None:
     ids = CorrelationIds.for_run("run")
-    assert ids.seq_of(ids.id_of(5).replace("-", "")) is None
+    text = ids.id_of(5) if hyphens else ids.id_of(5).replace("-", "")
+    for spelled in (written.format(text), written.format(text.upper())):
+        assert (ids.seq_of(spelled), plain_id(spelled), is_of_a_run(spelled)) == (5, ids.id_of(5), True)
+        assert CorrelationIds.for_run("another").seq_of(spelled) is None
+
+
+@pytest.mark.parametrize("text", ["", "5", "{", "b1f6f7a2-4e1c-4c80-8000-000000000001", "urn:uuid:", "x" * 36])
+def test_what_is_no_id_of_a_run_is_left_as_it_is(text: str) -> None:
+    assert (plain_id(text), is_of_a_run(text), CorrelationIds.for_run("run").seq_of(text)) == (text, False, None)
+
+
+@pytest.mark.parametrize("text", ["{%s", "%s}", "urn:uuid:%s0", " %s", "%s\n"])
+def test_what_only_begins_as_an_id_is_none(text: str) -> None:
+    ids = CorrelationIds.for_run("run")
+    assert ids.seq_of(text % ids.id_of(5)) is None
 
 
 def test_runs_have_prefixes_of_their_own() -> None:

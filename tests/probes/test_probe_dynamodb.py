@@ -107,7 +107,7 @@ def test_a_run_finds_exactly_what_a_worker_wrote(tmp_path: Path, aws: AwsServer)
         )  # fmt: skip
 
     probe = {"kind": "dynamodb", "endpoint": aws.url, "region": REGION, "table": "run", "key": KEY, "effects": "n",
-             "deadline": "3s", "confirm": {"reads": 2, "over": "1s"}}  # fmt: skip
+             "deadline": "10s", "confirm": {"reads": 2, "over": "1s"}}  # fmt: skip
     run = measure(tmp_path, probe, write)
     run.assert_counts()
     run.assert_brackets()

@@ -20,6 +20,7 @@ from evload.errors import TargetError
 from evload.model.correlation import CorrelationIds
 from evload.model.states import Seen
 from evload.model.travel import ReadResult, Target
+from evload.probes._shared.fact_expressions import BadAnswer
 from evload.probes._shared.sightings import Sightings
 from evload.probes.http_feed import HttpFeedConfig
 from evload.probes.http_feed.pages import Page, PageReader
@@ -314,7 +315,7 @@ def test_it_does_what_the_engine_relies_on() -> None:
             reads = await check_probe(config_of(server.url, bulk=7), clock, targets)
             assert [seq for seq, read in reads.items() if read.seen is PRESENT] == [4]
             feed.trouble = [[json_answer(b'{"items": [], "next": null}')], [answer(500)], [answer(502)]]
-            reads = await check_probe(config_of(server.url, bulk=10), clock, targets)
+            reads = await check_probe(config_of(server.url, bulk=10, every="1m"), clock, targets)
             assert [reads[seq].seen for seq in (0, 10, 20)] == [FAILED, FAILED, ABSENT]
 
     asyncio.run(run())
@@ -528,7 +529,7 @@ def test_sightings_are_forgotten_in_time() -> None:
 
 
 def page_of(document: object, cursor: str = "7", status: int = 200, **settings: Any) -> Page:
-    reader = PageReader(config_of("http://h", **settings), IDS.seq_of)
+    reader = PageReader(config_of("http://h", **settings), IDS)
     return reader.read(Answer(status, [(b"X-Next", b"h-1")], json.dumps(document).encode()), cursor)
 
 
@@ -548,7 +549,7 @@ def page_of(document: object, cursor: str = "7", status: int = 200, **settings: 
     ],
 )
 def test_where_the_next_page_begins(document: object, settings: dict[str, Any], cursor: str, last: bool) -> None:
-    assert page_of(document, **settings) == Page({}, cursor, last)
+    assert page_of(document, **settings)[:3] == ({}, cursor, last)
 
 
 def test_an_answer_without_content_has_nothing_new() -> None:
@@ -585,3 +586,65 @@ def test_bad_settings(settings: dict[str, Any], message: str) -> None:
 def test_items_and_next_are_needed() -> None:
     with pytest.raises(ValidationError, match="2 validation errors"):
         HttpFeedConfig.model_validate({"kind": "http-feed", "url": "http://h/{cursor}"})
+
+
+# --- addresses, and entries of nobody -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("following", "cursor"),
+    [
+        ("http://h/changes?since=8&n=3", "http://h/changes?since=8&n=3"),
+        ("HTTP://h:80/changes?since=8", "http://h/changes?since=8"),
+        ("http://u:p@h/changes?since=8#there", "http://h/changes?since=8"),
+        ("/changes?since=a%2Fb", "http://h/changes?since=a%2Fb"),
+        ("?since=8", "http://h/changes?since=8"),
+        ("/changes/8", "http://h/changes/8"),
+        ("/elsewhere?page=8", "http://h/elsewhere?page=8"),
+        # Cursors, though they look a little like it.
+        ("/w==", "/w=="),
+        ("8", "8"),
+        ("a?b", "a?b"),
+        ("changes", "changes"),
+    ],
+)
+def test_the_next_page_may_be_an_address(following: str, cursor: str) -> None:
+    page = page_of({"items": [{}], "next": following})
+    assert (page.cursor, page.last) == (cursor, False)
+    # The same one again is the end, also if it is told in another way.
+    assert page_of({"items": [{}], "next": following}, cursor).last
+
+
+@pytest.mark.parametrize("following", ["http://other/changes?since=8", "https://h/changes?since=8", "http://h:81/x"])
+def test_an_address_that_leads_elsewhere_is_not_followed(following: str) -> None:
+    with pytest.raises(BadAnswer, match=r"next leads to http.*sent nowhere else"):
+        page_of({"items": [{}], "next": following})
+
+
+def test_pages_are_asked_for_as_the_feed_says() -> None:
+    addresses = PageReader(config_of("http://h"), IDS).addresses
+    assert str(addresses.of("a/b")) == "http://h/changes?since=a%2Fb&n=3"
+    assert str(addresses.of("http://h/changes?since=a%2Fb")) == "http://h/changes?since=a%2Fb"
+
+
+def test_entries_that_are_about_no_event_of_any_run_are_counted_once() -> None:
+    entries = [
+        {"id": "x"},
+        {"id": CorrelationIds.for_run("r-2").id_of(1)},
+        {"id": A.correlation_id.upper()},
+        {"n": 5},
+    ]
+    page = page_of({"items": entries})
+    assert (list(page.found), page.strange, page.example) == ([1], 2, '{"id":"x"}')
+
+    async def what(probe: PushProbe, told: Told, server: Server) -> None:
+        feed.log.append({"id": "stranger"})
+        feed.add(A)
+        await told.until(1)
+        # The last page is read again and again.
+        await feed.looks(4)
+
+    feed = Feed()
+    feed.log.append({"id": "there before"})
+    told = follow(feed, what)
+    assert ([read.seq for read in told.reads], told.strange, told.example) == ([1], 1, '{"id":"stranger"}')

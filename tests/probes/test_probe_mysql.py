@@ -87,7 +87,7 @@ def test_a_database_that_is_down_in_the_middle_of_a_run(tmp_path: Path, mysql: M
         "kind": "mysql",
         "url": mysql.owner,
         "query": QUERY,
-        "deadline": "5s",
+        "deadline": "12s",
         "confirm": {"reads": 2, "over": "500ms"},
     }
     run = measure(tmp_path, probe, write, outage)

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from redis.asyncio import Redis
 
 from evload.clock import SystemClock
+from evload.model.correlation import CorrelationIds
 from evload.model.states import Seen
 from evload.model.travel import ReadResult, Target
 from evload.probes._shared.id_template import KeyTemplate
@@ -110,8 +111,11 @@ def test_a_stream_is_read_on_from_where_it_ended(redis: RedisServer) -> None:
         redis.client.xadd("done", {"correlation_id": "someone else's"})
         add(A)
         add(B)
+        redis.client.xadd("done", {"correlation_id": CorrelationIds.for_run("r-2").id_of(1)})
         result = await probe.read([A, B, C])
         assert told(result) == [(PRESENT, 1), (PRESENT, 2), (ABSENT, None)]
+        assert (result.strange, result.example) == (2, "{b'other': b'x'}")
+        assert (await probe.read([A])).strange == 0
         assert [read.position for read in result.reads] == [4, 1, None]
         for _ in range(6000):
             add(C)
@@ -209,7 +213,7 @@ def test_redis_down_in_the_middle_hides_but_never_lies(tmp_path: Path, redis: Re
         time.sleep(1)
         redis.start()
 
-    probe = {"kind": "redis", "url": redis.url, "deadline": "3s", "confirm": {"reads": 2, "over": "500ms"}}
+    probe = {"kind": "redis", "url": redis.url, "deadline": "12s", "confirm": {"reads": 2, "over": "500ms"}}
     run = measure(tmp_path, probe | SOURCES[source], write, outage)
     run.assert_counts()
     run.assert_brackets()

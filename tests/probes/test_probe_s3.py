@@ -96,7 +96,7 @@ def test_a_run_finds_exactly_what_a_worker_wrote(tmp_path: Path, aws: AwsServer)
 
     # moto's server takes some 5 ms for an answer, so few of them.
     probe = {
-        "kind": "s3", "endpoint": aws.url, "region": REGION, "bucket": "run", "key": KEY, "deadline": "3s",
+        "kind": "s3", "endpoint": aws.url, "region": REGION, "bucket": "run", "key": KEY, "deadline": "12s",
         "first": "200ms", "resolution": "40%", "parallel": 4, "confirm": {"reads": 1, "over": "500ms"},
     }  # fmt: skip
     run = measure(tmp_path, probe, write, objectives=["lost == 10"])

@@ -246,7 +246,7 @@ def test_a_run_finds_exactly_what_a_worker_wrote(tmp_path: Path, shop: tuple[Pat
         "kind": "sqlite",
         "path": str(path),
         "query": QUERY,
-        "deadline": "2s",
+        "deadline": "8s",
         "confirm": {"reads": 2, "over": "500ms"},
     }
     run = measure(tmp_path, probe, write)
@@ -420,3 +420,61 @@ def test_no_thread_is_left(shop: tuple[Path, sqlite3.Connection]) -> None:
     path, _ = shop
     read_from(config_of(path))
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("evload-sqlite")]
+
+
+# --- by the id that the target gave -------------------------------------------------------------------------
+
+
+def test_it_asks_by_what_the_producer_captured(shop: tuple[Path, sqlite3.Connection]) -> None:
+    path, db = shop
+    db.execute("INSERT INTO placements (id, n) VALUES ('ord-1', 17), ('a', 18), ('ord-1', 17)")
+    taken = [Target(1, "a", "ord-1"), Target(2, "b", "ord-2"), Target(3, "c")]
+    result = read_from(config_of(path, by="capture"), taken)
+    assert [facts(read)[:3] for read in result.reads] == [
+        (1, Seen.PRESENT, 2), (2, Seen.ABSENT, None), (3, Seen.FAILED, None),
+    ]  # fmt: skip
+    assert (result.error, result.unexpected) == ("the producer captured no id to ask for", 0)
+    # By default it asks with ours.
+    assert facts(read_from(config_of(path), taken).reads[0])[:3] == (1, Seen.PRESENT, 1)
+
+
+def test_a_captured_number_is_found_in_a_column_of_numbers(shop: tuple[Path, sqlite3.Connection]) -> None:
+    path, db = shop
+    db.execute("INSERT INTO placements (id, n) VALUES ('x', 17)")
+    config = config_of(path, "SELECT n AS id FROM placements WHERE n IN (:ids)", by="capture")
+    assert [read.seen for read in read_from(config, [Target(1, "a", "17"), Target(2, "b", "18")]).reads] == [
+        Seen.PRESENT, Seen.ABSENT,
+    ]  # fmt: skip
+
+
+def test_without_any_captured_id_nothing_is_asked(shop: tuple[Path, sqlite3.Connection]) -> None:
+    result = read_from(config_of(shop[0], by="capture"), [Target(1, "a")])
+    assert ([read.seen for read in result.reads], result.error) == (
+        [Seen.FAILED], "the producer captured no id to ask for",
+    )  # fmt: skip
+
+
+def test_by_capture_is_declared() -> None:
+    assert [config_of(by=by).capabilities.asks_by_capture for by in ("capture", "correlation_id")] == [True, False]
+    with pytest.raises(ValidationError):
+        config_of(by="id")
+
+
+def test_a_captured_id_is_data_and_no_sql(shop: tuple[Path, sqlite3.Connection]) -> None:
+    path, db = shop
+    odd = "x') OR 1=1 --"
+    db.execute("INSERT INTO placements (id) VALUES (?)", [odd])
+    result = read_from(config_of(path, by="capture"), [Target(1, "a", odd), Target(2, "b", "'")])
+    assert [read.seen for read in result.reads] == [Seen.PRESENT, Seen.ABSENT]
+
+
+@pytest.mark.parametrize("by_capture", [True, False])
+@pytest.mark.parametrize("written", ["{}", "{{{}}}", "urn:uuid:{}"])
+@pytest.mark.parametrize("hyphens", [True, False])
+def test_a_uuid_is_known_again_however_a_row_writes_it(by_capture: bool, written: str, hyphens: bool) -> None:
+    uuid = "B1F6F7A2-4E1C-4C80-9000-0000000000AB"
+    row = written.format(uuid if hyphens else uuid.replace("-", ""))
+    target = Target(1, "a", uuid.lower()) if by_capture else Target(1, uuid.lower())
+    reads, unexpected = RowReader(["id"], by_capture).reads([[row]], [target], 0, 1)
+    assert (reads[0].seen, unexpected) == (Seen.PRESENT, 0)
+    assert RowReader(["id"], by_capture).reads([["other"]], [target], 0, 1)[1] == 1

@@ -320,6 +320,7 @@ def test_each_message_of_this_run_is_an_exact_effect() -> None:
         assert (read.seen, read.exact, read.effects, read.position) == (PRESENT, True, None, None)
         assert moments[0] < read.start_ns == read.end_ns < moments[1]
     assert told.failures == []
+    assert (told.strange, told.example) == (3, "x")
 
 
 def test_it_works_on_the_loop_that_runs_use() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import gzip
 import json
 import socket
 import time
+import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -34,6 +36,7 @@ from evload.testing import check_probe, sample_events
 
 IDS: Final = CorrelationIds.for_run("r-1")
 A, B, C = (Target(seq, IDS.id_of(seq)) for seq in (1, 2, 3))
+ZIPPED: Final = gzip.compress(json.dumps({"correlationid": A.correlation_id}).encode(), mtime=0)
 PRESENT, ABSENT, FAILED = Seen.PRESENT, Seen.ABSENT, Seen.FAILED
 
 Post = Callable[..., Awaitable[int]]
@@ -45,10 +48,13 @@ class Told:
 
     def __init__(self) -> None:
         self.reads: list[Read] = []
+        self.strange, self.example = 0, ""
         self.errors: list[str] = []
 
     def __call__(self, result: ReadResult) -> None:
-        assert result.reads or result.error
+        assert result.reads or result.strange or result.error
+        self.strange += result.strange
+        self.example = self.example or result.example
         self.reads += result.reads
         if result.error:
             self.errors.append(result.error)
@@ -166,25 +172,30 @@ def test_what_a_delivery_says() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "headers"),
+    ("body", "headers", "strange", "example"),
     [
-        ({"id": "somebody else's"}, {}),
-        ({"id": CorrelationIds.for_run("r-2").id_of(1)}, {}),
-        ({"id": 5}, {}),
-        ([], {}),
-        ("text", {}),
-        (None, {}),
-        (5, {}),
-        ({}, {"ce-specversion": "1.0", "ce-correlationid": "%ff%zz"}),
+        ({"id": "somebody else's"}, {}, 1, '{"id":"somebody else\'s"}'),
+        ({"id": CorrelationIds.for_run("r-2").id_of(1)}, {}, 0, ""),
+        ({"correlationId": CorrelationIds.for_run("r-2").id_of(1).upper()}, {}, 0, ""),
+        ({"id": 5}, {}, 1, '{"id":5}'),
+        ([], {}, 1, "[]"),
+        ("text", {}, 1, "text"),
+        (None, {}, 1, "null"),
+        (5, {}, 1, "5"),
+        ({"data": {"password": "hunter2"}}, {}, 1, '{"data":{"password":"***"}}'),
+        ({}, {"ce-specversion": "1.0", "ce-correlationid": "%ff%zz"}, 1, "{}"),
     ],
 )
-def test_what_is_none_of_ours_is_taken_and_ignored(body: object, headers: dict[str, str]) -> None:
+def test_what_is_none_of_ours_is_taken_and_counted_unless_it_is_another_runs(
+    body: object, headers: dict[str, str], strange: int, example: str
+) -> None:
     async def what(probe: PushProbe, post: Post) -> None:
         assert await post(body, headers) == 202
         assert await looked(probe, A) == ([ABSENT], "")
 
     told = serve(what)
     assert (told.reads, told.errors) == ([], [])
+    assert (told.strange, told.example) == (strange, example)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +212,12 @@ def test_what_is_none_of_ours_is_taken_and_ignored(body: object, headers: dict[s
             "a batch of CloudEvents must be a JSON list",
         ),
         (b" " * 1001, {}, 413, "the body is longer than 1000 bytes"),
-        (gzip.compress(b" " * 100_000), {"Content-Encoding": "gzip"}, 413, "the body is longer than 1000 bytes"),
+        (
+            gzip.compress(b" " * 100_000, mtime=0),
+            {"Content-Encoding": "gzip"},
+            413,
+            "the body is longer than 1000 bytes",
+        ),
         (b"plain", {"Content-Encoding": "gzip"}, 400, "the body can't be read"),
     ],
 )
@@ -419,7 +435,7 @@ JSON: Final = st.recursive(
 @given(HEADERS, st.binary(max_size=20) | JSON.map(lambda document: json.dumps(document).encode()))
 def test_no_delivery_is_a_crash(headers: dict[str, str], body: bytes) -> None:
     reader = PushedReader(
-        IDS.seq_of, match=config_of().match, visible=None, position=None, consumed_at=None,
+        IDS, match=config_of().match, by_default=True, within="body", visible=None, position=None, consumed_at=None,
         processed_at=None, version=None,
     )  # fmt: skip
     documents: Sequence[dict[str, Any]] = []
@@ -428,3 +444,83 @@ def test_no_delivery_is_a_crash(headers: dict[str, str], body: bytes) -> None:
     for document in documents:
         found = reader.read(document)
         assert found is None or found[0] == A.seq
+
+
+# --- envelopes, and senders that ask first ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [
+        ({"Type": "Notification", "TopicArn": "t", "Message": json.dumps({"correlationid": A.correlation_id})}, {}),
+        ({"specversion": "1.0", "id": "x", "data_base64": base64.b64encode(
+            json.dumps({"correlationid": A.correlation_id}).encode()).decode()}, {}),
+        (ZIPPED, {}),
+        (ZIPPED, {"Content-Encoding": "gzip"}),
+        (zlib.compress(json.dumps({"correlationid": A.correlation_id}).encode()), {"Content-Encoding": "deflate"}),
+        (json.dumps({"correlationid": A.correlation_id}), {}),
+        ({"order": {"correlationId": A.correlation_id}}, {}),
+        ({"id": A.correlation_id.replace("-", "").upper()}, {}),
+        ({}, {"X-Correlation-ID": A.correlation_id}),
+        ([{"eventType": "paid", "data": {"correlationid": A.correlation_id}}], {"aeg-event-type": "Notification"}),
+    ],
+)  # fmt: skip
+def test_what_is_wrapped_up_or_written_otherwise_is_ours_all_the_same(body: object, headers: dict[str, str]) -> None:
+    async def what(probe: PushProbe, post: Post) -> None:
+        assert await post(body, headers) == 202
+
+    told = serve(what)
+    assert ([read.seq for read in told.reads], told.errors, told.strange) == ([1], [], 0)
+
+
+def test_expressions_look_at_what_was_within() -> None:
+    inner = {"order": {"id": A.correlation_id, "state": "paid"}, "n": 5}
+
+    async def what(probe: PushProbe, post: Post) -> None:
+        for state in ("paid", "new"):
+            inner["order"] = {"id": A.correlation_id, "state": state}
+            assert await post({"TopicArn": "t", "Message": json.dumps(inner)}) == 202
+
+    told = serve(what, match="body.order.id", visible="body.order.state == 'paid'", position="body.n")
+    assert [(read.seq, read.position) for read in told.reads] == [(1, 5)]
+    assert told.strange == 0
+
+
+async def asked(probe: PushProbe, method: str, headers: Mapping[str, str], body: object = None) -> tuple[Any, ...]:
+    assert isinstance(probe, WebhookReceiver)
+    async with (
+        aiohttp.ClientSession() as session,
+        session.request(method, f"http://127.0.0.1:{probe.port}/", headers=headers, json=body) as response,
+    ):
+        names = ("Allow", "WebHook-Allowed-Origin", "WebHook-Allowed-Rate")
+        return response.status, [response.headers.get(name) for name in names], await response.text()
+
+
+def test_a_sender_may_ask_first_whether_it_is_welcome() -> None:
+    async def what(probe: PushProbe, post: Post) -> None:
+        wanted = {"WebHook-Request-Origin": "eventgrid.azure.net", "WebHook-Request-Rate": "120"}
+        assert await asked(probe, "OPTIONS", wanted) == (200, ["POST", "eventgrid.azure.net", "*"], "")
+        # One that is no such question, and a GET that claims to be.
+        assert (await asked(probe, "OPTIONS", {}))[:2] == (405, ["POST", None, None])
+        assert (await asked(probe, "GET", wanted))[0] == 405
+        assert await looked(probe, A) == ([ABSENT], "")
+
+    told = serve(what, secret={"header": "X-Token", "value": "s3cret"})
+    assert (told.errors, told.strange) == ([], 0)
+
+
+def test_event_grid_gets_its_code_back() -> None:
+    event = {
+        "id": "v",
+        "eventType": "Microsoft.EventGrid.SubscriptionValidationEvent",
+        "data": {"validationCode": "c-5"},
+    }
+
+    async def what(probe: PushProbe, post: Post) -> None:
+        headers = {"aeg-event-type": "SubscriptionValidation"}
+        status, _, text = await asked(probe, "POST", headers, [event])
+        assert (status, json.loads(text)) == (200, {"validationResponse": "c-5"})
+        assert (await asked(probe, "POST", headers, [event | {"data": {}}]))[0] == 202
+        assert (await asked(probe, "POST", headers, [event | {"eventType": "paid"}]))[0] == 202
+
+    assert serve(what).strange == 2

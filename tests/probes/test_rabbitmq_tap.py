@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import builtins
+import gzip
 import uuid
+import zlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -78,6 +81,60 @@ def test_what_carries_no_id_of_this_run_is_none_of_ours(body: bytes) -> None:
     assert seq_in(body) is None
     assert seq_in(body, headers={"ce-correlationid": 17, "ce-id": IDS.id_of(1)}, message_id=IDS.id_of(1)) is None
     assert seq_in(body, correlation_id=OTHERS.id_of(1)) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "properties"),
+    [
+        (gzip.compress(orjson.dumps({"correlationid": IDS.id_of(7)}), mtime=0), {"content_encoding": "gzip"}),
+        (gzip.compress(orjson.dumps({"correlationid": IDS.id_of(7)}), mtime=0), {}),
+        (zlib.compress(orjson.dumps({"correlationid": IDS.id_of(7)}))[2:-4], {"content_encoding": "deflate"}),
+        (orjson.dumps({"data_base64": base64.b64encode(orjson.dumps({"correlationid": IDS.id_of(7)})).decode()}), {}),
+        (orjson.dumps({"data": {"correlationId": IDS.id_of(7).upper()}}), {}),
+        (IDS.id_of(7).encode(), {}),
+        (b"", {"headers": {"X-Correlation-ID": IDS.id_of(7)}}),
+        (b"", {"correlation_id": "urn:uuid:" + IDS.id_of(7)}),
+        (b"", {"correlation_id": IDS.id_of(7).replace("-", "")}),
+    ],
+)
+def test_what_is_wrapped_up_or_written_otherwise_is_ours_all_the_same(
+    body: bytes, properties: dict[str, Any]
+) -> None:
+    reader = DeliveryReader(config_of(), IDS)
+    read = reader.read(raw(**properties), body, 5, 1)
+    assert read is not None
+    assert (read.seq, reader.attribution.take()) == (7, (0, ""))
+
+
+def test_in_a_named_field_of_the_body_too_and_expressions_see_what_was_within() -> None:
+    inner = {"order": {"id": IDS.id_of(7)}, "n": 5}
+    body = gzip.compress(orjson.dumps({"TopicArn": "t", "Message": orjson.dumps(inner).decode()}), mtime=0)
+    reader = DeliveryReader(config_of(match={"body": "order.id"}, position="body.n"), IDS)
+    read = reader.read(raw(), body, 5, 1)
+    assert read is not None
+    assert (read.seq, read.position) == (7, 5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "properties", "body", "told"),
+    [
+        ({}, {}, b'{"n": 5}', (1, '{"n":5}')),
+        ({}, {}, b"", (1, "an empty text")),
+        ({}, {"correlation_id": "rpc-17"}, b"hello", (1, "hello")),
+        ({}, {"correlation_id": OTHERS.id_of(1)}, b"hello", (0, "")),
+        ({}, {}, orjson.dumps({"correlationId": OTHERS.id_of(1).upper()}), (0, "")),
+        ({"match": {"header": "x-id"}}, {"correlation_id": IDS.id_of(1)}, b"5", (1, "5")),
+        ({"match": {"header": "x-id"}}, {"headers": {"x-id": OTHERS.id_of(1)}}, b"5", (0, "")),
+        ({"match": {"property": "message_id"}}, {"message_id": "m-5"}, b"5", (1, "5")),
+        ({"match": {"body": "order.id"}}, {}, b'{"order": {"id": 5}}', (1, '{"order":{"id":5}}')),
+    ],
+)
+def test_what_is_about_no_event_of_any_run_is_counted(
+    settings: dict[str, Any], properties: dict[str, Any], body: bytes, told: tuple[int, str]
+) -> None:
+    reader = DeliveryReader(config_of(**settings), IDS)
+    assert reader.read(raw(**properties), body, 5, 1) is None
+    assert reader.attribution.take() == told
 
 
 def test_a_named_place_is_the_only_one() -> None:
@@ -356,6 +413,55 @@ def test_a_queue_can_be_given_back_what_it_had(rabbitmq: RabbitNode) -> None:
                 await until(lambda: len(heard.seqs) == 5)
                 assert await depth(channel, queue) == 0
             assert await depth(channel, queue) == 5
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("arguments", [{}, {"x-single-active-consumer": True}])
+def test_what_another_consumer_of_the_queue_may_have_had_is_not_lost(
+    rabbitmq: RabbitNode, arguments: dict[str, Any]
+) -> None:
+    async def run() -> None:
+        async with channel_of(rabbitmq) as channel, channel_of(rabbitmq) as other:
+            queue = f"shared-{uuid.uuid4().hex[:8]}"
+            await channel.queue_declare(queue, arguments=arguments)
+
+            async def ignore(_: object) -> None:
+                pass
+
+            held = await other.basic_consume(queue, ignore, no_ack=True)
+            async with tapped(rabbitmq.url, queue=queue, consume=True) as (probe, heard):
+                await channel.basic_publish(
+                    b"{}", routing_key=queue, properties=Basic.Properties(correlation_id=IDS.id_of(1))
+                )
+                result = await probe.read(targets(1, 2))
+                assert result.error.startswith(f"another consumer of queue '{queue}' may have had it")
+                assert {read.seen for read in result.reads} == {Seen.FAILED}
+                assert arguments == {} or heard.seqs == []
+                # It stays so when the other one has gone.
+                await other.basic_cancel(str(held.consumer_tag))
+                assert (await probe.read(targets(2))).reads[0].seen is Seen.FAILED
+            await channel.queue_delete(queue)
+
+    asyncio.run(run())
+
+
+def test_one_that_comes_later_is_noticed_and_without_one_absence_is_proof(rabbitmq: RabbitNode) -> None:
+    async def run() -> None:
+        async with (
+            topology(rabbitmq) as (_, _, queue),
+            channel_of(rabbitmq) as other,
+            tapped(rabbitmq.url, queue=queue, consume=True) as (probe, heard),
+        ):
+            alone = await asyncio.gather(*(probe.read(targets(seq)) for seq in range(20)))
+            assert {read.seen for result in alone for read in result.reads} == {Seen.ABSENT}
+
+            async def ignore(_: object) -> None:
+                pass
+
+            await other.basic_consume(queue, ignore, no_ack=True)
+            assert (await probe.read(targets(1))).reads[0].seen is Seen.FAILED
+            assert heard.errors == []
 
     asyncio.run(run())
 

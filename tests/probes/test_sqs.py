@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import gzip
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -54,16 +56,27 @@ def surroundings() -> Surroundings:
 async def heard(settings: SqsTapConfig, enough: Callable[[list[Read]], bool]) -> list[Read]:
     """Listen until that is enough."""
     reads: list[Read] = []
+    return [read for result in await told(settings, lambda: enough(reads), reads) for read in result.reads]
+
+
+async def told(settings: SqsTapConfig, enough: Callable[[], bool], reads: list[Read]) -> list[ReadResult]:
+    """Listen until that is enough; `reads` is filled."""
+    results: list[ReadResult] = []
+
+    def report(result: ReadResult) -> None:
+        results.append(result)
+        reads.extend(result.reads)
+
     async with settings.open(surroundings()) as probe:
         assert isinstance(probe, PushProbe)
-        listening = asyncio.create_task(probe.listen(lambda result: reads.extend(result.reads)))
+        listening = asyncio.create_task(probe.listen(report))
         async with asyncio.timeout(20):
-            while not enough(reads):
+            while not enough():
                 await asyncio.sleep(0.005)
         listening.cancel()
         await asyncio.gather(listening, return_exceptions=True)
         assert listening.cancelled()
-    return reads
+    return results
 
 
 def send(aws: AwsServer, queue: str, body: str, **more: Any) -> None:
@@ -129,8 +142,35 @@ def test_duplicates_are_heard_and_strangers_are_not(aws: AwsServer) -> None:
         send(aws, queue, body)
     settings = tap_of(queue=queue, endpoint=aws.url, pollers=1)
     # What nobody asked for is deleted too.
-    reads = asyncio.run(heard(settings, lambda reads: len(reads) >= 4 and left_in(aws, queue) == 0))
+    reads: list[Read] = []
+    results = asyncio.run(told(settings, lambda: len(reads) >= 4 and left_in(aws, queue) == 0, reads))
     assert Counter(read.seq for read in reads) == {1: 2, 2: 1, 9: 1}
+    # But for the one of another run.
+    assert sum(result.strange for result in results) == 6
+    shown = {result.example for result in results if result.strange}
+    assert shown <= {'{"correlationid": 17}', '{"detail": "text"}', "[1]", "null", '"text"', "<xml/>"}
+    assert shown
+
+
+def test_what_sns_wrapped_up_is_heard(aws: AwsServer) -> None:
+    queue = aws.queue("tap-sns")
+    inner = json.dumps({"correlationid": IDS.id_of(1)})
+    packed = base64.b64encode(gzip.compress(inner.encode(), mtime=0)).decode()
+    envelopes: list[object] = [
+        {"Type": "Notification", "TopicArn": "t", "Message": inner},
+        {"Type": "Notification", "TopicArn": "t", "Message": json.dumps({"detail-type": "a", "detail": inner})},
+        {"specversion": "1.0", "id": "x", "data_base64": packed},
+        inner,
+        {"order": {"correlationId": IDS.id_of(1).replace("-", "").upper()}},
+    ]
+    for envelope in envelopes:
+        send(aws, queue, json.dumps(envelope))
+    send(aws, queue, packed)
+    reads: list[Read] = []
+    settings = tap_of(queue=queue, endpoint=aws.url, pollers=1)
+    results = asyncio.run(told(settings, lambda: len(reads) >= 6, reads))
+    assert [read.seq for read in reads] == [1] * 6
+    assert sum(result.strange for result in results) == 0
 
 
 def test_the_id_can_stand_elsewhere(aws: AwsServer) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import errno
 import json
 import os
 import random
@@ -327,6 +328,68 @@ def test_an_event_without_a_free_connection_is_unsent_after_the_timeout() -> Non
     assert receipts[1].acked_ns is None
 
 
+class NoMoreConnections:
+    """A loop's `create_connection` that works once."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, error: OSError) -> None:
+        self._connect = loop.create_connection
+        self._error = error
+        self.refused = asyncio.Event()
+        self.connections = 0
+
+    async def __call__(self, *args: Any, **options: Any) -> Any:
+        self.connections += 1
+        if self.connections == 1:
+            return await self._connect(*args, **options)
+        self.refused.set()
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.EMFILE, "?"), "too many open files; ulimit -n is the limit of this process"),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "?"), "connection refused"),
+    ],
+)
+@pytest.mark.parametrize("in_time", [True, False])
+def test_it_is_said_why_further_connections_could_not_be_opened(
+    monkeypatch: pytest.MonkeyPatch, error: OSError, reason: str, *, in_time: bool
+) -> None:
+    async def run() -> list[Receipt]:
+        receipts: list[Receipt] = []
+        loop = asyncio.get_running_loop()
+        few = NoMoreConnections(loop, error)
+        monkeypatch.setattr(loop, "create_connection", few)
+
+        async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(asyncio.IncompleteReadError):
+                while await reader.readuntil(b"\r\n\r\n{}"):
+                    await few.refused.wait()
+                    if not in_time:
+                        await asyncio.Event().wait()
+                    writer.write(b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n")
+
+        server = await asyncio.start_server(respond, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        timeout = "20s" if in_time else "300ms"
+        async with config_of(url, timeout=timeout).open(surroundings()) as producer:
+            await producer.publish([event(seq) for seq in range(3)], receipts.extend)
+            await until_settled(receipts, 3)
+        server.close()
+        return sorted(receipts)
+
+    first, *others = asyncio.run(run())
+    told = {r.detail for r in others if r.detail}
+    if in_time:
+        assert {r.outcome for r in (first, *others)} == {Outcome.ACCEPTED}
+        assert first.detail == ""
+        assert told == {f"accepted, but it waited while no further connection could be opened: {reason}"}
+    else:
+        assert {r.outcome for r in others} == {Outcome.UNSENT}
+        assert told == {f"no free connection within 300 ms, and no further one could be opened: {reason}"}
+
+
 def test_a_target_that_dies_is_data_and_one_that_comes_back_is_used() -> None:
     async def run() -> tuple[list[Receipt], int]:
         receipts: list[Receipt] = []
@@ -422,7 +485,7 @@ def test_a_host_that_can_not_exist() -> None:
             "connection refused",
         ),
         (OSError(113, "x"), "no route to host"),
-        (OSError(24, "x"), "too many open files"),
+        (OSError(24, "x"), "too many open files; ulimit -n is the limit of this process"),
         (BrokenPipeError(32, "x"), "connection reset"),
         (OSError("odd"), "odd"),
     ],

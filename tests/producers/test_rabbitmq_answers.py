@@ -10,10 +10,12 @@ import sys
 from itertools import pairwise
 
 import pytest
+from pamqp import commands
 
 from evload.model.states import Outcome
 from evload.model.travel import Receipt
-from tests.rigs.memory_network import memory_loop, run
+from evload.testing import VirtualClock
+from tests.rigs.memory_network import MemoryLoop, memory_loop, run
 from tests.rigs.rabbitmq_scripted import (
     MS,
     TEMPLATED,
@@ -27,10 +29,24 @@ from tests.rigs.rabbitmq_scripted import (
     publishing,
     settled,
 )
+from tests.rigs.rabbitmq_traffic import traffic
+from tests.servers.amqp_peer import amqp_peer
 
 ACCEPTED, REJECTED, RETURNED = Outcome.ACCEPTED, Outcome.REJECTED, Outcome.RETURNED
 IN_DOUBT, UNSENT = Outcome.IN_DOUBT, Outcome.UNSENT
 NACKED = "nack: a queue refused it, being full or in trouble"
+
+
+class _Ticking(VirtualClock):
+    """Each look at it takes a nanosecond, as no look at a clock takes none."""
+
+    def __init__(self, loop: MemoryLoop) -> None:
+        super().__init__(loop)
+        self._looks = 0
+
+    def now_ns(self) -> int:
+        self._looks += 1
+        return super().now_ns() + self._looks
 
 
 class TestConfirms:
@@ -63,6 +79,21 @@ class TestConfirms:
                 assert [(r.sent_ns, r.acked_ns) for r in load.receipts.values()] == [
                     (began, began + 3 * MS), (began, began + 13 * MS), (began, began + 23 * MS),
                 ]  # fmt: skip
+
+        run(main())
+
+    def test_confirms_that_arrive_together_have_arrived_at_one_time(self) -> None:
+        async def main() -> None:
+            async with amqp_peer() as peer, traffic(peer.url, _Ticking(memory_loop()), routing_key="q") as load:
+                await publish(load, 5)
+                acks = [(1, commands.Basic.Ack(tag)) for tag in (1, 2, 3)]
+                peer.link.say(*acks)
+                await moment()
+                peer.link.ack(5, multiple=True)
+                await moment()
+                acked = [load.receipts[seq].acked_ns or 0 for seq in range(5)]
+                assert acked == [acked[0]] * 3 + [acked[3]] * 2
+                assert acked[3] - acked[0] > 2 * MS
 
         run(main())
 
@@ -482,6 +513,36 @@ class TestTimeout:
 
         run(main())
 
+    @pytest.mark.parametrize(("timeout", "steps_ms"), [("20s", 500), ("1s", 50), ("100ms", 5), ("20ms", 5)])
+    def test_looking_after_timeouts_costs_no_more_than_that(self, timeout: str, steps_ms: int) -> None:
+        async def main() -> None:
+            async with publishing(timeout=timeout) as (load, _):
+                timers = memory_loop().timers
+                await asyncio.sleep(100 * steps_ms / 1000)
+                assert 100 <= memory_loop().timers - timers <= 102, "this sleep is one of them"
+                assert not load.receipts
+
+        run(main())
+
+    def test_no_more_than_128_events_are_written_in_one_piece(self) -> None:
+        """So what the socket doesn't take is known before all is written, and whoever publishes waits."""
+
+        async def main() -> None:
+            async with publishing(timeout="2s") as (load, peer):
+                peer.link.stop_reading()
+                events = load.make(300)
+                for event in events:
+                    event.body = b"x" * 8000  # the socket is full after forty of them
+                waiting = asyncio.create_task(load.publish(events, 300))
+                await asyncio.sleep(3)
+                assert waiting.done()
+                assert outcomes(load) == [(seq, IN_DOUBT if seq < 128 else UNSENT) for seq in range(300)]
+                peer.link.read_on()
+                await moment(100)
+                assert numbers(load, peer.link.published) == list(range(128))
+
+        run(main())
+
     def test_what_the_socket_takes_in_time_is_sent_then(self) -> None:
         async def main() -> None:
             async with publishing(timeout="20s") as (load, peer):
@@ -608,6 +669,32 @@ class TestChannelClosed:
 
         run(main())
 
+    def test_with_more_exchanges_than_are_remembered_any_other_may_have_been_there_too(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """And the first event to it may have arrived before it was deleted."""
+        monkeypatch.setattr("evload.producers.rabbitmq.publisher._KNOWN_LIMIT", 2)
+
+        async def main() -> None:
+            async with publishing(exchange=TEMPLATED) as (load, peer):
+                await publish_to(load, "x-a")
+                peer.link.ack(1)
+                await publish_to(load, "none", "none")
+                peer.link.close_channel(404, "NOT_FOUND - no exchange 'none' in vhost '/'")
+                await moment(10)
+                assert outcomes(load) == [(0, ACCEPTED), (1, REJECTED), (2, REJECTED)]
+                await publish_to(load, "x-b", "x-c")
+                peer.link.ack(2, multiple=True)
+                await publish_to(load, "x-c", "x-c", "x-a")
+                peer.link.close_channel(404, "NOT_FOUND - no exchange 'x-c' in vhost '/'")
+                await moment(10)
+                assert outcomes(load)[3:] == [(3, ACCEPTED), (4, ACCEPTED), (5, IN_DOUBT), (6, IN_DOUBT)]
+                assert numbers(load, peer.link.published[-1:]) == [7]
+                peer.link.ack(1)
+                await moment()
+
+        run(main())
+
     def test_the_only_event_to_an_exchange_that_was_there_before_is_the_culprit(self) -> None:
         async def main() -> None:
             async with publishing(exchange=TEMPLATED) as (load, peer):
@@ -697,6 +784,34 @@ class TestChannelClosed:
                 peer.link.ack(2, multiple=True)
                 await moment()
                 assert outcomes(load) == [(0, IN_DOUBT), (1, ACCEPTED), (2, ACCEPTED)]
+
+        run(main())
+
+    def test_what_waits_for_a_channel_that_is_not_opened_again_is_unsent_and_the_others_go_on(self) -> None:
+        async def main() -> None:
+            async with publishing({"reopens": False}, channels=2, timeout="2s") as (load, peer):
+                peer.link.close_channel(406, "PRECONDITION_FAILED", channel=2)
+                await moment(10)
+                waiting = asyncio.create_task(load.publish(made(load, 4), 4))
+                await moment(10)
+                sent = numbers(load, peer.link.published)
+                assert [(m.channel, m.tag) for m in peer.link.published] == [(1, 1), (1, 2)]
+                peer.link.ack(2, multiple=True)
+                await asyncio.sleep(1.9)
+                assert not waiting.done()
+                await asyncio.sleep(0.2)
+                assert waiting.done()
+                assert sorted(settled(load)) == [
+                    (seq, ACCEPTED, "") if seq in sent else (seq, UNSENT, "the broker took nothing more for 2 s")
+                    for seq in range(4)
+                ]
+                peer.link.reopen(channel=2)
+                await moment(5)
+                await publish(load, 2)
+                assert [(m.channel, m.tag) for m in peer.link.published[2:]] in ([(1, 3), (2, 1)], [(2, 1), (1, 3)])
+                peer.link.ack(3)
+                peer.link.ack(1, channel=2)
+                await moment()
 
         run(main())
 

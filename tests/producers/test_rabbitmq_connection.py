@@ -318,6 +318,28 @@ class TestConnectionLost:
 
         run(main())
 
+    def test_nothing_is_sent_before_all_channels_are_open_again(self) -> None:
+        async def main() -> None:
+            async with publishing(on_connection_lost="pause", timeout="1h", channels=3) as (load, peer):
+                peer.manners.opens_after_s = 1
+                peer.link.hang_up()
+                await moment()
+                waiting = asyncio.create_task(load.publish(made(load, 6), 6))
+                while len(peer.links) < 2:
+                    await moment(1)
+                for _ in range(19):
+                    await asyncio.sleep(0.1)
+                    assert peer.link.published == []
+                await asyncio.sleep(0.2)
+                assert sorted(m.channel for m in peer.link.published) == [1, 1, 2, 2, 3, 3]
+                assert waiting.done()
+                for channel in (1, 2, 3):
+                    peer.link.ack(2, multiple=True, channel=channel)
+                await moment()
+                assert {outcome for _, outcome in outcomes(load)} == {ACCEPTED}
+
+        run(main())
+
     def test_with_pause_events_wait_and_are_sent_in_order_however_long_it_takes(self) -> None:
         """They are not overdue for having waited: their time begins when there is a connection again."""
 
@@ -530,6 +552,22 @@ class TestHandshake:
                 return str(caught.value).replace(peer.url, "URL")
 
         assert run(main()) == f"can't connect to URL: {said}; start the broker, or correct url"
+
+    def test_a_broker_that_comes_up_a_moment_too_late_is_told_all_the_same(self) -> None:
+        """What is declared goes over a connection of its own, which might succeed by then."""
+
+        async def main() -> str:
+            async with amqp_peer() as peer:
+                port = int(peer.url.rpartition(":")[2].rstrip("/"))
+                memory_loop().broken[port] = ConnectionRefusedError(111, "Connection refused")
+                memory_loop().call_later(0.003, memory_loop().broken.clear)
+                with pytest.raises(TargetError) as caught:
+                    async with traffic(peer.url, virtual_clock()):
+                        pass
+                assert len(memory_loop().dials) == 1
+                return str(caught.value).replace(peer.url, "URL")
+
+        assert run(main()) == "can't connect to URL: connection refused; start the broker, or correct url"
 
     def test_one_that_hangs_up_says_nothing_of_itself(self) -> None:
         async def main() -> str:

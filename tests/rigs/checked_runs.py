@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from evload.judging.checks.run import run
+from evload.judging.judge import judge
 from evload.model.report import CheckResult, Result
 from evload.model.summary import ScenarioSummary, Summary
 from evload.model.vitals import Vitals
@@ -16,8 +17,8 @@ from evload.objectives.scenario import ScenarioCriteria
 from tests.rigs.summaries import MS, S, distribution, good_and_bad, run_of, scenario
 
 NAMES = (
-    "ledger closes", "offered rate", "lateness", "arrival shape", "headroom", "resolution", "observer effect",
-    "steady state", "evidence", "horizon", "clocks", "positive control",
+    "ledger closes", "load as scheduled", "lateness", "arrival shape", "headroom", "resolution", "observer effect",
+    "steady state", "evidence", "horizon", "clocks", "positive control", "attribution",
 )  # fmt: skip
 OBJECTIVES = ("p99(consistency) < 2s", "share(end_to_end < 5s) >= 95%", "lost == 0")
 DEADLINES = {"read-model": 15 * S}
@@ -33,7 +34,7 @@ def sound() -> ScenarioSummary:
         },
         visible=1000,
     )
-    one.offered = {0: [500, 500], 1: [500, 500]}
+    one.phases = {(0, 20 * S): [1000, 0, 0]}
     return one
 
 
@@ -57,7 +58,7 @@ def checked(
         spans or {},
         max_reads or {},
     )
-    checks = run(summary, terms)
+    checks, _ = run(summary, terms, [judge(objective, summary) for objective in terms.objectives])
     assert tuple(check.name for check in checks) == NAMES
     return {check.name: check for check in checks}
 
@@ -75,5 +76,9 @@ def failed(checks: dict[str, CheckResult]) -> set[str]:
 
 def check_of(name: str, summary: Summary, objectives: list[Objective]) -> CheckResult:
     """One check of a run, with objectives of its own."""
-    checks = run(summary, Criteria(objectives, SelfCheckPolicy(), DEADLINES))
+    checks, _ = run(
+        summary,
+        Criteria(objectives, SelfCheckPolicy(), DEADLINES),
+        [judge(objective, summary) for objective in objectives],
+    )
     return next(check for check in checks if check.name == name)

@@ -12,11 +12,14 @@ class Told:
 
     def __init__(self) -> None:
         self.reads: list[Read] = []
+        self.strange, self.example = 0, ""
         self.failures: list[ReadResult] = []
         self.news = asyncio.Event()
 
     def __call__(self, result: ReadResult) -> None:
-        assert result.reads or result.error
+        assert result.reads or result.strange or result.error
+        self.strange += result.strange
+        self.example = self.example or result.example
         self.reads += result.reads
         if result.error:
             self.failures.append(result)

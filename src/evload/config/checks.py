@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Final
 
 from ..model.facts import FACTS, QUEUE_LAG, told_as
-from ..objectives.objective import Objective
+from ..objectives.objective import HORIZON, Objective
 from ..spi.gauge import GaugeSettings
 from ..spi.probe import ProbeSettings
 from ..spi.producer import ProducerSettings
+from ..units import format_duration
 from ..workload import events
 from ..workload.events import EventSettings
 from ..workload.records import Records
@@ -107,6 +108,7 @@ class Checks:
             if objective.needs_probe and not watching:
                 what = f"nobody looks for the effects that {objective.expression!r} is about"
                 self._problems.add(path, what, "give a scenario probes: [...]")
+            self._deadline(path, objective, watching, probes)
             needed = told_as(objective.subject)
             tellers = [probes.get(name) for name in watching]
             if needed in _OF_PROBES and tellers and not any(_may_tell(probe, needed) for probe in tellers):
@@ -116,6 +118,23 @@ class Checks:
             if needed in _OF_PRODUCERS and not any(_may_tell(producer, needed) for producer in senders):
                 what = f"no producer of these events tells {objective.subject}, so this would always hold"
                 self._problems.add(path, what, "name a scenario whose producer does, or leave it out")
+
+    def _deadline(
+        self, path: DataPath, objective: Objective, watching: Set[str], probes: Mapping[str, ProbeSettings]
+    ) -> None:
+        """Nobody may give up looking before the limit."""
+        longest_ns = objective.longest_wait_ns
+        for name in sorted(watching):
+            if longest_ns is None or name not in probes or objective.probe not in (None, name):
+                continue
+            deadline_ns = probes[name].deadline
+            if deadline_ns < longest_ns:
+                what = (
+                    f"probe {name!r} gives up after {format_duration(deadline_ns)}, before the limit of "
+                    f"{format_duration(longest_ns)}, so that this can't be kept"
+                )
+                cure = f"give it deadline: {format_duration(HORIZON * longest_ns)}"
+                self._problems.add(path, what, cure)
 
     def _scope(
         self, path: DataPath, objective: Objective, watching: Set[str], probes: Mapping[str, ProbeSettings]

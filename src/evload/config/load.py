@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -143,7 +144,7 @@ class _Reader:
             gauges=gauges,
             scenarios=scenarios,
             replicas=replicas,
-            slos=tuple(objectives.values()),
+            slos=tuple(objectives.values()) if "slos" in self._document.data else self._implied(scenarios),
             reports=self._reports(),
             self_checks=policy or SelfCheckPolicy(),
             settle=top.settle,
@@ -233,6 +234,13 @@ class _Reader:
                 if named:
                     self._written[section, name] = written
                     self._document.data[section][name] = with_sandbox(written, _NO_SANDBOX_YET)
+
+    def _implied(self, scenarios: Mapping[str, Scenario]) -> tuple[Objective, ...]:
+        """What is asked where nothing is written. Events that nobody watches can't be asked for."""
+        watched = [name for name, scenario in scenarios.items() if scenario.probes]
+        places: Sequence[str | None] = (None,) if watched and len(watched) == len(scenarios) else watched
+        asked = [grammar.parse("errors == 0"), *(grammar.parse("lost == 0", scenario=place) for place in places)]
+        return tuple(replace(objective, implied=True) for objective in asked)
 
     def _objectives(self, gauges: Mapping[str, Sequence[str]]) -> dict[DataPath, Objective]:
         entries = self._document.data.get("slos")

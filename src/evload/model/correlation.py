@@ -7,11 +7,29 @@ before it is constant for a run.
 
 from __future__ import annotations
 
+import re
 from hashlib import blake2b
 from typing import Final
 
 _RUN_BITS: Final = 60
 _SEQ_BITS: Final = 48
+_UUID: Final = re.compile(
+    r"(?:urn:uuid:)?(\{)?([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})(?(1)\})",
+    re.IGNORECASE | re.ASCII,
+)
+"""However it is written: in capitals, without hyphens, in braces (as .NET does), as a URN (RFC 9562, section 4)."""
+
+
+def plain_id(text: str) -> str:
+    """A UUID as we write it: lower case, with hyphens and nothing around it. Any other text as it is."""
+    match = _UUID.fullmatch(text)
+    return "-".join(match.groups()[1:]).lower() if match else text
+
+
+def is_of_a_run(text: str) -> bool:
+    """Whether it is the id of an event of some run, this one or another, however it is written."""
+    plain = plain_id(text)
+    return plain[14:15] == "8" and plain[19:24] == "8000-" and _UUID.fullmatch(plain) is not None
 
 
 class CorrelationIds:
@@ -44,7 +62,9 @@ class CorrelationIds:
         return f"00-{trace}-{trace[-16:]}-01"
 
     def seq_of(self, text: str) -> int | None:
-        """The number of the event with that id, upper or lower case; None if it isn't an id of this run."""
+        """The number of the event with that id, however a UUID is written; None if it isn't an id of this run."""
+        if not text.startswith(self.prefix):
+            text = plain_id(text)
         try:
             seq = int(text[len(self.prefix) :], 16)
         except ValueError:

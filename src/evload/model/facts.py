@@ -133,10 +133,13 @@ class EventFacts:
             ),
         ),
     )
-    position: int | float | None = field(
+    position: int | float | str | None = field(
         default=None,
         metadata=_row(
-            meaning="where it stands in the order of application", column="REAL", joined="first", of="position"
+            meaning="where it stands in the order of application: a number or a text, as it was told",
+            column="",
+            joined="first",
+            of="position",
         ),
     )
     out_of_order: int = field(
@@ -197,6 +200,20 @@ class EventFacts:
             title="answers by status",
             of="status",
             by_producer=True,
+        ),
+    )
+    capture: str | None = field(
+        default=None,
+        metadata=_row(
+            meaning="the id that the target itself gave it, where the producer captures one",
+            column="TEXT",
+            joined="first",
+        ),
+    )
+    own_delay: int | None = field(
+        default=None,
+        metadata=_row(
+            meaning="of the delay of its send what was evload's own, and no wait for the target: ns", joined="first"
         ),
     )
     resent: bool = field(

@@ -4,20 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
+
+from .report import ObjectiveResult
+
+
+class Standing(NamedTuple):
+    """An objective while the run goes on.
+
+    state   holds, fails: as things stand, which may turn; open: not to be told yet; broken: for good
+    result  what is observed of it so far
+    note    why it isn't kept
+    """
+
+    state: str
+    result: ObjectiveResult
+    note: str = ""
 
 
 @dataclass(slots=True)
 class Progress:
     """A moment of a run, for whoever shows it. Times in seconds since the schedule began, rates per second.
 
-    percentiles  of the consistency window, over all events settled so far, as [lower, upper]; None: never
+    percentiles  of the consistency window, over all acked events so far, as [lower, upper]; None: never. One that is
+                 not seen yet counts at its present age where that is longer
+    waiting      acked events that are not seen yet, `oldest` for how long at least, and `overdue`: those beyond the
+                 limit on the consistency window already
+    shown        acked events that everybody shows and that are looked after, so that they aren't settled
     spans        scenario to its stretches: start, end, the rate at both; one without a length is a burst
-    recent       like `percentiles`, of the events settled in the last RECENT_S
+    recent       like `percentiles`, of the events settled in the last RECENT_S and of all that are not
     watched      which of these the limit on the consistency window is about
     lateness     p99 of the delays of the same events between due and sent; None if there are none
     limits       metric to its limit in seconds: `consistency`, `schedule_delay`
     gauges       gauge and value to the last sample: `work-queue queue_depth`
+    objectives   how each objective stands
     worries      self-checks that begin to fail, as texts
     incidents    what fails just now: text, since when, how often
     history      one value each second, a minute at most, the newest last: `offered`, `achieved`, `consistency`
@@ -43,6 +63,20 @@ class Progress:
     lateness: float | None = None
     limits: Mapping[str, float] = field(default_factory=dict)
     gauges: Mapping[str, float] = field(default_factory=dict)
+    waiting: int = 0
+    oldest: float | None = None
+    overdue: int = 0
+    shown: int = 0
+    objectives: Sequence[Standing] = ()
     worries: Sequence[str] = ()
     incidents: Sequence[tuple[str, float, int]] = ()
     history: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
+
+    @property
+    def visible(self) -> float | None:
+        """Share of the acked events that are visible; None if none is acked. Those that are not seen yet count where
+        they are overdue, or where there is no limit that they could keep."""
+        seen = self.states.get("visible", 0) + self.shown
+        unseen = self.states.get("acked", 0) - self.states.get("visible", 0)
+        unseen += self.overdue if "consistency" in self.limits else self.waiting
+        return seen / (seen + unseen) if seen + unseen else None

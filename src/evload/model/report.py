@@ -71,7 +71,9 @@ class ObjectiveResult:
 class WorstEvent:
     """One event by name, so that a person can find it in logs and traces.
 
-    log  (seconds since the schedule began, what happened), in order of time
+    log     (seconds since the schedule began, what happened), in order of time
+    figure  what was judged, of this event: how long it took, how many effects it had, what overtook it; empty if it
+            is how it ended
     """
 
     correlation_id: str
@@ -81,6 +83,7 @@ class WorstEvent:
     key: str | None
     state: str
     log: tuple[tuple[float, str], ...]
+    figure: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,11 @@ class ScenarioSummary:
     distributions: dict[str, Distribution] = field(default_factory=dict)
     offered: dict[int, list[int]] = field(default_factory=dict)
     """Number of an interval (by time since the start of the run) to [events scheduled in it, events sent in it]."""
+    phases: dict[tuple[int, int], list[int]] = field(default_factory=dict)
+    """Start and end of a phase of the load, in nanoseconds since the schedule began, to [events due in it; of these,
+    those never sent or so late that it was another phase; of these, those that evload alone was late with]."""
+    on_time: Distribution | None = None
+    """`end_to_end` as it would be had evload sent each event when it was due, where an objective asks for it."""
     early_sends: int = 0
     late_sightings: int = 0
     """Events first seen in the last third of their probe's deadline."""
@@ -146,6 +151,8 @@ class ScenarioSummary:
     """Name of a fact to its smallest and largest values and their mean."""
     first_intended_ns: int | None = None
     last_intended_ns: int | None = None
+    last_acked_ns: int | None = None
+    """When the last of its events was acked, since the schedule began."""
     slices: dict[str, ScenarioSummary] = field(default_factory=dict)
     """Part of the events, or what one probe or replica says of them, by `slice_label`."""
     is_view: bool = False
@@ -170,6 +177,9 @@ class ScenarioSummary:
             if metric not in HOPS:
                 _merge_distribution(self.distributions, metric, distribution)
         add_intervals(self.offered, other.offered)
+        if other.on_time is not None:
+            self.on_time = self.on_time or Distribution()
+            self.on_time.merge(other.on_time)
         self.early_sends += other.early_sends
         self.late_sightings += other.late_sightings
         self.sampled += other.sampled
@@ -180,6 +190,7 @@ class ScenarioSummary:
             self.ranges.setdefault(fact, Series()).merge(series)
         self.first_intended_ns = _least(self.first_intended_ns, other.first_intended_ns)
         self.last_intended_ns = _most(self.last_intended_ns, other.last_intended_ns)
+        self.last_acked_ns = _most(self.last_acked_ns, other.last_acked_ns)
         for label, part in other.slices.items():
             self.slices.setdefault(label, ScenarioSummary(is_view=part.is_view)).merge(part)
         for part in self.slices.values():
@@ -192,6 +203,7 @@ class ScenarioSummary:
         self.agreeing += other.agreeing
         self.asked += other.asked
         if same:
+            add_intervals(self.phases, other.phases)
             self.sent_steps = _merged_steps(self.sent_steps, other.sent_steps)
             self.flow = _merged_steps(self.flow, other.flow)
 

@@ -26,9 +26,13 @@ class Event:
     headers         (name, value) pairs that belong to this event: CloudEvents attributes in binary mode,
                     the content type in every mode
     extras          the producer's own templates, rendered, in the order in which its Encoding lists them
+    own_delay       from when it was due until the producer could have it, in nanoseconds, less waits for room: the
+                    lateness that is evload's own; None: nobody measured it
     """
 
-    __slots__ = ("body", "correlation_id", "extras", "headers", "intended_ns", "key", "scenario", "seq", "type")
+    __slots__ = (
+        "body", "correlation_id", "extras", "headers", "intended_ns", "key", "own_delay", "scenario", "seq", "type",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -51,6 +55,7 @@ class Event:
         self.body = body
         self.headers = headers
         self.extras = extras
+        self.own_delay: int | None = None
 
     def __repr__(self) -> str:
         return f"Event(seq={self.seq}, correlation_id={self.correlation_id!r}, body={self.body[:60]!r})"
@@ -90,7 +95,7 @@ class Read(NamedTuple):
     start_ns, end_ns  around the request, on the generator's clock
     effects           how many side effects the event has had, where the probe can tell
     replica           which replica answered, where the answer says so
-    position          where in the read model's own order of application the event stands (any number
+    position          where in the read model's own order of application the event stands (a number or a text
                       that grows), for the order of events with one key
     consumed_at, processed_at  the system's own stamps: nanoseconds since 1970 on a foreign clock
     exact             it was pushed: the event became visible at this very moment (start_ns == end_ns), and each
@@ -105,7 +110,7 @@ class Read(NamedTuple):
     end_ns: int
     effects: int | None = None
     replica: str | None = None
-    position: float | None = None
+    position: float | str | None = None
     consumed_at: int | None = None
     processed_at: int | None = None
     exact: bool = False
@@ -121,6 +126,9 @@ class ReadResult:
     error       for people, when the request failed: the reason, once for all its targets
     throttled   it failed because the read model is asked too much (429, a throttling error)
     retry_ns    how long it asks to be left alone then, in nanoseconds; 0 if it doesn't say
+    instead     for people: what was answered by a read that shows none of them, such as `HTTP 404`
+    strange     what came, or was answered, and is about no event of any run; not about one of another run
+    example     for people: the beginning of one of those
     """
 
     reads: list[Read]
@@ -128,6 +136,9 @@ class ReadResult:
     error: str = ""
     throttled: bool = False
     retry_ns: int = 0
+    instead: str = ""
+    strange: int = 0
+    example: str = ""
 
 
 class Part(NamedTuple):

@@ -8,6 +8,10 @@ from typing import Any, Final, TypeVar
 
 N = TypeVar("N", int, float)
 
+_BLANKS: Final = 10
+"""Most different answers that are told apart."""
+_OTHERS: Final = "something else"
+
 INCIDENT_GAP_NS: Final = 5_000_000_000
 """Failures of one kind that are further apart than this belong to two incidents."""
 
@@ -53,7 +57,19 @@ class ReadVitals:
     busiest: int = 0
     """Most event reads in a second."""
     stretch: float = 1.0
-    """By how much the gaps between reads were widened at most, to spare the read model."""
+    """By how much the gaps between reads were widened at most, to spare the read model or the generator's core."""
+    blanks: dict[str, int] = field(default_factory=dict)
+    """What requests that showed no event at all were answered, with their number (bounded)."""
+    strange: int = 0
+    """Deliveries, rows and answers that are about no event of any run."""
+    example: str = ""
+    """The beginning of one of them."""
+
+    def blank(self, answer: str) -> None:
+        """Count a request that showed no event."""
+        if answer not in self.blanks and len(self.blanks) >= _BLANKS:
+            answer = _OTHERS
+        self.blanks[answer] = self.blanks.get(answer, 0) + 1
 
     def merge(self, other: ReadVitals) -> None:
         """Add another's reads. The busiest second isn't added: the ledgers know it."""
@@ -63,6 +79,10 @@ class ReadVitals:
         self.throttled += other.throttled
         self.busiest = 0
         self.stretch = max(self.stretch, other.stretch)
+        self.strange += other.strange
+        self.example = self.example or other.example
+        for answer, count in other.blanks.items():
+            self.blanks[answer] = self.blanks.get(answer, 0) + count
 
 
 @dataclass(slots=True)

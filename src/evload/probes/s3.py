@@ -86,7 +86,7 @@ class _S3Reader:
         except (BotoCoreError, ClientError) as failure:
             error, throttled = self._reason(failure), code_of(failure) in _BUSY
         read = Read(target.seq, facts.seen, start_ns, self._clock.now_ns())
-        return ReadResult([read], error=error, throttled=throttled)
+        return ReadResult([read], error=error, throttled=throttled, instead="no such object")
 
     async def _look(self, key: str) -> Facts:
         """Raises BadValue and what the SDK raises."""

@@ -27,6 +27,7 @@ class Inbox:
 
     def __init__(self) -> None:
         self.complaint = ""
+        self._strange, self._example = 0, ""
         self._reads: list[Read] = []
         self._news = asyncio.Event()
         self._report: Tell | None = None
@@ -46,6 +47,13 @@ class Inbox:
         if self._reads or self.complaint:
             self._news.set()
 
+    def put_strange(self, count: int, example: str) -> None:
+        """So much has come that is about no event of any run; `example` is the beginning of one of it, for people."""
+        if count:
+            self._strange += count
+            self._example = self._example or example
+            self._news.set()
+
     def wake(self) -> None:
         """Something else has happened that whoever waits for news should look at."""
         self._news.set()
@@ -62,17 +70,23 @@ class Inbox:
 
     def tell(self) -> None:
         """Report now what has come."""
-        if self._report is None or not (self._reads or self.complaint):
+        if self._report is None or not (self._reads or self._strange or self.complaint):
             return
-        reads, self._reads = self._reads, []
         error, self.complaint = self.complaint, ""
-        self._report(ReadResult(reads, error=error))
+        self._report(self._result(error))
 
     def complain(self, error: str, *, throttled: bool = False, retry_ns: int = 0) -> None:
         """Report a failure now, with what has come before it."""
         if self._report is not None:
-            reads, self._reads = self._reads, []
-            self._report(ReadResult(reads, error=error, throttled=throttled, retry_ns=retry_ns))
+            result = self._result(error)
+            result.throttled, result.retry_ns = throttled, retry_ns
+            self._report(result)
+
+    def _result(self, error: str) -> ReadResult:
+        """What has come, which then isn't here any more."""
+        result = ReadResult(self._reads, error=error, strange=self._strange, example=self._example)
+        self._reads, self._strange, self._example = [], 0, ""
+        return result
 
 
 class Cuts:

@@ -86,9 +86,18 @@ class ProbeSettings(AdapterSettings):
         Rate | None,
         Field(description="most event reads per second; gaps grow, and brackets with them, where it is not enough"),
     ] = None
+    max_requests: Annotated[
+        Rate | None, Field(description="most requests per second, each of which may ask for many ids (bulk)")
+    ] = None
     session: Annotated[
         bool, Field(description="read each event right after its ack too, as the session that wrote it would")
     ] = False
+
+    @property
+    def most_reads(self) -> Rate | None:
+        """Most event reads per second that its limits leave; None: any number."""
+        limits = [limit for limit in (self.max_reads, self.max_requests and self.max_requests * self.bulk) if limit]
+        return min(limits, default=None)
 
     @property
     def capabilities(self) -> Capabilities:

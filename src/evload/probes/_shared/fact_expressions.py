@@ -11,7 +11,7 @@ from ...clients.stamps import parse_stamp
 from ...clients.web import Answer, NotJson
 from ...model.states import Seen
 from ...spi.context import AdapterSettings
-from .facts import Facts
+from .facts import Facts, NonsenseError, effects_of, position_of
 
 WHERE_CLOUDEVENTS_HAVE_IT: Final = (
     "correlationid || correlation_id || detail.correlationid || detail.correlation_id || id"
@@ -25,7 +25,7 @@ def told_by(settings: AdapterSettings, *keys: str) -> frozenset[str]:
 
 
 Replica = Annotated[str | None, Field(description="JMESPath: which replica answered")]
-Position = Annotated[str | None, Field(description="JMESPath: a number that grows in order of application")]
+Position = Annotated[str | None, Field(description="JMESPath: a number or a text that grows in order of application")]
 Version = Annotated[
     str | None, Field(description="JMESPath: how many writes of the event's key the answer reflects, visible or not")
 ]
@@ -68,12 +68,11 @@ class FactReader:
         replica = None if self._replica is None else _text(self._replica, document)
         if not visible:
             return Facts(Seen.ABSENT, replica=replica, version=self._version_of(document, visible))
-        effects = None if self._effects is None else number(self._effects, document)
         return Facts(
             Seen.PRESENT,
-            None if effects is None else int(effects),
+            None if self._effects is None else _effects(self._effects, document),
             replica,
-            None if self._position is None else number(self._position, document),
+            None if self._position is None else _position(self._position, document),
             None if self._consumed_at is None else parse_stamp(search(self._consumed_at, document)),
             None if self._processed_at is None else parse_stamp(search(self._processed_at, document)),
             version=self._version_of(document, visible),
@@ -104,6 +103,25 @@ def number(expression: Expression, document: Any) -> float | None:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return value
     raise BadAnswer(f"{expression.text!r} gives {kind_of(value)}, not a number")
+
+
+def _effects(expression: Expression, document: Any) -> int | None:
+    try:
+        return effects_of(number(expression, document))
+    except NonsenseError as error:
+        raise BadAnswer(f"{expression.text!r} gives {error}") from None
+
+
+def _position(expression: Expression, document: Any) -> float | str | None:
+    value = search(expression, document)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise BadAnswer(f"{expression.text!r} gives {kind_of(value)}, not a number or a text")
+    try:
+        return position_of(value)
+    except NonsenseError as error:
+        raise BadAnswer(f"{expression.text!r} gives {error}") from None
 
 
 def _compile(text: str | None) -> Expression | None:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import re
-import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
 import aiohttp
-from yarl import URL
 
-from ...clients.http_errors import explain
-from ...clients.web import Answer, expand_statuses, parse_url, reason_of, tls_context
+from ...clients.http_asking import Asker, NoAnswer, open_asker, trusted
+from ...clients.web import Answer, Endpoint, expand_statuses, parse_url, reason_of
 from ...errors import TargetError
 from ...spi.context import Surroundings
 from ...units import NS_PER_S, format_duration
@@ -42,44 +40,25 @@ class ReadFailed(Exception):
 class Requests:
     """Requests of one probe."""
 
-    def __init__(
-        self, session: aiohttp.ClientSession, expect: tuple[str, ...], max_body: int, timeout_ns: int
-    ) -> None:
-        self._session = session
+    def __init__(self, asker: Asker, expect: tuple[str, ...]) -> None:
+        self._asker = asker
         self._expected = expand_statuses(expect) - {_TOO_MANY_REQUESTS}
-        self._max_body = max_body
-        self._timeout_ns = timeout_ns
 
-    async def ask(
-        self, method: str, url: URL, body: bytes | None = None, headers: Mapping[str, str] | None = None
-    ) -> Answer:
-        """An answer with an expected status. Raises ReadFailed."""
+    async def ask(self, method: str, target: str, body: bytes | None = None, lines: str = "") -> Answer:
+        """An answer with an expected status; `lines` as in `Asker.ask`. Raises ReadFailed."""
         try:
-            async with self._session.request(
-                method, url, data=body, headers=headers, allow_redirects=False
-            ) as response:
-                if response.status not in self._expected:
-                    raise refusal(response)
-                return Answer(response.status, response.raw_headers, await self._body(response))
-        except TimeoutError as error:
-            raise ReadFailed(f"no answer within {format_duration(self._timeout_ns)}") from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise ReadFailed(explain(error)) from error
-
-    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
-        chunks, size = [], 0
-        async for chunk in response.content.iter_any():
-            size += len(chunk)
-            if size > self._max_body:
-                raise ReadFailed(f"HTTP {response.status} with a body longer than {self._max_body} bytes")
-            chunks.append(chunk)
-        return b"".join(chunks)
+            answer = await self._asker.ask(method, target, body, lines)
+            if answer.status not in self._expected:
+                raise refusal(answer.status, answer.headers)
+            return Answer(answer.status, answer.headers, self._asker.body_of(answer))
+        except NoAnswer as error:
+            raise ReadFailed(str(error)) from error
 
 
-def refusal(response: aiohttp.ClientResponse) -> ReadFailed:
+def refusal(status: int, raw_headers: Iterable[tuple[bytes, bytes]]) -> ReadFailed:
     """What an answer with a status that nobody expects is worth."""
-    status, after = response.status, response.headers.get("retry-after")
-    location = response.headers.get("location")
+    headers = Answer(status, raw_headers, b"").get("headers")
+    after, location = headers.get("retry-after"), headers.get("location")
     if 300 <= status < 400 and location:
         place = location.partition("?")[0]
         place = place if len(place) <= _PLACE else place[: _PLACE - 1] + "…"
@@ -100,29 +79,14 @@ async def open_session(
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """Try the address, yield a session that sends `headers`, with the credentials in `url`. Raises TargetError."""
     endpoint = parse_url(url)
-    tls: ssl.SSLContext | bool = True
-    if endpoint.secure:
-        try:
-            tls = tls_context(surroundings.base_dir / settings.ca_file if settings.ca_file else None, settings.verify)
-        except OSError as error:
-            raise TargetError(f"can't use ca_file {settings.ca_file}: {reason_of(error)}; name a PEM file") from error
-    try:
-        async with asyncio.timeout(settings.timeout / NS_PER_S):
-            _, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
-    except (OSError, UnicodeError) as error:
-        timed_out = isinstance(error, TimeoutError) and not error.errno
-        reason = f"no connection within {format_duration(settings.timeout)}" if timed_out else reason_of(error)
-        raise TargetError(
-            f"can't connect to {endpoint.shown}: {reason}; start the read model, or correct url"
-        ) from error
-    writer.close()
+    tls = trusted(endpoint, surroundings.base_dir, settings.ca_file, settings.verify)
+    await _try(endpoint, settings.timeout)
     sent = {"user-agent": "evload"}
     if endpoint.basic_auth:
         sent["authorization"] = endpoint.basic_auth
     sent.update((name.lower(), value) for name, value in headers.items())
-    # No limit on connections: a read that waits for one would look slow. The engine bounds the reads.
     async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=tls, keepalive_timeout=_IDLE_S),
+        connector=aiohttp.TCPConnector(limit=0, ssl=tls or True, keepalive_timeout=_IDLE_S),
         timeout=timeout,
         cookie_jar=aiohttp.DummyCookieJar(),
         headers=sent,
@@ -141,10 +105,27 @@ async def open_requests(
     headers: Mapping[str, str],
 ) -> AsyncIterator[Requests]:
     """Try the address, yield what sends requests with `headers`. Raises TargetError."""
-    timeout = aiohttp.ClientTimeout(total=settings.timeout / NS_PER_S)
-    sent = {"accept": "application/json", **headers}
-    async with open_session(url, settings, surroundings, sent, timeout) as session:
-        yield Requests(session, expect, max_body, settings.timeout)
+    endpoint = parse_url(url)
+    async with open_asker(
+        endpoint, surroundings.base_dir, surroundings.clock, {"accept": "application/json", **headers},
+        ca_file=settings.ca_file, verify=settings.verify, timeout_ns=settings.timeout, max_body=max_body,
+    ) as asker:  # fmt: skip
+        await _try(endpoint, settings.timeout)
+        yield Requests(asker, expect)
+
+
+async def _try(endpoint: Endpoint, timeout_ns: int) -> None:
+    """Connect and hang up. Raises TargetError."""
+    try:
+        async with asyncio.timeout(timeout_ns / NS_PER_S):
+            _, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
+    except (OSError, UnicodeError) as error:
+        timed_out = isinstance(error, TimeoutError) and not error.errno
+        reason = f"no connection within {format_duration(timeout_ns)}" if timed_out else reason_of(error)
+        raise TargetError(
+            f"can't connect to {endpoint.shown}: {reason}; start the read model, or correct url"
+        ) from error
+    writer.close()
 
 
 def origin_of(url: str) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from jmespath.exceptions import JMESPathError
 
-from ...clients.jmes import Expression
+from ...model.correlation import CorrelationIds
 from ...model.states import Seen
+from .attribution import Attribution, by_match
 from .fact_expressions import BadAnswer, FactReader
 from .facts import Facts
 
@@ -16,23 +16,26 @@ from .facts import Facts
 class PushedReader:
     """Finds out whose event a pushed document is about, and what it says of it.
 
-    complaint  why the last document of ours was less use than it should be; for people, once
-    unreadable why one of ours could not be judged at all, so that nothing can be concluded from silence
+    attribution  keeps count of what is about no event of any run
+    complaint    why the last document of ours was less use than it should be; for people, once
+    unreadable   why one of ours could not be judged at all, so that nothing can be concluded from silence
     """
 
     def __init__(
         self,
-        seq_of: Callable[[str], int | None],
+        ids: CorrelationIds,
         *,
         match: str,
+        by_default: bool,
         visible: str | None,
         position: str | None,
         consumed_at: str | None,
         processed_at: str | None,
         version: str | None,
+        within: str = "",
     ) -> None:
-        self._seq_of = seq_of
-        self._match = Expression(match)
+        """`by_default`: nobody said what to match. `within`: see `Attribution`."""
+        self.attribution = Attribution(ids, by_match(match, default=by_default), within)
         self._facts = FactReader(
             visible=visible, effects=None, replica=None, position=position,
             consumed_at=consumed_at, processed_at=processed_at, version=version,
@@ -43,15 +46,12 @@ class PushedReader:
     def read(self, document: Any) -> tuple[int, Facts] | None:
         """The number of an event of this run that the document shows, and what is said of it.
 
-        A document that is text is the id itself.
+        A document that is text is the id itself. Expressions look at what is left of it without its envelopes.
         """
-        try:
-            found = document if isinstance(document, str) else self._match.search(document)
-        except JMESPathError:
+        found = self.attribution.find(document)
+        if found is None:
             return None
-        seq = self._seq_of(found) if isinstance(found, str) else None
-        if seq is None:
-            return None
+        seq, document = found
         try:
             if not self._facts.visible(document, True):
                 return None

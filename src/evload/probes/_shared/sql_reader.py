@@ -13,6 +13,7 @@ from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
 from ...units import NS_PER_S, format_duration
+from .asked_ids import NOTHING_CAPTURED, asked_id
 from .sql_rows import BadColumns, BadRow, RowReader
 from .sql_settings import SqlSettings
 
@@ -86,21 +87,28 @@ class SqlReader:
         self._clock = clock
         self._limit_ns = config.statement_timeout
         self._size = config.pool
+        self._by_capture = config.by == "capture"
         self._places = asyncio.Semaphore(config.pool)
         self._idle: list[Connection] = []
         self._columns: tuple[str, ...] | None = None
         self._rows: RowReader | None = None
 
     async def read(self, targets: Sequence[Target]) -> ReadResult:
-        """One query about all targets."""
+        """One query about all targets; those that can't be asked for are failed reads."""
+        askable = [one for one in targets if one.capture is not None] if self._by_capture else targets
         start_ns = self._clock.now_ns()
+        result = ReadResult([], instead="no row of them")
         try:
-            reads, unexpected = await self.ask(targets)
+            if askable:
+                result.reads, result.unexpected = await self.ask(askable)
         except (_FailedRead, BadRow, BadColumns) as failure:
             end_ns = self._clock.now_ns()
-            failed = [Read(target.seq, Seen.FAILED, start_ns, end_ns) for target in targets]
-            return ReadResult(failed, error=str(failure).partition(";")[0])
-        return ReadResult(reads, unexpected)
+            result.reads = [Read(target.seq, Seen.FAILED, start_ns, end_ns) for target in askable]
+            result.error = str(failure).partition(";")[0]
+        if len(askable) < len(targets):
+            result.error = result.error or NOTHING_CAPTURED
+            result.reads += [Read(one.seq, Seen.FAILED, start_ns, start_ns) for one in targets if one.capture is None]
+        return result
 
     async def try_out(self, target: Target) -> None:
         """Ask once. Raises TargetError that says what to change."""
@@ -120,7 +128,7 @@ class SqlReader:
             async with asyncio.timeout((self._limit_ns + _MARGIN_NS) / NS_PER_S):
                 connection = self._take() or await self._database.connect()
                 start_ns = self._clock.now_ns()
-                answer = await connection.ask([target.correlation_id for target in targets])
+                answer = await connection.ask([asked_id(target, self._by_capture) for target in targets])
                 end_ns = self._clock.now_ns()
             keep = True
         except TimeoutError as error:
@@ -161,7 +169,7 @@ class SqlReader:
 
     def _reader_of(self, columns: tuple[str, ...]) -> RowReader:
         if self._rows is None or columns != self._columns:
-            self._rows, self._columns = RowReader(columns), columns
+            self._rows, self._columns = RowReader(columns, self._by_capture), columns
         return self._rows
 
 
@@ -170,7 +178,8 @@ async def reading(config: SqlSettings, database: Database, surroundings: Surroun
     """Ask about an event that doesn't exist, yield the probe, disconnect. Raises TargetError."""
     reader = SqlReader(config, database, surroundings.clock)
     try:
-        await reader.try_out(Target(_NOBODY, surroundings.ids.id_of(_NOBODY)))
+        nobody = surroundings.ids.id_of(_NOBODY)
+        await reader.try_out(Target(_NOBODY, nobody, nobody))
         yield reader
     finally:
         reader.close()

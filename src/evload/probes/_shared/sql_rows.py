@@ -12,7 +12,8 @@ from typing import Any, Final
 from ...clients.stamps import parse_stamp
 from ...model.states import Seen
 from ...model.travel import Read, Target
-from .facts import ABSENT, Facts
+from .asked_ids import AskedIds, asked_id
+from .facts import ABSENT, Facts, NonsenseError, effects_of, position_of
 
 COLUMNS: Final = ("id", "visible", "effects", "position", "consumed_at", "processed_at", "replica", "version")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -33,8 +34,9 @@ _PRESENT: Final = Facts(Seen.PRESENT, 1)
 class RowReader:
     """Turns rows into reads. Knows by the names of the columns where each figure stands."""
 
-    def __init__(self, columns: Sequence[str]) -> None:
+    def __init__(self, columns: Sequence[str], by_capture: bool = False) -> None:
         """Raises BadColumns."""
+        self._by_capture = by_capture
         names = [column.lower() for column in columns]
         for name in names:
             if name not in COLUMNS:
@@ -51,15 +53,15 @@ class RowReader:
         self, rows: Iterable[Sequence[Any]], targets: Sequence[Target], start_ns: int, end_ns: int
     ) -> tuple[list[Read], int]:
         """One read for each target, and how many ids nobody asked for. Raises BadRow."""
-        asked = {target.correlation_id for target in targets}
+        asked = AskedIds(targets, self._by_capture)
         found = self._by_id(rows, asked)
         reads = []
         for target in targets:
-            facts = found.get(target.correlation_id, ABSENT)
+            facts = found.get(asked_id(target, self._by_capture), ABSENT)
             reads.append(facts.read(target.seq, start_ns, end_ns))
-        return reads, len(found.keys() - asked)
+        return reads, len(found.keys() - asked.all)
 
-    def _by_id(self, rows: Iterable[Sequence[Any]], asked: set[str]) -> dict[str, Facts]:
+    def _by_id(self, rows: Iterable[Sequence[Any]], asked: AskedIds) -> dict[str, Facts]:
         found: dict[str, Facts] = {}
         id_at = self._at["id"]
         plain = len(self._at) == 1
@@ -67,9 +69,7 @@ class RowReader:
             key = row[id_at]
             if type(key) is not str:
                 key = _id(key)
-            if key not in asked:
-                # A UUID in capitals is the same id.
-                key = key.lower()
+            key = asked.as_asked(key)
             facts = _PRESENT if plain else self._facts(row)
             known = found.get(key)
             found[key] = facts if known is None else _together(known, facts)
@@ -81,12 +81,11 @@ class RowReader:
         version = _number("version", row[at["version"]]) if "version" in at else None
         if "visible" in at and not _truth("visible", row[at["visible"]]):
             return Facts(Seen.ABSENT, replica=replica, version=version)
-        effects = _number("effects", row[at["effects"]]) if "effects" in at else 1
         return Facts(
             Seen.PRESENT,
-            None if effects is None else int(effects),
+            _effects(row[at["effects"]]) if "effects" in at else 1,
             replica,
-            _number("position", row[at["position"]]) if "position" in at else None,
+            _position(row[at["position"]]) if "position" in at else None,
             _stamp(row[at["consumed_at"]]) if "consumed_at" in at else None,
             _stamp(row[at["processed_at"]]) if "processed_at" in at else None,
             version=version,
@@ -127,6 +126,21 @@ def _number(column: str, value: Any) -> float | None:
     if value is None or (isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)):
         return value
     raise BadRow(f"column {column!r} holds {_kind(value)}, not a number")
+
+
+def _effects(value: Any) -> int | None:
+    try:
+        return effects_of(_number("effects", value))
+    except NonsenseError as error:
+        raise BadRow(f"column 'effects' holds {error}") from None
+
+
+def _position(value: Any) -> float | str | None:
+    told = value if isinstance(value, str) else _number("position", value)
+    try:
+        return None if told is None else position_of(told)
+    except NonsenseError as error:
+        raise BadRow(f"column 'position' holds {error}") from None
 
 
 def _name(column: str, value: Any) -> str | None:

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from ...spi.context import Capabilities
 from ...spi.probe import ProbeSettings
 from ...units import Duration
+from .asked_ids import AskedBy
 
 IDS: Final = "ids"
 _TOKEN: Final = re.compile(
@@ -31,17 +32,19 @@ class SqlSettings(ProbeSettings):
     """What every SQL probe can be told.
 
     The query is asked about up to `bulk` events at a time, with their ids in place of `:ids`, and answers with
-    a row for each visible one. Its columns are known by their names: `id`, and if it likes `visible`, `effects`,
-    `position`, `version`, `consumed_at`, `processed_at` and `replica`. An id without a row is absent, and so is one
-    whose `visible` is false or null. Without an `effects` column each row is one effect; with it the figures
-    of an id's rows add up. `version` is how many writes of the event's key the row reflects. Times without a zone
-    are UTC. Replicas are told apart best by a query that has a row for each id, visible or not, since a row that
-    isn't there can't name its replica.
+    a row for each visible one. With `by: capture` the ids are those that the target itself gave the events.
+    The columns are known by their names: `id`, and if it likes `visible`, `effects`, `position`, `version`,
+    `consumed_at`, `processed_at` and `replica`. An id without a row is absent, and so is one whose `visible` is
+    false or null. Without an `effects` column each row is one effect; with it the figures of an id's rows add up.
+    `version` is how many writes of the event's key the row reflects. Times without a zone are UTC. Replicas are told
+    apart best by a query that has a row for each id, visible or not, since a row that isn't there can't name its
+    replica.
     """
 
     asks_with: ClassVar[str] = "IN (:ids)"
 
     query: Annotated[str, Field(min_length=1, description="one SELECT about many events, with :ids for their ids")]
+    by: AskedBy = "correlation_id"
     statement_timeout: Annotated[
         Duration, Field(ge=1_000_000, description="longest time for one query; a longer one is a failed read")
     ] = 5_000_000_000
@@ -56,7 +59,8 @@ class SqlSettings(ProbeSettings):
         # The columns are known only when it is asked, so that all of them are possible, as far as its text shows.
         version = {"version"} if _MAY_HAVE_VERSION.search(self.query) else set()
         return Capabilities(
-            tells=frozenset({"effects", "position", "consumed_at", "processed_at", "replica"} | version)
+            tells=frozenset({"effects", "position", "consumed_at", "processed_at", "replica"} | version),
+            asks_by_capture=self.by == "capture",
         )
 
     @model_validator(mode="before")

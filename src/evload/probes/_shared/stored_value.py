@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Final
 
-import orjson
 from jmespath.exceptions import JMESPathError
 from pydantic import AfterValidator
 
+from ...clients import exact_json
 from ...clients.jmes import Expression, check_expression, kind_of, truthy
 from ...model.states import Seen
-from .facts import Facts
+from .facts import Facts, NonsenseError, effects_of
 
 
 def _check(text: str) -> str:
@@ -49,15 +49,20 @@ class ValueReader:
         version = None if self._version is None else _number("version", self._version, value)
         if self._visible is not None and not truthy(_search(self._visible, value)):
             return Facts(Seen.ABSENT, version=version)
-        effects = None if self._effects is None else _number("effects", self._effects, value)
-        return Facts(Seen.PRESENT, None if effects is None else int(effects), version=version)
+        if self._effects is None:
+            return Facts(Seen.PRESENT, version=version)
+        try:
+            effects = effects_of(_number("effects", self._effects, value))
+        except NonsenseError as error:
+            raise BadValue(f"effects {self._effects.text!r} gives {error}") from None
+        return Facts(Seen.PRESENT, effects, version=version)
 
 
 def decoded(value: bytes) -> Any:
     """JSON if it is JSON, else text. Raises BadValue if it is neither."""
     try:
-        return orjson.loads(value)
-    except orjson.JSONDecodeError:
+        return exact_json.loads(value)
+    except ValueError:
         pass
     try:
         return value.decode()

@@ -76,6 +76,7 @@ class DynamodbReader:
             reads,
             error=next((portion.error for portion in portions if portion.error), ""),
             throttled=any(portion.throttled for portion in portions),
+            instead="no item of them",
         )
 
     async def ask(self, targets: Sequence[Target]) -> tuple[dict[Key, Attributes], set[Key]]:

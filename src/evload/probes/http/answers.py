@@ -8,6 +8,7 @@ from ...clients.jmes import Expression, kind_of
 from ...clients.web import Answer
 from ...model.states import Seen
 from ...model.travel import Read, Target
+from .._shared.asked_ids import AskedIds, asked_id
 from .._shared.fact_expressions import BadAnswer, FactReader, items_of
 from .._shared.facts import Facts
 from .settings import HttpProbeSettings
@@ -21,6 +22,8 @@ class AnswerReader:
             visible=config.visible, effects=config.effects, replica=config.replica, position=config.position,
             consumed_at=config.consumed_at, processed_at=config.processed_at, version=config.version,
         )  # fmt: skip
+        self._plain = not config.capabilities.tells and config.visible is None
+        """Nothing but the status is looked at."""
         self._adds_up = config.effects is not None
         self._items = None if config.items is None else Expression(config.items)
         self._id = Expression(config.id)
@@ -28,6 +31,8 @@ class AnswerReader:
 
     def single(self, answer: Answer, target: Target, start_ns: int, end_ns: int) -> Read:
         """Judge an answer about one event. Raises BadAnswer, NotJson or JMESPathError."""
+        if self._plain:
+            return Read(target.seq, Seen.PRESENT if answer.status == 200 else Seen.ABSENT, start_ns, end_ns)
         facts = self._facts.facts(answer, self._facts.visible(answer, answer.status == 200))
         return facts.read(target.seq, start_ns, end_ns)
 
@@ -36,19 +41,18 @@ class AnswerReader:
 
         Raises like `single`.
         """
-        found = self._by_id(answer)
+        asked = AskedIds(targets, self._by_capture)
+        found = self._by_id(answer, asked)
         answer.item = None
         absent = self._facts.facts(answer, False)
-        reads, asked = [], set()
+        reads = []
         for target in targets:
-            key = target.capture if self._by_capture else target.correlation_id
-            asked.add(key)
-            items = found.get(key or "")
+            items = found.get(asked_id(target, self._by_capture))
             facts = absent if items is None else self._together(items)
             reads.append(facts.read(target.seq, start_ns, end_ns))
-        return reads, len(found.keys() - asked)
+        return reads, len(found.keys() - asked.all)
 
-    def _by_id(self, answer: Answer) -> dict[str, list[Facts]]:
+    def _by_id(self, answer: Answer, asked: AskedIds) -> dict[str, list[Facts]]:
         assert self._items is not None
         found: dict[str, list[Facts]] = {}
         for item in items_of(self._items, answer):
@@ -57,16 +61,17 @@ class AnswerReader:
                 raise BadAnswer(f"id {self._id.text!r} gives {kind_of(key)} in an item of the answer, not an id")
             answer.item = item
             facts = self._facts.facts(answer, self._facts.visible(answer, True))
-            found.setdefault(str(key), []).append(facts)
+            found.setdefault(asked.as_asked(str(key)), []).append(facts)
         return found
 
     def _together(self, items: Sequence[Facts]) -> Facts:
         """Several items with one id are that many effects, or as many as their `effects` add up to."""
-        if len(items) == 1:
-            return items[0]
         present = [facts for facts in items if facts.seen is Seen.PRESENT]
-        if len(present) < 2:
-            return present[0] if present else items[0]
+        if not present:
+            return items[0]
         if not self._adds_up:
+            # As with the rows of a table, each item is one.
             return present[0]._replace(effects=len(present))
+        if len(present) == 1:
+            return present[0]
         return present[0]._replace(effects=sum(facts.effects or 0 for facts in present))

@@ -10,27 +10,28 @@ from urllib.parse import quote
 
 import orjson
 from jmespath.exceptions import JMESPathError
-from yarl import URL
 
 from ...clients.web import NotJson, encode_target, has_control, parse_url
 from ...clock import Clock
 from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
+from .._shared.asked_ids import NOTHING_CAPTURED, asked_id
 from .._shared.fact_expressions import BadAnswer
-from .._shared.http_session import ReadFailed, Requests, open_requests, origin_of
+from .._shared.http_session import ReadFailed, Requests, open_requests
 from .answers import AnswerReader
 from .settings import HttpProbeSettings
 
 _PLACEHOLDER: Final = re.compile(r"\{(correlation_id|capture)\}")
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]*")
 
 
 class _Request(NamedTuple):
-    """What changes from one request to the next."""
+    """What changes from one request to the next. `lines` are headers, each with its line end."""
 
-    url: URL
-    body: bytes | None
-    headers: Mapping[str, str] | None
+    target: str
+    body: bytes | None = None
+    lines: str = ""
 
 
 class HttpReader:
@@ -59,6 +60,7 @@ class HttpReader:
                     result.reads, result.unexpected = self._answers.bulk(answer, askable, start_ns, end_ns)
                 else:
                     result.reads = [self._answers.single(answer, askable[0], start_ns, end_ns)]
+                result.instead = f"HTTP {answer.status}"
             except (ReadFailed, NotJson, BadAnswer, JMESPathError) as failure:
                 result.error = " ".join(str(failure).split())
                 if isinstance(failure, ReadFailed):
@@ -66,7 +68,7 @@ class HttpReader:
                 end_ns = self._clock.now_ns()
                 result.reads = [Read(target.seq, Seen.FAILED, start_ns, end_ns) for target in askable]
         if len(askable) < len(targets):
-            result.error = result.error or "the producer captured no id to ask for"
+            result.error = result.error or NOTHING_CAPTURED
             result.reads += [Read(t.seq, Seen.FAILED, start_ns, start_ns) for t in targets if t.capture is None]
         return result
 
@@ -74,30 +76,25 @@ class HttpReader:
 def _request_of(config: HttpProbeSettings) -> Callable[[Sequence[Target]], _Request]:
     """From targets to a request, with all that is constant made beforehand."""
     target = parse_url(config.url).target
-    origin = origin_of(config.url)
     ids = config.ids
     if ids is None:
         # Constants stand at even places, the names of placeholders at odd ones.
         parts = [part if i % 2 else encode_target(part) for i, part in enumerate(_PLACEHOLDER.split(target))]
-        templates = {
-            name.lower(): _PLACEHOLDER.split(value)
-            for name, value in config.headers.items()
-            if _PLACEHOLDER.search(value)
-        }
+        templates = {name: _PLACEHOLDER.split(value) for name, value in _templates(config).items()}
 
         def about_one(targets: Sequence[Target]) -> _Request:
-            values = targets[0]._asdict()
-            text = "".join(quote(values[part], safe="") if i % 2 else part for i, part in enumerate(parts))
-            headers = {name: _header(name, pieces, values) for name, pieces in templates.items()}
-            return _Request(URL(origin + text, encoded=True), None, headers)
+            (one,) = targets
+            values = {"correlation_id": one.correlation_id, "capture": one.capture or ""}
+            text = "".join([_encoded(values[part]) if i % 2 else part for i, part in enumerate(parts)])
+            return _Request(text, None, "".join([_line(name, each, values) for name, each in templates.items()]))
 
         return about_one
 
     by_capture = config.by == "capture"
-    address = origin + encode_target(target)
+    address = encode_target(target)
 
     def keys(targets: Sequence[Target]) -> list[str]:
-        return [t.capture or "" for t in targets] if by_capture else [t.correlation_id for t in targets]
+        return [asked_id(target, by_capture) for target in targets]
 
     if ids.place == "query":
         start = address + ("&" if "?" in address else "?")
@@ -106,36 +103,44 @@ def _request_of(config: HttpProbeSettings) -> Callable[[Sequence[Target]], _Requ
         separator = f"&{name}" if ids.repeat else quote(ids.separator, safe=",;:")
 
         def in_query(targets: Sequence[Target]) -> _Request:
-            listed = separator.join([quote(key, safe="") for key in keys(targets)])
-            return _Request(URL(start + name + listed, encoded=True), None, None)
+            return _Request(start + name + separator.join([_encoded(key) for key in keys(targets)]))
 
         return in_query
 
     fields = ids.at.split(".")
-    url = URL(address, encoded=True)
 
     def in_body(targets: Sequence[Target]) -> _Request:
         document: Any = keys(targets)
         for field in reversed(fields):
             document = {field: document}
-        return _Request(url, orjson.dumps(document), None)
+        return _Request(address, orjson.dumps(document))
 
     return in_body
 
 
-def _header(name: str, pieces: Sequence[str], values: Mapping[str, str]) -> str:
+def _templates(config: HttpProbeSettings) -> Mapping[str, str]:
+    """The headers that are made of an event's ids, by their names in lower case."""
+    return {name.lower(): value for name, value in config.headers.items() if _PLACEHOLDER.search(value)}
+
+
+def _encoded(value: str) -> str:
+    """Percent-encoded; ids seldom need it."""
+    return value if _PLAIN.fullmatch(value) else quote(value, safe="")
+
+
+def _line(name: str, pieces: Sequence[str], values: Mapping[str, str]) -> str:
     """One header of one read. Raises ReadFailed."""
-    value = "".join(values[piece] if i % 2 else piece for i, piece in enumerate(pieces))
+    value = "".join([values[piece] if i % 2 else piece for i, piece in enumerate(pieces)])
     if has_control(value):
         raise ReadFailed(f"an id that the producer captured can't stand in the header {name!r}")
-    return value
+    return f"{name}: {value}\r\n"
 
 
 @asynccontextmanager
 async def open_reader(config: HttpProbeSettings, surroundings: Surroundings) -> AsyncIterator[HttpReader]:
     """Try the address, yield the probe. Raises TargetError."""
-    # Those that are made of an event's ids are replaced in every request.
-    headers = config.headers
+    templates = () if config.ids is not None else _templates(config)
+    headers = {name.lower(): value for name, value in config.headers.items() if name.lower() not in templates}
     if config.ids is not None and config.ids.place == "body":
         headers = {"content-type": "application/json", **headers}
     async with open_requests(

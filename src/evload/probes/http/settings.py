@@ -12,6 +12,7 @@ from ...clients.jmes import check_expression
 from ...clients.web import Url, check_method
 from ...spi.context import AdapterSettings, Capabilities
 from ...spi.probe import ProbeSettings
+from .._shared.asked_ids import AskedBy
 from .._shared.fact_expressions import ConsumedAt, Position, ProcessedAt, Replica, Version, told_by
 from .._shared.http_settings import HttpTargetSettings, MaxBody, ReadStatuses, placeholders_in
 
@@ -52,10 +53,7 @@ class HttpProbeSettings(HttpTargetSettings, ProbeSettings):
         Annotated[IdsInBody | IdsInQuery, Field(discriminator="place")] | None,
         Field(description="where the ids of a bulk read go"),
     ] = None
-    by: Annotated[
-        Literal["correlation_id", "capture"],
-        Field(description="what a bulk read asks for: our id, or the one that the producer captured"),
-    ] = "correlation_id"
+    by: AskedBy = "correlation_id"
     url: Annotated[Url, Field(description="address of the read model, with {correlation_id} or {capture}")]
     method: Annotated[str | None, Field(description="HTTP method; GET, or POST where ids go into the body")] = None
     expect: ReadStatuses = ("2xx", "404")

@@ -20,6 +20,9 @@ class HttpFeedConfig(HttpFeedSettings):
     A page is the last one if `next` is null or the cursor that was sent, or if it has no items. Where that isn't so
     (empty pages in the middle, or always news by the time of the next request), `more` says it.
 
+    `next` is a cursor, or the address of the next page on the same host: a whole one, or one that begins with `/` or
+    `?`. It is asked for as it is.
+
     An event that is listed again is not a new effect. `effects` tells how many it has had; the largest
     figure counts. Where each entry of the feed is an effect, write a constant, such as "`1`": those add up, also
     over pages, but not when the same page is read again.

@@ -6,12 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
-from urllib.parse import quote
 
 from jmespath.exceptions import JMESPathError
-from yarl import URL
 
-from ...clients.web import NotJson, encode_target, parse_url
+from ...clients.web import NotJson, parse_url
 from ...errors import TargetError
 from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
@@ -20,9 +18,9 @@ from ...spi.listening import Inbox, Tell
 from ...units import NS_PER_S
 from .._shared.fact_expressions import BadAnswer
 from .._shared.facts import Facts
-from .._shared.http_session import ReadFailed, Requests, open_requests, origin_of
+from .._shared.http_session import ReadFailed, Requests, open_requests
 from .._shared.sightings import Sightings
-from .pages import PageReader
+from .pages import Page, PageReader
 from .settings import HttpFeedSettings
 
 _LEAST_MEMORY_NS: Final = 60 * NS_PER_S
@@ -42,10 +40,7 @@ class FeedFollower:
     def __init__(self, config: HttpFeedSettings, requests: Requests, surroundings: Surroundings) -> None:
         self._requests = requests
         self._clock = surroundings.clock
-        self._pages = PageReader(config, surroundings.ids.seq_of)
-        target = parse_url(config.url).target
-        self._around_cursor = [encode_target(part) for part in target.split("{cursor}")]
-        self._origin = origin_of(config.url)
+        self._pages = PageReader(config, surroundings.ids)
         self._every_ns = config.every
         self._max_pages = config.max_pages
         self._cursor = str(config.start)
@@ -57,14 +52,17 @@ class FeedFollower:
         self._end_ns = 0
         """Start of the last request that came to the end of the feed: what it didn't list wasn't there."""
         self._sightings = Sightings(max(_LEAST_MEMORY_NS, config.deadline + (config.confirm.over or 0)))
-        self._page: tuple[str, Mapping[int, Facts]] = ("", {})
-        """The last page: the cursor with which it was asked for, and what was found on it."""
+        self._page: tuple[str, Mapping[int, Facts], int] = ("", {}, 0)
+        """The last page: the cursor with which it was asked for, what was found on it, and how much was strange."""
+        self._caught_up = False
+        """What was there already is read away."""
         self._inbox = Inbox()
 
     async def begin(self) -> None:
         """Read away what is there already. Raises ReadFailed."""
         self._began_ns = self._end_ns = self._clock.now_ns()
         await self._look()
+        self._caught_up = True
 
     async def listen(self, report: Tell) -> None:
         """See `PushProbe`."""
@@ -79,7 +77,7 @@ class FeedFollower:
     async def read(self, targets: Sequence[Target]) -> ReadResult:
         """Nothing has come of these: look once more."""
         start_ns = self._clock.now_ns()
-        result = ReadResult([])
+        result = ReadResult([], instead="a list without them")
         remaining_ns = self._quiet_until_ns - start_ns
         failure: ReadFailed | None
         if remaining_ns > 0:
@@ -118,26 +116,28 @@ class FeedFollower:
         """Read on to the end of the feed. Raises ReadFailed; what was read up to there counts all the same."""
         for _ in range(self._max_pages):
             start_ns = self._clock.now_ns()
-            url = URL(self._origin + quote(self._cursor, safe="").join(self._around_cursor), encoded=True)
-            answer = await self._requests.ask("GET", url)
+            answer = await self._requests.ask("GET", self._pages.addresses.of(self._cursor).raw_path_qs)
             end_ns = self._clock.now_ns()
             try:
                 page = self._pages.read(answer, self._cursor)
             except (NotJson, BadAnswer, JMESPathError) as failure:
                 raise ReadFailed(" ".join(str(failure).split())) from failure
-            self._take(page.found, end_ns)
+            self._take(page, end_ns)
             self._cursor = page.cursor
             if page.last:
                 self._end_ns = start_ns
                 return
         raise _Endless(f"the feed did not end within {self._max_pages} pages")
 
-    def _take(self, found: Mapping[int, Facts], end_ns: int) -> None:
-        cursor, before = self._page
+    def _take(self, page: Page, end_ns: int) -> None:
+        cursor, before, strange = self._page
         if cursor != self._cursor:
-            before = {}
-        self._page = (self._cursor, found)
-        for seq, facts in found.items():
+            before, strange = {}, 0
+        self._page = (self._cursor, page.found, page.strange)
+        # What was there before the run, or on the same page a moment ago, is nothing new.
+        if self._caught_up:
+            self._inbox.put_strange(max(0, page.strange - strange), page.example)
+        for seq, facts in page.found.items():
             known = self._sightings.get(seq)
             effects = facts.effects or 0
             if known is not None and self._pages.adds_up:

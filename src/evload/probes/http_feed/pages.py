@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from ...clients.jmes import Expression, kind_of, truthy
 from ...clients.web import Answer
+from ...model.correlation import CorrelationIds
+from .._shared.attribution import Attribution, by_match
 from .._shared.fact_expressions import BadAnswer, FactReader, items_of, search
 from .._shared.facts import Facts
+from .addresses import Addresses
 from .settings import HttpFeedSettings
 
 _NO_CONTENT: Final = (204, 304)
@@ -22,11 +24,14 @@ class Page(NamedTuple):
     found   visible events of this run by number; several entries of one are put together
     cursor  for the next request
     last    the feed ends here for now
+    strange, example  entries that are about no event of any run, and the beginning of one of them
     """
 
     found: dict[int, Facts]
     cursor: str
     last: bool
+    strange: int = 0
+    example: str = ""
 
 
 class PageReader:
@@ -35,10 +40,10 @@ class PageReader:
     adds_up  each entry is so many effects of its own
     """
 
-    def __init__(self, config: HttpFeedSettings, seq_of: Callable[[str], int | None]) -> None:
-        self._seq_of = seq_of
+    def __init__(self, config: HttpFeedSettings, ids: CorrelationIds) -> None:
+        self._attribution = Attribution(ids, by_match(config.id, default="id" not in config.model_fields_set))
+        self.addresses = Addresses(config.url)
         self._items = Expression(config.items)
-        self._id = Expression(config.id)
         self._next = Expression(config.next)
         self._more = None if config.more is None else Expression(config.more)
         self._facts = FactReader(
@@ -56,22 +61,23 @@ class PageReader:
         found: dict[int, Facts] = {}
         for item in items:
             # A feed may list what is none of ours, in whatever shape.
-            key = self._id.search(item)
-            seq = self._seq_of(key) if isinstance(key, str) else None
-            if seq is None:
+            about = self._attribution.find(item)
+            if about is None:
                 continue
-            answer.item = item
+            seq, answer.item = about
             if self._facts.visible(answer, True):
                 facts = self._facts.facts(answer, True)
                 known = found.get(seq)
                 found[seq] = facts if known is None else self._together(known, facts)
         answer.item = None
         following = self._cursor(answer)
+        if following is not None:
+            following = self.addresses.cursor_of(following, cursor)
         if self._more is None:
             last = not items or following is None or following == cursor
         else:
             last = not truthy(search(self._more, answer))
-        return Page(found, cursor if following is None else following, last)
+        return Page(found, cursor if following is None else following, last, *self._attribution.take())
 
     def _together(self, known: Facts, facts: Facts) -> Facts:
         if known.effects is None or facts.effects is None:

@@ -36,7 +36,9 @@ class HttpFeedSettings(HttpTargetSettings, ProbeSettings):
     max_body: MaxBody = 8 << 20
     items: Annotated[str, Field(description="JMESPath: the list of entries in an answer")]
     id: Annotated[str, Field(description="JMESPath within an entry: the correlation id")] = "id"
-    next: Annotated[str, Field(description="JMESPath: the next cursor; null or the same one if there is nothing new")]
+    next: Annotated[
+        str, Field(description="JMESPath: the next cursor or address; null or the same one if there is nothing new")
+    ]
     more: Annotated[
         str | None, Field(description="JMESPath: does another page follow at once? default: as `next` and items say")
     ] = None

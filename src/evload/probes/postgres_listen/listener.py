@@ -7,15 +7,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-import orjson
-from jmespath.exceptions import JMESPathError
-
-from ...clients.jmes import Expression
 from ...errors import TargetError
 from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
 from ...spi.listening import Cuts, Inbox, Tell, come_back, nothing_of
+from .._shared.attribution import Attribution, by_match
 from .._shared.database_url import shown_address
 from .._shared.postgres import connection_errors, explain_connection, load_asyncpg
 from .settings import PostgresListenSettings
@@ -32,8 +29,9 @@ class NotificationListener:
     def __init__(self, config: PostgresListenSettings, surroundings: Surroundings, sdk: Any) -> None:
         self._config = config
         self._clock = surroundings.clock
-        self._seq_of = surroundings.ids.seq_of
-        self._match = Expression(config.match)
+        self._attribution = Attribution(
+            surroundings.ids, by_match(config.match, default="match" not in config.model_fields_set)
+        )
         self._sdk = sdk
         self.errors: tuple[type[Exception], ...] = (*connection_errors(sdk), TimeoutError)
         self._connection: Any = None
@@ -103,18 +101,10 @@ class NotificationListener:
     def _arrived(self, connection: object, process: int, channel: str, payload: str) -> None:
         at_ns = self._clock.now_ns()
         self._number += 1
-        seq = self._seq_of(self._correlation_id(payload))
-        if seq is not None:
-            self._inbox.put([Read(seq, Seen.PRESENT, at_ns, at_ns, position=self._number, exact=True)])
-
-    def _correlation_id(self, payload: str) -> str:
-        if not payload.startswith(("{", "[", '"')):
-            return payload
-        try:
-            found = self._match.search(orjson.loads(payload))
-        except (orjson.JSONDecodeError, JMESPathError):
-            return payload
-        return found if isinstance(found, str) else ""
+        found = self._attribution.find(payload)
+        if found is not None:
+            self._inbox.put([Read(found[0], Seen.PRESENT, at_ns, at_ns, position=self._number, exact=True)])
+        self._inbox.put_strange(*self._attribution.take())
 
     def _ended(self, connection: object) -> None:
         # The end of one that has been replaced may be told late.

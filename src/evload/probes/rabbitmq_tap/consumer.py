@@ -84,6 +84,11 @@ class Consumer(AmqpConnection):
         bind = commands.Queue.Bind(queue=queue, exchange=exchange, routing_key=routing_key)
         await self._call(bind, commands.Queue.BindOk)
 
+    async def consumers_of(self, queue: str) -> int:
+        """How many consumers a queue has, ours included."""
+        declare = commands.Queue.Declare(queue=queue, passive=True)
+        return (await self._call(declare, commands.Queue.DeclareOk)).consumer_count or 0
+
     async def prefetch(self, count: int) -> None:
         """Most deliveries without an ack at a time."""
         await self._call(commands.Basic.Qos(prefetch_count=count), commands.Basic.QosOk)

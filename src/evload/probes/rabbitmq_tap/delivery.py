@@ -7,21 +7,23 @@ they are decoded (by pamqp) only where an expression asks for them.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any, Final
 
-import orjson
 from jmespath.exceptions import JMESPathError
 from pamqp.commands import Basic
 from pamqp.exceptions import PAMQPException
 from pamqp.header import ContentHeader
 
+from ...clients import exact_json
 from ...clients.jmes import Expression
 from ...clients.stamps import parse_stamp
-from ...model.correlation import CorrelationIds
+from ...model.correlation import CorrelationIds, is_of_a_run
 from ...model.states import Seen
 from ...model.travel import Read
+from .._shared.attribution import Attribution, by_match, called_so
+from .._shared.envelopes import decompressed
 from .settings import RabbitmqTapSettings
 
 _LONG: Final = struct.Struct(">I")
@@ -79,6 +81,10 @@ class DeliveryReader:
     def __init__(self, config: RabbitmqTapSettings, ids: CorrelationIds) -> None:
         self._seq_of = ids.seq_of
         self._places = _places(config)
+        self._match = config.match
+        body = None if config.match is None else config.match.body
+        self._body = None if body is None else by_match(body, default=False)
+        self.attribution = Attribution(ids, self._look, within="body")
         self._position = None if config.position is None else Expression(config.position)
         self._stamps = [
             None if text is None else Expression(text) for text in (config.consumed_at, config.processed_at)
@@ -89,28 +95,60 @@ class DeliveryReader:
 
     def read(self, properties: bytes, body: bytes, at_ns: int, number: int) -> Read | None:
         """The sighting of an event at `at_ns` as delivery `number`; None if it is no event of this run."""
-        seq = None
+        seq, others = None, False
         for find in self._places:
             text = find(properties, body)
-            if text is not None and (seq := self._seq_of(text)) is not None:
+            if text is None:
+                continue
+            if (seq := self._seq_of(text)) is not None:
                 break
-        if seq is None:
+            others = others or is_of_a_run(text)
+        if seq is None and others:
             return None
+        opened: dict[str, Any] | None = None
+        if seq is None:
+            found = self.attribution.find(_opened(properties, body))
+            if found is None:
+                return None
+            seq, opened = found
         if self._plain:
             return Read(seq, Seen.PRESENT, at_ns, at_ns, None, None, number, None, None, True)
-        delivery = Delivery(properties, body)
+        delivery = opened or Delivery(properties, body)
         position: float | None = number
         if self._position is not None:
             position = self._number(self._position, delivery)
         consumed, processed = (None if by is None else _stamp(_search(by, delivery)) for by in self._stamps)
         return Read(seq, Seen.PRESENT, at_ns, at_ns, None, None, position, consumed, processed, True)
 
-    def _number(self, expression: Expression, delivery: Delivery) -> float | None:
+    def _look(self, delivery: dict[str, Any]) -> Iterator[Any]:
+        """Where the id may be in a delivery that is decoded and unwrapped."""
+        match, body = self._match, delivery["body"]
+        if self._body is not None:
+            yield from self._body(body)
+        elif match is not None and match.header is not None:
+            yield delivery["headers"].get(match.header)
+        elif match is not None:
+            yield delivery["properties"].get(match.property)
+        else:
+            yield from called_so(delivery)
+            yield body
+
+    def _number(self, expression: Expression, delivery: Delivery | dict[str, Any]) -> float | None:
         value = _search(expression, delivery)
         if isinstance(value, int | float) and not isinstance(value, bool):
             return value
         self.complaint = f"position {expression.text!r} gives no number in a delivery"
         return None
+
+
+def _opened(properties: bytes, body: bytes) -> dict[str, Any]:
+    """The whole delivery, decoded and decompressed; a body that isn't JSON is text."""
+    decoded = _decode(properties)
+    body = decompressed(body, decoded.get("content_encoding") or "")
+    document = _json(body)
+    if document is None:
+        document = body.decode("utf-8", "replace")
+    return {"headers": decoded.get("headers") or {}, "properties": decoded, "body": document}
 
 
 def _places(config: RabbitmqTapSettings) -> list[Find]:
@@ -190,8 +228,8 @@ def _in_body(text: str) -> Find:
 
 def _json(body: bytes) -> Any:
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
+        return exact_json.loads(body)
+    except ValueError:
         return None
 
 
@@ -209,8 +247,10 @@ def _stamp(value: Any) -> int | None:
     return parse_stamp(value.isoformat() if isinstance(value, datetime) else value)
 
 
-def _search(expression: Expression, delivery: Delivery) -> Any:
+def _search(expression: Expression, delivery: Delivery | dict[str, Any]) -> Any:
+    if expression.whole and isinstance(delivery, Delivery):
+        delivery = delivery.as_dict()
     try:
-        return expression.search(delivery.as_dict() if expression.whole else delivery)
+        return expression.search(delivery)
     except JMESPathError:
         return None

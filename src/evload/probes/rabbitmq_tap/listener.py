@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final
 
 from ...clients.amqp import parse_url, refusal
@@ -41,6 +41,9 @@ class Listener:
         """Those of them that a cut has left so: their next delivery is the same effect, not a second one."""
         self._consumer: Consumer | None = None
         self._number = 0
+        self._shared = ""
+        """Who else consumes the queue, so that what the tap didn't get proves nothing."""
+        self._asking = asyncio.Lock()
         self._inbox = Inbox()
         self._cuts = Cuts(self._clock, "tap")
 
@@ -58,6 +61,7 @@ class Listener:
             else:
                 assert config.queue is not None
                 queue = config.queue
+                self._note_others(await consumer.consumers_of(queue))
                 if self._acks:
                     await consumer.prefetch(config.prefetch)
             self._consumer = consumer
@@ -87,9 +91,30 @@ class Listener:
     async def read(self, targets: Sequence[Target]) -> ReadResult:
         """Nothing has come of these: absent, unless there was a cut in which it could have."""
         self._inbox.tell()
+        if self._config.queue is not None:
+            await self._look_for_others(self._config.queue)
+            self._inbox.tell()
         now_ns = self._clock.now_ns()
-        error = self._cuts.gap if self._inbox.listened else "the tap doesn't listen yet"
+        error = (self._cuts.gap or self._shared) if self._inbox.listened else "the tap doesn't listen yet"
         return nothing_of(targets, now_ns, now_ns, error)
+
+    async def _look_for_others(self, queue: str) -> None:
+        """Others may have begun to consume the tap's queue while it did."""
+        async with self._asking:
+            consumer = self._consumer
+            if consumer is None or consumer.ended.done() or self._shared:
+                return
+            # What ended the connection is told as a cut.
+            with suppress(ConnectionClosed):
+                self._note_others(await consumer.consumers_of(queue) - 1)
+
+    def _note_others(self, count: int) -> None:
+        if count > 0:
+            others = "another consumer" if count == 1 else f"{count} other consumers"
+            self._shared = (
+                f"{others} of queue {self._config.queue!r} may have had it: they share its messages, and a single "
+                "active consumer has them all"
+            )
 
     def _arrived(self, deliveries: Sequence[Delivered]) -> None:
         now_ns = self._clock.now_ns()
@@ -112,6 +137,7 @@ class Listener:
             self._inbox.complaint = self._deliveries.complaint or self._inbox.complaint
             self._deliveries.complaint = ""
             self._inbox.put(fresh)
+        self._inbox.put_strange(*self._deliveries.attribution.take())
 
     def _ended(self, ended: asyncio.Future[ConnectionClosed]) -> None:
         self._cuts.cut(str(ended.result()))

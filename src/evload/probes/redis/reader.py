@@ -72,7 +72,7 @@ class _Values:
         for target, value in zip(targets, values, strict=True):
             facts = self._judge(value)
             reads.append(Read(target.seq, facts.seen, start_ns, end_ns, facts.effects, version=facts.version))
-        return ReadResult(reads)
+        return ReadResult(reads, instead="no value")
 
     def _judge(self, value: bytes | None) -> Facts:
         if value is None:

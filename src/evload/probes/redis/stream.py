@@ -11,6 +11,9 @@ from ...model.correlation import CorrelationIds
 from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
 from ...units import NS_PER_S
+from .._shared.attribution import Attribution, by_match
+from .._shared.envelopes import decompressed
+from .._shared.fact_expressions import WHERE_CLOUDEVENTS_HAVE_IT
 from .._shared.stored_value import ONE_EACH, ValueReader, decoded
 from .settings import RedisProbeSettings
 
@@ -35,7 +38,7 @@ class StreamFollower:
         self._stream = config.stream
         self._field = (config.field or "").encode()
         self._values = ValueReader(config.visible, None if config.effects == ONE_EACH else config.effects)
-        self._seq_of = ids.seq_of
+        self._attribution = Attribution(ids, by_match(WHERE_CLOUDEVENTS_HAVE_IT, default=True))
         self._memory_ns = max(_LEAST_MEMORY_NS, 2 * (config.deadline + (config.confirm.over or 0)))
         self._reading = asyncio.Lock()
         self._cursor = b"0-0"
@@ -69,7 +72,8 @@ class StreamFollower:
                 effects, position = found
                 reads.append(Read(target.seq, Seen.PRESENT, start_ns, end_ns, effects, position=position))
         failed = any(read.seen is Seen.FAILED for read in reads)
-        return ReadResult(reads, error=self._gap if failed else "")
+        strange, example = self._attribution.take()
+        return ReadResult(reads, error=self._gap if failed else "", strange=strange, example=example)
 
     async def _catch_up(self) -> None:
         """Take in what was added. Raises what the SDK raises, or BadValue."""
@@ -90,9 +94,13 @@ class StreamFollower:
 
     def _take_in(self, fields: Mapping[bytes, bytes]) -> None:
         self._number += 1
-        seq = self._seq_of(fields.get(self._field, b"").decode("utf-8", "replace"))
-        if seq is None:
+        value = fields.get(self._field)
+        # An entry without the field is shown as a whole.
+        text = repr(dict(fields)) if value is None else decompressed(value).decode("utf-8", "replace")
+        found = self._attribution.find(text)
+        if found is None:
             return
+        seq = found[0]
         if self._values.indifferent:
             effects = 1
         else:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-import orjson
-from jmespath.exceptions import JMESPathError
-
 from ...clients.aws import Aws
-from ...clients.jmes import Expression
 from ...clients.sqs import find_queue
 from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
 from ...spi.listening import BackOff, Cuts, Tell, nothing_of
+from .._shared.attribution import Attribution, by_match
 from .settings import SqsTapSettings
 
 _WAIT_S: Final = 20
@@ -34,8 +31,10 @@ class SqsListener:
         self._aws = aws
         self._config = config
         self._clock = surroundings.clock
-        self._seq_of = surroundings.ids.seq_of
-        self._match = Expression(config.match)
+        by_body = by_match(config.match, default="match" not in config.model_fields_set)
+        self._attribution = Attribution(
+            surroundings.ids, by_body if config.message_attribute is None else self._attribute
+        )
         self._sqs = sqs
         self._request = {
             "QueueUrl": url,
@@ -67,8 +66,9 @@ class SqsListener:
                 messages = answer.get("Messages", ())
                 if messages:
                     reads = self._reads(messages, self._clock.now_ns())
-                    if reads:
-                        report(ReadResult(reads))
+                    strange, example = self._attribution.take()
+                    if reads or strange:
+                        report(ReadResult(reads, strange=strange, example=example))
                     await self._delete(messages)
             except self._aws.errors as error:
                 reason = self._aws.explain(error)
@@ -85,22 +85,15 @@ class SqsListener:
             # One that comes again because it could not be deleted is no second effect.
             if message["MessageId"] in self._undeleted:
                 continue
-            found = self._correlation_id(message)
-            seq = self._seq_of(found) if isinstance(found, str) else None
-            if seq is not None:
+            found = self._attribution.find(message["Body"] if self._config.message_attribute is None else message)
+            if found is not None:
                 position = self._position(message)
-                reads.append(Read(seq, Seen.PRESENT, at_ns, at_ns, position=position, exact=True))
+                reads.append(Read(found[0], Seen.PRESENT, at_ns, at_ns, position=position, exact=True))
         return reads
 
-    def _correlation_id(self, message: Message) -> Any:
+    def _attribute(self, message: Message) -> Iterator[Any]:
         name = self._config.message_attribute
-        if name is not None:
-            return message.get("MessageAttributes", {}).get(name, {}).get("StringValue")
-        try:
-            body = orjson.loads(message["Body"])
-            return self._match.search(body) if isinstance(body, dict) or self._match.whole else None
-        except (orjson.JSONDecodeError, JMESPathError):
-            return None
+        yield message.get("MessageAttributes", {}).get(name, {}).get("StringValue")
 
     def _position(self, message: Message) -> int | None:
         """How far its sequence number is from the first, which alone would be too large for a float or 64 bits."""

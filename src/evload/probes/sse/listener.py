@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import aiohttp
-import orjson
 from yarl import URL
 
+from ...clients import exact_json
 from ...clients.http_errors import explain
 from ...clients.web import encode_target, parse_url
 from ...errors import TargetError
@@ -44,7 +44,8 @@ class SseListener:
         self._session = session
         self._url = URL(origin_of(config.url) + encode_target(parse_url(config.url).target), encoded=True)
         self._pushed = PushedReader(
-            surroundings.ids.seq_of, match=config.match, visible=config.visible,
+            surroundings.ids, match=config.match, by_default="match" not in config.model_fields_set,
+            visible=config.visible,
             position=config.position, consumed_at=config.consumed_at, processed_at=config.processed_at,
             version=config.version,
         )  # fmt: skip
@@ -81,7 +82,7 @@ class SseListener:
             if response.status == _NO_CONTENT:
                 raise _Ended("the server says that there is no more (HTTP 204)")
             if response.status != 200:
-                raise refusal(response)
+                raise refusal(response.status, response.raw_headers)
             raise ReadFailed(f"HTTP 200 with {response.content_type}, not {_MEDIA_TYPE}")
         _keep_alive(response)
         self._response = response
@@ -154,6 +155,7 @@ class SseListener:
         self._heard_ns = at_ns
         self._inbox.complaint, self._pushed.complaint = self._pushed.complaint, ""
         self._inbox.put(read for read in reads if read is not None)
+        self._inbox.put_strange(*self._pushed.attribution.take())
         self._inbox.tell()
         self._tell_waiting()
 
@@ -205,8 +207,8 @@ class SseListener:
 
 def _document(data: str) -> Any:
     try:
-        return orjson.loads(data)
-    except orjson.JSONDecodeError:
+        return exact_json.loads(data)
+    except ValueError:
         return data
 
 

@@ -18,7 +18,7 @@ from ...model.travel import ReadResult, Target
 from ...spi.context import Surroundings
 from ...spi.listening import Inbox, Tell, nothing_of
 from .._shared.pushed import PushedReader
-from .delivery import BadDelivery, documents_of
+from .delivery import BadDelivery, documents_of, handshake_of, validation_code
 from .settings import WebhookProbeSettings
 
 _ACCEPTED: Final = 202
@@ -46,9 +46,9 @@ class WebhookReceiver:
         self._config = config
         self._clock = surroundings.clock
         self._pushed = PushedReader(
-            surroundings.ids.seq_of, match=config.match, visible=config.visible,
-            position=config.position, consumed_at=config.consumed_at, processed_at=config.processed_at,
-            version=config.version,
+            surroundings.ids, match=config.match, by_default="match" not in config.model_fields_set,
+            visible=config.visible, position=config.position, consumed_at=config.consumed_at,
+            processed_at=config.processed_at, version=config.version, within="body",
         )  # fmt: skip
         self._inbox = Inbox()
         self._refusal = ""
@@ -57,14 +57,13 @@ class WebhookReceiver:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Take one request, whatever it is."""
         try:
-            await self._take(request)
+            return await self._take(request)
         except _Refused as refused:
             headers = {"allow": "POST"} if refused.status == 405 else None
             response = web.Response(status=refused.status, text=f"{refused}\n", headers=headers)
             # The rest of its body may still be under way.
             response.force_close()
             return response
-        return web.Response(status=_ACCEPTED)
 
     async def listen(self, report: Tell) -> None:
         """See `PushProbe`."""
@@ -79,10 +78,13 @@ class WebhookReceiver:
         now_ns = self._clock.now_ns()
         return nothing_of(targets, now_ns, now_ns, self._refusal or self._pushed.unreadable)
 
-    async def _take(self, request: web.BaseRequest) -> None:
-        """Raises _Refused."""
+    async def _take(self, request: web.BaseRequest) -> web.Response:
+        """The answer. Raises _Refused."""
         if request.path != self._config.path:
             raise _Refused(404, "nothing is taken at this path")
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        if request.method == "OPTIONS" and (allowed := handshake_of(headers)):
+            return web.Response(status=200, headers=allowed)
         if request.method != "POST":
             raise _Refused(405, "send a POST")
         secret = self._config.secret
@@ -93,16 +95,19 @@ class WebhookReceiver:
         try:
             body = await self._body(request)
             at_ns = self._clock.now_ns()
-            headers = {name.lower(): value for name, value in request.headers.items()}
             documents = documents_of(headers, body)
         except BadDelivery as bad:
             raise self._refuse(400, str(bad)) from bad
         except (web.RequestPayloadError, ClientError, OSError) as error:
             raise self._refuse(400, "the body can't be read") from error
+        if len(documents) == 1 and (code := validation_code(documents[0])):
+            return web.json_response({"validationResponse": code})
         found = [told for told in map(self._pushed.read, documents) if told is not None]
         self._inbox.complaint = self._pushed.complaint or self._inbox.complaint
         self._pushed.complaint = ""
         self._inbox.put(facts.pushed(seq, at_ns) for seq, facts in found)
+        self._inbox.put_strange(*self._pushed.attribution.take())
+        return web.Response(status=_ACCEPTED)
 
     async def _body(self, request: web.BaseRequest) -> bytes:
         limit = self._config.max_body

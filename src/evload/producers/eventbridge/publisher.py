@@ -189,7 +189,7 @@ class EventBridgePublisher:
         again = []
         for item, refusal in zip(items, refusals, strict=True):
             if refusal is None:
-                self._settle(item, Outcome.ACCEPTED, item.sent_ns, at_ns, _history(item))
+                self._settle(item, Outcome.ACCEPTED, item.sent_ns, at_ns, _history(item) or exchange.history())
                 continue
             item.refusal, item.refused_ns = refusal, at_ns
             if refusal.again and item.attempts <= self._retries and not self._closed:

@@ -191,11 +191,13 @@ class HttpPublisher:
         events, into = exchange.context
         capture = None
         if status in self._expected:
-            outcome, detail = Outcome.ACCEPTED, ""
+            outcome, detail = Outcome.ACCEPTED, exchange.history()
             if self._capture is not None:
-                capture, detail = _captured(self._capture, status, headers, body)
+                capture, told = _captured(self._capture, status, headers, body)
+                detail = told or detail
             elif self._may_return:
-                outcome, detail = routed(body)
+                outcome, told = routed(body)
+                detail = told or detail
         else:
             outcome = Outcome.REJECTED
             text = excerpt(body)

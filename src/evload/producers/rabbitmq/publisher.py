@@ -40,7 +40,7 @@ _BACKOFF_S: Final = (0.1, 2.0)
 """First and longest pause between two attempts to connect, before the jitter of a half each way."""
 _EXCHANGE: Final = re.compile(r"exchange '([^']*)'")
 _KNOWN_LIMIT: Final = 10_000
-"""Most names of exchanges remembered as existing."""
+"""Most names of exchanges remembered as existing. With so many, any other may have been there too."""
 _NACK: Final = "nack: a queue refused it, being full or in trouble"
 _HELD_UP: Final = "accepted, but it had to wait until the broker no longer blocked publishing"
 
@@ -282,7 +282,9 @@ class _Link:
         named = _EXCHANGE.search(reason) if code in (403, 404) else None
         sent = lane.take_all()
         culprits = [i for i, each in enumerate(sent) if named and publishes.exchange_of(each.event) == named[1]]
-        known = self._known is None or (named is not None and named[1] in self._known)
+        known = (
+            self._known is None or len(self._known) >= _KNOWN_LIMIT or (named is not None and named[1] in self._known)
+        )
         again: list[_Waiting] = []
         for i, each in enumerate(sent):
             if not culprits or i < culprits[0] or (known and len(culprits) > 1 and i <= culprits[-1]):
