@@ -68,9 +68,9 @@ def test_after_a_cancellation_the_next_sleep_is_as_good(delay_ns: int) -> None:
         for _ in range(20):
             sleeper = asyncio.create_task(clock.sleep_until_ns(clock.now_ns() + delay_ns))
             await asyncio.sleep(0)
-            sleeper.cancel()
-            with pytest.raises(asyncio.CancelledError):
-                await sleeper
+            if sleeper.cancel():  # else the machine took so long that it was over
+                with pytest.raises(asyncio.CancelledError):
+                    await sleeper
             when = clock.now_ns() + 2 * MS
             await clock.sleep_until_ns(when)
             assert clock.now_ns() >= when

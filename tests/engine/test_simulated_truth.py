@@ -100,11 +100,11 @@ def test_the_planted_truth_is_recovered(seed: int) -> None:
 def was_owed_its_order(swapped: Observation, events: Sequence[tuple[Observation, Truth]]) -> bool:
     """Whether what was applied before it was sent after its ack; else the two were concurrent."""
     assert swapped.acked_ns is not None
-    assert swapped.position is not None
+    assert isinstance(swapped.position, int | float)
     return any(
         other.key == swapped.key and other.position < swapped.position and other.sent_ns >= swapped.acked_ns
         for other, _ in events
-        if other.position is not None and other.sent_ns is not None
+        if isinstance(other.position, int | float) and other.sent_ns is not None
     )
 
 

@@ -55,21 +55,21 @@ def test_a_run_that_is_well_has_no_worries() -> None:
 
 
 def test_each_check_that_begins_to_fail_is_told_with_its_figures() -> None:
-    assert _worries(BAD, "p99(consistency) < 2s", late=True) == list(TOLD.values())
+    assert _worries(BAD, "p99(end_to_end) < 2s", late=True) == list(TOLD.values())
 
 
 @pytest.mark.parametrize("check", TOLD)
 def test_a_check_is_told_also_where_it_only_warns_and_not_where_it_is_off(check: str) -> None:
-    objective = "p99(consistency) < 2s"
+    objective = "p99(end_to_end) < 2s"
     assert _worries(BAD, objective, late=True, **{check: "warn"}) == list(TOLD.values())
     without = [told for name, told in TOLD.items() if name != check]
     assert _worries(BAD, objective, late=True, **{check: "off"}) == without
 
 
 def test_how_late_sends_may_be_and_how_much_is_read_are_those_of_the_run() -> None:
-    assert _worries(sound_vitals(), "p99(consistency) < 50ms") == ["lateness: s0: p99 1 ms"]
+    assert _worries(sound_vitals(), "p99(end_to_end) < 50ms") == ["lateness: s0: p99 1 ms"]
     busy = sound_vitals(probes={"index": ReadVitals(requests=1000, busiest=101)})
-    (told,) = _worries(busy, "p99(consistency) < 2s")
+    (told,) = _worries(busy, "p99(end_to_end) < 2s")
     assert told.endswith("101 event reads in the busiest second, 100 allowed")
 
 

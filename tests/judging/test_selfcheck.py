@@ -24,12 +24,12 @@ def test_a_sound_run_passes_all_checks_and_shows_values_and_limits() -> None:
     assert failed(checks) == set()
     assert {name: (check.value, check.limit) for name, check in checks.items() if check.result is Result.PASS} == {
         "ledger closes": (0, 0),
-        "offered rate": (0, 0.01),
-        "lateness": (0.001, 0.02),
+        "load as scheduled": (0, 0.01),
+        "lateness": (0.001, 0.05),
         "headroom": (0.3, 0.8),
         "resolution": (0, 0.001),
         "evidence": (1000, 299),
-        "horizon": (15, 15),
+        "horizon": (0, 0),
         "clocks": (0.001, 0.01),
     }
 
@@ -70,7 +70,7 @@ def test_what_begins_to_fail_is_told_while_the_run_goes_on() -> None:
     late.ledger["visible"] += 1  # sums that don't close yet are no worry
     vitals = sound_vitals(cpu_share=0.9, wall_drift_ns=20 * MS)
     vitals.probes = {"read-model": ReadVitals(requests=10, failed=1)}
-    terms = Criteria([parse("p99(consistency) < 2s")], SelfCheckPolicy(clocks="off"), {})
+    terms = Criteria([parse("p99(end_to_end) < 2s")], SelfCheckPolicy(clocks="off"), {})
     worries = LiveChecks(terms, {}).worries(run_of(late, vitals=vitals))
     assert [worry.partition(":")[0] for worry in worries] == ["lateness", "headroom", "observer effect"]
 
@@ -100,67 +100,63 @@ def test_unexpected_ids_do_not_close() -> None:
     assert (check.result, check.value, check.note) == (Result.INVALID, 3, "3 unexpected ids in answers")
 
 
-# -- offered rate --------------------------------------------------------------------------------------------
+# -- load as scheduled ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("offered", "deviation"),
+    ("phases", "share"),
     [
-        ({0: [1000, 990], 1: [1000, 1010]}, 0.01),
-        ({0: [3, 2], 1: [3, 4]}, 0),
-        ({0: [1000, 989], 1: [1000, 1011]}, 0.011),
-        ({0: [1000, 1000], 1: [10, 12]}, 0.2),
-        ({0: [100, 0], 7: [0, 100]}, 100),
+        ({(0, 3 * S): [1000, 10, 0], (3 * S, 9 * S): [1000, 0, 0]}, 0.01),
+        ({(0, 3 * S): [1000, 0, 0], (3 * S, 9 * S): [1000, 11, 0]}, 0.011),
+        ({(0, 3 * S): [1000, 1, 0], (3 * S, 3 * S): [10, 2, 0]}, 0.2),
+        ({(0, 3 * S): [100, 100, 100], (3 * S, 9 * S): [0, 0, 0]}, 1),
     ],
 )
-def test_offered_rate_is_held_in_every_window(offered: dict[int, list[int]], deviation: float) -> None:
+def test_the_load_is_as_scheduled_in_every_phase(phases: dict[tuple[int, int], list[int]], share: float) -> None:
     one = sound()
-    one.offered = offered
-    check = checked(sound(), one)["offered rate"]
-    assert check.value == pytest.approx(deviation)
-    assert check.result is (Result.PASS if deviation <= 0.01 else Result.INVALID)
+    one.phases = phases
+    check = checked(sound(), one)["load as scheduled"]
+    assert check.value == pytest.approx(share)
+    assert check.result is (Result.PASS if share <= 0.01 else Result.INVALID)
 
 
-def test_offered_rate_says_where() -> None:
+def test_it_says_of_which_phase_it_was_not() -> None:
     one = sound()
-    one.offered[1] = [500, 400]
-    assert checked(one)["offered rate"].note == "s0, window 1: 500 scheduled, 400 sent"
+    one.phases = {(0, 9 * S): [500, 10, 10], (9 * S, 9 * S): [500, 100, 0]}
+    assert checked(one)["load as scheduled"].note == (
+        "s0: 100 of 500 events of the burst at 9 s left more than 100 ms late, or never"
+    )
+    one.phases = {(S, 60 * S): [500, 100, 0]}
+    assert checked(one)["load as scheduled"].note == (
+        "s0: 100 of 500 events of the phase from 1 s to 60 s left more than 1 s late, or never"
+    )
 
 
 # -- lateness ------------------------------------------------------------------------------------------------
 
 
-def test_lateness_is_measured_against_the_tightest_latency_objective() -> None:
+def test_lateness_is_measured_against_the_tightest_limit_on_end_to_end() -> None:
     late = sound()
-    late.distributions["schedule_delay"] = distribution([(MS, MS)] * 980 + [(21 * MS, 21 * MS)] * 20)
+    late.distributions["schedule_delay"] = distribution([(MS, MS)] * 980 + [(61 * MS, 61 * MS)] * 20)
     check = checked(late)["lateness"]
-    assert (check.result, check.limit) == (Result.INVALID, 0.02)
-    assert check.value == pytest.approx(0.021, rel=1e-3)
-    others = ("mean(consistency) < 4s", "mean(schedule_delay) < 1ms", "p99(queue_lag) < 10ms")
-    relaxed = checked(late, objectives=others)
-    assert relaxed["lateness"].limit == 0.04
+    assert (check.result, check.limit) == (Result.PASS, 0.05)
+    assert check.value == pytest.approx(0.061, rel=1e-3)
+    assert check.note == "s0: p99 61 ms, which changes no result"
+    others = (
+        "mean(end_to_end) < 4s",
+        "mean(consistency) < 1s",
+        "mean(schedule_delay) < 1ms",
+        "p99(queue_lag) < 10ms",
+    )
+    assert checked(late, objectives=others)["lateness"].limit == 0.04
+    assert checked(late, objectives=others[1:])["lateness"].note == "no objective is about end_to_end"
 
 
-def test_one_late_event_in_a_hundred_is_forgiven() -> None:
-    late = sound()
-    late.distributions["schedule_delay"] = distribution([(MS, MS)] * 990 + [(S, S)] * 10)
-    assert checked(late)["lateness"].result is Result.PASS
-
-
-def test_more_than_one_late_event_in_a_hundred_is_not_forgiven() -> None:
-    late = sound()
-    late.distributions["schedule_delay"] = distribution([(MS, MS)] * 989 + [(S, S)] * 11)
-    check = checked(late)["lateness"]
-    assert check.result is Result.INVALID
-    assert check.value == pytest.approx(1, rel=1e-3)
-
-
-def test_events_that_never_left_are_late_beyond_any_limit() -> None:
-    refused = sound()
-    refused.distributions["schedule_delay"] = distribution([(MS, MS)] * 989 + [(MS, None)] * 11)
-    check = checked(sound(), refused)["lateness"]
-    assert (check.result, check.value, check.limit) == (Result.INVALID, None, 0.02)
-    assert check.note == "s1: more than 1 % were never sent"
+@pytest.mark.parametrize(("late", "told"), [(10, "s0: p99 1 ms"), (11, "s0: p99 1 s, which changes no result")])
+def test_one_late_event_in_a_hundred_is_not_worth_a_word(late: int, told: str) -> None:
+    one = sound()
+    one.distributions["schedule_delay"] = distribution([(MS, MS)] * (1000 - late) + [(S, S)] * late)
+    assert checked(one)["lateness"].note == told
 
 
 def test_sends_that_are_on_time_to_the_nanosecond_are_known_to_be() -> None:
@@ -175,8 +171,7 @@ def test_sends_that_are_on_time_to_the_nanosecond_are_known_to_be() -> None:
 def test_lateness_of_a_small_scenario_does_not_drown_in_a_large_one() -> None:
     small = sound()
     small.distributions["schedule_delay"] = distribution([(S, S)] * 5)
-    check = checked(sound(), small)["lateness"]
-    assert (check.result, check.note) == (Result.INVALID, "s1: p99 1 s")
+    assert checked(sound(), small)["lateness"].note == "s1: p99 1 s, which changes no result"
 
 
 def test_an_early_send_is_never_forgiven() -> None:
@@ -193,9 +188,9 @@ def test_an_early_send_is_never_forgiven() -> None:
     ("cpu", "stall_ms", "result", "value", "limit"),
     [
         (0.79, 10, Result.PASS, 0.79, 0.8),
-        (0.8, 10, Result.INVALID, 0.8, 0.8),
+        (0.8, 10, Result.WARN, 0.8, 0.8),
         (0.3, 99, Result.PASS, 0.099, 0.1),
-        (0.3, 100, Result.INVALID, 0.1, 0.1),
+        (0.3, 100, Result.WARN, 0.1, 0.1),
         (None, 50, Result.PASS, 0.05, 0.1),
         (0.5, None, Result.PASS, 0.5, 0.8),
         (None, None, Result.SKIPPED, None, None),
@@ -299,32 +294,18 @@ def test_recovery_needs_no_number_of_events() -> None:
     assert (coarse.result, coarse.value) == (Result.INVALID, 0.2)
 
 
-def test_without_a_limit_on_visibility_every_horizon_is_long_enough() -> None:
-    check = checked(sound(), objectives=("p99(publish) < 60s", "lost == 0"))["horizon"]
-    assert (check.result, check.value, check.limit, check.note) == (Result.PASS, 0, 0, "")
-    assert checked(sound(), deadlines={})["horizon"].note == "nothing was probed"
-
-
 # -- horizon -------------------------------------------------------------------------------------------------
 
 
-def test_horizon_is_three_times_the_largest_latency_objective() -> None:
-    short = checked(sound(), deadlines={"read-model": 15 * S, "search": 14 * S})["horizon"]
-    assert (short.result, short.value, short.limit) == (Result.INVALID, 14, 15)
-    assert short.note == "search: deadline 14 s, needs 15 s"
-
-
-def test_horizon_does_not_care_for_the_publish_or_the_critical_limit() -> None:
-    objectives = [parse("p99(publish) < 60s"), parse("p99(consistency) < 5s", critical="60s")]
-    check = check_of("horizon", run_of(scenario(visible=1)), objectives)
-    assert (check.limit, check.result) == (15, Result.PASS)
-
-
-def test_events_first_seen_late_show_that_the_horizon_is_short() -> None:
-    one = sound()
+def test_nothing_may_be_first_seen_in_the_last_third_of_its_deadline() -> None:
+    check = checked(sound())["horizon"]
+    assert (check.result, check.value, check.limit, check.note) == (Result.PASS, 0, 0, "")
+    one = scenario(visible=998, lost=2)
     one.late_sightings = 2
     check = checked(sound(), one)["horizon"]
     assert (check.result, check.value, check.limit) == (Result.INVALID, 2, 0)
+    assert check.note == "2 events were first seen in the last third of the deadline"
+    assert checked(sound(), deadlines={})["horizon"].note == "nothing was probed"
 
 
 # -- what doesn't apply --------------------------------------------------------------------------------------
@@ -340,7 +321,7 @@ def test_objectives_over_time_need_no_number_of_events() -> None:
 
 
 def test_checks_that_do_not_apply_are_skipped_with_a_reason() -> None:
-    checks = run(Summary(), Criteria([], SelfCheckPolicy(), {}))
-    assert [check.result for check in checks] == [Result.PASS, *[Result.SKIPPED] * 11]
+    checks, _ = run(Summary(), Criteria([], SelfCheckPolicy(), {}))
+    assert [check.result for check in checks] == [Result.PASS, *[Result.SKIPPED] * 12]
     assert all(check.note for check in checks[1:])
-    assert checks[-1].note == "run `evload selftest`"
+    assert checks[-2].note == "run `evload selftest`"

@@ -9,7 +9,7 @@ import pytest
 from evload.judging.gauge_watches import GaugeWatches
 from evload.judging.judge import judge
 from evload.model.report import ObjectiveResult, Result
-from evload.model.summary import GaugeSummary, Series, Summary
+from evload.model.summary import GaugeSummary, ScenarioSummary, Series, Summary
 from evload.objectives.grammar import parse
 from evload.objectives.scenario import ScenarioCriteria
 from tests.rigs.summaries import MS, S, distribution
@@ -110,8 +110,10 @@ def _failing(text: str, depth: float, *, failed: int, **more: str) -> ObjectiveR
     watches = GaugeWatches([objective], {}, GAUGES)
     gauge = GaugeSummary({"queue_depth": Series()}, failed=failed)
     for second in range(10):
-        gauge.series["queue_depth"].add(depth)
-        watches.sampled("work", second * S, second * S, {"queue_depth": depth})
+        # Of a gauge that never moves nothing can be told of its way back.
+        value = depth + (text.startswith("drain") and second == 5)
+        gauge.series["queue_depth"].add(value)
+        watches.sampled("work", second * S, second * S, {"queue_depth": value})
     return judge(objective, Summary(gauges={"work": gauge}, watches=watches.results()))
 
 
@@ -236,3 +238,37 @@ def test_a_queue_that_never_drained_is_not_hidden_by_one_that_did(depths: tuple[
     assert patient.note == "it was not back by the last sample"
     short = _both("drain(queue_depth <= 10) < 50s", *depths, after="0s")
     assert (short.result, short.observed) == (Result.FAIL, (59, None))
+
+
+# -- where the way back begins -----------------------------------------------------------------------------------
+
+
+def _drained(depths: list[float], last_acked_ns: int | None) -> ObjectiveResult:
+    """Of a queue that was sampled each second, after a burst at 2 s whose last ack came then."""
+    objective = parse("drain(queue_depth <= 10) < 2s", gauges=GAUGES, after="burst")
+    scenarios = {"burst": ScenarioCriteria(2 * S, 2 * S)}
+    watches = GaugeWatches([objective], scenarios, GAUGES)
+    gauge = GaugeSummary({"queue_depth": Series()})
+    watches.acked({"burst": last_acked_ns})
+    for second, depth in enumerate(depths):
+        gauge.series["queue_depth"].add(depth, second * S)
+        watches.sampled("work", second * S + 5 * MS, second * S + 10 * MS, {"queue_depth": depth})
+    burst = ScenarioSummary(last_acked_ns=last_acked_ns)
+    return judge(objective, Summary({"burst": burst}, gauges={"work": gauge}, watches=watches.results()), scenarios)
+
+
+def test_a_drain_after_a_burst_begins_with_its_last_ack() -> None:
+    """The first sample after the burst was due shows a queue into which nothing has come yet."""
+    depths = [0.0, 0, 0, 300, 200, 100, 0]
+    assert _drained(depths, None).result is Result.PASS, "what a naive tool says"
+    late = _drained(depths, 2900 * MS)
+    assert (late.result, late.observed) == (Result.FAIL, (2.105, 3.11))
+
+
+def test_a_queue_that_was_never_away_is_back_within_one_sample_if_it_moved_at_all() -> None:
+    moved = _drained([0, 5, 3, 2, 2], 2500 * MS)
+    assert (moved.result, moved.observed) == (Result.PASS, (0, 0.51))
+    still = _drained([0, 0, 0, 0, 0], 2500 * MS)
+    assert (still.result, still.note) == (
+        Result.INCONCLUSIVE, "the gauge never moved, so nothing can be told of its way back"
+    )  # fmt: skip

@@ -51,7 +51,7 @@ def scenario(producer: str, probes: Sequence[str] = ()) -> dict[str, Any]:
 def publishing(url: str, **changes: Any) -> dict[str, Any]:
     """A config with one producer."""
     return {
-        "producers": {"p": {"kind": "http", "url": f"{url}/events", "timeout": "1s", **changes}},
+        "producers": {"p": {"kind": "http", "url": f"{url}/events", "timeout": "30s", **changes}},
         "events": {"e": {"type": "t", "source": "/tests"}},
         "scenarios": {"s": scenario("p")},
         "self_checks": LENIENT,
@@ -208,7 +208,7 @@ def read_models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ended, dict[s
             "slos": [
                 {"objective": objective, "scenario": name}
                 for name in READ_MODELS
-                for objective in ("share(consistency < 100s) >= 50%", "lost == 0")
+                for objective in ("share(consistency < 400ms) >= 50%", "lost == 0")
             ],
             "self_checks": {**LENIENT, "horizon": "warn", "evidence": "warn"},
         }
@@ -220,7 +220,7 @@ def read_models(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ended, dict[s
 
 def test_a_run_with_broken_read_models_is_no_pass(read_models: tuple[Ended, dict[str, Any]]) -> None:
     ended, summary = read_models
-    assert (ended.code, ended.err) == (1, "")
+    assert (ended.code, ended.err) == (4, ""), "of what was never seen nobody knows why"
     assert "Traceback" not in ended.out
     assert_closes(summary)
     assert summary["ledger"]["acked"] == EVENTS * len(READ_MODELS)
@@ -454,7 +454,7 @@ def test_a_secret_is_nowhere_in_the_results(tmp_path: Path) -> None:
             return await asyncio.to_thread(run_config, config(server.url), tmp_path, env=env)
 
     ended = asyncio.run(run())
-    assert (ended.code, ended.err) == (5, ""), "reads that all fail are no measurement"
+    assert (ended.code, ended.err) == (4, ""), "reads that all fail say nothing of losses"
     assert {request.headers["x-token"] for request in seen} == {secret}
     basic = "Basic " + base64.b64encode(f"robot:{secret}".encode()).decode()
     assert {request.headers["authorization"] for request in seen} == {basic}

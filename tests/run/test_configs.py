@@ -53,7 +53,7 @@ def shorter(name: str, directory: Path, *, time: int, rate: int = 1, loads: dict
         scenario["start"] = _divided(scenario.get("start", "0s"), time)
         scenario["load"] = (loads or {}).get(key) or [_scaled(phase, time, rate) for phase in scenario["load"]]
     for probe in config["probes"].values():
-        probe.update(deadline="60s", sample="100%", resolution="30%", confirm={"reads": 1, "over": "500ms"})
+        probe.update(deadline="5m", sample="100%", resolution="30%", confirm={"reads": 1, "over": "500ms"})
     config["slos"] = [_relaxed(slo, rate) for slo in config["slos"]]
     config["self_checks"] = PATIENT
     path = directory / name

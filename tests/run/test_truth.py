@@ -43,6 +43,7 @@ scenarios:
     events: {planted: 1}
     probes: [read-model]
     load: [{rate: 300/s, for: 15s}]
+slos: [errors == 0]
 """
     + LENIENT
 )

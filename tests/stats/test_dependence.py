@@ -80,5 +80,42 @@ def test_seven_windows_give_no_estimate_and_empty_ones_do_not_count() -> None:
     assert effective_size([]) is None
 
 
+def test_a_batch_of_half_the_average_stands_for_itself_and_a_smaller_one_does_not() -> None:
+    """Eight batches are enough for an estimate, seven aren't. With 7 of 112 events the average is 14."""
+    assert effective_size([(15, 1)] * 7 + [(7, 0)]) == 112
+    assert effective_size([(15, 1)] * 7 + [(6, 0)]) is None
+    assert effective_size([(6, 0)] + [(15, 1)] * 7) is None
+
+
+def test_empty_batches_do_not_lower_the_average() -> None:
+    """Of 111 events in eight batches half the average is 6.9; over sixteen it would be 3.5."""
+    full = [(15, 1)] * 7
+    assert effective_size([*full[:3], *[(0, 0)] * 8, *full[3:], (6, 0)]) is None
+    assert effective_size([(0, 0), *full[:3], (0, 0), *full[3:], *[(0, 0)] * 6, (7, 0)]) == 112
+
+
+def test_a_small_batch_is_joined_with_the_next_and_the_last_with_the_one_before() -> None:
+    """Ten batches of 100 events, of which a stall makes 50 bad, with the small batch's own bad events in it.
+
+    By hand: q = 0.05, X² = (9 * 100 * 0.05² + 100 * 0.45²) / (0.05 * 0.95) = 473.7, D = X² / 9 = 52.6.
+    """
+    quiet, worth = [(100, 0)] * 9, 1000 * 9 / ((9 * 0.25 + 20.25) / 0.0475)
+    for stalled in ([(100, 50)], [(20, 20), (80, 30)], [(20, 0), (20, 20), (60, 30)], [(80, 30), (20, 20)]):
+        assert effective_size([*quiet, *stalled]) == pytest.approx(worth)
+    assert effective_size([*quiet[:4], (20, 20), (80, 30), *quiet[4:]]) == pytest.approx(worth)
+    assert effective_size([*quiet[:4], (80, 30), (20, 20), *quiet[4:]]) != pytest.approx(worth), "with the next one"
+
+
+def test_dependence_is_told_from_chance_once_in_a_hundred() -> None:
+    """The 99 % limit of χ² with seven degrees is 18.48; d² / 25 is what a batch adds that has d bad of 100 more
+    or less than the half that are bad."""
+
+    def off(*ds: int) -> list[tuple[int, int]]:
+        return [(100, 50 + d) for d in ds]
+
+    assert effective_size(off(15, -15, 2, -2, 1, -1, 0, 0)) == 800  # X² = 18.4
+    assert effective_size(off(15, -15, 3, -3, 0, 0, 0, 0)) == pytest.approx(800 * 7 / 18.72)
+
+
 def test_even_spread_is_never_worth_more_than_the_events() -> None:
     assert effective_size([(50, 5)] * 20) == 1000

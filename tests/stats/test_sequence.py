@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from itertools import accumulate
-from math import inf, log
+from math import comb, exp, inf, log, log1p
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.integrate import quad
+from scipy.optimize import brentq
 
 from evload.stats.binomial import clopper_pearson_lower
 from evload.stats.sequence import log_evidence, lower_bound, rejects
@@ -90,6 +92,70 @@ def test_the_price_of_looking_at_any_time_is_a_wider_bound() -> None:
     assert lower_bound(50, 1000, 0.99) < lower_bound(50, 1000)
 
 
+def _mixture(bad: float, events: float, limit: float) -> float:
+    """The likelihood ratio's mean over rates drawn from Beta(1, b) above the limit, where (1 - rate)^b is uniform."""
+    b = (1 - limit) / limit
+
+    def ratio(uniform: float) -> float:
+        kept = (1 - limit) * uniform ** (1 / b)
+        return float(((1 - kept) / limit) ** bad * (kept / (1 - limit)) ** (events - bad))
+
+    return float(quad(ratio, 0, 1, epsabs=0, epsrel=1e-12)[0])
+
+
+@pytest.mark.parametrize(
+    ("bad", "events", "limit"),
+    [(0, 12, 0.1), (3, 5, 0.2), (2.5, 6.25, 0.3), (7, 40, 0.05), (40, 1000, 0.05), (4.5, 4.5, 0.7), (9, 10, 0.9)],
+)
+def test_the_evidence_is_the_mean_of_likelihood_ratios(bad: float, events: float, limit: float) -> None:
+    assert log_evidence(bad, events, limit) == pytest.approx(log(_mixture(bad, events, limit)), abs=1e-9)
+
+
+@pytest.mark.parametrize("limit", [0.001, 0.05, 0.5, 0.9])
+def test_the_evidence_of_one_event_and_of_good_ones_by_hand(limit: float) -> None:
+    """Of (1 - rate) / (1 - limit) = u^(1/b) the mean is b / (b + 1) = 1 - limit, and of its nth power b / (b + n)."""
+    assert log_evidence(1, 1, limit) == pytest.approx(log(2 - limit), abs=1e-10)
+    assert log_evidence(0, 1, limit) == pytest.approx(log(1 - limit), abs=1e-10)
+    assert log_evidence(0, 100, limit) == pytest.approx(-log1p(100 * limit / (1 - limit)), abs=1e-9)
+
+
+@pytest.mark.parametrize(("events", "limit"), [(1, 0.05), (6, 0.3), (30, 0.05), (30, 0.8)])
+def test_at_the_limit_the_evidence_is_one_on_average(events: int, limit: float) -> None:
+    """That is what makes it a martingale there, which may be looked at whenever one likes."""
+    chances = [comb(events, bad) * limit**bad * (1 - limit) ** (events - bad) for bad in range(events + 1)]
+    mean = sum(chance * exp(log_evidence(bad, events, limit)) for bad, chance in enumerate(chances))
+    assert mean == pytest.approx(1, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("bad", "events", "confidence"), [(7, 40, 0.95), (12.5, 80, 0.99), (2, 2, 0.5), (20, 400, 0.8)]
+)
+def test_the_lower_bound_is_where_the_evidence_is_worth_the_confidence(
+    bad: float, events: float, confidence: float
+) -> None:
+    def missing(limit: float) -> float:
+        return log(_mixture(bad, events, limit)) + log(1 - confidence)
+
+    known = brentq(missing, bad / events / 20, bad / events * 0.999, xtol=1e-14)
+    assert lower_bound(bad, events, confidence) == pytest.approx(known, rel=3e-9)
+
+
+def test_the_lower_bound_of_a_single_bad_event() -> None:
+    """Its evidence is 2 - limit, which is to reach 1 / (1 - confidence)."""
+    assert lower_bound(1, 1, 0.4) == pytest.approx(1 / 3, rel=3e-9)
+    assert lower_bound(1, 1) == 0, "one event never comes to twenty"
+
+
+def test_evidence_that_is_just_enough_is_enough() -> None:
+    assert rejects(0, 0, 0.5, confidence=0)
+    assert not rejects(0, 1, 0.5, confidence=0)
+
+
+def test_of_no_events_no_rate_is_rejected() -> None:
+    assert lower_bound(0, 0) == 0
+    assert not rejects(0, 0, 0.001)
+
+
 def test_extremes() -> None:
     assert log_evidence(0, 0, 0.05) == 0
     assert log_evidence(0, 10**7, 0.05) == -inf
@@ -102,3 +168,9 @@ def test_extremes() -> None:
 def test_impossible_arguments_are_refused(bad: int, events: int, limit: float) -> None:
     with pytest.raises(ValueError, match=r"between 0 and 1|events"):
         rejects(bad, events, limit)
+
+
+@pytest.mark.parametrize(("bad", "events"), [(-1, 5), (0, -1), (6, 5), (1, 0), (-1, 0)])
+def test_no_bound_is_told_of_what_can_not_have_been_seen(bad: int, events: int) -> None:
+    with pytest.raises(ValueError, match=rf"^{bad} of {events} events$"):
+        lower_bound(bad, events)

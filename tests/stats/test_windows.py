@@ -54,30 +54,42 @@ def test_one_bad_event_never_breaks_a_sparse_window(share: str, strict: bool, ev
     assert Allowance(Fraction(share), strict).allowed(events) == allowed
 
 
+@pytest.mark.parametrize(
+    ("share", "events", "counted"),
+    [("1/100", 0, 100), ("1/100", 99, 100), ("1/100", 101, 101), ("2/25", 5, 13), ("2/25", 14, 14), ("0", 5, 5)],
+)
+def test_a_sparse_window_counts_as_if_it_had_just_enough_events_for_one_bad(
+    share: str, events: int, counted: int
+) -> None:
+    assert Allowance(Fraction(share)).counted(events) == counted
+    assert Allowance(Fraction(share), sparse=False).counted(events) == events
+
+
 def test_where_the_length_guards_a_single_event_breaks_its_step() -> None:
     assert Allowance(Fraction(1, 100), sparse=False).allowed(99) == 0
     assert Allowance(Fraction(1, 100), sparse=False).allowed(200) == 2
     assert Allowance(Fraction(1, 100), strict=True, sparse=False).allowed(200) == 1
 
 
-@given(step_counts, st.integers(1, 12))
-def test_a_survey_says_what_a_look_at_every_window_says(steps: list[tuple[int, int, int]], length: int) -> None:
+@given(step_counts, st.integers(1, 12), st.booleans(), st.integers(0, 9), st.integers(0, 9))
+def test_a_survey_says_what_a_look_at_every_window_says(
+    steps: list[tuple[int, int, int]], length: int, strict: bool, unplaced: int, outstanding: int
+) -> None:
+    allowance = Allowance(Fraction(1, 10), strict)
     views = [view for view in sliding(counts(*steps), length) if view.events]
-    found = survey(counts(*steps), length, TENTH)
+    found = survey(counts(*steps), length, allowance, unplaced=unplaced, outstanding=outstanding)
     if not views:
         assert found is None
         return
     assert found is not None
-    sure = [view for view in views if view.sure > TENTH.allowed(view.events)]
-    maybe = [view for view in views if view.maybe > TENTH.allowed(view.events)]
+    sure = [view for view in views if view.sure > allowance.allowed(view.events + outstanding)]
+    maybe = [view for view in views if view.maybe + unplaced > allowance.allowed(view.events)]
     assert (found.broken, found.doubtful) == (bool(sure), bool(maybe))
     assert found.broken_until == (sure[-1].end if sure else None)
     assert found.doubtful_until == (maybe[-1].end if maybe else None)
     assert found.open_end == (views[-1] in maybe)
-    if sure:
-        assert found.worst in sure
-    elif maybe:
-        assert found.worst in maybe
+    among = [(view.sure if sure else view.maybe, view) for view in sure or maybe or views]
+    assert found.worst == max(among, key=lambda one: Fraction(one[0], allowance.counted(one[1].events)))[1]
 
 
 def test_of_broken_windows_the_worst_is_the_one_that_is_worst_for_sure() -> None:
@@ -87,6 +99,51 @@ def test_of_broken_windows_the_worst_is_the_one_that_is_worst_for_sure() -> None
     doubtful = survey(counts((10, 1, 4), (10, 0, 5), (10, 0, 0)), 1, TENTH)
     assert doubtful is not None
     assert (doubtful.broken, doubtful.worst, doubtful.open_end) == (False, View(1, 2, 10, 0, 5), False)
+
+
+def test_of_windows_that_are_equally_bad_the_first_is_the_worst() -> None:
+    broken = survey(counts((10, 0, 0), (10, 3, 3), (20, 6, 6), (10, 3, 3)), 1, TENTH)
+    assert broken is not None
+    assert (broken.broken, broken.worst) == (True, View(1, 2, 10, 3, 3))
+    assert (broken.broken_until, broken.doubtful_until, broken.open_end) == (4, 4, True)
+    doubtful = survey(counts((10, 0, 0), (10, 1, 3), (10, 0, 3), (20, 0, 6)), 1, TENTH)
+    assert doubtful is not None
+    assert (doubtful.broken, doubtful.worst) == (False, View(1, 2, 10, 1, 3))
+    good = survey(counts((10, 0, 0), (0, 0, 0), (20, 0, 0)), 1, TENTH)
+    assert good is not None
+    assert (good.doubtful, good.worst) == (False, View(0, 1, 10, 0, 0))
+
+
+def test_a_window_that_holds_is_not_the_worst_where_another_is_broken() -> None:
+    """Neither if it has as large a share, nor if it has a larger one that what is outstanding may make up for."""
+    tie = survey(counts((10, 1, 1), (20, 2, 2)), 1, Allowance(Fraction(1, 10), strict=True))
+    assert tie is not None
+    assert (tie.broken, tie.worst) == (True, View(1, 2, 20, 2, 2))
+    made_up = survey(counts((10, 2, 2), (100, 13, 13)), 1, TENTH, outstanding=20)
+    assert made_up is not None
+    assert (made_up.broken, made_up.worst) == (True, View(1, 2, 100, 13, 13))
+
+
+def test_the_worst_window_has_the_largest_share_and_not_the_most_bad_events() -> None:
+    broken = survey(counts((10, 5, 5), (100, 20, 20)), 1, TENTH)
+    doubtful = survey(counts((10, 0, 5), (100, 1, 20)), 1, TENTH)
+    assert broken is not None
+    assert doubtful is not None
+    assert (broken.worst, doubtful.worst) == (View(0, 1, 10, 5, 5), View(0, 1, 10, 0, 5))
+    sparse = survey(counts((2, 0, 2), (20, 0, 5)), 1, TENTH)
+    assert sparse is not None
+    assert sparse.worst == View(1, 2, 20, 0, 5), "two of two count as two of ten"
+
+
+def test_nothing_is_outstanding_and_nothing_without_a_place_unless_it_is_said() -> None:
+    """Of 19 events two are one too many, and of 20 they wouldn't be; one of ten is just allowed."""
+    full, fair = counts((19, 2, 2)), counts((10, 1, 1))
+    one, other = survey(full, 1, TENTH), survey(fair, 1, TENTH)
+    assert one is not None
+    assert other is not None
+    assert (one.broken, other.doubtful) == (True, False)
+    assert (list(steps_broken(full, TENTH)), list(steps_broken(fair, TENTH))) == ([B], [H])
+    assert list(steps_broken(full, TENTH, outstanding=1)) == [D]
 
 
 def test_what_is_outstanding_may_have_been_good_and_what_has_no_place_may_be_anywhere() -> None:

@@ -164,6 +164,14 @@ def test_a_fast_clock_may_measure_more_than_there_was_between_send_and_sight() -
         assert ("sent_to_consumed" in found, estimate.contradictions) == (True, contradictions)
 
 
+def test_stamps_contradict_each_other_from_the_first_nanosecond_beyond_what_either_may_be_off() -> None:
+    """By 5 ms of drift and a nanosecond, at either end."""
+    for more, contradictions in ((10 * MS + 2, 0), (10 * MS + 3, 1)):
+        estimate = OffsetEstimate()
+        hops(_observed(0, 100 * S, EPOCH + 1, EPOCH + 100 * S + more + 1), estimate)
+        assert estimate.contradictions == contradictions
+
+
 def test_the_first_hop_begins_at_the_send() -> None:
     seen = _observed(20 * MS, 50 * MS, EPOCH + 1, None)
     seen.intended_ns = 0
@@ -196,6 +204,129 @@ def test_the_tighter_of_an_old_bound_that_has_aged_and_a_new_one_counts() -> Non
         assert abs(late - slack) < MS // 50
 
 
+def _errors(slow: tuple[int, int, int], *before: tuple[int, int, int]) -> tuple[int, int]:
+    """How far both ends of a slow event's first hop are from the truth, after events that told more of the offset.
+
+    Each is (sent, stamped, seen).
+    """
+    clock, estimate = _Foreign(0, 0, 1), OffsetEstimate()
+    for sent, stamped, seen in (*before, slow):
+        stamp = clock.read(stamped + 1)
+        found = hops(_observed(sent, seen, stamp, stamp), estimate)
+    low, high = found["sent_to_consumed"]
+    assert high is not None
+    assert estimate.contradictions == 0
+    return slow[1] - slow[0] - low, high - (slow[1] - slow[0])
+
+
+BOTH = 2
+"""A nanosecond for the stamp and one for the offset."""
+
+
+def test_each_bound_ages_from_the_event_that_told_it() -> None:
+    """A stamp when an event was sent bounds from below, one when it was seen from above; each 50 us in a second."""
+    below, above = (90 * S, 90 * S, 100 * S), (90 * S, 100 * S, 100 * S)
+    assert _errors((200 * S, 205 * S, 210 * S), below, above) == (6 * MS + BOTH, 6 * MS + BOTH)
+    assert _errors((0, 5 * S, 10 * S), below, above) == (5 * MS + BOTH, 5 * MS + BOTH)
+    early, late = (0, 0, 2 * S), (98 * S, 100 * S, 100 * S)
+    slow = (201 * S, 206 * S, 211 * S)
+    assert _errors(slow, early, late) == (10_550_000 + BOTH, 5_650_000 + BOTH)
+    assert _errors(slow, late, early) == (10_550_000 + BOTH, 5_650_000 + BOTH)
+
+
+def test_each_bound_gives_way_to_one_that_is_tighter_than_it_has_become() -> None:
+    """After 200 s the one from below has grown to 10 ms; the one from above is younger, and has to 5 ms."""
+    early, late = (0, 0, 2 * S), (98 * S, 100 * S, 100 * S)
+    slow = (201 * S, 206 * S, 211 * S)
+    # A bound of 7 ms from 200 s is tighter than that of `early` and wider than that of `late`. Until 211 s it has
+    # grown by what a clock may drift since the event was sent.
+    from_below, from_above = (200 * S - 7 * MS, 200 * S, 202 * S), (198 * S, 200 * S, 200 * S + 7 * MS)
+    grown = 7 * MS + 11 * S // 20_000 + 7 * MS // 20_000
+    assert _errors(slow, early, late, from_below) == (grown + BOTH, 5_650_000 + BOTH)
+    assert _errors(slow, early, late, from_above) == (10_550_000 + BOTH, 5_650_000 + BOTH)
+    # So it is where the other bound is too wide to be of use.
+    assert _errors(slow, early, from_below)[0] == grown + BOTH
+    assert _errors(slow, late, from_above)[1] == 5_650_000 + BOTH
+    nearer = (198 * S, 200 * S, 200 * S + 3 * MS)
+    assert _errors(slow, late, nearer)[1] == 3 * MS + 13 * S // 20_000 + BOTH
+
+
+def test_a_bound_that_an_event_of_long_told_may_have_drifted_meanwhile_itself() -> None:
+    """In 100 s by 5 ms, so that 7 ms are no tighter than what has grown to 10 ms, and 3 ms are."""
+    early, late, slow = (0, 0, 2 * S), (98 * S, 100 * S, 100 * S), (201 * S, 206 * S, 211 * S)
+    assert _errors(slow, early, (100 * S - 7 * MS, 100 * S, 200 * S))[0] == 10_550_000 + BOTH
+    assert _errors(slow, early, (100 * S - 3 * MS, 100 * S, 200 * S))[0] == 3 * MS + 5_550_150 + BOTH
+    # From above: in 90 s by 4.5 ms, against 5.1 ms.
+    assert _errors(slow, late, (110 * S, 200 * S, 200 * S + 700_000))[1] == 5_650_000 + BOTH
+    assert _errors(slow, late, (110 * S, 200 * S, 200 * S + 500_000))[1] == 500_000 + 5_050_000 + BOTH
+
+
+def test_a_stamp_has_to_lie_between_the_two_moments_by_no_more_than_it_may_be_off() -> None:
+    estimate = OffsetEstimate()
+    estimate.add(1001, 1001, EPOCH + 1001, EPOCH + 1001)
+    for off in (-2, -1, 0, 1, 2):
+        assert estimate.to_local(EPOCH + 1001 + off, 1001, 1001) == (1001, 1001)
+    for off in (-3, 3):
+        assert estimate.to_local(EPOCH + 1001 + off, 1001, 1001) is None
+
+
+def test_what_was_seen_the_moment_it_was_made_took_no_time() -> None:
+    found = hops(_observed(1001, 1001, EPOCH + 1001, EPOCH + 1001, (1001, 1001)), OffsetEstimate())
+    assert found == {
+        "sent_to_consumed": (0, 0), "consumed_to_processed": (0, 1), "processed_to_visible": (0, 0),
+    }  # fmt: skip
+
+
+def test_of_an_event_with_an_impossible_stamp_only_the_hops_of_possible_ones_are_told() -> None:
+    estimate = OffsetEstimate()
+    estimate.add(1001, 1001, EPOCH + 1001, EPOCH + 1001)
+    late = _observed(20 * MS, 30 * MS, EPOCH + 25 * MS, EPOCH + 900 * MS, (20 * MS, 30 * MS))
+    # In the not quite 30 ms since it was known the offset has drifted by 1.5 us at most, and in 875 ms by 43.8 us.
+    assert hops(late, estimate) == {
+        "sent_to_consumed": (5 * MS - 1500 - BOTH, 5 * MS + 1500 + BOTH),
+        "consumed_to_processed": (875 * MS - 43_753 - 1, 875 * MS + 43_753 + 1),
+    }
+    assert estimate.contradictions == 1
+
+
+def test_bounds_that_fine_stamps_show_to_contradict_each_other_tell_nothing() -> None:
+    """Two clocks a second apart, which nobody can see while all stamps are whole seconds."""
+    estimate = OffsetEstimate()
+    for sent, stamp in ((0, EPOCH), (20 * S, EPOCH + 21 * S)):
+        found = hops(_observed(sent, sent + 10 * MS, stamp, stamp), estimate)
+        assert (found["sent_to_consumed"], estimate.contradictions) == ((0, 10 * MS), 0)
+    impossible = _observed(40 * S, 40 * S + 10 * MS, EPOCH + 40 * S + 1, EPOCH + 45 * S + 1)
+    assert hops(impossible, estimate).keys() == {"consumed_to_processed"}
+    assert estimate.contradictions == 1
+    stamp = EPOCH + 60 * S + 5 * MS
+    found = hops(_observed(60 * S, 60 * S + 10 * MS, stamp, stamp), estimate)
+    assert (found["sent_to_consumed"], estimate.contradictions) == ((0, 10 * MS), 2)
+
+
+def test_of_several_probes_the_last_to_see_it_says_by_when_the_stamps_were_made() -> None:
+    """They were made 200 and 250 ms after the send; a tap had seen the event after ten."""
+    stamps = (EPOCH + 200 * MS + 1, EPOCH + 250 * MS + 1)
+    between = (50 * MS - 2501 - 1, 50 * MS + 2501 + 1)
+    for stable in ((280 * MS, 300 * MS), (None, 300 * MS)):
+        seen = _observed(0, 10 * MS, *stamps, stable)
+        seen.settled_ns = 10 * S
+        latest = 250 * MS + 15_000 + BOTH  # 50 ms between the last stamp and the sight, and the drift of 300 ms
+        assert hops(seen, OffsetEstimate(), several=True) == {
+            "sent_to_consumed": (0, latest), "consumed_to_processed": between, "processed_to_visible": (0, latest),
+        }  # fmt: skip
+        estimate = OffsetEstimate()
+        assert hops(seen, estimate) == {"consumed_to_processed": between}
+        assert estimate.contradictions == 1
+
+
+def test_of_several_probes_of_which_one_never_saw_it_the_stamps_were_made_before_it_was_settled() -> None:
+    seen = _observed(0, 10 * MS, EPOCH + 200 * MS + 1, EPOCH + 250 * MS + 1, (280 * MS, None))
+    seen.settled_ns = 10 * S
+    found = hops(seen, OffsetEstimate(), several=True)
+    assert found["sent_to_consumed"] == (0, 9_950 * MS + 500_000 + BOTH)
+    assert found["processed_to_visible"] == (0, None)
+
+
 def test_the_time_between_two_stamps_of_a_clock_that_is_slow_or_fast_itself() -> None:
     """A second of a clock that loses 50 us in a second of ours is more than 50 us longer."""
     hour = 3600 * S
@@ -223,7 +354,12 @@ def test_nothing_is_said_before_anything_is_learnt() -> None:
     assert hops(_observed(0, S, None, None), estimate) == {}
     unseen = _observed(0, S, EPOCH, EPOCH)
     unseen.first_upper_ns = None
-    assert hops(unseen, estimate) == {}
+    unseen.settled_ns = 10 * S
+    unsent = _observed(0, S, EPOCH, EPOCH)
+    unsent.sent_ns = None
+    for several in (False, True):
+        assert hops(unseen, estimate, several=several) == {}
+        assert hops(unsent, estimate, several=several) == {}
     assert estimate.to_local(EPOCH, 0, S) is None
 
 

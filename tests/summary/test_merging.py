@@ -37,13 +37,14 @@ COUNTED = Counted(
     (("consistency", 300 * MS), ("end_to_end", S), ("publish", 5 * MS)),
     (("consistency", 300 * MS, S),),
     (("errors", S), ("visible", S), ("sent", S), ("duplicated", S), ("out_of_order", S), ("status(409)", S)),
+    on_time=True,
 )
 PLANS = [
     ScenarioPlan(
         "chain", True, 10 * S, COUNTED,
         (Slice("key=1*", COUNTED, key="1*"), Slice("event=e1", COUNTED, event=1), Slice("replica=b", replica="b"),
          Slice("key=1*,probe=first", COUNTED, key="1*", probe=0)),
-        ((0, "first"), (1, "second")), arrival_step_ns=S, flow_step_ns=S,
+        ((0, "first"), (1, "second")), arrival_step_ns=S, flow_step_ns=S, phases=((0, 9 * S), (9 * S, 40 * S)),
     ),
     ScenarioPlan("alone", True, 10 * S, COUNTED, (Slice("probe=first", COUNTED, probe=0),), ((0, "first"),)),
     ScenarioPlan("unwatched", False, 0),

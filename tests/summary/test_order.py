@@ -58,7 +58,7 @@ def _by_definition(events: Sequence[tuple[str, Placed]]) -> Counter[tuple[str, i
             continue
         seen = [other for other in others if other.position is not None]
         if event.acked_ns is not None and any(
-            event.acked_ns <= other.sent_ns < event.settled_ns and (other.position or 0) < event.position
+            event.acked_ns <= other.sent_ns < event.settled_ns and _number(other) < _number(event)
             for other in seen
             if (other.sent_ns, other.seq) > (event.sent_ns, event.seq)
         ):
@@ -72,6 +72,11 @@ def _by_definition(events: Sequence[tuple[str, Placed]]) -> Counter[tuple[str, i
         ):  # fmt: skip
             found["order", event.seq] += 1
     return found
+
+
+def _number(placed: Placed) -> float:
+    assert isinstance(placed.position, int | float)
+    return placed.position
 
 
 @given(_runs())

@@ -393,3 +393,52 @@ def test_one_answer_that_took_ages_or_jitter_far_below_the_gaps_changes_nothing(
         latency = 5 * S if number == 1_000 else MS // 4 if number < 1_500 else 3 * MS
         budget.answered(number * 10 * MS, latency, 1)
     assert budget.widest == 1.0
+
+
+# -- the generator's own core ---------------------------------------------------------------------------------
+
+
+def on_a_core(reader: Reader, read_ns: int, seconds: int, others: float = 0.0) -> list[float]:
+    """The share of a core used in each second, by reads that take this much of it, and by what else is done."""
+    shares = []
+    for _ in range(seconds):
+        rate, _ = reader.drive(S)
+        shares.append(min(rate * read_ns / S + others, 1.0))
+        reader.budget.strained(reader.now, shares[-1])
+    return shares
+
+
+@pytest.mark.parametrize("limit", [None, 100_000])
+def test_reads_that_fill_the_core_become_fewer_until_there_is_room(limit: int | None) -> None:
+    budget = ReadBudget(limit)
+    shares = on_a_core(Reader(budget, [200 * MS] * 500), 350_000, 60)
+    assert shares[0] > 0.85, "as much as an aiohttp read at the usual resolution took"
+    assert all(share <= 0.75 for share in shares[5:])
+    assert min(shares[5:]) > 0.5, "and not fewer than need be"
+    assert 1.2 < budget.stretch < 2
+    assert budget.widest < 2
+
+
+def test_reads_that_leave_room_on_the_core_are_not_spread() -> None:
+    budget = ReadBudget(None)
+    shares = on_a_core(Reader(budget, [200 * MS] * 500), 270_000, 30)
+    assert 0.65 < min(shares[1:]) <= max(shares) < 0.7
+    assert budget.widest == 1.0
+
+
+def test_gaps_narrow_again_when_the_core_has_room() -> None:
+    budget = ReadBudget(None)
+    reader = Reader(budget, [200 * MS] * 500)
+    on_a_core(reader, 250_000, 20, others=0.35)
+    wide = budget.stretch
+    assert wide > 1.3
+    on_a_core(reader, 250_000, 3)
+    assert 1.0 < budget.stretch < wide, "slowly"
+    on_a_core(reader, 250_000, 30)
+    assert (budget.stretch, budget.widest >= wide) == (1.0, True)
+
+
+def test_a_core_that_reads_do_not_fill_is_not_emptied_by_fewer_of_them() -> None:
+    budget = ReadBudget(None)
+    on_a_core(Reader(budget, [200 * MS] * 10), 1_000, 120, others=0.95)
+    assert 8 <= budget.stretch == budget.widest < 12, "there is an end to it"

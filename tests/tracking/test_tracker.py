@@ -229,6 +229,13 @@ def test_a_probe_that_needs_the_answer_waits_for_it() -> None:
     assert (target.seq, target.correlation_id, target.capture) == (0, "id-0", "order-7")
 
 
+def test_what_the_target_called_an_event_is_kept() -> None:
+    follow = Follow()
+    follow.answered(Outcome.ACCEPTED, 3 * S, capture="order-7")
+    assert follow.until_settled(lambda at: PRESENT).capture == "order-7"
+    assert Follow().acked().until_settled(lambda at: PRESENT).capture is None
+
+
 def test_nobody_reads_what_nobody_probes() -> None:
     tracker = Tracker([{}], 0)
     tracker.expect([event_of(n) for n in range(2)], 0)

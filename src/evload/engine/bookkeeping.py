@@ -86,6 +86,7 @@ class Bookkeeping:
         """Everything so far. Shares its parts with the fold: don't keep it while the run goes on."""
         summary = self._recorder.summary()
         if self._live is not None:
+            self._live.watches.acked({name: one.last_acked_ns for name, one in summary.scenarios.items()})
             summary.watches = self._live.watches.results()
         return summary
 

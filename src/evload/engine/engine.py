@@ -92,6 +92,8 @@ class Engine:
         Raises TargetError if a target can't be opened. What goes wrong later with a broker or a read model is data,
         not an exception; a ledger that can't be written says so itself.
         """
+        if self._live is not None and self._sinks:
+            self._live.prepare_standings()
         async with AsyncExitStack() as stack:
             opened = await self._open(stack)
             start_ns = await self._start()
@@ -159,8 +161,9 @@ class Engine:
             books.note(final=final)
 
         house = Housekeeping(
-            start_ns=start_ns, clock=clock, control=control, tracker=tracker, books=books, vitals=vitals,
-            live=self._live, sinks=self._sinks, note=note,
+            start_ns=start_ns, until_ns=start_ns + max((one.span.end_ns for one in plan.scenarios), default=0),
+            clock=clock, control=control, tracker=tracker, books=books, vitals=vitals, live=self._live,
+            sinks=self._sinks, note=note, strained=reading.strained,
             meter=ProgressMeter([scenario.span for scenario in plan.scenarios], plan.goal, plan.late_ns),
             sending=lambda: not all(pacer.done for pacer in pacers),
         )  # fmt: skip

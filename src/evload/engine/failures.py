@@ -1,7 +1,11 @@
-"""Counts what failed around a run by its reasons, and joins failures that follow on one another into incidents."""
+"""Counts what failed around a run by its reasons, and joins failures that follow on one another into incidents.
+
+Reasons that differ in nothing but an id or a time are one: they are told by the first of them.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -10,8 +14,21 @@ from ..model.vitals import INCIDENT_GAP_NS, Incident, Vitals
 
 _MOST: Final = 200
 """Most incidents that are kept, so that a flood of reasons costs nothing."""
+_SHOWN: Final = 120
+"""Most characters of an example."""
 _REASONS: Final = 40
 """Most distinct reasons that are kept."""
+_NAME: Final = re.compile(r"[\w.:+-]*\d(?:[\w.:+-]*\w)?")
+"""A word with a figure in it. Short ones, such as a status or an error code, tell one reason from another."""
+_SHORT: Final = 5
+_ADDRESS: Final = re.compile(r"\d{1,3}(\.\d{1,3}){3}(:\d{1,5})?")
+_SHAPES: Final = 1000
+"""Most shapes of reasons that are remembered."""
+
+
+def shape_of(reason: str) -> str:
+    """A reason without what is likely to be another each time: ids, times and long numbers."""
+    return _NAME.sub(lambda word: word[0] if len(word[0]) <= _SHORT or _ADDRESS.fullmatch(word[0]) else "#", reason)
 
 
 class Failures:
@@ -26,19 +43,34 @@ class Failures:
         self._start_ns = start_ns
         self._redact = redact
         self._open: dict[tuple[str, str], Incident] = {}
+        self._examples: dict[str, str] = {}
 
     def publish_failed(self, producer: str, reason: str) -> str:
         """An event met `reason` on its way out. Returns it as it may be shown."""
         shown = self._redact(reason)
-        self._incident(producer, shown)
-        self._count(shown)
+        example = self._example(shown)
+        self._incident(producer, example)
+        self._count(example)
         return shown
 
     def look_failed(self, source: str, reason: str) -> None:
         """A probe's read or a gauge's sample failed."""
-        shown = self._redact(reason)
+        shown = self._example(self._redact(reason))
         self._incident(source, shown)
         self._count(f"{source}: {shown}")
+
+    def shown(self, example: str) -> str:
+        """The beginning of something that came from outside, as it may be shown."""
+        # Cut last: of a secret that is cut in two none is found.
+        text = self._redact(example)
+        return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+    def _example(self, reason: str) -> str:
+        """The first reason that had the shape of this one."""
+        shape = shape_of(reason)
+        if shape not in self._examples and len(self._examples) >= _SHAPES:
+            return reason
+        return self._examples.setdefault(shape, reason)
 
     def _incident(self, source: str, reason: str) -> None:
         at_ns = max(0, self._clock.now_ns() - self._start_ns)

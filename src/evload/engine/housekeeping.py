@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from ..clock import Clock
 from ..judging.live_checks import LiveChecks
+from ..model.progress import Standing
 from ..model.vitals import Vitals
 from ..spi.sink import Sink
 from ..tracking.tracker import Tracker
@@ -20,15 +22,18 @@ _TICK_NS: Final = 100_000_000
 _NOTE_NS: Final = NS_PER_S
 _PROGRESS_NS: Final = NS_PER_S // 2
 _STALL_PAUSE_NS: Final = 10_000_000
+_CPU_SECONDS: Final = 10
 
 
 class Housekeeping:
-    """`sending` says whether anything is left to send; `note` brings the notes up to date."""
+    """`until_ns` is when the schedule ends, idle phases included. `sending` says whether anything is left to send;
+    `note` brings the notes up to date; `strained` is told each second which share of its core the generator used."""
 
     def __init__(
         self,
         *,
         start_ns: int,
+        until_ns: int,
         clock: Clock,
         control: RunControl,
         tracker: Tracker,
@@ -39,8 +44,10 @@ class Housekeeping:
         sinks: Sequence[Sink],
         sending: Callable[[], bool],
         note: Callable[[], None],
+        strained: Callable[[int, float], None],
     ) -> None:
         self._start_ns = start_ns
+        self._until_ns = until_ns
         self._clock = clock
         self._control = control
         self._tracker = tracker
@@ -51,7 +58,9 @@ class Housekeeping:
         self._sinks = sinks
         self._sending = sending
         self._note = note
+        self._strained = strained
         self._worries: Sequence[str] = ()
+        self._standings: Sequence[Standing] = ()
 
     async def watch_over(self) -> None:
         """Return when there is nothing left to do, or it is time to stop."""
@@ -66,7 +75,8 @@ class Housekeeping:
             if now - shown >= _PROGRESS_NS:
                 shown = now
                 self._show(now)
-            if not self._sending() and not self._tracker.outstanding:
+            through = now >= self._until_ns or self._control.stopped_ns is not None
+            if through and not self._sending() and not self._tracker.outstanding:
                 break
             if self._control.ends_ns is not None and now >= self._control.ends_ns:
                 break
@@ -78,7 +88,7 @@ class Housekeeping:
     async def watch_the_generator(self) -> None:
         """Keep the longest stall of the loop and the busiest ten seconds of the CPU, until cancelled."""
         clock, vitals = self._clock, self._vitals
-        window: list[tuple[int, int]] = [(clock.now_ns(), clock.cpu_ns() or 0)]
+        window = deque([(clock.now_ns(), clock.cpu_ns() or 0)], maxlen=_CPU_SECONDS + 1)
         vitals.longest_stall_ns = 0
         while True:
             before = clock.now_ns()
@@ -86,10 +96,15 @@ class Housekeeping:
             now = clock.now_ns()
             vitals.longest_stall_ns = max(vitals.longest_stall_ns, now - before - _STALL_PAUSE_NS)
             if now - window[-1][0] >= NS_PER_S:
-                window.append((now, clock.cpu_ns() or 0))
-                (then, cpu_then), (_, cpu_now) = window[max(0, len(window) - 11)], window[-1]
-                del window[:-10]
-                vitals.cpu_share = max(vitals.cpu_share or 0.0, (cpu_now - cpu_then) / (now - then))
+                (last, cpu_last), cpu = window[-1], clock.cpu_ns() or 0
+                self._strained(now, (cpu - cpu_last) / (now - last))
+                window.append((now, cpu))
+                then, cpu_then = window[0]
+                share = (cpu - cpu_then) / (now - then)
+                if len(window) > _CPU_SECONDS:
+                    share = max(vitals.cpu_share or 0.0, share)
+                # Before that there is only the time since the start, in which nothing has settled.
+                vitals.cpu_share = share
 
     def _look_ahead(self, now: int) -> None:
         """End the run if an objective that is worth it can't be kept any more."""
@@ -97,6 +112,8 @@ class Housekeeping:
             return
         summary = self._books.summary()
         self._worries = self._live.worries(summary)
+        if self._sinks:
+            self._standings = self._live.standings(summary, now - self._start_ns, self._tracker.acked.at(now))
         if self._control.ends_ns is not None:
             return
         hopeless = self._live.hopeless(summary, now - self._start_ns)
@@ -108,7 +125,8 @@ class Housekeeping:
         if self._sinks:
             tracker = self._tracker
             progress = self._meter.read(
-                now - self._start_ns, self._books.summary(), tracker.unanswered, tracker.outstanding, self._worries
-            )
+                now - self._start_ns, self._books.summary(), tracker.unanswered, tracker.outstanding, self._worries,
+                tracker.acked.at(now), self._standings,
+            )  # fmt: skip
             for sink in self._sinks:
                 sink.progress(progress)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Final
@@ -20,6 +21,47 @@ from .resending import Resender
 
 _BATCH: Final = 256
 """Most events rendered before the loop gets a turn: about 3 ms of work."""
+
+
+class Waits:
+    """How long the pacer was held: by the limit of events in flight, or by a producer that makes it wait.
+
+    What an event was late by, less what the pacer was held meanwhile, is evload's own.
+    """
+
+    def __init__(self) -> None:
+        self._began: deque[int] = deque()
+        self._ended: deque[int] = deque()
+        self._before: deque[int] = deque()
+        """What all waits before each of them came to."""
+        self._total_ns = 0
+
+    def add(self, began_ns: int, ended_ns: int) -> None:
+        """The pacer was held once more, later than all times before."""
+        self._began.append(began_ns)
+        self._ended.append(ended_ns)
+        self._before.append(self._total_ns)
+        self._total_ns += ended_ns - began_ns
+
+    def own_delays(self, intended: Sequence[int], now_ns: int) -> list[int]:
+        """What events, due at these times in order, are late by now that is evload's own, in nanoseconds."""
+        if not intended:
+            return []
+        while self._ended and self._ended[0] <= intended[0]:
+            for column in (self._began, self._ended, self._before):
+                column.popleft()
+        if not self._ended:
+            return [now_ns - at_ns for at_ns in intended]
+        own = []
+        number = 0
+        for at_ns in intended:
+            while number < len(self._ended) and self._ended[number] <= at_ns:
+                number += 1
+            held_ns = 0
+            if number < len(self._ended):
+                held_ns = self._total_ns - self._before[number] - max(0, at_ns - self._began[number])
+            own.append(now_ns - at_ns - held_ns)
+        return own
 
 
 class Pacer:
@@ -56,6 +98,7 @@ class Pacer:
         self._failures = failures
         self._due = due
         self._in_flight = 0
+        self._held = Waits()
         self._room = asyncio.Event()
         self._sleeper: asyncio.Task[None] | None = None
         self._resender: Resender | None = None
@@ -89,7 +132,9 @@ class Pacer:
                 if control.stopped_ns is not None:
                     break
                 self._room.clear()
+                began_ns = clock.now_ns()
                 await self._room.wait()
+                self._held.add(began_ns, clock.now_ns())
                 continue
             now = clock.now_ns()
             until = now if control.stopped_ns is None else control.stopped_ns
@@ -140,10 +185,24 @@ class Pacer:
         if events:
             if self._resender is not None:
                 self._resender.plan(events, now)
-            await self._producer.publish(events, self._settle)
+            await self._hand_over(events)
+
+    async def _hand_over(self, events: list[Event]) -> None:
+        """Publish. Whether the producer made the pacer wait shows in whether the loop went on meanwhile."""
+        others: list[None] = []
+        turn = asyncio.get_running_loop().call_soon(others.append, None)
+        began_ns = self._clock.now_ns()
+        await self._producer.publish(events, self._settle)
+        if others:
+            self._held.add(began_ns, self._clock.now_ns())
+        else:
+            turn.cancel()
 
     def _expect(self, intended: list[int], now: int) -> list[Event]:
         events = self._run.renderer.render(intended, rfc3339(self._clock.wall(now)))
+        own_delays = self._held.own_delays([event.intended_ns for event in events], now)
+        for event, own_delay in zip(events, own_delays, strict=True):
+            event.own_delay = own_delay
         self._books.expect(self._index, events)
         self._tracker.expect(events, now)
         self._in_flight += len(events)

@@ -10,11 +10,12 @@ from fractions import Fraction
 from itertools import starmap
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ..model.progress import Progress
+from ..model.progress import Progress, Standing
 from ..model.summary import ScenarioSummary, Summary
 from ..model.vitals import Incident
 from ..stats.histogram import Histogram
 from ..stats.recent import RecentValues, Values
+from ..tracking.outstanding import NOTHING, Moment
 from ..units import NS_PER_S
 from ..workload.schedule import Phase, Stretch, describe, duration_ns, rate_at
 
@@ -125,11 +126,19 @@ class ProgressMeter:
         self._history: dict[str, deque[float | None]] = {}
 
     def read(
-        self, offset_ns: int, summary: Summary, unanswered: int, outstanding: int, worries: Sequence[str] = ()
+        self,
+        offset_ns: int,
+        summary: Summary,
+        unanswered: int,
+        outstanding: int,
+        worries: Sequence[str] = (),
+        acked: Moment = NOTHING,
+        objectives: Sequence[Standing] = (),
     ) -> Progress:
         """The state at an offset from the start of the schedule (negative: it has not begun).
 
-        `worries` are the self-checks that begin to fail.
+        `worries` are the self-checks that begin to fail, `acked` what is known of acked events that aren't settled,
+        and `objectives` how each of them stands.
         """
         states: dict[str, int] = {}
         for scenario in summary.scenarios.values():
@@ -146,7 +155,8 @@ class ProgressMeter:
             self._upper.look(offset_ns, _ends(summary.scenarios, "consistency"))
         else:
             self._delays.look(offset_ns, _ends(summary.scenarios, "schedule_delay"))
-        recent = _percentiles(self._percentiles, self._lower.last, self._upper.last)
+        shown = acked.values()
+        recent = _percentiles(self._percentiles, self._lower.last, self._upper.last, shown)
         late = self._delays.last.quantiles([_P99])[0] if self._delays.last.total else None
         gauges = {f"{name} {metric}": series.last for name, gauge in summary.gauges.items()
                   for metric, series in gauge.series.items() if series.count}  # fmt: skip
@@ -163,7 +173,7 @@ class ProgressMeter:
             in_flight=unanswered,
             outstanding=outstanding,
             states={key: count for key, count in states.items() if count},
-            percentiles=_percentiles(_SHOWN, self._lower.all, self._upper.all),
+            percentiles=_percentiles(_SHOWN, self._lower.all, self._upper.all, shown),
             spans=self._shapes,
             recent=recent,
             recent_events=self._upper.last.total,
@@ -171,6 +181,11 @@ class ProgressMeter:
             lateness=None if late is None else late[1] / NS_PER_S,
             limits=self._limits,
             gauges=gauges,
+            waiting=acked.waiting(),
+            oldest=None if acked.oldest_ns is None else acked.oldest_ns / NS_PER_S,
+            overdue=0 if self._goal.limit_ns is None else acked.waiting(self._goal.limit_ns),
+            shown=acked.shown(),
+            objectives=tuple(objectives),
             worries=tuple(worries),
             incidents=_going_on(summary.vitals.incidents, offset_ns),
             history={name: tuple(values) for name, values in self._history.items()},
@@ -212,11 +227,33 @@ def _ends(scenarios: Mapping[str, ScenarioSummary], metric: str, *, lower: bool 
     }
 
 
-def _percentiles(shares: Mapping[str, Fraction], lower: Values, upper: Values) -> dict[str, Bracket]:
-    if not upper.total:
-        return {}
-    ends = zip(lower.quantiles(shares.values()), upper.quantiles(shares.values()), strict=True)
-    return dict(zip(shares, starmap(_bracket, ends), strict=True))
+def _percentiles(
+    shares: Mapping[str, Fraction], lower: Values, upper: Values, outstanding: tuple[Values, Values, Values]
+) -> dict[str, Bracket]:
+    """Of settled events and of those that aren't: what is known of the ends of some, and how old the others are."""
+    low, high, ages = outstanding
+    ends = [_quantiles(shares.values(), known, more, ages) for known, more in ((lower, low), (upper, high))]
+    return dict(zip(shares, starmap(_bracket, zip(*ends, strict=True)), strict=True)) if ends[1] else {}
+
+
+def _quantiles(
+    shares: Iterable[Fraction], settled: Values, shown: Values, ages: Values
+) -> list[tuple[int, int] | None]:
+    """A wait counts at its age where it is longer than the quantile of what was seen: a younger one is no evidence of
+    anything yet, and would only make the figure better."""
+    seen = Values()
+    seen.add(settled)
+    seen.add(shown)
+    found: list[tuple[int, int] | None] = []
+    for share in shares if seen.total or ages.total else ():
+        edges = seen.quantiles([share])[0] if seen.total else (-1, -1)
+        if edges is not None and any(age > edges[1] for age in ages.counts):
+            longer = Values()
+            longer.add(seen)
+            longer.counts.update({cell: count for cell, count in ages.counts.items() if cell > edges[1]})
+            edges = longer.quantiles([share])[0]
+        found.append(edges)
+    return found
 
 
 def _bracket(low: tuple[int, int] | None, high: tuple[int, int] | None) -> Bracket:

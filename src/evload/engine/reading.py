@@ -7,7 +7,8 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from typing import Any, Final, cast
 
 from ..clock import Clock
-from ..model.travel import ReadResult, Target
+from ..model.states import Seen
+from ..model.travel import Read, ReadResult, Target
 from ..model.vitals import ReadVitals, Vitals
 from ..spi.probe import Probe, ProbeSettings, PushProbe
 from ..tracking.budget import ReadBudget
@@ -24,7 +25,15 @@ _COUNT_NS: Final = 20_000_000
 class _Reader:
     """A probe, or a replica of it, while it runs. The budget and the vitals are those of the whole probe."""
 
-    def __init__(self, index: int, plan: ReaderPlan, probe: Probe, budget: ReadBudget, vitals: ReadVitals) -> None:
+    def __init__(
+        self,
+        index: int,
+        plan: ReaderPlan,
+        probe: Probe,
+        budget: ReadBudget,
+        requests: ReadBudget,
+        vitals: ReadVitals,
+    ) -> None:
         settings = plan.settings
         self.index = index
         self.plan = plan
@@ -34,7 +43,8 @@ class _Reader:
         self.free = settings.parallel
         self.budget = budget
         self.vitals = vitals
-        self.limited = settings.max_reads is not None
+        self.limited = settings.most_reads is not None
+        self.requests = requests
         self.waiting = 0
         """Events due for a read when they were last counted, less those read since; where reads are limited."""
         self.counted_ns = -NS_PER_S
@@ -66,10 +76,12 @@ class Reading:
         self._spawn = spawn
         self._closed = False
         settings: dict[str, ProbeSettings] = {plan.probe: plan.settings for plan in reversed(plans)}
-        budgets = {plan.probe: ReadBudget(settings[plan.probe].max_reads) for plan in plans}
+        budgets = {name: ReadBudget(one.most_reads) for name, one in settings.items()}
+        requests = {name: ReadBudget(one.max_requests) for name, one in settings.items()}
+        self._budgets = list(budgets.values())
         vitals.probes = {name: ReadVitals() for name in budgets}
         self._readers = [
-            _Reader(index, plan, probe, budgets[plan.probe], vitals.probes[plan.probe])
+            _Reader(index, plan, probe, budgets[plan.probe], requests[plan.probe], vitals.probes[plan.probe])
             for index, (plan, probe) in enumerate(zip(plans, probes, strict=True))
         ]
 
@@ -89,6 +101,11 @@ class Reading:
         for reader in self._readers:
             if reader.timer:
                 reader.timer.cancel()
+
+    def strained(self, now_ns: int, share: float) -> None:
+        """The generator used this share of its core in the last second: above a limit it reads less."""
+        for budget in self._budgets:
+            budget.strained(now_ns, share)
 
     def note(self, *, final: bool = False) -> None:
         """Bring the vitals up to date, and write down how much was read when."""
@@ -111,7 +128,9 @@ class Reading:
             return
         if reader.bulk > 1:
             due = max(due, reader.pumped_ns + BULK_TICK_NS)
-        due = max(due, reader.budget.next_ns(due))
+        due = reader.budget.next_ns(due)
+        if reader.limited:
+            due = max(due, reader.requests.next_ns(due))
         if reader.timer is not None:
             if reader.armed_ns <= due:
                 return
@@ -137,23 +156,29 @@ class Reading:
             return []
         if not reader.limited:
             targets = tracker.due(reader.index, now, reader.bulk)
-            budget.allow(now, len(targets))
+            if targets:
+                budget.allow(now, len(targets))
             return targets
+        if reader.requests.next_ns(now) > now:
+            return []
         if not reader.waiting or now - reader.counted_ns >= _COUNT_NS:
             reader.counted_ns, reader.waiting = now, tracker.backlog(reader.index, now)
         targets = tracker.due(reader.index, now, budget.allow(now, reader.waiting, reader.bulk))
         reader.waiting = max(0, reader.waiting - len(targets))
+        if targets:
+            reader.requests.allow(now, 1)
         return targets
 
     async def _read(self, reader: _Reader, targets: list[Target]) -> None:
         start = self._clock.now_ns()
         result = await reader.probe.read(targets)
-        if sorted([read.seq for read in result.reads]) != sorted([target.seq for target in targets]):
+        if not _about(result.reads, targets):
             raise RuntimeError(f"probe {reader.name!r} did not answer about the {len(targets)} events asked for")
         vitals = self._vitals
         vitals.read_requests += 1
         vitals.event_reads += len(targets)
         vitals.unexpected_ids += result.unexpected
+        self._count_strange(reader, result)
         now = self._clock.now_ns()
         reader.vitals.requests += 1
         reader.vitals.events += len(targets)
@@ -161,6 +186,8 @@ class Reading:
             vitals.failed_reads += 1
             reader.vitals.failed += 1
             self._failures.look_failed(reader.name, result.error)
+        elif all(read.seen is Seen.ABSENT for read in result.reads):
+            reader.vitals.blank(result.instead or "nothing of it")
         if result.throttled:
             reader.vitals.throttled += 1
             reader.budget.throttled(now, result.retry_ns)
@@ -172,13 +199,25 @@ class Reading:
         self._arm(reader)
         self._books.collect_many(now)
 
+    def _count_strange(self, reader: _Reader, result: ReadResult) -> None:
+        reader.vitals.strange += result.strange
+        reader.vitals.example = reader.vitals.example or self._failures.shown(result.example)
+
     async def _listen(self, reader: _Reader, probe: PushProbe) -> None:
         def report(result: ReadResult) -> None:
             self._vitals.unexpected_ids += result.unexpected
             reader.vitals.throttled += result.throttled
+            self._count_strange(reader, result)
             if result.error:
                 self._failures.look_failed(reader.name, result.error)
             self._tracker.push(reader.index, result.reads)
             self._arm(reader)
 
         await probe.listen(report)
+
+
+def _about(reads: Sequence[Read], targets: Sequence[Target]) -> bool:
+    """Whether there is one read for each target."""
+    if len(reads) == len(targets) == 1:
+        return reads[0].seq == targets[0].seq
+    return sorted([read.seq for read in reads]) == sorted([target.seq for target in targets])

@@ -27,7 +27,7 @@ from ..units import NS_PER_S, format_duration, format_share
 from .count import count
 from .events import question
 from .gauges import judge_drain, judge_gauge
-from .windows import Bad, bad_over_time, moment, recovery_ns
+from .windows import Bad, anchor_of, bad_over_time, moment, recovery_ns
 
 _LOOKBACK: Final = 2000
 """Steps that are looked at again each time: what lies further back was, while it was recent."""
@@ -48,6 +48,11 @@ class _State(NamedTuple):
             for name, one in self.summary.scenarios.items()
             if objective.scenario in (None, name)
         )
+
+    def goes_on(self, scenario: str | None) -> bool:
+        """Whether events of a scenario are without an answer, so that nobody knows yet when it ends."""
+        one = self.summary.scenarios.get(scenario or "")
+        return one is not None and one.ledger["scheduled"] > sum(one.ledger[state] for state in _SETTLED)
 
     def terms(self, objective: Objective) -> list[ScenarioCriteria]:
         """The terms of those scenarios."""
@@ -86,6 +91,13 @@ def reason_to_abort(
             if note:
                 return objective, f"ended after {moment(offset_ns)}: {note}"
     return None
+
+
+def broken_for_good(
+    objective: Objective, summary: Summary, offset_ns: int, scenarios: Mapping[str, ScenarioCriteria]
+) -> str:
+    """Why an objective can't be kept any more, whether or not it may end the run; empty: it still can."""
+    return _violation(objective, _State(summary, offset_ns, scenarios), objective.limits[-1])
 
 
 def _violation(objective: Objective, state: _State, limit: Fraction) -> str:
@@ -146,6 +158,8 @@ def _staleness(objective: Objective, state: _State, limit: Fraction) -> str:
 def _gauge(objective: Objective, state: _State, limit: Fraction) -> str:
     """A sample beyond its limit stays one; the mean of the run may still turn, and so may the last value."""
     grows = (objective.function, objective.operator) in {("max", "<"), ("max", "<="), ("min", ">"), ("min", ">=")}
+    if objective.measure is Measure.DRAIN and state.goes_on(objective.after_scenario):
+        return ""
     if objective.measure is Measure.DRAIN:
         judged = judge_drain(objective, state.summary, limit)
     elif grows or objective.window is not None:
@@ -184,8 +198,8 @@ def _window(objective: Objective, state: _State, limit: Fraction) -> str:
 
 
 def _recovery(objective: Objective, state: _State, limit: Fraction) -> str:
-    inner, anchor_ns = objective.inner, objective.anchor_ns(state.scenarios)
-    if inner is None or inner.window is None or anchor_ns is None:
+    inner, anchor_ns = objective.inner, anchor_of(objective, state.summary, state.scenarios)
+    if inner is None or inner.window is None or anchor_ns is None or state.goes_on(objective.after_scenario):
         return ""
     since = max(0, state.offset_ns // inner.window.step_ns - _LOOKBACK)
     bad = _recent(inner, state, inner.limit, since)

@@ -22,6 +22,7 @@ class GaugeWatches:
     ) -> None:
         self._by_label: dict[str, SampleWatch] = {}
         self._fed: dict[tuple[str, str], list[SampleWatch]] = {}
+        self._after: dict[str, list[DrainWatch]] = {}
         for objective in objectives:
             for gauge, values in gauges.items():
                 if objective.gauge in (None, gauge) and objective.subject in values and is_watched(objective):
@@ -33,6 +34,14 @@ class GaugeWatches:
         for value, figure in values.items():
             for watch in self._fed.get((gauge, value), ()):
                 watch.add(start_ns, end_ns, figure)
+
+    def acked(self, last_ns: Mapping[str, int | None]) -> None:
+        """The last ack of each scenario so far, by its name: what comes after a scenario begins no earlier."""
+        for scenario, watches in self._after.items():
+            at_ns = last_ns.get(scenario)
+            if at_ns is not None:
+                for watch in watches:
+                    watch.begins(at_ns)
 
     def results(self) -> dict[str, Result]:
         """What each watch came to so far, by its label."""
@@ -46,6 +55,8 @@ class GaugeWatches:
         if watch is not None:
             self._by_label[name] = watch
             self._fed.setdefault((gauge, objective.subject), []).append(watch)
+            if isinstance(watch, DrainWatch) and objective.after_scenario is not None:
+                self._after.setdefault(objective.after_scenario, []).append(watch)
 
 
 def is_watched(objective: Objective) -> bool:

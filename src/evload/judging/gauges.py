@@ -45,6 +45,9 @@ def judge_drain(objective: Objective, summary: Summary, limit: Fraction) -> Limi
     lows, highs = zip(*found, strict=True)
     low = max(lows)
     high = None if None in highs else max(high for high in highs if high is not None)
+    series = [gauge.series[objective.subject] for _, gauge in _gauges(objective, summary)]
+    if high is not None and all(one.minimum == one.maximum for one in series):
+        return LimitResult(Result.INCONCLUSIVE, note="the gauge never moved, so nothing can be told of its way back")
     if high is None and low < limit:
         return LimitResult(Result.INCONCLUSIVE, (low, None), "it was not back by the last sample")
     holds = compare(objective.operator, low, high, limit)

@@ -19,7 +19,8 @@ from .counters import judge_counter
 from .events import judge_extreme, judge_mean, judge_share, judge_staleness
 from .gauges import judge_drain, judge_gauge
 from .limit_result import NEAR_NOTE, LimitResult
-from .windows import judge_recovery, judge_window
+from .unseen import unseen
+from .windows import anchor_of, judge_recovery, judge_window
 
 _WITNESSES: Final = frozenset({"lost", "regressed", *(name for name, counter in COUNTERS.items() if counter.witness)})
 _JUDGES: Final = {
@@ -40,7 +41,8 @@ def judge(objective: Objective, summary: Summary, scenarios: Mapping[str, Scenar
 
     An objective without a scenario is about all of them together. WARN is a pass above 90 % of the limit, or
     one that holds at the looser of two limits only. A lower limit has no 90 %, except on a rate, whose complement
-    has. One that ended the run before its time has failed. `scenarios` are needed for `recovery`.
+    has. One that ended the run before its time has failed. What hangs on a probe that never saw anything is
+    INCONCLUSIVE; `scenarios` are needed for that and for `recovery`.
     """
     find = _finder(objective, summary, scenarios)
     judged = find(objective.limit)
@@ -51,6 +53,8 @@ def judge(objective: Objective, summary: Summary, scenarios: Mapping[str, Scenar
     witnessed = judged.result is Result.FAIL and _is_witnessed(objective, judged.observed[0])
     if summary.vitals.aborted == objective.title:
         judged = LimitResult(Result.FAIL, judged.observed, summary.vitals.abort_note)
+    if objective.needs_probe and (blind := unseen(summary, scenarios, objective)):
+        judged, witnessed = LimitResult(Result.INCONCLUSIVE, judged.observed, blind), False
     unit = objective.unit
     low, high = judged.observed
     return ObjectiveResult(
@@ -76,7 +80,7 @@ def _finder(
             return partial(judge_drain, objective, summary)
     scope = objective.scope(summary)
     if objective.measure is Measure.RECOVERY:
-        return partial(judge_recovery, objective, scope, scenarios=scenarios)
+        return partial(judge_recovery, objective, scope, anchor_ns=anchor_of(objective, summary, scenarios))
     if objective.window is not None:
         return partial(judge_window, objective, scope)
     return partial(_JUDGES[objective.measure], objective, scope)

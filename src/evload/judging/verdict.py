@@ -7,7 +7,7 @@ from typing import Final
 
 from ..model.report import CheckResult, ObjectiveResult, Result
 
-_WORST_FIRST: Final = (Result.INVALID, Result.FAIL, Result.INCONCLUSIVE, Result.WARN, Result.PASS)
+_WORST_FIRST: Final = (Result.FAIL, Result.INVALID, Result.INCONCLUSIVE, Result.WARN, Result.PASS)
 _EXIT_CODES: Final = {
     Result.PASS: 0,
     Result.WARN: 0,
@@ -17,32 +17,20 @@ _EXIT_CODES: Final = {
 }
 
 
-def decide(objectives: Sequence[ObjectiveResult], checks: Sequence[CheckResult], *, evidence: bool) -> Result:
-    """The worst of all results, in the order INVALID, FAIL, INCONCLUSIVE, WARN, PASS; skipped checks don't count.
+def decide(
+    objectives: Sequence[ObjectiveResult], checks: Sequence[CheckResult], *, evidence: bool, blind: bool = False
+) -> Result:
+    """The worst of all results, in the order FAIL, INVALID, INCONCLUSIVE, WARN, PASS; skipped checks don't count.
 
-    One exception: a violation that was witnessed stays FAIL in an invalid measurement, because a duplicate
-    that was seen is a duplicate however late the events were sent. It needs a ledger that closes, and
-    `lost` a horizon that was long enough.
-
-    A run without objectives was asked nothing; it passes if its checks do and there is any `evidence`: an
-    event was acked and, where somebody looked for effects, a look said something. No data is never a pass.
+    An objective that failed though no self-check could have changed it is a failure, however noisy the rest was; what
+    a check could have changed is INVALID already. A run without objectives was asked nothing; it passes if its checks
+    do and there is any `evidence`. No data is never a pass, and neither is a probe that is `blind`: it never saw
+    anything.
     """
-    if not objectives and not evidence:
-        found = {Result.INCONCLUSIVE}
-    else:
-        found = {Result.PASS, *(objective.result for objective in objectives)}
-    found.update(check.result for check in checks)
-    if Result.INVALID in found:
-        invalid = {check.name for check in checks if check.result is Result.INVALID}
-        if any(_stands(objective, invalid) for objective in objectives):
-            return Result.FAIL
+    found = {Result.PASS, *(objective.result for objective in objectives), *(check.result for check in checks)}
+    if blind or not (objectives or evidence):
+        found.add(Result.INCONCLUSIVE)
     return next(result for result in _WORST_FIRST if result in found)
-
-
-def _stands(objective: ObjectiveResult, invalid: set[str]) -> bool:
-    if not objective.witnessed or "ledger closes" in invalid:
-        return False
-    return not (objective.subject == "lost" and "horizon" in invalid)
 
 
 def exit_code(verdict: Result) -> int:

@@ -12,7 +12,7 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from ..model.report import Result
-from ..model.summary import ScenarioSummary
+from ..model.summary import ScenarioSummary, Summary
 from ..objectives.objective import Measure, Objective, Window
 from ..objectives.scenario import ScenarioCriteria
 from ..stats.windows import Allowance, Counts, Step, View, longest_stretch, sliding, steps_broken, survey
@@ -149,12 +149,11 @@ def _slow_steps(views: Iterator[View], needed: Fraction, unplaced: int) -> Itera
 
 
 def judge_recovery(
-    objective: Objective, scope: ScenarioSummary, limit: Fraction, scenarios: Mapping[str, ScenarioCriteria]
+    objective: Objective, scope: ScenarioSummary, limit: Fraction, anchor_ns: int | None
 ) -> LimitResult:
     """From its moment until the inner objective holds in every window that begins later."""
     inner = objective.inner
     assert inner is not None
-    anchor_ns = objective.anchor_ns(scenarios)
     if anchor_ns is None:
         return LimitResult(Result.INCONCLUSIVE, note=f"nobody knows when {objective.after} ended")
     bad = bad_over_time(inner, scope, inner.limit)
@@ -166,6 +165,18 @@ def judge_recovery(
         return LimitResult(Result.INCONCLUSIVE, found, "it did not hold again by the end")
     holds = compare(objective.operator, low, high, limit)
     return exact(holds, found, limit, "not every event can be told to be good or bad")
+
+
+def anchor_of(objective: Objective, summary: Summary, scenarios: Mapping[str, ScenarioCriteria]) -> int | None:
+    """From when `drain` and `recovery` count, in nanoseconds since the schedule began; None: nobody knows.
+
+    After a scenario that is its outer end: the last ack of its load, if that came after its last event was due.
+    """
+    due_ns = objective.anchor_ns(scenarios)
+    scenario = summary.scenarios.get(objective.after_scenario or "")
+    if due_ns is None or scenario is None or scenario.last_acked_ns is None:
+        return due_ns
+    return max(due_ns, scenario.last_acked_ns)
 
 
 def recovery_ns(

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, Final
 
-from ..model.facts import QUEUE_LAG
 from .grammar import from_data
 from .objective import GaugeValues, Objective
 from .policy import SelfCheckPolicy
@@ -53,18 +52,16 @@ class Criteria:
 
 _LATENESS: Final = Fraction(1, 100)
 
-_NOT_LATE: Final = ("schedule_delay", QUEUE_LAG)
-
 
 def lateness_limit_ns(objectives: Sequence[Objective]) -> Fraction | None:
-    """How late sends may be at their 99th percentile; None without an objective about a latency.
+    """How late sends may be at their 99th percentile; None without an objective about `end_to_end`.
 
-    The time in a queue counts from the broker's ack and its bracket from the samples of a gauge, so it sets no
-    limit to the generator.
+    Everything else begins at the send or at the ack and contains nothing of that delay.
     """
     limits = [
         limit
         for objective in objectives
-        if (limit := objective.latency_limit_ns) is not None and objective.subject not in _NOT_LATE
+        if (limit := objective.latency_limit_ns) is not None
+        and (objective.inner or objective).subject == "end_to_end"
     ]
     return min(limits) * _LATENESS if limits else None

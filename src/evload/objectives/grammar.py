@@ -69,7 +69,8 @@ def parse(
 
 def from_data(data: Mapping[str, Any], gauges: GaugeValues) -> Objective:
     """From what `Objective.as_data` gave. Raises TypeError or ValueError for anything else."""
-    return parse(**data, gauges=gauges)
+    written = {name: value for name, value in data.items() if name != "implied"}
+    return replace(parse(**written, gauges=gauges), implied=data.get("implied", False))
 
 
 def _over_time(objective: Objective, window: Window) -> Objective:

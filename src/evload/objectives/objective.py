@@ -16,6 +16,8 @@ from .scenario import ScenarioCriteria
 UPPER: Final = ("<", "<=")
 LOWER: Final = (">", ">=")
 
+VISIBILITY: Final = frozenset({"first_seen", "consistency", "end_to_end"})
+"""Metrics of which an event that is never seen has no end."""
 _PUBLISH_METRICS: Final = frozenset({"schedule_delay", "publish"})
 _STEPS: Final = 10
 SHORTEST_STEP_NS: Final = 100_000_000
@@ -71,6 +73,8 @@ class Window:
         return self.span_ns // self.steps
 
 
+HORIZON: Final = 3
+"""A probe should look so many times as long as the largest limit: what comes late isn't lost then."""
 RECOVERY_WINDOW: Final = Window(10 * NS_PER_S)
 """In which `recovery` looks whether its objective holds."""
 
@@ -91,6 +95,7 @@ class Objective:
     scenario, event, key, probe, replica   the part of the events that it is about; `key` is a glob
     abort_after_ns  how long after the start of the schedule it may end the run; None: never
     critical_text, target_text   the limits beside the expression, as written
+    implied    no config asks for it; it is what is asked where none names objectives
     """
 
     expression: str
@@ -115,6 +120,7 @@ class Objective:
     abort_after_ns: int | None = None
     critical_text: str | None = None
     target_text: str | None = None
+    implied: bool = False
 
     # -- what it is about ----------------------------------------------------------------------------
 
@@ -163,6 +169,11 @@ class Objective:
             return False
         return not (self.subject in PUBLISH_COUNTERS | _PUBLISH_METRICS or is_told_by_publish(self.subject))
 
+    @property
+    def depends_on_load(self) -> bool:
+        """A load that came bunched may break it: how long events take, how many wait at a time, how fast it goes."""
+        return self.measure not in (Measure.COUNT, Measure.RATE, Measure.STALENESS)
+
     # -- limits --------------------------------------------------------------------------------------
 
     @property
@@ -183,6 +194,17 @@ class Objective:
         if self.measure is Measure.SHARE:
             return self.within_ns
         return int(self.limit) if self.measure in TIMED else None
+
+    @property
+    def longest_wait_ns(self) -> int | None:
+        """How long somebody has to look so that this can be kept, `critical` included; None: any time will do."""
+        asked = self.inner or self
+        if asked.subject not in VISIBILITY:
+            return None
+        limit_ns = asked.latency_limit_ns
+        if asked.measure in TIMED:
+            return max(int(limit) for limit in asked.limits)
+        return limit_ns
 
     @property
     def unit(self) -> int:
@@ -260,6 +282,7 @@ class Objective:
             "replica": self.replica,
             "after": self.after,
             "abort_after_ns": self.abort_after_ns,
+            **({"implied": True} if self.implied else {}),
         }
 
 

@@ -37,3 +37,6 @@ class SelfCheckPolicy(BaseModel):
     clocks: Annotated[Policy, Field(description="the clocks agree, and stamps don't contradict one another")] = (
         "strict"
     )
+    attribution: Annotated[
+        Policy, Field(description="all that arrived or was answered is about an event of a run, this one or another")
+    ] = "strict"

@@ -16,6 +16,7 @@ class ScenarioCriteria:
                      spread: before the scenario, and where a burst falls
     steady           the stretch for which it claims a steady state
     watched          whether any probe follows its events
+    probes           the names of the probes that follow its events
     events           the most events that its schedule can have; None where arrivals are random
     """
 
@@ -26,6 +27,7 @@ class ScenarioCriteria:
     steady: tuple[int, int] | None = None
     watched: bool = False
     events: int | None = None
+    probes: tuple[str, ...] = ()
 
     def as_data(self) -> dict[str, Any]:
         """As JSON can keep it."""
@@ -40,5 +42,6 @@ class ScenarioCriteria:
                 **data,
                 "expected": tuple(data["expected"]),
                 "steady": None if steady is None else (steady[0], steady[1]),
+                "probes": tuple(data.get("probes", ())),
             }
         )

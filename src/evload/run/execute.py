@@ -39,6 +39,6 @@ async def execute(
         control=control or RunControl(clock, prepared.plan.settle_ns),
         start=start,
         redact=prepared.redact,
-        live=LiveChecks(prepared.criteria, prepared.gauge_values),
+        live=LiveChecks(prepared.criteria, prepared.gauge_values, prepared.redact),
     )
     return await engine.run()

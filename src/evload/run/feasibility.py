@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from ..config.run_config import RunConfig
 from ..config.sections import Scenario
-from ..objectives.objective import Measure, Objective
+from ..objectives.objective import HORIZON, Measure, Objective
 from ..stats.binomial import clopper_pearson_upper, smallest_n
+from ..units import format_duration
 from ..workload.schedule import duration_ns, expected_events
 
 
@@ -42,6 +43,24 @@ def total_ns(config: RunConfig) -> int:
 def prospects(config: RunConfig) -> list[Prospect]:
     """One for each objective, in the order of the config."""
     return [_prospect(config, objective) for objective in config.slos]
+
+
+def cautions(config: RunConfig) -> list[str]:
+    """What is allowed and yet may leave objectives undecided, in sentences."""
+    told = {}
+    for objective in config.slos:
+        longest_ns = objective.longest_wait_ns
+        scenarios = [one for name, one in config.scenarios.items() if objective.scenario in (None, name)]
+        for name in {probe for scenario in scenarios for probe in scenario.probes}:
+            deadline_ns = config.probes[name].deadline
+            if longest_ns is None or objective.probe not in (None, name) or deadline_ns >= HORIZON * longest_ns:
+                continue
+            told[name, longest_ns] = (
+                f"probe {name!r} gives up after {format_duration(deadline_ns)}, less than {HORIZON} times the limit "
+                f"of {format_duration(longest_ns)}: what comes late may pass for lost; better "
+                f"deadline: {format_duration(HORIZON * longest_ns)}"
+            )
+    return [told[key] for key in sorted(told)]
 
 
 def _prospect(config: RunConfig, objective: Objective) -> Prospect:

@@ -156,6 +156,10 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
         probes=tuple((numbers[probe], probe) for probe in scenario.probes),
         arrival_step_ns=arrival_step_ns(scenario),
         flow_step_ns=NS_PER_S if scenario.steady else None,
+        phases=tuple(
+            (scenario.start + stretch.start_ns, scenario.start + stretch.end_ns)
+            for stretch in describe(scenario.load)
+        ),
     )
 
 
@@ -164,6 +168,7 @@ def _counted(objectives: Sequence[Objective]) -> Counted:
         tuple(sorted({about for objective in objectives for about in objective.thresholds})),
         tuple(sorted({about for objective in objectives for about in objective.steps})),
         tuple(sorted({about for objective in objectives for about in objective.counter_steps})),
+        on_time=any((objective.inner or objective).subject == "end_to_end" for objective in objectives),
     )
 
 
@@ -210,6 +215,7 @@ def _scenario_criteria(scenario: Scenario) -> ScenarioCriteria:
         expected=() if step_ns is None else tuple(expected_in_steps(scenario.load, scenario.start, step_ns)),
         steady=None if hold is None else (scenario.start + hold[0], scenario.start + hold[1]),
         watched=bool(scenario.probes),
+        probes=tuple(scenario.probes),
         events=expected_events(scenario.load) if scenario.arrivals == "constant" else None,
     )
 

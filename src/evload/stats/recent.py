@@ -117,9 +117,14 @@ class _Cells(dict[int, int]):
     """Lower edge of a bucket to the lower edge of its cell."""
 
     def __missing__(self, edge: int) -> int:
-        shift = edge.bit_length() - _CELL_BITS
-        cell = self[edge] = edge >> shift << shift if shift > 0 else edge
+        cell = self[edge] = cell_of(edge)
         return cell
+
+
+def cell_of(value: int) -> int:
+    """Lower edge of the cell that a value of 0 or more belongs to."""
+    shift = value.bit_length() - _CELL_BITS
+    return value >> shift << shift if shift > 0 else value
 
 
 def _edges(cell: int) -> tuple[int, int]:

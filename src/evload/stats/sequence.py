@@ -53,8 +53,8 @@ def log_evidence(bad: float, events: float, limit: float) -> float:
 
 def lower_bound(bad: float, events: float, confidence: float = CONFIDENCE) -> float:
     """The smallest rate that is not rejected, by bisection; 0 without a bad event. Raises like `rejects`."""
+    log_evidence(bad, events, 0.5)  # refuses what can't have been seen
     if bad <= 0:
-        log_evidence(bad, events, 0.5)
         return 0.0
     rejected, kept = 0.0, bad / events
     while kept - rejected > _PRECISION * kept:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
+
+K = TypeVar("K")
 
 _TYPE: Final = "q"
 
@@ -81,8 +83,8 @@ class ThresholdCount:
         add_intervals(self.intervals, other.intervals)
 
 
-def add_intervals(into: dict[int, list[int]], more: Mapping[int, list[int]]) -> None:
-    """Add counts by interval to others, number by number."""
+def add_intervals(into: dict[K, list[int]], more: Mapping[K, list[int]]) -> None:
+    """Add lists of counts to others with the same keys, number by number."""
     for interval, counts in more.items():
         have = into.setdefault(interval, [0] * len(counts))
         for i, count in enumerate(counts):

@@ -103,8 +103,8 @@ class MeanWatch:
 class DrainWatch:
     """The time in seconds from `from_ns` until the value is at or under its level again for the first time.
 
-    The level is `level`, or else the largest value sampled in the ten seconds before `level_before_ns`, 0 if there
-    was none.
+    `begins` moves that moment, before samples from then on are added. The level is `level`, or else the largest
+    value sampled in the ten seconds before `level_before_ns`, 0 if there was none.
     """
 
     def __init__(self, from_ns: int, level: float | None, level_before_ns: int = 0) -> None:
@@ -112,25 +112,38 @@ class DrainWatch:
         self._fixed = level
         self._before_ns = level_before_ns
         self._seen_before: float | None = None
-        self._low_ns = 0
-        self._high_ns: int | None = None
+        self._above_ns = from_ns
+        """Start of the last sample above the level."""
+        self._back: tuple[int, int] | None = None
+        """The first sample at it."""
         self._any = False
+
+    def begins(self, from_ns: int) -> None:
+        """What it counts from ended no earlier than this. What was back before then hadn't been away yet."""
+        if from_ns <= self._from_ns:
+            return
+        self._from_ns = from_ns
+        self._above_ns = max(self._above_ns, from_ns)
+        if self._back is not None and self._back[0] < from_ns:
+            self._back = None
+            self._any = False
 
     def add(self, start_ns: int, end_ns: int, value: float) -> None:
         """Look at one sample."""
         if self._before_ns - _BEFORE_NS <= start_ns and end_ns < self._before_ns:
             self._seen_before = value if self._seen_before is None else max(self._seen_before, value)
-        if start_ns < self._from_ns or self._high_ns is not None:
+        if start_ns < self._from_ns or self._back is not None:
             return
         self._any = True
         level = self._fixed if self._fixed is not None else self._seen_before or 0.0
         if value <= level:
-            self._high_ns = end_ns - self._from_ns
+            self._back = (start_ns, end_ns)
         else:
-            self._low_ns = start_ns - self._from_ns
+            self._above_ns = start_ns
 
     def result(self) -> Result:
         """[last sample above the level, first one at it]; without an end while it isn't back."""
         if not self._any:
             return None, None
-        return self._low_ns / NS_PER_S, None if self._high_ns is None else self._high_ns / NS_PER_S
+        low_ns = self._above_ns - self._from_ns
+        return low_ns / NS_PER_S, None if self._back is None else (self._back[1] - self._from_ns) / NS_PER_S

@@ -63,7 +63,8 @@ class Windows:
     """What all windows together come to.
 
     broken, doubtful  a window is broken for sure; may be broken
-    worst             the window with the largest share of bad events: for sure if it is broken, else possibly
+    worst             the first window with the largest share of bad events, of those that are broken for sure; if
+                      none is, of those that may be broken, and of all if none may be, by what may be bad in them
     broken_until, doubtful_until   the step at which the last window ends that is broken for sure, may be broken
     open_end          the last window that had events may be broken
     """
@@ -107,21 +108,22 @@ def survey(
     """
     broken_until = doubtful_until = None
     worst_sure = worst_maybe = None
-    most_sure = most_maybe = -1.0
+    most_sure = most_maybe = (False, -1.0)
     open_end = False
     for view in sliding(counts, length, first):
         if not view.events:
             continue
         counted = allowance.counted(view.events)
-        if allowance.allowed(view.events + outstanding) < view.sure:
+        broken = allowance.allowed(view.events + outstanding) < view.sure
+        if broken:
             broken_until = view.end
         open_end = allowance.allowed(view.events) < view.maybe + unplaced
         if open_end:
             doubtful_until = view.end
-        if view.sure / counted > most_sure:
-            most_sure, worst_sure = view.sure / counted, view
-        if view.maybe / counted > most_maybe:
-            most_maybe, worst_maybe = view.maybe / counted, view
+        if (broken, view.sure / counted) > most_sure:
+            most_sure, worst_sure = (broken, view.sure / counted), view
+        if (open_end, view.maybe / counted) > most_maybe:
+            most_maybe, worst_maybe = (open_end, view.maybe / counted), view
     if worst_sure is None or worst_maybe is None:
         return None
     return Windows(

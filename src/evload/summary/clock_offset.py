@@ -50,8 +50,7 @@ class OffsetEstimate:
     """
 
     def __init__(self) -> None:
-        self._lower: _Bound | None = None
-        self._upper: _Bound | None = None
+        self._bounds: tuple[_Bound, _Bound] | None = None
         self._resolution_ns = _COARSEST_NS
         self.contradictions = 0
         self.negative = 0
@@ -62,35 +61,37 @@ class OffsetEstimate:
         Where bounds cross, the stamps contradict causality: that is counted and the estimate begins anew from
         this event, unless its stamps contradict each other, in which case it is ignored.
         """
-        first = consumed_at if consumed_at is not None else processed_at
-        last = processed_at if processed_at is not None else consumed_at
-        if first is None or last is None:
+        stamps = [at for at in (consumed_at, processed_at) if at is not None]
+        if not stamps:
             return
-        self._refine_resolution(first)
-        self._refine_resolution(last)
+        for stamp in stamps:
+            self._refine_resolution(stamp)
+        first, last = stamps[0], stamps[-1]
         own_lower = lower = _Bound(sent_ns - first, sent_ns, seen_ns)
         own_upper = upper = _Bound(seen_ns - last, sent_ns, seen_ns)
         if self._span(lower, upper, sent_ns, seen_ns) is None:
             self.contradictions += 1
             return
-        known_lower, known_upper = self._lower, self._upper
-        if known_lower and known_lower.offset - known_lower.slack(sent_ns, seen_ns) > lower.offset:
-            lower = known_lower
-        if known_upper and known_upper.offset + known_upper.slack(sent_ns, seen_ns) < upper.offset:
-            upper = known_upper
+        if self._bounds is not None:
+            known_lower, known_upper = self._bounds
+            own_slack = own_lower.slack(sent_ns, seen_ns)
+            if known_lower.offset - known_lower.slack(sent_ns, seen_ns) > own_lower.offset - own_slack:
+                lower = known_lower
+            if known_upper.offset + known_upper.slack(sent_ns, seen_ns) < own_upper.offset + own_slack:
+                upper = known_upper
         if self._span(lower, upper, sent_ns, seen_ns) is None:
             self.contradictions += 1
             lower, upper = own_lower, own_upper
-        self._lower, self._upper = lower, upper
+        self._bounds = lower, upper
 
     def to_local(self, stamp: int, earliest_ns: int, latest_ns: int) -> tuple[int, int] | None:
         """Our time of a foreign stamp that was taken between `earliest_ns` and `latest_ns` on our clock.
 
         None before anything was learnt, or if the stamp can't lie between the two.
         """
-        if self._lower is None or self._upper is None:
+        if self._bounds is None:
             return None
-        span = self._span(self._lower, self._upper, earliest_ns, latest_ns)
+        span = self._span(*self._bounds, earliest_ns, latest_ns)
         if span is None:
             return None
         low = max(earliest_ns, stamp - self._resolution_ns + span[0])

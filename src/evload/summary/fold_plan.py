@@ -17,11 +17,13 @@ class Counted:
     thresholds     (metric, threshold)
     steps          (metric, threshold, length of a step)
     counter_steps  (counter, length of a step)
+    on_time        `end_to_end` is also kept as it would be had evload sent each event when it was due
     """
 
     thresholds: tuple[tuple[str, int], ...] = ()
     steps: tuple[tuple[str, int, int], ...] = ()
     counter_steps: tuple[tuple[str, int], ...] = ()
+    on_time: bool = False
 
     def thresholds_of(self, metric: str) -> list[int]:
         """The thresholds of a metric, the smallest first."""
@@ -38,6 +40,7 @@ class Counted:
             tuple((metric, threshold) for metric, threshold in data["thresholds"]),
             tuple((metric, threshold, step) for metric, threshold, step in data["steps"]),
             tuple((counter, step) for counter, step in data["counter_steps"]),
+            data.get("on_time", any(metric == "end_to_end" for metric, _ in data["thresholds"])),
         )
 
 
@@ -74,6 +77,7 @@ class ScenarioPlan:
     probes       (number, name) of its probes, in the order of the chain
     arrival_step_ns  length of the steps in which sends are counted, where arrivals are random
     flow_step_ns     length of the steps in which acks and sightings are counted, where a steady state is claimed
+    phases           (start, end) of each phase of its load since the schedule began; a burst ends when it starts
     """
 
     name: str
@@ -84,6 +88,7 @@ class ScenarioPlan:
     probes: tuple[tuple[int, str], ...] = ()
     arrival_step_ns: int | None = None
     flow_step_ns: int | None = None
+    phases: tuple[tuple[int, int], ...] = ()
 
     def as_data(self) -> dict[str, Any]:
         """As JSON can keep it."""
@@ -98,5 +103,6 @@ class ScenarioPlan:
                 "counted": Counted.from_data(data["counted"]),
                 "slices": tuple(Slice.from_data(part) for part in data["slices"]),
                 "probes": tuple((number, name) for number, name in data["probes"]),
+                "phases": tuple((start, end) for start, end in data.get("phases", ())),
             }
         )

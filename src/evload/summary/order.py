@@ -12,9 +12,9 @@ import heapq
 from bisect import insort
 from collections import deque
 from collections.abc import Hashable
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
-Position = int | float
+Position = int | float | str
 Kind = Literal["out_of_order", "order_unknown", "order"]
 
 _PRUNE: Final = 64
@@ -49,7 +49,7 @@ class Found(NamedTuple):
 class _Line:
     """The events of one key."""
 
-    __slots__ = ("acked", "limit", "on_the_way", "open", "settled", "waiting")
+    __slots__ = ("acked", "limit", "on_the_way", "open", "settled", "textual", "waiting")
 
     def __init__(self) -> None:
         self.open: deque[tuple[int, int]] = deque()
@@ -60,9 +60,11 @@ class _Line:
         """(sent, seq, event) of settled events before which another may turn out to have been sent: a heap."""
         self.on_the_way: list[tuple[int, int, Placed]] = []
         """(acked, seq, event) of those that were not acked when the last one was sent: a heap."""
-        self.acked: list[tuple[Position, int, Placed]] = []
+        self.acked: list[tuple[Any, int, Placed]] = []
         """(position, seq, event) of those that were, in order of position, none of them out of order so far."""
         self.limit = _PRUNE
+        self.textual: bool | None = None
+        """Its positions are texts; None: none is known yet. What is of the other kind can't be compared with them."""
 
 
 class OrderCounter:
@@ -93,7 +95,9 @@ class OrderCounter:
         line.settled.add(event.seq)
         while line.open and line.open[0][1] in line.settled:
             line.settled.remove(line.open.popleft()[1])
-        if event.position is not None:
+        if event.position is not None and line.textual is None:
+            line.textual = isinstance(event.position, str)
+        if event.position is not None and isinstance(event.position, str) is line.textual:
             heapq.heappush(line.waiting, (event.sent_ns, event.seq, event))
         found: list[Found] = []
         while line.waiting and (not line.open or line.waiting[0] < line.open[0]):

@@ -5,6 +5,7 @@ The same fold serves the run itself and `evload report`, which feeds it the rows
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from ..model.facts import DEFAULTS, EXACT, FACTS, INTERVAL_NS, Fact, amount_of
+from ..model.phases import LEAST_NS, tolerance_ns
 from ..model.states import State
 from ..model.summary import Distribution, GaugeSummary, ScenarioSummary, Series, Summary, slice_label
 from ..model.travel import Observation, Part
@@ -37,7 +39,7 @@ class _Counted(NamedTuple):
 _COUNTED: Final = tuple(
     _Counted(name, fact, DEFAULTS[name])
     for name, fact in FACTS.items()
-    if fact.column and (fact.counters or fact.tallied is not None or fact.ranged or name == "position")
+    if fact.column is not None and (fact.counters or fact.tallied is not None or fact.ranged or name == "position")
 )
 _FACTS_OF: Final = attrgetter(*(counted.name for counted in _COUNTED))
 _FLUSH: Final = 512
@@ -116,7 +118,7 @@ class MetricFold:
 class _Fold:
     """A scenario being folded, or a part of it."""
 
-    __slots__ = ("amounts", "counted", "metrics", "part", "summary")
+    __slots__ = ("amounts", "counted", "metrics", "on_time", "part", "summary")
 
     def __init__(self, counted: Counted, part: Slice | None = None, *, is_view: bool = False) -> None:
         self.counted = counted
@@ -127,6 +129,10 @@ class _Fold:
         )
         self.amounts = {counter: amount_of(counter) for counter, _ in counted.counter_steps}
         self.metrics: dict[str, MetricFold] = {}
+        self.on_time: MetricFold | None = None
+        if counted.on_time:
+            self.on_time = MetricFold(counted.thresholds_of("end_to_end"), counted.steps_of("end_to_end"))
+            self.summary.on_time = self.on_time.distribution
 
     def metric(self, name: str) -> MetricFold:
         metric = self.metrics.get(name)
@@ -142,6 +148,52 @@ class _Fold:
     def flush(self) -> None:
         for metric in self.metrics.values():
             metric.flush()
+        if self.on_time is not None:
+            self.on_time.flush()
+
+
+class _Phases:
+    """Counts in which phase of a load events were due, and which of them left too late to be of that phase."""
+
+    def __init__(self, phases: Sequence[tuple[int, int]], counts: dict[tuple[int, int], list[int]]) -> None:
+        self._phases = [phase for phase in phases if phase[1] > phase[0]]
+        self._starts = [start for start, _ in self._phases]
+        self._bursts = {start: (start, end) for start, end in phases if start == end}
+        self._counts = counts
+
+    def due(self, moments: Sequence[int]) -> None:
+        """Events are due at these times since the schedule began, in order."""
+        if not moments:
+            return
+        if not self._bursts and (phase := self._at(moments[0])) == self._at(moments[-1]):
+            self._count(phase, 0, len(moments))
+            return
+        for at_ns in moments:
+            self._count(self._at(at_ns), 0, 1)
+
+    def sent(self, at_ns: int, delay_ns: int | None, own_ns: int) -> None:
+        """An event that was due at `at_ns` left so much later; None: never. Of that `own_ns` was evload's own."""
+        if delay_ns is not None and delay_ns <= LEAST_NS:
+            return
+        phase = self._at(at_ns)
+        if phase is not None and (delay_ns is None or delay_ns > tolerance_ns(phase)):
+            self._count(phase, 1, 1)
+            if own_ns > tolerance_ns(phase):
+                self._count(phase, 2, 1)
+
+    def _at(self, at_ns: int) -> tuple[int, int] | None:
+        burst = self._bursts.get(at_ns)
+        if burst is not None:
+            return burst
+        number = bisect_right(self._starts, at_ns) - 1
+        return self._phases[number] if number >= 0 else None
+
+    def _count(self, phase: tuple[int, int] | None, column: int, events: int) -> None:
+        if phase is not None:
+            counts = self._counts.get(phase)
+            if counts is None:
+                counts = self._counts[phase] = [0, 0, 0]
+            counts[column] += events
 
 
 class _Scenario:
@@ -158,6 +210,7 @@ class _Scenario:
             self.summary.sent_steps = StepCounts(plan.arrival_step_ns)
         if plan.flow_step_ns:
             self.summary.flow = StepCounts(plan.flow_step_ns)
+        self.phases = _Phases(plan.phases, self.summary.phases)
         self.names = dict(plan.probes)
         self.keyed = False
         """Some of its events have a key."""
@@ -254,10 +307,10 @@ class Recorder:
         into = self._scenarios[scenario]
         summary = into.summary
         offered, start = summary.offered, self.start_ns
-        count = 0
+        moments: list[int] = []
         intended = None
         for seq, intended, key, event in events:
-            count += 1
+            moments.append(intended - start)
             interval = (intended - start) // INTERVAL_NS
             batch = offered.get(interval)
             if batch is None:
@@ -280,6 +333,8 @@ class Recorder:
             for part, view in into.of_some:
                 if _belongs(part, event, key):
                     view.schedule(1)
+        count = len(moments)
+        into.phases.due(moments)
         summary.ledger["scheduled"] += count
         for view in into.of_all:
             view.schedule(count)
@@ -305,6 +360,8 @@ class Recorder:
             metric = into.whole.metric("end_to_end")
             for _ in range(count):
                 metric.record(0, None, 0)
+                if into.whole.on_time is not None:
+                    into.whole.on_time.record(0, None, 0)
 
     def sampled(self, gauge: str, start_ns: int, end_ns: int, values: Mapping[str, float]) -> None:
         """Count one sample of a gauge, taken in [start_ns, end_ns]; no values: it could not be taken."""
@@ -357,6 +414,14 @@ class Recorder:
             summary.offered[offered][1] += 1
             if summary.sent_steps is not None and state is not State.UNSENT:
                 summary.sent_steps.add(at_ns, 1, 0, 0)
+        if seen.sent_ns is None or state is State.UNSENT:
+            into.phases.sent(at_ns, None, 0)
+        else:
+            into.phases.sent(at_ns, seen.sent_ns - seen.intended_ns, _own_delay(seen))
+        if seen.acked_ns is not None:
+            acked_ns = seen.acked_ns - self.start_ns
+            if summary.last_acked_ns is None or acked_ns > summary.last_acked_ns:
+                summary.last_acked_ns = acked_ns
         if summary.flow is not None and seen.acked_ns is not None and state >= State.VISIBLE:
             summary.flow.add(seen.acked_ns - self.start_ns, 1, 0, 0)
             gone_ns = seen.settled_ns if seen.stable_upper_ns is None else seen.stable_upper_ns
@@ -407,15 +472,19 @@ class Recorder:
 
     def _visibility(self, into: _Fold, plan: ScenarioPlan, seen: Observation, acked: bool, at_ns: int) -> None:
         summary = into.summary
-        end_to_end = into.metric("end_to_end")
+        end_to_end, on_time = into.metric("end_to_end"), into.on_time
         if seen.state <= State.RETURNED:
             # It will never be seen, and that is known: beyond every threshold.
             end_to_end.record(None, None, at_ns)
+            if on_time is not None:
+                on_time.record(None, None, at_ns)
             return
         published = seen.sent_ns if seen.sent_ns is not None else seen.intended_ns
         stable_lower = published if seen.stable_lower_ns is None else seen.stable_lower_ns
         stable_upper = seen.stable_upper_ns
         end_to_end.record_since(seen.intended_ns, stable_lower, stable_upper, at_ns)
+        if on_time is not None:
+            on_time.record_since(seen.intended_ns + _own_delay(seen), stable_lower, stable_upper, at_ns)
         reference = seen.acked_ns
         if not acked or reference is None:
             return
@@ -466,6 +535,8 @@ class Recorder:
         lower = published if part.stable_lower_ns is None else part.stable_lower_ns
         into.metric("consistency").record_since(seen.acked_ns, lower, part.stable_upper_ns, at_ns)
         into.metric("end_to_end").record_since(seen.intended_ns, lower, part.stable_upper_ns, at_ns)
+        if into.on_time is not None:
+            into.on_time.record_since(seen.intended_ns + _own_delay(seen), lower, part.stable_upper_ns, at_ns)
         first = published if part.first_lower_ns is None else part.first_lower_ns
         into.metric("first_seen").record_since(seen.acked_ns, first, part.first_upper_ns, at_ns)
 
@@ -531,6 +602,14 @@ def _publish(into: _Fold, seen: Observation, acked: bool, at_ns: int) -> None:
         into.metric("publish").record(publish, publish, at_ns)
     elif seen.state is State.IN_DOUBT:
         into.metric("publish").record(max(0, seen.settled_ns - seen.sent_ns), None, at_ns)
+
+
+def _own_delay(seen: Observation) -> int:
+    """What of the delay of a send was evload's own; all of it where nobody measured."""
+    if seen.sent_ns is None:
+        return 0
+    delay = max(0, seen.sent_ns - seen.intended_ns)
+    return delay if seen.own_delay is None else min(delay, seen.own_delay)
 
 
 def _hop(before: Part | None, part: Part, since_ns: int) -> tuple[int, int | None]:

@@ -1,4 +1,5 @@
-"""How much may be read: keeps a probe within its reads per second, and spares a read model that can't keep up.
+"""How much may be read: keeps a probe within its reads per second and the generator within its core, and spares a
+read model that can't keep up.
 
 No clock and no I/O: time is an argument, in nanoseconds, and must not go backwards.
 """
@@ -41,12 +42,19 @@ _PAUSES: Final = 16
 _WARY_NS: Final = 10 * _S
 """After reads were refused or slow the stretch doesn't shrink for this long."""
 
+_BUSY: Final = 0.7
+"""The share of its core that the generator may use before it reads less. At 80 % its own figures are in doubt."""
+_IDLE: Final = 0.9
+"""With less than this share of that used there is room for narrower gaps."""
+_BUSY_NS: Final = 2 * _S
+"""How long what was said of the core holds; it is said anew every second."""
+
 _SLOW: Final = 3.0
 """Answers that take this many times as long as the best are slow."""
 _STRAIN: Final = 0.1
 """By how much the stretch grows in one step while answers are slow, as a share of it."""
 _WIDEST_SLOW: Final = 8.0
-"""How wide slow answers alone make it."""
+"""How wide slow answers alone make it, or a busy core."""
 _ANSWERS: Final = 32
 """Latency is averaged over about this many answers."""
 _QUICK_NS: Final = 5_000_000
@@ -116,6 +124,8 @@ class ReadBudget:
 
     def next_ns(self, now_ns: int, reads: int = 1) -> int:
         """When `reads` event reads may start, or as many as may ever start together; `now_ns` if they may now."""
+        if not self._interval_ns:
+            return max(now_ns, self.paused_until_ns)
         together = min(reads, self._burst)
         free_ns = self._spent_until_ns - (self._burst - together) * self._interval_ns
         return max(now_ns, free_ns, self.paused_until_ns)
@@ -143,6 +153,18 @@ class ReadBudget:
         if self._pauses and now_ns >= self._wary_until_ns:
             self._pauses = 0
         self._consider(now_ns)
+
+    def strained(self, now_ns: int, share: float) -> None:
+        """The generator used this share of its core in the last second. Call it once a second.
+
+        Reads are the only part of its work that can be done less often. Fewer of them give wider brackets, which
+        are true; a core at its limit gives stamps that are late.
+        """
+        if share > _BUSY and self.stretch < _WIDEST_SLOW:
+            # Squared, since not all reads become fewer: those at thresholds stay, and those that confirm.
+            self._widen((share / _BUSY) ** 2)
+        if share > _BUSY * _IDLE:
+            self._wary_until_ns = max(self._wary_until_ns, now_ns + _BUSY_NS)
 
     def _consider(self, now_ns: int) -> None:
         """Every so often, go a step of the way to the right stretch."""
@@ -227,7 +249,8 @@ class _BusiestSecond:
     __slots__ = ("_kept", "_slots", "_sum", "most")
 
     def __init__(self) -> None:
-        self._slots: deque[tuple[int, int]] = deque()
+        self._slots: deque[list[int]] = deque()
+        """(number of a tenth, reads in it), of those that make up the last second."""
         self._kept: dict[int, int] = {}
         """By slot, those that were not taken yet."""
         self._sum = 0
@@ -240,15 +263,16 @@ class _BusiestSecond:
 
     def add(self, now_ns: int, reads: int) -> None:
         """So many reads start now."""
+        if not reads:
+            return
         slot, slots = now_ns // _SLOT_NS, self._slots
-        while slots and slots[0][0] <= slot - _S // _SLOT_NS:
-            self._sum -= slots.popleft()[1]
         if slots and slots[-1][0] == slot:
-            reads_before = slots.pop()[1]
-            slots.append((slot, reads_before + reads))
+            slots[-1][1] += reads
         else:
-            slots.append((slot, reads))
-        if reads:
-            self._kept[slot] = self._kept.get(slot, 0) + reads
+            while slots and slots[0][0] <= slot - _S // _SLOT_NS:
+                self._sum -= slots.popleft()[1]
+            slots.append([slot, reads])
+        self._kept[slot] = self._kept.get(slot, 0) + reads
         self._sum += reads
-        self.most = max(self.most, self._sum)
+        if self._sum > self.most:
+            self.most = self._sum

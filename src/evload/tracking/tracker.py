@@ -25,6 +25,7 @@ from ..model.states import Outcome, Seen, State
 from ..model.travel import Event, Observation, Part, Read, Receipt, Target
 from .confirmation import Calm
 from .latency import Latency
+from .outstanding import Outstanding
 from .profile import VisibilityProfile, is_explorer
 from .reading_plan import ReadingPlan
 from .sampling import is_chosen
@@ -73,7 +74,7 @@ class _Watch:
         self.facts: dict[str, Any] | None = None
         """What else the reads told, by the names of `EventFacts`."""
         self.regressions = 0
-        self.position: float | None = None
+        self.position: float | str | None = None
         self.consumed_at: int | None = None
         self.processed_at: int | None = None
 
@@ -82,8 +83,8 @@ class _Item:
     """One outstanding event."""
 
     __slots__ = (
-        "acked", "capture", "event", "expected", "non_monotonic", "open_watches", "outcome", "receipt", "resent",
-        "sampled", "session", "staleness", "watches",
+        "acked", "capture", "event", "expected", "non_monotonic", "open_watches", "outcome", "place", "receipt",
+        "resent", "sampled", "session", "staleness", "watches",
     )  # fmt: skip
 
     def __init__(self, event: Event, expected: int, sampled: bool) -> None:
@@ -100,6 +101,8 @@ class _Item:
         self.non_monotonic = False
         self.session: Seen | None = None
         self.staleness: int | None = None
+        self.place: int | tuple[int, int] | None = None
+        """Where `Outstanding` counts it."""
 
     def reference(self) -> int:
         """What deadlines and the grid are counted from: the ack, or the publish while there is none."""
@@ -158,6 +161,8 @@ class Tracker:
         self._latency: list[Latency] = [Latency() for _ in range(readers)]
         self._settled: list[Observation] = []
         self._unanswered = 0
+        self.acked = Outstanding(len(plans))
+        """What is known by now of the acked events that are followed and not settled."""
 
     @property
     def outstanding(self) -> int:
@@ -215,6 +220,7 @@ class Tracker:
             if not item.open_watches:
                 self._conclude(item, now_ns)
                 continue
+            self._place(item)
             for watch in item.watches:
                 if watch.plan.session and item.acked is not None and item.sampled and not watch.done:
                     watch.session_wanted = True
@@ -357,9 +363,12 @@ class Tracker:
             item.non_monotonic = self._was_shown_before(watch, read.start_ns)
         self._mark(watch, read)
         if not self._all_present(watch):
-            watch.confirm_from = None
+            if watch.confirm_from is not None:
+                watch.confirm_from = None
+                self._place(item)
         elif watch.confirm_from is None:
             watch.confirm_from = read.end_ns
+            self._place(item)
             if watch.profile is not None and item.sampled:
                 self._learn(watch, watch.profile)
             if watch.calm is not None:
@@ -405,6 +414,7 @@ class Tracker:
         side.lower = side.first_lower = max(read.start_ns, min(watch.item.expected, read.end_ns))
         side.upper = read.end_ns
         watch.first_upper = watch.confirm_from = watch.last_start = read.end_ns
+        self._place(watch.item)
         # What was seen stays seen; the watch goes on for the sake of further effects.
         self._schedule(watch, read.end_ns + self._confirm_over(watch))
 
@@ -490,6 +500,23 @@ class Tracker:
         else:
             self._schedule(watch, self._next_due(watch))
 
+    def _place(self, item: _Item) -> None:
+        """Count an acked event by how long it waits, or by how long it took once everybody showed it."""
+        acked = item.acked
+        if acked is None or not item.sampled:
+            return
+        scenario = item.event.scenario
+        place: int | tuple[int, int]
+        if any(watch.confirm_from is None for watch in item.watches):
+            place = self.acked.wait(scenario, acked)
+        else:
+            sides = [side for watch in item.watches for side in self._sides(watch)]
+            lower = max((side.lower for side in sides if side.lower is not None), default=acked)
+            upper = max((side.upper for side in sides if side.upper is not None), default=acked)
+            place = self.acked.show(scenario, lower - acked, upper - acked)
+        self.acked.leave(scenario, item.place)
+        item.place = place
+
     def _sides(self, watch: _Watch) -> list[Side]:
         """What counts for a watch: the named replicas as soon as any is known, else the one anonymous side."""
         known = self._replicas[watch.reader]
@@ -550,14 +577,14 @@ class Tracker:
         if replicas > 1:
             # Each read meets one replica, and each replica has a bracket of its own.
             gap //= replicas
-        if plan.max_gap_ns is not None:
-            gap = min(gap, plan.max_gap_ns)
         smallest = int(plan.first_ns * plan.resolution)
         # Reads that are gathered in bulk begin half their slack late on average, and brackets are as wide on average.
         pause = int(max(gap - latency - plan.slack_ns // 2, smallest) * self.stretch[watch.reader])
         due = last + pause
         if watch.profile is not None:
             due = self._worthwhile(watch, watch.profile, last, due)
+        if plan.max_gap_ns is not None:
+            due = min(due, last + plan.max_gap_ns)
         due = self._pinned(watch, last, due)
         deadline = reference + plan.deadline_ns
         return deadline if last < deadline < due else due
@@ -632,6 +659,7 @@ class Tracker:
         event, receipt = item.event, item.receipt
         if receipt is None:
             self._unanswered -= 1
+        self.acked.leave(event.scenario, item.place)
         del self._items[event.seq]
         seen = Observation(
             event.seq,
@@ -646,6 +674,8 @@ class Tracker:
             settled_ns=now_ns,
             detail=receipt.detail if receipt else "no answer when the run ended",
         )
+        seen.own_delay = event.own_delay
+        seen.capture = item.capture
         if receipt is not None and receipt.facts:
             for name, value in receipt.facts.items():
                 setattr(seen, name, value)

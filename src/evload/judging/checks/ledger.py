@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ...model.summary import Summary
-from .check import Check
+from .check import Check, everything
 
 
 def ledger_closes(summary: Summary) -> Check:
@@ -18,4 +18,4 @@ def ledger_closes(summary: Summary) -> Check:
     unexpected = summary.vitals.unexpected_ids
     parts = ((residuals, "events missing from the sums"), (unexpected, "unexpected ids in answers"))
     note = ", ".join(f"{count} {what}" for count, what in parts if count)
-    return Check(residuals + unexpected == 0, residuals + unexpected, 0, note)
+    return Check(residuals + unexpected == 0, residuals + unexpected, 0, note, everything)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import Final
 
+from ...model.report import Result
 from ...model.summary import Distribution, Summary
 from ...model.vitals import ReadVitals
-from ...objectives.objective import Objective
+from ...objectives.objective import VISIBILITY, Measure, Objective
+from ...objectives.scenario import ScenarioCriteria
 from ...stats.binomial import smallest_n
 from ...stats.evidence import weigh
 from ...stats.thresholds import ThresholdCount
-from ...units import NS_PER_S, format_duration, format_share
-from .check import Check
+from ...units import format_share
+from .check import Check, Judged
 
 _RESOLUTION: Final = Fraction(1, 10)
 _FAILED: Final = 0.001
-_HORIZON: Final = 3
-_VISIBILITY: Final = ("first_seen", "consistency", "end_to_end")
 
 
 def resolution(summary: Summary, objectives: Sequence[Objective]) -> Check:
@@ -27,6 +29,7 @@ def resolution(summary: Summary, objectives: Sequence[Objective]) -> Check:
     Or they change nothing: counted for the objective or against it, it is decided all the same.
     """
     worst: tuple[bool, float, Check] | None = None
+    coarse = set()
     for objective, p, threshold_ns, distribution in _share_questions(summary, objectives):
         n = distribution.count
         if not n:
@@ -38,9 +41,19 @@ def resolution(summary: Summary, objectives: Sequence[Objective]) -> Check:
         fine = value <= allowed
         if not fine and _is_decided(objective, p, counts, n):
             fine, note = True, f"{note}, which changes nothing"
+        if not fine:
+            coarse.add(objective.title)
         if worst is None or (not fine, float(value / allowed)) > worst[:2]:
             worst = (not fine, float(value / allowed), Check(fine, float(value), float(allowed), note))
-    return worst[2] if worst else Check(None, note="no objective that has data asks for a share of the events")
+    if worst is None:
+        return Check(None, note="no objective that has data asks for a share of the events")
+    check = worst[2]
+    if any(_fails_often(reads) for reads in summary.vitals.probes.values()):
+        # Where the read model didn't answer it isn't the reads that were too coarse.
+        return check
+    return replace(
+        check, spoils=lambda one: one.objective.title in coarse and one.result.result is Result.INCONCLUSIVE
+    )
 
 
 def _is_decided(objective: Objective, p: Fraction, counts: ThresholdCount, n: int) -> bool:
@@ -54,7 +67,8 @@ def _is_decided(objective: Objective, p: Fraction, counts: ThresholdCount, n: in
 def observer_effect(summary: Summary, max_reads: Mapping[str, float | None]) -> Check:
     """Each probe stays within its budget of event reads per second, and fewer than 0.1 % of its requests fail.
 
-    What the read model refused because it was too much counts as failed.
+    What the read model refused because it was too much counts as failed. Failed reads widen brackets, which stay
+    true; only reads beyond their budget may have broken what they watched.
     """
     probes = {name: reads for name, reads in summary.vitals.probes.items() if reads.requests}
     if not probes:
@@ -65,7 +79,13 @@ def observer_effect(summary: Summary, max_reads: Mapping[str, float | None]) -> 
             if worst is None or (not ok, value / limit) > (not worst[1].ok, worst[0]):
                 worst = (value / limit, Check(ok, value, limit, _tell(name, reads, max_reads.get(name))))
     assert worst is not None
+    if any(reads.busiest > (max_reads.get(name) or reads.busiest) for name, reads in probes.items()):
+        return replace(worst[1], spoils=lambda one: one.failed)
     return worst[1]
+
+
+def _fails_often(reads: ReadVitals) -> bool:
+    return reads.requests > 0 and reads.failed / reads.requests >= _FAILED
 
 
 def _readings(reads: ReadVitals, budget: float | None) -> Iterator[tuple[float, float, bool]]:
@@ -106,24 +126,60 @@ def evidence(summary: Summary, objectives: Sequence[Objective]) -> Check:
     return worst[1] if worst else Check(None, note="no objective asks for a share of the events")
 
 
-def horizon(summary: Summary, objectives: Sequence[Objective], deadlines_ns: Mapping[str, int]) -> Check:
-    """Deadlines are three times the largest limit on visibility, and nothing is first seen in their last third."""
+def horizon(summary: Summary, deadlines_ns: Mapping[str, int]) -> Check:
+    """Nothing is first seen in the last third of its deadline: else what was lost may have come later still."""
     if not deadlines_ns:
         return Check(None, note="nothing was probed")
     late = sum(scenario.late_sightings for scenario in summary.scenarios.values())
-    if late:
-        return Check(False, late, 0, f"{late} events were first seen in the last third of the deadline")
-    limits = [
-        objective.latency_limit_ns
-        for objective in objectives
-        if objective.subject in _VISIBILITY and objective.latency_limit_ns is not None
+    note = f"{late} events were first seen in the last third of the deadline" if late else ""
+    return Check(late == 0, late, 0, note, partial(_reaches, min(deadlines_ns.values()) * 2 // 3))
+
+
+def _reaches(late_ns: int, judged: Judged) -> bool:
+    """Whether it is decided by what happens that late."""
+    objective = judged.objective.inner or judged.objective
+    if objective.subject == "lost":
+        return judged.result.result is Result.FAIL
+    if objective.subject not in VISIBILITY or judged.holds:
+        return False
+    if objective.measure is Measure.MEAN:
+        return True
+    limit_ns = objective.latency_limit_ns
+    return limit_ns is not None and limit_ns >= late_ns
+
+
+def attribution(summary: Summary, scenarios: Mapping[str, ScenarioCriteria]) -> Check:
+    """All that arrived or was answered is about an event of some run.
+
+    What isn't may be what an event was lost for, or a second effect of one.
+    """
+    probes = summary.vitals.probes
+    if not probes:
+        return Check(None, note="nothing was probed")
+    strange = {name: reads for name, reads in probes.items() if reads.strange}
+    told = [
+        f"{name}: {reads.strange} about no event of any run, such as {reads.example}"
+        for name, reads in strange.items()
     ]
-    if not limits:
-        return Check(True, 0, 0)
-    probe = min(deadlines_ns, key=deadlines_ns.__getitem__)
-    deadline_ns, needed_ns = deadlines_ns[probe], _HORIZON * max(limits)
-    note = f"{probe}: deadline {format_duration(deadline_ns)}, needs {format_duration(needed_ns)}"
-    return Check(deadline_ns >= needed_ns, deadline_ns / NS_PER_S, needed_ns / NS_PER_S, note)
+
+    def spoils(judged: Judged) -> bool:
+        objective = judged.objective.inner or judged.objective
+        if objective.subject == "lost":
+            could = judged.result.result is Result.FAIL
+        else:
+            could = objective.subject == "duplicated" and judged.holds
+        return could and any(_is_about(objective, name, scenarios) for name in strange)
+
+    count = sum(reads.strange for reads in strange.values())
+    return Check(not strange, count, 0, "; ".join(told), spoils)
+
+
+def _is_about(objective: Objective, probe: str, scenarios: Mapping[str, ScenarioCriteria]) -> bool:
+    """Whether what a probe saw can matter to an objective."""
+    if objective.probe is not None:
+        return objective.probe == probe
+    terms = scenarios.get(objective.scenario or "")
+    return terms is None or probe in terms.probes
 
 
 def _share_questions(

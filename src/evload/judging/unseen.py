@@ -1,0 +1,45 @@
+"""Finds probes that never saw anything: what they say of losses and times is no evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..model.summary import ScenarioSummary, Summary, slice_label
+from ..objectives.objective import Objective
+from ..objectives.scenario import ScenarioCriteria
+
+
+def unseen(summary: Summary, scenarios: Mapping[str, ScenarioCriteria], objective: Objective | None = None) -> str:
+    """Why nothing can be said of what an objective, or the whole run, asks of its probes; empty if it can.
+
+    One of them never saw any event, though events were acked: it may have looked in the wrong place.
+    """
+    for name, terms in scenarios.items():
+        scenario = summary.scenarios.get(name)
+        if scenario is None or (objective is not None and objective.scenario not in (None, name)):
+            continue
+        for probe in terms.probes:
+            if objective is not None and objective.probe not in (None, probe):
+                continue
+            part = scenario if len(terms.probes) == 1 else scenario.slices.get(slice_label(probe=probe))
+            if part is not None and _is_blind(part):
+                return f"{probe} never saw any of {part.ledger['acked']} events{_instead(summary, probe)}"
+    return ""
+
+
+def _is_blind(part: ScenarioSummary) -> bool:
+    seen = part.ledger["visible"] + part.ledger["regressed"] + part.ledger["recovered"]
+    return part.ledger["lost"] > 0 and seen == 0
+
+
+def _instead(summary: Summary, probe: str) -> str:
+    """What it was answered."""
+    reads = summary.vitals.probes.get(probe)
+    if reads is None or not reads.requests:
+        return ": nothing arrived"
+    told = [f"{count} answered {answer}" for answer, count in sorted(reads.blanks.items(), key=lambda it: -it[1])]
+    if reads.failed:
+        told.append(f"{reads.failed} failed")
+    if len(told) == 1 and not reads.failed and len(reads.blanks) == 1:
+        return f": all {reads.requests} reads answered {next(iter(reads.blanks))}"
+    return f": of {reads.requests} reads {', '.join(told)}" if told else ""
