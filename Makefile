@@ -14,7 +14,7 @@ run: $(VENV)/.installed
 
 test: $(VENV)/.installed-dev
 	tests/servers/install_servers
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest -n 3 --dist loadfile
 
 # The rooms without a clock and without I/O, one by one.
 PURE := stats model workload tracking summary objectives judging report

@@ -84,7 +84,7 @@ def run(
 @app.command()
 def validate(config: ConfigPath, sets: Sets = None) -> None:
     """Check CONFIG without touching any target."""
-    from .run.feasibility import prospects, total_ns
+    from .run.feasibility import cautions, prospects, total_ns
     from .units import format_duration
 
     loaded = _load(config, sets)
@@ -93,6 +93,8 @@ def validate(config: ConfigPath, sets: Sets = None) -> None:
     for prospect in prospects(loaded.config):
         if not prospect.decidable:
             typer.echo(f"note: {loaded.redact(prospect.objective.expression)} can't pass; see evload plan", err=True)
+    for caution in cautions(loaded.config):
+        typer.echo(f"note: {loaded.redact(caution)}", err=True)
 
 
 @app.command()

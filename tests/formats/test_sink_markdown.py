@@ -111,6 +111,13 @@ def test_worst_events_can_be_found_in_logs_and_traces() -> None:
     )
 
 
+def test_the_figure_that_was_judged_stands_beside_how_it_ended() -> None:
+    told = finished()
+    late = replace(WORST, figure="consistency 1.9 … 2 s")
+    document = markdown(replace(told, objectives=[replace(told.objectives[2], worst=(late,))]))
+    assert f"{WORST.correlation_id} lost consistency 1.9 … 2 s (" in " ".join(text for _, text in texts(document))
+
+
 def test_sections_without_anything_are_left_out() -> None:
     assert sections(markdown(without_anything())) == [f"❔ inconclusive: {ONE_LINE}", "Ledger"]
 

@@ -52,7 +52,9 @@ KNOWN_TO_SINKS: Final = ("report", "formats")
 FOR_PEOPLE: Final = ("rich", "typer", "uvloop")
 """What the command line needs. Everything else that isn't a foundation belongs to an adapter."""
 FOUNDATIONS: Final = ("jmespath", "orjson", "pydantic", "pydantic_core", "yaml")
-WIRES: Final = ("clients/amqp_connection.py", "clients/http_wire.py", "clients/http_errors.py")
+WIRES: Final = (
+    "clients/amqp_connection.py", "clients/http_wire.py", "clients/http_asking.py", "clients/http_errors.py"
+)  # fmt: skip
 """Clients that only what is opened imports, never settings."""
 
 

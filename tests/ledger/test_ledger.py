@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -115,6 +116,47 @@ def test_a_ledger_can_be_read_while_it_is_written(tmp_path: Path) -> None:
         assert [seen.seq for seen in rows] == [1, 2], "a reading sees one moment"
         assert [seen.seq for seen in reader.observations(0)] == [0, 1, 2, 3]
     ledger.close()
+
+
+def opened(directory: Path) -> list[str]:
+    """Names of the files of a directory that this process has open."""
+    paths = {Path(file.path) for file in psutil.Process().open_files()}
+    return sorted(path.name for path in paths if path.parent == directory)
+
+
+def test_after_a_reading_the_file_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    write(path, [visible(n) for n in range(3)])
+    with LedgerReader(path) as reader:
+        assert len(list(reader.observations(0))) == 3
+        assert opened(tmp_path) == ["events.sqlite"]
+    assert opened(tmp_path) == []
+    path.unlink()
+    for again in (reader.last_note, lambda: list(reader.samples()), lambda: reader.spread(1)):
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            again()
+
+
+def test_a_reading_that_failed_closes_the_file_too(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    write(path, [visible(0)])
+    with pytest.raises(KeyboardInterrupt), LedgerReader(path):
+        raise KeyboardInterrupt
+    assert opened(tmp_path) == []
+
+
+def test_whoever_ends_last_leaves_nothing_but_the_ledger(tmp_path: Path) -> None:
+    """While a run is read, there are files of a write-ahead log beside it; the last to close it removes them."""
+    path = tmp_path / "events.sqlite"
+    ledger = begun(path, START, {}, threaded=False)
+    ledger.append([visible(0)])
+    with LedgerReader(path) as reader:
+        assert len(list(reader.observations(0))) == 1
+        assert len(list(tmp_path.iterdir())) > 1
+    ledger.close()
+    assert list(tmp_path.iterdir()) == [path]
+    assert len(read(path)) == 1
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_what_was_written_survives_the_death_of_the_process(tmp_path: Path) -> None:
@@ -225,8 +267,12 @@ def test_what_is_not_a_ledger_is_a_usage_error(tmp_path: Path) -> None:
     sqlite_file(tmp_path / "other", "CREATE TABLE pages (url TEXT)")
     sqlite_file(tmp_path / "odd", "CREATE TABLE meta (key TEXT, value TEXT)", "INSERT INTO meta VALUES ('a', 'b')")
     for name in ("text", "empty", "other", "odd"):
-        with pytest.raises(UsageError, match=f"{name} isn't a ledger of evload: .*; name the directory of a run"):
+        with pytest.raises(
+            UsageError, match=f"{name} isn't a ledger of evload: .*; name the directory of a run"
+        ) as told:
             LedgerReader(tmp_path / name)
+        assert told.tb is not None, "which keeps the reader alive"
+        assert opened(tmp_path) == []
     for name in ("missing", "."):
         with pytest.raises(UsageError, match="isn't there; name the directory of a run"):
             LedgerReader(tmp_path / name)
@@ -239,8 +285,12 @@ def test_another_format_is_a_usage_error(tmp_path: Path, written: str | None) ->
     sqlite_file(path, "DELETE FROM meta WHERE key = 'format'")
     if written is not None:
         sqlite_file(path, f"INSERT INTO meta VALUES ('format', '{written}')")
-    with pytest.raises(UsageError, match="this version of evload reads 2 and 3; use the version that wrote it"):
+    with pytest.raises(
+        UsageError, match="this version of evload reads 2 and 3; use the version that wrote it"
+    ) as told:
         LedgerReader(path)
+    assert told.tb is not None, "which keeps the reader alive"
+    assert opened(tmp_path) == []
 
 
 def test_a_damaged_ledger_is_a_usage_error(tmp_path: Path) -> None:

@@ -432,3 +432,73 @@ def test_the_timeline_of_an_event_that_ended_otherwise(
 ) -> None:
     (found,) = worst_of(tmp_path, [event_], text)
     assert found.log == timeline
+
+
+# -- the figure that was judged --------------------------------------------------------------------------------------
+
+
+def figures(directory: Path, events: Sequence[Observation], text: str, **part: Any) -> list[str]:
+    return [found.figure for found in worst_of(directory, events, text, **part)]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("p99(consistency) < 1s", ["consistency 3.99 s … never", "consistency 1.9 … 2 s"]),
+        ("p99(first_seen) < 1s", ["first_seen 3.99 s … never", "first_seen 1.9 … 2 s"]),
+        ("share(end_to_end < 1s) >= 99%", ["end_to_end 4 s … never", "end_to_end 1.91 … 2.01 s"]),
+        ("lost == 0", [""]),
+    ],
+)
+def test_how_long_it_took_is_told_by_what_was_judged(tmp_path: Path, text: str, told: list[str]) -> None:
+    assert (
+        figures(tmp_path, [event(0, first=(1_910, 2_010), stable=(1_910, 2_010)), never(1), seen_at(2, 100)], text)
+        == told
+    )
+
+
+def test_what_is_known_exactly_is_one_figure(tmp_path: Path) -> None:
+    events = [event(0, due=0, sent=300, acked=1_800), event(1)]
+    assert figures(tmp_path, events, "p99(publish) < 1s") == ["publish 1.5 s"]
+    assert figures(tmp_path, events, "p99(schedule_delay) < 100ms") == ["schedule_delay 300 ms"]
+
+
+def test_of_effects_and_of_answers_that_were_behind_the_number_is_told(tmp_path: Path) -> None:
+    events = [event(0, effects=3), event(1, effects=1), event(2, effects=2, staleness=7)]
+    assert figures(tmp_path, events, "duplicates == 0") == ["3 effects", "2 effects"]
+    assert figures(tmp_path, events, "max(staleness) <= 2") == ["7 writes behind"]
+
+
+def test_of_a_disorder_the_event_that_overtook_is_named(tmp_path: Path) -> None:
+    big = 2**60
+    events = [event(n, due=100 * n, sent=100 * n + 1, acked=100 * n + 10, key="a", position=position)
+              for n, position in enumerate((big + 1, big + 2, big))]  # fmt: skip
+    overtook = f"overtaken by {IDS.id_of(2)} at position {big}"
+    assert figures(tmp_path, events, "out_of_order == 0") == [
+        f"at position {big + 1}, {overtook}", f"at position {big + 2}, {overtook}",
+    ]  # fmt: skip
+    assert figures(tmp_path, events[:2], "out_of_order == 0") == []
+
+
+def test_of_one_probe_or_one_hop_what_that_took(tmp_path: Path) -> None:
+    def through(seq: int, queue: float, model: float) -> Observation:
+        parts = tuple(
+            Part(probe, None, VISIBLE, at(ms - 10), at(ms), at(ms - 10), at(ms))
+            for probe, ms in enumerate((queue, model))
+        )
+        return seen_at(seq, model, parts=parts)
+
+    # The first is seen last; most of its time went into the first hop.
+    events = [through(0, 3_000, 3_200), through(1, 110, 2_010)]
+    assert figures(tmp_path, events, "p99(consistency) < 1s", probe="read-model") == [
+        "consistency 3.18 … 3.19 s", "consistency 1.99 … 2 s",
+    ]  # fmt: skip
+    assert figures(tmp_path, events, "p99(hop) < 1s", probe="queue") == ["hop 2.98 … 2.99 s", "hop 90 … 100 ms"]
+    assert named(tmp_path, events, "p99(hop) < 1s", probe="read-model") == [1, 0]
+    assert figures(tmp_path, events, "p99(hop) < 1s", probe="read-model") == ["hop 1.89 … 1.91 s", "hop 190 … 210 ms"]
+
+
+def test_the_id_that_the_target_gave_an_event_is_kept_and_told(tmp_path: Path) -> None:
+    named_by_it, unnamed = worst_of(tmp_path, [never(0, capture="order-7"), never(1)], "lost == 0")
+    assert (0.01, "the target calls it order-7") in named_by_it.log
+    assert not any("calls it" in what for _, what in unnamed.log)

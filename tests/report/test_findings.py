@@ -109,9 +109,13 @@ def test_a_stall_of_the_broker(tmp_path: Path) -> None:
 
 
 def test_a_generator_that_is_too_slow(tmp_path: Path) -> None:
-    ended = run(tmp_path, hook=busy_generator)
+    ended = run(tmp_path, hook=busy_generator, slos=["p90(end_to_end) < 500ms"])
     assert ended.kinds == {"generator"}
     assert 0.3 < float(ended.the("generator").evidence["schedule_delay_p99_s"]) <= 0.4
+
+
+def test_a_generator_that_is_late_and_changes_nothing_is_none_of_the_findings(tmp_path: Path) -> None:
+    assert run(tmp_path, hook=busy_generator).findings == []
 
 
 def test_a_generator_without_headroom(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_a_report_has_all_of_a_run() -> None:
     assert [(one.expression, one.result) for one in made.objectives] == [
         ("lost == 0", Result.PASS), ("p99(consistency) < 2s", Result.PASS),
     ]  # fmt: skip
-    assert (len(made.checks), made.checks[0].name, made.checks[-1].name) == (12, "ledger closes", "positive control")
+    assert (len(made.checks), made.checks[0].name, made.checks[-1].name) == (13, "ledger closes", "attribution")
     assert made.summary.scenarios["s0"].ledger["visible"] == 1000
     assert made.verdict is Result.PASS
 

@@ -16,7 +16,9 @@ from evload.model.progress import Progress
 from evload.model.report import CheckResult, Insight, ObjectiveResult, Report, Result, Severity, WorstEvent
 from evload.model.summary import GaugeSummary, Series
 from evload.model.vitals import Incident, ReadVitals, Vitals
+from evload.sinks.console.look import remarks
 from evload.sinks.console.sink import ConsoleSink
+from tests.rigs.sink_reports import WORST, finished
 from tests.rigs.summaries import MS, S, distribution, run_of, scenario
 
 
@@ -33,7 +35,7 @@ def report() -> Report:
     )
     checks = [
         CheckResult("ledger closes", Result.PASS, 0, 0),
-        CheckResult("offered rate", Result.PASS, 0.0034, 0.01, "s0, window 1: 1000 scheduled, 997 sent"),
+        CheckResult("load as scheduled", Result.PASS, 0.0034, 0.01, "s0, window 1: 1000 scheduled, 997 sent"),
         CheckResult("lateness", Result.INVALID, 0.0287, 0.01, "s0: p99 28.7 ms"),
         CheckResult("headroom", Result.PASS, 0.1, 0.8, "CPU 34.53 %, longest stall 26 ms"),
         CheckResult("resolution", Result.PASS, 0.0014, 0.005),
@@ -94,7 +96,7 @@ def printed(width: int, told: Report, *, quiet: bool = False, colour: bool = Fal
 
 AT_80 = """\
 
-FAIL  quick: an objective doesn't hold
+FAIL  quick: 2 of 7 objectives failed: lost 10 … 15, limit == 0
 
 pass          p99(end_to_end) < 2s                        684 … 785 ms
 pass          share(consistency < 1s) >= 95% [steady]  99.67 … 99.81 %
@@ -127,7 +129,7 @@ dead: no data
 1,000 acked = 990 visible + 10 lost
 of these: 2 duplicated
 self-checks: 5 of 6 passed
-  ledger closes 0 (limit 0), offered rate 0.34 % (limit 1 %),
+  ledger closes 0 (limit 0), load as scheduled 0.34 % (limit 1 %),
   headroom CPU 34.53 %, longest stall 26 ms, resolution 0.14 % (limit 0.5 %),
   evidence 1,000 (limit 299), horizon not applicable
 results in runs/r1
@@ -168,14 +170,16 @@ def test_a_line_too_long_for_its_figure_gets_a_second_one() -> None:
 
 def test_colour_is_for_terminals() -> None:
     assert "\x1b" not in printed(80, report())
-    assert "\x1b[1;31mFAIL\x1b[0m  \x1b[1mquick\x1b[0m: an objective doesn't hold" in printed(
-        80, report(), colour=True
+    assert (
+        "\x1b[1;31mFAIL\x1b[0m  \x1b[1mquick\x1b[0m: 2 of 7 objectives failed: lost 10 … 15, limit == 0"
+        in printed(80, report(), colour=True)
     )
 
 
 def test_quiet_prints_the_verdict_and_the_place() -> None:
-    assert printed(80, report(), quiet=True) == "FAIL  quick: an objective doesn't hold\nresults in runs/r1\n"
-    assert printed(80, replace(report(), directory=None), quiet=True) == "FAIL  quick: an objective doesn't hold\n"
+    told = "FAIL  quick: 2 of 7 objectives failed: lost 10 … 15, limit == 0\n"
+    assert printed(40, report(), quiet=True) == f"{told}results in runs/r1\n"
+    assert printed(80, replace(report(), directory=None), quiet=True) == told
 
 
 def _with_vitals(told: Report, **vitals: bool) -> Report:
@@ -191,16 +195,19 @@ def _with_vitals(told: Report, **vitals: bool) -> Report:
         (lambda r: replace(r, verdict=Result.WARN), "WARN  quick: every objective holds, some only just"),
         (
             lambda r: replace(r, verdict=Result.INCONCLUSIVE),
-            "INCONCLUSIVE  quick: this run can't decide every objective",
+            "INCONCLUSIVE  quick: 1 of 7 objectives can't be decided: p95(publish) < 1s: needs",
         ),
-        (lambda r: replace(r, verdict=Result.INVALID), "INVALID  quick: the measurement itself can't be trusted"),
+        (
+            lambda r: replace(r, verdict=Result.INVALID),
+            "INVALID  quick: the measurement itself can't be trusted: lateness 28.7 ms",
+        ),
         (
             lambda r: replace(r, verdict=Result.PASS, objectives=[]),
-            "PASS  quick: no objectives to judge; the measurement is sound",
+            "PASS  quick: nothing was asked; the measurement is sound",
         ),
         (
             lambda r: _with_vitals(r, interrupted=True),
-            "FAIL  quick: interrupted; as far as it went, an objective doesn't hold",
+            "FAIL  quick: interrupted; as far as it went, 2 of 7 objectives failed: lost 10 …",
         ),
         (
             lambda r: _with_vitals(r, crashed=True),
@@ -216,7 +223,7 @@ def test_brackets_in_a_name_or_a_reason_are_no_markup() -> None:
     told = replace(report(), name="[bold]x[/bold]")
     told.summary.vitals.errors["[red]odd[/red] {thing}"] = 1
     text = printed(80, told)
-    assert "[bold]x[/bold]: an objective" in text
+    assert "[bold]x[/bold]: 2 of 7 objectives" in text
     assert "1 × [red]odd[/red] {thing}" in text
 
 
@@ -516,3 +523,11 @@ def test_quiet_shows_no_progress() -> None:
     sink.progress(progress(5))
     sink.close()
     assert into.getvalue() == ""
+
+
+def test_the_figure_that_was_judged_stands_beside_a_worst_event() -> None:
+    told = finished()
+    late = replace(WORST, figure="consistency 1.9 … 2 s")
+    report = replace(told, objectives=[replace(told.objectives[2], worst=(late,))])
+    (line,) = [line.plain for line in remarks(report, 120) if WORST.correlation_id in line.plain]
+    assert line == f"  {WORST.correlation_id}  lost, consistency 1.9 … 2 s: sent, 15 s later absent | for good"

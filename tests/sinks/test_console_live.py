@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from evload.model.progress import Progress
+from evload.model.progress import Progress, Standing
+from evload.model.report import ObjectiveResult, Result
 from evload.sinks.console.live import news, screen, words
 
 
@@ -140,6 +141,41 @@ def test_words_for_a_pipe_are_plain() -> None:
         "late_p99=34us work.queue_depth=1234 dead.queue_depth=0"
     )
     assert told.isascii()
+
+
+def standing(state: str, note: str = "", text: str = "p99(consistency) < 1s") -> Standing:
+    result = ObjectiveResult(text, Result.FAIL, (0.05, 0.055), 1.0, subject="consistency")
+    return Standing(state, result, note)
+
+
+def outage(**more: Any) -> Progress:
+    """Half of 1,000 events wait, for 3.9 s at most; 312 of them are over the limit."""
+    standings = [standing("broken", "too many"), standing("holds", text="max(consistency) < 5s")]
+    return moment(states={"acked": 400, "visible": 400}, shown=100, waiting=400, oldest=3.9, overdue=312,
+                  objectives=standings, **more)  # fmt: skip
+
+
+def test_what_waits_is_told_with_its_age_and_each_objective_as_it_stands() -> None:
+    lines = shown(110, 60, outage())
+    assert "settled      visible 61.58 %" in lines
+    assert "waiting      400 not seen yet, the oldest for 3.9 s, 312 over the limit already" in lines
+    place = lines.index("objectives   p99(consistency) < 1s: broken; too many; 50 … 55 ms by what is settled")
+    assert lines[place + 1].strip() == "max(consistency) < 5s: holds so far; 50 … 55 ms by what is settled"
+    assert "400 not seen yet, the oldest for 3.9 s, 312 over th…" in shown(52, 60, outage())
+    assert not any("not seen yet" in line for line in shown(110, 60, moment()))
+
+
+def test_without_a_limit_whatever_waits_is_not_visible() -> None:
+    assert "settled      visible 55.56 %" in shown(110, 60, outage(limits={}))
+
+
+def test_a_pipe_is_told_what_waits_and_what_is_broken() -> None:
+    told = words(outage())
+    assert " visible=61.58% waiting=400 oldest=3.9s overdue=312 " in told
+    assert told.endswith('"p99(consistency) < 1s"=broken "max(consistency) < 5s"=holds')
+    known = {*news(moment(), set())}
+    (line,) = news(outage(), known).values()
+    assert line == 't=52.0s objective="p99(consistency) < 1s: broken; too many; 50 … 55 ms by what is settled"'
 
 
 def test_news_is_what_was_not_told() -> None:

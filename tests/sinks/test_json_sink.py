@@ -202,6 +202,7 @@ def test_the_reads_of_each_probe() -> None:
     assert written(told)["reads"]["probes"] == {
         "index": {
             "requests": 100, "events": 4_000, "failed": 7, "throttled": 5, "busiest_second": 90, "widened": 2.5,
+            "strange": 0,
         }
     }  # fmt: skip
 
@@ -220,6 +221,14 @@ def test_the_worst_events_have_the_names_under_which_they_are_found_elsewhere() 
             ],
         }
     ]  # fmt: skip
+
+
+def test_the_figure_that_was_judged_is_told_of_a_worst_event_that_has_one() -> None:
+    told = report()
+    judged = replace(told.objectives[0], worst=(replace(WORST, figure="consistency 1.9 … 2 s"), WORST))
+    first, second = written(replace(told, objectives=[judged]))["objectives"][0]["worst"]
+    assert first["figure"] == "consistency 1.9 … 2 s"
+    assert "figure" not in second
 
 
 def test_what_was_looked_for_in_a_scenario_is_there_and_nothing_else() -> None:

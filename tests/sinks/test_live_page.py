@@ -18,8 +18,10 @@ import pytest
 from playwright.async_api import Page, expect
 
 from evload.errors import TargetError
-from evload.model.progress import Progress
+from evload.model.progress import Progress, Standing
+from evload.model.report import ObjectiveResult, Result
 from evload.run.controls import Controls
+from evload.sinks.live_page import words
 from evload.sinks.live_page.sink import LivePage, served
 from tests.rigs.sink_reports import NASTY, finished, moment
 from tests.servers.browser import Chromium, barriers, drag, show, until
@@ -43,6 +45,16 @@ def instant(elapsed: float, **more: Any) -> Progress:
         incidents=[("read-model: <b>connection refused</b>", 1.0, 120)],
         **more,
     )
+
+
+def outage(elapsed: float) -> Progress:
+    """A moment at which 400 events wait, 312 of them for longer than the limit."""
+    slow = ObjectiveResult("p99(consistency) < 1s", Result.PASS, (0.05, 0.055), 1.0, subject="consistency")
+    late = replace(slow, expression="max(consistency) < 5s <b>")
+    return instant(
+        elapsed, waiting=400, oldest=3.9, overdue=312, shown=52,
+        objectives=[Standing("broken", slow, "too many"), Standing("holds", late)],
+    )  # fmt: skip
 
 
 @contextmanager
@@ -263,6 +275,20 @@ def test_a_run_goes_on_where_the_page_is_gone() -> None:
     asyncio.run(main())
 
 
+def test_a_page_is_told_what_waits_and_how_each_objective_stands() -> None:
+    told = json.loads(words.moment(outage(9)))
+    # Of 480 that are settled and 52 that are looked after 412 are visible; those over the limit count, too.
+    assert told["visible"] == pytest.approx(412 / (480 + 52 + 312))
+    assert told["waiting"] == "400 not seen yet, the oldest for 3.9 s, 312 over the limit already"
+    assert told["overdue"] == 312
+    assert told["objectives"] == [
+        ["broken", "p99(consistency) < 1s: broken; too many; 50 … 55 ms by what is settled"],
+        ["holds", "max(consistency) < 5s <b>: holds so far; 50 … 55 ms by what is settled"],
+    ]
+    quiet = json.loads(words.moment(instant(9)))
+    assert (quiet["visible"], quiet["waiting"], quiet["overdue"], quiet["objectives"]) == (0.75, "", 0, [])
+
+
 # -- in a browser ------------------------------------------------------------------------------------
 
 
@@ -286,8 +312,8 @@ def test_it_shows_the_run_and_its_end_and_keeps_the_report(chromium: Chromium, t
             shown = {"clock": "0:52 of 2:10, 1:18 left", "offered": "100/s", "in_flight": "3", "outstanding": "40",
                      "visible": "75 %", "visible-remark": "21 lost", "window": "910 ms … 1.3 s", "late": "34 ms",
                      "window-remark": "! above the limit of 1 s", "phase": "main: 100/s"}  # fmt: skip
-            for name, words in shown.items():
-                await expect(tab.locator(f"#{name}")).to_have_text(words)
+            for name, text in shown.items():
+                await expect(tab.locator(f"#{name}")).to_have_text(text)
             await expect(tab.locator("#troubles li")).to_have_text(
                 [
                     "read-model: <b>connection refused</b>, since 51 s, 120 ×",
@@ -300,6 +326,18 @@ def test_it_shows_the_run_and_its_end_and_keeps_the_report(chromium: Chromium, t
                 1300, 1300, 1234, 1234, 5000, 52000,
             ]  # fmt: skip
             await expect(tab.locator("#spans svg")).to_have_count(2)
+            await expect(tab.locator("#standings")).to_be_hidden()
+            live.progress(outage(53))
+            await expect(tab.locator("#visible")).to_have_text("48.81 %")
+            await expect(tab.locator("#visible-remark")).to_have_text(
+                "21 lost, 400 not seen yet, the oldest for 3.9 s, 312 over the limit already"
+            )
+            await expect(tab.locator("#standings li")).to_have_text(
+                [
+                    "p99(consistency) < 1s: broken; too many; 50 … 55 ms by what is settled",
+                    "max(consistency) < 5s <b>: holds so far; 50 … 55 ms by what is settled",
+                ]
+            )
 
             await tab.locator("#theme").press("Tab")
             await expect(tab.locator("#stop")).to_be_focused()
@@ -341,7 +379,7 @@ def test_everybody_can_read_it_at_every_width_in_light_and_dark(chromium: Chromi
 
         async def look(tab: Page) -> None:
             for number in range(120):
-                live.progress(instant(number / 2))
+                live.progress(outage(number / 2))
             for width in (375, 1280, 2560):
                 for dark in (False, True):
                     await show(tab, live.url, width=width, dark=dark)
@@ -352,6 +390,7 @@ def test_everybody_can_read_it_at_every_width_in_light_and_dark(chromium: Chromi
                     assert await barriers(tab) == [], (width, dark)
             follow = tab.locator("#follow")
             end = "Bokeh.documents[0].get_model_by_name('time').end"
+            await tab.locator(".plot").first.scroll_into_view_if_needed()
             await drag(tab.locator(".plot").first, 0.3, 0.5)
             await until(tab, f"{end} < 100_000")
             live.progress(instant(60))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
 from ..config.run_config import LoadedConfig
-from ..run.feasibility import Prospect, prospects, total_ns
+from ..objectives.objective import Measure
+from ..run.feasibility import Prospect, cautions, prospects, total_ns
 from ..units import format_duration
 from ..workload.schedule import describe, expected_events
 
@@ -48,6 +50,8 @@ def print_plan(console: Console, loaded: LoadedConfig) -> None:
             )
         console.print()
         console.print(objectives)
+    for caution in cautions(config):
+        console.print(f"\n[yellow]note[/yellow] {escape(loaded.redact(caution))}", highlight=False)
 
 
 def _how(prospect: Prospect) -> str:
@@ -57,6 +61,8 @@ def _how(prospect: Prospect) -> str:
         if prospect.needed is None:
             return "not every scenario is watched by a probe"
         return f"needs {prospect.needed:,} events, has {prospect.events:,}"
+    if prospect.objective.measure in (Measure.GAUGE, Measure.DRAIN):
+        return "exact, by the samples of the gauge"
     if prospect.needed is None:
         return f"exact, over {prospect.events:,} events"
     return f"{prospect.events:,} events; {prospect.bad:,} may be bad"

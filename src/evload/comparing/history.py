@@ -22,7 +22,9 @@ from ..run.directory import RunDirectory
 from .figures import FiguresFile, RunFigures, started
 
 FORMAT: Final = 1
-_READING: Final = ("deadline", "first", "resolution", "max_gap", "sample", "confirm", "reading", "max_reads")
+_READING: Final = (
+    "deadline", "first", "resolution", "max_gap", "sample", "confirm", "reading", "max_reads", "max_requests",
+)  # fmt: skip
 """The settings of a probe that say when events are read."""
 _HELP: Final = "name a run's directory, one that holds runs, or a file that --save wrote"
 

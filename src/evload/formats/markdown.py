@@ -211,8 +211,9 @@ def _worst(objectives: Sequence[ObjectiveResult]) -> list[str]:
 def _event(event: WorstEvent) -> str:
     about = [event.scenario, event.event, *(() if event.key is None else (f"key {event.key}",))]
     log = "; ".join(f"{at:.3f} s {escaped(what)}" for at, what in event.log)
+    figure = f" {escaped(event.figure)}" if event.figure else ""
     return (
-        f"- `{event.correlation_id}` **{escaped(event.state)}** ({escaped(', '.join(about))}), traceparent "
+        f"- `{event.correlation_id}` **{escaped(event.state)}**{figure} ({escaped(', '.join(about))}), traceparent "
         f"`{event.traceparent}`<br>{log}"
     )
 

@@ -45,9 +45,12 @@ def of_progress(now: Progress) -> list[Measure]:
         Measure("elapsed", "Time since the schedule began", "s", points=[({}, now.elapsed)]),
         Measure("planned", "Length of the schedule", "s", points=[({}, now.total)]),
         Measure("offered_rate", "Events per second that the schedule asks for", points=[({}, now.offered_rate)]),
-        Measure("achieved_rate", "Events per second that the broker answered", points=[({}, now.achieved_rate)]),
+        Measure("achieved_rate", "Events per second that the target answered", points=[({}, now.achieved_rate)]),
         Measure("in_flight", "Events sent and not yet answered", points=[({}, now.in_flight)]),
         Measure("outstanding", "Events not yet settled", points=[({}, now.outstanding)]),
+        Measure("waiting", "Acked events not yet seen", points=[({}, now.waiting)]),
+        Measure("overdue", "Those of them beyond the limit on the consistency window", points=[({}, now.overdue)]),
+        Measure("oldest_waiting", "How long the oldest of them waits", "s", points=[({}, now.oldest or 0.0)]),
     ]
     events = _events()
     for state in LEDGER_KEYS:

@@ -111,12 +111,19 @@ class LedgerReader:
         self._db.executescript("""
             DROP TABLE IF EXISTS temp.placed;
             CREATE TEMP TABLE placed (
-                scenario INTEGER, key TEXT, sent_ns INTEGER, position REAL, seq INTEGER,
+                scenario INTEGER, key TEXT, sent_ns INTEGER, position, seq INTEGER,
                 PRIMARY KEY (scenario, key, sent_ns, seq)
             ) WITHOUT ROWID;
             INSERT INTO placed SELECT scenario, key, coalesce(sent_ns, intended_ns), position, seq FROM events
                 WHERE key IS NOT NULL AND position IS NOT NULL;
         """)
+
+    def first_placed(self, condition: str, seq: int) -> tuple[int, Any] | None:
+        """Of the events in `placed` that an SQL condition ties to one of `events`: number and position of the first
+        that was sent."""
+        query = f"SELECT placed.seq, placed.position FROM events JOIN placed ON {condition} WHERE events.seq = ?"
+        row = self._db.execute(f"{query} ORDER BY placed.sent_ns, placed.seq LIMIT 1", (seq,)).fetchone()
+        return None if row is None else (row[0], row[1])
 
     def spread(self, count: int) -> list[Observation]:
         """At most `count` of the settled events that were followed closely, evenly over the run."""

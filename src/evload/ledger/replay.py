@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -77,7 +77,7 @@ def rebuild(reader: LedgerReader) -> Rebuilt:
 
 def _rebuild(reader: LedgerReader) -> Rebuilt:
     written = reader.meta
-    plans = [ScenarioPlan.from_data(plan) for plan in written["plan"]]
+    plans = [_plan(plan, written["stages"]) for plan in written["plan"]]
     metrics = {name: gauge["metrics"] for name, gauge in written["gauges"].items()}
     criteria = Criteria.from_data(written["terms"], metrics)
     summary = _fold(reader, plans)
@@ -88,6 +88,14 @@ def _rebuild(reader: LedgerReader) -> Rebuilt:
         criteria,
         summary,
     )
+
+
+def _plan(data: Mapping[str, Any], stages: Sequence[Sequence[Any]]) -> ScenarioPlan:
+    """The plan of a scenario. Before format 3 its phases stood in the stages alone."""
+    plan = ScenarioPlan.from_data(data)
+    if plan.phases:
+        return plan
+    return replace(plan, phases=tuple((start, end) for name, start, end, _ in stages if name == plan.name))
 
 
 def _fold(reader: LedgerReader, plans: Sequence[ScenarioPlan]) -> Summary:

@@ -40,11 +40,12 @@ _MEASURED: Final[Mapping[str, str]] = {
     "hop": _FOLLOWED,
 }
 """Which events each metric has a value of: no other can weigh against it."""
-_OVERTAKEN: Final = """EXISTS (SELECT 1 FROM placed WHERE placed.scenario = events.scenario
+_OVERTAKES: Final = """placed.scenario = events.scenario
     AND placed.key = events.key AND placed.position < events.position
     AND placed.sent_ns >= events.acked_ns AND placed.sent_ns < events.settled_ns
-    AND (placed.sent_ns, placed.seq) > (coalesce(events.sent_ns, events.intended_ns), events.seq))"""
+    AND (placed.sent_ns, placed.seq) > (coalesce(events.sent_ns, events.intended_ns), events.seq)"""
 """One that was sent between its ack and its last read was applied before it."""
+_OVERTAKEN: Final = f"EXISTS (SELECT 1 FROM placed WHERE {_OVERTAKES})"
 _PART: Final = (
     "parts.seq = events.seq AND (:probe IS NULL OR parts.probe = :probe)"
     " AND ((:replica IS NULL AND parts.replica IS NULL) OR parts.replica = :replica)"
@@ -52,6 +53,10 @@ _PART: Final = (
 _TOLD: Final = f"EXISTS (SELECT 1 FROM parts WHERE {_PART})"
 _ALONE: Final = "(:replica IS NULL AND NOT EXISTS (SELECT 1 FROM parts WHERE parts.seq = events.seq))"
 """The only probe of a scenario says what is said of the event; it has no parts."""
+_HOP_BEGAN: Final = (
+    "(SELECT max(stable_upper_ns) FROM parts WHERE seq = events.seq AND replica IS NULL AND probe = :before)"
+)
+"""When the probe before it in the chain showed an event; a hop begins there."""
 _STILL_OPEN: Final = f"state = {State.PENDING.value}"
 _ENDED: Final = f"{_ACKED} AND NOT {_STILL_OPEN}"
 _OF_ONE_VIEW: Final[Mapping[str, str]] = {
@@ -88,8 +93,11 @@ def worst_events(objective: Objective, reader: LedgerReader) -> Iterator[WorstEv
         values["probe"] = None if about.probe is None else probes.index(about.probe)
         values["replica"] = about.replica
     if about.probe is not None:
-        reading = [str(number) for number, plan in enumerate(reader.meta["plan"]) if _reads(plan, about.probe)]
-        conditions.append(f"scenario IN ({', '.join(reading)})")
+        chains = {number: _chain(plan) for number, plan in enumerate(reader.meta["plan"])}
+        reading = [number for number, chain in chains.items() if about.probe in chain]
+        conditions.append(f"scenario IN ({', '.join(map(str, reading))})")
+        before = [name for number in reading[:1] for name in chains[number][: chains[number].index(about.probe)]]
+        values["before"] = probes.index(before[-1]) if before else None
     ids = CorrelationIds.for_run(reader.meta["run_id"])
     for seen in reader.chosen(" AND ".join(conditions), order, values, MOST):
         yield WorstEvent(
@@ -100,6 +108,9 @@ def worst_events(objective: Objective, reader: LedgerReader) -> Iterator[WorstEv
             key=seen.key,
             state=seen.state.name.lower(),
             log=tuple(_log(seen, probes)),
+            figure=_figure(about, seen, values)
+            if about.subject != "out_of_order"
+            else _overtaken(seen, reader.first_placed(_OVERTAKES, seen.seq), ids),
         )
 
 
@@ -124,11 +135,65 @@ def _choice(objective: Objective) -> tuple[str, str] | None:
     threshold = objective.latency_limit_ns
     if threshold is not None and subject != "hop":
         condition += f" AND ({end} IS NULL OR {end} - {start} > {int(threshold)})"
+    if subject == "hop" and objective.probe:
+        condition += f" AND (:before IS NULL OR {_HOP_BEGAN} IS NOT NULL)"
+        start = f"coalesce({_HOP_BEGAN}, {start})"
     return condition, f"{end} IS NULL DESC, {end} - {start} DESC, seq"
 
 
-def _reads(plan: Mapping[str, Any], probe: str) -> bool:
-    return any(name == probe for _, name in plan["probes"])
+def _chain(plan: Mapping[str, Any]) -> list[str]:
+    return [name for _, name in plan["probes"]]
+
+
+def _figure(objective: Objective, seen: Observation, values: Mapping[str, object]) -> str:
+    """What was judged, of one event; empty where that is only how it ended. `values` say of which view."""
+    match objective.subject:
+        case "duplicated" | "duplicates" if seen.effects is not None:
+            return f"{seen.effects} effects"
+        case "staleness" if seen.staleness is not None:
+            return f"{seen.staleness} writes behind"
+        case "regressions":
+            return f"disappeared {seen.regressions} times"
+        case subject if subject in _SPANS:
+            return f"{subject} {_bracket(*_took(subject, seen, values))}"
+    return ""
+
+
+def _took(subject: str, seen: Observation, values: Mapping[str, object]) -> tuple[int, int | None]:
+    """[lower, upper] in nanoseconds of what an event took; None: it never came."""
+    start, end = _SPANS[subject]
+    since = getattr(seen, start) or seen.intended_ns
+    if not end.endswith("upper_ns"):
+        at_ns = getattr(seen, end)
+        return (0, None) if at_ns is None else (at_ns - since, at_ns - since)
+    views: Sequence[Observation | Part] = [seen]
+    if "probe" in values and seen.parts:
+        probe, replica = values["probe"], values["replica"]
+        views = [part for part in seen.parts if probe in (None, part.probe) and part.replica == replica]
+    uppers = [upper for view in views if (upper := getattr(view, end)) is not None]
+    lowers = [lower for view in views if (lower := getattr(view, end.replace("upper", "lower"))) is not None]
+    low, high = max(lowers, default=since), max(uppers, default=None)
+    from_low = from_high = since
+    if subject == "hop" and values.get("before") is not None:
+        before = [part for part in seen.parts if part.probe == values["before"] and part.replica is None]
+        from_low = max((part.stable_lower_ns for part in before if part.stable_lower_ns is not None), default=since)
+        from_high = max((part.stable_upper_ns for part in before if part.stable_upper_ns is not None), default=since)
+    return max(0, low - from_high), None if high is None else max(0, high - from_low)
+
+
+def _bracket(low_ns: int, high_ns: int | None) -> str:
+    low, high = format_duration(low_ns), "never" if high_ns is None else format_duration(high_ns)
+    if low == high:
+        return high
+    number, _, unit = low.rpartition(" ")
+    return f"{number if high.endswith(f' {unit}') else low} … {high}"
+
+
+def _overtaken(seen: Observation, by: tuple[int, object] | None, ids: CorrelationIds) -> str:
+    """Which of those that overtook an event was sent first."""
+    if by is None:
+        return ""
+    return f"at position {seen.position}, overtaken by {ids.id_of(by[0])} at position {by[1]}"
 
 
 def _log(seen: Observation, probes: Sequence[str]) -> list[tuple[float, str]]:
@@ -141,6 +206,8 @@ def _log(seen: Observation, probes: Sequence[str]) -> list[tuple[float, str]]:
         took = format_duration(seen.acked_ns - (seen.sent_ns or seen.intended_ns))
         answer = "acked" if seen.state >= State.VISIBLE else f"answered: {seen.detail or seen.state.name.lower()}"
         told.append((seen.acked_ns, f"{answer} after {took}"))
+    if seen.capture is not None:
+        told.append((seen.acked_ns or seen.sent_ns or seen.intended_ns, f"the target calls it {seen.capture}"))
     if seen.session is not None:
         told.append((seen.acked_ns or 0, f"its own session's read right after the ack: {seen.session.name.lower()}"))
     told += _sighting(seen.first_lower_ns, seen.first_upper_ns, "first seen")

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..judging import verdict
 from ..judging.checks.run import run as run_checks
 from ..judging.judge import judge
+from ..judging.unseen import unseen
 from ..ledger.reader import LedgerReader
 from ..ledger.replay import rebuild
 from ..ledger.timeline import read_timeline
@@ -41,13 +42,16 @@ def build(
     if ledger is not None:
         work_out(summary, ledger, criteria)
         timeline = read_timeline(ledger, [plan["name"] for plan in ledger.meta["plan"]])
-    objectives = [_objective(objective, summary, criteria, ledger) for objective in criteria.objectives]
-    checks = run_checks(summary, criteria)
+    judged = [judge(objective, summary, criteria.scenarios) for objective in criteria.objectives]
+    checks, judged = run_checks(summary, criteria, judged)
+    objectives = [_with_worst(*pair, ledger) for pair in zip(criteria.objectives, judged, strict=True)]
     report = Report(
         run_id=about.run_id,
         name=about.name,
         started_at=about.started_at,
-        verdict=verdict.decide(objectives, checks, evidence=_is_evidence(summary)),
+        verdict=verdict.decide(
+            objectives, checks, evidence=_is_evidence(summary), blind=bool(unseen(summary, criteria.scenarios))
+        ),
         summary=summary,
         objectives=objectives,
         checks=checks,
@@ -66,17 +70,15 @@ def build_again(ledger: LedgerReader, directory: Path, config_text: str = "") ->
     return build(rebuilt.summary, rebuilt.criteria, about, ledger)
 
 
-def _objective(
-    objective: Objective, summary: Summary, criteria: Criteria, ledger: LedgerReader | None
-) -> ObjectiveResult:
-    """One objective, judged, with the worst events of one that didn't pass."""
-    judged = judge(objective, summary, criteria.scenarios)
+def _with_worst(objective: Objective, judged: ObjectiveResult, ledger: LedgerReader | None) -> ObjectiveResult:
+    """The result of an objective, with the worst events of one that didn't pass."""
     if ledger is None or judged.result is Result.PASS:
         return judged
     return replace(judged, worst=tuple(worst_events(objective, ledger)))
 
 
 def _is_evidence(summary: Summary) -> bool:
+    """An event was acked and, where somebody looked for effects, a look said something."""
     ledger = summary.total().ledger
     if summary.vitals.event_reads and not ledger["visible"] + ledger["lost"] + ledger["regressed"]:
         return False

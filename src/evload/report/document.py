@@ -98,6 +98,7 @@ def _event(event: WorstEvent) -> dict[str, Any]:
         "event": event.event,
         "key": event.key,
         "state": event.state,
+        **({"figure": event.figure} if event.figure else {}),
         "timeline": [{"at": at, "what": what} for at, what in event.log],
     }
 
@@ -110,6 +111,7 @@ def _reads(reads: ReadVitals) -> dict[str, Any]:
         "throttled": reads.throttled,
         "busiest_second": reads.busiest,
         "widened": reads.stretch,
+        "strange": reads.strange,
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from itertools import pairwise
 from typing import Final
 
 from ..model.report import CheckResult, Insight, ObjectiveResult, Result, Severity
@@ -19,8 +20,10 @@ from .insights_over_time import lagging_replicas, moment, rising, saturated, sta
 
 _ORDER: Final = tuple(Severity)
 _P50, _P95, _P99 = Fraction(1, 2), Fraction(95, 100), Fraction(99, 100)
-_BRIEF: Final = 0.5
-"""What befell events within less of the run than this has a time of its own."""
+_QUARTERS: Final = 4
+_EVENLY: Final = 3
+"""What is spread over the run befell no quarter of it less than a third as often as the events due in it would let
+expect."""
 _MOST: Final = 0.5
 _FEW: Final = 3
 """Failures in a row that are an outage; fewer are told by their counts alone."""
@@ -38,7 +41,7 @@ _BEFELL: Final = (
 )
 _REFUSED: Final = (
     ("unsent", "never left the generator"),
-    ("rejected", "were rejected by the broker"),
+    ("rejected", "were rejected"),
     ("returned", "found no route and were returned"),
     ("in_doubt", "were sent and never answered"),
 )
@@ -75,13 +78,12 @@ def _befell(summary: Summary, timeline: Timeline) -> Iterator[Insight]:
             if not count:
                 continue
             over_time = getattr(timeline.scenarios[name], kind)
-            span = _span(over_time, timeline.step_ns)
             sentence = f"{count:,} {told.format(whole=whole)}"
             if whole:
                 sentence += f" ({format_share(count / whole)})"
             if len(summary.scenarios) > 1:
                 sentence += f" in {name}"
-            when, span = _when(span, timeline.scenarios[name].offered, timeline.step_ns)
+            when, span = _when(over_time, timeline.scenarios[name].offered, timeline.step_ns)
             sentence += when
             evidence: dict[str, float | str] = {"events": count, "acked": whole, **_named(summary, name)}
             for key, of_key in timeline.keys.get((name, kind), ())[:1]:
@@ -100,14 +102,30 @@ def _span(counts: Sequence[int], step_ns: int) -> tuple[int, int] | None:
     return (hit[0] * step_ns, (hit[-1] + 1) * step_ns) if hit else None
 
 
-def _when(span: tuple[int, int] | None, offered: Sequence[int], step_ns: int) -> tuple[str, tuple[int, int] | None]:
-    """In words, and from when to when if it is a part of the run only."""
-    whole = _span(offered, step_ns)
+def _when(befell: Sequence[int], offered: Sequence[int], step_ns: int) -> tuple[str, tuple[int, int] | None]:
+    """In words, and from when to when if it is a part of the run only. Both counts are by intended time."""
+    span, whole = _span(befell, step_ns), _span(offered, step_ns)
     if span is None or whole is None:
         return "", None
-    if span[1] - span[0] < _BRIEF * (whole[1] - whole[0]):
-        return f", all of them due between {moment(span[0])} and {moment(span[1])}", span
-    return ", spread over the whole run", None
+    if _is_spread(befell, offered):
+        return ", spread over the whole run", None
+    if span[0] <= whole[0] and whole[1] <= span[1]:
+        return "", None
+    return f", all of them due between {moment(span[0])} and {moment(span[1])}", span
+
+
+def _is_spread(befell: Sequence[int], offered: Sequence[int]) -> bool:
+    """Whether it befell events all the time: in each quarter of the time in which events were due about as often as
+    in the others, and not in a few moments of them. A burst or two have no time over which it could be spread."""
+    due = [(hit, count) for hit, count in zip(befell, offered, strict=False) if count]
+    hits, events = sum(hit for hit, _ in due), sum(count for _, count in due)
+    if len(due) < _QUARTERS:
+        return False
+    edges = [len(due) * quarter // _QUARTERS for quarter in range(_QUARTERS + 1)]
+    quarters = [due[first:end] for first, end in pairwise(edges)]
+    return 2 * sum(hit > 0 for hit, _ in due) > min(len(due), hits) and all(
+        _EVENLY * sum(hit for hit, _ in part) * events >= hits * sum(count for _, count in part) for part in quarters
+    )
 
 
 def _named(summary: Summary, scenario: str) -> dict[str, float | str]:
@@ -133,7 +151,7 @@ def _refused(summary: Summary, timeline: Timeline) -> Iterator[Insight]:
         refused = timeline.scenarios[name].refused
         where = f" in {name}" if len(summary.scenarios) > 1 else ""
         sentence = f"Of {scenario.ledger['scheduled']:,} events{where}, {_listed(told)}"
-        when, span = _when(_span(refused, timeline.step_ns), timeline.scenarios[name].offered, timeline.step_ns)
+        when, span = _when(refused, timeline.scenarios[name].offered, timeline.step_ns)
         happened = {state: count for state, count in counts.items() if count}
         yield Insight("refused", Severity.BAD, f"{sentence}{when}.", {**happened, **_named(summary, name)}, span)
 
@@ -244,7 +262,7 @@ def _generator(summary: Summary, checks: Iterable[CheckResult], standing: Iterab
     late = _bounds(delays, _P99)
     signs: list[str] = []
     evidence: dict[str, float | str] = {}
-    if late is not None and late[1] > _LATE_NS and failed & {"lateness", "offered rate"}:
+    if late is not None and late[1] > _LATE_NS and failed & {"lateness", "load as scheduled"}:
         signs.append(f"one event in a hundred left {format_duration(late[1])} late or later")
         evidence["schedule_delay_p99_s"] = late[1] / NS_PER_S
     if vitals.cpu_share is not None and vitals.cpu_share >= _CPU:

@@ -58,7 +58,9 @@ def _objective(objective: ObjectiveResult, redact: Redact) -> ObjectiveResult:
 
 def _worst(event: WorstEvent, redact: Redact) -> WorstEvent:
     key = None if event.key is None else redact(event.key)
-    return replace(event, key=key, log=tuple((at, redact(what)) for at, what in event.log))
+    return replace(
+        event, key=key, figure=redact(event.figure), log=tuple((at, redact(what)) for at, what in event.log)
+    )
 
 
 def _insight(insight: Insight, redact: Redact) -> Insight:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from ..model.facts import COUNTERS, FACTS, METRICS, QUEUE_LAG
+from ..model.progress import Progress, Standing
 from ..model.report import CheckResult, ObjectiveResult, Report, Result
 from ..model.summary import Distribution, ScenarioSummary
 from ..units import NS_PER_S, format_duration, format_rate, format_share
@@ -21,13 +22,16 @@ MEANING: Final = {
     Result.INVALID: "the measurement itself can't be trusted",
 }
 
+_STANDINGS: Final = {"holds": "holds so far", "fails": "not kept so far", "open": "open", "broken": "broken"}
+
 _CHECK_UNITS: Final[Mapping[str, Unit]] = {
     "ledger closes": "count",
-    "offered rate": "share",
+    "load as scheduled": "share",
     "lateness": "time",
     "resolution": "share",
     "evidence": "count",
-    "horizon": "time",
+    "horizon": "count",
+    "attribution": "count",
 }
 """What value and limit of a self-check are. The note of one that isn't listed has its figures."""
 _STRETCH: Final = re.compile(r"\sfor\s+\S+$")
@@ -68,12 +72,27 @@ def unit_of(objective: ObjectiveResult) -> Unit:
     return "count"
 
 
+def waiting(now: Progress) -> str:
+    """The acked events that are not seen yet, at a moment of a run; empty if there are none."""
+    if now.oldest is None:
+        return ""
+    over = f", {now.overdue:,} over the limit already" if now.overdue else ""
+    return f"{now.waiting:,} not seen yet, the oldest for {format_duration(now.oldest * NS_PER_S)}{over}"
+
+
+def standing(one: Standing) -> str:
+    """How an objective stands while a run goes on, with what was observed so far and why it is so."""
+    seen = "" if one.result.observed == (None, None) else f"{observed(one.result)} by what is settled"
+    return f"{title(one.result)}: " + "; ".join(part for part in (_STANDINGS[one.state], one.note, seen) if part)
+
+
 def observed(objective: ObjectiveResult) -> str:
     """What was seen, with its unit; an interval where the run knows no better."""
     low, high = objective.observed
-    if low is None and high is None:
-        return "no data"
     unit = unit_of(objective)
+    if low is None and high is None:
+        # Without data nothing ever fails; what failed without an end was never seen.
+        return "never" if objective.result is Result.FAIL and unit == "time" else "no data"
     open_end = "never" if unit == "time" else "?"
     ends = ["?" if low is None else figure(low, unit), open_end if high is None else figure(high, unit)]
     return _interval(*ends)
@@ -133,15 +152,47 @@ def hops(scope: ScenarioSummary) -> dict[str, Distribution]:
 
 
 def headline(report: Report) -> str:
-    """The verdict in words, without the name of the run."""
+    """The verdict in words, without the name of the run: what decided it, with value and limit."""
     meaning = MEANING[report.verdict]
     if report.summary.vitals.aborted:
         return f"ended early by {report.summary.vitals.aborted}; {meaning}"
+    meaning = _decided(report) or meaning
     if report.summary.vitals.interrupted:
         return f"interrupted; as far as it went, {meaning}"
     if not report.objectives and report.verdict is Result.PASS:
-        return "no objectives to judge; the measurement is sound"
+        return "nothing was asked; the measurement is sound"
     return meaning
+
+
+def _decided(report: Report) -> str:
+    """Which objective or which self-check made the verdict; empty where all is well."""
+    decisive = [objective for objective in report.objectives if objective.result is report.verdict]
+    checks = [check for check in report.checks if check.result is report.verdict]
+    count = len(report.objectives)
+    of_all = f"{len(decisive)} of {count} objectives" if count > 1 else "the objective"
+    match report.verdict:
+        case Result.FAIL if decisive:
+            return f"{of_all} failed: {_figures(decisive[0])}"
+        case Result.INVALID if checks:
+            spoilt = f", by which {title(decisive[0])} could be otherwise" if decisive else ""
+            return f"{MEANING[Result.INVALID]}: {checks[0].name} {check_figures(checks[0])}{spoilt}"
+        case Result.INCONCLUSIVE if decisive:
+            return f"{of_all} can't be decided: {_figures(decisive[0])}"
+        case Result.WARN if decisive:
+            return f"{MEANING[Result.WARN]}: {_figures(decisive[0])}"
+        case Result.WARN | Result.INCONCLUSIVE if checks:
+            return f"every objective holds; {checks[0].name}: {check_figures(checks[0])}"
+    return ""
+
+
+def _figures(objective: ObjectiveResult) -> str:
+    """An objective as it came out: `p99(consistency) 3.9 … 4.8 s, limit < 3s`; why, where nothing was seen."""
+    name, target = metric_and_target(objective)
+    about = title(objective)[len(objective.expression) :]
+    told = observed(objective)
+    if objective.result is Result.INCONCLUSIVE and objective.note:
+        return f"{title(objective)}: {objective.note}"
+    return f"{name}{about} {told}, limit {target}" if target else f"{title(objective)}: {told}"
 
 
 def _interval(low: str, high: str) -> str:

@@ -215,7 +215,7 @@ def _rates(axis: TimeAxis, timeline: Timeline, total: ScenarioOverTime) -> Chart
     cells = [[f"{value:,.1f}" for value in values] for values in series.values()]
     return Chart(
         "rates", "Rates", plot, f"Events per second over time: {peaks}.", ("time", *series), _table(timeline, cells),
-        "offered by the schedule, sent, acked by the broker, visible to every reader", legend,
+        "offered by the schedule, sent, acked, visible to every reader", legend,
     )  # fmt: skip
 
 

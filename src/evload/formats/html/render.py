@@ -183,5 +183,6 @@ def _worst(objectives: Sequence[ObjectiveResult]) -> list[tuple[WorstEvent, list
     events: dict[str, tuple[WorstEvent, list[str]]] = {}
     for objective in objectives:
         for event in objective.worst:
-            events.setdefault(event.correlation_id, (event, []))[1].append(wording.title(objective))
+            told = wording.title(objective) + (f" ({event.figure})" if event.figure else "")
+            events.setdefault(event.correlation_id, (event, []))[1].append(told)
     return list(events.values())

@@ -10,9 +10,9 @@ from rich.text import Text
 
 from ...model.facts import TROUBLES
 from ...model.progress import Progress
-from ...report.wording import bracket
+from ...report.wording import bracket, standing, title, waiting
 from ...units import NS_PER_S, format_duration, format_rate, format_share
-from .charts import BAD, QUIET, chart, cursor, shape, sparkline
+from .charts import BAD, GOOD, QUIET, chart, cursor, shape, sparkline
 from .text import printable
 
 _NARROW: Final = 60
@@ -24,6 +24,8 @@ _CHART_ROWS: Final = 3
 _SCENARIOS: Final = 4
 _GAUGES: Final = 4
 _MOST_TROUBLES: Final = 5
+_OBJECTIVES: Final = 6
+_STYLES: Final = {"holds": GOOD, "broken": BAD, "fails": BAD}
 _SHORT: Final = 120
 """Schedules of fewer seconds are told in seconds, others as on a clock."""
 
@@ -62,6 +64,8 @@ def _wide(now: Progress, width: int) -> Iterator[_Block]:
     events = f"{now.scheduled:,} scheduled, {now.in_flight:,} in flight, {now.outstanding:,} not settled"
     yield _Block(0, [_labelled("events", Text(events))])
     yield _Block(0, [_labelled("settled", _settled(now))])
+    if told := waiting(now):
+        yield _Block(0, [_labelled("waiting", Text(told, style=BAD if now.overdue else ""))])
     yield _Block(0, [_labelled("consistency", Text(_percentiles(now, room)))])
     seen = now.history.get("consistency", ())
     if any(value is not None for value in seen):
@@ -79,6 +83,8 @@ def _narrow(now: Progress, width: int) -> Iterator[_Block]:
     yield _Block(0, [Text(_rates(now))])
     yield _Block(2, [Text(f"{now.in_flight:,} in flight, {now.outstanding:,} not settled")])
     yield _Block(0, [_settled(now)])
+    if told := waiting(now):
+        yield _Block(0, [Text(told, style=BAD if now.overdue else "")])
     if now.watched in now.recent:
         limit = now.limits.get("consistency")
         told = f"{now.watched} {bracket(*now.recent[now.watched])}"
@@ -98,6 +104,9 @@ def _alike(now: Progress, room: int, *, label: bool = True) -> Iterator[_Block]:
         late = limit is not None and now.lateness > limit
         text = f"{'! ' if late else ''}p99 {format_duration(now.lateness * NS_PER_S)}{_limit(limit)}"
         yield _Block(3, [told("sent late", Text(text, style=BAD if late else ""))])
+    for number, one in enumerate(now.objectives[:_OBJECTIVES]):
+        stands = Text(printable(standing(one)), style=_STYLES.get(one.state, ""))
+        yield _Block(4, [told("objectives" if not number else "", stands)])
     for number, (name, value) in enumerate(now.gauges.items()):
         if number < _GAUGES:
             text = f"{value:,.6g}  "
@@ -137,8 +146,7 @@ def _limit(limit: float | None) -> str:
 
 
 def _settled(now: Progress) -> Text:
-    acked = now.states.get("acked", 0)
-    told = Text(f"visible {format_share(now.states.get('visible', 0) / acked)}" if acked else "none yet")
+    told = Text("none yet" if now.visible is None else f"visible {format_share(now.visible)}")
     for state in TROUBLES:
         if count := now.states.get(state):
             told.append(f", {count:,} {state.replace('_', ' ')}", style=BAD)
@@ -174,13 +182,18 @@ def words(now: Progress) -> str:
         "in_flight": str(now.in_flight),
         "not_settled": str(now.outstanding),
     }
-    if acked := now.states.get("acked", 0):
-        told["visible"] = _bare(format_share(now.states.get("visible", 0) / acked))
+    if now.visible is not None:
+        told["visible"] = _bare(format_share(now.visible))
+    if now.oldest is not None:
+        told["waiting"], told["oldest"] = str(now.waiting), _bare(format_duration(now.oldest * NS_PER_S))
+    if now.overdue:
+        told["overdue"] = str(now.overdue)
     told |= {state: str(count) for state in TROUBLES if (count := now.states.get(state))}
     told |= {name: _ends(*ends) for name, ends in now.recent.items()}
     if now.lateness is not None:
         told["late_p99"] = _bare(format_duration(now.lateness * NS_PER_S))
     told |= {name.replace(" ", "."): f"{value:.6g}" for name, value in now.gauges.items()}
+    told |= {title(one.result): one.state for one in now.objectives}
     return _joined(told)
 
 
@@ -189,6 +202,8 @@ def news(now: Progress, told: Container[str]) -> dict[str, str]:
     # The figures of a worry change all the time; what it is about stands before them.
     about = {text: ("incident", text) for text, *_ in now.incidents}
     about |= {text.partition(":")[0]: ("worry", text) for text in now.worries}
+    about |= {f"broken {title(one.result)}": ("objective", standing(one)) for one in now.objectives
+              if one.state == "broken"}  # fmt: skip
     at = f"{now.elapsed:.1f}s"
     return {name: _joined({"t": at, kind: text}) for name, (kind, text) in about.items() if name not in told}
 

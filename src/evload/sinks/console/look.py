@@ -85,6 +85,8 @@ def _fate(event: WorstEvent) -> str:
     """How it ended and what took longest, from one moment to the next."""
     moments = [moment for moment in event.log if not moment[1].startswith(_OUTCOME)]
     told = event.state.replace("_", " ")
+    if event.figure:
+        told += f", {event.figure}"
     if len(moments) > 1:
         (since, before), (until, after) = max(pairwise(moments), key=lambda pair: pair[1][0] - pair[0][0])
         told += f": {_brief(before)}, {format_duration((until - since) * NS_PER_S)} later {_brief(after)}"

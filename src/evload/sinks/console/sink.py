@@ -19,7 +19,7 @@ from ...report.wording import headline, observed, title
 from . import figures
 from .live import news, screen, words
 from .look import STYLES, remarks
-from .text import INDENT, indented, printable
+from .text import INDENT, indented, printable, wrapped
 
 _LINE_EVERY_S: Final = 5.0
 _GAP: Final = 2
@@ -72,7 +72,7 @@ class ConsoleSink:
         self.close()
         cut = False
         if self._quiet:
-            self._console.print(_verdict(report), soft_wrap=True)
+            self._console.print(*_verdict(report), soft_wrap=True)
         else:
             height = self._console.height if self._redraws and not self._whole else None
             lines, cut = _details(report, self._console.width, height)
@@ -88,7 +88,8 @@ class ConsoleSink:
 
 def _details(report: Report, width: int, height: int | None) -> tuple[list[Text], bool]:
     """What decides first, then what there is to look at, then the figures; and whether some of them are left out."""
-    first = _joined([_verdict(report), *_abort(report, width)], _objectives(report, width), remarks(report, width))
+    verdict = [*_verdict(report, width), *_abort(report, width)]
+    first = _joined(verdict, _objectives(report, width), remarks(report, width))
     # Below all this come the place of the results and the prompt.
     blocks, cut = _figures(report, width, None if height is None else height - len(first) - 2)
     return [*first, *_joined(*blocks)], cut
@@ -117,13 +118,15 @@ def _joined(*blocks: Sequence[Text]) -> list[Text]:
     return [line for block in blocks if block for line in (Text(), *block)]
 
 
-def _verdict(report: Report) -> Text:
-    return Text.assemble(
-        (report.verdict.value.upper(), STYLES[report.verdict]),
-        "  ",
-        (printable(report.name), "bold"),
-        f": {printable(headline(report))}",
-    )
+def _verdict(report: Report, width: int | None = None) -> list[Text]:
+    """The verdict, the name of the run, and what decided it; on one line without a width."""
+    verdict, name = report.verdict.value.upper(), printable(report.name)
+    told = f"{verdict}  {name}: {printable(headline(report))}"
+    first, *more = [told] if width is None else wrapped(told, width)
+    line = Text(first)
+    line.stylize(STYLES[report.verdict], 0, len(verdict))
+    line.stylize("bold", len(verdict) + 2, len(verdict) + 2 + len(name))
+    return [line, *map(Text, more)]
 
 
 def _abort(report: Report, width: int) -> list[Text]:

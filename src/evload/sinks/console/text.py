@@ -14,6 +14,11 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
+def wrapped(text: str, width: int) -> list[str]:
+    """The lines of a text that is wrapped at words, all but the first indented by two."""
+    return textwrap.wrap(text, max(width, 20), subsequent_indent="  ", break_on_hyphens=False)
+
+
 def indented(text: str, width: int, first: str = " " * INDENT) -> str:
     """The text wrapped at words to the right of `first`."""
     width = max(width, 2 * len(first))

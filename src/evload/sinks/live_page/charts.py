@@ -33,7 +33,7 @@ def live_charts(gauges: Sequence[str], lasts_ns: int) -> list[Chart]:
     return [
         _window(axis, source),
         _lines(axis, source, "rates", "Rates", {"offered": "offered", "achieved": "achieved"}, "/s",
-               "events per second: by the schedule, and answered by the broker"),
+               "events per second: by the schedule, and answered by the target"),
         _lines(axis, source, "under-way", "Under way", {"in_flight": "in flight", "outstanding": "not settled"}, "",
                "events without an answer, and those whose end is not known yet"),
         _late(axis, source),

@@ -6,6 +6,7 @@
   const gauges = JSON.parse(document.body.dataset.gauges);
   const KEPT = 600;  // moments, as many as the server keeps
   const SHOWN_S = 300;
+  const KINDS = { holds: "good", fails: "warning", open: "note", broken: "bad" };
   let plan = { total: 1, spans: {}, limits: {}, recent: 5 };
   let moments = [];
   let asked = "";
@@ -104,16 +105,17 @@
 
     fact("offered", rate(now.offered), "by the schedule");
     const behind = now.offered > 0 && now.achieved < 0.9 * now.offered;
-    fact("achieved", rate(now.achieved), behind ? "! less than offered" : "answered by the broker");
+    fact("achieved", rate(now.achieved), behind ? "! less than offered" : "answered by the target");
     fact("in_flight", count(now.in_flight), "without an answer");
     fact("outstanding", count(now.outstanding), "whose end is not known yet");
     fact("scheduled", count(now.scheduled), `${count(now.scheduled - now.outstanding)} settled`);
-    const acked = now.states.acked ?? 0;
     const bad = ["lost", "regressed", "duplicated", "out_of_order", "rejected", "returned", "unsent", "in_doubt"]
       .filter((state) => now.states[state])
       .map((state) => `${count(now.states[state])} ${state.replaceAll("_", " ")}`);
-    const share = acked ? Math.floor(((now.states.visible ?? 0) / acked) * 10000) / 100 : null;
-    fact("visible", share === null ? "none yet" : `${share} %`, bad.join(", "), bad.length > 0);
+    const share = now.visible === null ? null : Math.floor(now.visible * 10000) / 100;
+    const waits = now.waiting ? [now.waiting] : [];
+    fact("visible", share === null ? "none yet" : `${share} %`, [...bad, ...waits].join(", "),
+      bad.length > 0 || now.overdue > 0);
     const watched = now.recent[now.watched];
     const limit = plan.limits.consistency;
     const slow = watched !== undefined && limit !== undefined && (watched[1] === null || watched[1] > limit);
@@ -133,6 +135,8 @@
       ...now.worries.map((text) => ["warning", text]),
     ];
     list("troubles", troubles);
+    list("standings", now.objectives.map(([state, text]) => [KINDS[state], text]));
+    element("standings").hidden = !now.objectives.length;
   };
 
   const list = (id, entries) => {
@@ -250,6 +254,7 @@
     say(told.verdict, told.headline);
     document.title = `${told.verdict.toUpperCase()}: ${name}`;
     list("troubles", []);
+    element("standings").hidden = true;
     element("controls").hidden = true;
     list("findings", [...told.findings, ...told.checks.map((text) => ["warning", text])]);
     const rows = element("objectives").querySelector("tbody");
