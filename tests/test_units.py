@@ -17,6 +17,7 @@ from evload.units import (
     format_duration,
     format_rate,
     format_share,
+    format_size,
     parse_duration,
     parse_rate,
     parse_share,
@@ -88,6 +89,24 @@ def test_more_than_the_whole_is_refused() -> None:
     ("text", "size"), [("300B", 300), ("256KB", 256_000), ("1MiB", 1_048_576), ("1.5 GB", 1_500_000_000)]
 )
 def test_sizes(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 B"),
+        (300, "300 B"),
+        (2000, "2 KB"),
+        (2001, "2001 B"),
+        (2048, "2 KiB"),
+        (5_000_000, "5 MB"),
+        (1 << 20, "1 MiB"),
+        (1_000_000_000, "1 GB"),
+    ],
+)
+def test_sizes_as_people_read_them(size: int, text: str) -> None:
+    assert format_size(size) == text
     assert parse_size(text) == size
 
 

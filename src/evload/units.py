@@ -113,6 +113,12 @@ def format_share(share: float) -> str:
     return f"{text} %"
 
 
+def format_size(size: int) -> str:
+    """`1 MB`, `300 B`: in the largest unit of which it is a whole number."""
+    unit = max((unit for unit, each in _SIZE_UNITS.items() if size % each == 0), key=_SIZE_UNITS.__getitem__)
+    return f"{size // _SIZE_UNITS[unit] if size else 0} {unit if size else 'B'}"
+
+
 def _duration_text(ns: int) -> str:
     for unit in ("h", "m", "s", "ms", "us"):
         if ns and ns % _DURATION_UNITS[unit] == 0:

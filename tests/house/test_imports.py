@@ -20,7 +20,7 @@ ROOT: Final = Path(evload.__file__).parent
 PROJECT: Final = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
 
 FLOORS: Final = (
-    ("errors",), ("units",), ("clock",),
+    ("errors",), ("units",), ("clock", "files"),
     ("stats",), ("model",), ("spi",), ("workload",), ("tracking",), ("summary",), ("objectives",), ("judging",),
     ("clients", "sandbox"),
     ("producers", "probes", "gauges"),

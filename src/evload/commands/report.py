@@ -13,10 +13,10 @@ from ..errors import UsageError
 from ..ledger.reader import LedgerReader
 from ..report.build import build_again
 from ..run import directory as directories
-from ..sinks._shared.files import replace
 from ..sinks.console.sink import ConsoleSink
 from ..spi import registry
 from ..spi.format import Format
+from ..spi.sink import write_file
 
 TEXT = "text"
 
@@ -32,14 +32,14 @@ def again(directory: Path, form: str, out: Path | None, console: Console, write:
         raise UsageError(f"--format {form}: binary, and no use on a terminal; name a file with --out")
     run = directories.find(directory)
     with LedgerReader(run.ledger) as ledger:
-        report = build_again(ledger, run.path, directories.text(run.config))
+        report = build_again(ledger, run.path, run.config_text())
     if chosen is None:
         if out is None:
             ConsoleSink(console, whole=True).show(report)
         else:
             page = io.StringIO()
             ConsoleSink(Console(file=page, width=100)).show(report)
-            replace(out, page.getvalue().encode())
+            write_file(out, page.getvalue().encode())
         return
     files = chosen.files(report)
     content = next(iter(files.values()))
@@ -47,9 +47,9 @@ def again(directory: Path, form: str, out: Path | None, console: Console, write:
         write(content)
     elif out.is_dir() or (len(files) > 1 and not out.suffix):
         for name, each in files.items():
-            replace(out / name, each)
+            write_file(out / name, each)
     else:
-        replace(out, content)
+        write_file(out, content)
 
 
 def formats() -> list[str]:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import orjson
-import yaml
 from pydantic import ValidationError
 
-from ..errors import OutputError, UsageError
+from .. import files
+from ..config import yaml as yamlfile
+from ..errors import ConfigError, OutputError, UsageError
 from ..ledger.reader import LedgerReader
 from ..report.build import build_again
 from ..report.document import FORMAT as SUMMARY_FORMAT
@@ -26,6 +26,7 @@ _READING: Final = (
     "deadline", "first", "resolution", "max_gap", "sample", "confirm", "reading", "max_reads", "max_requests",
 )  # fmt: skip
 """The settings of a probe that say when events are read."""
+_MOST_JSON: Final = 100_000_000
 _HELP: Final = "name a run's directory, one that holds runs, or a file that --save wrote"
 
 
@@ -58,10 +59,9 @@ def save(path: Path, runs: Sequence[RunFigures]) -> int:
     """
     before = read_file(path) if path.exists() else FiguresFile(format=FORMAT, runs=())
     after = before.with_runs(tuple(runs))
-    beside = path.with_name(f".{path.name}.new")
+    content = orjson.dumps(after.entries(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     try:
-        beside.write_bytes(orjson.dumps(after.entries(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
-        os.replace(beside, path)
+        files.replace(path, content)
     except OSError as error:
         raise OutputError(f"can't write {path}: {error.strerror}; choose another file with --save") from error
     return len(after.runs)
@@ -117,9 +117,10 @@ def _from_ledger(run: RunDirectory) -> dict[str, Any]:
 
 def _reading(run: RunDirectory) -> str:
     """A digest of when the config has the read model read: the probes' grids, and the pins at the objectives."""
+    text = run.config_text()
     try:
-        config = yaml.safe_load(run.config.read_text())
-    except (OSError, ValueError, yaml.YAMLError):
+        config = yamlfile.document(yamlfile.parse(text, run.config.name), str)[0].data
+    except ConfigError:
         return ""
     if not isinstance(config, dict):
         return ""
@@ -138,7 +139,7 @@ def _reading(run: RunDirectory) -> str:
 
 def _json(path: Path) -> Any:
     try:
-        return orjson.loads(path.read_bytes())
+        return orjson.loads(files.read(path, _MOST_JSON))
     except OSError as error:
         raise UsageError(f"can't read {path}: {error.strerror}; {_HELP}") from error
     except orjson.JSONDecodeError as error:

@@ -56,6 +56,19 @@ class Ledger(Protocol):
         ...
 
 
+class IncompleteLedger(OutputError):
+    """Not all of a ledger could be written: why, which of summary and verdict is right all the same, and under which
+    name there is the rest."""
+
+    def __init__(self, path: Path, reason: str, *, right: str = "summary", kept: str = "") -> None:
+        self.reason = reason
+        rest = f"what there is of it is in {kept}; " if kept else ""
+        super().__init__(
+            f"{path} is incomplete: {reason}; {rest}the {right} is right, but `evload report` can't "
+            "rebuild it: free some space and run again"
+        )
+
+
 class LedgerFile:
     """Writes `events.sqlite` from a thread of its own, so that a slow disk delays nothing.
 
@@ -67,6 +80,7 @@ class LedgerFile:
     def __init__(self, path: Path, meta: Mapping[str, Any], *, threaded: bool = True) -> None:
         self._path = path
         self._start_ns = 0
+        self._begun = False
         self._error: str | None = None
         self._closed = False
         try:
@@ -91,6 +105,7 @@ class LedgerFile:
 
     def begin(self, start_ns: int, began_at: datetime) -> None:
         self._start_ns = start_ns
+        self._begun = True
         rows = _meta_rows({"start_ns": start_ns, "began_at": began_at.isoformat()})
         self._put(lambda db: db.executemany(_INSERT_META, rows))
 
@@ -126,17 +141,25 @@ class LedgerFile:
                 self._closing.set()
                 self._queue.put(None)
                 self._thread.join()
+            self._bring_together()
             self._db.close()
 
     @property
-    def trouble(self) -> OutputError | None:
+    def begun(self) -> bool:
+        """Whether the schedule began, so that something may have been sent."""
+        return self._begun
+
+    @property
+    def trouble(self) -> IncompleteLedger | None:
         """What is to be said if any of it could not be written; None if all could, so far."""
-        if not self._error:
-            return None
-        return OutputError(
-            f"{self._path} is incomplete: {self._error}; the summary is right, but `evload report` can't "
-            "rebuild it: free some space and run again"
-        )
+        return IncompleteLedger(self._path, self._error) if self._error else None
+
+    def _bring_together(self) -> None:
+        """All into the one file. Closing does that too, but doesn't say that a full disk left a part beside it."""
+        try:
+            self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        except sqlite3.Error as error:
+            self._error = self._error or str(error)
 
     def _put(self, write: _Write) -> None:
         if self._thread:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, AsyncExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 
 import uvloop
@@ -18,16 +17,16 @@ from ..engine.control import RunControl
 from ..errors import EvloadError, OutputError
 from ..judging import verdict
 from ..ledger.reader import LedgerReader, sample
-from ..ledger.writer import LedgerFile
+from ..ledger.writer import IncompleteLedger, LedgerFile
 from ..model.report import Report
 from ..model.summary import Summary
 from ..report.build import About, build
 from ..report.document import as_json
-from ..sandbox.process import sandbox_process
+from ..sandbox.process import Running, sandbox_process
 from ..spi.sink import Sink, SinkSurroundings
 from . import directory as directories
 from .controls import Controls
-from .directory import RunDirectory
+from .directory import OpenDirectory, RunDirectory
 from .execute import execute
 from .finishing import finish
 from .interrupts import Interrupts
@@ -61,8 +60,11 @@ class _Executed:
 
     prepared: Prepared
     summary: Summary
-    trouble: OutputError | None
+    ledger: Path
+    incomplete: IncompleteLedger | None
     """Its ledger could not be written whole; the summary is right all the same."""
+    troubles: Sequence[str]
+    """What else could not be written, in lines for people."""
 
 
 def run(
@@ -80,29 +82,35 @@ def run(
     set-up).
     """
     started_at = datetime.now(UTC)
-    run_id = directories.new_run_id(started_at)
-    directory = directories.create(run_id, out)
-    directories.write(directory.config, loaded.as_run().encode())
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_run(loaded, run_id, started_at, directory, sinks, say, page))
+    with directories.opened(out, started_at) as directory:
+        if directory.aside is not None:
+            say(f"there was an unfinished run in {directory.names.path}; what it left is in {directory.aside} now")
+        directory.write(directory.names.config, loaded.as_run().encode())
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            ended, troubles = runner.run(_run(loaded, started_at, directory, sinks, say, page))
+    if troubles:
+        raise OutputError("\n".join(troubles))
+    return ended
 
 
 async def _run(
     loaded: LoadedConfig,
-    run_id: str,
     started_at: datetime,
-    directory: RunDirectory,
+    directory: OpenDirectory,
     sinks: Sequence[Sink],
     say: Callable[[str], None],
     page: Page | None,
-) -> Ended:
+) -> tuple[Ended, list[str]]:
+    """How it ended, and what could not be written, in lines for people."""
     settle_ns = loaded.config.settle
     clock, controls = SystemClock(), Controls()
     control = RunControl(clock, settle_ns)
     interrupts = Interrupts(asyncio.current_task(), control, settle_ns, say, controls)
+    names = directory.names
+    ledgers = [names.ledger]
     surroundings = SinkSurroundings(
-        clock, run_id, directory.path, lambda text: say(loaded.redact(text)), partial(sample, directory.ledger),
-        loaded.base_dir,
+        clock, directory.run_id, names.path, lambda text: say(loaded.redact(text)),
+        lambda count: sample(ledgers[-1], count), loaded.base_dir, directory.write,
     )  # fmt: skip
     everybody = [(type(sink).__name__, sink) for sink in sinks]
     async with AsyncExitStack() as opened:
@@ -113,63 +121,74 @@ async def _run(
                 everybody.append((name, await opened.enter_async_context(settings.open(surroundings))))
             if page is not None:
                 # The last, so that the report is there when it tells pages of the end.
-                everybody.append(("live page", opened.enter_context(page(run_id, directory, controls))))
+                everybody.append(("live page", opened.enter_context(page(directory.run_id, names, controls))))
             told = [sink for _, sink in everybody]
-            executed = await _execute(loaded, run_id, started_at, directory, told, clock, control, interrupts)
+            executed = await _execute(loaded, started_at, directory, told, clock, control, interrupts)
         except asyncio.CancelledError:
-            directories.discard(directory)
             raise InterruptedEarlyError("interrupted before the run began; nothing was sent") from None
         except EvloadError as error:
-            directories.discard(directory)
             error.args = (loaded.redact(str(error)),)  # it may hold what a target said
             raise
+        ledgers.append(executed.ledger)
         report = _report(executed, loaded, started_at, directory)
-        trouble = executed.trouble
+        troubles = list(executed.troubles)
+        right = "summary"
         try:
-            directories.write(directory.summary, as_json(report))
+            directory.write(names.summary, as_json(report))
         except OutputError as error:
-            trouble = trouble or error
+            troubles.append(str(error))
+            right = "verdict"
+        if executed.incomplete is not None:
+            reason, kept = executed.incomplete.reason, executed.ledger.name
+            troubles.append(str(IncompleteLedger(names.ledger, reason, right=right, kept=kept)))
         try:
             whole = await finish(everybody, report, interrupts.enough, surroundings.say)
         except OutputError as error:
-            trouble = trouble or error
-    if trouble is not None:
-        raise trouble
+            troubles.append(str(error))
+            whole = True
     interrupted = report.summary.vitals.interrupted or (interrupts.enough.is_set() and not whole)
-    return Ended(report, directory, INTERRUPTED if interrupted else verdict.exit_code(report.verdict))
+    return Ended(report, names, INTERRUPTED if interrupted else verdict.exit_code(report.verdict)), troubles
 
 
 async def _execute(
     loaded: LoadedConfig,
-    run_id: str,
     started_at: datetime,
-    directory: RunDirectory,
+    directory: OpenDirectory,
     sinks: Sequence[Sink],
     clock: Clock,
     control: RunControl,
     interrupts: Interrupts,
 ) -> _Executed:
+    sandbox: Running | None = None
+    names = directory.names
     async with AsyncExitStack() as stack:
         config = loaded.config
         if config.sandbox is not None:
-            sandbox = await stack.enter_async_context(sandbox_process(config.sandbox, directory.truth))
+            directory.create(names.truth)
+            sandbox = await stack.enter_async_context(sandbox_process(config.sandbox, names.truth))
             config = loaded.at_sandbox(sandbox.url)
-        prepared = prepare(config, run_id, base_dir=loaded.base_dir, redact=loaded.redact)
+        prepared = prepare(config, directory.run_id, base_dir=loaded.base_dir, redact=loaded.redact)
         interrupts.offer()
         stack.enter_context(tuned())
-        ledger = LedgerFile(directory.ledger, {**prepared.meta, "started_at": started_at.isoformat()})
-        summary = await execute(prepared, clock, ledger, sinks, control=control)
+        directory.create(names.ledger)
+        ledger = LedgerFile(names.ledger, {**prepared.meta, "started_at": started_at.isoformat()})
+        try:
+            summary = await execute(prepared, clock, ledger, sinks, control=control)
+        finally:
+            ledger.close()
+            if ledger.begun:
+                directory.keep()
         interrupts.end()
-        return _Executed(prepared, summary, ledger.trouble)
+    troubles = [] if sandbox is None or sandbox.trouble is None else [str(sandbox.trouble)]
+    where = names.ledger if ledger.trouble is None else directory.set_ledger_aside()
+    return _Executed(prepared, summary, where, ledger.trouble, troubles)
 
 
-def _report(executed: _Executed, loaded: LoadedConfig, started_at: datetime, directory: RunDirectory) -> Report:
+def _report(executed: _Executed, loaded: LoadedConfig, started_at: datetime, directory: OpenDirectory) -> Report:
     """The report of a run that has just ended. What needs the ledger is left out if that isn't whole."""
-    prepared = executed.prepared
-    about = About(
-        prepared.run_id, prepared.config.name, started_at, directory.path, directories.text(directory.config)
-    )
-    if executed.trouble is not None:
+    prepared, names = executed.prepared, directory.names
+    about = About(prepared.run_id, prepared.config.name, started_at, names.path, loaded.as_run())
+    if executed.incomplete is not None:
         return build(executed.summary, prepared.criteria, about, redact=loaded.redact)
-    with LedgerReader(directory.ledger) as ledger:
+    with LedgerReader(executed.ledger) as ledger:
         return build(executed.summary, prepared.criteria, about, ledger, redact=loaded.redact)

@@ -17,7 +17,7 @@ from typing import IO, Final
 import orjson
 import uvloop
 
-from ..errors import TargetError
+from ..errors import OutputError, TargetError
 from .server import serving
 from .settings import SandboxSettings
 
@@ -81,6 +81,8 @@ class Running:
 
     def __init__(self, url: str, process: asyncio.subprocess.Process) -> None:
         self.url = url
+        self.trouble: OutputError | None = None
+        """Once it has ended: why there is no truth, if it couldn't be written."""
         self._process = process
 
     @property
@@ -118,10 +120,14 @@ async def sandbox_process(settings: SandboxSettings, truth_path: Path | None = N
             stderr=stderr,
             start_new_session=True,
         )
+        running: Running | None = None
         try:
-            yield Running(await _ready_url(process, stderr), process)
+            running = Running(await _ready_url(process, stderr), process)
+            yield running
         finally:
             await _stop(process)
+            if running is not None and process.returncode == OutputError.exit_code:
+                running.trouble = OutputError(_last_words(stderr))
 
 
 async def _ready_url(process: asyncio.subprocess.Process, stderr: IO[bytes]) -> str:
@@ -131,9 +137,13 @@ async def _ready_url(process: asyncio.subprocess.Process, stderr: IO[bytes]) -> 
         return str(orjson.loads(line)["url"])
     except (TimeoutError, ValueError):
         await _stop(process)
-        stderr.seek(0)
-        last_words = stderr.read()[-_STDERR_TAIL:].decode(errors="replace").strip()
-        raise TargetError(f"the sandbox didn't start; {last_words or 'it said nothing within 10 s'}") from None
+        said = _last_words(stderr) or "it said nothing within 10 s"
+        raise TargetError(f"the sandbox didn't start; {said}") from None
+
+
+def _last_words(stderr: IO[bytes]) -> str:
+    stderr.seek(0)
+    return stderr.read()[-_STDERR_TAIL:].decode(errors="replace").strip()
 
 
 async def _stop(process: asyncio.subprocess.Process) -> None:

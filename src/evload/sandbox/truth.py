@@ -54,26 +54,35 @@ class Truth(NamedTuple):
 
 
 class TruthFile:
-    """Writes truths to a new file. A context manager; raises OutputError if it can't be written."""
+    """Writes truths to a file. A context manager; raises OutputError if it can't be begun.
+
+    One that can't be written to its end goes away again, and leaving the context raises OutputError: half of the
+    truth would make a measurement look wrong.
+    """
 
     def __init__(self, path: Path, *, wall_ns: int, monotonic_ns: int) -> None:
         self._path = path
+        self._failure: OutputError | None = None
         try:
             self._file = path.open("wb")
         except OSError as error:
             raise self._failed(error) from None
         self._lines([{"format": _FORMAT, "wall_ns": wall_ns, "monotonic_ns": monotonic_ns}])
+        if self._failure is not None:
+            self.__exit__(None, None, None)
 
     def write(self, truths: Iterable[Truth]) -> None:
         """Append `truths`."""
         self._lines(truth._asdict() for truth in truths)
 
     def _lines(self, records: Iterable[Mapping[str, Any]]) -> None:
+        if self._failure is not None:
+            return
         try:
             self._file.writelines(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE) for record in records)
             self._file.flush()
         except OSError as error:
-            raise self._failed(error) from None
+            self._failure = self._failed(error)
 
     def _failed(self, error: OSError) -> OutputError:
         return OutputError(f"can't write the truth to {self._path}: {error.strerror}; choose another file")
@@ -84,7 +93,16 @@ class TruthFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError as failure:  # what was buffered when it failed is tried once more
+            self._failure = self._failure or self._failed(failure)
+        if self._failure is None:
+            return
+        if self._path.is_file():
+            self._path.unlink()
+        if error is None:
+            raise self._failure
 
 
 def read_truth(path: Path) -> list[Truth]:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
+from .. import files
 from ..clock import Clock
+from ..errors import OutputError
 from ..model.progress import Progress
 from ..model.report import EventSample
 from .context import AdapterSettings
@@ -35,6 +37,15 @@ class Sink(Protocol):
         ...
 
 
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file, in place of one that was there, whole or not at all. Raises OutputError."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        files.replace(path, content)
+    except OSError as error:
+        raise OutputError(f"can't write {path}: {error.strerror}; free some space or choose another file") from error
+
+
 @dataclass(frozen=True, slots=True)
 class SinkSurroundings:
     """What a sink is given when it opens.
@@ -43,6 +54,8 @@ class SinkSurroundings:
     say        a remark for a person, such as that something could not be delivered
     sample     at most so many events, spread evenly over the run; to be called when the run has ended
     base_dir   where relative paths of files to read start
+    write      a file whole or not at all: a new one in the directory, or one elsewhere in place of what was there.
+               Raises OutputError
     """
 
     clock: Clock
@@ -51,6 +64,7 @@ class SinkSurroundings:
     say: Callable[[str], None]
     sample: Callable[[int], EventSample]
     base_dir: Path = Path()
+    write: Callable[[Path, bytes], None] = write_file
 
 
 class SinkSettings(AdapterSettings):

@@ -1,9 +1,8 @@
-"""Files in the run directory: where they may be, and how they are written whole."""
+"""Files in the run directory: where they may be, and who writes them."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, ClassVar, Final
@@ -21,33 +20,32 @@ from ...spi.sink import Sink, SinkSettings, SinkSurroundings
 class FilesSink:
     """Writes a finished report in one format into a directory, the first file under a name of its own if given."""
 
-    def __init__(self, form: Format, directory: Path, name: str | None = None) -> None:
+    def __init__(
+        self, form: Format, directory: Path, write: Callable[[Path, bytes], None], name: str | None = None
+    ) -> None:
         self._format = form
         self._directory = directory
+        self._write = write
         self._name = name
 
     def progress(self, now: Progress) -> None:
         """Nothing is written before the end."""
 
     async def finish(self, report: Report) -> None:
-        name = self._name
+        name, failed = self._name, []
         for usual, content in self._format.files(report).items():
-            replace(self._directory / (name or usual), content)
+            try:
+                self._write(self._directory / (name or usual), content)
+            except OutputError as error:
+                failed.append(str(error))
             name = None
+        if failed:
+            raise OutputError("\n".join(failed))
 
 
-def replace(path: Path, content: bytes) -> None:
-    """Write a file at once, so that nobody reads half of it. Raises OutputError if it can't be."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(content)
-        os.replace(partial, path)
-    except OSError as error:
-        raise OutputError(f"can't write {path}: {error.strerror}; free some space or choose another file") from error
-
-
-_OWN: Final = frozenset({"events.sqlite", "summary.json", "config.yaml", "truth.jsonl"})
+_OWN: Final = frozenset(
+    {"events.sqlite", "events.incomplete.sqlite", "summary.json", "config.yaml", "truth.jsonl", ".evload-run"}
+)
 
 
 def _check_place(place: Path) -> Path:
@@ -72,7 +70,7 @@ class FileSettings(SinkSettings):
     def file_sink(self, surroundings: SinkSurroundings) -> Sink:
         """The sink that writes the file when the run has ended. Raises TargetError if the format can't be had."""
         path = surroundings.directory / self.file
-        return FilesSink(_format(self.form), path.parent, path.name)
+        return FilesSink(_format(self.form), path.parent, surroundings.write, path.name)
 
 
 class FilesSettings(SinkSettings):
@@ -88,7 +86,7 @@ class FilesSettings(SinkSettings):
 
     @asynccontextmanager
     async def open(self, surroundings: SinkSurroundings) -> AsyncIterator[Sink]:
-        yield FilesSink(_format(self.writes), surroundings.directory / self.directory)
+        yield FilesSink(_format(self.writes), surroundings.directory / self.directory, surroundings.write)
 
 
 def _format(name: str) -> Format:
