@@ -376,7 +376,7 @@ def _tear(ledger: Path) -> None:
         (_damage("DROP TABLE events"), "is damaged"),
         (_damage("UPDATE meta SET value = '{' WHERE key = 'plan'"), "isn't a ledger of evload"),
         (_damage("DELETE FROM meta WHERE key = 'plan'"), "is damaged: no 'plan'"),
-        (_damage("UPDATE events SET state = 99 WHERE seq = 3"), "is damaged: 99 is not a valid State"),
+        (_damage("UPDATE events SET state = 99 WHERE seq = 3"), "is damaged: in events, state is 99"),
         (_tear, "events.sqlite "),
         (lambda ledger: ledger.write_bytes(b"PK\x03\x04 nothing of ours" * 100), "isn't a ledger of evload"),
         (lambda ledger: ledger.write_bytes(b""), "isn't a ledger of evload"),

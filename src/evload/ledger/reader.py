@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from datetime import datetime
 from fnmatch import fnmatchcase
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -18,7 +18,14 @@ from ..errors import UsageError
 from ..model.report import EventSample
 from ..model.states import State
 from ..model.travel import Observation, Part
-from .schema import COLUMNS, READS, observation_of
+from .schema import COLUMNS, READS, TABLES, observation_of
+
+_MOST_META: Final = 64_000_000
+"""Bytes of one entry of what a ledger says of its run."""
+_MOST_ROW: Final = 1_000_000
+"""Bytes of one row of any table. What targets say is cut long before, and keys are short."""
+_STEPS: Final = 100_000
+"""Of SQLite's machine between two moments at which Ctrl-C is heeded."""
 
 
 class LedgerReader:
@@ -38,12 +45,16 @@ class LedgerReader:
                 options = "?mode=ro&immutable=1" if finished else "?mode=ro"
                 self._db = sqlite3.connect(path.absolute().as_uri() + options, uri=True)
                 stack.callback(self._db.close)
+                self._guard()
+                self._check_tables()
                 rows = self._db.execute("SELECT key, value FROM meta").fetchall()
                 self.meta: dict[str, Any] = {name: orjson.loads(value) for name, value in rows}
+                self._db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_ROW)
                 there = {name for _, name, *_ in self._db.execute("PRAGMA table_info(events)")}
-                self._columns = [name for name in COLUMNS if name in there]
+                self.columns = [name for name in COLUMNS if name in there]
                 stack.pop_all()
         except (sqlite3.Error, orjson.JSONDecodeError) as error:
+            self._heed(error)
             raise UsageError(f"{path} isn't a ledger of evload: {error}; name the directory of a run") from error
         if self.meta.get("format") not in READS:
             self._db.close()
@@ -53,6 +64,43 @@ class LedgerReader:
                 "use the version that wrote it"
             )
 
+    def _guard(self) -> None:
+        """Nothing in the file may do more than hold rows, and Ctrl-C ends every query."""
+        db = self._db
+        db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_META)
+        db.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+        db.execute("PRAGMA trusted_schema = OFF")
+        db.execute("PRAGMA cell_size_check = ON")
+        # While SQLite works nothing of Python runs, and no signal is heeded, unless it calls something of ours.
+        db.set_progress_handler(_nothing, _STEPS)
+
+    def _check_tables(self) -> None:
+        """What is asked for are rows that are there: a view may have no end, and a column that is worked out, too."""
+        for name, kind, root in self._db.execute("SELECT name, type, rootpage FROM sqlite_master").fetchall():
+            if name in TABLES and (kind != "table" or not root):
+                raise sqlite3.DatabaseError(f"{name} is no plain table")
+            if name in TABLES and any(column[-1] for column in self._db.execute(f"PRAGMA table_xinfo({name})")):
+                raise sqlite3.DatabaseError(f"{name} has columns that are worked out")
+
+    def damaged(self, what: object) -> UsageError:
+        """What is to be raised where the file holds something else than a run has written."""
+        return UsageError(f"{self.path} is damaged: {what}; use an undamaged copy")
+
+    @staticmethod
+    def _heed(error: Exception) -> None:
+        """Go on with the Ctrl-C that ended a query: SQLite makes an error of its own of it."""
+        if isinstance(error, sqlite3.OperationalError) and str(error) == "interrupted":
+            raise KeyboardInterrupt from None
+
+    def rows(self, query: str, values: Sequence[object] | Mapping[str, object] = ()) -> Generator[Any, None, None]:
+        """What a query of our own gives, a row at a time. Raises UsageError where the file is damaged."""
+        try:
+            with closing(self._db.cursor()) as cursor:
+                yield from cursor.execute(query, values)
+        except sqlite3.Error as error:
+            self._heed(error)
+            raise self.damaged(error) from error
+
     def __enter__(self) -> LedgerReader:
         return self
 
@@ -61,21 +109,21 @@ class LedgerReader:
 
     def last_note(self) -> dict[str, Any] | None:
         """The newest vitals, or None if the run died before the first."""
-        row = self._db.execute("SELECT facts FROM vitals ORDER BY at_ns DESC LIMIT 1").fetchone()
-        return orjson.loads(row[0]) if row else None
+        row = next(self.rows("SELECT facts FROM vitals ORDER BY at_ns DESC LIMIT 1"), None)
+        try:
+            return orjson.loads(row[0]) if row else None
+        except orjson.JSONDecodeError as error:
+            raise self.damaged(error) from error
 
     def observations(self, scenario: int) -> Iterator[Observation]:
         """The settled events of one scenario in the order of `seq`, which is the order of its schedule.
 
         Raises UsageError where the file is damaged.
         """
-        query = f"SELECT {', '.join(self._columns)} FROM events WHERE scenario = ? ORDER BY seq"
-        try:
-            with closing(self._db.cursor()) as cursor, closing(_Parts(self._db, scenario)) as parts:
-                for row in cursor.execute(query, (scenario,)):
-                    yield observation_of(self._columns, row, parts.of(row[0]))
-        except sqlite3.Error as error:
-            raise UsageError(f"{self.path} is damaged: {error}; use an undamaged copy") from error
+        query = f"SELECT {', '.join(self.columns)} FROM events WHERE scenario = ? ORDER BY seq"
+        with closing(_Parts(self, scenario)) as parts:
+            for row in self.rows(query, (scenario,)):
+                yield observation_of(self.columns, row, parts.of(row[0]))
 
     def stamped(self) -> Iterator[Observation]:
         """The events that the system put stamps on and that were seen, in the order in which they were settled.
@@ -86,10 +134,10 @@ class LedgerReader:
             "(consumed_at IS NOT NULL OR processed_at IS NOT NULL) AND first_upper_ns IS NOT NULL"
             f" AND acked_ns IS NOT NULL AND sampled = 1 AND state >= {State.VISIBLE.value}"
         )
-        query = f"SELECT {', '.join(self._columns)} FROM events WHERE {condition} ORDER BY settled_ns, seq"
+        query = f"SELECT {', '.join(self.columns)} FROM events WHERE {condition} ORDER BY settled_ns, seq"
         for rows in self.portions(query, 10_000):
             for row in rows:
-                yield observation_of(self._columns, row, ())
+                yield observation_of(self.columns, row, ())
 
     def chosen(self, condition: str, order: str, values: Mapping[str, object], limit: int) -> list[Observation]:
         """At most `limit` settled events that an SQL condition over the table `events` chooses, in that order.
@@ -98,36 +146,34 @@ class LedgerReader:
         by name. The function `matches(text, glob)` is at hand.
         """
         self._db.create_function("matches", 2, _matches, deterministic=True)
-        query = f"SELECT {', '.join(self._columns)} FROM events WHERE {condition} ORDER BY {order} LIMIT :limit"
-        rows = self._db.execute(query, {**values, "limit": limit}).fetchall()
+        query = f"SELECT {', '.join(self.columns)} FROM events WHERE {condition} ORDER BY {order} LIMIT :limit"
         found = []
-        for row in rows:
-            with closing(_Parts(self._db, row[1], seq=row[0])) as parts:
-                found.append(observation_of(self._columns, row, parts.of(row[0])))
+        for row in list(self.rows(query, {**values, "limit": limit})):
+            with closing(_Parts(self, row[1], seq=row[0])) as parts:
+                found.append(observation_of(self.columns, row, parts.of(row[0])))
         return found
 
     def place(self) -> None:
         """Lay out the events of which a position is known in the table `placed`, by key and time of the send."""
-        self._db.executescript("""
-            DROP TABLE IF EXISTS temp.placed;
-            CREATE TEMP TABLE placed (
-                scenario INTEGER, key TEXT, sent_ns INTEGER, position, seq INTEGER,
-                PRIMARY KEY (scenario, key, sent_ns, seq)
-            ) WITHOUT ROWID;
-            INSERT INTO placed SELECT scenario, key, coalesce(sent_ns, intended_ns), position, seq FROM events
-                WHERE key IS NOT NULL AND position IS NOT NULL;
-        """)
+        for statement in (
+            "DROP TABLE IF EXISTS temp.placed",
+            "CREATE TEMP TABLE placed (scenario INTEGER, key TEXT, sent_ns INTEGER, position, seq INTEGER,"
+            " PRIMARY KEY (scenario, key, sent_ns, seq)) WITHOUT ROWID",
+            "INSERT INTO placed SELECT scenario, key, coalesce(sent_ns, intended_ns), position, seq FROM events"
+            " WHERE key IS NOT NULL AND position IS NOT NULL",
+        ):
+            list(self.rows(statement))
 
     def first_placed(self, condition: str, seq: int) -> tuple[int, Any] | None:
         """Of the events in `placed` that an SQL condition ties to one of `events`: number and position of the first
         that was sent."""
         query = f"SELECT placed.seq, placed.position FROM events JOIN placed ON {condition} WHERE events.seq = ?"
-        row = self._db.execute(f"{query} ORDER BY placed.sent_ns, placed.seq LIMIT 1", (seq,)).fetchone()
+        row = next(self.rows(f"{query} ORDER BY placed.sent_ns, placed.seq LIMIT 1", (seq,)), None)
         return None if row is None else (row[0], row[1])
 
     def spread(self, count: int) -> list[Observation]:
         """At most `count` of the settled events that were followed closely, evenly over the run."""
-        row = self._db.execute("SELECT max(seq) FROM events").fetchone()
+        (row,) = self.rows("SELECT max(seq) FROM events")
         step = max(1, -(-((row[0] or 0) + 1) // max(count, 1)))
         chosen = "sampled = 1 AND seq IN (SELECT value * :step FROM numbers)"
         self._db.execute("CREATE TEMP TABLE IF NOT EXISTS numbers (value INTEGER PRIMARY KEY)")
@@ -138,15 +184,14 @@ class LedgerReader:
     def samples(self) -> Iterator[tuple[str, int, int, dict[str, float]]]:
         """The samples of all gauges in order of time: gauge, start_ns, end_ns, values (none: not taken)."""
         query = "SELECT gauge, start_ns, end_ns, metric, value FROM samples ORDER BY end_ns, gauge, rowid"
-        with closing(self._db.cursor()) as cursor:
-            for (gauge, start_ns, end_ns), rows in groupby(cursor.execute(query), key=itemgetter(0, 1, 2)):
-                yield gauge, start_ns, end_ns, {metric: value for *_, metric, value in rows if metric is not None}
+        for (gauge, start_ns, end_ns), rows in groupby(self.rows(query), key=itemgetter(0, 1, 2)):
+            yield gauge, start_ns, end_ns, {metric: value for *_, metric, value in rows if metric is not None}
 
     def reads(self) -> Iterator[tuple[str, int, int]]:
         """How much each probe read: probe, start of a tenth of a second, event reads that began in it; in order."""
         if self.meta["format"] > 2:
             query = "SELECT probe, at_ns, sum(events) FROM reads GROUP BY probe, at_ns ORDER BY probe, at_ns"
-            yield from self._db.execute(query)
+            yield from self.rows(query)
 
     def ack_times(self, scenarios: Sequence[int]) -> Iterator[int]:
         """When the events of some scenarios were acked, in order of time."""
@@ -160,9 +205,8 @@ class LedgerReader:
         places = ", ".join("?" * len(scenarios))
         known = f"{condition} AND {column} IS NOT NULL"
         query = f"SELECT {column} FROM events WHERE {known} AND scenario IN ({places}) ORDER BY {column}"
-        with closing(self._db.cursor()) as cursor:
-            for (at_ns,) in cursor.execute(query, tuple(scenarios)):
-                yield at_ns
+        for (at_ns,) in self.rows(query, tuple(scenarios)):
+            yield at_ns
 
     def portions(self, query: str, size: int, values: Sequence[object] = ()) -> Iterator[list[tuple[Any, ...]]]:
         """The rows of a query, up to `size` at a time, for a fold that needs a few columns of many rows.
@@ -175,7 +219,12 @@ class LedgerReader:
                 while rows := cursor.fetchmany(size):
                     yield rows
             except sqlite3.Error as error:
-                raise UsageError(f"{self.path} is damaged: {error}; use an undamaged copy") from error
+                self._heed(error)
+                raise self.damaged(error) from error
+
+
+def _nothing() -> int:
+    return 0
 
 
 def _matches(text: str | None, glob: str) -> bool:
@@ -185,17 +234,16 @@ def _matches(text: str | None, glob: str) -> bool:
 class _Parts:
     """The parts of a scenario's events, taken off in the order of the events."""
 
-    def __init__(self, db: sqlite3.Connection, scenario: int, seq: int | None = None) -> None:
+    def __init__(self, reader: LedgerReader, scenario: int, seq: int | None = None) -> None:
         query = (
             "SELECT p.seq, p.probe, p.replica, p.state, p.first_lower_ns, p.first_upper_ns, p.stable_lower_ns,"
             " p.stable_upper_ns FROM parts p JOIN events e ON e.seq = p.seq WHERE e.scenario = ?"
         )
-        self._cursor = db.cursor()
         one = " AND p.seq = ?" if seq is not None else ""
         values = (scenario,) if seq is None else (scenario, seq)
         # The loop order is fixed: by number, so that nothing has to be sorted.
-        self._rows = self._cursor.execute(f"{query}{one} ORDER BY p.seq, p.number", values)
-        self._next = self._rows.fetchone()
+        self._rows = reader.rows(f"{query}{one} ORDER BY p.seq, p.number", values)
+        self._next = next(self._rows, None)
 
     def of(self, seq: int) -> tuple[Part, ...]:
         """Those of event `seq`, which has to come after the one asked for before."""
@@ -203,12 +251,12 @@ class _Parts:
         while self._next is not None and self._next[0] == seq:
             _, probe, replica, state, *brackets = self._next
             found.append(Part(probe, replica, State(state), *brackets))
-            self._next = self._rows.fetchone()
+            self._next = next(self._rows, None)
         return tuple(found)
 
     def close(self) -> None:
-        """Let go of the cursor."""
-        self._cursor.close()
+        """Let go of the rest."""
+        self._rows.close()
 
 
 def sample(path: Path, count: int) -> EventSample:

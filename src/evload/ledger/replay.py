@@ -7,12 +7,12 @@ outstanding then are known by number only, and count as in doubt.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from ..errors import UsageError
 from ..model.summary import Summary
 from ..model.travel import Observation
 from ..model.vitals import Vitals
@@ -20,6 +20,7 @@ from ..objectives.criteria import Criteria
 from ..summary.fold_plan import ScenarioPlan
 from ..summary.recorder import Recorder
 from .reader import LedgerReader
+from .soundness import check
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +69,24 @@ def meta(
 
 def rebuild(reader: LedgerReader) -> Rebuilt:
     """Read back the run in a ledger file. Raises UsageError if it can't be."""
-    try:
+    with sound(reader):
         return _rebuild(reader)
-    except (KeyError, TypeError, ValueError) as error:
+
+
+@contextmanager
+def sound(reader: LedgerReader) -> Iterator[None]:
+    """Inside the block something is made of a file that somebody has handed us. Raises UsageError where it holds
+    something else than a run writes, and that wasn't noticed before."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
-        raise UsageError(f"{reader.path} is damaged: {what}; use an undamaged copy") from error
+        raise reader.damaged(what) from error
 
 
 def _rebuild(reader: LedgerReader) -> Rebuilt:
     written = reader.meta
+    check(reader)
     plans = [_plan(plan, written["stages"]) for plan in written["plan"]]
     metrics = {name: gauge["metrics"] for name, gauge in written["gauges"].items()}
     criteria = Criteria.from_data(written["terms"], metrics)

@@ -71,6 +71,8 @@ CREATE TABLE parts (              -- what each probe and each replica says, wher
 ) WITHOUT ROWID;
 """
 
+TABLES: Final = frozenset({"meta", "vitals", "samples", "reads", "states", "events", "parts"})
+
 INSERT: Final = f"INSERT INTO events VALUES ({', '.join('?' * len(COLUMNS))})"
 INSERT_PART: Final = "INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_READS: Final = "INSERT INTO reads VALUES (?, ?, ?)"

@@ -11,7 +11,7 @@ from ..judging.checks.run import run as run_checks
 from ..judging.judge import judge
 from ..judging.unseen import unseen
 from ..ledger.reader import LedgerReader
-from ..ledger.replay import rebuild
+from ..ledger.replay import rebuild, sound
 from ..ledger.timeline import read_timeline
 from ..ledger.work_out import work_out
 from ..ledger.worst_events import worst_events
@@ -67,7 +67,8 @@ def build_again(ledger: LedgerReader, directory: Path, config_text: str = "") ->
     """The report of a run from its ledger alone. Raises UsageError where that is damaged."""
     rebuilt = rebuild(ledger)
     about = About(rebuilt.run_id, rebuilt.name, rebuilt.started_at, directory, config_text)
-    return build(rebuilt.summary, rebuilt.criteria, about, ledger)
+    with sound(ledger):
+        return build(rebuilt.summary, rebuilt.criteria, about, ledger)
 
 
 def _with_worst(objective: Objective, judged: ObjectiveResult, ledger: LedgerReader | None) -> ObjectiveResult:
