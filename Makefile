@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 SEED ?= 1
 COUNT ?= 300
 
-.PHONY: run test quick check bench mutants format clean
+.PHONY: run test quick long check bench mutants format clean
 
 run: $(VENV)/.installed
 	$(BIN)/evload run configs/quickstart.yaml
@@ -21,6 +21,10 @@ PURE := stats model workload tracking summary objectives judging report
 
 quick: $(VENV)/.installed-dev
 	$(BIN)/pytest -n 2 -q -m "not server and not browser and not simulation" $(wildcard $(PURE:%=tests/%))
+
+long: $(VENV)/.installed-dev
+	tests/servers/install_servers
+	$(BIN)/pytest -n 2 -q -m long
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

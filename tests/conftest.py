@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Sequence
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -34,8 +33,15 @@ settings.register_profile("evload", deadline=None, suppress_health_check=[Health
 settings.load_profile("evload")
 
 
-def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
-    """Mark whatever uses a browser or a server, be it through other fixtures, and what has whole runs."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark whatever uses a browser or a server, be it through other fixtures, and what has whole runs.
+
+    What is marked `long` is left out unless marks are asked for that name it.
+    """
+    if "long" not in config.option.markexpr:
+        left_out = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if not item.get_closest_marker("long")]
     simulating = {
         module
         for module in {item.module for item in items if isinstance(item, pytest.Function)}

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -290,14 +291,14 @@ def test_a_file_is_never_written_over_or_through_what_is_there(kind: str, tmp_pa
     target.write_text("precious")
     with opened(tmp_path / "out", NOW) as directory:
         place = tmp_path / "out/report.html"
-        {
-            "file": lambda: place.write_text("mine"),
-            "link": lambda: place.symlink_to(target),
-            "link to nowhere": lambda: place.symlink_to(tmp_path / "nowhere"),
-            "directory": place.mkdir,
-        }[kind]()
+        if kind == "file":
+            place.write_text("mine")
+        elif kind == "directory":
+            place.mkdir()
+        else:
+            place.symlink_to(target if kind == "link" else tmp_path / "nowhere")
         before = snapshot(tmp_path / "out")
-        for write in (lambda: directory.write(place, b"report"), lambda: directory.create(place)):
+        for write in (partial(directory.write, place, b"report"), partial(directory.create, place)):
             with pytest.raises(OutputError) as refused:
                 write()
             assert str(refused.value) == (

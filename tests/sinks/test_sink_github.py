@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
@@ -114,3 +116,22 @@ def test_a_document_that_just_fits_is_whole() -> None:
 def test_a_summary_that_can_not_be_written(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"can't write .*: Is a directory; unset GITHUB_STEP_SUMMARY"):
         asyncio.run(GithubSink(tmp_path, None).finish(finished()))
+
+
+def test_a_summary_that_does_not_fit_leaves_what_others_have_written(tmp_path: Path) -> None:
+    """A limit on the size of files stands for the full disk."""
+    path = tmp_path / "step.md"
+    path.write_text("# of another step\n")
+    program = (
+        "import asyncio, resource, signal, sys; from pathlib import Path; from evload.sinks.github import GithubSink\n"
+        "from tests.rigs.sink_reports import finished\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))\n"
+        "try: asyncio.run(GithubSink(Path(sys.argv[1]), None).finish(finished()))\n"
+        "except Exception as error: print(error)\n"
+    )
+    root = Path(__file__).parents[2]
+    command = [sys.executable, "-c", program, str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=root, check=False)
+    assert done.stdout == f"can't write {path}: File too large; unset GITHUB_STEP_SUMMARY to do without\n"
+    assert path.read_text() == "# of another step\n"

@@ -48,7 +48,9 @@ def _lag(
         if name == gauge and _DEPTH in values:
             lag.published(acks.until(end_ns))
             unconfirmed = sends.skip_until(end_ns) - acks.taken
-            _record(fold, lag.sampled(start_ns, end_ns, int(values[_DEPTH]), max(0, unconfirmed)))
+            # What a gauge was told may be nonsense: no queue holds less than nothing.
+            depth = max(0, int(values[_DEPTH]))
+            _record(fold, lag.sampled(start_ns, end_ns, depth, max(0, unconfirmed)))
     lag.published(acks.until(None))
     _record(fold, lag.close())
     fold.flush()

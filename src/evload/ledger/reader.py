@@ -24,6 +24,9 @@ _MOST_META: Final = 64_000_000
 """Bytes of one entry of what a ledger says of its run."""
 _MOST_ROW: Final = 1_000_000
 """Bytes of one row of any table. What targets say is cut long before, and keys are short."""
+_DAMAGED: Final = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite's module raises for a file that is broken; it fails to say so where a name in it is no text."""
+_LONGEST: Final = 200
 _STEPS: Final = 100_000
 """Of SQLite's machine between two moments at which Ctrl-C is heeded."""
 
@@ -53,14 +56,16 @@ class LedgerReader:
                 there = {name for _, name, *_ in self._db.execute("PRAGMA table_info(events)")}
                 self.columns = [name for name in COLUMNS if name in there]
                 stack.pop_all()
-        except (sqlite3.Error, orjson.JSONDecodeError) as error:
+        except (*_DAMAGED, orjson.JSONDecodeError) as error:
             self._heed(error)
-            raise UsageError(f"{path} isn't a ledger of evload: {error}; name the directory of a run") from error
-        if self.meta.get("format") not in READS:
+            what = _line(error)
+            raise UsageError(f"{path} isn't a ledger of evload: {what}; name the directory of a run") from error
+        form = self.meta.get("format")
+        if not isinstance(form, int) or form not in READS:
             self._db.close()
             known = " and ".join(str(number) for number in sorted(READS))
             raise UsageError(
-                f"{path} has format {self.meta.get('format')!r}, and this version of evload reads {known}; "
+                f"{path} has format {_line(repr(form))}, and this version of evload reads {known}; "
                 "use the version that wrote it"
             )
 
@@ -84,7 +89,7 @@ class LedgerReader:
 
     def damaged(self, what: object) -> UsageError:
         """What is to be raised where the file holds something else than a run has written."""
-        return UsageError(f"{self.path} is damaged: {what}; use an undamaged copy")
+        return UsageError(f"{self.path} is damaged: {_line(what)}; use an undamaged copy")
 
     @staticmethod
     def _heed(error: Exception) -> None:
@@ -97,7 +102,7 @@ class LedgerReader:
         try:
             with closing(self._db.cursor()) as cursor:
                 yield from cursor.execute(query, values)
-        except sqlite3.Error as error:
+        except _DAMAGED as error:
             self._heed(error)
             raise self.damaged(error) from error
 
@@ -218,9 +223,15 @@ class LedgerReader:
                 cursor.execute(query, values)
                 while rows := cursor.fetchmany(size):
                     yield rows
-            except sqlite3.Error as error:
+            except _DAMAGED as error:
                 self._heed(error)
                 raise self.damaged(error) from error
+
+
+def _line(what: object) -> str:
+    """A remark in one line that isn't long: SQLite quotes what it stumbles over."""
+    text = " ".join(str(what).split())
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _nothing() -> int:

@@ -80,8 +80,7 @@ def sound(reader: LedgerReader) -> Iterator[None]:
     try:
         yield
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
-        what = f"no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
-        raise reader.damaged(what) from error
+        raise reader.damaged(f"no {error}" if isinstance(error, KeyError) else error) from error
 
 
 def _rebuild(reader: LedgerReader) -> Rebuilt:

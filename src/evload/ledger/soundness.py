@@ -9,14 +9,23 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
+
+import orjson
+from pydantic import BaseModel, Field, ValidationError
 
 from ..model.states import Seen, State
+from ..model.vitals import Vitals
+from ..objectives.scenario import ScenarioCriteria
+from ..summary.fold_plan import ScenarioPlan
+from ..units import format_duration
 from .reader import LedgerReader
 from .schema import SCHEMA
 
 _FURTHEST_NS: Final = 1 << 61
 """73 years: no time of a run is so far from its start, and sums of some of them fit into 64 bits."""
+_LONGEST: Final = 60
+_MOST_STEPS: Final = 20_000_000
 _KINDS: Final[Mapping[str, str]] = {
     "INTEGER": "typeof({name}) = 'integer' AND {name} BETWEEN {low} AND {high}",
     "REAL": "typeof({name}) IN ('real', 'integer')",
@@ -33,12 +42,45 @@ class _Column(NamedTuple):
     required: bool
 
 
+class _Gauge(BaseModel):
+    metrics: list[str]
+    scenarios: list[str]
+
+
+class _Terms(BaseModel):
+    deadlines_ns: dict[str, int]
+    scenarios: dict[str, ScenarioCriteria]
+    max_reads: dict[str, float | None]
+
+
+class _Meta(BaseModel):
+    """What a ledger says of its run, as far as others rely on it."""
+
+    plan: Annotated[list[ScenarioPlan], Field(min_length=1)]
+    run_id: str
+    name: str
+    started_at: str
+    began_at: str | None = None
+    events: list[str]
+    probes: list[str]
+    stages: list[tuple[str, int, int, str]]
+    gauges: dict[str, _Gauge]
+    terms: _Terms
+
+
+class _Note(BaseModel):
+    scheduled: list[Annotated[int, Field(ge=0, le=_FURTHEST_NS)]]
+    vitals: Vitals
+    final: bool
+
+
 def check(reader: LedgerReader) -> None:
-    """Raises UsageError for the first thing that no run writes, KeyError and the like where something is missing.
+    """Raises UsageError for the first thing that no run writes.
 
     One pass over each table, in SQLite alone: a twentieth of what the fold takes.
     """
     meta = reader.meta
+    _check_document(reader, _Meta, meta)
     among = {
         "seq": (0, _FURTHEST_NS),
         "scenario": (0, len(meta["plan"]) - 1),
@@ -48,13 +90,37 @@ def check(reader: LedgerReader) -> None:
         "session": (min(Seen), max(Seen)),
         "sampled": (0, 1),
     }
-    if not meta["plan"]:
-        raise reader.damaged("its plan has no scenario")
     for table, columns in _schema().items():
         if table == "events":
             columns = {name: columns[name] for name in reader.columns}  # an older format has fewer
         if table != "reads" or meta["format"] > 2:
             _check_table(reader, table, columns, among)
+    _check_steps(reader)
+    if (note := reader.last_note()) is not None:
+        _check_document(reader, _Note, note)
+
+
+def _check_document(reader: LedgerReader, kind: type[BaseModel], document: Any) -> None:
+    try:
+        kind.model_validate_json(orjson.dumps(document), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        *around, last = first["loc"] or ("it",)
+        if first["type"] == "missing":
+            raise reader.damaged(f"no {last!r}") from error
+        raise reader.damaged(f"{'.'.join(map(str, (*around, last)))}: {first['msg']}") from error
+
+
+def _check_steps(reader: LedgerReader) -> None:
+    """What is counted in steps of time takes memory for each of them."""
+    counted = [part["counted"] for plan in reader.meta["plan"] for part in (plan, *plan["slices"])]
+    steps = [about[-1] for one in counted for about in (*one["steps"], *one["counter_steps"])]
+    steps += [
+        plan[name] for plan in reader.meta["plan"] for name in ("arrival_step_ns", "flow_step_ns") if plan[name]
+    ]
+    ((last,),) = reader.rows("SELECT max(settled_ns) FROM events")
+    if steps and (min(steps) <= 0 or (last or 0) // min(steps) > _MOST_STEPS):
+        raise reader.damaged(f"a run of {format_duration(last or 0)} isn't counted in steps of {min(steps)} ns")
 
 
 def _schema() -> dict[str, dict[str, _Column]]:
@@ -91,4 +157,4 @@ def _rule(name: str, column: _Column, among: Mapping[str, tuple[int, int]]) -> s
 
 def _shown(value: Any) -> str:
     text = repr(value)
-    return text if len(text) <= 60 else f"{text[:59]}…"
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

@@ -117,7 +117,9 @@ class OpenDirectory:
         ledger, aside = self.names.ledger, self.names.incomplete_ledger
         if any(os.path.lexists(f"{aside}{ending}") for ending in ("", *_LIVE)):
             return ledger
-        for ending in ("", *_LIVE):
+        with suppress(OSError):
+            os.unlink(f"{ledger}-shm")  # an index of the next file, made again by whoever opens it
+        for ending in ("", "-wal"):
             with suppress(OSError):
                 os.rename(f"{ledger}{ending}", f"{aside}{ending}")
         self._files = [aside if path == ledger else path for path in self._files]

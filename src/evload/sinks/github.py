@@ -40,12 +40,24 @@ class GithubSink:
             self._annotate(lines.encode())
         if self._summary is not None:
             try:
-                with self._summary.open("ab") as file:
-                    file.write(fitting(markdown(report), MOST_BYTES - file.tell()))
+                self._append(self._summary, markdown(report))
             except OSError as error:
                 raise OutputError(
                     f"can't write {self._summary}: {error.strerror}; unset GITHUB_STEP_SUMMARY to do without"
                 ) from error
+
+    @staticmethod
+    def _append(summary: Path, document: str) -> None:
+        """All that fits into a summary, or nothing: what others have written there stays as it is."""
+        with summary.open("ab", buffering=0) as file:
+            before = file.tell()
+            try:
+                left = memoryview(fitting(document, MOST_BYTES - before))
+                while left:
+                    left = left[file.write(left) :]
+            except OSError:
+                file.truncate(before)
+                raise
 
 
 def from_environment(environ: Mapping[str, str], write: Callable[[bytes], None]) -> GithubSink | None:

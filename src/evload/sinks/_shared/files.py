@@ -14,14 +14,18 @@ from ...model.progress import Progress
 from ...model.report import Report
 from ...spi.format import Format
 from ...spi.registry import BrokenPlugin, UnknownKind, load_format
-from ...spi.sink import Sink, SinkSettings, SinkSurroundings
+from ...spi.sink import Sink, SinkSettings, SinkSurroundings, write_file
 
 
 class FilesSink:
     """Writes a finished report in one format into a directory, the first file under a name of its own if given."""
 
     def __init__(
-        self, form: Format, directory: Path, write: Callable[[Path, bytes], None], name: str | None = None
+        self,
+        form: Format,
+        directory: Path,
+        name: str | None = None,
+        write: Callable[[Path, bytes], None] = write_file,
     ) -> None:
         self._format = form
         self._directory = directory
@@ -70,7 +74,7 @@ class FileSettings(SinkSettings):
     def file_sink(self, surroundings: SinkSurroundings) -> Sink:
         """The sink that writes the file when the run has ended. Raises TargetError if the format can't be had."""
         path = surroundings.directory / self.file
-        return FilesSink(_format(self.form), path.parent, surroundings.write, path.name)
+        return FilesSink(_format(self.form), path.parent, path.name, surroundings.write)
 
 
 class FilesSettings(SinkSettings):
@@ -86,7 +90,7 @@ class FilesSettings(SinkSettings):
 
     @asynccontextmanager
     async def open(self, surroundings: SinkSurroundings) -> AsyncIterator[Sink]:
-        yield FilesSink(_format(self.writes), surroundings.directory / self.directory, surroundings.write)
+        yield FilesSink(_format(self.writes), surroundings.directory / self.directory, write=surroundings.write)
 
 
 def _format(name: str) -> Format:
