@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from typer.core import TyperCommand
 
 from . import __version__
-from .errors import EvloadError
+from .errors import EvloadError, OutputError
+from .terminal.streams import Stream, nobody_reads, take_over
+from .texts import printable
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from .config.run_config import LoadedConfig
+    from .terminal.console import PlainConsole
 
 
 BUG = 70
@@ -298,17 +300,17 @@ def schema() -> None:
 
 def main() -> None:
     """Entry point of the console script."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _interrupted)
+    out, _ = take_over()
+    _heed_signals()
     try:
         app()
     except EvloadError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
-    except BrokenPipeError:
-        # Whoever read our output has had enough of it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except SystemExit:
+        if out.trouble is not None and not nobody_reads(out.trouble):
+            print(f"standard output is cut short: {out.trouble.strerror}", file=sys.stderr)
+        raise
     except Exception:
         import traceback
 
@@ -317,8 +319,17 @@ def main() -> None:
         sys.exit(BUG)
 
 
+def _heed_signals() -> None:
+    """What doesn't itself heed signals (loading, set-up, and the short verbs) ends with exit code 130.
+
+    A terminal that closes counts as well, unless we were told to ignore that, as `nohup` does.
+    """
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _interrupted)
+
+
 def _interrupted(*_: object) -> None:
-    """Ends what doesn't itself heed signals, with exit code 130: loading, set-up, and the short verbs."""
     print("interrupted", file=sys.stderr)
     raise KeyboardInterrupt
 
@@ -336,40 +347,50 @@ def _run(loaded: LoadedConfig, *, out: Path | None, quiet: bool, as_json: bool, 
     from .sinks.github import from_environment
     from .sinks.json import JsonSink
 
-    console = _console(stderr=as_json)
-    shown = ConsoleSink(console, quiet=quiet)
-    sinks: list[Any] = [shown, JsonSink(_to_stdout)] if as_json else [shown]
     # With --json standard output is for one document alone.
-    github = from_environment(os.environ, _to_stderr if as_json else _to_stdout)
+    told = _err() if as_json else _out()
+    console = _console(told)
+    shown = ConsoleSink(console, quiet=quiet, clogged=lambda: told.clogged)
+    sinks: list[Any] = [shown, JsonSink(_out().write_bytes)] if as_json else [shown]
+    github = from_environment(os.environ, told.write_bytes)
     if github is not None:
         sinks.append(github)
 
     def say(text: str) -> None:
         # An address that is broken over two lines can't be opened.
-        console.print(text, highlight=False, soft_wrap=True)
+        console.print(printable(text), soft_wrap=True)
 
     page = None if ui_port is None else live_page(loaded, ui_port, say)
-    try:
+    with ExitStack() as stack:
+        for stream in (_out(), _err()):
+            stack.enter_context(stream.in_background())
+        # The loop of the run takes the signals for itself, and leaves them without anybody.
+        stack.callback(_heed_signals)
+        stack.callback(shown.close)
         ended = session.run(loaded, out=out, sinks=sinks, say=say, page=page)
-    finally:
-        shown.close()
     raise typer.Exit(ended.exit_code)
 
 
-def _console(*, stderr: bool = False) -> Console:
-    from rich.console import Console
+def _console(stream: Stream | None = None) -> PlainConsole:
+    from .terminal.console import console_on
 
-    return Console(stderr=stderr)
+    return console_on(stream or _out())
+
+
+def _out() -> Stream:
+    return cast(Stream, sys.stdout)
+
+
+def _err() -> Stream:
+    return cast(Stream, sys.stderr)
 
 
 def _to_stdout(content: bytes) -> None:
-    sys.stdout.buffer.write(content)
-    sys.stdout.buffer.flush()
-
-
-def _to_stderr(content: bytes) -> None:
-    sys.stderr.buffer.write(content)
-    sys.stderr.buffer.flush()
+    """A document, which is all that a verb is for. Raises OutputError if it can't be had whole."""
+    out = _out()
+    out.write_bytes(content)
+    if out.trouble is not None and not nobody_reads(out.trouble):
+        raise OutputError(f"can't write to standard output: {out.trouble.strerror}; free some space")
 
 
 def _say_where(url: str) -> None:

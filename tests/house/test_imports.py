@@ -20,12 +20,12 @@ ROOT: Final = Path(evload.__file__).parent
 PROJECT: Final = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
 
 FLOORS: Final = (
-    ("errors",), ("units",), ("clock", "files"),
+    ("errors",), ("units",), ("clock", "files"), ("texts",),
     ("stats",), ("model",), ("spi",), ("workload",), ("tracking",), ("summary",), ("objectives",), ("judging",),
     ("clients", "sandbox"),
     ("producers", "probes", "gauges"),
     ("ledger",), ("config",), ("report",), ("engine",), ("formats",), ("run",), ("sinks",), ("comparing",),
-    ("testing",), ("commands",), ("cli",),
+    ("testing",), ("terminal",), ("commands",), ("cli",),
 )  # fmt: skip
 """From the ground up. A room stands on those below it alone; rooms of one floor don't know each other."""
 FLOOR_OF: Final = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -47,7 +47,7 @@ IMPURE: Final = frozenset(
     }
 )
 ADAPTERS: Final = ("producers", "probes", "gauges", "sinks")
-KNOWN_TO_ADAPTERS: Final = ("spi", "clients", "model", "units", "errors", "clock")
+KNOWN_TO_ADAPTERS: Final = ("spi", "clients", "model", "units", "errors", "clock", "texts")
 KNOWN_TO_SINKS: Final = ("report", "formats")
 FOR_PEOPLE: Final = ("rich", "typer", "uvloop")
 """What the command line needs. Everything else that isn't a foundation belongs to an adapter."""
@@ -219,7 +219,7 @@ def test_no_two_modules_import_each_other() -> None:
     "path", [p for p in everything() if room_of(p) in PURE], ids=lambda path: str(path.relative_to(ROOT))
 )
 def test_pure_rooms_do_no_io_and_read_no_clock(path: Path) -> None:
-    allowed = (*PURE, "errors", "units", *(("spi",) if room_of(path) == "report" else ()))
+    allowed = (*PURE, "errors", "units", "texts", *(("spi",) if room_of(path) == "report" else ()))
     for found in imports_of(path):
         assert found.name.split(".")[0] not in IMPURE, f"{found.where} imports {found.name}"
         if found.room is not None and not (room_of(path) == "report" and found.room == "ledger"):

@@ -93,13 +93,13 @@ def main(directory: Path, disks: list[tuple[int, int]]) -> None:
 
 def _run(out: Path, pages: int, inodes: int) -> Trial:
     trial = Trial(pages, inodes)
-    page, printed = io.StringIO(), io.BytesIO()
+    page, printed = io.StringIO(), list[bytes]()
     console = ConsoleSink(Console(file=page, width=200))
     keeper = _Keeper()
     loaded = load_text(CONFIG, "full", environ={})
     try:
         ended = session.run(
-            loaded, out=out, sinks=[console, keeper, JsonSink(printed.write)],
+            loaded, out=out, sinks=[console, keeper, JsonSink(printed.append)],
             say=lambda text: print(text, file=page),
         )  # fmt: skip
         trial.code = ended.exit_code
@@ -107,7 +107,7 @@ def _run(out: Path, pages: int, inodes: int) -> Trial:
         trial.error, trial.code = str(error), error.exit_code
     finally:
         asyncio.set_event_loop(None)
-    trial.said, trial.printed = page.getvalue(), printed.getvalue().decode()
+    trial.said, trial.printed = page.getvalue(), b"".join(printed).decode()
     usage = shutil.disk_usage(out.parent)
     trial.left = usage.used
     expected = keeper.files(loaded.as_run())
@@ -160,7 +160,7 @@ class _Keeper:
 
     def files(self, config: str) -> dict[str, bytes]:
         """What has to be in each file, as far as it is the same each time."""
-        found = {"config.yaml": config.encode()}
+        found: dict[str, bytes | str] = {"config.yaml": config.encode()}
         if self.report is not None:
             found["summary.json"] = as_json(self.report)
             found["report.md"] = markdown(self.report)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,14 +18,16 @@ from evload.clock import SystemClock
 from evload.errors import OutputError
 from evload.model.progress import Progress
 from evload.model.report import Report
-from evload.run.finishing import finish
+from evload.run.finishing import Guarded, finish
 from evload.sinks._shared.posting import Answer
 from evload.sinks.otlp.heard import Heard
 from evload.sinks.otlp.sink import OtlpSink
 from evload.sinks.webhook import WebhookSink
 from evload.spi.sink import Sink, SinkSurroundings
 from evload.testing import run_virtual, virtual_clock
-from tests.rigs.sink_reports import finished
+from tests.rigs.commands import summary_of
+from tests.rigs.pipelines import EMBEDDED
+from tests.rigs.sink_reports import finished, moment
 from tests.rigs.summaries import S
 
 
@@ -165,3 +169,47 @@ def test_what_was_enough_already_still_leaves_what_needs_no_waiting() -> None:
     written = Told()
     found = ended(Told(never), written, enough_after_s=0)
     assert (found.whole, written.knows, found.took_ns) == (False, True, 0)
+
+
+def test_a_sink_that_can_not_show_progress_costs_the_run_nothing_and_still_is_told_the_end() -> None:
+    bug = ZeroDivisionError("division by zero")
+    shown: list[Progress] = []
+
+    class Broken(Told):
+        def progress(self, now: Progress) -> None:
+            shown.append(now)
+            raise bug
+
+    broken, last = Broken(), Told()
+    guarded = Guarded(broken)
+    guarded.progress(moment())
+    guarded.progress(moment())
+    assert len(shown) == 1
+    found = ended(guarded, last)
+    assert (found.raised, broken.knows, last.knows) == (bug, True, True)
+
+
+def test_a_sink_that_shows_progress_is_shown_all_of_it() -> None:
+    shown: list[Progress] = []
+
+    class Sound(Told):
+        def progress(self, now: Progress) -> None:
+            shown.append(now)
+
+    guarded = Guarded(Sound())
+    for _ in range(3):
+        guarded.progress(moment())
+    assert (len(shown), ended(guarded).whole) == (3, True)
+
+
+def test_a_run_whose_console_is_broken_has_its_results(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(EMBEDDED)
+    program = (
+        "import sys; from evload.sinks.console import sink; sink.words = lambda now: 1 / 0\n"
+        "sys.argv = ['evload', 'run', 'c.yaml', '--out', 'out']; from evload.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 70
+    assert done.stderr.count("ZeroDivisionError: division by zero") == 1
+    assert summary_of(tmp_path / "out")["ledger"]["scheduled"] == 260
+    assert "results in out" in done.stdout

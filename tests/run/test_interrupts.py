@@ -62,7 +62,7 @@ def rows_in(directory: Path) -> int:
 
 
 @linux
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_drains_reports_and_ends_with_130(number: signal.Signals, tmp_path: Path) -> None:
     with under_load(LONG, tmp_path) as running:
         assert sandboxes_of(tmp_path / "out") != []
@@ -125,7 +125,7 @@ def test_a_second_signal_while_a_report_is_delivered_leaves_the_files(tmp_path: 
     assert summary_of(tmp_path / "out")["interrupted"] is False
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_while_a_target_keeps_us_waiting(number: signal.Signals, tmp_path: Path) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         url = f"https://127.0.0.1:{listener.getsockname()[1]}/"

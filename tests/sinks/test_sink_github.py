@@ -123,7 +123,8 @@ def test_a_summary_that_does_not_fit_leaves_what_others_have_written(tmp_path: P
     path = tmp_path / "step.md"
     path.write_text("# of another step\n")
     program = (
-        "import asyncio, resource, signal, sys; from pathlib import Path; from evload.sinks.github import GithubSink\n"
+        "import asyncio, resource, signal, sys; from pathlib import Path\n"
+        "from evload.sinks.github import GithubSink\n"
         "from tests.rigs.sink_reports import finished\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (200, 200))\n"

@@ -22,7 +22,10 @@ def loads(data: bytes | str) -> Any:
     if _LONG.search(raw) is None:
         return orjson.loads(raw)
     try:
-        return json.loads(raw, parse_constant=_refuse)
+        found = json.loads(raw, parse_constant=_refuse)
+        if b"\\u" in raw:
+            json.dumps(found, ensure_ascii=False).encode()  # half of a surrogate pair is no character
+        return found
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 

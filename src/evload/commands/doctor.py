@@ -27,6 +27,7 @@ from ..spi.context import Surroundings
 from ..spi.gauge import Gauge
 from ..spi.probe import Probe
 from ..stats.histogram import Histogram
+from ..texts import printable
 from ..units import NS_PER_S, format_duration, format_rate
 from ..workload.schedule import describe, rate_at
 
@@ -64,8 +65,8 @@ def run(loaded: LoadedConfig, console: Console) -> int:
     styles = {Result.PASS: "green", Result.WARN: "yellow", Result.FAIL: "bold red"}
     for one in examined:
         mark = {Result.PASS: "ok", Result.WARN: "note", Result.FAIL: "bad"}[one.result]
-        said = Text(loaded.redact(one.said))
-        table.add_row(one.what, Text(mark, style=styles[one.result]), said)
+        said = Text(printable(loaded.redact(one.said)))
+        table.add_row(Text(printable(one.what)), Text(mark, style=styles[one.result]), said)
     console.print(table)
     return max((one.exit_code for one in examined), default=0)
 

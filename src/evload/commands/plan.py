@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -20,7 +19,8 @@ def print_plan(console: Console, loaded: LoadedConfig) -> None:
     events = sum(expected_events(scenario.load) for scenario in config.scenarios.values())
     about = " about" if any(scenario.arrivals == "poisson" for scenario in config.scenarios.values()) else ""
     total = format_duration(total_ns(config))
-    console.print(f"[bold]{loaded.redact(config.name)}[/bold]:{about} {events:,} events in {total}", highlight=False)
+    title = (loaded.redact(config.name), "bold")
+    console.print(Text.assemble(title, f":{about} {events:,} events in {total}"))
 
     timeline = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("from", "to"):
@@ -51,7 +51,7 @@ def print_plan(console: Console, loaded: LoadedConfig) -> None:
         console.print()
         console.print(objectives)
     for caution in cautions(config):
-        console.print(f"\n[yellow]note[/yellow] {escape(loaded.redact(caution))}", highlight=False)
+        console.print(Text.assemble("\n", ("note", "yellow"), f" {loaded.redact(caution)}"))
 
 
 def _how(prospect: Prospect) -> str:

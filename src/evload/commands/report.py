@@ -7,8 +7,6 @@ import io
 from collections.abc import Callable
 from pathlib import Path
 
-from rich.console import Console
-
 from ..errors import UsageError
 from ..ledger.reader import LedgerReader
 from ..report.build import build_again
@@ -17,11 +15,14 @@ from ..sinks.console.sink import ConsoleSink
 from ..spi import registry
 from ..spi.format import Format
 from ..spi.sink import write_file
+from ..terminal.console import PlainConsole
 
 TEXT = "text"
 
 
-def again(directory: Path, form: str, out: Path | None, console: Console, write: Callable[[bytes], None]) -> None:
+def again(
+    directory: Path, form: str, out: Path | None, console: PlainConsole, write: Callable[[bytes], None]
+) -> None:
     """Print the report of a run in one format, or write it to `out`: a file, or a directory for all its files.
 
     Raises UsageError for a format that can't be had or a directory without a run, OutputError for what can't be
@@ -38,7 +39,7 @@ def again(directory: Path, form: str, out: Path | None, console: Console, write:
             ConsoleSink(console, whole=True).show(report)
         else:
             page = io.StringIO()
-            ConsoleSink(Console(file=page, width=100)).show(report)
+            ConsoleSink(PlainConsole(page, width=100)).show(report)
             write_file(out, page.getvalue().encode())
         return
     files = chosen.files(report)

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..stats.comparison import CONFIDENCE
+from ..texts import plain_json, printable
 from ..units import NS_PER_S, format_duration, format_rate, format_share
 from .figures import Span
 from .regression import FigureResult, Kind, Outcome
@@ -51,9 +52,10 @@ def show(console: Console, compared: Comparison) -> None:
     console.print(table)
     console.print()
     for sentence in sentences(compared):
-        console.print(Text(textwrap.fill(sentence, console.width, subsequent_indent=_INDENT)))
+        console.print(Text(textwrap.fill(printable(sentence), console.width, subsequent_indent=_INDENT)))
     for warning in compared.warnings:
-        text = textwrap.fill(f"warning: {warning}", console.width, subsequent_indent=_INDENT, break_long_words=False)
+        told = printable(f"warning: {warning}")
+        text = textwrap.fill(told, console.width, subsequent_indent=_INDENT, break_long_words=False)
         console.print(Text(text, style="yellow"))
     for note in compared.notes:
         console.print(Text(note), soft_wrap=True)
@@ -65,7 +67,7 @@ def show_begin(
     """That a baseline has begun, and there is nothing to compare yet."""
     if form == "json":
         content = {"format": FORMAT, "result": "begun", "exit_code": 0, "warnings": warnings, "notes": [told]}
-        write(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+        write(plain_json(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)))
     elif form == "md":
         write("".join(f"- {_escape(line)}\n" for line in (told, *warnings)).encode())
     else:
@@ -134,7 +136,7 @@ def as_json(compared: Comparison, exit_code: int) -> bytes:
         "warnings": compared.warnings,
         "notes": compared.notes,
     }
-    return orjson.dumps(told, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    return plain_json(orjson.dumps(told, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
 def as_markdown(compared: Comparison) -> bytes:
@@ -265,7 +267,7 @@ def _finite(value: float) -> float | None:
 
 def _escape(text: str) -> str:
     """Text in a line of Markdown."""
-    return "".join(f"\\{c}" if c in "\\`*_[]<>#|" else c for c in " ".join(text.split()))
+    return "".join(f"\\{c}" if c in "\\`*_[]<>#|" else c for c in " ".join(printable(text).split()))
 
 
 def _escape_cell(text: str) -> str:

@@ -8,7 +8,6 @@ value that the histogram can hold, and a comment says how many those are.
 from __future__ import annotations
 
 import io
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -17,6 +16,7 @@ from ..model.facts import METRICS, QUEUE_LAG
 from ..model.report import Report
 from ..spi.format import Files, Format
 from ..stats.histogram import Histogram
+from ..texts import printable
 from ..units import NS_PER_S
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 
 _NS_PER_MS: Final = 1e6
-_LINE_BREAKS: Final = re.compile(r"[\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
 
 
 class HlogFormat(Format):
@@ -43,7 +42,7 @@ def log(report: Report) -> bytes:
     """
     start = report.started_at.timestamp()
     lines = [
-        f"#[evload run {_line(report.run_id)}: {_line(report.name)}]",
+        f"#[evload run {printable(report.run_id)}: {printable(report.name)}]",
         "#[values in nanoseconds, Interval_Max in milliseconds; a percentile lies between the one of TAG.lower and "
         "the one of TAG.upper]",
         "#[Histogram log format version 1.3]",
@@ -104,7 +103,3 @@ def _to_hdr(values: Histogram) -> HdrHistogram:
 
 def _tag(name: str) -> str:
     return quote(name, safe="")
-
-
-def _line(text: str) -> str:
-    return _LINE_BREAKS.sub(" ", text)

@@ -16,6 +16,7 @@ from xml.etree.ElementTree import Element, SubElement
 from ..model.report import CheckResult, Report, Result
 from ..report import wording
 from ..spi.format import Files, Format
+from ..texts import lines
 from ..units import NS_PER_S
 
 _NOT_XML: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -115,4 +116,4 @@ def _is_bad(result: Result) -> bool:
 
 
 def _clean(text: str) -> str:
-    return _NOT_XML.sub("\ufffd", text)
+    return lines(_NOT_XML.sub("\ufffd", text))

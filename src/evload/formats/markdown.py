@@ -12,6 +12,7 @@ from ..model.summary import Distribution, ScenarioSummary, Summary
 from ..model.vitals import Incident
 from ..report import wording
 from ..spi.format import Files, Format
+from ..texts import printable
 from ..units import NS_PER_S, format_duration, format_rate
 
 _MARKS: Final = {
@@ -57,7 +58,7 @@ def markdown(report: Report, environment: str = "") -> str:
 
 def escaped(text: str) -> str:
     """Plain text as Markdown shows it, on one line, also within a table."""
-    return _SPECIAL.sub(lambda match: "\\" + match[0], " ".join(text.split()))
+    return _SPECIAL.sub(lambda match: "\\" + match[0], " ".join(printable(text).split()))
 
 
 def _head(report: Report, environment: str) -> list[str]:

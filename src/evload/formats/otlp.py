@@ -16,6 +16,7 @@ import orjson
 from .. import __version__
 from ..model.report import Report
 from ..spi.format import Files, Format
+from ..texts import plain_json
 from .measures import Measure, of_report
 
 Json = dict[str, Any]
@@ -31,7 +32,8 @@ class OtlpFormat(Format):
     def files(self, report: Report) -> Files:
         start_ns = unix_ns(report.started_at)
         end_ns = start_ns + report.summary.vitals.duration_ns
-        return {"metrics.otlp.json": metrics(of_report(report), report.run_id, start_ns, end_ns) + b"\n"}
+        found = metrics(of_report(report), report.run_id, start_ns, end_ns)
+        return {"metrics.otlp.json": plain_json(found) + b"\n"}
 
 
 def unix_ns(at: datetime) -> int:

@@ -8,6 +8,7 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.registry import Collector
 
+from .. import texts
 from ..model.report import Report
 from ..spi.format import Files, Format
 from .measures import Measure, of_report
@@ -43,5 +44,6 @@ def metric_families(found: Iterable[Measure]) -> Iterator[Metric]:
         metric = Metric(name, measure.help, measure.kind)
         suffix = "_total" if measure.kind == "counter" else ""
         for labels, value in measure.points:
-            metric.add_sample(name + suffix, dict(labels), value)
+            shown = {label: texts.name(text) for label, text in labels.items()}
+            metric.add_sample(name + suffix, shown, value)
         yield metric

@@ -11,6 +11,7 @@ from ..model.facts import METRICS, PERCENTILES, QUEUE_LAG
 from ..model.report import Report, WorstEvent
 from ..model.summary import Distribution, GaugeSummary, ScenarioSummary
 from ..model.vitals import ReadVitals
+from ..texts import plain_json
 from ..units import NS_PER_S
 
 FORMAT: Final = 1
@@ -18,7 +19,7 @@ FORMAT: Final = 1
 
 def as_json(report: Report) -> bytes:
     """What `summary.json` holds."""
-    return orjson.dumps(document(report), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    return plain_json(orjson.dumps(document(report), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
 def document(report: Report) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from ..errors import OutputError
+from ..model.progress import Progress
 from ..model.report import Report
 from ..spi.sink import Sink
 
@@ -14,6 +15,29 @@ _LONGEST_S: Final = 300.0
 """For a sink that never ends. Those that deliver something have limits of their own, far below this."""
 _FAREWELL_S: Final = 1.0
 """What a sink that is cut short may take to clean up."""
+
+
+class Guarded:
+    """A sink of which a mistake in showing progress costs the run nothing.
+
+    It is shown no more progress after that, and once it has had the report what it raised is raised.
+    """
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._error: Exception | None = None
+
+    def progress(self, now: Progress) -> None:
+        if self._error is None:
+            try:
+                self._sink.progress(now)
+            except Exception as error:
+                self._error = error
+
+    async def finish(self, report: Report) -> None:
+        await self._sink.finish(report)
+        if self._error is not None:
+            raise self._error
 
 
 async def finish(

@@ -1,4 +1,4 @@
-"""What SIGINT and SIGTERM do to a run."""
+"""What SIGINT, SIGTERM and SIGHUP do to a run."""
 
 from __future__ import annotations
 
@@ -14,6 +14,9 @@ from .controls import Controls
 
 class Interrupts:
     """What SIGINT and SIGTERM do: end the set-up; while the run goes on drain, then report at once.
+
+    SIGHUP, by which a terminal says that it is gone, does what the first of them does and no more: it may well come
+    twice. Where we were told to ignore it, as by `nohup`, it does nothing.
 
     Once the run is over the second one and all that follow set `enough`: whoever still waits for a report to be
     delivered waits no longer. `task` is the one that sets the run up; `settle_ns` is the longest drain.
@@ -33,6 +36,7 @@ class Interrupts:
         self._say = say
         self._controls = controls
         self._heard = 0
+        self._hung_up = False
         self._over = False
         self.enough = asyncio.Event()
 
@@ -41,6 +45,8 @@ class Interrupts:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._interrupt)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            loop.add_signal_handler(signal.SIGHUP, self._hang_up)
 
     def offer(self) -> None:
         """From now on a page may do the same."""
@@ -60,6 +66,11 @@ class Interrupts:
         """What the second one does."""
         self._heard = max(self._heard, 1)
         self._interrupt()
+
+    def _hang_up(self) -> None:
+        if not self._hung_up and not self._heard:
+            self._hung_up = True
+            self._interrupt()
 
     def _interrupt(self) -> None:
         if self._over:

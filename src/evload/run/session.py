@@ -28,7 +28,7 @@ from . import directory as directories
 from .controls import Controls
 from .directory import OpenDirectory, RunDirectory
 from .execute import execute
-from .finishing import finish
+from .finishing import Guarded, finish
 from .interrupts import Interrupts
 from .prepare import Prepared, prepare
 from .tuning import tuned
@@ -112,7 +112,7 @@ async def _run(
         clock, directory.run_id, names.path, lambda text: say(loaded.redact(text)),
         lambda count: sample(ledgers[-1], count), loaded.base_dir, directory.write,
     )  # fmt: skip
-    everybody = [(type(sink).__name__, sink) for sink in sinks]
+    everybody: list[tuple[str, Sink]] = [(type(sink).__name__, sink) for sink in sinks]
     async with AsyncExitStack() as opened:
         opened.callback(clock.close)
         try:
@@ -122,6 +122,7 @@ async def _run(
             if page is not None:
                 # The last, so that the report is there when it tells pages of the end.
                 everybody.append(("live page", opened.enter_context(page(directory.run_id, names, controls))))
+            everybody = [(name, Guarded(sink)) for name, sink in everybody]
             told = [sink for _, sink in everybody]
             executed = await _execute(loaded, started_at, directory, told, clock, control, interrupts)
         except asyncio.CancelledError:

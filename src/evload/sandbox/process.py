@@ -28,7 +28,9 @@ _STDERR_TAIL: Final = 500
 
 def print_ready(url: str) -> None:
     """Say on stdout, in one line of JSON, where the sandbox listens."""
-    print(orjson.dumps({"url": url}).decode(), flush=True)
+    # In bytes: whatever the encoding of the terminal is, whoever started us reads JSON.
+    sys.stdout.buffer.write(orjson.dumps({"url": url}, option=orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.buffer.flush()
 
 
 def run_server(
@@ -40,7 +42,7 @@ def run_server(
     ready: Callable[[str], None] = print_ready,
     until_stdin_closes: bool = False,
 ) -> None:
-    """Serve until SIGTERM or SIGINT (or, if asked for, the end of stdin), then write the truth and return.
+    """Serve until SIGTERM, SIGINT or SIGHUP (or, if asked for, the end of stdin), then write the truth and return.
 
     `ready` is called once with the address. Raises TargetError if the port can't be had and OutputError if
     the truth can't be written.
@@ -60,8 +62,9 @@ async def _serve(
 ) -> None:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    for signal_number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signal_number, stop.set)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) is not signal.SIG_IGN:
+            loop.add_signal_handler(number, stop.set)
     async with serving(settings, host=host, port=port, truth_path=truth_path) as url:
         if until_stdin_closes:
             threading.Thread(target=_wait_for_stdin, args=(loop, stop), daemon=True).start()

@@ -11,6 +11,7 @@ from ..formats.markdown import markdown
 from ..model.progress import Progress
 from ..model.report import Report, Result
 from ..report import wording
+from ..texts import printable
 
 MOST_BYTES: Final = 1024 * 1024
 """What GitHub takes as the summary of one step; it drops all of a longer one."""
@@ -108,4 +109,4 @@ def _command(level: str, title: str, message: str) -> str:
 
 
 def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return printable(text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A"))

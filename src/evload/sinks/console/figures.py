@@ -12,8 +12,8 @@ from ...model.facts import COUNTERS, LEDGER_SUMS, METRICS, PERCENTILES, QUEUE_LA
 from ...model.report import CheckResult, Result
 from ...model.summary import Distribution, GaugeSummary, ScenarioSummary, Summary
 from ...report.wording import bracket, check_figures, hops, spoken, tallies
+from ...texts import printable
 from ...units import NS_PER_S, format_share
-from .text import printable
 
 _COLUMNS: Final = ("p50", "p90", "p95", "p99", "events")
 _FIRST_COLUMNS: Final = ("p99", "p50", "p95", "p90", "events")

@@ -11,9 +11,9 @@ from rich.text import Text
 from ...model.facts import TROUBLES
 from ...model.progress import Progress
 from ...report.wording import bracket, standing, title, waiting
+from ...texts import printable
 from ...units import NS_PER_S, format_duration, format_rate, format_share
 from .charts import BAD, GOOD, QUIET, chart, cursor, shape, sparkline
-from .text import printable
 
 _NARROW: Final = 60
 """With fewer columns only the essential lines are shown, without labels."""

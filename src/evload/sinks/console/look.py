@@ -11,8 +11,9 @@ from rich.text import Text
 from ...model.report import Insight, ObjectiveResult, Report, Result, Severity, WorstEvent
 from ...model.vitals import Incident, Vitals
 from ...report.wording import check_figures, title
+from ...texts import printable
 from ...units import NS_PER_S, format_duration
-from .text import INDENT, indented, printable
+from .text import INDENT, indented
 
 STYLES: Final = {
     Result.PASS: "bold green",

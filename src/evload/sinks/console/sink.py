@@ -6,7 +6,7 @@ On a terminal the progress is redrawn in place; into a pipe or on a CI server it
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from rich.console import Console, Group
@@ -16,10 +16,11 @@ from rich.text import Text
 from ...model.progress import Progress
 from ...model.report import Report, Result
 from ...report.wording import headline, observed, title
+from ...texts import printable
 from . import figures
 from .live import news, screen, words
 from .look import STYLES, remarks
-from .text import INDENT, indented, printable, wrapped
+from .text import INDENT, indented, wrapped
 
 _LINE_EVERY_S: Final = 5.0
 _GAP: Final = 2
@@ -28,11 +29,20 @@ _GAP: Final = 2
 class ConsoleSink:
     """Shows a run on `console`. `quiet` leaves out the progress and everything of the end but the verdict.
 
-    On a terminal the end is cut to the figures that its height has place for, unless it shall be shown `whole`.
+    On a terminal the end is cut to the figures that its height has place for, unless it shall be shown `whole`. While
+    whoever reads is behind, as `clogged` says, progress is left out.
     """
 
-    def __init__(self, console: Console, *, quiet: bool = False, whole: bool = False) -> None:
+    def __init__(
+        self,
+        console: Console,
+        *,
+        quiet: bool = False,
+        whole: bool = False,
+        clogged: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._console = console
+        self._clogged = clogged
         self._quiet = quiet
         self._whole = whole
         self._redraws = console.is_interactive and console.file.isatty() and not os.environ.get("CI")
@@ -42,7 +52,7 @@ class ConsoleSink:
         self._told: set[str] = set()
 
     def progress(self, now: Progress) -> None:
-        if self._quiet:
+        if self._quiet or self._clogged():
             return
         if self._redraws:
             if self._live is None:

@@ -1,17 +1,14 @@
-"""Texts of others on a terminal: without control characters, and wrapped at words."""
+"""Texts wrapped at words."""
 
 from __future__ import annotations
 
 import textwrap
 from typing import Final
 
+from ...texts import printable
+
 INDENT: Final = 14
 """Where texts begin beside the longest result, `inconclusive`."""
-
-
-def printable(text: str) -> str:
-    """The text on one line and without characters that a terminal would obey."""
-    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def wrapped(text: str, width: int) -> list[str]:
