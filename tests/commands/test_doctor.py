@@ -5,10 +5,12 @@ from __future__ import annotations
 from io import StringIO
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from evload.commands import doctor
 from evload.config import load_text
+from evload.model.report import Result
 
 CONFIG = """
 sandbox: {}
@@ -66,3 +68,8 @@ def test_a_machine_that_is_too_slow_for_the_config() -> None:
     code, output = examined(CONFIG.replace("10/s", "900000000/s"))
     assert code == 5
     assert " bad " in line_about("speed", output)
+
+
+@pytest.mark.parametrize(("found", "code"), [([], 0), ([0, 5], 5), ([0, 3], 3), ([5, 3, 5], 3)])
+def test_a_target_that_is_missing_goes_before_a_machine_that_is_busy(found: list[int], code: int) -> None:
+    assert doctor.exit_code_of([doctor.Examined("x", Result.FAIL, "", each) for each in found]) == code

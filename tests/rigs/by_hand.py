@@ -153,7 +153,10 @@ def fold(plan: ScenarioPlan, events: Sequence[Observation]) -> ScenarioSummary:
 
 def through_the_ledger(path: Path, plan: ScenarioPlan, events: Sequence[Observation]) -> ScenarioSummary:
     criteria = Criteria((), SelfCheckPolicy(), {})
-    names: Mapping[str, Any] = {"events": ["order", "note"], "probes": [name for _, name in plan.probes]}
+    known = dict(plan.probes)
+    seen = [part.probe for one in events for part in one.parts]
+    probes = [known.get(number, f"unknown-{number}") for number in range(max([*known, *seen], default=-1) + 1)]
+    names: Mapping[str, Any] = {"events": ["order", "note"], "probes": probes}
     facts = replay.meta("r-1", "by hand", criteria, plans=[plan], gauges={}, segment=(0, 1), stages=(), **names)
     facts = {**facts, "started_at": "2026-01-01T00:00:00+00:00"}
     ledger = begun(path / "events.sqlite", START, facts, threaded=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -55,7 +55,8 @@ class Examined:
 def run(loaded: LoadedConfig, console: Console) -> int:
     """Examine everything a config names, print what was found, and return the exit code.
 
-    0 all is well, 3 a target can't be reached or doesn't answer as it should, 5 this machine is too slow.
+    0 all is well, 3 a target can't be reached or doesn't answer as it should, 5 this machine is too slow. A target
+    goes before the machine, which may only be busy at the moment.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         examined = runner.run(_examine(loaded))
@@ -68,7 +69,13 @@ def run(loaded: LoadedConfig, console: Console) -> int:
         said = Text(printable(loaded.redact(one.said)))
         table.add_row(Text(printable(one.what)), Text(mark, style=styles[one.result]), said)
     console.print(table)
-    return max((one.exit_code for one in examined), default=0)
+    return exit_code_of(examined)
+
+
+def exit_code_of(examined: Sequence[Examined]) -> int:
+    """What all of it together ends with."""
+    found = {one.exit_code for one in examined}
+    return next((code for code in (_TARGET, _MACHINE) if code in found), 0)
 
 
 async def _examine(loaded: LoadedConfig) -> list[Examined]:
