@@ -24,7 +24,7 @@ quick: $(VENV)/.installed-dev
 
 long: $(VENV)/.installed-dev
 	tests/servers/install_servers
-	$(BIN)/pytest -n 2 -q -m long
+	$(BIN)/pytest -n 2 -q -m "long or property" --hypothesis-profile any
 
 check: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

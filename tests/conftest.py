@@ -11,7 +11,7 @@ from typing import Final
 
 import botocore.loaders
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, is_hypothesis_test, settings
 
 BROWSER: Final = "tests.servers.browser"
 SERVERS: Final = (
@@ -29,12 +29,14 @@ pytest_plugins = (BROWSER, *SERVERS)
 _LOADER: Final = cache(botocore.loaders.create_loader)
 
 # How long an example takes says how busy the machine is, and nothing about the code.
-settings.register_profile("evload", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("evload")
+settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# The same examples each time: a change isn't to be told of what it has nothing to do with. `make long` looks further.
+settings.register_profile("seeded", settings.get_profile("any"), derandomize=True)
+settings.load_profile("seeded")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark whatever uses a browser or a server, be it through other fixtures, and what has whole runs.
+    """Mark whatever uses a browser or a server, be it through other fixtures, what has whole runs, and properties.
 
     What is marked `long` is left out unless marks are asked for that name it.
     """
@@ -55,6 +57,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.browser)
         if not homes.isdisjoint(SERVERS):
             item.add_marker(pytest.mark.server)
+        if is_hypothesis_test(item.obj):
+            item.add_marker(pytest.mark.property)
         if item.module in simulating:
             item.add_marker(pytest.mark.simulation)
 

@@ -54,7 +54,7 @@ NUMBERS: Final = st.one_of(
     st.integers(-(2**63), 2**63 - 1), st.integers(2**53, 2**53 + 9), st.floats(allow_nan=False, allow_infinity=False)
 )
 TEXTS: Final = st.text("0123456789abcXYZ-ä", min_size=1, max_size=30)
-STAMPS: Final = st.none() | st.integers(-(2**63), 2**63 - 1)
+STAMPS: Final = st.none() | st.integers(-(2**63), 2**63 - 1) | st.sampled_from([-(2**63), 2**63 - 1])
 
 
 @st.composite

@@ -558,6 +558,10 @@ NS_2026 = 1_767_225_600_000_000_000
         (str(NS_2026 + 1), NS_2026 + 1),
         ("2026-01-01T00:00:00", None),
         ("2026-13-01T00:00:00Z", None),
+        ("2262-04-11T23:47:16.854775807Z", 2**63 - 1),
+        ("2262-04-11T23:47:16.854775808Z", None),
+        ("9999-12-31T23:59:59Z", None),
+        ("1969-12-31T23:59:59Z", None),
         ("yesterday", None),
         ("", None),
         (None, None),
@@ -575,4 +579,5 @@ def test_stamps(stamp: object, expected: int | None) -> None:
 
 @given(st.text(max_size=30) | JSON)
 def test_a_stamp_is_never_an_error(value: object) -> None:
-    assert parse_stamp(value) is None or isinstance(parse_stamp(value), int)
+    stamp = parse_stamp(value)
+    assert stamp is None or (isinstance(stamp, int) and 0 < stamp < 2**63)

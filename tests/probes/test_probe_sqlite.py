@@ -185,6 +185,11 @@ def test_figures_and_stamps() -> None:
     ]
 
 
+def test_a_time_for_never_is_no_stamp() -> None:
+    (never, *_), _ = judged(["consumed_at", "processed_at", "id"], [datetime.max, datetime.min, "a"])
+    assert never[5:] == (None, None)
+
+
 def test_ids_in_other_shapes_are_the_same_ids() -> None:
     text = "01234567-89ab-8cde-8000-00000000002a"
     target = Target(42, text)

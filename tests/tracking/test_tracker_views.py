@@ -421,10 +421,12 @@ def test_of_several_answers_the_most_stale_one_counts(versions: tuple[int, int, 
     assert [seen.staleness for seen in tracker.take()] == [2, 2, 2]
 
 
-@pytest.mark.parametrize(("key", "version", "staleness"), [("k", 2, 0), ("k", 1, 0), ("k", 0, 1), (None, 1, None)])
+@pytest.mark.parametrize(
+    ("key", "version", "staleness"), [("k", 2, 0), ("k", 1, 0), ("k", 0, 1), ("k", -1e300, 1), (None, 1, None)]
+)
 @pytest.mark.parametrize("pushes", [False, True])
 def test_an_answer_is_as_stale_as_the_acked_writes_it_lacks(
-    key: str | None, version: int, staleness: int | None, pushes: bool
+    key: str | None, version: float, staleness: int | None, pushes: bool
 ) -> None:
     """One write of the key is acked. An answer may know one more, whose ack is on its way; without a key there are no
     writes to compare it with."""

@@ -19,11 +19,12 @@ def parse_stamp(value: Any) -> int | None:
     """Nanoseconds since 1970, or None for what is no point in time.
 
     Takes RFC 3339 text, and numbers (also as text) in seconds, milliseconds, microseconds or nanoseconds
-    since 1970, told apart by their size. Zero and below mean that there is no stamp.
+    since 1970, told apart by their size. Zero and below mean that there is no stamp, and so does what 64 bits
+    can't hold: the year 9999 that a system writes for "never".
     """
     if isinstance(value, str):
         if match := _RFC3339.fullmatch(value.strip()):
-            return _rfc3339(*match.groups())
+            return within_64_bits(_rfc3339(*match.groups()))
         if not value.isascii() or not value.isdecimal() or len(value) > 19:
             return None
         value = int(value)
@@ -32,8 +33,13 @@ def parse_stamp(value: Any) -> int | None:
     for below, scale in _EPOCH_UNITS:
         if value < below:
             whole, part = divmod(value, 1)
-            return int(whole) * scale + round(part * scale)
+            return within_64_bits(int(whole) * scale + round(part * scale))
     return int(value)
+
+
+def within_64_bits(stamp: int | None) -> int | None:
+    """A number of nanoseconds since 1970 as such, None if it isn't after 1970 and before 2262."""
+    return stamp if stamp is not None and 0 < stamp < _LATEST_NS else None
 
 
 def _rfc3339(day: str, time: str, fraction: str | None, sign: str | None, hours: str, minutes: str) -> int | None:

@@ -24,6 +24,8 @@ from .schema import SCHEMA
 
 _FURTHEST_NS: Final = 1 << 61
 """73 years: no time of a run is so far from its start, and sums of some of them fit into 64 bits."""
+_ANY_INTEGER: Final = (-(1 << 63), (1 << 63) - 1)
+"""Stamps come from others' clocks, in the year 2200 too."""
 _LONGEST: Final = 60
 _MOST_STEPS: Final = 20_000_000
 _KINDS: Final[Mapping[str, str]] = {
@@ -89,6 +91,8 @@ def check(reader: LedgerReader) -> None:
         "state": (min(State), max(State)),
         "session": (min(Seen), max(Seen)),
         "sampled": (0, 1),
+        "consumed_at": _ANY_INTEGER,
+        "processed_at": _ANY_INTEGER,
     }
     for table, columns in _schema().items():
         if table == "events":

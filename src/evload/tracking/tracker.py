@@ -376,8 +376,8 @@ class Tracker:
         self._after(watch, read.start_ns, now_ns)
 
     def _count_staleness(self, item: _Item, writes: int, version: float) -> None:
-        """Of so many acked writes of its key an answer had applied those up to `version`."""
-        missing = max(0, writes - int(version))
+        """Of so many acked writes of its key an answer had applied those up to `version`; below 0 is none of them."""
+        missing = max(0, writes - int(max(0, version)))
         item.staleness = missing if item.staleness is None else max(item.staleness, missing)
 
     def _learn_facts(self, watch: _Watch, facts: Mapping[str, Any]) -> None:

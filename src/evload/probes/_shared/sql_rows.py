@@ -9,7 +9,7 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any, Final
 
-from ...clients.stamps import parse_stamp
+from ...clients.stamps import parse_stamp, within_64_bits
 from ...model.states import Seen
 from ...model.travel import Read, Target
 from .asked_ids import AskedIds, asked_id
@@ -155,7 +155,7 @@ def _stamp(value: Any) -> int | None:
         if value.tzinfo is None:
             value = value.replace(tzinfo=UTC)
         since: timedelta = value - _EPOCH
-        return since // _MICROSECOND * 1000
+        return within_64_bits(since // _MICROSECOND * 1000)
     if isinstance(value, Decimal) and value.is_finite():
         value = int(value) if value == value.to_integral_value() else float(value)
     stamp = parse_stamp(value)
