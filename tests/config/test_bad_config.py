@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import os
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 
 from evload import config
 from evload.errors import ConfigError, Problem, UsageError
+from evload.workload import records
 
 GOOD = """\
 name: placements
@@ -453,3 +456,82 @@ def test_any_text_ends_in_problems_with_a_place(text: str) -> None:
     with pytest.raises(ConfigError) as caught:
         load(text)
     assert all(re.fullmatch(r"load\.yaml:\d+:\d+", problem.where) for problem in caught.value.problems)
+
+
+# -- files that have no end, or are no files ---------------------------------------------------------
+
+
+@pytest.mark.parametrize("length", [1_000_000, 1_000_001])
+def test_a_config_is_read_up_to_a_limit(length: int, tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(GOOD + "#".ljust(length - len(GOOD), "x"))
+    if length == 1_000_000:
+        assert config.load(path, environ={}).config.name == "placements"
+        return
+    with pytest.raises(UsageError) as refused:
+        config.load(path, environ={})
+    assert str(refused.value) == (
+        f"{path}: the file can't be read (it is longer than 1 MB, the most that is read); "
+        "check the path and its permissions"
+    )
+
+
+def test_a_config_without_an_end() -> None:
+    with pytest.raises(UsageError, match=r"/dev/zero: the file can't be read \(it is longer than 1 MB"):
+        config.load(Path("/dev/zero"), environ={})
+
+
+def test_a_config_may_come_through_a_pipe(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writing = threading.Thread(target=pipe.write_text, args=(GOOD,))
+    writing.start()
+    assert config.load(pipe, environ={}).config.name == "placements"
+    writing.join()
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "directory"])
+def test_records_come_from_a_file_alone(kind: str, tmp_path: Path) -> None:
+    data = tmp_path / "data.csv"
+    if kind == "pipe":
+        os.mkfifo(data)
+    elif kind == "device":
+        data.symlink_to("/dev/zero")
+    else:
+        data.mkdir()
+    text = GOOD.replace("    source: /evload\n", f"    source: /evload\n    records: {data}\n")
+    (line,) = lines_of(text)
+    said = "Is a directory" if kind == "directory" else "it is no regular file"
+    assert f"data file {str(data)!r} can't be read: {said}; name a readable file" in line
+
+
+def test_records_are_read_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(records, "MOST_BYTES", 1000)
+    data = tmp_path / "data.csv"
+    text = GOOD.replace("    source: /evload\n", f"    source: /evload\n    records: {data}\n")
+    data.write_text("a\n" + "1\n" * 499)
+    assert load(text).config.records["created"] is not None
+    data.write_text("a\n" + "1\n" * 499 + "\n")
+    (line,) = lines_of(text)
+    assert "can't be read: it is longer than 1 KB, the most that is read; name a readable file" in line
+
+
+@pytest.mark.parametrize(
+    ("reports", "said"),
+    [
+        ("a: {kind: html}\n  b: {kind: html}", "reports.b: it writes report.html, as 'a' does"),
+        ("a: {kind: html}\n  b: {kind: markdown, file: ./x/../report.html}", "it writes report.html, as 'a' does"),
+        ("a: {kind: csv}\n  b: {kind: files, format: csv}", "it writes files of csv, as 'a' does"),
+        ("a: {kind: csv}\n  b: {kind: csv, directory: b}\n  c: {kind: hlog}\n  d: {kind: prometheus}", ""),
+        ("a: {kind: html}\n  b: {kind: html, file: b/report.html}", ""),
+    ],
+)
+def test_two_reports_of_one_file(reports: str, said: str) -> None:
+    text = f"{GOOD}reports:\n  {reports}\n"
+    if not said:
+        assert load(text).config.reports.keys() >= {"a", "b"}
+        return
+    (line,) = lines_of(text)
+    assert said.removeprefix("reports.b: ") in line
+    assert line.startswith("load.yaml:45:6: ")
+    assert line.endswith("; give one of them another file or directory")

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from pydantic import TypeAdapter
 from yaml.nodes import MappingNode
 
+from .. import files
 from ..errors import ConfigError, Problem, UsageError
 from ..objectives import grammar
 from ..objectives.objective import DEFAULT_DELAY_NS, Objective
@@ -23,12 +24,15 @@ from ..workload.events import EventSettings
 from . import yaml as yamlfile
 from .checks import Checks
 from .environment import Environment
+from .literals import Literals
 from .problems import Problems
 from .run_config import SANDBOX, LateAddress, LoadedConfig, RunConfig, with_sandbox
 from .secrets import Redactor
 from .sections import ConfigFile, Kind, ObjectiveEntry, Scenario
 from .yaml import DataPath, texts
 
+MOST_BYTES: Final = 1_000_000
+"""Of a config. What is longer is data, which belongs into a file of records."""
 _NO_SANDBOX_YET: Final = "http://127.0.0.1:9"
 """Stands in for it where nothing is started: the discard port, on which nothing listens."""
 
@@ -63,9 +67,11 @@ def load_text(
     environment = Environment(environ)
     document, refused = yamlfile.document(tree, environment.substitute)
     problems = Problems(document, refused)
-    redactor = Redactor(environment.given, (text for _, text in texts(document.data, ())))
-    reader = _Reader(problems, base_dir)
+    literals = Literals(tree, environment.substitute)
+    reader = _Reader(problems, base_dir, literals)
+    written = [text for _, text in texts(document.data, ())]
     config = reader.read(Path(name).stem)
+    redactor = Redactor({**literals.given, **environment.given}, written)
     problems.close(redactor)
     if "name" not in document.data:
         # The config as run may lie in a file of another name.
@@ -75,7 +81,8 @@ def load_text(
 
 def _read(path: Path) -> str:
     try:
-        content = path.read_bytes()
+        # No regular file is needed: shells hand over what a command writes as one that isn't.
+        content = files.read(path, MOST_BYTES, regular=False)
     except FileNotFoundError:
         raise UsageError(f"{path}: there is no such file; check the path") from None
     except IsADirectoryError:
@@ -106,10 +113,11 @@ def _assign_all(tree: MappingNode, sets: Sequence[str]) -> None:
 class _Reader:
     """Reads a document section by section and item by item, so that one mistake doesn't hide another."""
 
-    def __init__(self, problems: Problems, base_dir: Path) -> None:
+    def __init__(self, problems: Problems, base_dir: Path, literals: Literals) -> None:
         self._problems = problems
         self._document = problems.document
         self._base_dir = base_dir
+        self._literals = literals
         self._written: dict[DataPath, Mapping[str, Any]] = {}
         """The settings that name the embedded pipeline, as they were written."""
         self.late: list[LateAddress] = []
@@ -168,6 +176,7 @@ class _Reader:
             model = self._model(path, group)
             if model is None:
                 continue
+            self._literals.hide(path, model)
             if path in self._written:
                 self.late.append(LateAddress(section, name, model, self._written[path]))
             written = self._document.value(path)
@@ -183,7 +192,13 @@ class _Reader:
     def _reports(self) -> dict[str, SinkSettings]:
         if "reports" not in self._document.data:
             return {"html": registry.load("evload.sinks", "html")(kind="html")}
-        return self._adapters("reports", "evload.sinks")
+        found = self._adapters("reports", "evload.sinks")
+        writes: dict[Path, str] = {}
+        for name, settings in found.items():
+            if settings.place is not None and (other := writes.setdefault(settings.place, name)) != name:
+                what = f"it writes {settings.place}, as {other!r} does"
+                self._problems.add(("reports", name), what, "give one of them another file or directory")
+        return found
 
     def _replicas(self, model: type[Any], path: DataPath, written: Mapping[str, Any]) -> dict[str, ProbeSettings]:
         """One probe's settings for each replica under `at`: what is written there replaces what they share."""
@@ -191,6 +206,7 @@ class _Reader:
         common = {key: value for key, value in written.items() if key != "at"}
         for replica, differing in written["at"].items():
             place: DataPath = (*path, "at", replica)
+            self._literals.hide(path, model, ("at", replica))
             if not isinstance(differing, dict):
                 self._problems.add(place, f"{replica!r} has no settings of its own", "give it a url")
                 continue

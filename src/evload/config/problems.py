@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic_core import ErrorDetails
 
 from ..errors import ConfigError, Problem
 from ..units import format_duration, parse_duration
+from .walking import Schemas
 from .yaml import DataPath, Document
 
 T = TypeVar("T")
@@ -274,30 +274,7 @@ def _shown(value: Any) -> str:
 
 def _known_keys(adapter: TypeAdapter[Any], path: DataPath) -> list[str]:
     """The keys that a mapping at `path` can have, from the JSON Schema."""
-    try:
-        root = adapter.json_schema()
-    except PydanticInvalidForJsonSchema:
-        return []
-    schemas = list(_members(root, root))
+    schemas = Schemas.of(adapter)
     for step in path:
-        children = [_child(schema, step) for schema in schemas]
-        schemas = [member for child in children if child is not None for member in _members(child, root)]
-    return list(dict.fromkeys(key for schema in schemas for key in schema.get("properties", {})))
-
-
-def _members(schema: Any, root: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """A schema and all that it stands for: references followed, unions taken apart."""
-    if not isinstance(schema, Mapping):
-        return
-    yield schema
-    if "$ref" in schema:
-        yield from _members(root["$defs"][schema["$ref"].rpartition("/")[2]], root)
-    for word in ("anyOf", "oneOf", "allOf"):
-        for member in schema.get(word, ()):
-            yield from _members(member, root)
-
-
-def _child(schema: Mapping[str, Any], step: str | int) -> Any:
-    if isinstance(step, int):
-        return schema.get("items")
-    return schema.get("properties", {}).get(step, schema.get("additionalProperties"))
+        schemas = schemas.at(step)
+    return schemas.keys()

@@ -113,6 +113,7 @@ class LoadedConfig:
     def as_run(self) -> str:
         """The config as YAML, `--set` applied and references to the environment left as they are.
 
-        Loads again to the same config. Comments are gone, and aliases written out.
+        Loads again to the same config. Comments are gone, aliases written out, and in the place of each password that
+        was written out there is a variable, which has to be set then.
         """
         return yamlfile.dump(self._tree)

@@ -17,7 +17,7 @@ from ..model.report import EventSample, Report
 from ..model.states import Outcome, Seen
 from ..model.travel import Encoding, Event, Read, ReadResult, Receipt, Target
 from ..units import NS_PER_S, Duration, Rate, Share, Size, format_duration
-from .context import VERSION, AdapterSettings, AnswerTimeout, Capabilities, Surroundings
+from .context import SECRET, VERSION, AdapterSettings, AnswerTimeout, Capabilities, Surroundings
 from .format import Files, Format
 from .gauge import Gauge, GaugeSettings, Sample
 from .listening import BackOff, Cuts, Inbox, Tell, come_back, nothing_of
@@ -27,6 +27,7 @@ from .sink import Sink, SinkSettings, SinkSurroundings
 
 __all__ = [
     "NS_PER_S",
+    "SECRET",
     "VERSION",
     "AdapterSettings",
     "AnswerTimeout",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Annotated, ClassVar, Final
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from ..clock import Clock
 from ..model.correlation import CorrelationIds
@@ -44,6 +45,9 @@ class AdapterSettings(BaseModel):
     spi: ClassVar[int] = VERSION
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+
+SECRET: Final[JsonDict] = {"format": "password"}
+"""For `Field(json_schema_extra=SECRET)`: what stands there is a secret, also where it is written out in a config."""
 
 AnswerTimeout = Annotated[Duration, Field(ge=1_000_000, description="longest wait for an answer")]
 """For a setting called `timeout`: after it a request counts as failed, whatever the peer does."""

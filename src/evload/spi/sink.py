@@ -70,6 +70,11 @@ class SinkSurroundings:
 class SinkSettings(AdapterSettings):
     """Base of the settings of all sinks that a config can name."""
 
+    @property
+    def place(self) -> Path | None:
+        """What it writes among the results, a file or all files of a format; no two sinks of a run write the same."""
+        return None
+
     def open(self, surroundings: SinkSurroundings) -> AbstractAsyncContextManager[Sink]:
         """Set up, yield the sink, close. Raises TargetError if that can't be.
 

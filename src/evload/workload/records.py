@@ -14,6 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_v
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
+from .. import files
+
+MOST_BYTES: Final = 100_000_000
+"""Of a data file: all of it is kept in memory."""
 Order = Literal["sequential", "random"]
 Row = tuple[Any, ...]
 _Numbered = Iterator[tuple[int | None, dict[str, Any]]]
@@ -83,7 +87,7 @@ def load(settings: RecordSettings, base_dir: Path) -> Records:
 def _text_of(path: Path, name: str) -> str:
     try:
         # Python's own newline translation would change line ends inside quoted CSV fields.
-        return path.read_bytes().decode("utf-8-sig")
+        return files.read(path, MOST_BYTES).decode("utf-8-sig")
     except FileNotFoundError:
         raise DataFileError(f"data file {name} doesn't exist", f"put it at {path}, or correct its name") from None
     except UnicodeDecodeError as error:

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from ...clients.host_port import ListenAddress
 from ...clients.jmes import check_expression
 from ...clients.web import check_header
-from ...spi.context import AdapterSettings, Capabilities
+from ...spi.context import SECRET, AdapterSettings, Capabilities
 from ...spi.probe import ProbeSettings
 from ...units import Size
 from .._shared.fact_expressions import ConsumedAt, Position, ProcessedAt, Version, told_by
@@ -24,7 +24,14 @@ class Secret(AdapterSettings):
     """A header that only the system knows. A delivery without it is refused."""
 
     header: Annotated[str, Field(description="its name, such as X-Token")]
-    value: Annotated[str, Field(min_length=1, description='its value, best from the environment: "${HOOK_TOKEN}"')]
+    value: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description='its value, best from the environment: "${HOOK_TOKEN}"',
+            json_schema_extra=SECRET,
+        ),
+    ]
 
     @field_validator("header")
     @classmethod

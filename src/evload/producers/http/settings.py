@@ -13,7 +13,7 @@ from pydantic import Field, StrictInt, StrictStr, ValidationInfo, field_validato
 from ...clients.jmes import check_expression
 from ...clients.web import Statuses, Url, check_header, check_method, has_control, parse_url
 from ...model.travel import Encoding
-from ...spi.context import AdapterSettings, AnswerTimeout, Capabilities
+from ...spi.context import SECRET, AdapterSettings, AnswerTimeout, Capabilities
 from ...spi.producer import ProducerSettings
 from ...units import Duration
 
@@ -40,7 +40,7 @@ class Basic(AdapterSettings):
     """A login by user and password."""
 
     user: Annotated[str, Field(min_length=1, description="name of the user")]
-    password: Annotated[str, Field(description="password of the user")]
+    password: Annotated[str, Field(description="password of the user", json_schema_extra=SECRET)]
 
     @field_validator("user", "password")
     @classmethod
@@ -53,7 +53,9 @@ class Basic(AdapterSettings):
 class Auth(AdapterSettings):
     """What each request says about who sends it: a token, or a user and a password."""
 
-    bearer: Annotated[str | None, Field(description="a token, without the word Bearer")] = None
+    bearer: Annotated[str | None, Field(description="a token, without the word Bearer", json_schema_extra=SECRET)] = (
+        None
+    )
     basic: Annotated[Basic | None, Field(description="user and password")] = None
 
     @field_validator("bearer")

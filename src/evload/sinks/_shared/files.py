@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from os.path import normpath
 from pathlib import Path
 from typing import Annotated, ClassVar, Final
 
@@ -67,6 +68,10 @@ class FileSettings(SinkSettings):
     form: ClassVar[str]
     file: Place
 
+    @property
+    def place(self) -> Path:
+        return Path(normpath(self.file))
+
     @asynccontextmanager
     async def open(self, surroundings: SinkSurroundings) -> AsyncIterator[Sink]:
         yield self.file_sink(surroundings)
@@ -87,6 +92,10 @@ class FilesSettings(SinkSettings):
     def writes(self) -> str:
         """The name of the format."""
         return self.form
+
+    @property
+    def place(self) -> Path:
+        return Path(normpath(self.directory)) / f"files of {self.writes}"
 
     @asynccontextmanager
     async def open(self, surroundings: SinkSurroundings) -> AsyncIterator[Sink]:

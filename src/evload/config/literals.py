@@ -1,0 +1,119 @@
+"""Finds passwords that are written out in a config, so that they stand in none of the files that a run leaves.
+
+What came from the environment is a secret wherever it stands. What is written out is one where the settings of an
+adapter say so (`format: password` in their JSON Schema, as pydantic's SecretStr has it), as the password of an
+address, as a parameter or a header of a telling name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any, Final
+from urllib.parse import unquote
+
+from pydantic import TypeAdapter
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from .walking import Schemas
+from .yaml import DataPath
+
+_SURELY: Final = 8
+"""From this length on a value is masked wherever it occurs: a shorter one may well be a word of its own."""
+_USERINFO: Final = re.compile(r"://(?P<user>[^/?#\s:@]*):(?P<password>[^/?#\s]*)@")
+_TELLING: Final = "token|secret|passw(?:or)?d|pwd|credential|signature|api[-_]?key|access[-_]?key"
+_PARAMETER: Final = re.compile(
+    rf"(?P<before>[?&](?:[\w-]*(?:{_TELLING})|sig|key|auth)=)(?P<value>[^&#\s}}]+)", re.IGNORECASE
+)
+_HEADER: Final = re.compile(
+    rf"(?:proxy-)?authorization|(?:set-)?cookie|(?:x-)?auth(?:-.*)?|.*(?:{_TELLING}).*", re.IGNORECASE
+)
+_SCHEME: Final = re.compile(r"(?P<scheme>[A-Za-z][\w-]*\s+)?(?P<rest>.*)", re.DOTALL)
+"""Of an authorization: `Bearer` and the like are no part of what is secret, nor of how a target quotes it."""
+_VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_WITH_DEFAULT: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*):-[^{}]*\}")
+_PUBLIC: Final = frozenset({("guest", "guest")})
+"""What a broker has when it is installed, as its manual says, is no secret."""
+
+
+class Literals:
+    """What was found: `given` are the secrets by the names of the variables that are put in their place."""
+
+    def __init__(self, root: MappingNode, substitute: Callable[[str], str]) -> None:
+        """In the tree of a config. `substitute` makes a value of what is written."""
+        self._root = root
+        self._substitute = substitute
+        self._names: set[str] = set()
+        self.given: dict[str, str] = {}
+
+    def hide(self, path: DataPath, model: type[Any], inside: DataPath = ()) -> None:
+        """Put variables in the place of the secrets in the settings at `path`, and at `inside` within them, which are
+        those of `model`."""
+        node = _at(self._root, (*path, *inside))
+        if node is not None:
+            self._walk(node, (*path, *inside), Schemas.of(TypeAdapter(model)))
+
+    def _walk(self, node: Node, path: DataPath, schemas: Schemas) -> None:
+        if isinstance(node, MappingNode):
+            for key, value in node.value:
+                self._walk(value, (*path, key.value), schemas.at(key.value))
+        elif isinstance(node, SequenceNode):
+            for index, item in enumerate(node.value):
+                self._walk(item, (*path, index), schemas.at(index))
+        elif isinstance(node, ScalarNode):
+            self._hide_in(node, path, whole=schemas.says("format", "password"))
+
+    def _hide_in(self, node: ScalarNode, path: DataPath, *, whole: bool) -> None:
+        written = node.value
+        header = len(path) > 1 and path[-2] == "headers" and _HEADER.fullmatch(str(path[-1])) is not None
+        if whole or header:
+            # Braces of another kind are placeholders: what they stand for is nobody's password.
+            if "{" not in _VARIABLE.sub("", _WITH_DEFAULT.sub("", written)):
+                found = _SCHEME.fullmatch(written) if str(path[-1]).lower().endswith("authorization") else None
+                scheme, rest = (found["scheme"] or "", found["rest"]) if found else ("", written)
+                node.value = f"{scheme}{self._instead_of(rest, path)}"
+            return
+        node.value = _USERINFO.sub(lambda found: self._in_address(found, path), written)
+        node.value = _PARAMETER.sub(lambda found: self._in_query(found, path), node.value)
+
+    def _in_address(self, found: re.Match[str], path: DataPath) -> str:
+        if (found["user"], found["password"]) in _PUBLIC:
+            return found[0]
+        return f"://{found['user']}:{self._instead_of(found['password'], (*path, 'password'), decode=unquote)}@"
+
+    def _in_query(self, found: re.Match[str], path: DataPath) -> str:
+        if "{" in _VARIABLE.sub("", found["value"]):
+            return found[0]
+        name = found["before"].strip("?&=")
+        return f"{found['before']}{self._instead_of(found['value'], (*path, name), decode=unquote)}"
+
+    def _instead_of(self, written: str, path: DataPath, *, decode: Callable[[str], str] = str) -> str:
+        """The variable that takes the place of something written; nothing but a variable needs none."""
+        if not written or _VARIABLE.fullmatch(written):
+            return written
+        default = _WITH_DEFAULT.fullmatch(written)
+        name = self._new_name(path) if default is None else default[1]
+        try:
+            value = decode(self._substitute(written))
+        except ValueError:  # it names a variable that isn't set, which is told elsewhere
+            value = ""
+        if len(value) >= _SURELY:
+            self.given[name] = value
+        return f"${{{name}}}"
+
+    def _new_name(self, path: DataPath) -> str:
+        name = plain = re.sub(r"\W+|-", "_", "_".join(map(str, path))).upper()
+        number = 1
+        while name in self._names:
+            number += 1
+            name = f"{plain}_{number}"
+        self._names.add(name)
+        return name
+
+
+def _at(node: Node | None, path: DataPath) -> Node | None:
+    for step in path:
+        if not isinstance(node, MappingNode):
+            return None
+        node = next((value for key, value in node.value if key.value == step), None)
+    return node
