@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import sys
 from itertools import accumulate
 from math import comb, exp, inf, log, log1p
+from types import FrameType
 
 import pytest
 from hypothesis import given
@@ -144,6 +146,20 @@ def test_the_lower_bound_of_a_single_bad_event() -> None:
     """Its evidence is 2 - limit, which is to reach 1 / (1 - confidence)."""
     assert lower_bound(1, 1, 0.4) == pytest.approx(1 / 3, rel=3e-9)
     assert lower_bound(1, 1) == 0, "one event never comes to twenty"
+
+
+def test_a_bound_that_is_nowhere_is_given_up_soon() -> None:
+    """After forty halvings, and not after the thousand that a float has."""
+    looks = 0
+
+    def count(frame: FrameType, event: str, _: object) -> None:
+        nonlocal looks
+        looks += event == "call" and frame.f_code is rejects.__code__
+
+    sys.setprofile(count)
+    bound = lower_bound(1, 1)
+    sys.setprofile(None)
+    assert (bound, looks) == (0, 40)
 
 
 def test_evidence_that_is_just_enough_is_enough() -> None:
