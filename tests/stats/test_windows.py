@@ -135,15 +135,22 @@ def test_the_worst_window_has_the_largest_share_and_not_the_most_bad_events() ->
     assert sparse.worst == View(1, 2, 20, 0, 5), "two of two count as two of ten"
 
 
-def test_nothing_is_outstanding_and_nothing_without_a_place_unless_it_is_said() -> None:
-    """Of 19 events two are one too many, and of 20 they wouldn't be; one of ten is just allowed."""
-    full, fair = counts((19, 2, 2)), counts((10, 1, 1))
-    one, other = survey(full, 1, TENTH), survey(fair, 1, TENTH)
-    assert one is not None
-    assert other is not None
-    assert (one.broken, other.doubtful) == (True, False)
-    assert (list(steps_broken(full, TENTH)), list(steps_broken(fair, TENTH))) == ([B], [H])
-    assert list(steps_broken(full, TENTH, outstanding=1)) == [D]
+@pytest.mark.parametrize(
+    ("step", "broken", "doubtful"),
+    [
+        ((19, 2, 2), True, True),  # with one more event it would not be broken
+        ((20, 2, 2), False, False),  # with one less it would be
+        ((10, 1, 1), False, False),  # with one more bad event it might be
+        ((10, 0, 2), False, True),  # with one less it could not be
+    ],
+)
+def test_nothing_is_outstanding_and_nothing_without_a_place_unless_it_is_said(
+    step: tuple[int, int, int], broken: bool, doubtful: bool
+) -> None:
+    found = survey(counts(step), 1, TENTH)
+    assert found is not None
+    assert (found.broken, found.doubtful) == (broken, doubtful)
+    assert list(steps_broken(counts(step), TENTH)) == [B if broken else D if doubtful else H]
 
 
 def test_what_is_outstanding_may_have_been_good_and_what_has_no_place_may_be_anywhere() -> None:
