@@ -561,8 +561,9 @@ class TestHandshake:
                 port = int(peer.url.rpartition(":")[2].rstrip("/"))
                 memory_loop().broken[port] = ConnectionRefusedError(111, "Connection refused")
                 memory_loop().call_later(0.003, memory_loop().broken.clear)
+                declared = {"queue": {"name": "q"}}
                 with pytest.raises(TargetError) as caught:
-                    async with traffic(peer.url, virtual_clock()):
+                    async with traffic(peer.url, virtual_clock(), routing_key="q", declare=declared):
                         pass
                 assert len(memory_loop().dials) == 1
                 return str(caught.value).replace(peer.url, "URL")
