@@ -302,6 +302,10 @@ def test_a_damaged_ledger_is_a_usage_error(tmp_path: Path) -> None:
         file.write(b"\xff" * (size // 3))
     with pytest.raises(UsageError, match=r"is damaged: .*; use an undamaged copy"):
         read(path)
+    with LedgerReader(path) as reader:
+        for reading in (reader.stamped(), reader.portions("SELECT settled_ns FROM events", 100)):
+            with pytest.raises(UsageError, match=r"events\.sqlite is damaged: .*; use an undamaged copy"):
+                list(reading)
 
 
 def test_people_can_read_the_states_with_sqlite_alone(tmp_path: Path) -> None:
