@@ -1,5 +1,8 @@
 # Everything a newcomer needs: `make run` and `make test`. Both set up what they use in .venv.
 
+# Tests start evload hundreds of times: each start would compile it anew.
+export PYTHONDONTWRITEBYTECODE :=
+
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 BIN := $(VENV)/bin
