@@ -90,6 +90,12 @@ def test_a_survey_says_what_a_look_at_every_window_says(
     assert found.open_end == (views[-1] in maybe)
     among = [(view.sure if sure else view.maybe, view) for view in sure or maybe or views]
     assert found.worst == max(among, key=lambda one: Fraction(one[0], allowance.counted(one[1].events)))[1]
+    shares = [(view.sure, min(view.maybe + unplaced, view.events)) for view in views]
+    most = [allowance.counted(view.events) for view in views]
+    assert found.share == tuple(
+        max(Fraction(bad, counted) for bad, counted in zip(side, most, strict=True))
+        for side in zip(*shares, strict=True)
+    )
 
 
 def test_of_broken_windows_the_worst_is_the_one_that_is_worst_for_sure() -> None:
@@ -99,6 +105,12 @@ def test_of_broken_windows_the_worst_is_the_one_that_is_worst_for_sure() -> None
     doubtful = survey(counts((10, 1, 4), (10, 0, 5), (10, 0, 0)), 1, TENTH)
     assert doubtful is not None
     assert (doubtful.broken, doubtful.worst, doubtful.open_end) == (False, View(1, 2, 10, 0, 5), False)
+
+
+def test_what_may_lie_anywhere_is_the_largest_share_of_the_smallest_window() -> None:
+    found = survey(counts((100, 10, 10), (10, 0, 0)), 1, TENTH, unplaced=5)
+    assert found is not None
+    assert found.share == (Fraction(10, 100), Fraction(5, 10))
 
 
 def test_of_windows_that_are_equally_bad_the_first_is_the_worst() -> None:

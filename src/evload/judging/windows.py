@@ -84,9 +84,7 @@ def _judge_any(objective: Objective, bad: Bad, window: Window) -> LimitResult:
     found = survey(bad.counts, window.steps, bad.allowance, unplaced=bad.unplaced or 0)
     if found is None:
         return no_data(objective.subject)
-    worst, unplaced = found.worst, bad.unplaced or 0
-    counted = bad.allowance.counted(worst.events)
-    low, high = Fraction(worst.sure, counted), Fraction(min(worst.maybe + unplaced, counted), counted)
+    worst, (low, high) = found.worst, found.share
     observed = (low, high) if objective.measure is Measure.RATE else (1 - high, 1 - low)
     where = f"worst from {moment(worst.first * window.step_ns)} to {moment(worst.end * window.step_ns)}"
     if found.broken:

@@ -65,6 +65,7 @@ class Windows:
     broken, doubtful  a window is broken for sure; may be broken
     worst             the first window with the largest share of bad events, of those that are broken for sure; if
                       none is, of those that may be broken, and of all if none may be, by what may be bad in them
+    share             the largest share of bad events that a window has: [for sure, possibly]
     broken_until, doubtful_until   the step at which the last window ends that is broken for sure, may be broken
     open_end          the last window that had events may be broken
     """
@@ -72,6 +73,7 @@ class Windows:
     broken: bool
     doubtful: bool
     worst: View
+    share: tuple[Fraction, Fraction]
     broken_until: int | None
     doubtful_until: int | None
     open_end: bool
@@ -109,6 +111,7 @@ def survey(
     broken_until = doubtful_until = None
     worst_sure = worst_maybe = None
     most_sure = most_maybe = (False, -1.0)
+    least = most = Fraction(0)
     open_end = False
     for view in sliding(counts, length, first):
         if not view.events:
@@ -120,6 +123,11 @@ def survey(
         open_end = allowance.allowed(view.events) < view.maybe + unplaced
         if open_end:
             doubtful_until = view.end
+        if view.sure * least.denominator > least.numerator * counted:
+            least = Fraction(view.sure, counted)
+        maybe = min(view.maybe + unplaced, view.events)
+        if maybe * most.denominator > most.numerator * counted:
+            most = Fraction(maybe, counted)
         if (broken, view.sure / counted) > most_sure:
             most_sure, worst_sure = (broken, view.sure / counted), view
         if (open_end, view.maybe / counted) > most_maybe:
@@ -130,6 +138,7 @@ def survey(
         broken=broken_until is not None,
         doubtful=doubtful_until is not None,
         worst=worst_maybe if broken_until is None else worst_sure,
+        share=(least, most),
         broken_until=broken_until,
         doubtful_until=doubtful_until,
         open_end=open_end,
