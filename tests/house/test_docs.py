@@ -13,6 +13,7 @@ import yaml
 
 from evload.config import load_text
 from evload.errors import ConfigError
+from tests.mutants.changes import parsed
 
 ROOT: Final = Path(__file__).parents[2]
 PIECES: Final = [
@@ -78,7 +79,7 @@ def test_the_docs_show_something_of_an_adapter() -> None:
 
 
 def imported_of_evload(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(parsed(path.read_text())):
         if isinstance(node, ast.ImportFrom) and not node.level:
             yield str(node.module)
         elif isinstance(node, ast.Import):

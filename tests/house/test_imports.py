@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 import pytest
 
 import evload
+from tests.mutants.changes import parsed
 
 ROOT: Final = Path(evload.__file__).parent
 PROJECT: Final = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
@@ -108,12 +109,12 @@ def imports_of(path: Path) -> Iterator[Import]:
             for child in ast.iter_child_nodes(node):
                 yield from walk(child, at_import and not inside, for_types)
 
-    yield from walk(ast.parse(path.read_text()), True, False)
+    yield from walk(parsed(path.read_text()), True, False)
 
 
 def names(path: Path) -> set[str]:
     """Dotted names that are used in a module, such as `time.perf_counter_ns`."""
-    tree = ast.parse(path.read_text())
+    tree = parsed(path.read_text())
     return {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
 
 

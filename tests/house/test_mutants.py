@@ -258,5 +258,7 @@ def test_without_tests_nothing_is_said(project: Path) -> None:
 def test_what_is_not_there_is_said(
     project: Path, capsys: pytest.CaptureFixture[str], options: list[str], told: str
 ) -> None:
+    here = Path.cwd()
     assert main(options, House(project, "cellar", ["tank.py"]), []) == 2
+    assert Path.cwd() == here
     assert capsys.readouterr().err == f"mutants: {told}\n"

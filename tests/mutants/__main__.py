@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
 import signal
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import chdir
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -35,16 +35,14 @@ def main(arguments: Sequence[str], house: House, excuses: Sequence[Excuse]) -> i
         scratch.chmod(OPEN)
         copy = scratch / "house"
         shutil.copytree(house.root, copy, ignore=shutil.ignore_patterns(*_NOT_COPIED))
-        os.chdir(copy)
         try:
-            return _main(_options(arguments), replace(house, root=copy), excuses, scratch)
+            with chdir(copy):
+                return _main(_options(arguments), replace(house, root=copy), excuses, scratch)
         except UnusableError as error:
             print(f"mutants: {error}", file=sys.stderr)
             return 2
         except KeyboardInterrupt:
             return 128 + signal.SIGINT
-        finally:
-            os.chdir(house.root)
 
 
 def _main(options: argparse.Namespace, house: House, excuses: Sequence[Excuse], scratch: Path) -> int:

@@ -48,10 +48,18 @@ class Mutant:
         return hashlib.sha256("\0".join(told).encode()).digest()
 
 
+def parsed(source: str) -> ast.Module:
+    """The tree of a module. Python before 3.11.8 now and then takes itself to have lost count (CPython gh-106905)."""
+    try:
+        return ast.parse(source)
+    except SystemError:
+        return ast.parse(source)
+
+
 def mutants(room: str, module: str, path: Path) -> Iterator[Mutant]:
     """All changes of a module."""
     known: dict[ast.AST, str] = {}
-    for number, change in enumerate(_changes(ast.parse(path.read_text()))):
+    for number, change in enumerate(_changes(parsed(path.read_text()))):
         spot = change.spot
         was, now = change.texts(known)
         place = ".".join((module, *spot.names))
@@ -60,7 +68,7 @@ def mutants(room: str, module: str, path: Path) -> Iterator[Mutant]:
 
 def mutated(source: str, number: int) -> ast.Module:
     """A module with one of its changes made."""
-    tree = ast.parse(source)
+    tree = parsed(source)
     for at, change in enumerate(_changes(tree)):
         if at == number:
             change.make()
@@ -74,7 +82,7 @@ def marked(source: str, marks: Mapping[int, int]) -> ast.Module:
     What is outside functions is run with the import. Who uses it is not to be seen: whoever runs a function of the
     module is taken to.
     """
-    tree = ast.parse(source)
+    tree = parsed(source)
     functions = [node for node in ast.walk(tree) if isinstance(node, _FUNCTIONS)]
     wanted: dict[ast.AST, list[int]] = {}
     for number, change in enumerate(_changes(tree)):
