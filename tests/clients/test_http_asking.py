@@ -130,6 +130,30 @@ def test_a_server_that_hangs_up_between_two_requests_is_not_noticed() -> None:
     assert asking(always(answer(200), Step.CLOSE), task) == 3
 
 
+def test_a_server_that_hangs_up_right_before_a_request_is_not_noticed_either() -> None:
+    async def task(asker: Asker, server: Server) -> int:
+        await asker.ask("GET", "/")
+        asked = asyncio.create_task(asker.ask("GET", "/"))
+        await asyncio.sleep(0)
+        for connection in asker._open:
+            connection.eof_received()
+            break
+        assert (await asked).status == 200
+        return server.connections
+
+    assert asking(always(answer(200)), task) == 2
+
+
+def test_requests_of_one_turn_go_out_together() -> None:
+    async def task(asker: Asker, server: Server) -> Sequence[int]:
+        for _ in range(2):
+            answers = await asyncio.gather(*(asker.ask("GET", f"/{n}") for n in range(3)))
+        assert server.connections == 3
+        return [one.status for one in answers]
+
+    assert asking(always(answer(200)), task) == [200, 200, 200]
+
+
 def test_whoever_gives_up_waiting_leaves_no_answer_behind_for_the_next() -> None:
     async def task(asker: Asker, server: Server) -> int:
         errors: list[object] = []

@@ -17,8 +17,11 @@ from ..workload.schedule import Arrivals
 from .progress import Goal, Span
 from .resending import Resend
 
+TICK_NS: Final = 1_000_000
+"""Least time between two looks at what is due for a probe: loops count in milliseconds, and would go round and round
+for less. What comes due in between goes out together, which costs both sides less than waking up for each."""
 BULK_TICK_NS: Final = 2_000_000
-"""Least time between two bulk reads of one probe: what comes due in between goes together."""
+"""The same of a probe that reads in bulk: what comes due in between goes into one request."""
 
 
 @dataclass(frozen=True, slots=True)

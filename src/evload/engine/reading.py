@@ -16,7 +16,7 @@ from ..tracking.tracker import Tracker
 from ..units import NS_PER_S
 from .bookkeeping import Bookkeeping
 from .failures import Failures
-from .plan import BULK_TICK_NS, ReaderPlan
+from .plan import BULK_TICK_NS, TICK_NS, ReaderPlan
 
 _COUNT_NS: Final = 20_000_000
 """Where reads are limited, what is due is counted this often."""
@@ -126,8 +126,7 @@ class Reading:
         due = self._tracker.next_due(reader.index)
         if due is None or not reader.free or self._closed:
             return
-        if reader.bulk > 1:
-            due = max(due, reader.pumped_ns + BULK_TICK_NS)
+        due = max(due, reader.pumped_ns + (BULK_TICK_NS if reader.bulk > 1 else TICK_NS))
         due = reader.budget.next_ns(due)
         if reader.limited:
             due = max(due, reader.requests.next_ns(due))

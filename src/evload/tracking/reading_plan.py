@@ -16,7 +16,7 @@ class ReadingPlan:
     """How one probe reads one scenario's events. Durations in nanoseconds.
 
     pins        thresholds to decide by reads on both sides: (counted from, threshold)
-    slack_ns    reads are gathered in bulk for so long: the grid counts with half of it, a pin with all of it
+    slack_ns    reads are gathered for so long: the grid counts with half of it, a pin with all of it
     after_ack   the probe needs something out of the receipt before it can ask
     pushed      effects are pushed to the probe: it is asked only about what has not come by its deadline
     learns      reads are left out where no event was seen to become visible so far, and confirming reads of most

@@ -34,6 +34,10 @@ from .views import WORST, Side, part_of, together
 _RETRY_NS: Final = 100_000_000
 """Pause before a failed read is tried again, at least."""
 
+_TICKS: Final = 16
+"""A read may begin early by this share of its gap, so that it begins together with others."""
+_LONGEST_TICK_NS: Final = 4_000_000
+
 
 class _Watch:
     """One probe, or one replica of it that has an address of its own, following one event."""
@@ -578,9 +582,11 @@ class Tracker:
             # Each read meets one replica, and each replica has a bracket of its own.
             gap //= replicas
         smallest = int(plan.first_ns * plan.resolution)
-        # Reads that are gathered in bulk begin half their slack late on average, and brackets are as wide on average.
+        # Reads that are gathered begin half their slack late on average, and brackets are as wide on average.
         pause = int(max(gap - latency - plan.slack_ns // 2, smallest) * self.stretch[watch.reader])
         due = last + pause
+        if not plan.slack_ns:
+            due -= due % _tick_ns(pause)
         if watch.profile is not None:
             due = self._worthwhile(watch, watch.profile, last, due)
         if plan.max_gap_ns is not None:
@@ -775,3 +781,11 @@ class Tracker:
 
 
 _FINAL: Final = {Outcome.REJECTED: State.REJECTED, Outcome.RETURNED: State.RETURNED, Outcome.UNSENT: State.UNSENT}
+
+
+def _tick_ns(pause_ns: int) -> int:
+    """The grid on which a read begins: waking up for a read costs more than the read, for us and for the other side.
+
+    Powers of two, so that all reads at a tick of a coarser grid are at one of the finer ones too.
+    """
+    return 1 << min(max((pause_ns // _TICKS).bit_length() - 1, 0), _LONGEST_TICK_NS.bit_length() - 1)
