@@ -88,6 +88,16 @@ class TestAddresses:
             ("http://h:0/x", "'http://h:0/x' has no port that can be called; write an address"),
             ("http://me:s3cret@h:0/x", "'http://h:0/x' has no port that can be called"),
             ("http://me:s3cret@h#x", "'http://h#x' has a fragment"),
+            (
+                "http://me:a/s3cret@h/x",
+                "'http://h/x' has an unusable host or port; write %2F for a /, %3F for a ? and",
+            ),
+            ("http://me:a?s3cret@h/x", "'http://h/x' has an unusable host or port; write %2F for a /"),
+            ("http://me:a#s3cret@h/x", "'http://h/x' has an unusable host or port; write %2F for a /"),
+            ("http://me:a/s3@cret/s3cret@h/x", "'http://h/x' has an unusable host or port"),
+            ("http://h:x/me@s3", "'http://s3' has an unusable host or port; write %2F for a /"),
+            ("http://h:0/me@s3", "'http://h:0/me@s3' has no port that can be called; write an address"),
+            ("me:s3cret@h/x", "'h/x' has no scheme"),
         ],
     )
     def test_an_address_that_is_no_use_says_what_is_wrong_and_keeps_its_password(self, text: str, said: str) -> None:

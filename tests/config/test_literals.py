@@ -105,7 +105,15 @@ def test_without_the_variable_it_says_which_is_missing() -> None:
         config.load_text(text, "c.yaml", environ={})
 
 
+@pytest.mark.parametrize("sign", "/?#")
+def test_one_that_ends_the_address_too_early_is_in_no_error(sign: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        loaded(**http(url=f"http://app:s3{sign}cret-long@host/"))
+    assert "'http://host/' has an unusable host or port" in str(refused.value)
+
+
 @pytest.mark.parametrize("settings", [
+    {"url": "http://host:80/a:b@c/d@e"},
     {"url": "http://host:8080/a:b@c?page=1"},
     {"url": "http://app@host/"},
     {"url": "http://app:${PW}@host/"},

@@ -36,6 +36,10 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"url": "localhost:5672"}, "has no scheme; write an address such as amqp://user:password@localhost:5672/vhost"),
     ({"url": "http://localhost"}, "'http://localhost' is not an amqp or amqps address; write"),
     ({"url": "amqp://me:s3cret@host:99999/"}, "'amqp://host:99999/' has an unusable host or port; write"),
+    *(
+        ({"url": f"amqp://me:a{sign}s3cret@host/v"}, "'amqp://host/v' has an unusable host or port; write %2F")
+        for sign in "/?#"
+    ),
     ({"url": "amqp:///vhost"}, "has no host; write"),
     ({"url": "amqp://host/a/b"}, "has a virtual host with a slash; write %2F for each slash in its name"),
     ({"url": "amqp://{type}/"}, "has a placeholder, but an address is the same for all events; write"),

@@ -7,21 +7,29 @@ import itertools
 import json
 import re
 import urllib.request
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
 import pytest
 import yaml
 
 from tests.rigs.commands import Ended, evload, started, summary_of
+from tests.rigs.quoting import FORMS
 from tests.servers.httpserver import Request, Step, answer, json_answer, serving
 
-QUOTED: Final = {"TOKEN": "hush-5f2a", "TITLE": "top-hush"}
-"""Every target is sent the token and quotes it; the other is part of the run's name."""
-NEEDED: Final = {"LIMIT": "0.431s", "TENANT": "acme-internal", "NODE": "eu-1.internal"}
-"""Part of an objective, part of each event's key, what a replica calls itself: the ledger has them as they are."""
+QUOTED: Final = {
+    "TOKEN": "hush/5f2a<91&c4'7b",
+    "TITLE": "top-hush",
+    "TENANT": "acme-internal",
+    "NODE": "eu-1.internal",
+}
+"""Every target is sent the token and quotes it; the others are part of the run's name and of each event's key, and
+what a replica calls itself."""
+NEEDED: Final = {"LIMIT": "0.431s"}
+"""Part of an objective: the ledger has it as it is, because the run is judged by it again."""
 _PATIENCE_S: Final = 120.0
 """How long a live page may be silent before the test is given up; never what decides one."""
 ENV: Final = {**QUOTED, **NEEDED}
@@ -40,11 +48,16 @@ class Indiscreet:
 
     def __post_init__(self) -> None:
         self._streams, self._samples = itertools.count(), itertools.count()
+        self._quoted: dict[str, itertools.cycle[Callable[[str], str]]] = {}
+
+    def _quote(self, token: str, place: str) -> str:
+        """In another form each time, as it is at first."""
+        return next(self._quoted.setdefault(place, itertools.cycle(FORMS.values())))(token)
 
     def __call__(self, request: Request) -> Sequence[bytes | float | Step]:
-        token = request.headers["x-token"]
-        said = f"{token} is not welcome".encode()
         path = request.target
+        token = self._quote(request.headers["x-token"], path.split("/")[1])
+        said = f"{token} is not welcome".encode()
         if path == "/events":
             # Of each of the two scenarios every fifth is refused. Of the others none is ever seen.
             seq = int(json.loads(request.body)["correlationid"][-12:], 16)
@@ -52,7 +65,7 @@ class Indiscreet:
         if path == "/stream":
             if not next(self._streams):
                 return [b"HTTP/1.1 200 X\r\nContent-Type: text/event-stream\r\n\r\n: well\n\n", 0.3, Step.CLOSE]
-            return [answer(302, b"", f"Location: /login/{token}")]
+            return [answer(302, b"", f"Location: /login/{quote(token)}")]
         if path == "/depth":
             return [json_answer(b'{"depth": 1}') if next(self._samples) < self.samples else answer(403, said)]
         if path.startswith("/broken/"):
@@ -149,6 +162,13 @@ def squeezed(text: str) -> str:
     return "".join(text.split())
 
 
+def forms() -> Iterator[tuple[str, str, str]]:
+    """Each secret by its name, in every form if it is long enough."""
+    for name, secret in ENV.items():
+        for form in FORMS if len(secret) >= 8 else ["as it is"]:
+            yield name, form, FORMS[form](secret)
+
+
 def test_no_secret_is_in_anything_that_a_run_leaves_or_says(heard: Heard) -> None:
     everything = heard.everything()
     assert everything.keys() >= {
@@ -157,9 +177,9 @@ def test_no_secret_is_in_anything_that_a_run_leaves_or_says(heard: Heard) -> Non
         "hdr/histograms.hlog",
     }  # fmt: skip
     found = [
-        (where, name)
+        (where, name, form)
         for where, text in everything.items()
-        for name, secret in ENV.items()
+        for name, form, secret in forms()
         if (name in QUOTED or not where.startswith("events.sqlite")) and secret in squeezed(text)
     ]
     assert found == []
@@ -211,7 +231,7 @@ def said_by(*arguments: str, system: Indiscreet, cwd: Path, **changes: Any) -> E
             return await asyncio.to_thread(evload, *arguments, cwd=cwd, env=ENV)
 
     ended = asyncio.run(main())
-    assert [name for name, secret in ENV.items() if secret in squeezed(ended.said)] == [], ended.said
+    assert [(name, form) for name, form, secret in forms() if secret in squeezed(ended.said)] == [], ended.said
     return ended
 
 

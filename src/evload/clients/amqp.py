@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, Wit
 
 from ..errors import TargetError
 from ..spi.context import AdapterSettings
-from .web import reason_of, tls_context
+from .web import reason_of, tls_context, unescaped, without_credentials
 
 if TYPE_CHECKING:
     from aiormq.abc import AbstractConnection
@@ -30,7 +30,6 @@ NOT_ALLOWED: Final = 530
 CLOSED_AT_ONCE: Final = "it closed the connection without a word of AMQP"
 URL_HELP: Final = "write an address such as amqp://user:password@localhost:5672/vhost"
 
-_CREDENTIALS: Final = re.compile(r"//[^/?#]*@")
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x20\x7f]")
 _SHORT: Final = 255
 """Longest text in most places of the protocol, in bytes."""
@@ -56,7 +55,7 @@ class Address(NamedTuple):
 
 def parse_url(text: str) -> Address:
     """Take an address apart. Raises ValueError, `what is wrong; what would be right`, without the credentials."""
-    shown = repr(_CREDENTIALS.sub("//", text).partition("?")[0])
+    shown = repr(without_credentials(text).partition("?")[0])
     scheme, separator, rest = text.partition("://")
     if not separator:
         raise ValueError(f"{shown} has no scheme; {URL_HELP}")
@@ -70,7 +69,7 @@ def parse_url(text: str) -> Address:
         parts = urlsplit(text)
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise ValueError(f"{shown} has an unusable host or port; {URL_HELP}") from error
+        raise ValueError(f"{shown} has an unusable host or port; {unescaped(text) or URL_HELP}") from error
     if not host or port == 0:
         raise ValueError(f"{shown} has no {'port that can be called' if host else 'host'}; {URL_HELP}")
     if parts.fragment:

@@ -24,7 +24,8 @@ from .jmes import NoDocument
 URL_HELP: Final = "write an address such as http://localhost:8080/events"
 EXPECT_HELP: Final = "write status codes or classes, such as 2xx or [200, 202, 409]"
 
-_CREDENTIALS: Final = re.compile(r"//[^/?#]*@")
+_AUTHORITY_ENDS: Final = re.compile(r"[/?#]")
+_HOST_AND_PORT: Final = re.compile(r"(?:\[[^]]*\]|[^:]*)(?::\d*)?")
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x20\x7f]")
 _STRAY_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _TARGET_SAFE: Final = "!$&'()*+,-./:;=?@_~[]%"
@@ -60,7 +61,7 @@ class Endpoint(NamedTuple):
 
 def parse_url(text: str) -> Endpoint:
     """Take an address apart. Raises ValueError, `what is wrong; what would be right`, without the credentials."""
-    shown = repr(_CREDENTIALS.sub("//", text))
+    shown = repr(without_credentials(text))
     if "://" not in text:
         raise ValueError(f"{shown} has no scheme; {URL_HELP}")
     scheme, _, rest = text.partition("://")
@@ -70,7 +71,7 @@ def parse_url(text: str) -> Endpoint:
     target = rest[len(authority) :]
     if "{" in authority or "}" in authority:
         raise ValueError(f"{shown} has a placeholder in its host; only the path and the query can be templates")
-    if "#" in target:
+    if "#" in target and not unescaped(text):
         raise ValueError(f"{shown} has a fragment, which is never sent; leave out what follows '#', or write %23")
     if _UNPRINTABLE.search(authority) or _CONTROL.search(target):
         raise ValueError(f"{shown} holds a space or a control character; {URL_HELP}")
@@ -78,7 +79,7 @@ def parse_url(text: str) -> Endpoint:
         parts = urlsplit(f"{scheme}://{authority}")
         host, port = parts.hostname, parts.port
     except ValueError as error:
-        raise ValueError(f"{shown} has an unusable host or port; {URL_HELP}") from error
+        raise ValueError(f"{shown} has an unusable host or port; {unescaped(text) or URL_HELP}") from error
     if not host or port == 0:
         raise ValueError(f"{shown} has no {'port that can be called' if host else 'host'}; {URL_HELP}")
     credentials = None
@@ -95,6 +96,23 @@ def parse_url(text: str) -> Endpoint:
         credentials=credentials,
         shown=f"{scheme}://{netloc}{path}",
     )
+
+
+def without_credentials(text: str) -> str:
+    """An address for people, whatever is wrong with it: a password may hold what should have been escaped."""
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return text.rpartition("@")[2]
+    credentials = rest if unescaped(text) else _AUTHORITY_ENDS.split(rest, maxsplit=1)[0]
+    return f"{scheme}://{credentials.rpartition('@')[2]}{rest[len(credentials) :]}"
+
+
+def unescaped(text: str) -> str:
+    """What to do where a user or a password ends the address too early; nothing if none does."""
+    authority, *behind = _AUTHORITY_ENDS.split(text.partition("://")[2], maxsplit=1)
+    if "@" in authority or "@" not in "".join(behind) or _HOST_AND_PORT.fullmatch(authority):
+        return ""
+    return "write %2F for a /, %3F for a ? and %23 for a # in its user or password"
 
 
 def encode_target(target: str) -> str:

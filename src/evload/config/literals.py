@@ -20,7 +20,8 @@ from .yaml import DataPath
 
 _SURELY: Final = 8
 """From this length on a value is masked wherever it occurs: a shorter one may well be a word of its own."""
-_USERINFO: Final = re.compile(r"://(?P<user>[^/?#\s:@]*):(?P<password>[^/?#\s]*)@")
+_USERINFO: Final = re.compile(r"://(?P<user>[^/?#\s:@]*):(?P<password>[^/?#\s]*(?=@)|(?!\d*[/?#])\S*?(?=@))@")
+"""Also where a password holds what should have been escaped: the address is refused then, and not shown either."""
 _TELLING: Final = "token|secret|passw(?:or)?d|pwd|credential|signature|api[-_]?key|access[-_]?key"
 _PARAMETER: Final = re.compile(
     rf"(?P<before>[?&](?:[\w-]*(?:{_TELLING})|sig|key|auth)=)(?P<value>[^&#\s}}]+)", re.IGNORECASE

@@ -1,23 +1,40 @@
-"""Takes the values that came from the environment out of whatever is about to be shown."""
+"""Takes values of the environment, and the passwords of a config, out of whatever is about to be shown."""
 
 from __future__ import annotations
 
 import base64
+import html.entities
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from functools import lru_cache
+from typing import Final, NamedTuple
 from urllib.parse import quote, quote_plus, unquote, urlsplit
 
 from .yaml import scalar
 
+_SURELY: Final = 8
+"""From this length on a value is hidden wherever it occurs, in any encoding. A shorter one may well be part of a
+word, and is hidden as a word alone."""
 _SHORTEST: Final = 3
-"""Shorter values are left alone: hiding every `5` would hide the report."""
+"""Still shorter values are left alone: hiding every `5` would hide the report."""
 _CUT: Final = "…"
 """Behind what is left of a text that was too long."""
+_CUTS: Final = re.compile(r"(?<=\S)(?:…|\.\.\.|$)")
+_ESCAPES: Final = frozenset("%&\\+")
+"""Without any of them nothing in a text is escaped for a URL, for HTML, for JSON, for Python."""
+_REMEMBERED: Final = 4096
+"""Texts that were looked at: a target that is down says the same of each event."""
+_AS_LETTERS: Final = {"\n": "n", "\r": "r", "\t": "t", "\b": "b", "\f": "f", "\v": "v", "\a": "a", "\0": "0"}
+"""What stands behind a backslash for them."""
+_NAMED: Final[Mapping[str, str]] = {
+    letter: name.removesuffix(";") for name, letter in html.entities.html5.items() if name.endswith(";")
+}
 
 
 class Redactor:
-    """Replaces values by `${NAME}`, also where they are escaped for Python, JSON or a URL, or cut short by `…`.
+    """Replaces values by `${NAME}`, however they are quoted: escaped for Python, JSON, HTML or a URL, in base64 or in
+    hexadecimal, in other case, or cut short.
 
     The password of a URL is a secret by itself, because an SDK may name it alone. So is what basic
     authentication makes of an address in `texts` that holds a value, because a server may quote it. Values
@@ -25,45 +42,148 @@ class Redactor:
     """
 
     def __init__(self, given: Mapping[str, str], texts: Iterable[str] = ()) -> None:
-        forms: dict[str, str] = {}
+        values: dict[str, str] = {}
         for name, value in given.items():
-            for form in _forms(value):
-                if len(form) >= _SHORTEST and not isinstance(scalar(form), bool | None):
-                    forms.setdefault(form, f"${{{name}}}")
+            for part in (value, value.strip(), *_parts_of_url(value)):
+                if len(part) >= _SHORTEST and not isinstance(scalar(part), bool | None):
+                    values.setdefault(part, f"${{{name}}}")
+        encoded: dict[str, str] = {}
         for text in texts:
             for name in [name for name, value in given.items() if value and value in text]:
                 for form in _basic_auth_of(text):
-                    forms.setdefault(form, f"${{{name}}}")
-        self._forms = sorted(forms.items(), key=lambda item: len(item[0]), reverse=True)
-        self._beginnings: dict[str, str] = {}
-        for form, name in self._forms:
-            # How an address begins is no secret, but what comes behind `https://` may be.
-            for length in range(max(_SHORTEST, form.find("://") + 4), len(form)):
-                self._beginnings.setdefault(form[:length], name)
-        self._longest = max(map(len, self._beginnings), default=0)
+                    encoded.setdefault(form, f"${{{name}}}")
+        for value, name in values.items():
+            if len(value) >= _SURELY:
+                for form in _encoded(value):
+                    encoded.setdefault(form, name)
+        ordered = sorted(values.items(), key=lambda item: len(item[0]), reverse=True)
+        self._long = [_Long.of(value, name) for value, name in ordered if len(value) >= _SURELY]
+        self._encoded = [
+            (form, _within_base64(form), name)
+            for form, name in sorted(encoded.items(), key=lambda item: len(item[0]), reverse=True)
+        ]
+        self._short = [
+            (form, re.compile(rf"(?<![^\W_]){re.escape(form)}(?![^\W_])"), name)
+            for value, name in ordered
+            if len(value) < _SURELY
+            for form in dict.fromkeys(_escaped(value))
+        ]
+        escaped = [(form, name) for value, name in ordered for form in dict.fromkeys(_escaped(value))]
+        # How an address begins is no secret, but what comes behind `https://` may be.
+        self._beginnings = [
+            (form.lower(), name, max(_SHORTEST, form.find("://") + 4)) for form, name in (*escaped, *encoded.items())
+        ]
+        self._all = "\0".join(form for form, *_ in self._beginnings)
+        self._look = lru_cache(_REMEMBERED)(self._without)
 
     def __call__(self, text: str) -> str:
         """`text` without any secret; the longest is replaced first."""
-        for form, name in self._forms:
-            text = text.replace(form, name)
-        if _CUT not in text:
+        return self._look(text) if self._beginnings else text
+
+    def _without(self, text: str) -> str:
+        low = text.lower()
+        doubtful = not text.isascii() or not _ESCAPES.isdisjoint(text)
+        for value in self._long:
+            if doubtful or value.low in low:
+                text = value.pattern.sub(value.name, text)
+        for form, within, name in self._encoded:
+            if form.lower() in low:
+                text = within.sub(name, text)
+        for form, alone, name in self._short:
+            if form in text:
+                text = alone.sub(name, text)
+        return self._without_beginnings(text)
+
+    def _without_beginnings(self, text: str) -> str:
+        """`text` without the beginnings of secrets where it was cut: by us, or by whoever said it, at its end."""
+        parts, at = [], 0
+        for cut in _CUTS.finditer(text):
+            before, ours = text[at : cut.start()], cut[0] == _CUT
+            parts += [self._without_beginning(before, _SHORTEST if ours else _SURELY), cut[0]]
+            at = cut.end()
+        return "".join(parts) + text[at:]
+
+    def _without_beginning(self, text: str, least: int) -> str:
+        """`text` without the beginning of a secret at its end, the longest that has `least` letters or more."""
+        low = text.lower()
+        if len(low) != len(text):
+            low = text
+        if low[-least:] not in self._all:
             return text
-        *cut, rest = text.split(_CUT)
-        return _CUT.join([*map(self._without_beginning, cut), rest])
-
-    def _without_beginning(self, text: str) -> str:
-        """`text` without the beginning of a secret at its end; the longest is replaced."""
-        for length in range(min(len(text), self._longest), 0, -1):
-            name = self._beginnings.get(text[-length:])
-            if name is not None:
-                return text[:-length] + name
-        return text
+        found, instead = 0, ""
+        for form, name, from_ in self._beginnings:
+            for length in range(min(len(form) - 1, len(low)), max(from_, least, found + 1) - 1, -1):
+                if low.endswith(form[:length]):
+                    found, instead = length, name
+                    break
+        return text[:-found] + instead if found else text
 
 
-def _forms(value: str) -> Iterator[str]:
-    for part in (value, value.strip(), *_parts_of_url(value)):
-        yield from (part, repr(part)[1:-1], json.dumps(part)[1:-1], json.dumps(part, ensure_ascii=False)[1:-1])
-        yield from (quote(part), quote(part, safe=""), quote_plus(part))
+class _Long(NamedTuple):
+    """A value that is hidden wherever it occurs."""
+
+    low: str
+    pattern: re.Pattern[str]
+    name: str
+
+    @classmethod
+    def of(cls, value: str, name: str) -> _Long:
+        return cls(value.lower(), re.compile("".join(map(_any_form, value)), re.IGNORECASE), name)
+
+
+def _any_form(letter: str) -> str:
+    """A pattern for a letter and all that it may be escaped to, once or several times over."""
+    code = ord(letter)
+    forms = [
+        re.escape(letter),
+        "".join(f"%(?:25)*{byte:02x}" for byte in letter.encode("utf-8", "surrogatepass")),
+        rf"&(?:amp;)*\#(?:0*{code}|x0*{code:x});?",
+        r"\\+".join(["", *(f"u{unit:04x}" for unit in _utf16(letter))]),
+    ]
+    if code < 256:
+        forms.append(rf"\\+x{code:02x}")
+    if code > 0xFFFF:
+        forms.append(rf"\\+U{code:08x}")
+    if letter in _NAMED:
+        forms.append(rf"&(?:amp;)*{_NAMED[letter]};")
+    if letter == " ":
+        forms.append(r"\+")
+    if letter == "\\":
+        forms.append(r"\\+")
+    elif letter in _AS_LETTERS:
+        forms.append(rf"\\+{_AS_LETTERS[letter]}")
+    elif not letter.isalnum():
+        forms.append(rf"\\+{re.escape(letter)}")
+    # What is escaped comes first: a backslash before a letter belongs to it.
+    return f"(?:{'|'.join(reversed(forms))})"
+
+
+def _utf16(letter: str) -> Iterator[int]:
+    units = letter.encode("utf-16-be", "surrogatepass")
+    return (int.from_bytes(units[at : at + 2]) for at in range(0, len(units), 2))
+
+
+def _escaped(value: str) -> Iterator[str]:
+    """A value as Python, JSON and URLs have it."""
+    yield from (value, repr(value)[1:-1], json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1])
+    yield from (quote(value), quote(value, safe=""), quote_plus(value))
+
+
+def _encoded(value: str) -> Iterator[str]:
+    """What base64 makes of a value wherever it begins, as far as that doesn't depend on what is around it; and
+    hexadecimal digits."""
+    content = value.encode("utf-8", "surrogatepass")
+    yield content.hex()
+    for before in range(3):
+        whole = base64.b64encode(bytes(before) + content).decode()
+        own = whole[-(-8 * before // 6) : (8 * (before + len(content))) // 6]
+        yield own
+        yield own.replace("+", "-").replace("/", "_")
+
+
+def _within_base64(form: str) -> re.Pattern[str]:
+    """Such a form with the letters at its ends that say something of the value and of its surroundings alike."""
+    return re.compile(rf"[a-z0-9+/_-]?{re.escape(form)}(?:[a-z0-9+/_-]{{0,3}}={{1,2}}|[a-z0-9+/_-]?)", re.IGNORECASE)
 
 
 def _basic_auth_of(text: str) -> Iterator[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -24,7 +24,7 @@ _DRIFT_NOTES: Final = 60
 
 
 class Bookkeeping:
-    """The books of one run, whose schedule begins at `start_ns`."""
+    """The books of one run, whose schedule begins at `start_ns`. `hide` takes secrets out of keys."""
 
     def __init__(
         self,
@@ -37,8 +37,10 @@ class Bookkeeping:
         control: RunControl,
         start_ns: int,
         live: LiveChecks | None = None,
+        hide: Callable[[str], str] = str,
     ) -> None:
         self._live = live
+        self._hide = hide
         self._tracker = tracker
         self._recorder = recorder
         self._ledger = ledger
@@ -50,7 +52,10 @@ class Bookkeeping:
 
     def expect(self, scenario: int, events: Sequence[Event]) -> None:
         """Count events that are about to be published."""
-        self._recorder.expect(scenario, [(e.seq, e.intended_ns, e.key, e.type) for e in events])
+        hide = self._hide
+        self._recorder.expect(
+            scenario, [(e.seq, e.intended_ns, None if e.key is None else hide(e.key), e.type) for e in events]
+        )
 
     def collect(self, before_ns: int | None = None) -> None:
         """Record what is settled, in the order in which `evload report` will see it again."""

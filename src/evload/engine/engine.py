@@ -128,12 +128,14 @@ class Engine:
             [scenario.reading for scenario in plan.scenarios],
             [reader.origin for reader in plan.readers],
             resent=[0.0 if scenario.resend is None else scenario.resend.share for scenario in plan.scenarios],
+            hide=self._redact,
         )
         recorder = Recorder([scenario.fold for scenario in plan.scenarios], start_ns, vitals)
         failures = Failures(vitals, clock, start_ns, self._redact)
         books = Bookkeeping(
-            tracker, recorder, self._ledger, vitals, clock=clock, control=control, start_ns=start_ns, live=self._live
-        )
+            tracker, recorder, self._ledger, vitals, clock=clock, control=control, start_ns=start_ns, live=self._live,
+            hide=self._redact,
+        )  # fmt: skip
         group = asyncio.TaskGroup()
 
         def spawn(work: Coroutine[Any, Any, None]) -> None:

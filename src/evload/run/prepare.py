@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -71,9 +71,16 @@ def prepare(
     redact: Callable[[str], str] = str,
 ) -> Prepared:
     """A run of a config under a name, or the part of it that a segment has."""
+    # Events and answers are judged, kept and shown by keys and replicas without secrets: then so are objectives.
+    config = replace(config, slos=tuple(_without_secrets(objective, redact) for objective in config.slos))
     plan, criteria = build(config, run_id, segment), criteria_of(config)
     meta = _meta(config, plan, criteria, run_id, segment, redact)
     return Prepared(config, run_id, base_dir, segment, plan, criteria, meta, redact)
+
+
+def _without_secrets(objective: Objective, redact: Callable[[str], str]) -> Objective:
+    key, replica = (None if text is None else redact(text) for text in (objective.key, objective.replica))
+    return replace(objective, key=key, replica=replica)
 
 
 def build(config: RunConfig, run_id: str, segment: Segment = WHOLE) -> Plan:

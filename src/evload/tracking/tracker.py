@@ -14,7 +14,7 @@ seen can disappear again.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import groupby
 from operator import attrgetter
@@ -33,10 +33,6 @@ from .views import WORST, Side, part_of, together
 
 _RETRY_NS: Final = 100_000_000
 """Pause before a failed read is tried again, at least."""
-
-_TICKS: Final = 16
-"""A read may begin early by this share of its gap, so that it begins together with others."""
-_LONGEST_TICK_NS: Final = 4_000_000
 
 
 class _Watch:
@@ -126,7 +122,7 @@ class Tracker:
     `plans[scenario]` maps the number of a reader to the ReadingPlan with which it follows the scenario's events,
     in the order of the scenario's probes; an empty mapping means that nobody reads them. `readers` says whose view
     each reader gives; a number instead: so many probes with a reader each. `resent` has the share of each scenario's
-    events of which copies are sent.
+    events of which copies are sent. `hide` takes secrets out of keys and of the names of replicas.
     """
 
     def __init__(
@@ -135,7 +131,9 @@ class Tracker:
         readers: Sequence[Origin] | int,
         *,
         resent: Sequence[float] = (),
+        hide: Callable[[str], str] = str,
     ) -> None:
+        self._hide = hide
         self._origins = [Origin(n) for n in range(readers)] if isinstance(readers, int) else list(readers)
         readers = len(self._origins)
         self._plans = [
@@ -161,7 +159,7 @@ class Tracker:
         self._replicas: list[set[str]] = [set() for _ in range(readers)]
         for plan in self._plans:
             for reader, reading, *_ in plan:
-                self._replicas[reader].update(reading.replicas)
+                self._replicas[reader].update(map(hide, reading.replicas))
         self._latency: list[Latency] = [Latency() for _ in range(readers)]
         self._settled: list[Observation] = []
         self._unanswered = 0
@@ -431,7 +429,7 @@ class Tracker:
     def _mark(self, watch: _Watch, read: Read) -> None:
         """Note a successful read on the replica that gave it."""
         known = self._replicas[watch.reader]
-        name = read.replica
+        name = None if read.replica is None else self._hide(read.replica)
         if name is not None:
             known.add(name)
         elif len(known) == 1:
@@ -585,8 +583,6 @@ class Tracker:
         # Reads that are gathered begin half their slack late on average, and brackets are as wide on average.
         pause = int(max(gap - latency - plan.slack_ns // 2, smallest) * self.stretch[watch.reader])
         due = last + pause
-        if not plan.slack_ns:
-            due -= due % _tick_ns(pause)
         if watch.profile is not None:
             due = self._worthwhile(watch, watch.profile, last, due)
         if plan.max_gap_ns is not None:
@@ -673,7 +669,7 @@ class Tracker:
             event.type,
             state,
             event.intended_ns,
-            event.key,
+            None if event.key is None else self._hide(event.key),
             receipt.sent_ns if receipt else item.expected,
             item.acked,
             item.sampled,
@@ -781,11 +777,3 @@ class Tracker:
 
 
 _FINAL: Final = {Outcome.REJECTED: State.REJECTED, Outcome.RETURNED: State.RETURNED, Outcome.UNSENT: State.UNSENT}
-
-
-def _tick_ns(pause_ns: int) -> int:
-    """The grid on which a read begins: waking up for a read costs more than the read, for us and for the other side.
-
-    Powers of two, so that all reads at a tick of a coarser grid are at one of the finer ones too.
-    """
-    return 1 << min(max((pause_ns // _TICKS).bit_length() - 1, 0), _LONGEST_TICK_NS.bit_length() - 1)
