@@ -339,6 +339,44 @@ def test_substitution(text: str, becomes: str) -> None:
     assert Environment(environ).substitute(text) == becomes
 
 
+@pytest.mark.parametrize(
+    ("value", "becomes"),
+    [
+        ("5", 5), ("-5", -5), ("0.5", 0.5), ("100000.0", 100000.0), ("true", True), ("null", None), ("", None),
+        ("x", "x"),
+        # No number is written like these, so they may be a password, a version, an id.
+        ("1e5", "1e5"), ("1.10", "1.10"), ("+5", "+5"), ("1.", "1."), (".5", ".5"), ("1E5", "1E5"),
+    ],
+)  # fmt: skip
+def test_a_variable_is_a_number_where_it_is_written_like_one(value: str, becomes: object) -> None:
+    assert data_of("a: ${V}", {"V": value}) == becomes
+    assert data_of('a: "${V}"', {"V": value}) == value
+    assert data_of("a: x${V}", {"V": value}) == f"x{value}"
+
+
+def test_what_stands_in_the_file_itself_is_what_yaml_says() -> None:
+    assert data_of("a: 1.10") == 1.1
+    assert data_of("a: 1e5") == 100_000.0
+
+
+def test_a_number_is_taken_where_one_is_wanted_however_it_is_written(directory: Path) -> None:
+    text = TEXT.replace("seed: 7\n", "seed: ${SEED}\n")
+    assert read(text, base_dir=directory, environ={**ENVIRON, "SEED": "+7"}).config.seed == 7
+    with pytest.raises(ConfigError, match="is not a whole number"):
+        read(text, base_dir=directory, environ={**ENVIRON, "SEED": "7.5"})
+
+
+def test_a_password_like_a_number_is_a_password(directory: Path) -> None:
+    own = "  own:\n    kind: http\n    url: http://h/\n    auth:\n      bearer: ${PW}\n"
+    text = TEXT.replace('  own: {kind: http, url: "{sandbox}/events"}\n', own)
+    auth = producer(read(text, base_dir=directory, environ={**ENVIRON, "PW": "1e5"}), "own").auth
+    assert auth is not None
+    assert auth.bearer == "1e5"
+    with pytest.raises(ConfigError) as refused:
+        read(text, base_dir=directory, environ={**ENVIRON, "PW": "12345678"})
+    assert '${PW} is not text; put it in quotes: "${PW}"' in str(refused.value)
+
+
 def test_only_variables_that_were_used_are_secrets() -> None:
     environment = Environment({"A": "one", "B": "two"})
     environment.substitute("${A} ${C:-three}")

@@ -72,9 +72,17 @@ class Problems:
         try:
             return adapter.validate_python(self.document.value(path))
         except ValidationError as error:
-            for found in _in_plain_words(error.errors(include_url=False), adapter, self.document, path):
+            located = error.errors(include_url=False)
+            if self._take_numbers(located, path):
+                return self.validate(adapter, path)
+            for found in _in_plain_words(located, adapter, self.document, path):
                 self._note(found)
             return None
+
+    def _take_numbers(self, errors: Iterable[ErrorDetails], path: DataPath) -> bool:
+        """Whether a text was found to be a number where one is wanted."""
+        wanted = {_locate(error, self.document, path).path for error in errors if error["type"] in _NUMBERS}
+        return sum(map(self.document.take_number, wanted)) > 0
 
     def validate_as(self, adapter: TypeAdapter[T], value: Any, path: DataPath, base: DataPath) -> T | None:
         """`value`, which is put together from what stands at `path` and at `base`, as `adapter` reads it.

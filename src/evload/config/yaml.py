@@ -57,11 +57,16 @@ class Position(NamedTuple):
 
 @dataclass(slots=True)
 class Document:
-    """The data of a file, and where its keys and values stand."""
+    """The data of a file, and where its keys and values stand.
+
+    numbers  of variables whose values are text because no number is written so: `1e5` may be a password, `1.10` a
+             version. Where a number is wanted it is this
+    """
 
     data: Any
     values: dict[DataPath, Position] = field(default_factory=dict)
     keys: dict[DataPath, Position] = field(default_factory=dict)
+    numbers: dict[DataPath, float] = field(default_factory=dict)
 
     def position(self, path: DataPath, *, key: bool = False) -> Position:
         """Of the value at `path` (or of its key); of the nearest value around it if there is none."""
@@ -87,6 +92,13 @@ class Document:
             else:
                 return None
         return data
+
+    def take_number(self, path: DataPath) -> bool:
+        """Put the number in the place of the text at `path`; False if there is none."""
+        number = self.numbers.pop(path, None)
+        if number is not None:
+            self.value(path[:-1])[path[-1]] = number
+        return number is not None
 
 
 def scalar(text: str) -> Any:
@@ -161,8 +173,18 @@ def document(root: MappingNode, substitute: Callable[[str], str]) -> tuple[Docum
         except ValueError as error:
             refused[path] = str(error)
             return None
-        plain = cast(ScalarNode, node).style is None and node.tag == _tag(node.value)
-        return scalar(text) if plain else text
+        if cast(ScalarNode, node).style is not None or node.tag != _tag(node.value):
+            return text
+        value = scalar(text)
+        if (
+            text != node.value
+            and isinstance(value, int | float)
+            and not isinstance(value, bool)
+            and str(value) != text
+        ):
+            found.numbers[path] = value
+            return text
+        return value
 
     found.data = build(root, ())
     return found, refused
