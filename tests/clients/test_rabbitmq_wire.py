@@ -18,6 +18,7 @@ from pamqp.heartbeat import Heartbeat
 
 from evload.clients.amqp import parse_url
 from evload.clients.amqp_connection import ConnectionClosed
+from evload.clients.dialing import Dialer
 from evload.producers.rabbitmq.wire import Connection
 
 
@@ -82,8 +83,9 @@ async def dial(channels: int, *said: tuple[int, Any]) -> tuple[Connection, Trans
 
     asyncio.get_running_loop().create_connection = create_connection  # type: ignore[method-assign,assignment]
     connection = await Connection.open(
-        cast(Any, listener), parse_url("amqp://localhost"), None, external=False, channels=channels, name="test"
-    )
+        cast(Any, listener), Dialer("127.0.0.1", 5672), parse_url("amqp://localhost"), None,
+        external=False, channels=channels, name="test",
+    )  # fmt: skip
     return connection, transport, listener
 
 

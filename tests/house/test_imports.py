@@ -54,7 +54,8 @@ FOR_PEOPLE: Final = ("rich", "typer", "uvloop")
 """What the command line needs. Everything else that isn't a foundation belongs to an adapter."""
 FOUNDATIONS: Final = ("jmespath", "orjson", "pydantic", "pydantic_core", "yaml")
 WIRES: Final = (
-    "clients/amqp_connection.py", "clients/http_wire.py", "clients/http_asking.py", "clients/http_errors.py"
+    "clients/amqp_connection.py", "clients/dialing.py", "clients/http_wire.py", "clients/http_asking.py",
+    "clients/http_errors.py",
 )  # fmt: skip
 """Clients that only what is opened imports, never settings."""
 

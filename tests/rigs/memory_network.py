@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import socket
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextvars import Context
 from typing import Any, Final, TypeVar, cast
 
@@ -193,18 +194,27 @@ class _Listening:
 class MemoryLoop(VirtualLoop):
     """A loop in virtual time whose connections stay in memory.
 
-    dials   the moments, in seconds, at which a connection was asked for
-    silent  ports that don't answer a dial
-    broken  what a dial to a port fails with
-    timers  how many timers were set
+    dials    the moments, in seconds, at which a connection was asked for
+    reached  the addresses of those that were had, in turn
+    asked    what each of them says that it wants to speak to, if it speaks TLS
+    names    the addresses behind each name
+    hosts    addresses at which this network's servers are
+    silent   ports and addresses that don't answer a dial
+    broken   what a dial to a port or an address fails with
+    timers   how many timers were set
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.listening: dict[int, _Listening] = {}
         self.dials: list[float] = []
-        self.silent: set[int] = set()
-        self.broken: dict[int, OSError] = {}
+        self.reached: list[str] = []
+        self.asked: list[str | None] = []
+        self.names: dict[str, Sequence[str]] = {}
+        self.hosts = {"127.0.0.1"}
+        self.silent: set[int | str] = set()
+        self.broken: dict[int | str, OSError] = {}
+        self._connected: dict[socket.socket, tuple[str, int]] = {}
         self.timers = 0
         self._last_port = 40_000
 
@@ -215,23 +225,53 @@ class MemoryLoop(VirtualLoop):
         return super().call_at(when, callback, *arguments, context=context)
 
     async def create_connection(  # type: ignore[override]
-        self, protocol_factory: _Factory, host: str, port: int, **_: Any
+        self,
+        protocol_factory: _Factory,
+        host: str = "",
+        port: int = 0,
+        *,
+        sock: socket.socket | None = None,
+        server_hostname: str | None = None,
+        **_: Any,
     ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
-        self.dials.append(self.time())
-        if port in self.silent:
-            await self.create_future()
-        await asyncio.sleep(CONNECT_NS / 1e9)
-        if port in self.broken:
-            raise self.broken[port]
-        server = self.listening.get(port)
-        if server is None or host != "127.0.0.1":
-            raise ConnectionRefusedError(errno.ECONNREFUSED, f"Connect call failed ('{host}', {port})")
-        protocol, answering = protocol_factory(), server.factory()
+        if sock is None:
+            await self._dial(host, port)
+        else:
+            host, port = self._connected.pop(sock)
+            sock.close()
+        self.reached.append(host)
+        self.asked.append(server_hostname)
+        protocol, answering = protocol_factory(), self.listening[port].factory()
         here, there = _End(self, protocol), _End(self, answering)
         here.other, there.other = there, here
         answering.connection_made(there)
         protocol.connection_made(here)
         return here, protocol
+
+    async def getaddrinfo(self, host: Any, port: Any, **_: Any) -> list[Any]:
+        if host not in self.names:
+            return await super().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return [
+            (socket.AF_INET6, socket.SOCK_STREAM, 6, "", (address, port, 0, 0))
+            if ":" in address
+            else (socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port))
+            for address in self.names[host]
+        ]
+
+    async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+        await self._dial(*address[:2])
+        self._connected[sock] = address[:2]
+
+    async def _dial(self, host: str, port: int) -> None:
+        self.dials.append(self.time())
+        if port in self.silent or host in self.silent:
+            await self.create_future()
+        await asyncio.sleep(CONNECT_NS / 1e9)
+        broken = self.broken.get(port) or self.broken.get(host)
+        if broken is not None:
+            raise broken
+        if port not in self.listening or host not in self.hosts:
+            raise ConnectionRefusedError(errno.ECONNREFUSED, f"Connect call failed ('{host}', {port})")
 
     async def create_server(  # type: ignore[override]
         self, protocol_factory: _Factory, host: str = "127.0.0.1", port: int = 0, **_: Any

@@ -232,10 +232,12 @@ async def connect(settings: AmqpSettings, base_dir: Path, name: str) -> Abstract
     """As `connection`, for those who close it themselves, or lose it."""
     try:
         import aiormq
-        from aiormq.exceptions import AMQPError, InvalidFrameError, ProbableAuthenticationError
+        from aiormq.exceptions import AMQPConnectionError, AMQPError, InvalidFrameError, ProbableAuthenticationError
         from yarl import URL
     except ImportError:
         raise missing_sdk(str(getattr(settings, "kind", "rabbitmq"))) from None
+    from .dialing import Dialer
+
     # What goes wrong is said by whoever connects; a second voice on stderr helps nobody.
     logging.getLogger("aiormq").setLevel(logging.CRITICAL + 1)
     address = parse_url(settings.url)
@@ -249,7 +251,18 @@ async def connect(settings: AmqpSettings, base_dir: Path, name: str) -> Abstract
     url = url.with_query(name=name, auth=settings.auth)
     if address.heartbeat is not None:
         url = url.update_query(heartbeat=str(address.heartbeat))
-    opened = aiormq.Connection(url, context=settings.tls(base_dir))
+    tls = settings.tls(base_dir)
+
+    class Dialed(aiormq.TransportFactory):
+        """Past addresses that don't answer, where aiormq would wait for each."""
+
+        async def create(self, url: URL, **_: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+            try:
+                return await Dialer(address.host, address.port).streams(tls)
+            except OSError as error:
+                raise AMQPConnectionError(*error.args) from error
+
+    opened = aiormq.Connection(url, context=tls, transport_factory=Dialed())
     try:
         async with asyncio.timeout(_CONNECT_S):
             await opened.connect()

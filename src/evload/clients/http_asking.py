@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from ..clock import Clock
 from ..errors import TargetError
 from ..units import NS_PER_S, format_duration
+from .dialing import Dialer
 from .http_wire import GARBLED, Connection, Exchange, IdleConnections, Listener, sweep_period_s
 from .web import Endpoint, reason_of, tls_context
 
@@ -41,7 +42,10 @@ class Answered(NamedTuple):
 
 
 class Asker:
-    """Requests to one address, which all begin alike. `max_body` is the longest body, in bytes."""
+    """Requests to one address, which all begin alike. `max_body` is the longest body, in bytes.
+
+    dialer  makes the connections
+    """
 
     requests_per_connection: int | None = None
     hangs_up_at_limit: bool = True
@@ -58,7 +62,7 @@ class Asker:
     ) -> None:
         self.clock = clock
         self.listener: Listener = self
-        self._endpoint = endpoint
+        self.dialer = Dialer(endpoint.host, endpoint.port)
         self._tls = tls
         self._timeout_ns = timeout_ns
         self._too_late = f"no answer within {format_duration(timeout_ns)}"
@@ -142,13 +146,7 @@ class Asker:
         left_s = max(asked_ns + self._timeout_ns - self.clock.now_ns(), 0) / NS_PER_S
         try:
             async with asyncio.timeout(left_s):
-                await self._loop.create_connection(
-                    lambda: connection,
-                    self._endpoint.host,
-                    self._endpoint.port,
-                    ssl=self._tls,
-                    server_hostname=self._endpoint.host if self._tls else None,
-                )
+                await self.dialer.connect(lambda: connection, self._tls)
         except (OSError, UnicodeError) as error:
             timed_out = isinstance(error, TimeoutError) and not error.errno
             raise NoAnswer(self._too_late if timed_out else reason_of(error)) from error

@@ -16,6 +16,7 @@ import httptools
 
 from ..clock import Clock
 from ..units import NS_PER_S, format_duration
+from .dialing import Dialer
 from .web import Endpoint, reason_of
 
 _CONNECTING: Final = 64
@@ -150,7 +151,7 @@ class Client:
         self.listener = listener
         self.requests_per_connection = requests_per_connection
         self.hangs_up_at_limit = False
-        self._endpoint = endpoint
+        self._dialer = Dialer(endpoint.host, endpoint.port)
         self._tls = tls
         self._limit = connections
         self._timeout_ns = timeout_ns
@@ -257,13 +258,7 @@ class Client:
     async def _dial(self, connection: Connection) -> None:
         try:
             async with asyncio.timeout(self._timeout_ns / NS_PER_S):
-                await self._loop.create_connection(
-                    lambda: connection,
-                    self._endpoint.host,
-                    self._endpoint.port,
-                    ssl=self._tls,
-                    server_hostname=self._endpoint.host if self._tls else None,
-                )
+                await self._dialer.connect(lambda: connection, self._tls)
         except BaseException:
             if not connection.opened:
                 self._connecting -= 1

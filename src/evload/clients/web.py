@@ -33,6 +33,8 @@ _STATUS: Final = re.compile(r"[2-5](?:\d\d|xx)")
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
+_NO_ROUTE: Final = frozenset({errno.ENETUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
+"""What a machine without IPv6 says of such an address."""
 
 
 class Endpoint(NamedTuple):
@@ -280,7 +282,7 @@ def reason_of(error: BaseException) -> str:
         return "connection reset"
     if isinstance(error, OSError):
         numbers = _ERRNO.findall(str(error))
-        number = error.errno or (int(numbers[-1]) if numbers else None)
+        number = error.errno or _most_telling([int(found) for found in numbers])
         if number == errno.ECONNRESET:
             return "connection reset"
         if number == errno.EMFILE:
@@ -288,6 +290,11 @@ def reason_of(error: BaseException) -> str:
         if number is not None:
             return os.strerror(number).lower()
     return str(error) or type(error).__name__
+
+
+def _most_telling(numbers: Sequence[int]) -> int | None:
+    """Of several addresses' errors that of one which could be reached at all, if there is such."""
+    return next((number for number in reversed(numbers) if number not in _NO_ROUTE), numbers[-1] if numbers else None)
 
 
 def tls_context(ca_file: Path | None, verify: bool) -> ssl.SSLContext:

@@ -10,6 +10,7 @@ from typing import Final
 
 import aiohttp
 
+from ...clients.dialing import Dialer
 from ...clients.http_asking import Asker, NoAnswer, open_asker, trusted
 from ...clients.web import Answer, Endpoint, expand_statuses, parse_url, reason_of
 from ...errors import TargetError
@@ -80,7 +81,7 @@ async def open_session(
     """Try the address, yield a session that sends `headers`, with the credentials in `url`. Raises TargetError."""
     endpoint = parse_url(url)
     tls = trusted(endpoint, surroundings.base_dir, settings.ca_file, settings.verify)
-    await _try(endpoint, settings.timeout)
+    await _try(Dialer(endpoint.host, endpoint.port), endpoint, settings.timeout)
     sent = {"user-agent": "evload"}
     if endpoint.basic_auth:
         sent["authorization"] = endpoint.basic_auth
@@ -110,22 +111,22 @@ async def open_requests(
         endpoint, surroundings.base_dir, surroundings.clock, {"accept": "application/json", **headers},
         ca_file=settings.ca_file, verify=settings.verify, timeout_ns=settings.timeout, max_body=max_body,
     ) as asker:  # fmt: skip
-        await _try(endpoint, settings.timeout)
+        await _try(asker.dialer, endpoint, settings.timeout)
         yield Requests(asker, expect)
 
 
-async def _try(endpoint: Endpoint, timeout_ns: int) -> None:
+async def _try(dialer: Dialer, endpoint: Endpoint, timeout_ns: int) -> None:
     """Connect and hang up. Raises TargetError."""
     try:
         async with asyncio.timeout(timeout_ns / NS_PER_S):
-            _, writer = await asyncio.open_connection(endpoint.host, endpoint.port)
+            transport, _ = await dialer.connect(asyncio.Protocol, None)
     except (OSError, UnicodeError) as error:
         timed_out = isinstance(error, TimeoutError) and not error.errno
         reason = f"no connection within {format_duration(timeout_ns)}" if timed_out else reason_of(error)
         raise TargetError(
             f"can't connect to {endpoint.shown}: {reason}; start the read model, or correct url"
         ) from error
-    writer.close()
+    transport.close()
 
 
 def origin_of(url: str) -> str:

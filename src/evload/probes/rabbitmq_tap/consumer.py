@@ -28,6 +28,7 @@ from ...clients.amqp_connection import (
     AmqpConnection,
     ConnectionClosed,
 )
+from ...clients.dialing import Dialer
 
 _TAG: Final = struct.Struct(">QB")
 _SIZE: Final = struct.Struct(">Q")
@@ -177,6 +178,7 @@ class Consumer(AmqpConnection):
 
 
 async def connect(
+    dialer: Dialer,
     address: Address,
     tls: SSLContext | None,
     auth: str,
@@ -184,10 +186,9 @@ async def connect(
     arrived: Callable[[Sequence[Delivered]], None],
 ) -> Consumer:
     """A consumer that is logged in. Raises ConnectionClosed, TimeoutError or OSError."""
-    loop = asyncio.get_running_loop()
     consumer = Consumer(arrived, address, external=auth == "external", name=name)
     async with asyncio.timeout(CONNECT_S):
-        await loop.create_connection(lambda: consumer, address.host, address.port, ssl=tls)
+        await dialer.connect(lambda: consumer, tls)
         try:
             await consumer.open_channel()
         except BaseException:

@@ -10,6 +10,7 @@ from typing import Final
 
 from ...clients.amqp import parse_url, refusal
 from ...clients.amqp_connection import ConnectionClosed
+from ...clients.dialing import Dialer
 from ...clients.web import reason_of
 from ...errors import TargetError
 from ...model.travel import ReadResult, Target
@@ -46,13 +47,15 @@ class Listener:
         self._asking = asyncio.Lock()
         self._inbox = Inbox()
         self._cuts = Cuts(self._clock, "tap")
+        self._address = parse_url(config.url)
+        self._dialer = Dialer(self._address.host, self._address.port)
 
     async def attach(self) -> None:
         """Connect and begin to consume. Raises ConnectionClosed, TimeoutError, OSError or TargetError."""
         config = self._config
         tls = config.tls(self._surroundings.base_dir)
         name = f"evload {self._surroundings.run_id} tap"
-        consumer = await connect(parse_url(config.url), tls, config.auth, name, self._arrived)
+        consumer = await connect(self._dialer, self._address, tls, config.auth, name, self._arrived)
         try:
             if config.exchange is not None:
                 queue = await consumer.declare_private_queue()

@@ -20,6 +20,7 @@ from zlib import crc32
 
 from ...clients.amqp import parse_url, refusal
 from ...clients.amqp_connection import ConnectionClosed
+from ...clients.dialing import Dialer
 from ...clients.web import reason_of
 from ...clock import Clock
 from ...model.states import Outcome
@@ -148,7 +149,7 @@ class _Link:
         """Connect. Raises OSError (TimeoutError and ssl.SSLError are such) and ConnectionClosed."""
         async with asyncio.timeout(_CONNECT_S):
             connection = await Connection.open(
-                self, self._address, self._publisher.tls,
+                self, self._publisher.dialer, self._address, self._publisher.tls,
                 external=self._config.auth == "external", channels=self._config.channels, name=self._name,
             )  # fmt: skip
         self._connection = connection
@@ -349,6 +350,8 @@ class RabbitmqPublisher:
     def __init__(self, config: RabbitmqProducerSettings, tls: ssl.SSLContext | None, clock: Clock, name: str) -> None:
         self.config = config
         self.tls = tls
+        address = parse_url(config.url)
+        self.dialer = Dialer(address.host, address.port)
         self.clock = clock
         self.blocked = Blocked()
         self._loop = asyncio.get_running_loop()

@@ -17,6 +17,7 @@ from pamqp.header import ContentHeader
 
 from ...clients.amqp import Address
 from ...clients.amqp_connection import FRAME, FRAME_END, HEADER, KINDS, METHOD, AmqpConnection, ConnectionClosed
+from ...clients.dialing import Dialer
 
 _CONFIRM: Final = struct.Struct(">IQB")
 """Method, delivery tag, multiple: the 13 bytes of basic.ack and, with one more flag in the last, basic.nack."""
@@ -71,6 +72,7 @@ class Connection(AmqpConnection):
     async def open(
         cls,
         listener: Listener,
+        dialer: Dialer,
         address: Address,
         tls: ssl.SSLContext | None,
         *,
@@ -80,11 +82,7 @@ class Connection(AmqpConnection):
     ) -> Connection:
         """Connect, log in, open all channels with confirms. Raises OSError and ConnectionClosed."""
         connection = cls(listener, address, external=external, channels=channels, name=name)
-        loop = asyncio.get_running_loop()
-        server_hostname = address.host if tls else None
-        await loop.create_connection(
-            lambda: connection, address.host, address.port, ssl=tls, server_hostname=server_hostname
-        )
+        await dialer.connect(lambda: connection, tls)
         try:
             await connection.until(connection._opened)
         except BaseException:
