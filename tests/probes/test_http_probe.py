@@ -6,6 +6,8 @@ import asyncio
 import gzip
 import json
 import math
+import re
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -415,6 +417,82 @@ def test_ids_in_a_parameter_each(path: str) -> None:
     joint = "&" if "?" in path else "?"
     assert server.requests[0].target == f"{path}{joint}id%5B%5D=a%2C%26&id%5B%5D=b&id%5B%5D=c"
     assert seen(result) == [Seen.ABSENT, Seen.PRESENT, Seen.ABSENT]
+
+
+UUIDS = [Target(seq, str(uuid.UUID(int=seq))) for seq in range(500)]
+
+
+@pytest.mark.parametrize("ids", [{}, {"separator": "|"}, {"name": "id[]", "repeat": True}])
+@pytest.mark.parametrize(
+    ("path", "headers", "least", "longest"),
+    [
+        ("/q", {}, 150, 8192 - 512),
+        ("/q?" + "x" * 3000, {}, 90, 8192 - 512),
+        ("/q", {"Authorization": "Bearer " + "x" * 4000}, 75, 8192 - 512 - 4000),
+        ("/q", {"Authorization": "Bearer " + "x" * 20_000}, 20, 1024),
+    ],
+)
+def test_ids_in_the_query_stay_below_8_kib(
+    ids: dict[str, Any], path: str, headers: dict[str, str], least: int, longest: int
+) -> None:
+    """However many are asked for at once; all of them are asked for, each once."""
+    settings = BULK | {"ids": {"in": "query", **ids}, "bulk": 500, "headers": headers}
+    asked: list[str] = []
+
+    def script(request: Request) -> Sequence[bytes | float | Step]:
+        found = re.findall(r"[0-9a-f-]{36}", request.target)
+        assert len(request.target) <= longest
+        asked.extend(found)
+        return [
+            json_answer(json.dumps({"items": [{"id": each} for each in found if each[-1] in "02468ace"]}).encode())
+        ]
+
+    result, server = read_from(script, UUIDS, path, **settings)
+    assert asked == [target.correlation_id for target in UUIDS]
+    assert [read.seq for read in result.reads] == list(range(500))
+    assert seen(result) == [Seen.PRESENT, Seen.ABSENT] * 250
+    # The plan counts requests, and each read that it makes is one.
+    most = config_of(f"http://h{path}", **settings).bulk
+    assert len(server.requests) == math.ceil(500 / most)
+    assert most >= least
+
+
+def test_a_portion_that_fails_fails_alone_and_whoever_is_asked_too_much_is_left_alone() -> None:
+    def script(bad: bytes) -> Script:
+        def answers(request: Request) -> Sequence[bytes | float | Step]:
+            found = re.findall(r"[0-9a-f-]{36}", request.target)
+            return [bad if UUIDS[0].correlation_id in found else json_answer(b'{"items": []}')]
+
+        return answers
+
+    settings = BULK | {"ids": {"in": "query"}}
+    most = config_of("http://h/q", **settings).bulk
+    result, server = read_from(script(answer(500)), UUIDS[: 2 * most], "/q", **settings)
+    assert seen(result) == [Seen.FAILED] * most + [Seen.ABSENT] * most
+    assert result.error == "HTTP 500"
+    assert result.reads[0].end_ns <= result.reads[-1].start_ns
+    result, server = read_from(script(answer(429, b"", "Retry-After: 2")), UUIDS[: 2 * most], "/q", **settings)
+    assert seen(result) == [Seen.FAILED] * 2 * most
+    assert (result.throttled, result.retry_ns, len(server.requests)) == (True, 2 * 10**9, 1)
+
+
+def test_ids_of_any_length_have_their_room() -> None:
+    """Those that a producer captured are as long as the system likes."""
+    targets = [Target(seq, f"c-{seq}", capture=f"{seq}-" + "ü" * 300) for seq in range(20)]
+    settings = BULK | {"ids": {"in": "query"}, "by": "capture", "bulk": 20}
+    result, server = read_from(always(json_answer(b'{"items": []}')), targets, "/q", **settings)
+    assert seen(result) == [Seen.ABSENT] * 20
+    assert [request.target.count("%2C") + request.target.count(",") + 1 for request in server.requests] == [4] * 5
+    huge = Target(1, "c-1", capture="x" * 9000)
+    result, server = read_from(always(json_answer(b'{"items": []}')), [huge, huge], "/q", **settings)
+    assert [len(request.target) for request in server.requests] == [9007, 9007]
+
+
+def test_what_isnt_in_the_query_needs_no_room() -> None:
+    assert config_of("http://h/q?" + "x" * 9000, bulk=500, **BULK).bulk == 500
+    settings = BULK | {"ids": {"in": "query"}}
+    assert config_of("http://h/q?" + "x" * 9000, bulk=500, **settings).bulk == 1
+    assert config_of("http://h/q", bulk=7, **settings).bulk == 7
 
 
 def test_versions_in_a_bulk_answer() -> None:

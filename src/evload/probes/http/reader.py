@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
-from urllib.parse import quote
 
 import orjson
 from jmespath.exceptions import JMESPathError
@@ -20,10 +19,10 @@ from .._shared.asked_ids import NOTHING_CAPTURED, asked_id
 from .._shared.fact_expressions import BadAnswer
 from .._shared.http_session import ReadFailed, Requests, open_requests
 from .answers import AnswerReader
-from .settings import HttpProbeSettings
+from .id_query import IdQuery, encoded
+from .settings import HttpProbeSettings, IdsInBody, query_of
 
 _PLACEHOLDER: Final = re.compile(r"\{(correlation_id|capture)\}")
-_PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]*")
 
 
 class _Request(NamedTuple):
@@ -41,39 +40,60 @@ class HttpReader:
         self._answers = AnswerReader(config)
         self._bulk = config.ids is not None
         self._by_capture = config.capabilities.asks_by_capture
-        self._request = _request_of(config)
+        self._query = query_of(config)
+        self._request = _request_of(config, self._query)
         self._method = config.method or ("POST" if config.ids is not None and config.ids.place == "body" else "GET")
         self._requests = requests
         self._clock = clock
 
     async def read(self, targets: Sequence[Target]) -> ReadResult:
-        """One request about all targets; those that can't be asked for are failed reads."""
+        """One request about all targets, or as many as have room for their ids; those that can't be asked for are
+        failed reads."""
         askable = [t for t in targets if t.capture is not None] if self._by_capture else targets
         result = ReadResult([])
-        start_ns = self._clock.now_ns()
-        if askable:
-            try:
-                request = self._request(askable)
-                answer = await self._requests.ask(self._method, *request)
-                end_ns = self._clock.now_ns()
-                if self._bulk:
-                    result.reads, result.unexpected = self._answers.bulk(answer, askable, start_ns, end_ns)
-                else:
-                    result.reads = [self._answers.single(answer, askable[0], start_ns, end_ns)]
-                result.instead = f"HTTP {answer.status}"
-            except (ReadFailed, NotJson, BadAnswer, JMESPathError) as failure:
-                result.error = " ".join(str(failure).split())
-                if isinstance(failure, ReadFailed):
-                    result.throttled, result.retry_ns = failure.throttled, failure.retry_ns
-                end_ns = self._clock.now_ns()
-                result.reads = [Read(target.seq, Seen.FAILED, start_ns, end_ns) for target in askable]
+        now_ns = self._clock.now_ns()
+        for portion in self._portions(askable):
+            await self._ask(portion, result)
         if len(askable) < len(targets):
             result.error = result.error or NOTHING_CAPTURED
-            result.reads += [Read(t.seq, Seen.FAILED, start_ns, start_ns) for t in targets if t.capture is None]
+            result.reads += [Read(t.seq, Seen.FAILED, now_ns, now_ns) for t in targets if t.capture is None]
         return result
 
+    def _portions(self, targets: Sequence[Target]) -> Iterator[Sequence[Target]]:
+        if self._query is None:
+            if targets:
+                yield targets
+        else:
+            keys = [asked_id(target, self._by_capture) for target in targets]
+            yield from (targets[portion] for portion in self._query.portions(keys))
 
-def _request_of(config: HttpProbeSettings) -> Callable[[Sequence[Target]], _Request]:
+    async def _ask(self, targets: Sequence[Target], result: ReadResult) -> None:
+        """One request, and what it says added to the result."""
+        start_ns = self._clock.now_ns()
+        if result.throttled:
+            # Whoever is asked too much isn't asked for the rest.
+            result.reads += [Read(target.seq, Seen.FAILED, start_ns, start_ns) for target in targets]
+            return
+        try:
+            request = self._request(targets)
+            answer = await self._requests.ask(self._method, *request)
+            end_ns = self._clock.now_ns()
+            if self._bulk:
+                reads, unexpected = self._answers.bulk(answer, targets, start_ns, end_ns)
+                result.unexpected += unexpected
+            else:
+                reads = [self._answers.single(answer, targets[0], start_ns, end_ns)]
+            result.instead = f"HTTP {answer.status}"
+        except (ReadFailed, NotJson, BadAnswer, JMESPathError) as failure:
+            result.error = " ".join(str(failure).split())
+            if isinstance(failure, ReadFailed):
+                result.throttled, result.retry_ns = failure.throttled, failure.retry_ns
+            end_ns = self._clock.now_ns()
+            reads = [Read(target.seq, Seen.FAILED, start_ns, end_ns) for target in targets]
+        result.reads += reads
+
+
+def _request_of(config: HttpProbeSettings, query: IdQuery | None) -> Callable[[Sequence[Target]], _Request]:
     """From targets to a request, with all that is constant made beforehand."""
     target = parse_url(config.url).target
     ids = config.ids
@@ -85,7 +105,7 @@ def _request_of(config: HttpProbeSettings) -> Callable[[Sequence[Target]], _Requ
         def about_one(targets: Sequence[Target]) -> _Request:
             (one,) = targets
             values = {"correlation_id": one.correlation_id, "capture": one.capture or ""}
-            text = "".join([_encoded(values[part]) if i % 2 else part for i, part in enumerate(parts)])
+            text = "".join([encoded(values[part]) if i % 2 else part for i, part in enumerate(parts)])
             return _Request(text, None, "".join([_line(name, each, values) for name, each in templates.items()]))
 
         return about_one
@@ -96,17 +116,10 @@ def _request_of(config: HttpProbeSettings) -> Callable[[Sequence[Target]], _Requ
     def keys(targets: Sequence[Target]) -> list[str]:
         return [asked_id(target, by_capture) for target in targets]
 
-    if ids.place == "query":
-        start = address + ("&" if "?" in address else "?")
-        name = f"{quote(ids.name)}="
-        # A repeated parameter is a list whose separator begins the next parameter.
-        separator = f"&{name}" if ids.repeat else quote(ids.separator, safe=",;:")
+    if query is not None:
+        return lambda targets: _Request(query.target_of(keys(targets)))
 
-        def in_query(targets: Sequence[Target]) -> _Request:
-            return _Request(start + name + separator.join([_encoded(key) for key in keys(targets)]))
-
-        return in_query
-
+    assert isinstance(ids, IdsInBody)
     fields = ids.at.split(".")
 
     def in_body(targets: Sequence[Target]) -> _Request:
@@ -121,11 +134,6 @@ def _request_of(config: HttpProbeSettings) -> Callable[[Sequence[Target]], _Requ
 def _templates(config: HttpProbeSettings) -> Mapping[str, str]:
     """The headers that are made of an event's ids, by their names in lower case."""
     return {name.lower(): value for name, value in config.headers.items() if _PLACEHOLDER.search(value)}
-
-
-def _encoded(value: str) -> str:
-    """Percent-encoded; ids seldom need it."""
-    return value if _PLAIN.fullmatch(value) else quote(value, safe="")
 
 
 def _line(name: str, pieces: Sequence[str], values: Mapping[str, str]) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from ...clients.jmes import check_expression
 from ...clients.web import Url, check_method
@@ -15,6 +15,7 @@ from ...spi.probe import ProbeSettings
 from .._shared.asked_ids import AskedBy
 from .._shared.fact_expressions import ConsumedAt, Position, ProcessedAt, Replica, Version, told_by
 from .._shared.http_settings import HttpTargetSettings, MaxBody, ReadStatuses, placeholders_in
+from .id_query import IdQuery
 
 _IN_HEADER: Final = re.compile(r"\{(\w+)\}")
 _PLACEHOLDERS: Final = ("correlation_id", "capture")
@@ -31,7 +32,10 @@ class IdsInBody(AdapterSettings):
 
 
 class IdsInQuery(AdapterSettings):
-    """The ids go into the query: into one parameter, joined by `separator`, or into a parameter each."""
+    """The ids go into the query: into one parameter, joined by `separator`, or into a parameter each.
+
+    A read asks for no more ids than have room in the 8 KiB that servers take of a request, whatever `bulk` says.
+    """
 
     place: Annotated[Literal["query"], Field(alias="in")]
     name: Annotated[str, Field(min_length=1, description="query parameter")] = "ids"
@@ -83,9 +87,10 @@ class HttpProbeSettings(HttpTargetSettings, ProbeSettings):
     @model_validator(mode="before")
     @classmethod
     def _bulk_follows_ids(cls, values: Any) -> Any:
-        if isinstance(values, Mapping) and values.get("ids") is not None and "bulk" not in values:
-            return {**values, "bulk": _BULK}
-        return values
+        if not isinstance(values, Mapping) or values.get("ids") is None:
+            return values
+        bulk, room = values.get("bulk", _BULK), _room_in_query(values)
+        return {**values, "bulk": min(bulk, room) if room is not None and type(bulk) is int else bulk}
 
     @field_validator("headers")
     @classmethod
@@ -151,3 +156,25 @@ class HttpProbeSettings(HttpTargetSettings, ProbeSettings):
             if self.bulk != 1:
                 raise ValueError(f"bulk is {self.bulk}, but a read asks for one id; add ids, or leave bulk out")
         return self
+
+
+def query_of(config: HttpProbeSettings) -> IdQuery | None:
+    """Where ids stand in the query; None if they don't."""
+    return _query(config.ids, config.url, config.headers) if isinstance(config.ids, IdsInQuery) else None
+
+
+def _query(ids: IdsInQuery, url: str, headers: Mapping[str, str]) -> IdQuery:
+    return IdQuery(url, ids.name, None if ids.repeat else ids.separator, headers)
+
+
+def _room_in_query(values: Mapping[str, Any]) -> int | None:
+    """How many ids have room in the query; None if they go elsewhere, or what is wrong is said by others."""
+    headers = values.get("headers", {})
+    if not isinstance(headers, Mapping) or not all(
+        isinstance(text, str) for each in headers.items() for text in each
+    ):
+        return None
+    try:
+        return _query(IdsInQuery.model_validate(values["ids"]), str(values.get("url")), headers).most_ids
+    except (ValidationError, ValueError):
+        return None
