@@ -270,9 +270,86 @@ def test_addresses_that_lead_nowhere(postgres: PostgresServer, monkeypatch: pyte
         "postgresql://127.0.0.1:1/x"
     )
     assert "the server doesn't speak TLS; switch TLS on there" in told(f"{postgres.owner}?sslmode=require")
-    assert "sslmode" in told(f"{postgres.owner}?sslmode=wrong")
     monkeypatch.setitem(sys.modules, "asyncpg", None)
     assert told(postgres.owner) == "kind postgres needs asyncpg; pip install 'evload[postgres]'"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ("application_name=shop%20tests", "shop tests"),
+        ("fallback_application_name=shop", "shop"),
+        ("", "evload"),
+        ("connect_timeout=10&target_session_attrs=read-write&sslmode=prefer&search_path=pg_temp", "evload"),
+        ("connect_timeout=0&target_session_attrs=any&options=-csearch_path%3Dpg_temp", "evload"),
+        ("search_path=pg_temp&sslmode=", "evload"),
+    ],
+)
+def test_parameters_of_libpq_hold(postgres: PostgresServer, parameters: str, expected: str) -> None:
+    told = " || ' ' || ".join(
+        f"current_setting('{name}')" for name in ("application_name", "search_path", "default_transaction_read_only")
+    )
+    query = f"SELECT {told} AS replica, a AS id FROM unnest(:ids::text[]) a"
+    config = PostgresProbeConfig(kind="postgres", url=f"{postgres.owner}?{parameters}", query=query)
+    (read,) = read_from(config, [A]).reads
+    path = "pg_temp" if "pg_temp" in parameters else '"$user", public'
+    assert read.replica == f"{expected} {path} on"
+
+    async def names() -> str:
+        listening = PostgresListenConfig.model_validate(
+            {"kind": "postgres-listen", "url": f"{postgres.owner}?{parameters}", "channel": "c"}
+        )
+        async with owner(postgres) as connection, listening.open(RUN):
+            return str(
+                await connection.fetchval("SELECT application_name FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+            )
+
+    assert asyncio.run(names()) == expected
+
+
+@pytest.mark.parametrize(
+    ("parameters", "told"),
+    [
+        (
+            "target_session_attrs=standby",
+            "no host in url is what target_session_attrs=standby asks for; correct one of them",
+        ),
+        (
+            "pgbouncer=true",
+            'unrecognized configuration parameter "pgbouncer"; correct the parameters in url, or leave that one out',
+        ),
+        ("work_mem=lots", 'invalid value for parameter "work_mem": "lots"; correct the parameters in url'),
+        ("port=1&connect_timeout=1", ""),
+    ],
+)
+def test_parameters_that_the_server_refuses_are_no_wrong_query(
+    postgres: PostgresServer, parameters: str, told: str
+) -> None:
+    url = f"{postgres.owner}?{parameters}"
+    if not told:
+        assert read_from(PostgresProbeConfig(kind="postgres", url=url, query=QUERY), [A]).error == ""
+        return
+    with pytest.raises(TargetError) as caught:
+        read_from(PostgresProbeConfig(kind="postgres", url=url, query=QUERY))
+    reason = str(caught.value).removeprefix(f"can't ask postgresql://127.0.0.1:{postgres.port}/postgres: ")
+    assert "query" not in reason
+    assert told.lower() in reason.lower()
+
+
+def test_connect_timeout_is_told_by_its_own_figure() -> None:
+    async def main() -> None:
+        async with await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            url = f"postgresql://u@127.0.0.1:{port}/shop?sslmode=disable&connect_timeout=1"
+            with pytest.raises(TargetError, match=r"shop: no connection within 1 s, the connect_timeout in url; "):
+                async with PostgresProbeConfig(kind="postgres", url=url, query=QUERY).open(RUN):
+                    pass
+            listen = PostgresListenConfig.model_validate({"kind": "postgres-listen", "url": url, "channel": "c"})
+            with pytest.raises(TargetError, match=r"shop: no connection within 1 s, the connect_timeout in url; "):
+                async with listen.open(RUN):
+                    pass
+
+    asyncio.run(main())
 
 
 # --- failures in the middle ---------------------------------------------------------------------------------

@@ -5,10 +5,8 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
-from typing import Annotated, Final
+from typing import Final
 from urllib.parse import SplitResult, urlsplit
-
-from pydantic import AfterValidator
 
 _CREDENTIALS: Final = re.compile(r"//.*@", re.DOTALL)
 """Up to the last @, because a password may hold what should have been escaped."""
@@ -42,12 +40,3 @@ def parse_database_url(text: str, schemes: Sequence[str], example: str) -> Split
 def shown_address(text: str) -> str:
     """The address for people: without credentials, without parameters."""
     return _CREDENTIALS.sub("//", text).partition("?")[0]
-
-
-def _check_postgres_url(text: str) -> str:
-    parse_database_url(text, ("postgresql", "postgres"), "postgresql://reader@localhost/shop")
-    return text
-
-
-PostgresUrl = Annotated[str, AfterValidator(_check_postgres_url)]
-"""An address as libpq understands it; what is left out comes from PGHOST, PGUSER, PGPASSWORD, ~/.pgpass and so on."""

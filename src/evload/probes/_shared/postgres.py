@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from ...clients.web import reason_of
 from ...errors import TargetError
+from .postgres_url import parse_postgres_url
 from .sql_reader import Refusal
+
+CONNECT_S: Final = 60.0
+"""Longest time to connect, if the address doesn't say."""
 
 
 def load_asyncpg(kind: str) -> Any:
@@ -20,14 +24,62 @@ def load_asyncpg(kind: str) -> Any:
     return asyncpg
 
 
+class NotConnected(Exception):
+    """What the address asks for can't be had; the text is why, `cure` what would be right."""
+
+    def __init__(self, reason: str, cure: str) -> None:
+        super().__init__(reason)
+        self.cure = cure
+
+
+async def connect(
+    sdk: Any, url: str, settings: Mapping[str, str], *, reads_only: bool = False, timeout_s: float = CONNECT_S
+) -> Any:
+    """A connection with these settings of the session. Raises one of `connection_errors`.
+
+    The address may say how long it may take to connect, but nothing that `settings` has.
+    """
+    address = parse_postgres_url(url)
+    wanted = address.target_session_attrs
+    # Of a session that only reads, asyncpg would say that its host only reads.
+    afterwards = reads_only and wanted in ("read-write", "read-only")
+    begins_with = {**address.server_settings, **settings}
+    if reads_only and not afterwards:
+        begins_with["default_transaction_read_only"] = "on"
+    more = {} if wanted is None else {"target_session_attrs": wanted}
+    try:
+        connection = await sdk.connect(
+            address.dsn, timeout=address.timeout_s or timeout_s, server_settings=begins_with, **more
+        )
+    except (sdk.UndefinedObjectError, sdk.CantChangeRuntimeParamError, sdk.InvalidParameterValueError) as error:
+        raise NotConnected(message_of(error), "correct the parameters in url, or leave that one out") from error
+    except sdk.TargetServerAttributeNotMatched as error:
+        reason = f"no host in url is what target_session_attrs={wanted} asks for"
+        raise NotConnected(reason, "correct one of them") from error
+    except TimeoutError as error:
+        if address.timeout_s is None or error.errno:
+            raise
+        reason = f"no connection within {address.timeout_s:g} s, the connect_timeout in url"
+        raise NotConnected(reason, "start the database, or correct url") from error
+    if afterwards:
+        try:
+            await connection.execute("SET default_transaction_read_only = on")
+        except BaseException:
+            connection.terminate()
+            raise
+    return connection
+
+
 def connection_errors(sdk: Any) -> tuple[type[Exception], ...]:
     """What asyncpg raises when it can't connect, or be answered."""
-    return (sdk.PostgresError, sdk.InterfaceError, sdk.InternalClientError, OSError)
+    return (sdk.PostgresError, sdk.InterfaceError, sdk.InternalClientError, NotConnected, OSError)
 
 
 def explain_connection(sdk: Any, error: Exception) -> Refusal:
     """Why a connection can't be had, or was lost."""
     message = message_of(error)
+    if isinstance(error, NotConnected):
+        return Refusal(message, error.cure)
     if isinstance(error, sdk.InvalidAuthorizationSpecificationError):
         return Refusal(f"login refused: {message}", "correct user and password in url")
     if isinstance(error, sdk.InvalidCatalogNameError):

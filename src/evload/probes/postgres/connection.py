@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from ...units import NS_PER_S, format_duration
 from .._shared.database_url import shown_address
-from .._shared.postgres import connection_errors, explain_connection, load_asyncpg, message_of
+from .._shared.postgres import connect, connection_errors, explain_connection, load_asyncpg, message_of
 from .._shared.sql_reader import Refusal, Rows
 from .._shared.sql_rows import BadColumns
 from .._shared.sql_settings import split_query
@@ -25,8 +25,6 @@ class PostgresDatabase:
         self._query = "$1".join(split_query(config.query))
         self._limit_ns = config.statement_timeout
         self._settings = {
-            "application_name": "evload",
-            "default_transaction_read_only": "on",
             "statement_timeout": str(max(_LEAST_MS, config.statement_timeout * 1000 // NS_PER_S)),
         }
         self.where = shown_address(config.url)
@@ -34,7 +32,7 @@ class PostgresDatabase:
 
     async def connect(self) -> _PostgresConnection:
         """Connect and prepare the query."""
-        connection = await self._sdk.connect(self._url, server_settings=self._settings)
+        connection = await connect(self._sdk, self._url, self._settings, reads_only=True)
         try:
             statement = await connection.prepare(self._query)
             for parameter in statement.get_parameters():

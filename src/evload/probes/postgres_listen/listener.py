@@ -14,7 +14,7 @@ from ...spi.context import Surroundings
 from ...spi.listening import Cuts, Inbox, Tell, come_back, nothing_of
 from .._shared.attribution import Attribution, by_match
 from .._shared.database_url import shown_address
-from .._shared.postgres import connection_errors, explain_connection, load_asyncpg
+from .._shared.postgres import connect, connection_errors, explain_connection, load_asyncpg
 from .settings import PostgresListenSettings
 
 _PATIENCE_S: Final = 10.0
@@ -42,9 +42,7 @@ class NotificationListener:
 
     async def attach(self) -> None:
         """Connect and listen. Raises what the SDK raises."""
-        connection = await self._sdk.connect(
-            self._config.url, timeout=_PATIENCE_S, server_settings={"application_name": "evload"}
-        )
+        connection = await connect(self._sdk, self._config.url, {}, timeout_s=_PATIENCE_S)
         try:
             connection.add_termination_listener(self._ended)
             await connection.add_listener(self._config.channel, self._arrived)

@@ -9,8 +9,8 @@ from pydantic import AfterValidator, Field
 from ...clients.jmes import check_expression
 from ...spi.context import Capabilities
 from ...spi.probe import ProbeSettings
-from .._shared.database_url import PostgresUrl
 from .._shared.fact_expressions import WHERE_CLOUDEVENTS_HAVE_IT
+from .._shared.postgres_url import PostgresUrl
 
 
 def _check_match(match: str) -> str:
