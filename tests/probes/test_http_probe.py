@@ -9,6 +9,7 @@ import math
 import re
 import uuid
 from collections.abc import Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from evload.clients.jmes import Expression, truthy
-from evload.clients.stamps import parse_stamp
+from evload.clients.stamps import parse_stamp, read_stamp
 from evload.clock import SystemClock
 from evload.errors import TargetError
 from evload.model.states import Seen
@@ -634,7 +635,42 @@ NS_2026 = 1_767_225_600_000_000_000
         (1_767_225_600_000_001, NS_2026 + 1_000),
         (NS_2026 + 1, NS_2026 + 1),
         (str(NS_2026 + 1), NS_2026 + 1),
-        ("2026-01-01T00:00:00", None),
+        ("2026-01-01T00:00:00", NS_2026),
+        ("2026-01-01T00:00:00.25", NS_2026 + 250_000_000),
+        ("2026-01-01 00:00:00,250", NS_2026 + 250_000_000),
+        ("2026-01-01T00:00", NS_2026),
+        ("2026-01-01T00:00Z", NS_2026),
+        ("2026-01-01T01:00:00+0100", NS_2026),
+        ("2026-01-01T00:00:00.000+0000", NS_2026),
+        ("2026-01-01 01:00:00+01", NS_2026),
+        ("2025-12-31T18:30:00-05:30", NS_2026),
+        ("2026-01-01 01:00:00.5 +0100 CET", NS_2026 + 500_000_000),
+        ("2026-01-01 00:00:00 +0000 UTC", NS_2026),
+        ("2026-01-01 00:00:00 UTC", NS_2026),
+        ("2026-01-01T01:00+01:00[Europe/Paris]", NS_2026),
+        ("2026-01-01T00:00:00Z[UTC]", NS_2026),
+        ("20260101T000000Z", NS_2026),
+        ("Thu, 01 Jan 2026 00:00:00 GMT", NS_2026),
+        ("Thu, 1 Jan 2026 01:00:00 +0100", NS_2026),
+        ("1767225600.25", NS_2026 + 250_000_000),
+        (" 1767225600.123456789 ", NS_2026 + 123_456_789),
+        ("1767225600001.5", NS_2026 + 1_500_000),
+        ("1.7672256E9", NS_2026),
+        (Decimal("1767225600.000000001"), NS_2026 + 1),
+        ("0001-01-01T00:00:00Z", None),
+        ("0000-00-00 00:00:00", None),
+        ("0", None),
+        ("-1", None),
+        ("99999999999999999999", None),
+        ("1e30", None),
+        ("-62135596800", None),
+        ("2026-02-30T00:00:00", None),
+        ("2026-01-01T24:00:01Z", None),
+        ("2026-01-01T00:00:00+24:00", None),
+        ("2026-01-01T0000:00Z", None),
+        ("Thu, 31 Feb 2026 00:00:00 GMT", None),
+        ("01/02/2026", None),
+        ("2026-01-01", None),
         ("2026-13-01T00:00:00Z", None),
         ("2262-04-11T23:47:16.854775807Z", 2**63 - 1),
         ("2262-04-11T23:47:16.854775808Z", None),
@@ -653,6 +689,48 @@ NS_2026 = 1_767_225_600_000_000_000
 )
 def test_stamps(stamp: object, expected: int | None) -> None:
     assert parse_stamp(stamp) == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        None, "", "  ", 0, -5, 0.0, "0", "-1", "9999-12-31T23:59:59Z", "9999-12-31 23:59:59.999999", 10**30,
+        "0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "1970-01-01T00:00:00", "0000-00-00 00:00:00", math.inf,
+        "Wed, 31 Dec 1969 23:59:59 GMT", "2026-01-01T00:00:00", 1_767_225_600, "1767225600.5",
+    ],
+)  # fmt: skip
+def test_what_is_a_stamp_or_means_that_there_is_none_is_not_called_unread(value: object) -> None:
+    assert read_stamp(value).unread == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("yesterday", "yesterday"),
+        ("01/02/2026 10:00", "01/02/2026 10:00"),
+        ("2026-02-30T00:00:00Z", "2026-02-30T00:00:00Z"),
+        ("2026-01-01", "2026-01-01"),
+        (True, "True"),
+        ([1], "[1]"),
+        ({"$date": 1}, "{'$date': 1}"),
+        (math.nan, "nan"),
+        ("x" * 10**6, "x" * 399 + "…"),
+        ("a\n b", "a b"),
+    ],
+)
+def test_what_stands_where_a_stamp_should_is_shown(value: object, shown: str) -> None:
+    assert read_stamp(value) == (None, shown)
+
+
+def test_a_read_tells_the_stamp_that_cannot_be_read_and_keeps_the_other() -> None:
+    body = json.dumps({"c": "01/02/2026", "p": "2026-01-01T00:00:00+0000"}).encode()
+    read = single(json_answer(body), consumed_at="body.c", processed_at="body.p")
+    assert (read.seen, read.consumed_at, read.processed_at) == (Seen.PRESENT, None, NS_2026)
+    assert read.unread_stamp == "01/02/2026"
+    items = [{"id": "a", "c": "x"}, {"id": "b", "c": None}, {"id": "c", "c": "2026-01-01T00:00:00"}]
+    assert [one.unread_stamp for one in bulk({"items": items}, consumed_at="item.c").reads] == ["x", "", ""]
+    # What isn't there yet has no stamps, whatever its answer says.
+    assert single(json_answer(body, 404), consumed_at="body.c").unread_stamp == ""
 
 
 @given(st.text(max_size=30) | JSON)

@@ -190,6 +190,23 @@ def test_a_time_for_never_is_no_stamp() -> None:
     assert never[5:] == (None, None)
 
 
+def test_what_stands_where_a_stamp_should_is_told_beside_the_rest() -> None:
+    rows: list[list[Any]] = [
+        ["1/1/2026", "2026-01-01", "a"],
+        [0, "long ago", "b"],
+        [None, datetime.max, "c"],
+        ["", "1767268800", "d"],
+    ]
+    targets = [Target(number, row[-1]) for number, row in enumerate(rows)]
+    reads, _ = RowReader(["consumed_at", "processed_at", "id"]).reads(rows, targets, 1, 2)
+    assert [(read.seen, read.consumed_at, read.processed_at, read.unread_stamp) for read in reads] == [
+        (Seen.PRESENT, None, None, "1/1/2026"),
+        (Seen.PRESENT, None, None, "long ago"),
+        (Seen.PRESENT, None, None, ""),
+        (Seen.PRESENT, None, 1_767_268_800 * 10**9, ""),
+    ]
+
+
 def test_ids_in_other_shapes_are_the_same_ids() -> None:
     text = "01234567-89ab-8cde-8000-00000000002a"
     target = Target(42, text)

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import builtins
 import gzip
+import json
 import uuid
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -187,6 +188,16 @@ def test_expressions_see_headers_properties_and_body() -> None:
     seen = reader.read(raw(correlation_id=IDS.id_of(1)), b"none", 5, 2)
     assert seen == Read(1, Seen.PRESENT, 5, 5, None, None, None, None, None, True)
     assert reader.complaint == "position 'body.offset' gives no number in a delivery"
+
+
+@pytest.mark.parametrize(
+    ("stamp", "unread"), [("01/02/2026", "01/02/2026"), (True, "True"), ("2026-01-01T00:00:00+0000", ""), ("", "")]
+)
+def test_a_stamp_that_cannot_be_read_is_told(stamp: object, unread: str) -> None:
+    reader = DeliveryReader(config_of(processed_at="body.at"), IDS)
+    seen = reader.read(raw(correlation_id=IDS.id_of(1)), json.dumps({"at": stamp}).encode(), 5, 1)
+    assert seen is not None
+    assert seen.unread_stamp == unread
 
 
 def test_without_a_position_deliveries_are_numbered() -> None:

@@ -202,7 +202,7 @@ def test_the_reads_of_each_probe() -> None:
     assert written(told)["reads"]["probes"] == {
         "index": {
             "requests": 100, "events": 4_000, "failed": 7, "throttled": 5, "busiest_second": 90, "widened": 2.5,
-            "strange": 0,
+            "strange": 0, "unread_stamps": 0,
         }
     }  # fmt: skip
 

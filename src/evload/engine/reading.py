@@ -177,7 +177,7 @@ class Reading:
         vitals.read_requests += 1
         vitals.event_reads += len(targets)
         vitals.unexpected_ids += result.unexpected
-        self._count_strange(reader, result)
+        self._count_odd(reader, result)
         now = self._clock.now_ns()
         reader.vitals.requests += 1
         reader.vitals.events += len(targets)
@@ -198,15 +198,19 @@ class Reading:
         self._arm(reader)
         self._books.collect_many(now)
 
-    def _count_strange(self, reader: _Reader, result: ReadResult) -> None:
+    def _count_odd(self, reader: _Reader, result: ReadResult) -> None:
         reader.vitals.strange += result.strange
         reader.vitals.example = reader.vitals.example or self._failures.shown(result.example)
+        unread = [read.unread_stamp for read in result.reads if read.unread_stamp]
+        if unread:
+            reader.vitals.unread_stamps += len(unread)
+            reader.vitals.unread_stamp = reader.vitals.unread_stamp or self._failures.shown(unread[0])
 
     async def _listen(self, reader: _Reader, probe: PushProbe) -> None:
         def report(result: ReadResult) -> None:
             self._vitals.unexpected_ids += result.unexpected
             reader.vitals.throttled += result.throttled
-            self._count_strange(reader, result)
+            self._count_odd(reader, result)
             if result.error:
                 self._failures.look_failed(reader.name, result.error)
             self._tracker.push(reader.index, result.reads)

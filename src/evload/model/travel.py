@@ -102,6 +102,7 @@ class Read(NamedTuple):
                       such read is one side effect
     version           how many writes of the event's key the answer reflects, where the read model says so
     facts             what else is known of the event by this, by the names of `EventFacts`
+    unread_stamp      for people: what stands where a stamp should, and is none
     """
 
     seq: int
@@ -116,6 +117,7 @@ class Read(NamedTuple):
     exact: bool = False
     version: float | None = None
     facts: Mapping[str, Any] | None = None
+    unread_stamp: str = ""
 
 
 @dataclass(slots=True)

@@ -64,6 +64,10 @@ class ReadVitals:
     """Deliveries, rows and answers that are about no event of any run."""
     example: str = ""
     """The beginning of one of them."""
+    unread_stamps: int = 0
+    """Reads in which what stood where a stamp should could not be read."""
+    unread_stamp: str = ""
+    """What stood there in one of them."""
 
     def blank(self, answer: str) -> None:
         """Count a request that showed no event."""
@@ -81,6 +85,8 @@ class ReadVitals:
         self.stretch = max(self.stretch, other.stretch)
         self.strange += other.strange
         self.example = self.example or other.example
+        self.unread_stamps += other.unread_stamps
+        self.unread_stamp = self.unread_stamp or other.unread_stamp
         for answer, count in other.blanks.items():
             self.blanks[answer] = self.blanks.get(answer, 0) + count
 

@@ -113,6 +113,7 @@ def _reads(reads: ReadVitals) -> dict[str, Any]:
         "busiest_second": reads.busiest,
         "widened": reads.stretch,
         "strange": reads.strange,
+        "unread_stamps": reads.unread_stamps,
     }
 
 

@@ -65,6 +65,7 @@ def find(
         *([] if growing else rising(timeline, [span for one in standing if (span := one.span_ns)], outages)),
         *lagging_replicas(timeline, hurts=is_late),
         *_generator(summary, checks, standing),
+        *_unread_stamps(summary),
     ]
     found += _queue_contradictions(summary)
     found += _slow_hop(summary) if is_late and not found else []
@@ -206,6 +207,18 @@ def _is_late(objectives: Iterable[ObjectiveResult]) -> bool:
     """An objective about how long events take doesn't hold, or only just."""
     metrics = ("first_seen", "consistency", "end_to_end", *_HOPS)
     return any(o.subject in metrics and o.result in (Result.FAIL, Result.WARN) for o in objectives)
+
+
+def _unread_stamps(summary: Summary) -> Iterator[Insight]:
+    """Without them the hops between send and effect are blank, and nothing else would say why."""
+    for name, reads in summary.vitals.probes.items():
+        if reads.unread_stamps:
+            sentence = (
+                f"In {reads.unread_stamps:,} reads of {name} a stamp can't be read, such as {reads.unread_stamp!r}"
+            )
+            cure = "write RFC 3339, or seconds since 1970"
+            evidence: dict[str, float | str] = {"probe": name, "reads": reads.unread_stamps}
+            yield Insight("unread_stamps", Severity.NOTE, f"{sentence}; {cure}.", evidence)
 
 
 def _queue_contradictions(summary: Summary) -> Iterator[Insight]:

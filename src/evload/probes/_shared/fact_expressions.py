@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 from ...clients.jmes import Expression, kind_of, truthy
-from ...clients.stamps import parse_stamp
+from ...clients.stamps import NO_STAMP, Stamp, read_stamp
 from ...clients.web import Answer, NotJson
 from ...model.states import Seen
 from ...spi.context import AdapterSettings
@@ -68,15 +68,21 @@ class FactReader:
         replica = None if self._replica is None else _text(self._replica, document)
         if not visible:
             return Facts(Seen.ABSENT, replica=replica, version=self._version_of(document, visible))
+        consumed, processed = self._stamp(self._consumed_at, document), self._stamp(self._processed_at, document)
         return Facts(
             Seen.PRESENT,
             None if self._effects is None else _effects(self._effects, document),
             replica,
             None if self._position is None else _position(self._position, document),
-            None if self._consumed_at is None else parse_stamp(search(self._consumed_at, document)),
-            None if self._processed_at is None else parse_stamp(search(self._processed_at, document)),
+            consumed.ns,
+            processed.ns,
             version=self._version_of(document, visible),
+            unread_stamp=consumed.unread or processed.unread,
         )
+
+    @staticmethod
+    def _stamp(expression: Expression | None, document: Any) -> Stamp:
+        return NO_STAMP if expression is None else read_stamp(search(expression, document))
 
     def _version_of(self, document: Any, visible: bool) -> float | None:
         if self._version is None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from math import isfinite
 from typing import Any, Final
 
-from ...clients.stamps import parse_stamp, within_64_bits
+from ...clients.stamps import NO_STAMP, Stamp, read_stamp, within_64_bits
 from ...model.states import Seen
 from ...model.travel import Read, Target
 from .asked_ids import AskedIds, asked_id
@@ -81,14 +81,17 @@ class RowReader:
         version = _number("version", row[at["version"]]) if "version" in at else None
         if "visible" in at and not _truth("visible", row[at["visible"]]):
             return Facts(Seen.ABSENT, replica=replica, version=version)
+        consumed = _stamp(row[at["consumed_at"]]) if "consumed_at" in at else NO_STAMP
+        processed = _stamp(row[at["processed_at"]]) if "processed_at" in at else NO_STAMP
         return Facts(
             Seen.PRESENT,
             _effects(row[at["effects"]]) if "effects" in at else 1,
             replica,
             _position(row[at["position"]]) if "position" in at else None,
-            _stamp(row[at["consumed_at"]]) if "consumed_at" in at else None,
-            _stamp(row[at["processed_at"]]) if "processed_at" in at else None,
+            consumed.ns,
+            processed.ns,
             version=version,
+            unread_stamp=consumed.unread or processed.unread,
         )
 
 
@@ -149,17 +152,14 @@ def _name(column: str, value: Any) -> str | None:
     return None if value is None or value == "" else str(value)
 
 
-def _stamp(value: Any) -> int | None:
-    """Nanoseconds since 1970; a time without a zone is UTC."""
+def _stamp(value: Any) -> Stamp:
+    """What a driver gives for a stamp; a time without a zone is UTC."""
     if isinstance(value, datetime):
         if value.tzinfo is None:
             value = value.replace(tzinfo=UTC)
         since: timedelta = value - _EPOCH
-        return within_64_bits(since // _MICROSECOND * 1000)
-    if isinstance(value, Decimal) and value.is_finite():
-        value = int(value) if value == value.to_integral_value() else float(value)
-    stamp = parse_stamp(value)
-    return parse_stamp(f"{value}Z") if stamp is None and isinstance(value, str) else stamp
+        return Stamp(within_64_bits(since // _MICROSECOND * 1000))
+    return read_stamp(value)
 
 
 def _kind(value: Any) -> str:

@@ -18,7 +18,7 @@ from pamqp.header import ContentHeader
 
 from ...clients import exact_json
 from ...clients.jmes import Expression
-from ...clients.stamps import parse_stamp
+from ...clients.stamps import NO_STAMP, Stamp, read_stamp
 from ...model.correlation import CorrelationIds, is_of_a_run
 from ...model.states import Seen
 from ...model.travel import Read
@@ -117,8 +117,11 @@ class DeliveryReader:
         position: float | None = number
         if self._position is not None:
             position = self._number(self._position, delivery)
-        consumed, processed = (None if by is None else _stamp(_search(by, delivery)) for by in self._stamps)
-        return Read(seq, Seen.PRESENT, at_ns, at_ns, None, None, position, consumed, processed, True)
+        consumed, processed = (NO_STAMP if by is None else _stamp(_search(by, delivery)) for by in self._stamps)
+        return Read(
+            seq, Seen.PRESENT, at_ns, at_ns, None, None, position, consumed.ns, processed.ns, True,
+            unread_stamp=consumed.unread or processed.unread,
+        )  # fmt: skip
 
     def _look(self, delivery: dict[str, Any]) -> Iterator[Any]:
         """Where the id may be in a delivery that is decoded and unwrapped."""
@@ -243,8 +246,8 @@ def _decode(raw: bytes) -> dict[str, Any]:
     return dict(properties)
 
 
-def _stamp(value: Any) -> int | None:
-    return parse_stamp(value.isoformat() if isinstance(value, datetime) else value)
+def _stamp(value: Any) -> Stamp:
+    return read_stamp(value.isoformat() if isinstance(value, datetime) else value)
 
 
 def _search(expression: Expression, delivery: Delivery | dict[str, Any]) -> Any:
