@@ -223,6 +223,11 @@ def raw_deflate(data: bytes) -> bytes:
         (TEXT, [], TEXT),
         (gzip.compress(TEXT, mtime=0), ["Content-Encoding: gzip"], TEXT),
         (gzip.compress(TEXT, mtime=0), ["content-encoding: GZIP"], TEXT),
+        (gzip.compress(TEXT, mtime=0), ["content-encoding: x-gzip"], TEXT),
+        (gzip.compress(zlib.compress(TEXT), mtime=0), ["content-encoding: deflate, gzip"], TEXT),
+        (gzip.compress(zlib.compress(TEXT), mtime=0), ["content-encoding: deflate", "content-encoding: gzip"], TEXT),
+        (zlib.compress(TEXT), ["content-encoding: br, deflate"], TEXT),
+        (TEXT, ["content-encoding: identity"], TEXT),
         (zlib.compress(TEXT), ["Content-Encoding: deflate"], TEXT),
         (raw_deflate(TEXT), ["Content-Encoding: deflate"], TEXT),
         # Only what says so is compressed, and nothing is made of an unknown coding.

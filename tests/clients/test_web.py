@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import gzip
 import socket
 import ssl
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from evload.clients.web import (
@@ -245,7 +249,7 @@ class TestAnswers:
         [
             (b"<html>\n no </html>", "HTTP 502 with a body that isn't JSON: <html> no </html>"),
             (b"", "HTTP 502 with an empty body, not JSON"),
-            (b"\x00\x01", "HTTP 502 with an empty body, not JSON"),
+            (b"\x00\x01", "HTTP 502 with 2 bytes of something, not JSON"),
         ],
     )
     def test_a_body_that_is_not_json_is_said_each_time_and_the_status_is_there_all_the_same(
@@ -259,12 +263,88 @@ class TestAnswers:
         assert answer.get("status") == 502
 
 
+class TestBodies:
+    """A body is what its answer declares, and what isn't JSON is called by its name."""
+
+    TEXT = '{"name": "Jörg", "n": 18446744073709551617}'
+    FOUND: ClassVar[dict[str, object]] = {"name": "Jörg", "n": 18446744073709551617}
+
+    @pytest.mark.parametrize(
+        ("body", "kind"),
+        [
+            (TEXT.encode(), ""),
+            (TEXT.encode("utf-8-sig"), "application/json"),
+            (TEXT.encode("utf-8-sig"), "application/json; charset=iso-8859-1"),
+            (TEXT.encode("utf-16"), "application/json"),
+            (TEXT.encode("utf-16-le"), ""),
+            (TEXT.encode("utf-16-be"), ""),
+            (TEXT.encode("utf-32"), ""),
+            (TEXT.encode("latin-1"), "application/json; charset=ISO-8859-1"),
+            (TEXT.encode("latin-1"), 'application/json;charset="windows-1252"'),
+            # What many servers say of whatever they send.
+            (TEXT.encode(), "application/json; charset=iso-8859-1"),
+        ],
+    )
+    def test_it_is_read_in_its_character_set(self, body: bytes, kind: str) -> None:
+        assert Answer(200, [(b"Content-Type", kind.encode())], body).get("body") == self.FOUND
+
+    @pytest.mark.parametrize(
+        ("body", "headers", "said"),
+        [
+            (b"", [], "an empty body, not JSON"),
+            (
+                TEXT.encode("latin-1"),
+                [(b"content-type", b"application/json")],
+                'a body that is neither UTF-8 nor in a character set that it declares: {"name": "Jörg",',
+            ),
+            (
+                TEXT.encode("latin-1"),
+                [(b"content-type", b"application/json; charset=utf-8")],
+                "a body that is neither UTF-8 nor in a character set that it declares: {",
+            ),
+            (
+                TEXT.encode("latin-1"),
+                [(b"content-type", b"a/b; charset=punycode")],
+                "a body that is neither UTF-8 nor",
+            ),
+            (
+                "grün".encode("latin-1"),
+                [(b"content-type", b"text/plain; charset=latin1")],
+                "a body that isn't JSON: grün",
+            ),
+            (b"\xef\xbb\xbf<html>", [], "a body that isn't JSON: <html>"),
+            (b"\xff\xfe", [], "2 bytes of something, not JSON"),
+            (gzip.compress(b"{}", mtime=0), [], "a body in gzip, which it doesn't declare in content-encoding"),
+            (b"\x0b\x02\x80{}\x03", [(b"Content-Encoding", b"br")], "a body in 'br', a content-encoding that nobody"),
+            (
+                b"\x08\x01\x12\x00",
+                [(b"Content-Type", b"application/x-protobuf")],
+                "4 bytes of application/x-protobuf",
+            ),
+            (b"\x00" * 10, [(b"Content-Type", b"x/y; charset=utf-16")], "10 bytes of x/y, not JSON"),
+        ],
+    )
+    def test_what_it_is_otherwise_is_said(self, body: bytes, headers: list[tuple[bytes, bytes]], said: str) -> None:
+        with pytest.raises(NotJson) as caught:
+            Answer(200, headers, body).get("body")
+        assert str(caught.value).startswith(f"HTTP 200 with {said}")
+
+    @given(
+        st.binary(max_size=40), st.sampled_from(["", "utf-8", "latin-1", "utf-16", "utf-7", "idna", "zip", "x" * 50])
+    )
+    def test_whatever_it_is_it_is_json_or_said_not_to_be(self, body: bytes, charset: str) -> None:
+        answer = Answer(200, [(b"content-type", f"text/x; charset={charset}".encode())], body)
+        with contextlib.suppress(NotJson):
+            answer.get("body")
+
+
 class TestExcerpts:
     @pytest.mark.parametrize(
         ("body", "text"),
         [
             (b"", ""),
             (b" a\r\n\tb  ", "a b"),
+            (b"\xef\xbb\xbfa", "a"),
             (b"a" * 10, "a" * 10),
             (b"a" * 11, "a" * 9 + "…"),
             ("ü".encode() * 10, "ü" * 10),

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import contextlib
 import errno
+import gzip
 import json
 import os
 import random
@@ -691,6 +692,9 @@ def test_an_encoded_target_is_printable_and_stable(text: str) -> None:
         ("body[0].id || status", json_answer(b"[]"), "200"),
         ("values(@) | [0]", json_answer(b"{}"), "200"),
         ("body.id", json_answer(b'{"id": "' + b"x" * 900_000 + b'"}'), "x" * 900_000),
+        ("body.id", json_answer(gzip.compress(b'{"id": "7"}'), 200, "Content-Encoding: gzip"), "7"),
+        ("body.id", json_answer(b'\xef\xbb\xbf{"id": "7"}'), "7"),
+        ("body.id", answer(200, b'{"id": "\xfc"}', "Content-Type: application/json; charset=latin1"), "ü"),
     ],
 )
 def test_capture(capture: str, reply: bytes, found: str) -> None:
@@ -708,6 +712,8 @@ def test_capture(capture: str, reply: bytes, found: str) -> None:
         ("body.id", answer(200, b"<html>"), "HTTP 200 with a body that isn't JSON: <html>"),
         ("body.id", answer(202), "HTTP 202 with an empty body, not JSON"),
         ("length(body)", json_answer(b"1"), "invalid type for value: 1"),
+        ("body.id", json_answer(b"{}", 200, "Content-Encoding: gzip"), "the answer is cut off or garbled"),
+        ("body.id", json_answer(gzip.compress(b"{}")), "a body in gzip, which it doesn't declare"),
         ("body.id", json_answer(b'{"id": "' + b"x" * 1_100_000 + b'"}'), "the answer is longer than 1048576 bytes"),
     ],
 )
@@ -717,6 +723,34 @@ def test_a_capture_that_finds_nothing_says_so(capture: str, reply: bytes, why: s
     assert receipt.detail.startswith("accepted, but the capture found nothing: ")
     assert why in receipt.detail
     assert "\n" not in receipt.detail
+
+
+@pytest.mark.parametrize(
+    ("reply", "detail"),
+    [
+        (answer(400, "zu groß".encode()), "HTTP 400: zu groß"),
+        (answer(400, "zu groß".encode("utf-8-sig")), "HTTP 400: zu groß"),
+        (
+            answer(400, "zu groß".encode("latin-1"), "Content-Type: text/plain; charset=iso-8859-1"),
+            "HTTP 400: zu groß",
+        ),
+        (answer(400, gzip.compress("zu groß".encode()), "Content-Encoding: gzip"), "HTTP 400: zu groß"),
+        (
+            answer(400, gzip.compress(random.Random(1).randbytes(9000).hex().encode()), "Content-Encoding: gzip"),
+            "0123",
+        ),
+        (answer(400, b"\x00\x01"), "HTTP 400"),
+        (answer(400, b"no", "Content-Encoding: gzip"), "HTTP 400: no"),
+    ],
+)
+def test_the_words_of_a_refusal_are_read_as_they_are_sent(reply: bytes, detail: str) -> None:
+    """Also if there is more than is kept of it: a body that is compressed need not be whole."""
+    receipt = receipt_from(reply)
+    assert receipt.outcome is Outcome.REJECTED
+    if detail == "0123":
+        assert receipt.detail.removeprefix("HTTP 400: ")[:100] == random.Random(1).randbytes(9000).hex()[:100]
+    else:
+        assert receipt.detail == detail
 
 
 def test_a_refusal_captures_nothing() -> None:

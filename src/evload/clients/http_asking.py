@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import zlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Final, NamedTuple
 from ..clock import Clock
 from ..errors import TargetError
 from ..units import NS_PER_S, format_duration
+from .bodies import Garbled, field, unpacked
 from .dialing import Dialer
 from .http_wire import GARBLED, Connection, Exchange, IdleConnections, Listener, sweep_period_s
 from .web import Endpoint, reason_of, tls_context
@@ -26,7 +26,6 @@ _IDLE_NS: Final = 4 * NS_PER_S
 _IDEMPOTENT: Final = frozenset({"GET", "OPTIONS", "TRACE", "PUT", "DELETE"})
 _WITHOUT_LENGTH: Final = frozenset({"GET", "OPTIONS", "TRACE"})
 """Methods whose requests usually have no body, so that nothing needs to be said about its length."""
-_WINDOW_BITS: Final = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
 
 
 class NoAnswer(Exception):
@@ -103,9 +102,10 @@ class Asker:
         """The body without its compression. Raises NoAnswer if it is too long or garbled."""
         body = answer.body
         if body:
-            for name, value in answer.headers:
-                if name.lower() == b"content-encoding":
-                    body = _unpacked(body, value.strip().lower(), self._max_body)
+            try:
+                body = unpacked(body, field(answer.headers, b"content-encoding"), self._max_body)
+            except Garbled:
+                raise NoAnswer(GARBLED) from None
         if len(body) > self._max_body or len(answer.body) >= self._limit:
             raise NoAnswer(f"HTTP {answer.status} with a body longer than {self._max_body} bytes")
         return body
@@ -192,23 +192,6 @@ class Asker:
     def body_limit(self, status: int) -> int:
         """See `http_wire.Listener`."""
         return self._limit
-
-
-def _unpacked(body: bytes, coding: bytes, limit: int) -> bytes:
-    """The body without its content coding, at most a byte more than `limit`. Raises NoAnswer if it is garbled."""
-    bits = _WINDOW_BITS.get(coding)
-    if bits is None:
-        return body
-    if coding == b"deflate" and body[0] & 0x0F != 8:
-        bits = -zlib.MAX_WBITS  # Some servers leave out the zlib header.
-    unpacker = zlib.decompressobj(bits)
-    try:
-        unpacked = unpacker.decompress(body, limit + 1)
-    except zlib.error:
-        raise NoAnswer(GARBLED) from None
-    if not unpacker.eof and len(unpacked) <= limit:
-        raise NoAnswer(GARBLED)
-    return unpacked
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ No I/O. An address may be a template: its path and query can hold `{placeholders
 from __future__ import annotations
 
 import base64
+import codecs
 import errno
 import os
 import re
@@ -18,7 +19,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
-from . import exact_json
+from . import bodies, exact_json
 from .jmes import NoDocument
 
 URL_HELP: Final = "write an address such as http://localhost:8080/events"
@@ -236,13 +237,25 @@ class Answer:
         if not self._parsed:
             try:
                 parsed = exact_json.loads(self._body)
-            except ValueError as error:
-                text = excerpt(self._body)
-                what = f"a body that isn't JSON: {text}" if text else "an empty body, not JSON"
-                raise NotJson(f"HTTP {self.status} with {what}") from error
+            except ValueError:
+                parsed = self._decoded()
             self._body = parsed
             self._parsed = True
         return self._body
+
+    def _decoded(self) -> Any:
+        """The body once its text is UTF-8. Raises NotJson, which says what it is."""
+        kind = bodies.field(self._raw_headers, b"content-type")
+        text = bodies.as_utf8(self._body, kind)
+        try:
+            return exact_json.loads(text)
+        except ValueError as error:
+            what = bodies.what_it_is(self._body, bodies.field(self._raw_headers, b"content-encoding"), kind)
+            if shown := excerpt(text):
+                what = f"a body that isn't JSON: {shown}"
+            elif shown := bodies.in_latin_1(text, 120):
+                what = f"a body that is neither UTF-8 nor in a character set that it declares: {shown}"
+            raise NotJson(f"HTTP {self.status} with {what}") from error
 
     def _fields(self) -> dict[str, str]:
         if self._headers is None:
@@ -256,6 +269,7 @@ class Answer:
 
 def excerpt(body: bytes, limit: int = 120) -> str:
     """The beginning of a body in one line, or an empty text if it isn't text."""
+    body = body.removeprefix(codecs.BOM_UTF8)
     try:
         text = body[: 4 * limit].decode()
     except UnicodeDecodeError as error:

@@ -12,6 +12,7 @@ from typing import Final
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from ...clients.bodies import as_utf8, field
 from ...clients.web import parse_url
 from ...errors import TargetError
 from ...spi.context import Surroundings
@@ -55,7 +56,7 @@ class ExpositionReader:
         answer = await self._page.get()
         if answer.status != 200:
             raise NoAnswer(f"HTTP {answer.status}")
-        return answer.body.decode(errors="replace")
+        return as_utf8(answer.body, field(answer.headers, b"content-type")).decode(errors="replace")
 
     def _values(self, text: str) -> list[float]:
         # Only the lines about this metric are parsed: an endpoint may have tens of thousands of others, and

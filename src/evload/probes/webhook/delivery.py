@@ -7,6 +7,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from ...clients import exact_json
+from ...clients.bodies import as_utf8
 from ...clients.web import excerpt
 from .._shared.envelopes import decompressed
 
@@ -53,6 +54,7 @@ def documents_of(headers: Mapping[str, str], body: bytes) -> list[dict[str, Any]
             return [{"headers": decoded, "body": exact_json.loads(body)}]
         except ValueError:
             return [{"headers": decoded, "body": None}]
+    body = as_utf8(body, headers.get("content-type", ""))
     try:
         document = exact_json.loads(body)
     except ValueError:

@@ -13,7 +13,8 @@ from urllib.parse import quote
 
 from jmespath.exceptions import JMESPathError
 
-from ...clients.http_wire import Client, Exchange
+from ...clients import bodies
+from ...clients.http_wire import GARBLED, Client, Exchange
 from ...clients.jmes import Expression
 from ...clients.web import (
     Answer,
@@ -43,6 +44,7 @@ _CAPTURE_LIMIT: Final = 1 << 20
 """Longest body that a capture looks at, in bytes."""
 _DETAIL_LIMIT: Final = 1024
 """How much of the body of a refusal is kept for people, in bytes."""
+_CODING: Final = b"content-encoding"
 _HEADS_LIMIT: Final = 1000
 """Most request heads kept: there is one for each content type."""
 
@@ -200,7 +202,7 @@ class HttpPublisher:
                 detail = told or detail
         else:
             outcome = Outcome.REJECTED
-            text = excerpt(body)
+            text = excerpt(_legible(headers, body))
             detail = f"HTTP {status}: {text}" if text else f"HTTP {status}"
         acked_ns = None if outcome is Outcome.IN_DOUBT else at_ns
         self._settle(into, events, outcome, exchange.sent_ns, acked_ns, detail, capture, self._facts_of(status))
@@ -243,15 +245,24 @@ class HttpPublisher:
             self.receipts.add(into, Receipt(event.seq, outcome, sent_ns, acked_ns, detail, capture, facts))
 
 
+def _legible(headers: Sequence[tuple[bytes, bytes]], body: bytes) -> bytes:
+    """The beginning of a body, for people."""
+    return bodies.beginning(
+        body, bodies.field(headers, _CODING), bodies.field(headers, b"content-type"), _DETAIL_LIMIT
+    )
+
+
 def _captured(
     capture: Expression, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
 ) -> tuple[str | None, str]:
     """The id found in an answer, or None and why there is none."""
     if len(body) >= _CAPTURE_LIMIT:
         return None, f"accepted, but the capture found nothing: the answer is longer than {_CAPTURE_LIMIT} bytes"
-    answer = Answer(status, headers, body)
     try:
+        answer = Answer(status, headers, bodies.unpacked(body, bodies.field(headers, _CODING), _CAPTURE_LIMIT))
         found = capture.search(answer.as_dict() if capture.whole else answer)
+    except bodies.Garbled:
+        return None, f"accepted, but the capture found nothing: {GARBLED}"
     except (NotJson, JMESPathError) as error:
         return None, f"accepted, but the capture found nothing: {' '.join(str(error).split())}"
     if isinstance(found, str) and found:
