@@ -220,6 +220,10 @@ def test_a_rate_is_measured_by_all_that_is_to_come() -> None:
     assert not _reason("rate(errors) < 0.5%", one)
     assert not _reason("rate(errors) < 0.5%", one, spans=MINUTE)
     assert _reason("rate(errors) < 0.1%", one, spans=MINUTE).endswith("too many for all 6,000 events of the schedule")
+    assert _reason("rate(errors) == 0%", one, spans=MINUTE).endswith("too many for all 6,000 events of the schedule")
+    assert not _reason("rate(errors) == 1%", one, spans=MINUTE)
+    assert not _reason("rate(errors) != 0%", one, spans=MINUTE)
+    assert not _reason("rate(errors) >= 0.01%", one, spans=MINUTE)
 
 
 @pytest.mark.parametrize(
@@ -230,6 +234,7 @@ def test_a_rate_is_measured_by_all_that_is_to_come() -> None:
         ("min(queue_depth) > 0", True),
         ("min(queue_depth) < 0", False),
         ("last(queue_depth) < 10", False),
+        ("last(queue_depth) == 7", False),
         ("mean(queue_depth) < 1", False),
         ("max(queue_depth) < 50 for 10s", True),
         ("max(queue_depth) < 50 for 30s", False),

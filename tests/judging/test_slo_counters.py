@@ -251,6 +251,13 @@ def test_rates_are_shares_of_what_was_scheduled() -> None:
     assert _judge("rate(errors) < 2%", one).result is Result.PASS
     assert _judge("rate(acked) >= 99%", one).result is Result.WARN
     assert _judge("rate(acked) > 95%", one).result is Result.PASS
+    assert _judge("rate(errors) == 0%", one).result is Result.FAIL
+    assert _judge("rate(errors) == 1%", one).result is Result.PASS
+    assert _judge("rate(errors) != 0%", one).result is Result.PASS
+    assert _judge("rate(lost) == 0%", scenario(visible=99, rejected=1)).result is Result.PASS
+    assert _judge("rate(lost) == 0%", scenario(visible=90, lost=10)).witnessed
+    assert _judge("rate(lost) == 0%", scenario(visible=90, pending=10)).result is Result.INCONCLUSIVE
+    assert _judge("rate(errors) == 0%").result is Result.INCONCLUSIVE
     assert _judge("rate(lost) < 1%", one).result is Result.PASS
     assert _judge("rate(lost) < 1%", scenario(visible=90, lost=10)).witnessed
     assert _judge("rate(errors) < 1%").result is Result.INCONCLUSIVE

@@ -216,6 +216,10 @@ def _both(text: str, work: float, other: float, **more: str) -> ObjectiveResult:
         ("last(queue_depth) < 20", Result.FAIL, 50),
         ("last(queue_depth) > 20", Result.FAIL, 5),
         ("min(queue_depth) >= 5", Result.PASS, 5),
+        ("last(queue_depth) == 5", Result.FAIL, 50),
+        ("last(queue_depth) == 50", Result.FAIL, 5),
+        ("last(queue_depth) != 5", Result.FAIL, 5),
+        ("last(queue_depth) != 6", Result.PASS, 5),
         ("mean(queue_depth) <= 100", Result.PASS, 50),
         ("mean(queue_depth) < 20 in any 30s", Result.FAIL, 50),
         ("mean(queue_depth) > 20 in any 30s", Result.FAIL, 5),
@@ -228,6 +232,35 @@ def test_of_several_gauges_the_one_that_is_worse_for_the_objective_counts(
     """The largest for an upper limit, the smallest for a lower one."""
     judged = _both(text, *depths)
     assert (judged.result, judged.observed) == (result, (worst, worst))
+
+
+@pytest.mark.parametrize(
+    ("text", "depth", "result"),
+    [
+        ("last(queue_depth) == 0", 0, Result.PASS),
+        ("last(work.queue_depth) == 0", 0, Result.PASS),
+        ("last(queue_depth) == 0", 1, Result.FAIL),
+        ("max(queue_depth) == 0", 0, Result.PASS),
+        ("mean(queue_depth) == 0.1", 0.1, Result.PASS),
+        ("min(queue_depth) == 10%", 0.1, Result.PASS),
+        ("last(queue_depth) == 0.1", 0.2, Result.FAIL),
+        ("last(queue_depth) != 0", 0, Result.FAIL),
+        ("last(queue_depth) != 0", 7, Result.PASS),
+    ],
+)
+def test_a_gauge_may_have_to_be_one_value_exactly(text: str, depth: float, result: Result) -> None:
+    judged = _both(text, depth, depth)
+    assert (judged.result, judged.observed, judged.note) == (result, (depth, depth), "")
+
+
+def test_only_the_last_value_counts_for_last() -> None:
+    for depths, last in (((9, 9, 0), 0), ((0, 0, 9), 9)):
+        series = Series()
+        for second, depth in enumerate(depths):
+            series.add(depth, second * S)
+        summary = Summary(gauges={"work": GaugeSummary({"queue_depth": series})})
+        judged = judge(parse("last(queue_depth) == 0", gauges=GAUGES), summary)
+        assert (judged.result is Result.PASS, judged.observed) == (last == 0, (last, last))
 
 
 @pytest.mark.parametrize("depths", [(5, 50), (50, 5)])

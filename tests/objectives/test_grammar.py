@@ -83,7 +83,9 @@ def test_each_counter_can_be_compared(counter: str, operator: str) -> None:
         ("max(publish) == 2s", "max(...) can't be compared by ==; write < or <="),
         ("share(publish < 2s) <= 95%", "share(...) can't be compared by <=; write > or >="),
         ("throughput(sent) < 100/s", "throughput(...) can't be compared by <; write > or >="),
-        ("rate(errors) == 0%", "rate(...) can't be compared by =="),
+        ("rate(errors) == 0% in any 30s", "over time rate(...) can't be compared by ==; write < or <="),
+        ("throughput(sent) == 100/s", "throughput(...) can't be compared by ==; write > or >="),
+        ("recovery(share(publish < 2s) >= 95%) == 5s", "recovery(...) can't be compared by ==; write < or <="),
         ("p99(publish) < 2", "'2' is not a duration; write a number with a unit"),
         ("p99(publish) < 0s", "no event takes no time; write a limit above 0"),
         ("share(publish < 0s) >= 95%", "no event takes no time; write a limit above 0"),
@@ -135,6 +137,10 @@ def test_critical_has_to_have_the_unit_of_the_limit() -> None:
         parse("p95(end_to_end) < 3s", critical="95%")
     with pytest.raises(ValueError, match="== can't have a critical limit; write lost <= 0"):
         parse("lost == 0", critical="3")
+    with pytest.raises(ValueError, match=r"== can't have a critical limit; write rate\(errors\) <= 0%, or leave"):
+        parse("rate(errors) == 0%", critical="3%")
+    with pytest.raises(ValueError, match=r"== can't have a critical limit; write last\(depth\) <= 0, or leave"):
+        parse("last(depth) == 0", critical="3", gauges={"work": ["depth"]})
 
 
 @given(st.text(max_size=40))

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from ..model.facts import INTERVAL_NS, STALENESS
 from ..model.report import Result
 from ..model.summary import Distribution, Summary
-from ..objectives.objective import LOWER, UPPER, Measure, Objective
+from ..objectives.objective import LOWER, Measure, Objective
 from ..objectives.scenario import ScenarioCriteria
 from ..stats.binomial import clopper_pearson_lower
 from ..stats.dependence import FEWEST_BATCHES, effective_size
@@ -142,7 +142,7 @@ def _rate(objective: Objective, state: _State, limit: Fraction) -> str:
     """A share of all that will have been scheduled, which is known beforehand unless arrivals are random."""
     total = state.events(objective)
     seen = sum(count(one, objective.subject).low for one in objective.pieces(state.summary))
-    if not total or objective.operator not in UPPER or not _is_over(objective.operator, Fraction(seen, total), limit):
+    if not total or not _is_over(objective.operator, Fraction(seen, total), limit):
         return ""
     return f"{objective.subject} is {seen}, too many for all {total:,} events of the schedule"
 

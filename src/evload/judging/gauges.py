@@ -8,7 +8,7 @@ from typing import Final
 
 from ..model.report import Result
 from ..model.summary import GaugeSummary, Series, Summary
-from ..objectives.objective import UPPER, Objective
+from ..objectives.objective import EXACTLY, UPPER, Objective
 from ..units import NS_PER_S
 from .gauge_watches import is_watched, label
 from .limit_result import NEAR, NEAR_NOTE, Ends, LimitResult, compare, exact, no_data
@@ -30,7 +30,13 @@ def judge_gauge(objective: Objective, summary: Summary, limit: Fraction) -> Limi
     if not gauges:
         return no_data(objective.subject)
     values = [Fraction(_OF_SERIES[objective.function](g.series[objective.subject])) for g in gauges.values()]
-    value = max(values) if objective.operator in UPPER else min(values)
+    if objective.operator in EXACTLY:
+        # A value is a double, and so is what it has to be: 0.1 is.
+        limit = Fraction(float(limit))
+        farthest_first = sorted(values, key=lambda value: abs(value - limit), reverse=True)
+        value = farthest_first[0 if objective.operator == "==" else -1]
+    else:
+        value = max(values) if objective.operator in UPPER else min(values)
     holds = compare(objective.operator, value, value, limit)
     if not holds:
         return LimitResult(Result.FAIL, (value, value), _failed_note(objective, summary))

@@ -12,7 +12,17 @@ from typing import Final
 from ..model.facts import COUNTER_NAMES, METRICS, QUEUE_LAG, STALENESS, TALLIED, ByValue
 from ..units import parse_duration, parse_rate
 from .limits import exact_share, parse_count, parse_good_share, parse_time, parse_value
-from .objective import LOWER, RECOVERY_WINDOW, SHORTEST_STEP_NS, UPPER, GaugeValues, Measure, Objective, Window
+from .objective import (
+    EXACTLY,
+    LOWER,
+    RECOVERY_WINDOW,
+    SHORTEST_STEP_NS,
+    UPPER,
+    GaugeValues,
+    Measure,
+    Objective,
+    Window,
+)
 
 THROUGHPUTS: Final = ("sent", "acked", "visible")
 """Counters that have a rate per second."""
@@ -72,7 +82,7 @@ def _parse_gauge(
         return None
     if function not in _GAUGE_FUNCTIONS:
         raise ValueError(f"{function} of a gauge can't be told; {_suggest(function, _GAUGE_FUNCTIONS, 'functions')}")
-    require(operator, (*UPPER, *LOWER), function)
+    require(operator, (*UPPER, *LOWER, *EXACTLY), function)
     gauge, value = found
     return Objective(expression, Measure.GAUGE, value, operator, parse_value(limit), gauge=gauge, function=function)
 
@@ -146,7 +156,7 @@ def _parse_call(expression: str, function: str, argument: str, operator: str, li
         raise ValueError(f"there is no gauge {argument!r}; {_suggest(argument, METRICS, 'metrics')}")
     if function == "rate":
         counter = _counter_name(argument)
-        require(operator, (*UPPER, *LOWER), function)
+        require(operator, (*UPPER, *LOWER, *EXACTLY), function)
         return Objective(expression, Measure.RATE, counter, operator, exact_share(limit))
     if function == "throughput":
         counter = _counter_name(argument, THROUGHPUTS)

@@ -184,6 +184,7 @@ def _with_target(objective: Objective, text: str) -> Objective:
 
 def _second_limit(objective: Objective, text: str, what: str) -> Fraction:
     if objective.operator not in (*UPPER, *LOWER):
-        cure = f"write {objective.subject} <= {objective.limit}"
+        what_counts, _, written = objective.expression.partition(objective.operator)
+        cure = f"write {what_counts.strip()} <= {written.strip()}"
         raise ValueError(f"{objective.operator} can't have a {what} limit; {cure}, or leave {what} out")
     return parse_limit(objective, text)

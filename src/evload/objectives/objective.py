@@ -15,6 +15,7 @@ from .scenario import ScenarioCriteria
 
 UPPER: Final = ("<", "<=")
 LOWER: Final = (">", ">=")
+EXACTLY: Final = ("==", "!=")
 
 VISIBILITY: Final = frozenset({"first_seen", "consistency", "end_to_end"})
 """Metrics of which an event that is never seen has no end."""
