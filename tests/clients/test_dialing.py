@@ -178,12 +178,12 @@ def test_an_address_is_dialled_as_it_is() -> None:
 
 
 @contextmanager
-def names(monkeypatch: pytest.MonkeyPatch, addresses: Sequence[str]) -> Iterator[None]:
-    """The name many.test has these addresses."""
+def names(monkeypatch: pytest.MonkeyPatch, addresses: Sequence[str], name: str = "many.test") -> Iterator[None]:
+    """The name has these addresses."""
     resolve = socket.getaddrinfo
 
     def getaddrinfo(host: Any, port: Any, *args: Any, **settings: Any) -> Any:
-        if host not in ("many.test", b"many.test"):
+        if host not in (name, name.encode()):
             return resolve(host, port, *args, **settings)
         return list(itertools.chain.from_iterable(resolve(address, port, *args, **settings) for address in addresses))
 
@@ -245,6 +245,34 @@ def test_http_producers_and_probes_pass_an_address_that_drops_what_begins_a_conn
                 probe = {"kind": "http", "url": f"{url}/{{correlation_id}}", "timeout": "5s"}
                 async with HttpProbeConfig.model_validate(probe).open(surroundings()) as asked:
                     assert [(await asked.read([Target(1, "a")])).error for _ in range(2)] == ["", ""]
+
+    asyncio.run(main())
+
+
+def test_a_name_in_any_script_is_sent_as_dns_knows_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with serving(always(json_answer(b"{}"))) as server:
+            with names(monkeypatch, [ONE], "xn--bcher-kva.test"):
+                url = server.url.replace(ONE, "Bücher.test")
+                async with HttpProducerConfig.model_validate({"kind": "http", "url": url}).open(
+                    surroundings()
+                ) as producer:
+                    receipts: list[Receipt] = []
+                    await producer.publish([Event(0, "c", 0, 0, 0, None, b"{}", (), ())], receipts.extend)
+                    async with asyncio.timeout(20):
+                        while not receipts:
+                            await asyncio.sleep(0.01)
+                probe = HttpProbeConfig.model_validate({"kind": "http", "url": f"{url}/{{correlation_id}}"})
+                async with probe.open(surroundings()) as asked:
+                    assert (await asked.read([Target(1, "a")])).error == ""
+                hosts = {request.headers["host"] for request in server.requests}
+                assert hosts == {f"xn--bcher-kva.test:{port_of(server.url)}"}
+        async with amqp_peer(confirms=lambda _: True) as peer:
+            with names(monkeypatch, [ONE], "xn--bcher-kva.test"):
+                async with traffic(peer.url.replace(ONE, "bücher.test"), routing_key="q") as load:
+                    await load.publish(load.make(1), 1)
+                    await load.all_settled(20)
+                    assert load.outcomes() == {Outcome.ACCEPTED: 1}
 
     asyncio.run(main())
 

@@ -50,6 +50,27 @@ class TestAddresses:
             ("http://u@h/", Endpoint(False, "h", 80, "/", "h", ("u", ""), "http://h/")),
             ("http://a%3Ab:c%40d@h/", Endpoint(False, "h", 80, "/", "h", ("a:b", "c@d"), "http://h/")),
             ("http://u@x:p@h:81/", Endpoint(False, "h", 81, "/", "h:81", ("u@x", "p"), "http://h:81/")),
+            (
+                "https://Bücher.example:8443/ü?x",
+                Endpoint(
+                    True,
+                    "xn--bcher-kva.example",
+                    8443,
+                    "/ü?x",
+                    "xn--bcher-kva.example:8443",
+                    None,
+                    "https://Bücher.example:8443/ü",
+                ),
+            ),
+            (
+                "http://u:p@faß.de/",
+                Endpoint(False, "xn--fa-hia.de", 80, "/", "xn--fa-hia.de", ("u", "p"), "http://faß.de/"),
+            ),
+            (
+                "http://例え。jp",
+                Endpoint(False, "xn--r8jz45g.jp", 80, "/", "xn--r8jz45g.jp", None, "http://例え。jp/"),
+            ),
+            ("http://my_host/", Endpoint(False, "my_host", 80, "/", "my_host", None, "http://my_host/")),
             ("http://h/a b?u=me@there", Endpoint(False, "h", 80, "/a b?u=me@there", "h", None, "http://h/a b")),
         ],
     )
@@ -88,6 +109,9 @@ class TestAddresses:
             ("http://h:65536/", "'http://h:65536/' has an unusable host or port"),
             ("http://[::1/", "has an unusable host or port"),
             ("http:///x", "'http:///x' has no host; write an address"),
+            ("http://☃ü..x/", "'http://☃ü..x/' has a host that is no domain name; write an address"),
+            ("http://ü-" + "x" * 70 + "/", "has a host that is no domain name; write an address"),
+            ("http://u:s3cret@ü\u200e.de/", "has a host that is no domain name; write an address"),
             ("http://:80/x", "'http://:80/x' has no host; write an address"),
             ("http://h:0/x", "'http://h:0/x' has no port that can be called; write an address"),
             ("http://me:s3cret@h:0/x", "'http://h:0/x' has no port that can be called"),

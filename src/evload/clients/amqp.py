@@ -20,7 +20,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, Wit
 
 from ..errors import TargetError
 from ..spi.context import AdapterSettings
-from .web import reason_of, tls_context, unescaped, without_credentials
+from .web import ascii_host, reason_of, tls_context, unescaped, without_credentials
 
 if TYPE_CHECKING:
     from aiormq.abc import AbstractConnection
@@ -74,6 +74,10 @@ def parse_url(text: str) -> Address:
         raise ValueError(f"{shown} has no {'port that can be called' if host else 'host'}; {URL_HELP}")
     if parts.fragment:
         raise ValueError(f"{shown} has a fragment; leave out what follows '#', or write %23")
+    try:
+        host = ascii_host(host)
+    except ValueError as error:
+        raise ValueError(f"{shown} has a host that is no domain name; {URL_HELP}") from error
     path = parts.path[1:]
     if "/" in path:
         raise ValueError(f"{shown} has a virtual host with a slash; write %2F for each slash in its name")

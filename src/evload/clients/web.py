@@ -42,7 +42,8 @@ class Endpoint(NamedTuple):
     """An http(s) address, taken apart.
 
     target     path and query as they were written, placeholders included
-    authority  what the Host header says
+    host       as DNS knows it, in ASCII
+    authority  what the Host header says, in ASCII
     shown      the address for people: without credentials, without the query
     """
 
@@ -88,14 +89,20 @@ def parse_url(text: str) -> Endpoint:
     credentials = None
     if parts.username is not None:
         credentials = (unquote(parts.username), unquote(parts.password or ""))
-    netloc = authority.rpartition("@")[2]
+    netloc = sent = authority.rpartition("@")[2]
     path = target.partition("?")[0] or "/"
+    if not netloc.isascii():
+        try:
+            host = ascii_host(host)
+        except ValueError as error:
+            raise ValueError(f"{shown} has a host that is no domain name; {URL_HELP}") from error
+        sent = host if port is None else f"{host}:{port}"
     return Endpoint(
         secure=scheme.lower() == "https",
         host=host,
         port=port or (443 if scheme.lower() == "https" else 80),
         target=target if target.startswith("/") else "/" + target,
-        authority=netloc,
+        authority=sent,
         credentials=credentials,
         shown=f"{scheme}://{netloc}{path}",
     )
@@ -116,6 +123,15 @@ def unescaped(text: str) -> str:
     if "@" in authority or "@" not in "".join(behind) or _HOST_AND_PORT.fullmatch(authority):
         return ""
     return "write %2F for a /, %3F for a ? and %23 for a # in its user or password"
+
+
+def ascii_host(host: str) -> str:
+    """A host's name as DNS, TLS and the Host header know it: `xn--bcher-kva.example`. Raises ValueError."""
+    if host.isascii():
+        return host
+    import idna
+
+    return idna.encode(host, uts46=True).decode()
 
 
 def encode_target(target: str) -> str:
