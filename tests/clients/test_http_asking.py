@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import ssl
+import tracemalloc
 import zlib
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
@@ -249,6 +250,41 @@ def test_bodies(body: bytes, headers: Sequence[str], found: bytes | str) -> None
 
 
 CHUNKED = b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+# The parser puts a trailer that never ends together anew with each piece of it.
+TRAILERS = [b"".join(b"t-%d: x\r\n" % number for number in range(10_000))] * 80
+ONE_TRAILER = [b"t: ", *[b"x" * 100_000] * 80]
+LONG_CHUNK_EXTENSION = [b"3;a=", *[b"x" * 100_000] * 80]
+TOO_MUCH_BESIDE = "not HTTP: trailers longer than 65536 bytes"
+
+
+@pytest.mark.parametrize(
+    ("steps", "found"),
+    [
+        ([CHUNKED, b"3\r\nabc\r\n0\r\n", *TRAILERS], TOO_MUCH_BESIDE),
+        ([CHUNKED, b"3\r\nabc\r\n0\r\n", *ONE_TRAILER], TOO_MUCH_BESIDE),
+        ([CHUNKED, *LONG_CHUNK_EXTENSION], TOO_MUCH_BESIDE),
+        ([b"HTTP/1.1 200 X\r\n", *TRAILERS], "not HTTP: headers longer than 65536 bytes"),
+        ([b"HTTP/1.1 200 X\r\n", *ONE_TRAILER], "not HTTP: headers longer than 65536 bytes"),
+        (
+            [*[b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n" * 1000] * 200],
+            "not HTTP: headers longer than 65536 bytes",
+        ),
+        # Controls: what may stand there.
+        ([CHUNKED, b"3;a=b\r\nabc\r\n0\r\n", b"t: " + b"x" * 30_000 + b"\r\n", b"u: y\r\n\r\n"], b"abc"),
+        ([CHUNKED, *[b"1;%b\r\na\r\n" % (b"x" * 1000)] * 200, b"0\r\n\r\n"], b"a" * 200),
+        ([CHUNKED[:-2], b"h: " + b"x" * 60_000 + b"\r\n\r\n", 0.01, b"1\r\na\r\n0\r\n", b"t: x\r\n\r\n"], b"a"),
+    ],
+)
+def test_what_is_sent_beside_a_body_has_a_limit(steps: Sequence[bytes | float | Step], found: bytes | str) -> None:
+    """In bytes, and with it in memory."""
+    tracemalloc.start()
+    try:
+        assert body_of(*steps) == found
+        assert tracemalloc.get_traced_memory()[1] < 12e6
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

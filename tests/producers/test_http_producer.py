@@ -156,6 +156,10 @@ def test_a_refusal_says_its_status_and_the_beginning_of_its_text() -> None:
         ([b"HTTP/1.1 101 Switch\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", Step.STALL], "not HTTP: the protocol"),
         ([b"HTTP/1.1 202 X\r\nContent-Length: x\r\n\r\n", Step.STALL], "not HTTP: "),
         ([b"HTTP/1.1 202 X\r\n" + b"A: b\r\n" * 20_000, Step.STALL], "not HTTP: headers longer than 65536 bytes"),
+        (
+            [b"HTTP/1.1 202 X\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", b"A: b\r\n" * 200_000, Step.STALL],
+            "not HTTP: trailers longer than 65536 bytes",
+        ),
         ([b"HTTP/1.1 100 Continue\r\n\r\n", Step.CLOSE], "connection closed"),
         ([Step.STALL], "no answer within 100 ms"),
         ([b"HTTP/1.1 202 X\r\nContent-Length: 9\r\n\r\nabc", Step.STALL], "no answer within 100 ms"),

@@ -316,9 +316,9 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_body", "_excess", "_exchange", "_head_size", "_headers", "_keep_alive", "_kept", "_left", "_limit",
-        "_listener", "_overlong", "_owner", "_parser", "_status", "_transport", "closed", "hung_up", "idle_since_ns",
-        "in_body", "opened",
+        "_beside_body", "_body", "_excess", "_exchange", "_had_body", "_head_size", "_headers", "_keep_alive",
+        "_kept", "_left", "_limit", "_listener", "_overlong", "_owner", "_parser", "_status", "_transport", "closed",
+        "hung_up", "idle_since_ns", "in_body", "opened",
     )  # fmt: skip
 
     _transport: asyncio.Transport
@@ -347,6 +347,9 @@ class Connection(asyncio.Protocol):
         self._body: list[bytes] | None = None
         self._kept = 0
         self._limit = -1
+        self._had_body = False
+        self._beside_body = 0
+        """Bytes that came since the headers or a part of the body did: between chunks, or behind the last one."""
 
     def send(self, exchange: Exchange, now_ns: int) -> None:
         """Write a request; the connection must be idle."""
@@ -408,6 +411,13 @@ class Connection(asyncio.Protocol):
             self._head_size += len(data)
             if self._head_size > _HEAD_LIMIT:
                 self.give_up(f"not HTTP: headers longer than {_HEAD_LIMIT} bytes")
+        elif self._had_body:
+            self._had_body = False
+            self._beside_body = 0
+        else:
+            self._beside_body += len(data)
+            if self._beside_body > _HEAD_LIMIT:
+                self.give_up(f"not HTTP: trailers longer than {_HEAD_LIMIT} bytes")
 
     def eof_received(self) -> None:
         if self._exchange is None:
@@ -458,9 +468,10 @@ class Connection(asyncio.Protocol):
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
-        self.in_body = True
+        self.in_body = self._had_body = True
 
     def on_body(self, chunk: bytes) -> None:
+        self._had_body = True
         if self._limit < 0:
             self._limit = self._listener.body_limit(self._parser.get_status_code())
         missing = self._limit - self._kept

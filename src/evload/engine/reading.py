@@ -20,6 +20,10 @@ from .plan import BULK_TICK_NS, TICK_NS, ReaderPlan
 
 _COUNT_NS: Final = 20_000_000
 """Where reads are limited, what is due is counted this often."""
+_MOST_REPLICAS: Final = 100
+"""More names than that in the answers of one reader are no replicas, unless the config lists them."""
+_LONGEST_NAME: Final = 256
+_REPLICA_CURE: Final = "let replica give the name of the replica that answers, not of the request"
 
 
 class _Reader:
@@ -44,6 +48,8 @@ class _Reader:
         self.budget = budget
         self.vitals = vitals
         self.limited = settings.most_reads is not None
+        self.names = set(settings.replicas)
+        """Replicas that are known."""
         self.requests = requests
         self.waiting = 0
         """Events due for a read when they were last counted, less those read since; where reads are limited."""
@@ -173,6 +179,8 @@ class Reading:
         result = await reader.probe.read(targets)
         if not _about(result.reads, targets):
             raise RuntimeError(f"probe {reader.name!r} did not answer about the {len(targets)} events asked for")
+        if any(read.replica is not None for read in result.reads):
+            _know_replicas(reader, result)
         vitals = self._vitals
         vitals.read_requests += 1
         vitals.event_reads += len(targets)
@@ -217,6 +225,23 @@ class Reading:
             self._arm(reader)
 
         await probe.listen(report)
+
+
+def _know_replicas(reader: _Reader, result: ReadResult) -> None:
+    """Reads that name one replica too many say nothing: each is followed by itself, in every event."""
+    names, most = reader.names, max(_MOST_REPLICAS, len(reader.plan.settings.replicas))
+    for at, read in enumerate(result.reads):
+        name = read.replica
+        if name is None or name in names:
+            continue
+        if len(name) > _LONGEST_NAME:
+            result.error = f"a replica's name is longer than {_LONGEST_NAME} letters; {_REPLICA_CURE}"
+        elif len(names) >= most:
+            result.error = f"more than {most} replicas were named; {_REPLICA_CURE}"
+        else:
+            names.add(name)
+            continue
+        result.reads[at] = Read(read.seq, Seen.FAILED, read.start_ns, read.end_ns)
 
 
 def _about(reads: Sequence[Read], targets: Sequence[Target]) -> bool:
