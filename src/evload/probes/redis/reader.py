@@ -16,6 +16,7 @@ from .._shared.database_url import shown_address
 from .._shared.facts import ABSENT, Facts
 from .._shared.id_template import KeyTemplate
 from .._shared.stored_value import BadValue, ValueReader, decoded
+from .answers import CURE, Nonsense, asking, number_in, values_in
 from .settings import RedisProbeSettings
 from .stream import StreamFollower
 
@@ -27,16 +28,17 @@ class _Look(Protocol):
     """One of the three ways to look at events."""
 
     async def __call__(self, targets: Sequence[Target], clock: Clock) -> ReadResult:
-        """One read for each target. Raises what the SDK raises, or BadValue."""
+        """One read for each target. Raises what the SDK raises, Nonsense, or BadValue."""
         ...
 
 
 class RedisReader:
     """The probe."""
 
-    def __init__(self, config: RedisProbeSettings, look: _Look, clock: Clock) -> None:
+    def __init__(self, config: RedisProbeSettings, look: _Look, pool: Any, clock: Clock) -> None:
         self._config = config
         self._look = look
+        self._pool = pool
         self._clock = clock
 
     async def read(self, targets: Sequence[Target]) -> ReadResult:
@@ -46,8 +48,11 @@ class RedisReader:
         start_ns = self._clock.now_ns()
         try:
             return await self._look(targets, self._clock)
-        except (RedisError, OSError, BadValue) as error:
+        except (RedisError, OSError, BadValue, Nonsense) as error:
             reason = str(error) if isinstance(error, BadValue) else explain(error, self._config)[0]
+            if isinstance(error, Nonsense):
+                # What comes next on that connection may be an answer to something else.
+                await self._pool.disconnect(inuse_connections=False)
             end_ns = self._clock.now_ns()
             failed = [Read(target.seq, Seen.FAILED, start_ns, end_ns) for target in targets]
             return ReadResult(failed, error=reason)
@@ -82,31 +87,38 @@ class _Values:
     async def _strings(self, ids: Sequence[str]) -> Sequence[bytes | None]:
         assert self._key is not None
         keys = [self._key.fill(correlation_id) for correlation_id in ids]
-        async with self._redis.pipeline(transaction=True) as pipeline:
-            values, there = await pipeline.mget(keys).exists(*keys).execute()
+        with asking("MGET"):
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                found, there = await pipeline.mget(keys).exists(*keys).execute()
+        values = values_in(found, "MGET", len(keys))
         # MGET says of a key of another type that there is none.
-        if there != sum(value is not None for value in values):
+        if number_in(there, "EXISTS") != sum(value is not None for value in values):
             raise BadValue("a key is no string; write hash and field for a hash, stream and field for a stream")
-        return list(values)
+        return values
 
     async def _fields(self, ids: Sequence[str]) -> Sequence[bytes | None]:
         if not self._hash.names_event:
             fields = [self._field.fill(correlation_id) for correlation_id in ids]
-            return list(await self._redis.hmget(self._hash.fill(""), fields))
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for correlation_id in ids:
-                pipeline.hget(self._hash.fill(correlation_id), self._field.fill(correlation_id))
-            values = await pipeline.execute(raise_on_error=False)
-        for value in values:
-            if isinstance(value, Exception):
-                raise value
-        return list(values)
+            with asking("HMGET"):
+                found = await self._redis.hmget(self._hash.fill(""), fields)
+            return values_in(found, "HMGET", len(ids))
+        with asking("HGET"):
+            async with self._redis.pipeline(transaction=False) as pipeline:
+                for correlation_id in ids:
+                    pipeline.hget(self._hash.fill(correlation_id), self._field.fill(correlation_id))
+                found = await pipeline.execute(raise_on_error=False)
+            for value in found:
+                if isinstance(value, Exception):
+                    raise value
+        return values_in(found, "HGET", len(ids))
 
 
 def explain(error: Exception, config: RedisProbeSettings) -> tuple[str, str]:
     """Why Redis can't be asked, and what would be right."""
     from redis import exceptions
 
+    if isinstance(error, Nonsense):
+        return str(error), CURE
     message = " ".join(str(error).split()).rstrip(".")
     if isinstance(error, exceptions.NoPermissionError) or message.startswith("NOPERM"):
         return f"permission denied: {message}", "give the user in url these keys and commands: ACL SETUSER"
@@ -148,7 +160,7 @@ async def open_reader(config: RedisProbeSettings, surroundings: Surroundings) ->
         # A failed read is the engine's to repeat: no retries here.
         pool = BlockingConnectionPool.from_url(
             config.url, max_connections=config.pool, timeout=limit_s, socket_timeout=limit_s,
-            socket_connect_timeout=limit_s, retry=Retry(NoBackoff(), 0), client_name="evload",
+            socket_connect_timeout=limit_s, retry=Retry(NoBackoff(), 0), client_name="evload", protocol=2,
         )  # fmt: skip
     except (ValueError, TypeError, RedisError) as error:
         raise TargetError(f"can't use {where}: {' '.join(str(error).split())}; correct url") from None
@@ -156,17 +168,17 @@ async def open_reader(config: RedisProbeSettings, surroundings: Surroundings) ->
     try:
         try:
             look = await _begin(config, redis, surroundings)
-        except (RedisError, OSError) as error:
+        except (RedisError, OSError, Nonsense) as error:
             reason, cure = explain(error, config)
             raise TargetError(f"can't ask {where}: {reason}; {cure}") from error
-        yield RedisReader(config, look, surroundings.clock)
+        yield RedisReader(config, look, pool, surroundings.clock)
     finally:
         await redis.aclose()
         await pool.disconnect()
 
 
 async def _begin(config: RedisProbeSettings, redis: Any, surroundings: Surroundings) -> _Look:
-    """What will look, after it has looked once. Raises what the SDK raises."""
+    """What will look, after it has looked once. Raises what the SDK raises, or Nonsense."""
     look: _Look
     if config.stream is None:
         look = _Values(config, redis)

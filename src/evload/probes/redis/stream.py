@@ -15,6 +15,7 @@ from .._shared.attribution import Attribution, by_match
 from .._shared.envelopes import decompressed
 from .._shared.fact_expressions import WHERE_CLOUDEVENTS_HAVE_IT
 from .._shared.stored_value import ONE_EACH, ValueReader, decoded
+from .answers import asking, entries_in, number_in
 from .settings import RedisProbeSettings
 
 _PORTION: Final = 5000
@@ -50,11 +51,14 @@ class StreamFollower:
         self._gap = ""
 
     async def begin(self) -> None:
-        """Find the end of the stream, which may not exist yet. Raises what the SDK raises."""
-        if await self._redis.exists(self._stream):
-            info = await self._redis.xinfo_stream(self._stream)
-            self._cursor = info["last-generated-id"]
-            self._added = info.get("entries-added")
+        """Find the end of the stream, which may not exist yet. Raises what the SDK raises, or Nonsense."""
+        with asking("EXISTS"):
+            there = await self._redis.exists(self._stream)
+        if number_in(there, "EXISTS"):
+            with asking("XINFO"):
+                info = await self._redis.xinfo_stream(self._stream)
+                self._cursor = info["last-generated-id"]
+                self._added = _added(info)
 
     async def __call__(self, targets: Sequence[Target], clock: Clock) -> ReadResult:
         async with self._reading:
@@ -76,15 +80,17 @@ class StreamFollower:
         return ReadResult(reads, error=self._gap if failed else "", strange=strange, example=example)
 
     async def _catch_up(self) -> None:
-        """Take in what was added. Raises what the SDK raises, or BadValue."""
+        """Take in what was added. Raises what the SDK raises, Nonsense, or BadValue."""
         while True:
-            # In one transaction, so that the entries and the count of them belong to the same moment.
-            async with self._redis.pipeline(transaction=True) as pipeline:
-                pipeline.xrange(self._stream, min=b"(" + self._cursor, count=_PORTION)
-                pipeline.xinfo_stream(self._stream)
-                entries, info = await pipeline.execute(raise_on_error=False)
-            if isinstance(entries, Exception):
-                raise entries
+            with asking("XRANGE"):
+                # In one transaction, so that the entries and the count of them belong to the same moment.
+                async with self._redis.pipeline(transaction=True) as pipeline:
+                    pipeline.xrange(self._stream, min=b"(" + self._cursor, count=_PORTION)
+                    pipeline.xinfo_stream(self._stream)
+                    found, info = await pipeline.execute(raise_on_error=False)
+                if isinstance(found, Exception):
+                    raise found
+                entries = entries_in(found, "XRANGE")
             for entry_id, fields in entries:
                 self._take_in(fields)
                 self._cursor = entry_id
@@ -112,12 +118,12 @@ class StreamFollower:
         self._recent[seq] = (effects, self._number) if known is None else (known[0] + effects, known[1])
 
     def _look_for_gaps(self, info: Mapping[str, Any] | Exception) -> None:
-        """Entries that were trimmed or deleted unread show in the count that Redis has kept since version 7."""
+        """Entries that were trimmed or deleted unread show in the count of all that there ever were."""
         if isinstance(info, Exception):
             if self._number:
                 self._gap = "the stream is gone"
             return
-        added = info.get("entries-added")
+        added = _added(info)
         if added is not None and self._added is not None and added - self._added != self._number:
             self._gap = "entries of the stream were trimmed or deleted before they could be read"
 
@@ -131,3 +137,9 @@ class StreamFollower:
         if now_ns - self._turned_ns > self._memory_ns:
             self._older, self._recent = self._recent, {}
             self._turned_ns = now_ns
+
+
+def _added(info: Mapping[str, Any]) -> int | None:
+    """Entries that a stream has ever had, which Redis counts since version 7."""
+    added = info.get("entries-added")
+    return None if added is None else number_in(added, "XINFO")
