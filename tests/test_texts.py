@@ -100,3 +100,15 @@ def test_nothing_that_does_something_is_ever_left(text: str) -> None:
         assert not {unicodedata.category(letter) for letter in shown} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
         assert set(shown) == set(shown.encode().decode())
     assert len(texts.printable(text)) == len(text) or "##" in text
+
+
+def test_what_was_meant_is_looked_for_where_a_person_may_have_mistyped() -> None:
+    known = ["visible", "duplicated", *(f"name-{number}" for number in range(400))]
+    assert texts.near("visibel", known) == ["visible"]
+    assert texts.near("something else", ["visible"]) == []
+    assert texts.near("visibel", known, cutoff=0.9) == []
+    assert texts.near("name-298", ["x"] * 299 + ["name-299"]) == ["name-299"]
+    assert texts.near("name-298", ["x"] * 300 + ["name-299"]) == [], "those after the first hundreds"
+    assert texts.near("x" * 100, ["y", "x" * 99]) == ["x" * 99]
+    assert texts.near("x" * 101, ["x" * 100]) == []
+    assert texts.near("x" * 100, ["x" * 101]) == []

@@ -1,4 +1,4 @@
-"""Texts of others, made fit to be shown: without what a terminal or a CI server would obey.
+"""Texts of others, made fit to be shown: without what a terminal or a CI server would obey. And what was meant.
 
 A target, a file or a person may have written anything. Control characters (and with them escape sequences),
 characters that turn the direction of writing or can't be seen, and ends of lines never stand in a text that is shown;
@@ -7,8 +7,11 @@ neither do the commands that CI servers read out of their logs.
 
 from __future__ import annotations
 
+import difflib
 import re
 import unicodedata
+from collections.abc import Iterable
+from itertools import islice
 from typing import Final
 
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp", "Zs"})
@@ -20,6 +23,8 @@ _STYLE: Final = r"(?:[^\S\n]|\x1b\[[0-9;]*m)*"
 """What may stand before a command at the start of a line: blanks, and the colours that we have put there."""
 _COMMAND: Final = re.compile(rf"^({_STYLE}):(?=:[A-Za-z][^\n]*::)", re.MULTILINE)
 """How a command of GitHub's begins, at the start of a line: `::error title=...::message`."""
+_LONGEST_NAME: Final = 100
+_MOST_NAMES: Final = 300
 _STARTED: Final = re.compile(rf"{_STYLE}\Z")
 
 
@@ -68,6 +73,19 @@ def plain_json(document: bytes) -> bytes:
     if document.isascii() and b"\x7f" not in document:
         return document
     return re.sub(r"[^\n -~]", _escape, document.decode()).encode()
+
+
+def near(wrong: str, known: Iterable[str], cutoff: float = 0.6) -> list[str]:
+    """Which of the known names was likely meant, if any: one or none.
+
+    Long ones and those after the first hundreds aren't looked at: what a person mistypes is short, and looking for it
+    in what a machine has made would take minutes.
+    """
+    if len(wrong) > _LONGEST_NAME:
+        return []
+    return difflib.get_close_matches(
+        wrong, [name for name in islice(known, _MOST_NAMES) if len(name) <= _LONGEST_NAME], n=1, cutoff=cutoff
+    )
 
 
 def _escape(match: re.Match[str]) -> str:

@@ -7,7 +7,6 @@ and instance roles. A role to assume is named in a profile (`role_arn` with `sou
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -18,6 +17,7 @@ from pydantic import AfterValidator, Field
 
 from ..errors import TargetError
 from ..spi.context import AdapterSettings
+from ..texts import near
 from .web import Url, parse_url
 
 _REGION: Final = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+")
@@ -184,7 +184,7 @@ def _unreachable(error: Exception, settings: AwsSettings) -> str:
     if settings.endpoint is not None:
         return f"can't connect to {shown}; start what should listen there, or correct endpoint"
     if settings.region is not None and settings.region not in (known := _regions()):
-        close = difflib.get_close_matches(settings.region, known, n=1)
+        close = near(settings.region, known)
         cure = f"did you mean {close[0]!r}?" if close else "correct region"
         return f"can't connect to {shown}, and the SDK knows no region {settings.region!r}; {cure}"
     return f"can't connect to {shown}; check the network and the region"

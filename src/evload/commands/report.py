@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from ..spi import registry
 from ..spi.format import Format
 from ..spi.sink import write_file
 from ..terminal.console import PlainConsole
+from ..texts import near
 
 TEXT = "text"
 
@@ -63,7 +63,7 @@ def _format(name: str) -> Format:
         return registry.load_format(name)
     except registry.UnknownKind:
         known = formats()
-        close = difflib.get_close_matches(name, known, n=1)
+        close = near(name, known)
         cure = f"did you mean {close[0]}?" if close else f"choose {', '.join(known[:-1])} or {known[-1]}"
         raise UsageError(f"--format {name}: no such format; {cure}") from None
     except registry.BrokenPlugin as error:

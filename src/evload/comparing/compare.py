@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from typing import Final
 from ..errors import UsageError
 from ..model.facts import METRICS
 from ..stats.comparison import runs_needed, trend
+from ..texts import near
 from ..units import parse_duration
 from . import history, regression
 from .figures import RunFigures, Scope, started
@@ -185,8 +185,8 @@ def _metric(wanted: str | None, scopes: Sequence[Scope]) -> str:
 
 
 def _suggest(wrong: str, known: Collection[str]) -> str:
-    near = difflib.get_close_matches(wrong, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"choose one of {', '.join(known)}"
+    close = near(wrong, known)
+    return f"did you mean {close[0]}?" if close else f"choose one of {', '.join(known)}"
 
 
 def _differences(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import enum
 import math
 import re
@@ -12,6 +11,7 @@ from typing import Final
 
 from ..errors import UsageError
 from ..stats.comparison import CONFIDENCE, Reading, Shift, median, runs_needed, shift
+from ..texts import near
 from .figures import Span
 
 
@@ -122,8 +122,8 @@ def rules_of(texts: Sequence[str]) -> dict[str, float]:
     for text in texts:
         name, equals, tolerance = (part.strip() for part in text.partition("="))
         if name not in FIGURES:
-            near = difflib.get_close_matches(name, FIGURES, n=1)
-            cure = f"did you mean {near[0]}?" if near else f"choose one of {', '.join(FIGURES)}"
+            close = near(name, FIGURES)
+            cure = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(FIGURES)}"
             raise UsageError(f"--max-regression {text}: {name!r} isn't a figure; {cure}")
         if tolerance == "off":
             rules.pop(name, None)

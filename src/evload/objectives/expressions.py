@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -10,6 +9,7 @@ from fractions import Fraction
 from typing import Final
 
 from ..model.facts import COUNTER_NAMES, METRICS, QUEUE_LAG, STALENESS, TALLIED, ByValue
+from ..texts import near
 from ..units import parse_duration, parse_rate
 from .limits import exact_share, parse_count, parse_good_share, parse_time, parse_value
 from .objective import (
@@ -197,7 +197,7 @@ def _counter_name(name: str, known: Iterable[str] = (*COUNTER_NAMES, *_ALIASES))
 
 
 def _suggest(name: str, known: Iterable[str], what: str) -> str:
-    close = difflib.get_close_matches(name, tuple(known), n=1)
+    close = near(name, tuple(known))
     return f"did you mean {close[0]!r}?" if close else f"{what} are {', '.join(known)}"
 
 

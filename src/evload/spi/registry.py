@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
+from ..texts import near
 from .context import VERSION, AdapterSettings
 from .format import Format
 from .gauge import GaugeSettings
@@ -46,7 +46,7 @@ def load(group: Group, kind: str) -> type[Any]:
     """The settings model of one kind. Raises UnknownKind and BrokenPlugin."""
     known, noun = kinds(group), _noun(group)
     if kind not in known:
-        close = difflib.get_close_matches(kind, known, n=1)
+        close = near(kind, known)
         cure = f"did you mean {close[0]!r}?" if close else f"installed {noun}s: {', '.join(sorted(known)) or 'none'}"
         if group == "evload.sinks" and kind in kinds("evload.formats"):
             cure = f"it is a format: write kind: files and format: {kind}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from ...clients.web import parse_url
 from ...errors import TargetError
 from ...spi.context import Surroundings
 from ...spi.gauge import Sample
+from ...texts import near
 from .._shared.http_get import NoAnswer, Page, open_settings_page
 from .settings import PrometheusGaugeSettings
 
@@ -83,7 +83,7 @@ async def open_reader(config: PrometheusGaugeSettings, surroundings: Surrounding
         # A histogram or summary is announced without the suffix that its series have.
         announced = {config.metric, re.sub(r"_(bucket|sum|count|total)$", "", config.metric)}
         if names.isdisjoint(announced):
-            close = difflib.get_close_matches(config.metric, names, n=1)
+            close = near(config.metric, names)
             cure = f"did you mean {close[0]!r}?" if close else "correct metric, or url"
             raise TargetError(f"there is no metric {config.metric!r} at {shown}; {cure}")
         yield reader

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
+
+from ...texts import near
 
 _CREDENTIALS: Final = re.compile(r"//.*@", re.DOTALL)
 """Up to the last @, because a password may hold what should have been escaped."""
@@ -21,7 +22,7 @@ def parse_database_url(text: str, schemes: Sequence[str], example: str) -> Split
     if not separator:
         raise ValueError(f"{shown} has no scheme; {cure}")
     if scheme not in schemes:
-        close = difflib.get_close_matches(scheme, schemes, n=1)
+        close = near(scheme, schemes)
         raise ValueError(f"{shown} is no {schemes[0]} address; {f'did you mean {close[0]}://?' if close else cure}")
     if _UNPRINTABLE.search(text):
         raise ValueError(f"{shown} holds a space or a control character; write it as %20, or leave it out")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable
 from typing import Annotated, Final
 
 from pydantic import AfterValidator
+
+from ...texts import near
 
 _TOKEN: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _NAME: Final = "correlation_id"
@@ -27,7 +28,7 @@ class KeyTemplate:
             elif token[1] is None:
                 raise ValueError(f"a lone {token[0]} in {text!r}; write {token[0] * 2} for the brace itself")
             elif token[1].strip() != _NAME:
-                close = difflib.get_close_matches(token[1], [_NAME], n=1)
+                close = near(token[1], [_NAME])
                 cure = f"did you mean {{{_NAME}}}?" if close else "write {{ and }} for braces that are no placeholder"
                 raise ValueError(f"unknown placeholder {{{token[1]}}} in {text!r}; {cure}")
             else:

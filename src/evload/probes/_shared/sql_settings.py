@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping
 from itertools import pairwise
@@ -12,6 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ...spi.context import Capabilities
 from ...spi.probe import ProbeSettings
+from ...texts import near
 from ...units import Duration
 from .asked_ids import AskedBy
 
@@ -75,7 +75,7 @@ class SqlSettings(ProbeSettings):
     def _query_asks_for_ids(cls, query: str, info: ValidationInfo) -> str:
         pieces = split_query(query)
         if len(pieces) == 1:
-            close = [name for name in _placeholders(query) if difflib.get_close_matches(name, [IDS], cutoff=0.5)]
+            close = [name for name in _placeholders(query) if near(name, [IDS], cutoff=0.5)]
             cure = (
                 f"did you mean :{IDS} for :{close[0]}?"
                 if close

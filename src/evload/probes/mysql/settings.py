@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import Annotated, Final, Literal
 from urllib.parse import parse_qsl
 
 from pydantic import Field, field_validator
 
+from ...texts import near
 from .._shared.database_url import parse_database_url
 from .._shared.sql_settings import SqlSettings
 
@@ -28,7 +28,7 @@ class MysqlProbeSettings(SqlSettings):
         parameters = dict(parse_qsl(url.query, keep_blank_values=True))
         for name in parameters:
             if name not in PARAMETERS:
-                close = difflib.get_close_matches(name, PARAMETERS, n=1)
+                close = near(name, PARAMETERS)
                 cure = f"did you mean {close[0]}?" if close else f"known: {', '.join(PARAMETERS)}"
                 raise ValueError(f"url has the unknown parameter {name!r}; {cure}")
         mode = parameters.get("ssl-mode", TLS_MODES[0])
