@@ -20,7 +20,7 @@ from evload.probes.mysql import MysqlProbeConfig
 from evload.spi.probe import Probe
 from evload.testing import check_probe
 from tests.rigs import asking
-from tests.rigs.asking import A, B, failed, read_from, use
+from tests.rigs.asking import A, B, failed, read_from, remarks_of, use
 from tests.rigs.small_system import measure
 from tests.servers.mysql_server import MysqlServer
 
@@ -184,29 +184,44 @@ def test_addresses_that_lead_nowhere(mysql: MysqlServer, monkeypatch: pytest.Mon
 
 
 def test_tls(mysql: MysqlServer) -> None:
-    def modes(parameters: str, host: str = "localhost") -> MysqlProbeConfig:
+    def modes(parameters: str, host: str = "localhost", **settings: Any) -> MysqlProbeConfig:
         url = f"mysql://root@{host}:{mysql.port}/shop?{parameters}"
         query = """
             SELECT variable_value AS id FROM information_schema.session_status
             WHERE variable_name = 'Ssl_version' AND variable_value IN (:ids)
         """
-        return MysqlProbeConfig(kind="mysql", url=url, query=query)
+        return MysqlProbeConfig(kind="mysql", url=url, query=query, **settings)
 
     mysql.kill()
     mysql.start(tls=True)
     try:
         ca = f"ssl-ca={quote(str(mysql.ca_file), safe='')}"
-        for parameters, host in (
-            ("ssl-mode=REQUIRED", "127.0.0.1"),
-            (f"ssl-mode=VERIFY_CA&{ca}", "127.0.0.1"),
-            (f"ssl-mode=VERIFY_IDENTITY&{ca}", "localhost"),
+        unchecked = {f"nobody checks the certificate of mysql://127.0.0.1:{mysql.port}/shop"}
+        for config, told in (
+            (modes("ssl-mode=REQUIRED", "127.0.0.1", verify=False), unchecked),
+            (modes("ssl-mode=VERIFY_IDENTITY", "127.0.0.1", verify=False), unchecked),
+            (modes(f"ssl-mode=REQUIRED&{ca}", "127.0.0.1"), set()),
+            (modes(f"ssl-mode=VERIFY_CA&{ca}", "127.0.0.1"), set()),
+            (modes(f"ssl-mode=VERIFY_IDENTITY&{ca}", "localhost"), set()),
         ):
-            assert read_from(modes(parameters, host), [Target(1, "TLSv1.3")]).reads[0].seen is Seen.PRESENT
+            assert read_from(config, [Target(1, "TLSv1.3")]).reads[0].seen is Seen.PRESENT, config.url
+            assert remarks_of(config) == told, config.url
+        said = refused(modes("ssl-mode=REQUIRED"))
+        assert "TLS: certificate not accepted: self-signed certificate; " in said
+        assert said.endswith("; name the authority in ssl-ca in url, or write verify: false")
         assert "certificate not accepted" in refused(modes("ssl-mode=VERIFY_CA"))
         assert "certificate not accepted" in refused(modes(f"ssl-mode=VERIFY_IDENTITY&{ca}", "127.0.0.1"))
     finally:
         mysql.kill()
         mysql.start()
+
+
+def test_a_connection_in_the_clear_is_told_unless_it_stays_on_this_machine(mysql: MysqlServer) -> None:
+    told = {f"the connection to mysql://127.0.0.1:{mysql.port}/shop isn't encrypted"}
+    assert remarks_of(config_of(mysql)) == told
+    assert remarks_of(config_of(mysql, verify=False)) == told
+    url = f"mysql://root@localhost/shop?socket={quote(str(mysql.directory / 'socket'), safe='')}"
+    assert remarks_of(MysqlProbeConfig(kind="mysql", url=url, query=QUERY)) == set()
 
 
 def test_by_socket(mysql: MysqlServer) -> None:

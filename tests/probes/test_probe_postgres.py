@@ -24,7 +24,7 @@ from evload.probes.postgres_listen import PostgresListenConfig
 from evload.spi.probe import Probe, ProbeSettings, PushProbe
 from evload.testing import check_probe
 from tests.rigs import asking
-from tests.rigs.asking import RUN, A, B, C, failed, read_from, use
+from tests.rigs.asking import RUN, A, B, C, failed, read_from, remarks_of, use
 from tests.rigs.small_system import measure
 from tests.servers.postgres_server import PostgresServer
 
@@ -420,6 +420,63 @@ def test_the_database_s_own_limit_of_connections(postgres: PostgresServer) -> No
         assert (await first).reads[0].seen is Seen.ABSENT
 
     use(config, what)
+
+
+# --- TLS ----------------------------------------------------------------------------------------------------
+
+
+def test_tls_where_it_is_asked_for_checks_the_certificate(
+    postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    query = "SELECT version AS id FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND version = ANY(:ids)"
+
+    def modes(parameters: str, host: str = "localhost", **settings: Any) -> PostgresProbeConfig:
+        url = f"postgresql://owner@{host}:{postgres.port}/postgres?{parameters}"
+        return PostgresProbeConfig(kind="postgres", url=url, query=query, **settings)
+
+    def listener(config: PostgresProbeConfig) -> PostgresListenConfig:
+        settings = {"kind": "postgres-listen", "url": config.url, "channel": "c", "verify": config.verify}
+        return PostgresListenConfig.model_validate(settings)
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    ca = f"sslrootcert={quote(str(postgres.ca_file), safe='')}"
+    postgres.kill()
+    postgres.start(tls=True)
+    try:
+        unchecked = {f"nobody checks the certificate of postgresql://127.0.0.1:{postgres.port}/postgres"}
+        for config, told in (
+            (modes(f"sslmode=require&{ca}", "127.0.0.1"), set()),
+            (modes(f"sslmode=verify-ca&{ca}", "127.0.0.1"), set()),
+            (modes(f"sslmode=verify-full&{ca}"), set()),
+            (modes("sslmode=require", "127.0.0.1", verify=False), unchecked),
+            (modes("sslmode=verify-full", "127.0.0.1", verify=False), unchecked),
+            (modes("sslmode=prefer", "127.0.0.1"), unchecked),
+        ):
+            assert read_from(config, [Target(1, "TLSv1.3")]).reads[0].seen is Seen.PRESENT, config.url
+            assert remarks_of(config) == remarks_of(listener(config)) == told, config.url
+        for config in (modes("sslmode=require"), modes(f"sslmode=verify-full&{ca}", "127.0.0.1")):
+            said = refused(config)
+            assert "TLS: certificate not accepted: " in said, config.url
+            assert said.endswith("; name the authority in sslrootcert in url, or write verify: false")
+            with pytest.raises(TargetError, match="TLS: certificate not accepted"):
+                remarks_of(listener(config))
+        with monkeypatch.context() as patch:
+            patch.setenv("PGSSLMODE", "require")
+            assert "certificate not accepted" in refused(modes(""))
+        with monkeypatch.context() as patch:
+            # A certificate to log in with is taken from where libpq takes it.
+            patch.setenv("HOME", str(tmp_path / "other"))
+            (tmp_path / "other/.postgresql").mkdir(parents=True)
+            (tmp_path / "other/.postgresql/postgresql.crt").write_text("none")
+            assert refused(modes("sslmode=require")).endswith("; correct sslmode and the files in url")
+    finally:
+        postgres.kill()
+        postgres.start()
+
+
+def test_a_connection_in_the_clear_is_told(postgres: PostgresServer) -> None:
+    told = {f"the connection to postgresql://127.0.0.1:{postgres.port}/postgres isn't encrypted"}
+    assert remarks_of(config_of(postgres)) == remarks_of(listening(postgres)) == told
 
 
 # --- settings -----------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +37,18 @@ def read_from(config: ProbeSettings, targets: Sequence[Target] = (A, B, C)) -> R
 
     use(config, read)
     return results[0]
+
+
+def remarks_of(config: ProbeSettings) -> set[str]:
+    """What the probe says of its connections, when it is opened."""
+    said: set[str] = set()
+
+    async def run() -> None:
+        async with config.open(replace(RUN, remark=said.add)):
+            pass
+
+    asyncio.run(run())
+    return said
 
 
 def failed(result: ReadResult) -> str:

@@ -27,12 +27,7 @@ class MysqlServer(PrivateServer):
             install, "--no-defaults", f"--datadir={self._data}", "--auth-root-authentication-method=normal",
             "--skip-test-db", "--innodb-log-file-size=8M", "--innodb-flush-log-at-trx-commit=0",
         ])  # fmt: skip
-        self.ca_file = self.directory / "ca.pem"
-        self.run([
-            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-            "-keyout", "server.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=localhost", "-addext",
-            "subjectAltName=DNS:localhost",
-        ])  # fmt: skip
+        self.ca_file = self.self_signed()
         self.owner = f"mysql://root@127.0.0.1:{self.port}/shop"
 
     def url(self, user: str, password: str) -> str:

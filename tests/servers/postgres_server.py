@@ -38,6 +38,7 @@ class PostgresServer(PrivateServer):
         ])  # fmt: skip
         with (self._data / "postgresql.conf").open("a") as conf:
             conf.write(_CONF)
+        self.ca_file = self.self_signed()
         # The owner is trusted, everybody else has a password.
         (self._data / "pg_hba.conf").write_text(
             "host all owner 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
@@ -48,9 +49,11 @@ class PostgresServer(PrivateServer):
         """The address for that user."""
         return f"postgresql://{user}:{password}@127.0.0.1:{self.port}/postgres"
 
-    def start(self) -> None:
-        """Start it, again after a kill."""
-        self.spawn([self._postgres, "-D", self._data, "-p", str(self.port)], self._answers)
+    def start(self, *, tls: bool = False) -> None:
+        """Start it, again after a kill; with TLS its certificate is for localhost and signed by itself, `ca_file`."""
+        files = [f"ssl_cert_file={self.ca_file}", f"ssl_key_file={self.directory}/server.key", "ssl=on"]
+        options = [word for file in files for word in ("-c", file)] if tls else []
+        self.spawn([self._postgres, "-D", self._data, "-p", str(self.port), *options], self._answers)
 
     def kill(self) -> None:
         """Cut all connections at once, as a crash does."""

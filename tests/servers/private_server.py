@@ -52,6 +52,15 @@ class PrivateServer:
         if done.returncode:
             raise RuntimeError(f"{command[0]}: {done.stdout}{done.stderr}")
 
+    def self_signed(self) -> Path:
+        """A certificate for localhost, signed by itself, with its key in `server.key`."""
+        self.run([
+            "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+            "-keyout", "server.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=localhost", "-addext",
+            "subjectAltName=DNS:localhost",
+        ])  # fmt: skip
+        return self.directory / "ca.pem"
+
     def spawn(self, command: Sequence[str | Path], answers: Callable[[], bool]) -> None:
         """Start the server, and return once it answers."""
         with self._log.open("ab") as log:

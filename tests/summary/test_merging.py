@@ -206,6 +206,7 @@ def test_vitals_add_up_or_the_worst_counts() -> None:
         unexpected_ids=3, interrupted=False, crashed=False, replicas={"p": ["b"], "q": []}, errors={"x": 1, "y": 2},
         incidents=[Incident("bus", "x", 1 * S, 2 * S, 2)], probes={"p": ReadVitals(1, 10, 2, 1, 9, 1.5)},
         copies={"accepted": 2}, aborted="", abort_note="", wall_drift_ns=5,
+        remarks=["probe p: in the clear", "probe r: unchecked"],
     )  # fmt: skip
     other = vitals(
         duration_ns=7, cpu_share=0.75, longest_stall_ns=4, read_requests=2, event_reads=20, failed_reads=1,
@@ -213,6 +214,7 @@ def test_vitals_add_up_or_the_worst_counts() -> None:
         incidents=[Incident("bus", "x", 6 * S, 8 * S, 3), Incident("bus", "z", 0, 0, 1)],
         probes={"p": ReadVitals(3, 20, 1, 0, 7, 1.25), "q": ReadVitals(1, 1)}, copies={"accepted": 1, "rejected": 1},
         aborted="lost == 0", abort_note="ten are", wall_drift_ns=3,
+        remarks=["probe p: in the clear", "probe a: unchecked"],
     )  # fmt: skip
     one.merge(other)
     assert one == vitals(
@@ -222,6 +224,7 @@ def test_vitals_add_up_or_the_worst_counts() -> None:
         incidents=[Incident("bus", "z", 0, 0, 1), Incident("bus", "x", 1 * S, 8 * S, 5)],
         probes={"p": ReadVitals(4, 30, 3, 1, 0, 1.5), "q": ReadVitals(1, 1)},
         copies={"accepted": 3, "rejected": 1}, aborted="lost == 0", abort_note="ten are", wall_drift_ns=5,
+        remarks=["probe a: unchecked", "probe p: in the clear", "probe r: unchecked"],
     )  # fmt: skip
 
 

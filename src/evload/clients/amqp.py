@@ -10,7 +10,7 @@ import asyncio
 import logging
 import re
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
@@ -172,6 +172,11 @@ class AmqpSettings(AdapterSettings):
         if auth == "external" and info.data.get("cert_file") is None:
             raise ValueError("auth: external logs in by a certificate, and there is none; name a cert_file")
         return auth
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        address = parse_url(self.url)
+        return [f"nobody checks the certificate of {address.shown}"] if address.secure and not self.verify else []
 
     def tls(self, base_dir: Path) -> ssl.SSLContext | None:
         """How to speak TLS to the broker, None for amqp. Raises TargetError if a file is of no use."""

@@ -327,6 +327,12 @@ def _most_telling(numbers: Sequence[int]) -> int | None:
     return next((number for number in reversed(numbers) if number not in _NO_ROUTE), numbers[-1] if numbers else None)
 
 
+def unchecked(verify: bool, *urls: str) -> list[str]:
+    """A remark for each of the addresses that TLS is spoken to without anybody checking the certificate."""
+    endpoints = [] if verify else [parse_url(url) for url in urls]
+    return [f"nobody checks the certificate of {one.shown}" for one in endpoints if one.secure]
+
+
 def tls_context(ca_file: Path | None, verify: bool) -> ssl.SSLContext:
     """Trust the system's authorities, or those of `ca_file`, or anyone. Raises OSError if the file is no use."""
     context = ssl.create_default_context(cafile=ca_file)

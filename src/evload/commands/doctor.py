@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final, TypeVar
 
 import uvloop
@@ -23,7 +24,7 @@ from ..model.travel import Target
 from ..objectives.criteria import lateness_limit_ns
 from ..run.prepare import build
 from ..sandbox.process import sandbox_process
-from ..spi.context import Surroundings
+from ..spi.context import AdapterSettings, Surroundings
 from ..spi.gauge import Gauge
 from ..spi.probe import Probe
 from ..stats.histogram import Histogram
@@ -32,6 +33,8 @@ from ..units import NS_PER_S, format_duration, format_rate
 from ..workload.schedule import describe, rate_at
 
 T = TypeVar("T")
+
+Opening = Callable[[Surroundings], AbstractAsyncContextManager[T]]
 
 _PATIENCE_S: Final = 15.0
 _SLEEPS: Final = 300
@@ -112,26 +115,33 @@ async def _targets(plan: Plan, surroundings: Surroundings) -> list[Examined]:
     async def reached(_: Any) -> str:
         return "reached"
 
-    found = []
+    found: list[Examined] = []
+
+    async def look_at(
+        what: str, settings: AdapterSettings, open_it: Opening[T], ask: Callable[[T], Awaitable[str]]
+    ) -> None:
+        remarks = [*settings.remarks]
+        found.append(await _try(what, open_it(replace(surroundings, remark=remarks.append)), ask))
+        found.extend(Examined(what, Result.WARN, text) for text in dict.fromkeys(remarks))
+
     async with AsyncExitStack() as stack:
         # Open until all is looked at: one may declare what a tap or a gauge needs.
         for name, producer in plan.producers.items():
-            opening = _held(producer.open(surroundings), stack)
-            found.append(await _try(f"producer {name}", opening, reached))
+            await look_at(f"producer {name}", producer, partial(_held, producer.open, stack), reached)
         for reader in plan.readers:
             probe = reader.settings
             can = probe.capabilities
             asks = reached if can.asks_by_capture or can.pushes else reads
-            found.append(await _try(f"probe {reader.name}", probe.open(surroundings), asks))
+            await look_at(f"probe {reader.name}", probe, probe.open, asks)
         for name, gauge in plan.gauges.items():
-            found.append(await _try(f"gauge {name}", gauge.open(surroundings), looks))
+            await look_at(f"gauge {name}", gauge, gauge.open, looks)
     return found
 
 
 @asynccontextmanager
-async def _held(opening: AbstractAsyncContextManager[T], stack: AsyncExitStack) -> AsyncIterator[T]:
+async def _held(open_it: Opening[T], stack: AsyncExitStack, surroundings: Surroundings) -> AsyncIterator[T]:
     """The same, but closed with the stack."""
-    yield await stack.enter_async_context(opening)
+    yield await stack.enter_async_context(open_it(surroundings))
 
 
 class _Unwell(Exception):

@@ -8,16 +8,17 @@ read means to `tracking`, what it amounts to to `summary`.
 from __future__ import annotations
 
 import asyncio
+from bisect import insort
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ..judging.live_checks import LiveChecks
 from ..ledger.writer import Ledger
 from ..model.summary import Summary
 from ..model.vitals import Vitals
-from ..spi.context import Surroundings
+from ..spi.context import AdapterSettings, Surroundings
 from ..spi.gauge import Gauge
 from ..spi.probe import Probe
 from ..spi.producer import Producer
@@ -85,6 +86,7 @@ class Engine:
         self._start = start or self._at_once
         self._redact = redact
         self._live = live
+        self._remarks: list[str] = []
 
     async def run(self) -> Summary:
         """Run the plan to its end and return the summary.
@@ -105,17 +107,31 @@ class Engine:
         return self._clock.now_ns() + LEAD_NS
 
     async def _open(self, stack: AsyncExitStack) -> _Opened:
-        plan, surroundings = self._plan, self._surroundings
+        plan = self._plan
+
+        def around(kind: str, name: str, settings: AdapterSettings) -> Surroundings:
+            def remark(text: str) -> None:
+                told = self._redact(f"{kind} {name}: {text}")
+                if told not in self._remarks:
+                    insort(self._remarks, told)
+
+            for text in settings.remarks:
+                remark(text)
+            return replace(self._surroundings, remark=remark)
+
         # Producers first: one may declare the exchange of a tap, or the queue that a gauge looks at.
         closing = await stack.enter_async_context(AsyncExitStack())
         return _Opened(
             {
-                name: await closing.enter_async_context(settings.open(surroundings))
+                name: await closing.enter_async_context(settings.open(around("producer", name, settings)))
                 for name, settings in plan.producers.items()
             },
-            [await stack.enter_async_context(reader.settings.open(surroundings)) for reader in plan.readers],
+            [
+                await stack.enter_async_context(reader.settings.open(around("probe", reader.name, reader.settings)))
+                for reader in plan.readers
+            ],
             {
-                name: await stack.enter_async_context(settings.open(surroundings))
+                name: await stack.enter_async_context(settings.open(around("gauge", name, settings)))
                 for name, settings in plan.gauges.items()
             },
             closing,
@@ -123,7 +139,7 @@ class Engine:
 
     async def _run(self, opened: _Opened, start_ns: int) -> Summary:
         plan, clock, control = self._plan, self._clock, self._control
-        vitals = Vitals()
+        vitals = Vitals(remarks=self._remarks)
         tracker = Tracker(
             [scenario.reading for scenario in plan.scenarios],
             [reader.origin for reader in plan.readers],

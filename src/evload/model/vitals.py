@@ -120,6 +120,9 @@ class Vitals:
     """The expression of the objective that ended the run before its time."""
     abort_note: str = ""
     """Why."""
+    remarks: list[str] = field(default_factory=list)
+    """What there is to know of the connections, a sentence each: that one isn't encrypted, or nobody checks whose it
+    is."""
     wall_drift_ns: int | None = None
     """Most by which the wall clock and the monotonic one parted within a minute."""
 
@@ -140,6 +143,7 @@ class Vitals:
         for counts, more in ((self.errors, other.errors), (self.copies, other.copies)):
             for name, count in more.items():
                 counts[name] = counts.get(name, 0) + count
+        self.remarks = sorted({*self.remarks, *other.remarks})
         self.incidents = joined([*self.incidents, *other.incidents])
         for probe, reads in other.probes.items():
             self.probes.setdefault(probe, ReadVitals()).merge(reads)

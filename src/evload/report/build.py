@@ -19,7 +19,7 @@ from ..model.report import ObjectiveResult, Report, Result
 from ..model.summary import Summary
 from ..objectives.criteria import Criteria
 from ..objectives.objective import Objective
-from .insights import find
+from .insights import connections, find
 from .redaction import Redact, redacted
 
 
@@ -56,7 +56,10 @@ def build(
         objectives=objectives,
         checks=checks,
         directory=about.directory,
-        insights=[] if timeline is None else find(summary, objectives, checks, timeline),
+        insights=[
+            *([] if timeline is None else find(summary, objectives, checks, timeline)),
+            *connections(summary.vitals),
+        ],
         timeline=timeline,
         config_text=about.config_text,
     )

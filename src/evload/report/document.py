@@ -77,6 +77,7 @@ def document(report: Report) -> dict[str, Any]:
             "longest_stall": None if vitals.longest_stall_ns is None else vitals.longest_stall_ns / NS_PER_S,
         },
         "copies": vitals.copies,
+        "remarks": vitals.remarks,
         "errors": dict(sorted(vitals.errors.items(), key=lambda item: -item[1])),
         "incidents": [
             {

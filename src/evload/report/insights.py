@@ -14,7 +14,7 @@ from typing import Final
 from ..model.report import CheckResult, Insight, ObjectiveResult, Result, Severity
 from ..model.summary import Distribution, ScenarioSummary, Summary
 from ..model.timeline import Timeline
-from ..model.vitals import Incident
+from ..model.vitals import Incident, Vitals
 from ..units import NS_PER_S, format_duration, format_share
 from .insights_over_time import lagging_replicas, moment, rising, saturated, stalls
 
@@ -45,6 +45,13 @@ _REFUSED: Final = (
     ("returned", "found no route and were returned"),
     ("in_doubt", "were sent and never answered"),
 )
+
+
+def connections(vitals: Vitals) -> Iterator[Insight]:
+    """What there is to know of the connections."""
+    for told in vitals.remarks:
+        source, _, what = told.partition(": ")
+        yield Insight("connection", Severity.NOTE, f"{source[:1].upper()}{source[1:]}: {what}.", {"source": source})
 
 
 def find(

@@ -6,6 +6,7 @@ without the adapter's SDK; `open` imports it, connects, and yields the object th
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Final
@@ -18,13 +19,23 @@ from ..model.correlation import CorrelationIds
 from ..units import Duration
 
 
+def _unheard(text: str) -> None:
+    """Where nobody listens to remarks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What an adapter is given when it opens. `base_dir` is where relative paths of the config start."""
+    """What an adapter is given when it opens.
+
+    base_dir  where relative paths of the config start
+    remark    takes what whoever reads the results should know of a connection, such as that it isn't encrypted; the
+              same twice is said once
+    """
 
     clock: Clock
     run_id: str
     base_dir: Path
+    remark: Callable[[str], None] = _unheard
 
     @property
     def ids(self) -> CorrelationIds:
@@ -44,6 +55,11 @@ class AdapterSettings(BaseModel):
 
     spi: ClassVar[int] = VERSION
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What whoever reads the results should know of these settings, such as that nobody checks a certificate."""
+        return ()
 
 
 SECRET: Final[JsonDict] = {"format": "password"}

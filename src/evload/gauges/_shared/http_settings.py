@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, field_validator
 
-from ...clients.web import Url, check_headers
+from ...clients.web import Url, check_headers, unchecked
 from ...model.facts import METRICS, QUEUE_LAG
 from ...spi.context import AnswerTimeout
 from ...spi.gauge import GaugeSettings
@@ -34,6 +34,10 @@ class HttpGaugeSettings(GaugeSettings):
     timeout: AnswerTimeout = 5_000_000_000
     ca_file: Annotated[Path | None, Field(description="certificate authorities to trust, PEM")] = None
     verify: Annotated[bool, Field(description="check the server's certificate")] = True
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        return unchecked(self.verify, self.url)
 
     @field_validator("url")
     @classmethod

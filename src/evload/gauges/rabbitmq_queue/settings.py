@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, field_validator
 
 from ...clients.amqp import AmqpSettings, ShortText
-from ...clients.web import Url
+from ...clients.web import Url, unchecked
 from ...spi.context import AnswerTimeout
 from ...spi.gauge import GaugeSettings
 
@@ -36,6 +37,10 @@ class RabbitmqQueueGaugeSettings(AmqpSettings, GaugeSettings):
         if url is not None and "{" in url:
             raise ValueError("management is a template, but a gauge belongs to no event; write a plain address")
         return url
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        return [*super().remarks, *unchecked(self.verify, *([self.management] if self.management else []))]
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
 
-from ...clients.web import reason_of
+from ...clients.web import reason_of, tls_context
 from ...errors import TargetError
 from .postgres_url import parse_postgres_url
 from .sql_reader import Refusal
 
 CONNECT_S: Final = 60.0
 """Longest time to connect, if the address doesn't say."""
+TLS_MODES: Final = ("require", "verify-ca", "verify-full")
+"""The values of `sslmode` by which TLS is asked for; by all others it is taken if it is to be had."""
+_FILES: Final = Path("~/.postgresql")
+"""Where libpq looks for authorities, and for a certificate to log in with."""
 
 
 def load_asyncpg(kind: str) -> Any:
@@ -33,11 +40,18 @@ class NotConnected(Exception):
 
 
 async def connect(
-    sdk: Any, url: str, settings: Mapping[str, str], *, reads_only: bool = False, timeout_s: float = CONNECT_S
+    sdk: Any,
+    url: str,
+    settings: Mapping[str, str],
+    *,
+    verify: bool,
+    reads_only: bool = False,
+    timeout_s: float = CONNECT_S,
 ) -> Any:
     """A connection with these settings of the session. Raises one of `connection_errors`.
 
-    The address may say how long it may take to connect, but nothing that `settings` has.
+    The address may say how long it may take to connect, but nothing that `settings` has. `verify` is whether to check
+    a certificate where TLS is asked for.
     """
     address = parse_postgres_url(url)
     wanted = address.target_session_attrs
@@ -49,7 +63,11 @@ async def connect(
     more = {} if wanted is None else {"target_session_attrs": wanted}
     try:
         connection = await sdk.connect(
-            address.dsn, timeout=address.timeout_s or timeout_s, server_settings=begins_with, **more
+            address.dsn,
+            timeout=address.timeout_s or timeout_s,
+            server_settings=begins_with,
+            ssl=tls_for(url, verify),
+            **more,
         )
     except (sdk.UndefinedObjectError, sdk.CantChangeRuntimeParamError, sdk.InvalidParameterValueError) as error:
         raise NotConnected(message_of(error), "correct the parameters in url, or leave that one out") from error
@@ -68,6 +86,44 @@ async def connect(
             connection.terminate()
             raise
     return connection
+
+
+def tls_for(url: str, verify: bool) -> ssl.SSLContext | None:
+    """How to speak TLS where an address asks for it and asyncpg, like libpq, would take any certificate.
+
+    None where it does as it should, or TLS isn't asked for. `sslmode=require` checks the certificate against the
+    authorities that `sslrootcert` names, as libpq does where there are some, and else against those of the system,
+    the host's name included. Raises OSError for a file that is of no use.
+    """
+    parameters = dict(parse_qsl(urlsplit(url).query))
+
+    def told(name: str) -> str | None:
+        return parameters.get(name) or os.environ.get(f"PG{name.upper()}")
+
+    mode = told("sslmode")
+    files = _FILES.expanduser()
+    if mode not in TLS_MODES or (
+        verify and (mode != "require" or told("sslrootcert") or (files / "root.crt").exists())
+    ):
+        return None
+    context = tls_context(None, verify)
+    own = {name: path for name in ("crt", "key") if (path := files / f"postgresql.{name}").exists()}
+    certificate, key = told("sslcert") or own.get("crt"), told("sslkey") or own.get("key")
+    if certificate is not None:
+        context.load_cert_chain(certificate, key, password=parameters.get("sslpassword", ""))
+    return context
+
+
+def remark_on(connection: Any, where: str, remark: Callable[[str], None]) -> None:
+    """Say that a connection isn't encrypted, or nobody checks to whom, unless it stays on this machine by a socket of
+    its own."""
+    if isinstance(connection._addr, str):
+        return
+    tls = connection._transport.get_extra_info("ssl_object")
+    if tls is None:
+        remark(f"the connection to {where} isn't encrypted")
+    elif tls.context.verify_mode is ssl.CERT_NONE:
+        remark(f"nobody checks the certificate of {where}")
 
 
 def connection_errors(sdk: Any) -> tuple[type[Exception], ...]:
@@ -90,8 +146,10 @@ def explain_connection(sdk: Any, error: Exception) -> Refusal:
         return Refusal(f"url can't be used: {message}", "correct url")
     if isinstance(error, sdk.CannotConnectNowError):
         return Refusal(message, "wait until it accepts connections")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Refusal(reason_of(error), "name the authority in sslrootcert in url, or write verify: false")
     if isinstance(error, ssl.SSLError):
-        return Refusal(reason_of(error), "correct sslmode and sslrootcert in url")
+        return Refusal(reason_of(error), "correct sslmode and the files in url")
     if "rejected SSL" in message:
         return Refusal("the server doesn't speak TLS", "switch TLS on there, or leave sslmode out of url")
     if isinstance(error, OSError) and not isinstance(error, sdk.PostgresError):

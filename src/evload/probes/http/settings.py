@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from ...clients.jmes import check_expression
-from ...clients.web import Url, check_method
+from ...clients.web import Url, check_method, unchecked
 from ...spi.context import AdapterSettings, Capabilities
 from ...spi.probe import ProbeSettings
 from .._shared.asked_ids import AskedBy
@@ -74,6 +74,10 @@ class HttpProbeSettings(HttpTargetSettings, ProbeSettings):
     version: Version = None
     consumed_at: ConsumedAt = None
     processed_at: ProcessedAt = None
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        return unchecked(self.verify, self.url)
 
     @property
     def capabilities(self) -> Capabilities:

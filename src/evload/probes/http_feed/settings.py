@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from ...clients.jmes import check_expression
-from ...clients.web import Url
+from ...clients.web import Url, unchecked
 from ...spi.context import Capabilities
 from ...spi.probe import ProbeSettings
 from ...units import Duration
@@ -52,6 +53,10 @@ class HttpFeedSettings(HttpTargetSettings, ProbeSettings):
     consumed_at: ConsumedAt = None
     processed_at: ProcessedAt = None
     bulk: Annotated[int, Field(ge=1, le=100_000, description="most ids in one look back")] = 10_000
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        return unchecked(self.verify, self.url)
 
     @property
     def capabilities(self) -> Capabilities:

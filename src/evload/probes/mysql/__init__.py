@@ -15,6 +15,8 @@ class MysqlProbeConfig(MysqlProbeSettings):
     `:ids` is a list, as in `WHERE correlation_id IN (:ids)`. Every query is a read-only transaction of its own,
     and the server ends it at `statement_timeout`. The address takes the parameters `ssl-mode` (DISABLED, which
     is the default, REQUIRED, VERIFY_CA or VERIFY_IDENTITY), `ssl-ca` and `socket` as the server's own client does.
+    But where TLS is asked for the certificate is checked: with REQUIRED and no `ssl-ca` against the authorities of
+    the system.
     """
 
     def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Probe]:
@@ -22,4 +24,4 @@ class MysqlProbeConfig(MysqlProbeSettings):
         from .._shared.sql_reader import reading
         from .connection import MysqlDatabase
 
-        return reading(self, MysqlDatabase(self, surroundings.base_dir), surroundings)
+        return reading(self, MysqlDatabase(self, surroundings.base_dir, surroundings.remark), surroundings)

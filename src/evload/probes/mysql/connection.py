@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -36,7 +36,7 @@ class _NoTlsError(ConnectionError):
 class MysqlDatabase:
     """The database of one probe."""
 
-    def __init__(self, config: MysqlProbeSettings, base_dir: Path) -> None:
+    def __init__(self, config: MysqlProbeSettings, base_dir: Path, remark: Callable[[str], None]) -> None:
         try:
             import aiomysql
             import pymysql
@@ -57,8 +57,9 @@ class MysqlDatabase:
             "password": unquote(url.password or "").encode().decode("latin-1"),
             "db": unquote(url.path.lstrip("/")) or None,
             "unix_socket": parameters.get("socket"),
-            "ssl": _tls(parameters, base_dir),
+            "ssl": _tls(parameters, base_dir, config.verify),
         }
+        self._remark = remark
 
     async def connect(self) -> _MysqlConnection:
         """Connect, and have the server refuse writes and end what takes too long."""
@@ -67,8 +68,13 @@ class MysqlDatabase:
         )
         try:
             # aiomysql goes on in the clear if the server doesn't offer TLS.
-            if self._options["ssl"] is not None and not connection._secure:
+            tls = self._options["ssl"]
+            if tls is not None and not connection._secure:
                 raise _NoTlsError
+            if tls is not None and tls.verify_mode is ssl.CERT_NONE:
+                self._remark(f"nobody checks the certificate of {self.where}")
+            if tls is None and self._options["unix_socket"] is None:
+                self._remark(f"the connection to {self.where} isn't encrypted")
             if "MariaDB" in connection.get_server_info():
                 limit = f"max_statement_time = {self._limit_ns / NS_PER_S:.6f}"
             else:
@@ -102,6 +108,8 @@ class MysqlDatabase:
             return Refusal("connection lost", "see the database's log")
         if number == _NO_DATABASE:
             return Refusal(message, "create it, or correct the database's name in url")
+        if message.startswith("TLS: certificate"):
+            return Refusal(message, "name the authority in ssl-ca in url, or write verify: false")
         if number in _UNREACHABLE or isinstance(error, OSError):
             return Refusal(f"can't connect: {message}", "start the database, or correct url")
         return Refusal(message, "see the database's log")
@@ -128,16 +136,18 @@ class _MysqlConnection:
         self._connection.close()
 
 
-def _tls(parameters: dict[str, str], base_dir: Path) -> ssl.SSLContext | None:
+def _tls(parameters: dict[str, str], base_dir: Path, verify: bool) -> ssl.SSLContext | None:
+    """Where TLS is asked for the certificate is checked, and the host's name too where every authority of the system
+    may have signed it."""
     mode = parameters.get("ssl-mode", "DISABLED")
     if mode == "DISABLED":
         return None
     ca = parameters.get("ssl-ca")
     try:
-        context = tls_context(base_dir / ca if ca else None, mode != "REQUIRED")
+        context = tls_context(base_dir / ca if ca else None, verify)
     except OSError as error:
         raise TargetError(f"can't use ssl-ca {ca}: {reason_of(error)}; name a PEM file") from error
-    context.check_hostname = mode == "VERIFY_IDENTITY"
+    context.check_hostname = verify and (mode == "VERIFY_IDENTITY" or (mode == "REQUIRED" and ca is None))
     return context
 
 

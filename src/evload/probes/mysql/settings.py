@@ -20,6 +20,7 @@ class MysqlProbeSettings(SqlSettings):
 
     kind: Literal["mysql"]
     url: Annotated[str, Field(description="address, such as mysql://reader@localhost/shop?ssl-mode=REQUIRED")]
+    verify: Annotated[bool, Field(description="check the server's certificate where TLS is asked for")] = True
 
     @field_validator("url")
     @classmethod
@@ -34,6 +35,6 @@ class MysqlProbeSettings(SqlSettings):
         mode = parameters.get("ssl-mode", TLS_MODES[0])
         if mode not in TLS_MODES:
             raise ValueError(f"{mode!r} is no ssl-mode; write one of {', '.join(TLS_MODES)}")
-        if "ssl-ca" in parameters and not mode.startswith("VERIFY"):
+        if "ssl-ca" in parameters and mode == TLS_MODES[0]:
             raise ValueError(f"ssl-ca is of no use with ssl-mode {mode}; write ssl-mode=VERIFY_IDENTITY")
         return text

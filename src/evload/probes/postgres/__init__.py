@@ -14,7 +14,8 @@ class PostgresProbeConfig(PostgresProbeSettings):
 
     `:ids` is an array of text or of uuid, whatever it is compared with: `WHERE correlation_id = ANY(:ids)`. Every
     query is a read-only transaction of its own, and the server ends it at `statement_timeout`. TLS is asked for
-    in the address, with `sslmode` and `sslrootcert` as in libpq.
+    in the address, with `sslmode` and `sslrootcert` as in libpq, and then the certificate is checked: with
+    `sslmode=require` and no `sslrootcert` against the authorities of the system.
     """
 
     def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Probe]:
@@ -22,4 +23,4 @@ class PostgresProbeConfig(PostgresProbeSettings):
         from .._shared.sql_reader import reading
         from .connection import PostgresDatabase
 
-        return reading(self, PostgresDatabase(self), surroundings)
+        return reading(self, PostgresDatabase(self, surroundings.remark), surroundings)

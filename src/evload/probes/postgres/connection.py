@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from ...units import NS_PER_S, format_duration
 from .._shared.database_url import shown_address
-from .._shared.postgres import connect, connection_errors, explain_connection, load_asyncpg, message_of
+from .._shared.postgres import (
+    connect,
+    connection_errors,
+    explain_connection,
+    load_asyncpg,
+    message_of,
+    remark_on,
+)
 from .._shared.sql_reader import Refusal, Rows
 from .._shared.sql_rows import BadColumns
 from .._shared.sql_settings import split_query
@@ -19,8 +26,10 @@ _LEAST_MS: Final = 1
 class PostgresDatabase:
     """The database of one probe."""
 
-    def __init__(self, config: PostgresProbeSettings) -> None:
+    def __init__(self, config: PostgresProbeSettings, remark: Callable[[str], None]) -> None:
         self._sdk = load_asyncpg(config.kind)
+        self._verify = config.verify
+        self._remark = remark
         self._url = config.url
         self._query = "$1".join(split_query(config.query))
         self._limit_ns = config.statement_timeout
@@ -32,7 +41,8 @@ class PostgresDatabase:
 
     async def connect(self) -> _PostgresConnection:
         """Connect and prepare the query."""
-        connection = await connect(self._sdk, self._url, self._settings, reads_only=True)
+        connection = await connect(self._sdk, self._url, self._settings, verify=self._verify, reads_only=True)
+        remark_on(connection, self.where, self._remark)
         try:
             statement = await connection.prepare(self._query)
             for parameter in statement.get_parameters():

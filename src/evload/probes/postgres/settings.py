@@ -19,3 +19,4 @@ class PostgresProbeSettings(SqlSettings):
     url: Annotated[
         PostgresUrl, Field(description="address, such as postgresql://reader@localhost/shop?sslmode=require")
     ]
+    verify: Annotated[bool, Field(description="check the server's certificate where TLS is asked for")] = True

@@ -14,7 +14,7 @@ from ...spi.context import Surroundings
 from ...spi.listening import Cuts, Inbox, Tell, come_back, nothing_of
 from .._shared.attribution import Attribution, by_match
 from .._shared.database_url import shown_address
-from .._shared.postgres import connect, connection_errors, explain_connection, load_asyncpg
+from .._shared.postgres import connect, connection_errors, explain_connection, load_asyncpg, remark_on
 from .settings import PostgresListenSettings
 
 _PATIENCE_S: Final = 10.0
@@ -28,6 +28,7 @@ class NotificationListener:
 
     def __init__(self, config: PostgresListenSettings, surroundings: Surroundings, sdk: Any) -> None:
         self._config = config
+        self._remark = surroundings.remark
         self._clock = surroundings.clock
         self._attribution = Attribution(
             surroundings.ids, by_match(config.match, default="match" not in config.model_fields_set)
@@ -42,7 +43,9 @@ class NotificationListener:
 
     async def attach(self) -> None:
         """Connect and listen. Raises what the SDK raises."""
-        connection = await connect(self._sdk, self._config.url, {}, timeout_s=_PATIENCE_S)
+        config = self._config
+        connection = await connect(self._sdk, config.url, {}, verify=config.verify, timeout_s=_PATIENCE_S)
+        remark_on(connection, shown_address(config.url), self._remark)
         try:
             connection.add_termination_listener(self._ended)
             await connection.add_listener(self._config.channel, self._arrived)

@@ -25,6 +25,7 @@ class PostgresListenSettings(ProbeSettings):
         PostgresUrl,
         Field(description="address of the primary, such as postgresql://reader@localhost/shop?sslmode=require"),
     ]
+    verify: Annotated[bool, Field(description="check the server's certificate where TLS is asked for")] = True
     channel: Annotated[str, Field(min_length=1, max_length=63, description="channel to listen to, in its own case")]
     match: Annotated[
         Annotated[str, AfterValidator(_check_match)],

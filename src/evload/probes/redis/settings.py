@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from ...spi.context import AnswerTimeout, Capabilities
 from ...spi.probe import ProbeSettings
-from .._shared.database_url import parse_database_url
+from .._shared.database_url import parse_database_url, shown_address
 from .._shared.fact_expressions import told_by
 from .._shared.id_template import EventKey, KeyTemplate, KeyText
 from .._shared.stored_value import ONE_EACH, ValueExpression
@@ -43,6 +44,13 @@ class RedisProbeSettings(ProbeSettings):
     pool: Annotated[int, Field(ge=1, le=1000, description="most connections; a read waits for a free one")] = 8
     parallel: Annotated[int, Field(ge=1, le=10_000, description="most reads at the same time")] = 8
     bulk: Annotated[int, Field(ge=1, le=100_000, description="most ids in one read")] = 1000
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        url = urlsplit(self.url)
+        checked = dict(parse_qsl(url.query)).get("ssl_cert_reqs", "required") == "required"
+        said = f"nobody checks the certificate of {shown_address(self.url)}"
+        return [] if checked or url.scheme != "rediss" else [said]
 
     @model_validator(mode="before")
     @classmethod

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from ...clients.jmes import check_expression
-from ...clients.web import Url
+from ...clients.web import Url, unchecked
 from ...spi.context import Capabilities
 from ...spi.probe import ProbeSettings
 from ...units import Duration
@@ -39,6 +40,10 @@ class SseProbeSettings(HttpTargetSettings, ProbeSettings):
         Duration | None, Field(ge=1_000_000, description="longest silence of a server that is well")
     ] = None
     bulk: Annotated[int, Field(ge=1, le=100_000, description="most ids in one look back")] = 10_000
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        return unchecked(self.verify, self.url)
 
     @property
     def capabilities(self) -> Capabilities:

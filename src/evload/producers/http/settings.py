@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, StrictInt, StrictStr, ValidationInfo, field_validator, model_validator
 
 from ...clients.jmes import check_expression
-from ...clients.web import Statuses, Url, check_header, check_method, has_control, parse_url
+from ...clients.web import Statuses, Url, check_header, check_method, has_control, parse_url, unchecked
 from ...model.travel import Encoding
 from ...spi.context import SECRET, AdapterSettings, AnswerTimeout, Capabilities
 from ...spi.producer import ProducerSettings
@@ -223,6 +223,10 @@ class HttpProducerSettings(ProducerSettings):
         """Whatever of target, method and header values holds a placeholder."""
         texts = (parse_url(self.url).target, self.method, *self.headers.values())
         return tuple(text for text in texts if "{" in text)
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        return unchecked(self.verify, self.url)
 
     @property
     def capabilities(self) -> Capabilities:
