@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import itertools
 import json
+import os
 import random
 import shutil
 from collections.abc import Mapping, Sequence
@@ -648,3 +650,39 @@ def test_a_ledger_alone_has_the_figures_of_its_summary(tmp_path: Path) -> None:
     (told_by_summary,) = history.find(str(directory), void)
     assert told_by_summary.distributions == whole.distributions
     assert told_by_summary.ledger == whole.ledger
+
+
+# -- directories that somebody hands us --------------------------------------------------------------
+
+
+def test_a_config_of_aliases_of_aliases_kills_nobody(tmp_path: Path) -> None:
+    base = write_runs(tmp_path, "base", scaled(1.0))
+    new = write_run(tmp_path, "new", p99=1.0)
+    bomb = "a: &a [x, x, x, x, x, x, x, x, x]\n"
+    for before, after in itertools.pairwise("abcdefghij"):
+        bomb += f"{after}: &{after} [{', '.join([f'*{before}'] * 9)}]\n"
+    (new / "config.yaml").write_text(f"{bomb}probes: {{r: {{deadline: *j}}}}\nslos: *j\n")
+    code, said = told(base, new)
+    assert (code, "new" in said) == (0, True)
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe"])
+def test_a_config_that_is_no_file_of_ours_says_nothing(kind: str, tmp_path: Path) -> None:
+    run = write_run(tmp_path, "a", p99=1.0)
+    text = (run / "config.yaml").read_text()
+    assert history.find(str(run), void)[0].reading != ""
+    (run / "config.yaml").unlink()
+    if kind == "pipe":
+        os.mkfifo(run / "config.yaml")
+    else:
+        (tmp_path / "else.yaml").write_text(text)
+        (run / "config.yaml").symlink_to("../else.yaml")
+    assert history.find(str(run), void)[0].reading == ""
+
+
+def test_a_summary_without_an_end_is_not_read(tmp_path: Path) -> None:
+    run = write_run(tmp_path, "a", p99=1.0)
+    with (run / "summary.json").open("r+b") as summary:
+        summary.truncate(100_000_001)
+    with pytest.raises(UsageError, match=r"summary.json: it is longer than 100 MB, the most that is read"):
+        history.find(str(run), void)

@@ -15,7 +15,7 @@ from typing import Final
 import pytest
 
 from evload.errors import OutputError, UsageError
-from evload.run.directory import OpenDirectory, RunDirectory, opened
+from evload.run.directory import OpenDirectory, RunDirectory, find, opened
 
 NOW: Final = datetime(2026, 1, 31, 12, 0, 0, tzinfo=UTC)
 CLAIM: Final = ".evload-run"
@@ -341,3 +341,38 @@ def test_a_ledger_that_is_not_whole_has_another_name_with_all_that_belongs_to_it
     assert (aside.read_bytes(), Path(f"{aside}-wal").read_bytes()) == (b"rows", b"more rows")
     assert not (tmp_path / "events.sqlite").exists()
     assert not (tmp_path / "events.sqlite-wal").exists()
+
+
+# -- reading a directory that somebody hands us ------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "kind", ["link", "link to a device", "pipe", "device", "huge", "Latin-1", "directory", "none"]
+)
+def test_only_a_config_that_is_one_is_shown(kind: str, tmp_path: Path) -> None:
+    """A report that is made again holds the config: somebody else's file must not get into it that way."""
+    run = RunDirectory(tmp_path)
+    (tmp_path / "secret").write_text("secret: s3cret\n")
+    if kind.startswith("link"):
+        run.config.symlink_to("secret" if kind == "link" else "/dev/zero")
+    elif kind == "pipe":
+        os.mkfifo(run.config)
+    elif kind == "huge":
+        with run.config.open("wb") as file:
+            file.truncate(10_000_001)
+    elif kind == "Latin-1":
+        run.config.write_bytes("name: café\n".encode("latin-1"))
+    elif kind == "directory":
+        run.config.mkdir()
+    assert run.config_text() == ""
+
+
+def test_a_config_that_is_one_is_shown(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("name: café\n")
+    assert RunDirectory(tmp_path).config_text() == "name: café\n"
+
+
+def test_a_report_of_a_run_without_a_whole_ledger_says_where_the_rest_is(tmp_path: Path) -> None:
+    RunDirectory(tmp_path).incomplete_ledger.write_bytes(b"")
+    with pytest.raises(UsageError, match=r"has no whole ledger, .* look into events.incomplete.sqlite with sqlite3"):
+        find(tmp_path)
