@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+import re
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
@@ -13,6 +14,9 @@ import pytest
 from playwright.async_api import Page, expect
 
 from evload.formats.html.drawings import WIDTH, flow, gauging
+from evload.formats.html.figures import Chart
+from evload.formats.html.over_time import charts
+from evload.formats.html.palette import contrast
 from evload.formats.html.render import render
 from evload.formats.html.window import Demand, demands, survival
 from evload.model.facts import LEDGER_KEYS
@@ -212,6 +216,24 @@ def test_the_legend_hides_and_shows_a_line(chromium: Chromium, page_path: Path) 
     browse(chromium, page_path, look)
 
 
+def test_the_curve_is_zoomed_by_its_buttons_and_its_legend_hides_a_curve(chromium: Chromium, page_path: Path) -> None:
+    seconds = "(() => { const r = Bokeh.documents[0].get_model_by_name('seconds'); return [r.start, r.end]; })()"
+
+    async def look(page: Page) -> None:
+        before = await page.evaluate(seconds)
+        await page.locator("[data-range=seconds][data-step=in]").click()
+        after = await page.evaluate(seconds)
+        assert before[0] < after[0] < after[1] < before[1]
+        await page.locator("[data-range=seconds][data-step=all]").click()
+        assert await page.evaluate(seconds) == pytest.approx(before)
+        visible = "Bokeh.documents[0].get_model_by_name('window').renderers.filter(one => one.visible).length"
+        whole = await page.evaluate(visible)
+        await page.locator("[data-chart=window][data-series=consistency]").click()
+        assert await page.evaluate(visible) == whole - 3
+
+    browse(chromium, page_path, look)
+
+
 def test_the_theme_changes_page_and_charts(chromium: Chromium, page_path: Path) -> None:
     async def look(page: Page) -> None:
         background = (
@@ -222,6 +244,20 @@ def test_the_theme_changes_page_and_charts(chromium: Chromium, page_path: Path) 
         await toggle.click()
         await expect(toggle).to_have_attribute("aria-label", "Switch to the light theme")
         assert (light, await page.evaluate(background)) == ("#ffffff", "#181c21")
+
+    browse(chromium, page_path, look)
+
+
+def test_charts_of_a_dark_page_have_no_light_edges(chromium: Chromium, page_path: Path) -> None:
+    brightest = (
+        "all => all.map(one => { const { data } = one.getContext('2d').getImageData(0, 0, one.width, 1);"
+        " let most = 0; for (let i = 0; i < data.length; i += 4)"
+        " most = Math.max(most, data[i] * data[i + 3] / 255); return most; })"
+    )
+
+    async def look(page: Page) -> None:
+        await show(page, page_path.as_uri(), dark=True)
+        assert max(await page.locator("canvas").evaluate_all(brightest)) <= 0x18 + 2
 
     browse(chromium, page_path, look)
 
@@ -257,6 +293,209 @@ def test_texts_of_a_run_stay_texts(chromium: Chromium, page_path: Path) -> None:
     browse(chromium, page_path, look)
 
 
+# -- several scenarios, many replicas, names of every kind -------------------------------------------
+
+NAMES: Final = ("eu==2", "a=b=c=d", "series:eu", "heat", "time", "colour", "line_color=bad=plain", HOSTILE)
+"""Of replicas: whatever a page's script could take for something else."""
+
+
+def over_time(count: int, offered: int, latency: LatencyOverTime) -> ScenarioOverTime:
+    """A scenario in which the same happens all the time."""
+    counts = {name: [offered] * count for name in ("offered", "sent", "acked", "visible", "followed")}
+    rest = [name for name in ScenarioOverTime.__dataclass_fields__ if name not in ("latency", *counts)]
+    return ScenarioOverTime(**counts, **{name: [0] * count for name in rest}, latency=latency)
+
+
+def steady(count: int, bucket: int) -> LatencyOverTime:
+    """Windows that all lie in one bucket."""
+    return LatencyOverTime([{bucket: 5}] * count, [{bucket: 5}] * count, [0] * count)
+
+
+def two_scenarios() -> tuple[Report, Timeline]:
+    """A run of two, with replicas of every name, and a queue that was looked at in every fourth interval."""
+    count = 40
+    depth = [float(n) if n % 4 == 0 else None for n in range(count)]
+    timeline = Timeline(
+        S, count,
+        {"calm": over_time(count, 5, steady(count, 40)), "wild & loud": over_time(count, 50, steady(count, 60))},
+        gauges={("work", "queue_depth"): ValueOverTime([*depth], [*depth], [*depth])},
+        parts={("calm", "r", name): steady(count, 30 + number) for number, name in enumerate(NAMES)}
+        | {("wild & loud", "r", name): steady(count, 50 + number) for number, name in enumerate(NAMES)},
+        stages=[Stage("calm", 0, 10 * S, "hold 5/s"), Stage("wild & loud", 10 * S, 40 * S, "hold 50/s")],
+        began_at=datetime(2026, 1, 31, 23, 59, 50, tzinfo=UTC),
+    )  # fmt: skip
+    windows = {"calm": (80 * MS, 90 * MS), "wild & loud": (300 * MS, 310 * MS)}
+    summary = Summary(
+        {name: scenario({"consistency": distribution([one] * 50)}, visible=50) for name, one in windows.items()},
+        Vitals(),
+    )
+    events = [replace(worst(n), scenario=list(timeline.scenarios)[n % 2]) for n in range(6)]
+    objectives = [
+        objective("p99(consistency) < 1s", 2, 2, 1, subject="consistency", result=Result.FAIL, worst=tuple(events)),
+        objective("lost == 0", 1, 1, 0, scenario="calm"),
+        objective("lost == 0", 1, 1, 0, scenario="wild & loud"),
+    ]  # fmt: skip
+    return report_of(summary, *objectives), timeline
+
+
+@pytest.fixture(scope="module")
+def two_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of it."""
+    path = tmp_path_factory.mktemp("two") / "report.html"
+    path.write_text(render(*two_scenarios(), []))
+    return path
+
+
+SHOWN: Final = "all => all.filter(one => one.checkVisibility()).map(one => one.querySelector('h3').textContent)"
+ROWS: Final = "all => all.filter(one => one.checkVisibility()).map(one => one.innerText)"
+
+
+def test_names_of_every_kind_are_but_names(chromium: Chromium, two_path: Path) -> None:
+    async def look(page: Page) -> None:
+        labels = await page.locator("[data-chart=replicas]").evaluate_all("all => all.map(one => one.dataset.series)")
+        assert labels == [f"r {name} ({scenario})" for scenario in ("calm", "wild & loud") for name in NAMES]
+        line = "Bokeh.documents[0].get_model_by_name('replicas').renderers[{}]"
+        colours = [await page.evaluate(f"{line.format(n)}.glyph.line_color.value") for n in range(len(labels))]
+        assert len(set(colours)) == len(labels)
+        entry = page.locator("[data-chart=replicas]").first
+        await entry.press("Enter")
+        hidden = [not await page.evaluate(f"{line.format(n)}.visible") for n in range(len(labels))]
+        assert hidden == [True, *[False] * (len(labels) - 1)]
+        await page.locator("#theme").click()
+        dark = [await page.evaluate(f"{line.format(n)}.glyph.line_color.value") for n in range(len(labels))]
+        assert len(set(dark)) == len(labels)
+        assert all(contrast(colour, "#181c21") >= 3 for colour in dark)
+        assert all(contrast(colour, "#ffffff") >= 3 for colour in colours)
+
+    browse(chromium, two_path, look)
+
+
+def test_a_scenario_alone_or_all_of_them(chromium: Chromium, two_path: Path) -> None:
+    async def look(page: Page) -> None:
+        figures, rows, events = (
+            page.locator("figure"),
+            page.locator("#objectives tbody tr"),
+            page.locator(".worst > li"),
+        )
+        metrics, flows = page.locator("#hops tbody tr"), page.locator(".flow")
+        whole = ["Survival curve", "Windows", "Rates", "Backlog", "Replicas and probes", "work: queue_depth"]
+        assert await figures.evaluate_all(SHOWN) == whole
+        assert len(await rows.evaluate_all(ROWS)) == 3
+        assert (await flows.evaluate_all(ROWS))[0].split()[:2] == ["100", "scheduled"]
+        await page.locator("#scenario").select_option("wild & loud")
+        own = ["Survival curve", "Windows", "Rates", "Backlog", "Replicas and probes"]
+        assert await figures.evaluate_all(SHOWN) == [f"{name} of wild & loud" for name in own]
+        assert [" [calm]" in row for row in await rows.evaluate_all(ROWS)] == [False, False]
+        assert [("310 ms" in row, "90 ms" in row) for row in await metrics.evaluate_all(ROWS)] == [(True, False)]
+        assert (await flows.evaluate_all(ROWS))[0].split()[:2] == ["50", "scheduled"]
+        assert len(await events.evaluate_all(ROWS)) == 3
+        await expect(page.locator("#found")).to_have_text("3 of 6 events")
+        drawn = page.locator("figure[aria-labelledby=rates-1-title] .plot")
+        await until(page, "Bokeh.documents[0].get_model_by_name('rates-1').inner_width > 500")
+        await hover(drawn, 0.5)
+        await expect(page.locator(".bk-tooltip-content").filter(has_text="50/s").first).to_be_visible()
+        await page.locator("#search").press_sequentially("video-1")
+        await expect(page.locator("#found")).to_have_text("1 of 6 events")
+        await page.locator("#scenario").select_option("all")
+        assert await figures.evaluate_all(SHOWN) == whole
+        await show(page, two_path.as_uri(), width=375)
+        await page.locator("#scenario").select_option("calm")
+        assert [" [wild" in row for row in await rows.evaluate_all(ROWS)] == [False, False]
+
+    browse(chromium, two_path, look)
+
+
+def test_a_run_of_one_scenario_has_nothing_to_choose(page_path: Path) -> None:
+    assert 'id="scenario"' not in page_path.read_text().split("<script>")[0]
+
+
+def test_times_are_told_by_the_clock_of_the_world_too(chromium: Chromium, two_path: Path) -> None:
+    written = (
+        "(() => { const axis = [...Bokeh.documents[0]._all_models.values()].find(one =>"
+        " one.type === 'DatetimeTickFormatter'); return axis.doFormat([0, 5000, 10000], { loc: 0 }); })()"
+    )
+
+    async def look(page: Page) -> None:
+        assert await page.evaluate(written) == ["00:00", "00:05", "00:10"]
+        await page.locator("#utc").click()
+        await expect(page.locator("#since")).to_have_text("Times of day in UTC")
+        assert await page.evaluate(written) == ["23:59:50", "23:59:55", "00:00:00"]
+        await page.locator("#utc").click()
+        assert await page.evaluate(written) == ["00:00", "00:05", "00:10"]
+        await hover(page.locator("figure[aria-labelledby=rates-title] .plot"), 0.6)
+        await expect(page.locator(".bk-tooltip-content").filter(has_text="2026-02-01 00:00:").first).to_be_visible()
+        numbers = page.locator("figure[aria-labelledby=rates-title] table")
+        assert (await numbers.locator("th[scope=col]").all_text_contents())[:2] == ["time", "UTC"]
+        assert "23:59:50" in (await numbers.locator("tbody tr").first.text_content() or "")
+        steps = page.locator(".worst li ol li").first
+        assert (await steps.text_content() or "").split(" s")[1].startswith("2026-02-01 00:00:02.000")
+
+    browse(chromium, two_path, look)
+
+
+def test_a_run_of_which_nobody_knows_when_it_began_has_no_times_of_day() -> None:
+    report, timeline = two_scenarios()
+    timeline.began_at = None
+    text = render(report, timeline, []).split("<script>")[0]
+    assert ("UTC" in text.split("</header>")[1], 'id="utc"' in text) == (False, False)
+
+
+def test_each_event_has_an_address(chromium: Chromium, two_path: Path) -> None:
+    event = worst(3).correlation_id
+    address = f"{two_path.as_uri()}#event-{event}"
+
+    async def look(page: Page) -> None:
+        await show(page, address)
+        opened = page.locator(".worst > li:has(details[open])")
+        await expect(opened).to_have_count(1)
+        await expect(opened).to_contain_text(event)
+        await expect(opened).to_be_in_viewport()
+        other = page.locator(".worst > li").first
+        await page.locator("#scenario").select_option("wild & loud")
+        await expect(other).to_be_hidden()
+        await page.locator("#objectives a").first.click()
+        await expect(other.locator("details")).to_have_attribute("open", "")
+        await expect(other).to_be_in_viewport()
+
+    assert chromium.visit(look) == {two_path.as_uri()}
+
+
+@pytest.mark.parametrize("which", ["page_path", "two_path"])
+def test_every_figure_is_seen_on_a_telephone(which: str, chromium: Chromium, request: pytest.FixtureRequest) -> None:
+    path = request.getfixturevalue(which)
+    cut = (
+        "all => all.filter(one => one.innerText.trim() && one.checkVisibility()).filter(one => {"
+        " const { left, right } = one.getBoundingClientRect(); return left < 0 || right > innerWidth; })"
+        ".map(one => one.innerText)"
+    )
+    across = (
+        "all => { const boxes = all.map(one => one.getBoundingClientRect());"
+        " return boxes.some((a, i) => boxes.some((b, j) => i < j && a.left < b.right && b.left < a.right"
+        " && a.top < b.bottom && b.top < a.bottom)); }"
+    )
+
+    async def look(page: Page) -> None:
+        await show(page, path.as_uri(), width=375)
+        await page.locator("details").evaluate_all("all => all.forEach(one => one.open = true)")
+        assert await page.locator("main td, main th, main dd, .facts dd").evaluate_all(cut) == []
+        assert await page.locator(".flow li").evaluate_all(across) is False
+
+    assert chromium.visit(look) == {path.as_uri()}
+
+
+def test_the_legend_has_the_mark_of_the_chart(chromium: Chromium, page_path: Path) -> None:
+    async def look(page: Page) -> None:
+        mark = page.locator("[data-chart=window] .mark").last
+        assert (await mark.get_attribute("class") or "").split() == ["mark", "triangle"]
+        drawn = "Bokeh.documents[0].get_model_by_name('window').renderers.map(one => one.glyph.marker?.value)"
+        assert "inverted_triangle" in await page.evaluate(drawn)
+        # A triangle that stands on its tip: wide at the top, nothing at the lower corners.
+        picture = await mark.evaluate("one => { const { clipPath } = getComputedStyle(one); return clipPath; }")
+        assert picture.startswith("polygon(0px 0px, 100% 0px, 50% 100%")
+
+    browse(chromium, page_path, look)
+
+
 def test_all_figures_are_in_the_page_without_its_script(page_path: Path) -> None:
     text = page_path.read_text().split("<script>")[0]
     for told in (
@@ -270,6 +509,120 @@ def test_all_figures_are_in_the_page_without_its_script(page_path: Path) -> None
 
 
 # -- what doesn't need a browser ---------------------------------------------------------------------
+
+
+def lines_in(chart: Chart, label: str) -> list[tuple[list[float], list[float]]]:
+    """The points of what belongs to an entry of a chart's legend: of a line, and of single points."""
+    return [
+        (list(one.data_source.data[one.glyph.x]), list(one.data_source.data[one.glyph.y]))
+        for one in chart.plot.renderers
+        if ["series", label] in one.tags
+    ]
+
+
+def backlog_of(depth: Sequence[float | None]) -> Chart:
+    count = len(depth)
+    latency = steady(count, 40)
+    values = ValueOverTime([*depth], [*depth], [*depth])
+    timeline = Timeline(S, count, {"main": over_time(count, 5, latency)}, gauges={("q", "queue_depth"): values})
+    (chart,) = (one for one in charts(report_of(run_of(scenario())), timeline, []) if one.name == "backlog")
+    return chart
+
+
+NAN: Final = float("nan")
+
+
+@pytest.mark.parametrize(
+    ("depth", "drawn"),
+    [
+        ([1, 2, 3, 4], [[1, 2, 3, 4]]),
+        ([1, None, 3, None, 5, None], [[1, 3, 5]]),
+        ([1, None, None, 4, None, 6, None, None, 9], [[1, 4, 6, 9]]),
+        ([1, 2, 3, None, None, None, 7, 8, 9], [[1, 2, 3, NAN, 7, 8, 9]]),
+        ([1, 2, 3, None, None, None, None, 8], [[1, 2, 3, NAN, 8], [8]]),
+        ([None, None, 3, None, None], [[3], [3]]),
+        ([None, None, None], [[]]),
+    ],
+    ids=["in each", "in every second", "now and then", "an outage", "one after an outage", "one", "none"],
+)
+def test_the_depth_of_a_queue_is_a_line_however_often_it_was_looked_at(
+    depth: list[float | None], drawn: list[list[float]]
+) -> None:
+    """Where the line has a gap, a point that stands alone is one."""
+    chart = backlog_of(depth)
+    found = lines_in(chart, "depth of q")
+    assert [heights for _, heights in found] == [pytest.approx(one, nan_ok=True) for one in drawn]
+    at = [when for when, height in zip(*found[0], strict=True) if height == height]
+    assert at == [1000.0 * n for n, value in enumerate(depth) if value is not None]
+    known = [value for value in depth if value is not None]
+    assert ("depth of q: " in chart.said) is bool(known)
+    assert "nan" not in chart.said
+    assert "nan" not in str(chart.rows)
+
+
+def limit_of(*objectives: ObjectiveResult) -> dict[str, str | None]:
+    """At which height of the windows each limit is drawn, as what the axis says there; None: between two labels."""
+    timeline = Timeline(S, 3, {"main": over_time(3, 5, steady(3, 40))})
+    chart = next(
+        one for one in charts(report_of(run_of(scenario()), *objectives), timeline, []) if one.name == "windows"
+    )
+    labels = {round(place, 6): text for place, text in chart.plot.yaxis[0].major_label_overrides.items()}
+    found: dict[str, Any] = {}
+    for entry in chart.legend:
+        if entry.label.startswith("limit: "):
+            ((_, heights),) = lines_in(chart, entry.label)
+            assert heights[0] == heights[-1]
+            assert 0 <= heights[0] <= chart.plot.y_range.end
+            found[entry.label.removeprefix("limit: ")] = labels.get(round(heights[0], 6))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("expression", "limit", "told"),
+    [
+        ("p99(consistency) < 1s", 1.0, "1 s"),
+        ("p95(consistency) <= 300ms", 0.3, "300 ms"),
+        ("share(consistency < 3s) >= 95%", 0.95, "3 s"),
+        ("p99(consistency) < 100ms in any 10s", 0.01, "100 ms"),
+        ("p99(consistency) < ${LIMIT}", 10.0, "10 s"),
+        ("p50(consistency) < 2s", 2.0, None),
+        ("max(consistency) < 5m", 300.0, "5 min"),
+    ],
+)
+def test_what_is_asked_of_the_window_is_a_line_where_it_holds(
+    expression: str, limit: float, told: str | None
+) -> None:
+    assert limit_of(objective(expression, 1, 1, limit, subject="consistency")) == {expression: told}
+
+
+def test_of_several_limits_each_is_drawn_once() -> None:
+    asked = [
+        objective("p99(consistency) < 1s", 1, 1, 1.0, subject="consistency"),
+        objective("share(consistency < 1s) >= 95%", 1, 1, 0.95, subject="consistency"),
+        objective("p99(consistency) < 3s", 1, 1, 3.0, subject="consistency", scope="replica=a"),
+        objective("p99(end_to_end) < 10s", 1, 1, 10.0, subject="end_to_end"),
+        objective("share(consistency < ${LIMIT}) >= 95%", 1, 1, 0.95, subject="consistency"),
+        objective("lost == 0", 0, 0, 0),
+    ]
+    assert limit_of(*asked) == {
+        "p99(consistency) < 1s, share(consistency < 1s) >= 95%": "1 s", "p99(consistency) < 3s [replica=a]": "3 s",
+    }  # fmt: skip
+
+
+def test_there_are_as_many_colours_as_lines() -> None:
+    count = 40
+    parts = {("main", "r", f"replica-{n}"): steady(3, 30) for n in range(count)}
+    timeline = Timeline(S, 3, {"main": over_time(3, 5, steady(3, 40))}, parts=parts)
+    (chart,) = (one for one in charts(report_of(run_of(scenario())), timeline, []) if one.name == "replicas")
+    names = [entry.colour for entry in chart.legend]
+    assert len(set(names)) == count
+    text = render(report_of(run_of(scenario())), timeline, [])
+    further_ones = re.findall(r"--(line\d+): (#[0-9a-f]{6});", text)
+    light, dark = further_ones[: len(further_ones) // 2], further_ones[len(further_ones) // 2 :]
+    assert {name for name, _ in light} == {name for name, _ in dark} == {name for name in names if "line" in name}
+    for colours, surface in ((light, "#ffffff"), (dark, "#181c21")):
+        assert len({colour for _, colour in colours}) == count - 6
+        assert all(contrast(colour, surface) >= 3 for _, colour in colours)
 
 
 def report_of(summary: Summary, *objectives: ObjectiveResult, verdict: Result = Result.PASS) -> Report:
@@ -403,6 +756,16 @@ def test_the_survival_curve_says_what_the_histograms_say() -> None:
     assert table["100 ms"] == "10 %"
     assert table["1 s"] == "2 … 10 %" or table["1 s"] == "2 % … 10 %"
     assert "98 of 100 events were seen" in chart.said
+
+
+@pytest.mark.parametrize("expression", ["p99(consistency) < 1s", "p99.9(consistency) < 1s", "p100(consistency) < 1s"])
+def test_what_the_curve_has_to_stay_below_lies_inside_the_frame(expression: str) -> None:
+    summary = run_of(scenario({"consistency": distribution([(80 * MS, 90 * MS)] * 50)}, visible=50))
+    chart = survival(report_of(summary, objective(expression, 0.09, 0.09, 1)))
+    assert chart is not None
+    (triangles,) = lines_in(chart, "objective: stay below")
+    assert triangles[0] == [1.0]
+    assert triangles[1][0] > 1.2 * chart.plot.y_range.start
 
 
 @pytest.fixture(autouse=True)

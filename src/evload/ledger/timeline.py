@@ -7,6 +7,7 @@ takes: SQLite would sort all rows for each of the times by which they are counte
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from ..model.states import State
@@ -74,6 +75,8 @@ def read_timeline(reader: LedgerReader, scenarios: Sequence[str], *, intervals: 
     _add_gauges(timeline, reader)
     _add_parts(timeline, reader, scenarios)
     _add_keys(timeline, reader, scenarios)
+    began_at = reader.meta.get("began_at")
+    timeline.began_at = None if began_at is None else datetime.fromisoformat(began_at)
     timeline.stages = [Stage(*stage) for stage in reader.meta.get("stages", ())]
     return timeline
 

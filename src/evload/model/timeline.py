@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from fractions import Fraction
 from itertools import accumulate
 from typing import Final, Literal
@@ -153,6 +154,8 @@ class Timeline:
     stages: list[Stage] = field(default_factory=list)
     keys: dict[tuple[str, str], Sequence[tuple[str, int]]] = field(default_factory=dict)
     """(scenario, what befell them: lost, regressed or duplicated) to the keys that it befell most, with counts."""
+    began_at: datetime | None = None
+    """When the schedule began by the wall clock, if that is known."""
 
     @property
     def total(self) -> ScenarioOverTime:

@@ -2,12 +2,14 @@
 
 A chart names its colours instead of fixing them: `coloured(model, line_color="accent")` notes the name in the
 model's tags, and the page's script sets the property from the CSS variable `--accent`, also when the theme changes.
+A tag is a list that begins with what it is for, so that no name in it can be taken for something else.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from html import escape
 from typing import Any, Final, Literal
 
@@ -24,20 +26,7 @@ from bokeh.models import (
 )
 from bokeh.plotting import figure
 
-LIGHT: Final = {
-    "surface": "#ffffff",
-    "ink": "#1d2126",
-    "muted": "#59616b",
-    "line": "#e2e4e6",
-    "accent": "#2b5c9e",
-    "second": "#b45f06",
-    "third": "#1c7a55",
-    "fourth": "#7b4fa3",
-    "bad": "#b3261e",
-    "warn": "#8f5b00",
-}
-"""The colours that charts use, as they are until the page's script has looked at its theme."""
-SERIES: Final = ("accent", "second", "third", "fourth", "muted", "bad")
+from .palette import Dash, light
 
 HEIGHT: Final = 250
 _LEFT: Final = 74
@@ -53,8 +42,8 @@ def coloured(model: Any, **properties: str) -> Any:
     """The model with its colours by name: `line_color="accent"`."""
     for name, colour in properties.items():
         vector = name in model.dataspecs()
-        setattr(model, name, Value(LIGHT[colour]) if vector else LIGHT[colour])
-        model.tags = [*model.tags, f"{name}={colour}={'value' if vector else 'plain'}"]
+        setattr(model, name, Value(light(colour)) if vector else light(colour))
+        model.tags = [*model.tags, ["colour", name, colour, "value" if vector else "plain"]]
     return model
 
 
@@ -79,6 +68,8 @@ def new_figure(*, height: int = HEIGHT, **settings: Any) -> figure:
     )
     plot.outline_line_color = None
     coloured(plot, background_fill_color="surface", border_fill_color="surface")
+    # Nothing until the page's script knows its theme: of a light one an edge would stay on a dark page.
+    plot.background_fill_color = plot.border_fill_color = None
     zoom = BoxZoomTool(dimensions="width")
     coloured(zoom.overlay, fill_color="accent", line_color="accent")
     zoom.overlay.fill_alpha = 0.12
@@ -109,12 +100,12 @@ class Entry:
 
     label: str
     colour: str
-    mark: Literal["line", "dashed", "point"] = "line"
+    mark: Dash | Literal["line", "point", "triangle"] = "line"
 
 
 def named(renderer: GlyphRenderer[Any], label: str) -> GlyphRenderer[Any]:
     """The renderer as part of what a legend entry names."""
-    renderer.tags = [*renderer.tags, f"series:{label}"]
+    renderer.tags = [*renderer.tags, ["series", label]]
     return renderer
 
 
@@ -134,11 +125,12 @@ def tip(rows: Sequence[tuple[str, str]], renderers: Sequence[GlyphRenderer[Any]]
 
 
 class TimeAxis:
-    """The time axis that charts share: what is zoomed in one is zoomed in all."""
+    """The time axis that charts share: what is zoomed in one is zoomed in all. At `began_at` the schedule began."""
 
-    def __init__(self, end_ms: float) -> None:
+    def __init__(self, end_ms: float, began_at: datetime | None = None) -> None:
         self.range = Range1d(0, end_ms, bounds=(0, end_ms), min_interval=min(1000, end_ms), name="time")
         self._hours = end_ms > 3_600_000
+        self._began_ms = None if began_at is None else began_at.timestamp() * 1000
         self._cursor = Span(dimension="height", line_dash="dotted", line_width=1)
         coloured(self._cursor, line_color="muted")
 
@@ -151,13 +143,24 @@ class TimeAxis:
             milliseconds="%M:%S.%1N", seconds=clock, minsec=clock, minutes=short, hourmin="%H:%M", hours="%H:%M",
             days=short,
         )  # fmt: skip
+        for axis in plot.xaxis:
+            axis.formatter.tags = [["time"]]
         plot.add_tools(CrosshairTool(dimensions="height", overlay=self._cursor))
         return plot
 
-    @property
-    def format(self) -> Mapping[str, str]:
-        """How a hover row shows a column `at` of milliseconds."""
-        return {"text": "@at{%H:%M:%S}" if self._hours else "@at{%M:%S.%1N}", "kind": "datetime"}
+    def columns(self, at_ms: Any) -> dict[str, Any]:
+        """The columns of times: `at` since the schedule began and, where that is known, `utc`."""
+        return {"at": at_ms} if self._began_ms is None else {"at": at_ms, "utc": at_ms + self._began_ms}
+
+    def tip(
+        self, rows: Sequence[tuple[str, str]], renderers: Sequence[GlyphRenderer[Any]], first: str = "at"
+    ) -> HoverTool:
+        """A hover tool whose first rows say when."""
+        at = "@at{%H:%M:%S}" if self._hours else "@at{%M:%S.%1N}"
+        when, kinds = [(first, at)], {"at": "datetime"}
+        if self._began_ms is not None:
+            when, kinds = [*when, ("UTC", "@utc{%F %T}")], {**kinds, "utc": "datetime"}
+        return tip([*when, *rows], renderers, **kinds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,3 +179,5 @@ class Chart:
     rows: Sequence[Sequence[str]]
     note: str = ""
     legend: Sequence[Entry] = ()
+    scenario: str = ""
+    """Of which it is; empty: of the whole run."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, timedelta
 from fractions import Fraction
 from math import log10
 from typing import Any, Final
@@ -14,12 +16,16 @@ from bokeh.plotting import figure
 from ...model.report import Insight, Report
 from ...model.timeline import EDGES_NS, Bounds, LatencyOverTime, ScenarioOverTime, Timeline
 from ...units import NS_PER_S, format_duration
-from .figures import SERIES, Chart, Entry, TimeAxis, glyph, named, tip
+from .figures import Chart, Entry, TimeAxis, glyph, named, tip
+from .palette import Dash, line_colour, line_dash
+from .window import Limit, latency_limits
 
 NS_PER_MS: Final = 1_000_000
 _ROWS: Final = 24
 """Lines of the table that says a chart in numbers."""
 _GAUGES: Final = 8
+_SCENARIOS: Final = 6
+"""Drawn by themselves, at most."""
 _MERGED: Final = 2
 """Latency buckets in a row of the heat map."""
 _PERCENTILES: Final = (("p50", Fraction(1, 2)), ("p95", Fraction(95, 100)), ("p99", Fraction(99, 100)))
@@ -31,35 +37,60 @@ _LABELS_MS: Final = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000
 
 
 def charts(report: Report, timeline: Timeline, insights: Sequence[Insight]) -> list[Chart]:
-    """All of them, from top to bottom; those without data are left out."""
-    axis = TimeAxis(timeline.count * timeline.step_ns / NS_PER_MS)
-    total = timeline.total
-    made = [*_windows(axis, timeline, total), _rates(axis, timeline, total), _backlog(axis, timeline, total)]
-    made += [*_replicas(axis, timeline), *_gauges(axis, timeline)]
+    """All of them from top to bottom, without those that have no data; then those of each of several scenarios."""
+    axis = TimeAxis(timeline.count * timeline.step_ns / NS_PER_MS, timeline.began_at)
+    limits = list(latency_limits(report.objectives, "consistency"))
+    made = [*_of(axis, timeline, timeline.total, limits), *_replicas(axis, timeline), *_gauges(axis, timeline)]
+    for number, (scenario, over_time) in enumerate(_apart(timeline)):
+        own = [limit for limit in limits if limit.scenario in (None, scenario)]
+        of_it = [*_of(axis, timeline, over_time, own, scenario), *_replicas(axis, timeline, scenario)]
+        made += [replace(chart, name=f"{chart.name}-{number}", scenario=scenario) for chart in of_it]
     marks = _Marks(report, timeline, insights)
     for chart in made:
-        marks.draw(chart.plot)
+        marks.draw(chart.plot, chart.scenario)
     return made
+
+
+def _of(
+    axis: TimeAxis, timeline: Timeline, told: ScenarioOverTime, limits: Sequence[Limit], scenario: str = ""
+) -> list[Chart]:
+    depths = {} if scenario else _depths(timeline)  # events of several scenarios may lie in one queue
+    return [*_windows(axis, timeline, told, limits), _rates(axis, timeline, told),
+            _backlog(axis, timeline, told, depths)]  # fmt: skip
+
+
+def _apart(timeline: Timeline) -> list[tuple[str, ScenarioOverTime]]:
+    """The scenarios that are drawn by themselves: where there are several, those with most events."""
+    if len(timeline.scenarios) < 2:
+        return []
+    most = sorted(timeline.scenarios, key=lambda name: -sum(timeline.scenarios[name].offered))[:_SCENARIOS]
+    return [(name, one) for name, one in timeline.scenarios.items() if name in most]
 
 
 class _Marks:
     """Phases, incidents and standstills, the same in every chart: each kind one glyph on one set of data."""
 
     def __init__(self, report: Report, timeline: Timeline, insights: Sequence[Insight]) -> None:
-        edges = sorted({stage.start_ns for stage in timeline.stages if stage.start_ns})
-        self._edges = ColumnDataSource({"at": [edge / NS_PER_MS for edge in edges]})
+        self._edges = {
+            scenario: _edges(stage.start_ns for stage in timeline.stages if scenario in ("", stage.scenario))
+            for scenario in ("", *timeline.scenarios)
+        }
         least_ns = timeline.step_ns // 4
         incidents = [(one.first_ns, one.last_ns) for one in report.summary.vitals.incidents]
         stalls = [one.span_ns for one in insights if one.kind.startswith("stall") and one.span_ns]
         self._bands = {"bad": _bands(incidents, least_ns), "warn": _bands(stalls, least_ns)}
 
-    def draw(self, plot: figure) -> None:
-        """Mark them in a chart."""
-        line = plot.vspan("at", source=self._edges, line_dash="dashed", line_alpha=0.5, level="underlay")
+    def draw(self, plot: figure, scenario: str) -> None:
+        """Mark them in a chart of a scenario, or of the whole run."""
+        line = plot.vspan("at", source=self._edges[scenario], line_dash="dashed", line_alpha=0.5, level="underlay")
         glyph(line, line_color="muted")
         for colour, source in self._bands.items():
             band = plot.vstrip("from", "to", source=source, fill_alpha=0.13, line_color=None, level="underlay")
             glyph(band, fill_color=colour)
+
+
+def _edges(starts_ns: Iterable[int]) -> ColumnDataSource:
+    return ColumnDataSource({"at": [start / NS_PER_MS for start in sorted(set(starts_ns)) if start]})
 
 
 def _bands(spans: Sequence[tuple[int, int]], least_ns: int) -> ColumnDataSource:
@@ -81,19 +112,50 @@ def _clock(ms: float) -> str:
     return f"{int(minutes)}:{int(rest):02d}" + (f".{int(rest * 10 % 10)}" if rest % 1 else "")
 
 
-def _table(timeline: Timeline, cells: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Every n-th interval, so that there are no more than a screen of them."""
+def _table(timeline: Timeline, series: Mapping[str, Sequence[str]]) -> tuple[list[str], list[list[str]]]:
+    """The names of the columns, and every n-th interval, so that there are no more than a screen of them."""
     nth = -(-timeline.count // _ROWS)
-    times = [_clock(number * timeline.step_ns / NS_PER_MS) for number in range(timeline.count)]
-    return [[times[number], *(column[number] for column in cells)] for number in range(0, timeline.count, nth)]
+    numbers = range(0, timeline.count, nth)
+    columns = {"time": [_clock(number * timeline.step_ns / NS_PER_MS) for number in numbers]}
+    if timeline.began_at is not None:
+        steps = [timedelta(microseconds=number * timeline.step_ns // 1000) for number in numbers]
+        columns["UTC"] = [f"{(timeline.began_at + step).astimezone(UTC):%H:%M:%S}" for step in steps]
+    columns |= {name: [cells[number] for number in numbers] for name, cells in series.items()}
+    return list(columns), [list(row) for row in zip(*columns.values(), strict=True)]
 
 
-def _windows(axis: TimeAxis, timeline: Timeline, total: ScenarioOverTime) -> Iterator[Chart]:
+def _joined(at: Any, values: Sequence[float]) -> tuple[Any, Any]:
+    """The points of a line through what is known, and nothing in a gap that is longer than they usually are apart.
+
+    Where there is a value in every n-th interval alone, a line that breaks at the others would show nothing.
+    """
+    known = np.flatnonzero(~np.isnan(np.array(values, dtype=float)))
+    if not len(known):
+        return at[:0], np.array([])
+    apart = np.diff(known)
+    breaks = np.flatnonzero(apart > 2 * np.median(apart)) + 1 if len(apart) else np.array([], dtype=int)
+    where = np.insert(known.astype(float), breaks, np.nan)
+    with_gaps = np.insert(np.array(values, dtype=float)[known], breaks, np.nan)
+    step = at[1] - at[0] if len(at) > 1 else 0
+    return at[0] + where * step, with_gaps
+
+
+def _lonely(at: Any, values: Any) -> tuple[Any, Any]:
+    """Of the points of a line with gaps those that have no neighbour, which a line doesn't show."""
+    gap = np.isnan(np.concatenate(([np.nan], values, [np.nan])))
+    alone = gap[:-2] & gap[2:] & ~gap[1:-1]
+    return at[alone], values[alone]
+
+
+def _windows(axis: TimeAxis, timeline: Timeline, total: ScenarioOverTime, limits: Sequence[Limit]) -> Iterator[Chart]:
     latency = total.latency
     used = sorted({bucket for counts in latency.upper for bucket in counts})
     if not used:
         return
     low, high = used[0] // _MERGED, used[-1] // _MERGED + 1
+    if limits:  # what has to hold is part of the picture, also where it is far from what was seen
+        lines = [_place(limit.limit_ns) / _MERGED for limit in limits]
+        low, high = min(low, int(min(lines))), max(high, int(max(lines)) + 1)
     rows = high - low
     counts = np.full((rows, timeline.count), np.nan)
     for number, buckets in enumerate(latency.upper):
@@ -110,7 +172,7 @@ def _windows(axis: TimeAxis, timeline: Timeline, total: ScenarioOverTime) -> Ite
     end_ms = timeline.count * timeline.step_ns / NS_PER_MS
     plot = axis.figure(height=300, y_range=(0, rows + 0.5 + 1.2 * any(latency.never)))
     mapper = LogColorMapper(palette=_HEAT, low=1, high=max(2.0, float(np.nanmax(counts))), nan_color="#00000000")
-    mapper.tags = ["heat"]
+    mapper.tags = [["heat"]]
     renderer = plot.image(
         "image", x=0, y=0, dw=end_ms, dh=rows, color_mapper=mapper, source=ColumnDataSource(columns)
     )
@@ -133,19 +195,36 @@ def _windows(axis: TimeAxis, timeline: Timeline, total: ScenarioOverTime) -> Ite
     legend = [Entry("p50 at most", "third"), Entry("p99 at most", "second")]
     for name, entry in (("p50", legend[0]), ("p99", legend[1])):
         heights = [np.nan if b is None or b[1] is None else _place(b[1]) / _MERGED - low for b in bounds[name]]
-        named(glyph(plot.line(at, heights, line_width=2), line_color=entry.colour), entry.label)
+        _line(plot, *_joined(at, heights), entry)
+    for limit in limits:
+        entry = Entry(f"limit: {limit.told}", "bad", "dashed")
+        height = _place(limit.limit_ns) / _MERGED - low
+        drawn = plot.line([0, end_ms], [height, height], line_width=2, line_dash="dashed")
+        named(glyph(drawn, line_color=entry.colour), entry.label)
+        legend.append(entry)
     whole = {name: latency.bounds(p) for name, p in _PERCENTILES}
     said = (
         "Heat map of the consistency window by the time at which events were due; the darker, the more events. "
         f"Over the whole run {', '.join(f'{name} lies in {_told(b)}' for name, b in whole.items())}; "
         f"{sum(latency.never):,} events were never seen."
+        + (f" Limits: {', '.join(limit.told for limit in limits)}." if limits else "")
     )
-    cells = [[_told(b) for b in bounds[name]] for name, _ in _PERCENTILES] + [[f"{n:,}" for n in latency.never]]
+    cells = {name: [_told(b) for b in bounds[name]] for name, _ in _PERCENTILES}
+    cells["never seen"] = [f"{n:,}" for n in latency.never]
     yield Chart(
-        "windows", "Windows", plot, said, ("time", *(name for name, _ in _PERCENTILES), "never seen"),
-        _table(timeline, cells), "from the ack until no reader misses it, by the time at which the event was due",
-        legend,
+        "windows", "Windows", plot, said, *_table(timeline, cells),
+        "from the ack until no reader misses it, by the time at which the event was due", legend,
     )  # fmt: skip
+
+
+def _line(plot: figure, at: Any, values: Any, entry: Entry, dash: Dash = "solid") -> None:
+    """A line with gaps, and a point for what stands alone."""
+    line = plot.line(at, values, line_width=2, line_dash=dash)
+    named(glyph(line, line_color=entry.colour), entry.label)
+    lonely_at, lonely = _lonely(at, values)
+    if len(lonely):
+        points = plot.scatter(lonely_at, lonely, size=5, line_color=None)
+        named(glyph(points, fill_color=entry.colour), entry.label)
 
 
 def _never(plot: figure, timeline: Timeline, latency: LatencyOverTime, bottom: float) -> None:
@@ -185,19 +264,22 @@ def _lines(
     plot = axis.figure(y_axis_label=label)
     plot.y_range.start = 0
     names = [f"c{number}" for number in range(len(series))]
-    source = ColumnDataSource({"at": _at(timeline), **dict(zip(names, map(np.array, series.values()), strict=True))})
+    at = _at(timeline)
+    columns = {**axis.columns(at), **dict(zip(names, map(np.array, series.values()), strict=True))}
+    source = ColumnDataSource(columns)
     legend = []
     for number, (name, column) in enumerate(zip(series, names, strict=True)):
-        entry = Entry(name, SERIES[number % len(SERIES)], "dashed" if name == "offered" else "line")
-        draw = plot.step if stepped else plot.line
-        extra: dict[str, Any] = {"mode": "after"} if stepped else {}
-        dash = "dashed" if entry.mark == "dashed" else "solid"
-        line = draw("at", column, source=source, line_width=2, line_dash=dash, **extra)
-        named(glyph(line, line_color=entry.colour), entry.label)
+        dash: Dash = "dashed" if name == "offered" else line_dash(number)
+        entry = Entry(name, line_colour(number), dash)
+        if stepped:
+            line = plot.step("at", column, source=source, line_width=2, line_dash=dash, mode="after")
+            named(glyph(line, line_color=entry.colour), entry.label)
+        else:
+            _line(plot, *_joined(at, series[name]), entry, dash)
         legend.append(entry)
     rows = [(name, f"@{column}{{0,0.[0]}}{unit}") for name, column in zip(series, names, strict=True)]
-    felt = plot.line("at", names[0], source=source, line_alpha=0)  # steps don't notice a pointer
-    plot.add_tools(tip([("at", axis.format["text"]), *rows], [felt], at=axis.format["kind"]))
+    felt = plot.line("at", 0, source=source, line_alpha=0)  # steps and gaps don't notice a pointer
+    plot.add_tools(axis.tip(rows, [felt]))
     return plot, legend
 
 
@@ -212,39 +294,46 @@ def _rates(axis: TimeAxis, timeline: Timeline, total: ScenarioOverTime) -> Chart
         series["refused"] = [count / seconds for count in total.refused]
     plot, legend = _lines(axis, timeline, series, "/s", stepped=True, label="events per second")
     peaks = ", ".join(f"{name} at most {max(values):,.0f}/s" for name, values in series.items())
-    cells = [[f"{value:,.1f}" for value in values] for values in series.values()]
+    cells = {name: [f"{value:,.1f}" for value in values] for name, values in series.items()}
     return Chart(
-        "rates", "Rates", plot, f"Events per second over time: {peaks}.", ("time", *series), _table(timeline, cells),
+        "rates", "Rates", plot, f"Events per second over time: {peaks}.", *_table(timeline, cells),
         "offered by the schedule, sent, acked, visible to every reader", legend,
     )  # fmt: skip
 
 
-def _backlog(axis: TimeAxis, timeline: Timeline, total: ScenarioOverTime) -> Chart:
+def _depths(timeline: Timeline) -> dict[str, list[float]]:
+    """The depth of each queue that was watched; NaN where there was no sample."""
+    return {
+        f"depth of {gauge}": [float("nan") if mean is None else mean for mean in value.mean]
+        for (gauge, metric), value in timeline.gauges.items()
+        if metric == "queue_depth"
+    }
+
+
+def _backlog(
+    axis: TimeAxis, timeline: Timeline, total: ScenarioOverTime, depths: Mapping[str, Sequence[float]]
+) -> Chart:
     never_acked = sum(total.sent) - sum(total.acked)
     series: dict[str, Sequence[float]] = {"sent, not acked": total.in_flight}
     if any(total.followed):
         series = {"acked, not visible": total.outstanding} | series
-    for (gauge, metric), value in timeline.gauges.items():
-        if metric == "queue_depth":
-            series[f"depth of {gauge}"] = _filled(value.mean)
+    series |= depths
     plot, legend = _lines(axis, timeline, series, "", stepped=False, label="events")
-    peaks = "; ".join(f"{name}: {max(values):,.0f} at most" for name, values in series.items())
+    known = {name: [value for value in values if value == value] for name, values in series.items()}
+    peaks = "; ".join(f"{name}: {max(values):,.0f} at most" for name, values in known.items() if values)
     note = f"{never_acked:,} events were never acked and stay in the first line" if never_acked else ""
-    cells = [[f"{value:,.0f}" for value in values] for values in series.values()]
+    cells = {name: [f"{v:,.0f}" if v == v else "" for v in values] for name, values in series.items()}
     return Chart(
-        "backlog", "Backlog", plot, f"Events that are under way, over time. {peaks}.", ("time", *series),
-        _table(timeline, cells), note or "events under way at the end of each interval", legend,
+        "backlog", "Backlog", plot, f"Events that are under way, over time. {peaks}.", *_table(timeline, cells),
+        note or "events under way at the end of each interval", legend,
     )  # fmt: skip
 
 
-def _filled(values: Sequence[float | None]) -> list[float]:
-    return [float("nan") if value is None else value for value in values]
-
-
-def _replicas(axis: TimeAxis, timeline: Timeline) -> Iterator[Chart]:
+def _replicas(axis: TimeAxis, timeline: Timeline, of: str = "") -> Iterator[Chart]:
     parts = {
-        f"{probe} {replica}".strip() + (f" ({scenario})" if len(timeline.scenarios) > 1 else ""): latency
+        f"{probe} {replica}".strip() + (f" ({scenario})" if len(timeline.scenarios) > 1 and not of else ""): latency
         for (scenario, probe, replica), latency in timeline.parts.items()
+        if of in ("", scenario)
     }
     if len(parts) < 2:
         return
@@ -256,10 +345,10 @@ def _replicas(axis: TimeAxis, timeline: Timeline) -> Iterator[Chart]:
     }
     plot, legend = _lines(axis, timeline, series, " ms", stepped=False, label="median, ms at most")
     whole = "; ".join(f"{name}: {_told(part.bounds(p50))}" for name, part in parts.items())
-    cells = [[_told(b) for b in each] for each in bounds.values()]
+    cells = {name: [_told(b) for b in each] for name, each in bounds.items()}
     yield Chart(
         "replicas", "Replicas and probes", plot, f"Median window of each replica over time. Whole run: {whole}.",
-        ("time", *series), _table(timeline, cells), "upper end of the median window, by who answered", legend,
+        *_table(timeline, cells), "upper end of the median window, by who answered", legend,
     )  # fmt: skip
 
 
@@ -272,16 +361,19 @@ def _gauges(axis: TimeAxis, timeline: Timeline) -> Iterator[Chart]:
         columns = {name: np.array([getattr(value, name)[n] for n in taken], dtype=float)
                    for name in ("minimum", "mean", "maximum")}  # fmt: skip
         plot = axis.figure(height=180)
-        source = ColumnDataSource({"at": at, **columns})
+        source = ColumnDataSource({**axis.columns(at), **columns})
         band = plot.varea("at", "minimum", "maximum", source=source, fill_alpha=0.18)
         glyph(band, fill_color="accent")
         line = glyph(plot.line("at", "mean", source=source, line_width=2), line_color="accent")
         rows = [(name, f"@{name}{{0,0.[000]}}") for name in columns]
-        plot.add_tools(tip([("at", axis.format["text"]), *rows], [line], at=axis.format["kind"]))
+        plot.add_tools(axis.tip(rows, [line]))
         lowest, highest = columns["minimum"].min(), columns["maximum"].max()
         said = f"{metric} of {gauge} over time: between {lowest:,.6g} and {highest:,.6g}."
-        cells = [["" if v is None else f"{v:,.6g}" for v in getattr(value, name)] for name in columns]
+        spoken = {"minimum": "lowest", "mean": "mean", "maximum": "highest"}
+        cells = {
+            told: ["" if v is None else f"{v:,.6g}" for v in getattr(value, name)] for name, told in spoken.items()
+        }
         yield Chart(
-            f"gauge{number}", f"{gauge}: {metric}", plot, said, ("time", "lowest", "mean", "highest"),
-            _table(timeline, cells), "mean of each interval, with its lowest and highest sample",
+            f"gauge{number}", f"{gauge}: {metric}", plot, said, *_table(timeline, cells),
+            "mean of each interval, with its lowest and highest sample",
         )  # fmt: skip

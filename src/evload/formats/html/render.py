@@ -5,17 +5,20 @@ Text and tables are plain HTML; the charts are Bokeh's, whose script is written 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, timedelta
 from fractions import Fraction
 from typing import Any, Final
 
 from ...model.facts import COUNTERS, METRICS, PERCENTILES, QUEUE_LAG, STATES
 from ...model.report import Insight, ObjectiveResult, Report, Result, WorstEvent
-from ...model.summary import Distribution
+from ...model.summary import Distribution, ScenarioSummary
 from ...model.timeline import Timeline
 from ...report import wording
 from ...units import NS_PER_S, format_duration, format_rate, format_share
-from .drawings import WIDTH, flow, gauging, log_places
+from .drawings import WIDTH, Flow, flow, gauging, log_places
+from .palette import further
 
 _REASONS: Final = 20
 _INCIDENTS: Final = 50
@@ -42,9 +45,14 @@ def render(report: Report, timeline: Timeline, insights: Sequence[Insight], conf
     from .page import embedded, library
     from .window import survival
 
-    window = survival(report)
     over_time = charts(report, timeline, insights)
-    drawn = embedded([*([window] if window else []), *over_time])
+    apart = list(dict.fromkeys(chart.scenario for chart in over_time if chart.scenario))
+    curves = [survival(report), *(survival(report, scenario) for scenario in apart)]
+    windows = [
+        replace(chart, name=f"{chart.name}-{number}") if number else chart
+        for number, chart in enumerate(curve for curve in curves if curve is not None)
+    ]
+    drawn = embedded([*windows, *over_time])
     environment = Environment(
         loader=PackageLoader(__package__ or "", "templates"),
         autoescape=True,
@@ -54,7 +62,7 @@ def render(report: Report, timeline: Timeline, insights: Sequence[Insight], conf
     )
     environment.filters |= {
         "duration": format_duration, "share": format_share, "rate": format_rate, "spaced": _spaced,
-        "clock": _clock, "number": "{:,}".format, "evidence": _evidence,
+        "clock": _clock, "number": "{:,}".format, "evidence": _evidence, "utc": _utc_of(timeline),
     }  # fmt: skip
     total = report.summary.total()
     counters = [name for name in COUNTERS if total.ledger[name]]
@@ -67,16 +75,17 @@ def render(report: Report, timeline: Timeline, insights: Sequence[Insight], conf
         findings=insights,
         objectives=[_objective(objective) for objective in report.objectives],
         scale=WIDTH,
-        window=window,
+        windows=windows,
         over_time=over_time,
+        apart=apart,
+        colours=further({entry.colour for chart in over_time for entry in chart.legend}),
+        began_ms=None if timeline.began_at is None else round(timeline.began_at.timestamp() * 1000),
         drawn=drawn,
         stages=timeline.stages,
-        metrics=_metrics(report),
+        metrics=[line for scenario in ("", *apart) for line in _metrics(report, scenario)],
         percentiles=[*PERCENTILES, "max"],
-        flow=flow(total.ledger),
+        parts=[_ledger(report, scenario) for scenario in ("", *apart)],
         ledger_rows=("scheduled", *STATES, *counters),
-        counters=counters,
-        tallies=wording.tallies(total),
         worst=_worst(report.objectives),
         checks=[(check, wording.check_figures(check)) for check in report.checks],
         passed=sum(check.result is Result.PASS for check in report.checks),
@@ -86,6 +95,25 @@ def render(report: Report, timeline: Timeline, insights: Sequence[Insight], conf
         config_text=config_text,
         library=library(),
     )
+
+
+def _utc_of(timeline: Timeline) -> Callable[[float], str]:
+    """Tells a moment, in nanoseconds since the schedule began, by the clock of the world; nothing if it isn't known.
+
+    With the day where the run lasted until the next.
+    """
+    began_at = timeline.began_at
+    if began_at is None:
+        return lambda ns: ""
+    began = began_at.astimezone(UTC)
+    ended = began + timedelta(microseconds=timeline.count * timeline.step_ns // 1000)
+
+    def told(ns: float) -> str:
+        at = began + timedelta(microseconds=ns / 1000)
+        text = at.isoformat(sep=" ", timespec="milliseconds").removesuffix("+00:00")
+        return text if began.date() != ended.date() else text.partition(" ")[2]
+
+    return told
 
 
 def _spaced(name: str) -> str:
@@ -139,17 +167,32 @@ def _objective(objective: ObjectiveResult) -> dict[str, Any]:
     }
 
 
-def _metrics(report: Report) -> list[dict[str, Any]]:
-    """A line for each metric: its percentiles as text, and places on a common scale."""
-    total = report.summary.total()
-    found: dict[str, Distribution | None] = {**total.distributions, QUEUE_LAG: report.summary.queue_lag()}
+def _of(report: Report, scenario: str) -> ScenarioSummary:
+    """What is known of a scenario or, without a name, of all of them."""
+    return report.summary.scenarios[scenario] if scenario else report.summary.total()
+
+
+def _ledger(report: Report, scenario: str) -> tuple[str, Flow, list[tuple[str, int]], Sequence[str]]:
+    """The scenario, where its events went, what else is counted of them, and what is told of that."""
+    told = _of(report, scenario)
+    counts = [(name, told.ledger[name]) for name in COUNTERS if told.ledger[name]]
+    return scenario, flow(told.ledger), counts, wording.tallies(told)
+
+
+def _metrics(report: Report, scenario: str) -> list[dict[str, Any]]:
+    """A line for each metric of a scenario, or of all: its percentiles as text, and places on a common scale."""
+    told = _of(report, scenario)
+    found: dict[str, Distribution | None] = dict(told.distributions)
+    if not scenario:  # what lies in a queue may be of several
+        found[QUEUE_LAG] = report.summary.queue_lag()
     shown = {name: d for name in (*METRICS, QUEUE_LAG) if (d := found.get(name)) is not None and d.count}
-    shown |= wording.hops(total)
+    shown |= wording.hops(told)
     ends = [[float(end) for p in _SHOWN for end in _ends(d, PERCENTILES[p])] for d in shown.values()]
     places = log_places(ends, WIDTH)
     return [
         {
             "name": name,
+            "scenario": scenario,
             "explained": _EXPLAINED.get(name, _EXPLAINED["hop"]),
             "cells": [_told(distribution, p) for p in PERCENTILES.values()] + [_largest(distribution)],
             "count": distribution.count,

@@ -14,6 +14,7 @@ from bokeh.plotting import figure
 
 from ...model.report import ObjectiveResult, Report
 from ...model.summary import Distribution
+from ...report.wording import title
 from ...stats.histogram import Histogram, rank_of
 from ...units import NS_PER_S, format_duration, format_share, parse_duration
 from .figures import Chart, Entry, glyph, named, new_figure, tip
@@ -26,6 +27,8 @@ _BUCKET: Final = 1 + 2**-10
 _FIRST: Final = Fraction(1, 10)
 _CURVES: Final = (("consistency", "accent"), ("end_to_end", "second"))
 _PERCENTILE: Final = re.compile(r"p(\d+(?:\.\d+)?)\((\w+)\)\s*<=?\s*(\S+)$")
+_LATENCY: Final = re.compile(r"\((\w+)\)?\s*<=?\s*([^\s)]+)")
+"""The metric and the limit of `p99(consistency) < 2s`, of a share of them, and of both in any window."""
 _SHARE: Final = re.compile(r"share\((\w+)\s*<=?\s*(\S+)\)\s*>=?\s*(\d+(?:\.\d+)?)%$")
 
 
@@ -54,14 +57,47 @@ def demands(objectives: Sequence[ObjectiveResult]) -> Iterator[Demand]:
                 continue
 
 
-def survival(report: Report) -> Chart | None:
-    """The chart, or None if no event was followed."""
-    found = report.summary.total().distributions
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """How long a metric may take, by an objective about a scenario or, with None, about all of them."""
+
+    limit_ns: int
+    told: str
+    scenario: str | None
+
+
+def latency_limits(objectives: Sequence[ObjectiveResult], metric: str) -> Iterator[Limit]:
+    """The limits of what is asked of a metric, each once; `told` are the objectives that ask for it."""
+    found: dict[tuple[int, str | None], list[str]] = {}
+    for objective in objectives:
+        if objective.subject in ("", metric) and (limit_ns := _limit_ns(objective, metric)) is not None:
+            found.setdefault((limit_ns, objective.scenario), []).append(title(objective))
+    for (limit_ns, scenario), titles in found.items():
+        yield Limit(limit_ns, ", ".join(titles), scenario)
+
+
+def _limit_ns(objective: ObjectiveResult, metric: str) -> int | None:
+    match = _LATENCY.search(objective.expression)
+    if match is None or match[1] != metric:
+        return None
+    try:
+        return parse_duration(match[2])
+    except ValueError:  # it came from the environment; what is judged by it in seconds, is known all the same
+        alone = objective.expression[match.end() :].strip() == "" and not objective.expression.startswith("share(")
+        return round(objective.limit * NS_PER_S) if alone else None
+
+
+def survival(report: Report, scenario: str = "") -> Chart | None:
+    """The chart of a scenario, or of the whole run; None if no event of it was followed."""
+    told = report.summary.scenarios.get(scenario) if scenario else report.summary.total()
+    found = {} if told is None else told.distributions
     shown = {name: found[name] for name, _ in _CURVES if name in found and found[name].count}
     if not shown:
         return None
-    least = min(1 / distribution.count for distribution in shown.values()) / 2
-    points = [demand for demand in demands(report.objectives) if demand.metric in shown]
+    asked = [one for one in report.objectives if not scenario or one.scenario in (None, scenario)]
+    points = [demand for demand in demands(asked) if demand.metric in shown]
+    smallest = [1 / distribution.count for distribution in shown.values()] + [p.share for p in points if p.share > 0]
+    least = min(smallest) / 2
     ends = [h.maximum or 0 for d in shown.values() for h in (d.lower, d.upper)] + [p.limit_ns for p in points]
     starts = [_beginning(distribution.lower) for distribution in shown.values()] + [p.limit_ns for p in points]
     first, last = max(_SHORTEST_NS, min(starts)) / NS_PER_S * 0.3, max(*ends, _SHORTEST_NS * 2) / NS_PER_S * 1.3
@@ -70,7 +106,7 @@ def survival(report: Report) -> Chart | None:
         height=360,
         x_axis_type="log",
         y_axis_type="log",
-        x_range=Range1d(first, last, bounds=(first, last), name="window"),
+        x_range=Range1d(first, last, bounds=(first, last), name="seconds"),
         y_range=(least, 1.4),
         x_axis_label="seconds",
         y_axis_label="not yet visible",
@@ -85,14 +121,14 @@ def survival(report: Report) -> Chart | None:
     plot.yaxis.ticker = FixedTicker(ticks=shares)
     plot.yaxis.major_label_overrides = {share: format_share(share) for share in shares}
     legend = [Entry(name, colour) for name, colour in _CURVES if name in shown]
-    legend += [Entry(_TO_STAY_BELOW, "bad", "point")] if points else []
+    legend += [Entry(_TO_STAY_BELOW, "bad", "triangle")] if points else []
     said = "Share of events not yet visible over time, on logarithmic scales. " + " ".join(
         f"{name}: {_ends(distribution)}." for name, distribution in shown.items()
     )
     rows = [[format_duration(limit), *(_share_after(d, limit) for d in shown.values())] for limit in _moments(shown)]
     return Chart(
         "window", "Survival curve", plot, said, ("after", *(f"{n}: not yet" for n in shown)), rows,
-        "the share of events not yet visible after a time; the truth lies inside the band", legend,
+        "the share of events not yet visible after a time; the truth lies inside the band", legend, scenario,
     )  # fmt: skip
 
 
@@ -125,7 +161,7 @@ def _points(plot: figure, points: Sequence[Demand], least: float) -> None:
         return
     source = ColumnDataSource({
         "at": [point.limit_ns / NS_PER_S for point in points],
-        "share": [max(point.share, least) for point in points],
+        "share": [max(point.share, 1.3 * least) for point in points],  # of nothing at all: inside the frame
         "expression": [point.expression for point in points],
     })  # fmt: skip
     marks = plot.scatter("at", "share", source=source, size=13, marker="inverted_triangle", line_width=2)

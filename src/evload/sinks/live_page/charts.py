@@ -8,7 +8,7 @@ from typing import Final
 from bokeh.models import ColumnDataSource
 from bokeh.plotting import figure
 
-from ...formats.html.figures import Chart, Entry, TimeAxis, glyph, named, tip
+from ...formats.html.figures import Chart, Entry, TimeAxis, glyph, named
 from ...formats.html.over_time import NS_PER_MS
 
 MOST_GAUGES: Final = 8
@@ -104,7 +104,7 @@ def _figure(axis: TimeAxis, label: str) -> figure:
 def _hover(plot: figure, axis: TimeAxis, source: ColumnDataSource, rows: Sequence[tuple[str, str]]) -> None:
     # Lines have gaps; this one has none, so that a pointer feels something everywhere.
     felt = plot.line("at", "zero", source=source, line_alpha=0)
-    plot.add_tools(tip([("time", axis.format["text"]), *rows], [felt], at=axis.format["kind"]))
+    plot.add_tools(axis.tip(rows, [felt], first="time"))
 
 
 def _chart(name: str, title: str, plot: figure, note: str, legend: Sequence[Entry]) -> Chart:

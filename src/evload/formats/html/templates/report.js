@@ -5,7 +5,7 @@
   const system = matchMedia("(prefers-color-scheme: dark)");
   let chosen = null;
 
-  // The charts' models carry the names of their colours: "line_color=accent=plain".
+  // The charts' models carry the names of their colours: ["colour", "line_color", "accent", "plain"].
   const paint = () => {
     const styles = getComputedStyle(root);
     const colour = (name) => styles.getPropertyValue(`--${name}`).trim();
@@ -13,16 +13,15 @@
     for (const model of charts()?._all_models.values() ?? []) {
       const changes = {};
       for (const tag of model.tags) {
-        if (tag === "heat") {
+        const [what, property, name, kind] = Array.isArray(tag) ? tag : [];
+        if (what === "heat") {
           const ends = dark ? [[38, 54, 77], [205, 226, 255]] : [[222, 232, 245], [16, 50, 107]];
           changes.palette = Array.from({ length: 64 }, (_, step) => {
             const parts = ends[0].map((from, i) => Math.round(from + ((ends[1][i] - from) * step) / 63));
             return ((parts[0] << 24) | (parts[1] << 16) | (parts[2] << 8) | 255) >>> 0;
           });
-          continue;
         }
-        const [property, name, kind] = String(tag).split("=");
-        if (kind) changes[property] = kind === "value" ? { value: colour(name) } : colour(name);
+        if (what === "colour") changes[property] = kind === "value" ? { value: colour(name) } : colour(name);
       }
       if (Object.keys(changes).length) model.setv(changes);
     }
@@ -62,16 +61,17 @@
 
   // Zoom by buttons, for keyboards; dragging on a chart does the same.
   const move = (name, change) => {
-    const range = charts()?.get_model_by_name(name);
-    if (!range) return;
-    const [low, high] = range.bounds;
-    const log = name === "window";
-    const to = log ? Math.log : (x) => x;
-    const from = log ? Math.exp : (x) => x;
-    let [start, end] = change(to(range.start), to(range.end), to(low), to(high));
-    const width = Math.min(end - start, to(high) - to(low));
-    start = Math.max(to(low), Math.min(start, to(high) - width));
-    range.setv({ start: from(start), end: from(start + width) });
+    for (const range of charts()?._all_models.values() ?? []) {
+      if (range.name !== name) continue;
+      const [low, high] = range.bounds;
+      const log = name === "seconds";
+      const to = log ? Math.log : (x) => x;
+      const from = log ? Math.exp : (x) => x;
+      let [start, end] = change(to(range.start), to(range.end), to(low), to(high));
+      const width = Math.min(end - start, to(high) - to(low));
+      start = Math.max(to(low), Math.min(start, to(high) - width));
+      range.setv({ start: from(start), end: from(start + width) });
+    }
   };
   const steps = {
     in: (start, end) => [start + (end - start) / 4, end - (end - start) / 4],
@@ -98,24 +98,70 @@
       const shown = button.getAttribute("aria-pressed") !== "true";
       button.setAttribute("aria-pressed", String(shown));
       for (const renderer of charts()?.get_model_by_name(button.dataset.chart)?.renderers ?? []) {
-        if (renderer.tags.includes(`series:${button.dataset.series}`)) renderer.visible = shown;
+        const ours = renderer.tags.some((tag) => tag[0] === "series" && tag[1] === button.dataset.series);
+        if (ours) renderer.visible = shown;
       }
     });
   }
 
+  // Times since the schedule began, or by the clock of the world: the axes are told other numbers to write down.
+  const utc = document.getElementById("utc");
+  let plain = null;
+  const timed = () => [...(charts()?._all_models.values() ?? [])].filter((model) =>
+    model.tags.some((tag) => tag[0] === "time"));
+  utc?.addEventListener("click", () => {
+    const wanted = utc.getAttribute("aria-pressed") !== "true";
+    utc.setAttribute("aria-pressed", String(wanted));
+    document.getElementById("since").textContent =
+      wanted ? "Times of day in UTC" : "Minutes and seconds since the schedule began";
+    const names = ["milliseconds", "seconds", "minsec", "minutes", "hourmin", "hours", "days"];
+    for (const formatter of timed()) {
+      plain ??= Object.fromEntries(names.map((name) => [name, formatter[name]]));
+      const write = Object.getPrototypeOf(formatter).doFormat;
+      const shift = wanted ? Number(utc.dataset.began) : 0;
+      formatter.doFormat = (ticks, options) => write.call(formatter, ticks.map((tick) => tick + shift), options);
+      const clock = Object.fromEntries(names.map((name) => [name, name === "milliseconds" ? "%H:%M:%S.%1N" : "%H:%M:%S"]));
+      formatter.setv(wanted ? clock : plain);
+    }
+  });
+
+  // One scenario alone, or all of them: charts are there for each, other things belong to one or to the whole run.
+  const pick = document.getElementById("scenario");
   const search = document.getElementById("search");
   const events = [...document.querySelectorAll(".worst > li")];
   const texts = events.map((event) =>
     [...event.querySelectorAll("summary, ol, .id")].map((part) => part.textContent).join(" ").toLowerCase());
-  search?.addEventListener("input", () => {
-    const words = search.value.toLowerCase().split(/\s+/);
+  const isOf = (part) => !pick?.value || !part.dataset.of || part.dataset.of === pick.value;
+  const find = () => {
+    const words = (search?.value ?? "").toLowerCase().split(/\s+/);
     let shown = 0;
     events.forEach((event, number) => {
-      event.hidden = !words.every((word) => texts[number].includes(word));
+      event.hidden = !isOf(event) || !words.every((word) => texts[number].includes(word));
       shown += event.hidden ? 0 : 1;
     });
-    document.getElementById("found").textContent = `${shown} of ${events.length} events`;
+    if (search) document.getElementById("found").textContent = `${shown} of ${events.length} events`;
+  };
+  search?.addEventListener("input", find);
+  pick?.addEventListener("change", () => {
+    for (const part of document.querySelectorAll("[data-scenario]")) part.hidden = part.dataset.scenario !== pick.value;
+    for (const row of document.querySelectorAll("tr[data-of]")) row.hidden = !isOf(row);
+    find();
   });
+
+  // An address that ends in an event's id opens it.
+  const open = () => {
+    const event = events.find((one) => `#${one.id}` === location.hash);
+    if (!event) return;
+    if (event.hidden) {
+      if (pick) pick.value = "";
+      if (search) search.value = "";
+      pick?.dispatchEvent(new Event("change"));
+      find();
+    }
+    event.querySelector("details").open = true;
+    event.scrollIntoView({ block: "center" });
+  };
+  addEventListener("hashchange", open);
 
   const ready = () => {
     const drawn = charts();
@@ -125,8 +171,12 @@
       if (coarse && model.type === "Toolbar") model.active_drag = null;  // a finger that scrolls shouldn't zoom
     }
     paint();
+    open();
     root.dataset.ready = "true";
   };
   if (document.querySelector(".plot")) ready();
-  else root.dataset.ready = "true";
+  else {
+    open();
+    root.dataset.ready = "true";
+  }
 })();
