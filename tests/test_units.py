@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from fractions import Fraction
 
 import pytest
@@ -67,6 +69,27 @@ def test_rates_are_exact(text: str, per_second: Fraction) -> None:
 def test_refused_rates(text: object) -> None:
     with pytest.raises(ValueError, match="is not a rate; write a rate such as"):
         parse_rate(text)
+
+
+@pytest.mark.parametrize(
+    ("parse", "most", "more", "said"),
+    [
+        (parse_duration, "36500d", "36500d1ns", "'36500d1ns' is too long; write 36500d or less"),
+        (parse_duration, "876000h", "9" * 99 + "s", "is too long; write 36500d or less"),
+        (parse_rate, "1000000000/s", "1000000000.1/s", "'1000000000.1/s' is too high; write 1000000000/s or less"),
+        (parse_rate, "60000000000/min", "9" * 90 + "/h", "is too high; write 1000000000/s or less"),
+        (parse_size, "1073741824GiB", "1152921504606846977B", "is too large; write 1073741824GiB or less"),
+        (parse_duration, "0" * 99 + "s", "0" * 100 + "s", "is not a duration; write a number with a unit"),
+        (parse_rate, "0" * 98 + "/s", "0" * 99 + "/s", "is not a rate; write a rate such as"),
+        (parse_share, "0" * 99 + "%", "0" * 100 + "%", "is not a share; write a share such as"),
+        (parse_size, "0" * 99 + "B", "0" * 100 + "B", "is not a size; write a size such as"),
+        (parse_duration, "1s", "9" * 5000 + "s", "is not a duration"),
+    ],
+)
+def test_each_has_an_end(parse: Callable[[object], object], most: str, more: str, said: str) -> None:
+    parse(most)
+    with pytest.raises(ValueError, match=re.escape(said)):
+        parse(more)
 
 
 @pytest.mark.parametrize(("text", "share"), [("95%", 0.95), ("99.9 %", 0.999), ("0%", 0.0), ("100%", 1.0)])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from fractions import Fraction
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeGuard
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
@@ -35,6 +35,14 @@ _RATE: Final = re.compile(rf"({_NUMBER})\s*/\s*(s|min|m|h)")
 _SHARE: Final = re.compile(rf"({_NUMBER})\s*%")
 _SIZE: Final = re.compile(rf"({_NUMBER})\s*(B|KB|MB|GB|KiB|MiB|GiB)")
 
+_LONGEST_TEXT: Final = 100
+"""Characters: nobody writes a number that long, and to work with one takes time."""
+LONGEST_NS: Final = 36_500 * 86_400 * NS_PER_S
+"""A hundred years: no run lasts that long, and 64 bits have room for two of them."""
+HIGHEST_RATE: Final = NS_PER_S
+"""One a nanosecond, which is as fine as times are kept."""
+LARGEST_SIZE: Final = 2**60
+
 DURATION_HELP: Final = "write a number with a unit, such as 250ms, 5s, 10m or 8h"
 RATE_HELP: Final = "write a rate such as 500/s or 30/min"
 SHARE_HELP: Final = "write a share such as 95% or 0.1%"
@@ -49,24 +57,29 @@ def parse_duration(value: object) -> int:
     """
     if value == 0 and not isinstance(value, bool):
         return 0
-    if isinstance(value, str) and _DURATION.fullmatch(value.strip()):
+    if _is_short(value) and _DURATION.fullmatch(value.strip()):
         total = sum(
             (Fraction(number) * _DURATION_UNITS[unit] for number, unit in _DURATION_PART.findall(value)), Fraction(0)
         )
+        if total > LONGEST_NS:
+            raise ValueError(f"{value!r} is too long; write 36500d or less")
         return round(total)
     raise ValueError(f"{value!r} is not a duration; {DURATION_HELP}")
 
 
 def parse_rate(value: object) -> Fraction:
     """Events per second, exact, from `500/s`, `30/min` or `10/h`. Raises ValueError like `parse_duration`."""
-    if isinstance(value, str) and (match := _RATE.fullmatch(value.strip())):
-        return Fraction(match[1]) / _RATE_UNITS[match[2]]
+    if _is_short(value) and (match := _RATE.fullmatch(value.strip())):
+        rate = Fraction(match[1]) / _RATE_UNITS[match[2]]
+        if rate > HIGHEST_RATE:
+            raise ValueError(f"{value!r} is too high; write {HIGHEST_RATE}/s or less")
+        return rate
     raise ValueError(f"{value!r} is not a rate; {RATE_HELP}")
 
 
 def parse_share(value: object) -> float:
     """A number between 0 and 1 from `95%`. Raises ValueError like `parse_duration`."""
-    if isinstance(value, str) and (match := _SHARE.fullmatch(value.strip())):
+    if _is_short(value) and (match := _SHARE.fullmatch(value.strip())):
         share = Fraction(match[1]) / 100
         if share <= 1:
             return float(share)
@@ -76,9 +89,16 @@ def parse_share(value: object) -> float:
 
 def parse_size(value: object) -> int:
     """Bytes from `300B`, `256KB` (1000s) or `1MiB` (1024s). Raises ValueError like `parse_duration`."""
-    if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
-        return round(Fraction(match[1]) * _SIZE_UNITS[match[2]])
+    if _is_short(value) and (match := _SIZE.fullmatch(value.strip())):
+        size = Fraction(match[1]) * _SIZE_UNITS[match[2]]
+        if size > LARGEST_SIZE:
+            raise ValueError(f"{value!r} is too large; write {LARGEST_SIZE // 1024**3}GiB or less")
+        return round(size)
     raise ValueError(f"{value!r} is not a size; {SIZE_HELP}")
+
+
+def _is_short(value: object) -> TypeGuard[str]:
+    return isinstance(value, str) and len(value) <= _LONGEST_TEXT
 
 
 def format_duration(ns: float) -> str:

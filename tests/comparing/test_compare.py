@@ -8,8 +8,10 @@ import json
 import os
 import random
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -220,6 +222,35 @@ def test_other_objectives_are_another_reading_plan(tmp_path: Path) -> None:
     )
     (moved,) = history.find(str(directory), void)
     assert moved.reading == before.reading
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        "".join(f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]\n" for old, new in pairwise("abcdefghij")),
+        "probes: &a {b: *a}\n",
+        "probes: " + "[" * 100_000,
+        "probes: " + "{a: " * 5000,
+        "probes: [" + "1, " * 200_000 + "1]",
+        "probes: {p: {first: " + "9" * 900 + "}}",
+        "slos: [" + "9" * 900 + "]",
+        "probes: {p: {first: '" + "x" * 2_000_000 + "'}}",
+        "\0",
+    ],
+    ids=["aliases of aliases", "itself", "lists", "mappings", "values", "number", "objective", "text", "no YAML"],
+)
+def test_a_config_that_no_run_has_written_is_another_reading_plan(tmp_path: Path, config: str) -> None:
+    """And neither fills the memory nor ends the comparison."""
+    if config.startswith("b: "):
+        config = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + config
+    base = write_runs(tmp_path, "a", NOISE, width=0.2)
+    new = write_runs(tmp_path, "b", scaled(3), width=0.2)
+    (tmp_path / "b" / "b-0" / "config.yaml").write_text(config)
+    began = time.process_time()
+    compared = compare(base, new)
+    assert time.process_time() - began < 4  # CPU
+    assert any("read by another plan" in warning for warning in compared.warnings)
+    assert outcomes(compared)["p99"] == "worse"
 
 
 def test_beyond_the_deadline_is_worse_than_anything(tmp_path: Path) -> None:
@@ -535,6 +566,22 @@ def test_a_person_reads_the_result_first_on_80_columns(tmp_path: Path) -> None:
     assert "Tolerated: p50 +20 %, p99 +10 %, throughput -20 %." in text
     assert "warning: bad is left out: the measurement was invalid" in text
     assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("form", ["text", "md", "json"])
+def test_names_of_runs_are_shown_and_never_obeyed(tmp_path: Path, form: str) -> None:
+    odd = "shop \x1b[31m\u202e ##[error]x\n::error::forged [/red] :smile:"
+    base = write_runs(tmp_path, "a", NOISE, name=odd)
+    new = write_runs(tmp_path, "b", NOISE, name=odd)
+    write_run(tmp_path / "b", "b\x1b[2J\u202e-bad", name=odd, verdict="invalid")
+    ended = evload("compare", base, new, "--format", form, cwd=tmp_path, env={"GITHUB_ACTIONS": "true"})
+    assert (ended.code, ended.err) == (0, "")
+    assert all(letter == "\n" or letter.isprintable() for letter in ended.out)
+    assert "##[" not in ended.out
+    assert not any(line.lstrip().startswith("::") for line in ended.out.splitlines())
+    assert "[/red] :smile:" in ended.out if form == "text" else "smile" in ended.out
+    if form == "json":
+        assert json.loads(ended.out)["name"] == odd
 
 
 def test_what_cant_be_told_says_so(tmp_path: Path) -> None:

@@ -80,3 +80,13 @@ def test_a_short_one_is_hidden_as_a_word_alone(value: str, text: str, told: str)
 )
 def test_eight_letters_of_it_where_the_target_cut_it(text: str, told: str) -> None:
     assert Redactor({"T": "hush-5f2a-91c4"})(text) == told
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("length", [1_000, 1_001, 100_000])
+def test_nothing_of_a_very_long_one_is_left(form: str, length: int) -> None:
+    secret = "".join(f"{number:x}-" for number in range(length))[:length]
+    quoted = FORMS[form](secret)
+    told = Redactor({"PW": secret})(f"wrong: {quoted}")
+    assert "${PW}" in told
+    assert len(told) < 40

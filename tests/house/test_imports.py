@@ -222,8 +222,6 @@ def test_no_two_modules_import_each_other() -> None:
 )
 def test_pure_rooms_do_no_io_and_read_no_clock(path: Path) -> None:
     allowed = (*PURE, "errors", "units", "texts", *(("spi",) if room_of(path) == "report" else ()))
-    if path == ROOT / "workload" / "records.py":
-        allowed += ("files",)  # before a run it takes in what is sent, as long as that has an end
     for found in imports_of(path):
         assert found.name.split(".")[0] not in IMPURE, f"{found.where} imports {found.name}"
         if found.room is not None and not (room_of(path) == "report" and found.room == "ledger"):

@@ -231,7 +231,7 @@ def test_numbers_are_unique_among_scenarios_and_follow_one_another_in_each() -> 
 def test_check_loads_the_records_and_the_renderer_uses_them(tmp_path: Path) -> None:
     (tmp_path / "skus.csv").write_text("sku\na\nb\n")
     them = EventSettings(type="t", source="s", records="skus.csv", data={"sku": "{record.sku}"})
-    checked = check(them, tmp_path)
+    checked = check(them, tmp_path, Path.read_bytes)
     assert not checked.problems
     one = Renderer(
         scenario=0, scenarios=1, types=[EventType(4, "t", them, 1, checked.records)],
@@ -247,7 +247,7 @@ def test_check_finds_every_problem_in_its_place(tmp_path: Path) -> None:
         type="{typ}", source="s", key="{data.video}", subject="{sek}", dataschema="{", datacontenttype="text/plain",
         extensions={"x": "}"}, data={"video_id": "{uid}"},
     )  # fmt: skip
-    found = check(them, tmp_path, extras=["fine", "{correlationid}"]).problems
+    found = check(them, tmp_path, Path.read_bytes, extras=["fine", "{correlationid}"]).problems
     assert {problem.path for problem in found} == {
         ("type",), ("key",), ("subject",), ("dataschema",), ("extensions", "x"), ("data", "video_id"), ("data",),
         ("extras", 1),
@@ -257,7 +257,7 @@ def test_check_finds_every_problem_in_its_place(tmp_path: Path) -> None:
 
 def test_a_missing_data_file_is_the_only_problem_reported(tmp_path: Path) -> None:
     them = EventSettings(type="t", source="s", records="no.csv", data="{record.sku}")
-    (problem,) = check(them, tmp_path).problems
+    (problem,) = check(them, tmp_path, Path.read_bytes).problems
     assert problem.path == ("records",)
     assert str(problem).startswith("data file no.csv doesn't exist; put it at ")
 

@@ -7,18 +7,23 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from evload.workload.records import DataFileError, RecordSettings, load
+from evload.workload import records
+from evload.workload.records import DataFileError, Records, RecordSettings
 
 
 def settings_for(name: str) -> RecordSettings:
     return RecordSettings.model_validate(name)
 
 
+def load(settings: RecordSettings, directory: Path) -> Records:
+    return records.load(settings, directory, Path.read_bytes)
+
+
 def test_csv_is_text_with_quotes_and_line_ends_kept(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes('\ufeffid,note\r\n1,"a, ""b""\r\nc"\r\n\r\n2,é\u2028\r\n'.encode())
-    records = load(settings_for("a.csv"), tmp_path)
-    assert records.columns == ("id", "note")
-    assert records.rows == (("1", 'a, "b"\r\nc'), ("2", "é\u2028"))
+    found = load(settings_for("a.csv"), tmp_path)
+    assert found.columns == ("id", "note")
+    assert found.rows == (("1", 'a, "b"\r\nc'), ("2", "é\u2028"))
 
 
 @pytest.mark.parametrize(
@@ -31,9 +36,9 @@ def test_csv_is_text_with_quotes_and_line_ends_kept(tmp_path: Path) -> None:
 )
 def test_json_values_keep_their_types(tmp_path: Path, name: str, content: str) -> None:
     (tmp_path / name).write_text(content, newline="")
-    records = load(settings_for(name), tmp_path)
-    assert records.columns == ("id", "tags")
-    assert records.rows == ((1, ["x"]), ("2", None))
+    found = load(settings_for(name), tmp_path)
+    assert found.columns == ("id", "tags")
+    assert found.rows == ((1, ["x"]), ("2", None))
 
 
 def test_only_line_feeds_end_a_json_line(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from evload.workload.schedule import (
     expected_events,
     expected_in_steps,
     longest_hold,
-    rate_at,
+    rate_of,
 )
 
 S = 1_000_000_000
@@ -232,7 +232,7 @@ def test_the_timeline_of_a_load() -> None:
     assert duration_ns(load) == 1280 * S
     assert expected_events(load) == 3000 + 30_000 + 50 + 500 + 5 == len(constant(load))
     seconds = (0, 15, 60, 359, 360, 1265, 1279, 1280, 5000)
-    assert [rate_at(load, second * S) for second in seconds] == [0, 25, 100, 100, 0, 50, 0.5, 0, 0]
+    assert [rate_of(load)(second * S) for second in seconds] == [0, 25, 100, 100, 0, 50, 0.5, 0, 0]
 
 
 HOLD = {"rate": "10/s", "for": "2s"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, Final
 
@@ -10,7 +9,10 @@ import jmespath
 from jmespath.exceptions import IncompleteExpressionError, JMESPathError, ParseError
 from jmespath.functions import Functions
 
+from ..texts import near
+
 _WHOLE: Final = "@"
+_LONGEST: Final = 10_000
 _SHOWN: Final = 80
 """Most characters of a value that are shown."""
 _SCOPED: Final = frozenset(
@@ -39,11 +41,14 @@ class Expression:
 
     def __init__(self, text: str) -> None:
         """Raises ValueError, `what is wrong; what would be right`."""
-        node = _parse(text)
-        for call in _calls(node):
-            _check_call(text, call)
-        names = set(_roots(node))
-        path = _field_path(node)
+        try:
+            node = _parse(text)
+            for call in _calls(node):
+                _check_call(text, call)
+            names = set(_roots(node))
+            path = _field_path(node)
+        except RecursionError:
+            raise ValueError(f"{text[:_SHOWN]!r} is nested too deeply; write a simpler expression") from None
         self.text = text
         self.whole = _WHOLE in names
         self.roots = frozenset(names - {_WHOLE})
@@ -73,7 +78,7 @@ def check_expression(text: str, fields: Collection[str] | None) -> str:
     if fields is None:
         return text
     for root in sorted(expression.roots - set(fields)):
-        close = difflib.get_close_matches(root, fields, n=1)
+        close = near(root, fields)
         cure = f"did you mean {close[0]!r}?" if close else f"start with one of {', '.join(fields)}"
         raise ValueError(f"{text!r} looks at {root!r}, which isn't there; {cure}")
     return text
@@ -95,6 +100,8 @@ def kind_of(value: Any) -> str:
 
 
 def _parse(text: str) -> dict[str, Any]:
+    if len(text) > _LONGEST:
+        raise ValueError(f"an expression is longer than {_LONGEST} characters; write a shorter one")
     try:
         parsed: Any = jmespath.compile(text).parsed
     except ParseError as error:
@@ -123,7 +130,7 @@ def _check_call(text: str, call: dict[str, Any]) -> None:
     name, given = call["value"], len(call["children"])
     table = Functions.FUNCTION_TABLE
     if name not in table:
-        close = difflib.get_close_matches(name, table, n=1)
+        close = near(name, table)
         cure = f"did you mean {close[0]!r}?" if close else f"known functions: {', '.join(sorted(table))}"
         raise ValueError(f"{text!r} calls the unknown function {name!r}; {cure}")
     signature = table[name]["signature"]

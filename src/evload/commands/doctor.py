@@ -30,7 +30,7 @@ from ..spi.probe import Probe
 from ..stats.histogram import Histogram
 from ..texts import printable
 from ..units import NS_PER_S, format_duration, format_rate
-from ..workload.schedule import describe, rate_at
+from ..workload.schedule import describe, rate_of
 
 T = TypeVar("T")
 
@@ -202,8 +202,5 @@ def _peak(config: RunConfig) -> float:
         for stretch in describe(scenario.load)
         for at in (stretch.start_ns, max(stretch.start_ns, stretch.end_ns - 1))
     }
-    return max((_rate(config, at) for at in edges), default=0.0)
-
-
-def _rate(config: RunConfig, at_ns: int) -> float:
-    return sum(rate_at(scenario.load, at_ns - scenario.start) for scenario in config.scenarios.values())
+    rates = [(scenario.start, rate_of(scenario.load)) for scenario in config.scenarios.values()]
+    return max((sum(rate_at(at - start) for start, rate_at in rates) for at in edges), default=0.0)

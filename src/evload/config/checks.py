@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import Final
 
+from .. import files
 from ..model.facts import FACTS, QUEUE_LAG, told_as
 from ..objectives.objective import HORIZON, Objective
 from ..spi.gauge import GaugeSettings
@@ -21,6 +22,8 @@ from .yaml import DataPath, places
 
 _OF_PROBES: Final = frozenset({"effects", "position", "version"})
 """Keys of probes without which a counter could never count."""
+_LONGEST_DATA_FILE: Final = 100_000_000
+"""Bytes. All of it is in memory as long as the run goes on."""
 _OF_PRODUCERS: Final = frozenset(fact.of for fact in FACTS.values() if fact.by_producer)
 
 
@@ -51,7 +54,7 @@ class Checks:
 
     def _name(self, name: object, section: str, path: DataPath, *, key: bool = False) -> None:
         known = self._document.section(section)
-        if isinstance(name, str) and name not in known:
+        if isinstance(name, str) and name not in known and not self._problems.full:
             what, cure = unknown(section.removesuffix("s"), name, known, otherwise=f"define it under {section}:")
             self._problems.add(path, what, cure, key=key)
 
@@ -173,7 +176,7 @@ class Checks:
                 if sender in senders
                 for template in producer.encoding().extras
             ]
-            checked = events.check(settings, base_dir, [template for _, template in extras])
+            checked = events.check(settings, base_dir, _data_file, [template for _, template in extras])
             loaded[name] = checked.records
             for problem in checked.problems:
                 path: DataPath = ("events", name, *problem.path)
@@ -187,6 +190,10 @@ class Checks:
                     seen.add((path, problem.what))
                     self._problems.add(path, what, problem.cure)
         return loaded
+
+
+def _data_file(path: Path) -> bytes:
+    return files.read(path, _LONGEST_DATA_FILE)
 
 
 def _looks_twice(watching: Iterable[str], probes: Mapping[str, ProbeSettings]) -> bool:

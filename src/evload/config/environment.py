@@ -7,6 +7,11 @@ from collections.abc import Mapping
 from typing import Final
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_BRACE: Final = re.compile(r"[{}]")
+_DEEPEST: Final = 20
+"""Most braces within braces."""
+_LONGEST: Final = 1_000_000
+"""Most characters that variables may amount to, wherever they are used: a long one may be used often."""
 
 
 class Environment:
@@ -16,6 +21,7 @@ class Environment:
         self._variables = variables
         self.given: dict[str, str] = {}
         """Names and values of the variables used so far; a default that was taken is not among them."""
+        self._characters = 0
 
     def substitute(self, text: str) -> str:
         """`text` with its variables replaced and `$$` turned into `$`.
@@ -51,6 +57,9 @@ class Environment:
             raise ValueError(f"environment variable {name} isn't set; set it, or write ${{{name}:-a default}}")
         if not _is_utf8(value):
             raise ValueError(f"the value of environment variable {name} isn't UTF-8; set it to text")
+        self._characters += len(value)
+        if self._characters > _LONGEST:
+            raise ValueError(f"with {name} the variables are longer than {_LONGEST} characters; use fewer of them")
         self.given[name] = value
         return value
 
@@ -62,8 +71,10 @@ def _is_utf8(value: str) -> bool:
 
 def _closing_brace(text: str, opening: int) -> int:
     depth = 0
-    for at in range(opening, len(text)):
-        depth += (text[at] == "{") - (text[at] == "}")
+    for brace in _BRACE.finditer(text, opening):
+        depth += 1 if brace[0] == "{" else -1
         if depth == 0:
-            return at
+            return brace.start()
+        if depth > _DEEPEST:
+            raise ValueError(f"a default has braces within more than {_DEEPEST} others; use fewer")
     raise ValueError("'${' is never closed; write ${NAME}, or $$ for a dollar sign")

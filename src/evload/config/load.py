@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -28,13 +29,16 @@ from .literals import Literals
 from .problems import Problems
 from .run_config import SANDBOX, LateAddress, LoadedConfig, RunConfig, with_sandbox
 from .secrets import Redactor
-from .sections import ConfigFile, Kind, ObjectiveEntry, Scenario
-from .yaml import DataPath, texts
+from .sections import MOST, ConfigFile, Kind, ObjectiveEntry, Scenario
+from .yaml import DataPath, Document, texts
 
-MOST_BYTES: Final = 1_000_000
-"""Of a config. What is longer is data, which belongs into a file of records."""
 _NO_SANDBOX_YET: Final = "http://127.0.0.1:9"
 """Stands in for it where nothing is started: the discard port, on which nothing listens."""
+_LONGEST: Final = 4 * yamlfile.LONGEST
+"""Bytes of a file. No character has more than four of them."""
+_LARGEST: Final = 2**63 - 1
+"""What databases and protocols have room for. The data of an event may hold any number."""
+_EVENT_DATA: Final = ("events", "data")
 
 
 def _name_from(stem: str) -> str:
@@ -66,6 +70,7 @@ def load_text(
     _assign_all(tree, sets)
     environment = Environment(environ)
     document, refused = yamlfile.document(tree, environment.substitute)
+    _refuse_large_numbers(document, refused)
     problems = Problems(document, refused)
     literals = Literals(tree, environment.substitute)
     reader = _Reader(problems, base_dir, literals)
@@ -81,14 +86,15 @@ def load_text(
 
 def _read(path: Path) -> str:
     try:
-        # No regular file is needed: shells hand over what a command writes as one that isn't.
-        content = files.read(path, MOST_BYTES, regular=False)
+        content = files.read(path, _LONGEST, regular=False)  # it may well come through a pipe
     except FileNotFoundError:
         raise UsageError(f"{path}: there is no such file; check the path") from None
     except IsADirectoryError:
         raise UsageError(f"{path}: this is a directory; name the config file in it") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
+        if isinstance(error, OSError) and error.errno == errno.EFBIG:
+            raise UsageError(f"{path}: {reason}; write less, and use a data file under records:") from None
         raise UsageError(f"{path}: the file can't be read ({reason}); check the path and its permissions") from None
     try:
         return content.decode("utf-8-sig")
@@ -110,6 +116,15 @@ def _assign_all(tree: MappingNode, sets: Sequence[str]) -> None:
         raise ConfigError(problems)
 
 
+def _refuse_large_numbers(document: Document, refused: dict[DataPath, str]) -> None:
+    for path in document.values:
+        value = document.value(path)
+        if isinstance(value, int) and abs(value) > _LARGEST and path[::2][:2] != _EVENT_DATA:
+            refused[path] = f"{str(value)[:20]}… is too large a number; write at most {_LARGEST}"
+            *around, last = path
+            document.value(tuple(around))[last] = None
+
+
 class _Reader:
     """Reads a document section by section and item by item, so that one mistake doesn't hide another."""
 
@@ -122,6 +137,9 @@ class _Reader:
         """The settings that name the embedded pipeline, as they were written."""
         self.late: list[LateAddress] = []
         """The same, with the model that reads them."""
+        self._readers: dict[type[Any], TypeAdapter[Any]] = {}
+        self._models: dict[tuple[str, str], type[Any] | str] = {}
+        """The settings model of each kind, or why there is none: to look for what is installed takes its time."""
 
     def read(self, stem: str) -> RunConfig:
         """The config. If anything was noted in the problems, it is good for nothing."""
@@ -160,7 +178,12 @@ class _Reader:
         )
 
     def _item(self, model: type[M], path: DataPath) -> M | None:
-        return self._problems.validate(TypeAdapter(model), path)
+        return self._problems.validate(self._reader(model), path)
+
+    def _reader(self, model: type[M]) -> TypeAdapter[M]:
+        if model not in self._readers:
+            self._readers[model] = TypeAdapter(model)
+        return self._readers[model]
 
     def _items(self, section: str, model: type[M]) -> dict[str, M]:
         read = {name: self._item(model, (section, name)) for name in self._document.section(section)}
@@ -212,8 +235,7 @@ class _Reader:
                 continue
             for key in differing.keys() & ProbeSettings.model_fields.keys():
                 self._problems.add((*place, key), f"{key} belongs to the probe as a whole", "move it up", key=True)
-            adapter = TypeAdapter(model)
-            settings = self._problems.validate_as(adapter, {**common, **differing}, place, path)
+            settings = self._problems.validate_as(self._reader(model), {**common, **differing}, place, path)
             if settings is not None and settings.capabilities.pushes:
                 self._problems.add(
                     path, f"{written['kind']} is told and doesn't ask", "define a probe for each place"
@@ -232,11 +254,16 @@ class _Reader:
         entry = self._item(Kind, path)
         if entry is None:
             return None
-        try:
-            return registry.load(group, entry.kind)
-        except (registry.UnknownKind, registry.BrokenPlugin) as error:
-            self._problems.add_text((*path, "kind"), str(error))
-        return None
+        if (group, entry.kind) not in self._models:
+            try:
+                self._models[group, entry.kind] = registry.load(group, entry.kind)
+            except (registry.UnknownKind, registry.BrokenPlugin) as error:
+                self._models[group, entry.kind] = str(error)
+        found = self._models[group, entry.kind]
+        if isinstance(found, str):
+            self._problems.add_text((*path, "kind"), found)
+            return None
+        return found
 
     def _insert_placeholders(self) -> None:
         """Where the embedded pipeline is named, and remember it: its address isn't known yet."""
@@ -261,7 +288,7 @@ class _Reader:
     def _objectives(self, gauges: Mapping[str, Sequence[str]]) -> dict[DataPath, Objective]:
         entries = self._document.data.get("slos")
         found = {}
-        for index, written in enumerate(entries if isinstance(entries, list) else ()):
+        for index, written in enumerate(entries[:MOST] if isinstance(entries, list) else ()):
             path: DataPath = ("slos", index)
             if isinstance(written, str):
                 entry: ObjectiveEntry | None = ObjectiveEntry(objective=written)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, NamedTuple, TypeVar, cast
@@ -11,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from ..errors import ConfigError, Problem
+from ..texts import near
 from ..units import format_duration, parse_duration
 from .walking import Schemas
 from .yaml import DataPath, Document
@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 _LONGEST: Final = 400
 """Characters of a problem: an error that quotes a whole data tree helps nobody."""
+_MOST: Final = 100
+"""Problems that are told of one config. To explain ten thousand takes minutes, and nobody reads them."""
 _DEFAULT_CURE: Final = "`evload schema` says what can stand here"
 _NUMBERS: Final = frozenset(
     {"int_type", "int_parsing", "int_from_float", "int_parsing_size", "float_type", "float_parsing", "finite_number"}
@@ -54,9 +56,15 @@ class Problems:
         self.document = document
         self._found: list[_Found] = []
         self._refused: set[DataPath] = set()
+        self._schemas: dict[TypeAdapter[Any], Schemas] = {}
         for path, text in refused.items():
             self.add_text(path, text)
         self._refused.update(refused)
+
+    @property
+    def full(self) -> bool:
+        """There are so many that no more are told."""
+        return len(self._found) > _MOST
 
     def add(self, path: DataPath, what: str, cure: str, *, key: bool = False) -> None:
         """Note a problem with the value at `path`, or with its key."""
@@ -72,11 +80,10 @@ class Problems:
         try:
             return adapter.validate_python(self.document.value(path))
         except ValidationError as error:
-            located = error.errors(include_url=False)
+            located = self._errors_of(error)
             if self._take_numbers(located, path):
                 return self.validate(adapter, path)
-            for found in _in_plain_words(located, adapter, self.document, path):
-                self._note(found)
+            self._note_all(self._in_plain_words(located, adapter, path))
             return None
 
     def _take_numbers(self, errors: Iterable[ErrorDetails], path: DataPath) -> bool:
@@ -93,22 +100,45 @@ class Problems:
         try:
             return adapter.validate_python(value)
         except ValidationError as error:
-            located = error.errors(include_url=False)
+            located = self._errors_of(error)
             for place in (path, base):
                 mine = [e for e in located if bool(e["loc"] and e["loc"][0] in own) == (place == path)]
-                for found in _in_plain_words(mine, adapter, self.document, place):
-                    self._note(found)
+                self._note_all(self._in_plain_words(mine, adapter, place))
             return None
 
+    def _errors_of(self, error: ValidationError) -> list[ErrorDetails]:
+        """As many as there is room for, and one more, so that it is known that there are more."""
+        return [] if self.full else error.errors(include_url=False)[: _MOST + 1]
+
+    def _in_plain_words(
+        self, errors: Iterable[ErrorDetails], adapter: TypeAdapter[Any], path: DataPath
+    ) -> Iterator[_Found]:
+        def known_keys(at: DataPath) -> list[str]:
+            if adapter not in self._schemas:
+                self._schemas[adapter] = Schemas.of(adapter)
+            schemas = self._schemas[adapter]
+            for step in at:
+                schemas = schemas.at(step)
+            return schemas.keys()
+
+        return _in_plain_words(errors, known_keys, self.document, path)
+
+    def _note_all(self, found: Iterable[_Found]) -> None:
+        for one in found:
+            self._note(one)
+
     def _note(self, found: _Found) -> None:
-        if found.key or found.path not in self._refused:
+        if (found.key or found.path not in self._refused) and not self.full:
             self._found.append(found)
 
     def close(self, redact: Callable[[str], str]) -> None:
         """Raise ConfigError if anything was found, in the order of the lines, secrets taken out."""
         if self._found:
             found = sorted(dict.fromkeys(self._found), key=self._order)
-            raise ConfigError([self._problem(found, redact) for found in found])
+            told = [self._problem(one, redact) for one in found[:_MOST]]
+            if self.full:
+                told.append(Problem(told[-1].where, "there are more problems than these", "correct these first"))
+            raise ConfigError(told)
 
     def _order(self, found: _Found) -> tuple[bool, int, int]:
         position = self.document.position(found.path, key=found.key)
@@ -121,7 +151,7 @@ class Problems:
 
 def unknown(what: str, name: str, known: Iterable[str], *, otherwise: str) -> tuple[str, str]:
     """What is wrong and what would be right, where `name` isn't among the `known`."""
-    close = difflib.get_close_matches(name, known := list(known), n=1)
+    close = near(name, known := list(known))
     listed = f"what there is: {', '.join(known)}" if known else otherwise
     return f"unknown {what} {name!r}", f"did you mean {close[0]!r}?" if close else listed
 
@@ -140,7 +170,7 @@ class _Located(NamedTuple):
 
 
 def _in_plain_words(
-    errors: Iterable[ErrorDetails], adapter: TypeAdapter[Any], document: Document, base: DataPath
+    errors: Iterable[ErrorDetails], known_keys: Callable[[DataPath], list[str]], document: Document, base: DataPath
 ) -> Iterator[_Found]:
     located = [_locate(details, document, base) for details in errors]
     chosen = list(_without_unions(located))
@@ -149,9 +179,9 @@ def _in_plain_words(
         if item.error["type"] == "extra_forbidden":
             *around, name = item.path
             here = [str(key) for path, key in missing if path == tuple(around)]
-            meant = difflib.get_close_matches(str(name), here, n=1)
+            meant = near(str(name), here)
             missing -= {(tuple(around), key) for key in meant}
-            known = meant or _known_keys(adapter, tuple(around)[len(base) :])
+            known = meant or known_keys(tuple(around)[len(base) :])
             what, cure = unknown("key", str(name), known, otherwise="leave it out")
             yield _Found(item.path, True, what, cure)
     for item in chosen:
@@ -231,7 +261,7 @@ def _words(error: ErrorDetails, written: Any) -> str:
     if kind in _LISTS:
         return f"{shown} is not a list; write [{error['input'] if isinstance(error['input'], str) else '...'}]"
     if kind in ("literal_error", "enum"):
-        close = difflib.get_close_matches(str(error["input"]), re.findall("'([^']*)'", context["expected"]), n=1)
+        close = near(str(error["input"]), re.findall("'([^']*)'", context["expected"]))
         return f"{shown} is no choice here; " + (
             f"did you mean {close[0]!r}?" if close else f"write {context['expected']}"
         )
@@ -278,11 +308,3 @@ def _shown(value: Any) -> str:
     if isinstance(value, list | tuple):
         return "a list" if value else "an empty list"
     return repr(value)
-
-
-def _known_keys(adapter: TypeAdapter[Any], path: DataPath) -> list[str]:
-    """The keys that a mapping at `path` can have, from the JSON Schema."""
-    schemas = Schemas.of(adapter)
-    for step in path:
-        schemas = schemas.at(step)
-    return schemas.keys()

@@ -18,6 +18,9 @@ _SURELY: Final = 8
 word, and is hidden as a word alone."""
 _SHORTEST: Final = 3
 """Still shorter values are left alone: hiding every `5` would hide the report."""
+_LONGEST: Final = 1000
+"""Letters of a value that are looked at one by one. Of a longer one its beginning is, and its end."""
+_END: Final = 50
 _CUT: Final = "…"
 """Behind what is left of a text that was too long."""
 _CUTS: Final = re.compile(r"(?<=\S)(?:…|\.\.\.|$)")
@@ -54,7 +57,7 @@ class Redactor:
                     encoded.setdefault(form, f"${{{name}}}")
         for value, name in values.items():
             if len(value) >= _SURELY:
-                for form in _encoded(value):
+                for form in _encoded(value[:_LONGEST]):
                     encoded.setdefault(form, name)
         ordered = sorted(values.items(), key=lambda item: len(item[0]), reverse=True)
         self._long = [_Long.of(value, name) for value, name in ordered if len(value) >= _SURELY]
@@ -68,7 +71,7 @@ class Redactor:
             if len(value) < _SURELY
             for form in dict.fromkeys(_escaped(value))
         ]
-        escaped = [(form, name) for value, name in ordered for form in dict.fromkeys(_escaped(value))]
+        escaped = [(form, name) for value, name in ordered for form in dict.fromkeys(_escaped(value[:_LONGEST]))]
         # How an address begins is no secret, but what comes behind `https://` may be.
         self._beginnings = [
             (form.lower(), name, max(_SHORTEST, form.find("://") + 4)) for form, name in (*escaped, *encoded.items())
@@ -112,7 +115,7 @@ class Redactor:
             return text
         found, instead = 0, ""
         for form, name, from_ in self._beginnings:
-            for length in range(min(len(form) - 1, len(low)), max(from_, least, found + 1) - 1, -1):
+            for length in range(min(len(form) - 1, len(low), _LONGEST), max(from_, least, found + 1) - 1, -1):
                 if low.endswith(form[:length]):
                     found, instead = length, name
                     break
@@ -128,7 +131,10 @@ class _Long(NamedTuple):
 
     @classmethod
     def of(cls, value: str, name: str) -> _Long:
-        return cls(value.lower(), re.compile("".join(map(_any_form, value)), re.IGNORECASE), name)
+        pattern = "".join(map(_any_form, value[:_LONGEST]))
+        if len(value) > _LONGEST:
+            pattern += rf"(?:[\s\S]*?{''.join(map(_any_form, value[-_END:]))}|[\s\S]*)"
+        return cls(value[:_LONGEST].lower(), re.compile(pattern, re.IGNORECASE), name)
 
 
 def _any_form(letter: str) -> str:
@@ -182,8 +188,12 @@ def _encoded(value: str) -> Iterator[str]:
 
 
 def _within_base64(form: str) -> re.Pattern[str]:
-    """Such a form with the letters at its ends that say something of the value and of its surroundings alike."""
-    return re.compile(rf"[a-z0-9+/_-]?{re.escape(form)}(?:[a-z0-9+/_-]{{0,3}}={{1,2}}|[a-z0-9+/_-]?)", re.IGNORECASE)
+    """Such a form with the letters at its ends that say something of the value and of its surroundings alike.
+
+    Where it is only the beginning of a longer one it is all that follows.
+    """
+    after = r"[a-z0-9+/_-]*={0,2}" if len(form) > _LONGEST else "(?:[a-z0-9+/_-]{0,3}={1,2}|[a-z0-9+/_-]?)"
+    return re.compile(rf"[a-z0-9+/_-]?{re.escape(form)}{after}", re.IGNORECASE)
 
 
 def _basic_auth_of(text: str) -> Iterator[str]:

@@ -12,6 +12,8 @@ from ..units import Duration, Share
 from ..workload.schedule import Load, Shape
 
 _NAME: Final = re.compile(r"\w[\w .-]{0,99}")
+MOST: Final = 500
+"""Scenarios, and objectives: each of these is looked at for each of those."""
 
 
 def _name(text: str) -> str:
@@ -126,8 +128,8 @@ class ConfigFile(_Section):
     events: Annotated[dict[Name, Any], Field(description="what is sent")] = {}
     probes: Annotated[dict[Name, Any], Field(description="where their effect is read")] = {}
     gauges: Annotated[dict[Name, Any], Field(description="what is sampled while the run goes on")] = {}
-    scenarios: Annotated[dict[Name, Any], Field(description="what happens, side by side")] = {}
-    slos: Annotated[list[Any], Field(description="what must hold")] = []
+    scenarios: Annotated[dict[Name, Any], Field(max_length=MOST, description="what happens, side by side")] = {}
+    slos: Annotated[list[Any], Field(max_length=MOST, description="what must hold")] = []
     reports: Annotated[
         dict[Name, Any], Field(description="what is told to whom at the end; an HTML page if left out")
     ] = {}

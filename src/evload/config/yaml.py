@@ -3,15 +3,18 @@
 Scalars are resolved by the YAML 1.2 core schema, so `on`, `no`, `1:30` and dates stay text. Digits with a
 leading zero stay text as well: whether `0755` is octal or an id is not for a parser to guess.
 Aliases and `<<` merges are written out, so that each place of the document can be changed by itself.
+
+What a config may hold is bounded here, once for all that reads it: its length, how many values there are and how long
+they are together, and how deep they are nested.
 """
 
 from __future__ import annotations
 
-import difflib
 import io
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, cast
 
@@ -26,6 +29,7 @@ from yaml.scanner import Scanner
 from yaml.serializer import Serializer
 
 from ..errors import ConfigError, Problem
+from ..texts import near
 
 DataPath: TypeAlias = tuple[str | int, ...]
 """Keys and list indices from the top of a document down to one value."""
@@ -38,10 +42,16 @@ _CONSTANTS: Final[Mapping[str, bool | None]] = {
     **dict.fromkeys(("true", "True", "TRUE"), True),
     **dict.fromkeys(("false", "False", "FALSE"), False),
 }
-_MOST_NODES: Final = 100_000
-"""More than any config needs, and few enough that aliases of aliases can't fill the memory."""
-_DEEPEST: Final = 50
+LONGEST: Final = 1_000_000
+"""Most characters of a config as it is written, and of all its values together once aliases are written out."""
+MOST_VALUES: Final = 10_000
+"""Most values, keys included: more than any config needs, and few enough to be read in a second."""
+DEEPEST: Final = 50
+"""Most levels of values within values."""
 _OPTION: Final = "--set "
+_SHOWN: Final = 100
+"""Characters of the path of such an option."""
+_LONGEST_WHAT: Final = 400
 
 
 class Position(NamedTuple):
@@ -132,13 +142,16 @@ def assign(root: MappingNode, assignment: str) -> None:
     last step may be new, and so may the mappings on the way unless their name looks like a slip.
     """
     path_text, equals, value_text = assignment.partition("=")
-    where = Position(_OPTION + path_text, 0, 0)
+    shown = path_text if len(path_text) <= _SHOWN else f"{path_text[:_SHOWN]}…"
+    where = Position(_OPTION + shown, 0, 0)
     if not equals:
         _refuse(where, "there is no '=' in it", "write --set PATH=VALUE, such as --set seed=7")
     nowhere = Mark(where.source, 0, 0, 0, None, 0)
     value = _compose(value_text, where.source) or ScalarNode(_TAG + "null", "", nowhere, nowhere)
     parent: Node = root
     steps = _split(path_text, where)
+    if len(steps) > DEEPEST:
+        _refuse(where, "it is nested too deeply", f"use at most {DEEPEST} levels")
     for depth, step in enumerate(steps, 1):
         around = ".".join(steps[: depth - 1]) or "the config"
         new = value if depth == len(steps) else None
@@ -153,13 +166,19 @@ def assign(root: MappingNode, assignment: str) -> None:
 def document(root: MappingNode, substitute: Callable[[str], str]) -> tuple[Document, dict[DataPath, str]]:
     """Data and positions of a tree, with `substitute` applied to the text of every scalar value.
 
-    The second of the pair says where `substitute` raised ValueError, with its text; the value there is None.
+    The second of the pair says where `substitute` raised ValueError, with its text; the value there is None. Raises
+    ConfigError if there is more than a config may hold.
     """
     found = Document(None)
     refused: dict[DataPath, str] = {}
+    bounds = _Bounds()
 
     def build(node: Node, path: DataPath) -> Any:
         found.values[path] = _position(node)
+        with bounds.value(found.values[path]):
+            return built(node, path)
+
+    def built(node: Node, path: DataPath) -> Any:
         if isinstance(node, MappingNode):
             mapping = {}
             for key, value in node.value:
@@ -173,15 +192,12 @@ def document(root: MappingNode, substitute: Callable[[str], str]) -> tuple[Docum
         except ValueError as error:
             refused[path] = str(error)
             return None
+        bounds.text(text, found.values[path])
         if cast(ScalarNode, node).style is not None or node.tag != _tag(node.value):
             return text
         value = scalar(text)
-        if (
-            text != node.value
-            and isinstance(value, int | float)
-            and not isinstance(value, bool)
-            and str(value) != text
-        ):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if is_number and text != node.value and str(value) != text:
             found.numbers[path] = value
             return text
         return value
@@ -219,6 +235,13 @@ class _Composer(Reader, Scanner, Parser, Composer, _CoreResolver):
         Parser.__init__(self)
         Composer.__init__(self)
         _CoreResolver.__init__(self)
+        self._bounds = _Bounds()
+
+    def compose_node(self, parent: Node | None, index: int) -> Node | None:
+        begins: Mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+        with self._bounds.value(_place(begins)):
+            found: Node | None = super().compose_node(parent, index)
+        return found
 
 
 class _Writer(Emitter, Serializer, _CoreResolver):
@@ -228,21 +251,45 @@ class _Writer(Emitter, Serializer, _CoreResolver):
         _CoreResolver.__init__(self)
 
 
+class _Bounds:
+    """Counts what was found so far, and refuses what is too much of it."""
+
+    def __init__(self) -> None:
+        self._values = self._depth = self._characters = 0
+
+    @contextmanager
+    def value(self, where: Position) -> Iterator[None]:
+        """A value, with what is inside it."""
+        self._values += 1
+        if self._values > MOST_VALUES:
+            _refuse(where, f"there are more than {MOST_VALUES} values", "use fewer, and a data file under records:")
+        if self._depth > DEEPEST:
+            _refuse(where, "it is nested too deeply", f"use at most {DEEPEST} levels")
+        self._depth += 1
+        yield
+        self._depth -= 1
+
+    def text(self, text: str, where: Position) -> None:
+        """The text of a value."""
+        self._characters += len(text)
+        if self._characters > LONGEST:
+            _refuse(where, f"the values up to here are longer than {LONGEST} characters", "use fewer aliases")
+
+
 class _Copy:
     """Copies a tree so that nothing in it is shared, and collects what a config can't have."""
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
-        self._nodes = 0
+        self._bounds = _Bounds()
 
     def node(self, node: Node, around: tuple[Node, ...] = ()) -> Node:
-        self._nodes += 1
         if any(node is other for other in around):
             _refuse(_position(node), "an alias stands within its own anchor", "write the value out")
-        if self._nodes > _MOST_NODES:
-            _refuse(_position(node), f"there are more than {_MOST_NODES} values", "use fewer aliases")
-        if len(around) > _DEEPEST:
-            _refuse(_position(node), "it is nested too deeply", f"use at most {_DEEPEST} levels")
+        with self._bounds.value(_position(node)):
+            return self._copied(node, around)
+
+    def _copied(self, node: Node, around: tuple[Node, ...]) -> Node:
         if isinstance(node, MappingNode):
             self._check_tag(node, "map")
             return self._mapping(node, (*around, node))
@@ -251,6 +298,7 @@ class _Copy:
             items = [self.node(item, (*around, node)) for item in node.value]
             return SequenceNode(node.tag, items, node.start_mark, node.end_mark, node.flow_style)
         style = cast(ScalarNode, node).style
+        self._bounds.text(node.value, _position(node))
         self._check_tag(node, "str", *([] if style else [_tag(node.value).removeprefix(_TAG)]))
         return ScalarNode(node.tag, self._whole_characters(node), node.start_mark, node.end_mark, style)
 
@@ -305,6 +353,9 @@ def _tag(text: str) -> str:
 
 def _compose(text: str, source: str) -> Node | None:
     """The tree of a text, aliases and merges written out. Raises ConfigError."""
+    if len(text) > LONGEST:
+        cure = f"use at most {LONGEST}, and a data file under records:"
+        _refuse(_at(source, 0, 0), f"it is longer than {LONGEST} characters", cure)
     try:
         node = _Composer(text, source).get_single_node()
     except ReaderError as error:
@@ -313,8 +364,6 @@ def _compose(text: str, source: str) -> Node | None:
         _refuse(where, f"the character U+{ord(text[error.position]):04X} can't stand in YAML", "remove it")
     except MarkedYAMLError as error:
         _refuse(*_explain(error, source))
-    except RecursionError:
-        _refuse(_at(source, 0, 0), "it is nested too deeply", f"use at most {_DEEPEST} levels")
     if node is None:
         return None
     copy = _Copy()
@@ -369,7 +418,7 @@ def _assign_key(parent: MappingNode, step: str, new: Node | None, where: Positio
         parent.value[index] = (parent.value[index][0], new)
         return new
     if new is None:
-        if close := difflib.get_close_matches(step, names, n=1):
+        if close := near(step, names):
             _refuse(where, f"there is no {step!r} in {around}", f"did you mean {close[0]!r}?")
         nowhere = Mark(where.source, 0, 0, 0, None, 0)
         new = MappingNode(_TAG + "map", [], nowhere, nowhere, flow_style=False)
@@ -380,7 +429,7 @@ def _assign_key(parent: MappingNode, step: str, new: Node | None, where: Positio
 def _assign_item(parent: SequenceNode, step: str, new: Node | None, where: Position, around: str) -> Node:
     count = len(parent.value)
     room = count if new is None else count + 1
-    if not step.isdecimal() or int(step) >= room:
+    if not step.isdecimal() or len(step) > len(str(MOST_VALUES)) or int(step) >= room:
         cure = f"write a number from 0 to {room - 1}" if room else "set the whole list"
         _refuse(where, f"{step!r} is not an index of {around}, which is a list of {count}", cure)
     index = int(step)
@@ -411,7 +460,11 @@ def _split(text: str, where: Position) -> list[str]:
 
 
 def _position(node: Node) -> Position:
-    return _at(node.start_mark.name, node.start_mark.line, node.start_mark.column)
+    return _place(node.start_mark)
+
+
+def _place(mark: Mark) -> Position:
+    return _at(mark.name, mark.line, mark.column)
 
 
 def _at(source: str, line: int, column: int) -> Position:
@@ -419,7 +472,7 @@ def _at(source: str, line: int, column: int) -> Position:
 
 
 def _refuse(where: Position, what: str, cure: str) -> NoReturn:
-    raise ConfigError([Problem(str(where), what, cure)])
+    raise ConfigError([Problem(str(where), what if len(what) <= _LONGEST_WHAT else f"{what[:_LONGEST_WHAT]}…", cure)])
 
 
 def places(value: Any, text: str, path: DataPath) -> Iterator[DataPath]:

@@ -18,10 +18,14 @@ from .progress import Goal, Span
 from .resending import Resend
 
 TICK_NS: Final = 1_000_000
-"""Least time between two looks at what is due for a probe: loops count in milliseconds, and would go round and round
-for less. What comes due in between goes out together, which costs both sides less than waking up for each."""
+"""Reads begin on a grid of so much: what comes due in between goes out together, which costs both sides less than
+waking up for each. The grid is the clock's own, so that when one event is read says nothing of another."""
+AFTER_TICK_NS: Final = TICK_NS // 2
+"""How long after a tick they begin: loops count in whole milliseconds, and would come too early for half of them."""
+LATE_NS: Final = TICK_NS + AFTER_TICK_NS
+"""The latest that a read begins for that."""
 BULK_TICK_NS: Final = 2_000_000
-"""The same of a probe that reads in bulk: what comes due in between goes into one request."""
+"""Least time between two bulk reads of one probe: what comes due in between goes together."""
 
 
 @dataclass(frozen=True, slots=True)

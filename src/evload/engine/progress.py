@@ -17,7 +17,7 @@ from ..stats.histogram import Histogram
 from ..stats.recent import RecentValues, Values
 from ..tracking.outstanding import NOTHING, Moment
 from ..units import NS_PER_S
-from ..workload.schedule import Phase, Stretch, describe, duration_ns, rate_at
+from ..workload.schedule import Phase, Stretch, describe, duration_ns, rate_of
 
 if TYPE_CHECKING:
     from ..objectives.objective import Objective
@@ -51,9 +51,9 @@ class Span:
     @classmethod
     def of(cls, name: str, start_ns: int, load: Sequence[Phase]) -> Span:
         """The span of a scenario that begins its load at `start_ns`."""
-        stretches = describe(load)
+        stretches, rate_at = describe(load), rate_of(load)
         rates = [
-            (rate_at(load, one.start_ns), rate_at(load, one.end_ns - 1)) if one.end_ns > one.start_ns else (0.0, 0.0)
+            (rate_at(one.start_ns), rate_at(one.end_ns - 1)) if one.end_ns > one.start_ns else (0.0, 0.0)
             for one in stretches
         ]
         return cls(name, start_ns, start_ns + duration_ns(load), stretches, rates)

@@ -16,7 +16,7 @@ from ..tracking.tracker import Tracker
 from ..units import NS_PER_S
 from .bookkeeping import Bookkeeping
 from .failures import Failures
-from .plan import BULK_TICK_NS, TICK_NS, ReaderPlan
+from .plan import AFTER_TICK_NS, BULK_TICK_NS, TICK_NS, ReaderPlan
 
 _COUNT_NS: Final = 20_000_000
 """Where reads are limited, what is due is counted this often."""
@@ -132,10 +132,13 @@ class Reading:
         due = self._tracker.next_due(reader.index)
         if due is None or not reader.free or self._closed:
             return
-        due = max(due, reader.pumped_ns + (BULK_TICK_NS if reader.bulk > 1 else TICK_NS))
+        if reader.bulk > 1:
+            due = max(due, reader.pumped_ns + BULK_TICK_NS)
         due = reader.budget.next_ns(due)
         if reader.limited:
             due = max(due, reader.requests.next_ns(due))
+        if reader.bulk == 1:
+            due = -(-due // TICK_NS) * TICK_NS + AFTER_TICK_NS
         if reader.timer is not None:
             if reader.armed_ns <= due:
                 return
@@ -157,18 +160,19 @@ class Reading:
     def _choose(self, reader: _Reader, now: int) -> list[Target]:
         """What to read next, as far as the budget goes."""
         budget, tracker = reader.budget, self._tracker
+        until = now if reader.bulk > 1 else now - now % TICK_NS
         if now < budget.paused_until_ns:
             return []
         if not reader.limited:
-            targets = tracker.due(reader.index, now, reader.bulk)
+            targets = tracker.due(reader.index, until, reader.bulk)
             if targets:
                 budget.allow(now, len(targets))
             return targets
         if reader.requests.next_ns(now) > now:
             return []
         if not reader.waiting or now - reader.counted_ns >= _COUNT_NS:
-            reader.counted_ns, reader.waiting = now, tracker.backlog(reader.index, now)
-        targets = tracker.due(reader.index, now, budget.allow(now, reader.waiting, reader.bulk))
+            reader.counted_ns, reader.waiting = now, tracker.backlog(reader.index, until)
+        targets = tracker.due(reader.index, until, budget.allow(now, reader.waiting, reader.bulk))
         reader.waiting = max(0, reader.waiting - len(targets))
         if targets:
             reader.requests.allow(now, 1)

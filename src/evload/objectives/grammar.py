@@ -12,6 +12,7 @@ from .expressions import THROUGHPUTS, parse_expression, require, split_window
 from .limits import parse_limit
 from .objective import LOWER, UPPER, GaugeValues, Measure, Objective, Window
 
+_LONGEST: Final = 1000
 _PARTS: Final = ("scenario", "event", "key", "probe", "replica")
 _SEEN_BY_A_PROBE: Final = ("first_seen", "consistency", "end_to_end", "hop")
 _STATES_OF_A_PROBE: Final = ("visible", "lost", "regressed", "unobserved", "pending")
@@ -41,6 +42,8 @@ def parse(
     """
     if critical is not None and target is not None:
         raise ValueError("this has a target and a critical limit; give target or critical, not both")
+    if len(text) > _LONGEST:
+        raise ValueError(f"this is longer than {_LONGEST} characters; write a shorter objective")
     expression = " ".join(text.split())
     base, window = split_window(expression)
     objective = replace(

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from fractions import Fraction
+from typing import Final
 
 from ..units import NS_PER_S, format_duration, parse_duration, parse_rate, parse_share, parse_size
 from .objective import Measure, Objective
+
+_LONGEST: Final = 100
+_EXPONENT: Final = re.compile(r"[eE][-+]?[0-9_]{4,}")
+"""Of a number that has more digits than there is time to write them out."""
+_LARGEST: Final = 10**300
+"""What a double has room for, as gauges are told in."""
 
 
 def parse_limit(objective: Objective, text: str) -> Fraction:
@@ -29,10 +38,12 @@ def parse_limit(objective: Objective, text: str) -> Fraction:
 
 def parse_value(text: str) -> Fraction:
     """A limit on a gauge: a number, or a duration in seconds, a share of 1, a size in bytes."""
-    try:
-        return Fraction(text.replace("_", ""))
-    except (ValueError, ZeroDivisionError):
-        pass
+    number = None
+    if len(text) <= _LONGEST and not _EXPONENT.search(text):
+        with suppress(ValueError, ZeroDivisionError):
+            number = Fraction(text.replace("_", ""))
+    if number is not None and abs(number) <= _LARGEST:
+        return number
     for parse_unit, unit in ((parse_duration, NS_PER_S), (parse_size, 1)):
         try:
             return Fraction(parse_unit(text), unit)
@@ -53,7 +64,7 @@ def parse_time(text: str) -> Fraction:
 
 def parse_count(text: str) -> Fraction:
     """A whole number."""
-    if not (text.isascii() and text.isdigit()):
+    if not re.fullmatch(r"[0-9]{1,18}", text):
         raise ValueError(f"{text!r} is not a number of events; write a whole number, such as 0")
     return Fraction(text)
 

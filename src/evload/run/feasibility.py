@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..config.run_config import RunConfig
@@ -42,7 +43,8 @@ def total_ns(config: RunConfig) -> int:
 
 def prospects(config: RunConfig) -> list[Prospect]:
     """One for each objective, in the order of the config."""
-    return [_prospect(config, objective) for objective in config.slos]
+    events = {name: expected_events(scenario.load) for name, scenario in config.scenarios.items()}
+    return [_prospect(config, objective, events) for objective in config.slos]
 
 
 def cautions(config: RunConfig) -> list[str]:
@@ -63,17 +65,20 @@ def cautions(config: RunConfig) -> list[str]:
     return [told[key] for key in sorted(told)]
 
 
-def _prospect(config: RunConfig, objective: Objective) -> Prospect:
+def _prospect(config: RunConfig, objective: Objective, expected: Mapping[str, int]) -> Prospect:
     inferred = objective.share is not None and objective.window is None
     followed = objective.share is not None or objective.inner is not None
-    scenarios = [s for name, s in config.scenarios.items() if objective.scenario in (None, name)]
+    scenarios = {name: s for name, s in config.scenarios.items() if objective.scenario in (None, name)}
     if objective.needs_probe:
-        watched = [s for s in scenarios if s.probes and objective.probe in (None, *s.probes)]
+        watched = {name: s for name, s in scenarios.items() if s.probes and objective.probe in (None, *s.probes)}
         if not followed and objective.measure is not Measure.STALENESS and len(watched) < len(scenarios):
             # Of the unwatched events nobody could say what became of them.
             return Prospect(objective, 0, None, None)
         scenarios = watched
-    events = sum(_events(config, scenario, objective, sampled=followed) for scenario in scenarios)
+    events = sum(
+        round(expected[name] * _share(config, scenario, objective, sampled=followed))
+        for name, scenario in scenarios.items()
+    )
     if objective.key is not None and events:
         needed = smallest_n(objective.share, 0) if inferred and objective.share is not None else None
         return Prospect(objective, events, 0, needed, f"nobody knows how many events have a key like {objective.key}")
@@ -86,12 +91,12 @@ def _prospect(config: RunConfig, objective: Objective) -> Prospect:
     return Prospect(objective, events, None if bad < 0 else bad, needed)
 
 
-def _events(config: RunConfig, scenario: Scenario, objective: Objective, *, sampled: bool) -> int:
-    """Events of a scenario that an objective is about, by the weights of its events."""
+def _share(config: RunConfig, scenario: Scenario, objective: Objective, *, sampled: bool) -> float:
+    """Share of the events of a scenario that an objective is about, by the weights of its events."""
     share = 1.0
     if objective.event is not None:
         share = scenario.events.get(objective.event, 0.0) / sum(scenario.events.values())
     if sampled and objective.needs_probe:
         # Only events that are followed closely have a place in a distribution.
         share *= min((config.probes[p].sample for p in scenario.probes if objective.probe in (None, p)), default=1.0)
-    return round(expected_events(scenario.load) * share)
+    return share

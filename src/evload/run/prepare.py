@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ..config.run_config import RunConfig
 from ..config.sections import Scenario
-from ..engine.plan import BULK_TICK_NS, TICK_NS, Plan, ReaderPlan, ScenarioRun
+from ..engine.plan import BULK_TICK_NS, LATE_NS, Plan, ReaderPlan, ScenarioRun
 from ..engine.progress import Span, goal_of
 from ..engine.resending import Resend
 from ..ledger import replay
@@ -302,7 +302,7 @@ def _reading(settings: ProbeSettings, scenario: Scenario, objectives: Sequence[O
         confirm_reads=settings.confirm.reads,
         confirm_over_ns=over,
         pins=tuple(sorted(pins)),
-        slack_ns=BULK_TICK_NS if settings.bulk > 1 else TICK_NS,
+        slack_ns=BULK_TICK_NS if settings.bulk > 1 else LATE_NS,
         after_ack=can.asks_by_capture,
         pushed=can.pushes,
         replicas=settings.replicas,

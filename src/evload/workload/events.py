@@ -85,15 +85,16 @@ class EventType:
     records: Records | None
 
 
-def check(settings: EventSettings, base_dir: Path, extras: Sequence[str] = ()) -> Checked:
+def check(settings: EventSettings, base_dir: Path, read: records.Read, extras: Sequence[str] = ()) -> Checked:
     """Load the data file and try all templates, `extras` (those of a producer, as in its Encoding) included.
 
-    The path of a problem starts at the settings: `("data", "video_id")`; that of an extra is `("extras", index)`.
+    `read` gives what is in a file. The path of a problem starts at the settings: `("data", "video_id")`; that of an
+    extra is `("extras", index)`.
     """
     loaded: Records | None = None
     if settings.records:
         try:
-            loaded = records.load(settings.records, base_dir)
+            loaded = records.load(settings.records, base_dir, read)
         except DataFileError as error:
             # Without the file every {record.…} would be wrong as well, which helps nobody.
             return Checked(None, (TemplateProblem(("records",), error.what, error.cure),))

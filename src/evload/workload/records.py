@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import json
 from collections.abc import Callable, Iterator
@@ -14,14 +15,13 @@ from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_v
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from .. import files
-
-MOST_BYTES: Final = 100_000_000
-"""Of a data file: all of it is kept in memory."""
 Order = Literal["sequential", "random"]
 Row = tuple[Any, ...]
 _Numbered = Iterator[tuple[int | None, dict[str, Any]]]
 """Records with the number of the line that each ends on, where the format has lines."""
+
+Read = Callable[[Path], bytes]
+"""Gives what is in a file. Raises OSError, and ValueError for what is no path."""
 
 
 class DataFileError(ValueError):
@@ -62,15 +62,15 @@ class Records:
     order: Order
 
 
-def load(settings: RecordSettings, base_dir: Path) -> Records:
-    """Read the whole file. A relative name starts at `base_dir`. Raises DataFileError."""
+def load(settings: RecordSettings, base_dir: Path, read: Read) -> Records:
+    """Read the whole file by means of `read`. A relative name starts at `base_dir`. Raises DataFileError."""
     name = settings.file
     reader = _READERS.get(Path(name).suffix.lower())
     if reader is None:
         raise DataFileError(f"data file {name} is of no known kind", f"name a file in {', '.join(_READERS)}")
     columns: tuple[str, ...] = ()
     rows: list[Row] = []
-    for line, record in reader(name, _text_of(base_dir / name, name)):
+    for line, record in reader(name, _text_of(base_dir / name, name, read)):
         columns = columns or tuple(record)
         if record.keys() != set(columns):
             place = f"line {line}" if line is not None else f"record {len(rows) + 1}"
@@ -84,10 +84,10 @@ def load(settings: RecordSettings, base_dir: Path) -> Records:
     return Records(columns, tuple(rows), settings.order)
 
 
-def _text_of(path: Path, name: str) -> str:
+def _text_of(path: Path, name: str, read: Read) -> str:
     try:
         # Python's own newline translation would change line ends inside quoted CSV fields.
-        return files.read(path, MOST_BYTES).decode("utf-8-sig")
+        return read(path).decode("utf-8-sig")
     except FileNotFoundError:
         raise DataFileError(f"data file {name} doesn't exist", f"put it at {path}, or correct its name") from None
     except UnicodeDecodeError as error:
@@ -95,7 +95,9 @@ def _text_of(path: Path, name: str) -> str:
         raise DataFileError(f"data file {name}, line {line}: not UTF-8", "save it as UTF-8") from None
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise DataFileError(f"data file {name!r} can't be read: {reason}", "name a readable file") from None
+        too_long = isinstance(error, OSError) and error.errno == errno.EFBIG
+        cure = "use fewer records" if too_long else "name a readable file"
+        raise DataFileError(f"data file {name!r} can't be read: {reason}", cure) from None
 
 
 def _csv(name: str, text: str) -> _Numbered:

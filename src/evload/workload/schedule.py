@@ -12,17 +12,20 @@ import random
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
+from itertools import accumulate
 from math import ceil, isqrt, lcm, log
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WrapValidator
 
-from ..units import NS_PER_S, Duration, Rate, format_rate
+from ..units import LONGEST_NS, NS_PER_S, Duration, Rate, format_rate
 
 Shape = Literal["constant", "poisson"]
 
 _BLOCK: Final = 1024
 """Arrivals computed at a time: enough to spread the cost of a call, little enough to be memory of no size."""
+_MOST_EVENTS: Final = 100_000_000_000
+"""Of one load. The ids of events have room for thousands of such loads."""
 _POISSON_UNIT: Final = 1_000_000_000
 """Parts of an event in which Poisson gaps are drawn and summed."""
 
@@ -124,8 +127,13 @@ def _pick_model(value: Any, _: Callable[[Any], Any]) -> Any:
 
 
 def _has_events(load: tuple[Phase, ...]) -> tuple[Phase, ...]:
-    if not expected_events(load):
+    events = expected_events(load)
+    if not events:
         raise ValueError("this load has no events; give it a phase such as {rate: 100/s, for: 5m}")
+    if events > _MOST_EVENTS:
+        raise ValueError(f"this load has {events:,} events; write one of {_MOST_EVENTS:,} or fewer")
+    if duration_ns(load) > LONGEST_NS:
+        raise ValueError("this load lasts longer than a hundred years; write a shorter one")
     return load
 
 
@@ -152,15 +160,20 @@ def expected_events(load: Sequence[Phase]) -> int:
     return ceil(sum(leg.events for leg in legs)) + sum(leg.burst for leg in legs)
 
 
-def rate_at(load: Sequence[Phase], offset_ns: int) -> float:
-    """Events per second that the load asks for at an offset; 0 outside it. Bursts have no rate."""
-    start = 0
-    for leg in _legs(load):
-        if start <= offset_ns < start + leg.duration_ns:
-            share = Fraction(offset_ns - start, leg.duration_ns)
-            return float(leg.from_rate + (leg.to_rate - leg.from_rate) * share)
-        start += leg.duration_ns
-    return 0.0
+def rate_of(load: Sequence[Phase]) -> Callable[[int], float]:
+    """Says how many events per second the load asks for at an offset; 0 outside it. Bursts have no rate."""
+    legs = [leg for leg in _legs(load) if leg.duration_ns]
+    ends = list(accumulate(leg.duration_ns for leg in legs))
+
+    def rate_at(offset_ns: int) -> float:
+        number = bisect_right(ends, offset_ns)
+        if offset_ns < 0 or number == len(legs):
+            return 0.0
+        leg = legs[number]
+        share = Fraction(offset_ns - ends[number] + leg.duration_ns, leg.duration_ns)
+        return float(leg.from_rate + (leg.to_rate - leg.from_rate) * share)
+
+    return rate_at
 
 
 def expected_in_steps(load: Sequence[Phase], start_ns: int, step_ns: int) -> list[float]:

@@ -7,15 +7,15 @@ the event share: that is what makes `{data.video_id}` in a key the very value th
 
 from __future__ import annotations
 
-import difflib
 import json
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import cycle
+from itertools import cycle, islice
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
+from ..texts import near
 from .records import Records
 
 TemplatePath = tuple[str | int, ...]
@@ -35,6 +35,14 @@ GIVEN_SLOTS: Final = 3
 
 _TOKEN: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _RANGE: Final = re.compile(r"\s*(-?\d{1,18})\s*\.\.\s*(-?\d{1,18})\s*")
+_DEEPEST: Final = 50
+"""Most references that follow on one another."""
+_MOST_PARTS: Final = 10_000
+_MOST_CHARACTERS: Final = 4_000_000
+"""What the texts of an event may amount to, each with all that it refers to: references to references double."""
+_MOST_PROBLEMS: Final = 100
+_MOST_NAMES: Final = 1000
+_LONGEST_SHOWN: Final = 60
 _SUGGESTIONS: Final = ("correlation_id", "run_id", "seq", "uuid", "now", "int:1..100", "choice:a,b")
 _ATTRIBUTES: Final = ("type", "source", "subject", "key")
 
@@ -89,6 +97,7 @@ class Compiler:
         self._values: dict[TemplatePath, _Value] = {}
         self._columns: dict[str, _Value] = {}
         self._under_way: list[TemplatePath] = []
+        self._parts = self._characters = 0
 
     def text(self, template: str, path: TemplatePath) -> Parts:
         """The text of a template."""
@@ -133,6 +142,10 @@ class Compiler:
     def _value(self, leaf: Any, path: TemplatePath) -> _Value:
         """Compiled once for each place, so that whoever refers to it shares its slots."""
         if path not in self._values:
+            if len(self._under_way) > _DEEPEST:
+                raise _Unusable(
+                    f"{_shown(leaf)} is referred to over more than {_DEEPEST} others", "refer to it more directly"
+                )
             self._under_way.append(path)
             try:
                 self._values[path] = self._compile(leaf, path) if isinstance(leaf, str) else _scalar(leaf)
@@ -144,13 +157,15 @@ class Compiler:
         return self._values[path]
 
     def _report(self, path: TemplatePath, what: str, cure: str) -> None:
-        self.problems.append(TemplateProblem(path, what, cure))
+        if len(self.problems) < _MOST_PROBLEMS:
+            self.problems.append(TemplateProblem(path, what, cure))
 
     def _compile(self, template: str, path: TemplatePath) -> _Value:
         pieces: list[_Value] = []
         end = 0
         for token in _TOKEN.finditer(template):
-            pieces.append(_constant(template[end : token.start()]))
+            if token.start() > end:
+                pieces.append(_constant(template[end : token.start()]))
             end = token.end()
             if token[0] in ("{{", "}}"):
                 pieces.append(_constant(token[0][0]))
@@ -160,13 +175,32 @@ class Compiler:
                 inner = token[1].removesuffix("!s")
                 value = self._placeholder(inner.strip(), f"{path!r}#{token.start()}")
                 if token[0] == template and inner == token[1]:
+                    self._count((value,), template)
                     return value
                 pieces.append(value)
-        pieces.append(_constant(template[end:]))
+            if len(pieces) > _MOST_PARTS:
+                break
+        if end < len(template) or not pieces:
+            pieces.append(_constant(template[end:]))
+        self._count(pieces, template)
         escaped = tuple(part for piece in pieces for part in piece.escaped)
         return _Value(tuple(part for piece in pieces for part in piece.text), escaped, ('"', *escaped, '"'))
 
+    def _count(self, pieces: Sequence[_Value], template: str) -> None:
+        self._parts += sum(len(piece.text) for piece in pieces)
+        if self._parts <= _MOST_PARTS:
+            self._characters += sum(len(part) for piece in pieces for part in piece.text if isinstance(part, str))
+        if self._parts > _MOST_PARTS or self._characters > _MOST_CHARACTERS:
+            self._parts = self._characters = 0  # what refers to this one is good once this one is mended
+            most = f"{_MOST_PARTS} placeholders and texts between them, or {_MOST_CHARACTERS} characters"
+            raise _Unusable(
+                f"up to {_shown(template)} this event has more than {most}, with all that it refers to",
+                "refer to less, or to shorter texts",
+            )
+
     def _placeholder(self, inner: str, slot: str) -> _Value:
+        if len(self.problems) >= _MOST_PROBLEMS:
+            raise _Unusable("", "")
         name, _, argument = inner.partition(":")
         if inner == "correlation_id":
             return _plain_text((self._prefix, SEQ_DIGITS))
@@ -183,7 +217,10 @@ class Compiler:
         if name == "choice":
             if not argument.strip():
                 raise _Unusable(f"{{{inner}}} has nothing to choose from", "write what, such as {choice:a,b}")
-            options = tuple((option.strip(), _escape(option.strip())) for option in argument.split(","))
+            written = argument.split(",")
+            if len(written) > _MOST_PARTS:
+                raise _Unusable(f"{{choice:…}} has more than {_MOST_PARTS} options", "use a data file under records:")
+            options = tuple((option.strip(), _escape(option.strip())) for option in written)
             first = self._slots(_choices(self._rng(slot), options), 2)
             return _Value((first,), (first + 1,), ('"', first + 1, '"'))
         head, dot, rest = inner.partition(".")
@@ -235,14 +272,15 @@ class Compiler:
             try:
                 key, value = _inside(value, step)
             except LookupError:
-                known = list(_names(self._fields["data"], "data")) if head == "data" else []
+                known = list(islice(_names(self._fields["data"], "data"), _MOST_NAMES)) if head == "data" else []
                 raise _Unusable(
                     f"there is no {{{inner}}}", _suggest(inner, known) or "what there is: " + _list(known)
                 ) from None
             path = (*path, key)
         if isinstance(value, (Mapping, list, tuple)):
             raise _Unusable(
-                f"{{{inner}}} isn't a single value", "name one inside it: " + _list(list(_names(value, inner)))
+                f"{{{inner}}} isn't a single value",
+                "name one inside it: " + _list(list(islice(_names(value, inner), _MOST_NAMES))),
             )
         if path in self._under_way:
             raise _Unusable(f"{{{inner}}} refers to itself in the end", "give one of them a value of its own")
@@ -250,7 +288,7 @@ class Compiler:
 
     def _cure(self, inner: str) -> str:
         known = [*_SUGGESTIONS, *_ATTRIBUTES]
-        known += _names(self._fields.get("data"), "data")
+        known += islice(_names(self._fields.get("data"), "data"), _MOST_NAMES)
         known += [f"record.{column}" for column in (self._records.columns if self._records else ())]
         return _suggest(inner, known) or "write {{ and }} for braces that are no placeholder"
 
@@ -360,8 +398,13 @@ def _names(value: Any, name: str) -> Iterator[str]:
         yield name
 
 
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}…"
+
+
 def _suggest(name: str, known: Sequence[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
+    close = near(name, known)
     return f"did you mean {{{close[0]}}}?" if close else ""
 
 
