@@ -11,6 +11,7 @@ from rich.console import Console
 from evload.commands import doctor
 from evload.config import load_text
 from evload.model.report import Result
+from tests.rigs.commands import evload
 
 CONFIG = """
 sandbox: {}
@@ -68,6 +69,19 @@ def test_a_machine_that_is_too_slow_for_the_config() -> None:
     code, output = examined(CONFIG.replace("10/s", "900000000/s"))
     assert code == 5
     assert " bad " in line_about("speed", output)
+
+
+def test_what_it_names_and_is_told_is_shown_and_never_obeyed(tmp_path: Path) -> None:
+    """A replica's name, and what the file behind it says."""
+    name = "eu\\e[31m\\u202e ##[error]x [/red] :smile:"
+    at = f'at: {{"{name}": {{url: "http://127.0.0.1:1/{{correlation_id}}"}}}}'
+    (tmp_path / "c.yaml").write_text(CONFIG.replace('url: "{sandbox}/items/{correlation_id}"', at))
+    ended = evload("doctor", "c.yaml", cwd=tmp_path, env={"COLUMNS": "200"})
+    assert ended.code == 3
+    assert all(letter == "\n" or letter.isprintable() for letter in ended.said)
+    assert "##[" not in ended.said
+    assert "# #[error]x [/red] :smile:" in ended.out
+    assert "refused" in line_about("probe read-model", ended.out)
 
 
 @pytest.mark.parametrize(("found", "code"), [([], 0), ([0, 5], 5), ([0, 3], 3), ([5, 3, 5], 3)])
