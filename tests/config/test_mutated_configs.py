@@ -1,0 +1,103 @@
+"""Configs changed at random: each ends in a config that can be run, or in problems, and soon.
+
+A share of them in every run of the tests; `make long` tries twenty thousand.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from hypothesis import HealthCheck, given, seed, settings
+
+from evload.commands.plan import print_plan
+from evload.config import load_text
+from evload.config.run_config import LoadedConfig
+from evload.errors import ConfigError
+from evload.run.prepare import prepare
+from evload.terminal.console import PlainConsole
+from tests.rigs.mutated_configs import ENVIRON, SHIPPED, as_text, mutants
+
+LONGEST_S: Final = 2.0
+"""CPU time: whatever else the machine does, it isn't counted."""
+FEW: Final = 120
+MANY: Final = 1000
+PARTS: Final = 20
+
+
+def outcome(text: str, name: str) -> LoadedConfig | ConfigError:
+    """What `validate` and `plan` make of it; whatever else than ConfigError is raised would be exit code 70."""
+    try:
+        return load_text(text, name, base_dir=SHIPPED[name].parent, environ=ENVIRON)
+    except ConfigError as error:
+        return error
+
+
+def used(loaded: LoadedConfig) -> None:
+    """Do all with it that doctor and run do before they touch a target, and a little more."""
+    again = load_text(loaded.as_run(), "again.yaml", base_dir=loaded.base_dir, environ=ENVIRON)
+    assert again.config == loaded.config
+    config = loaded.at_sandbox("http://127.0.0.1:9")
+    prepared = prepare(config, "20260101-000000-abcd", base_dir=loaded.base_dir, redact=loaded.redact)
+    for scenario in prepared.plan.scenarios:
+        due = scenario.arrivals.peek()
+        assert due is not None
+        assert due < 2**63
+        (event,) = scenario.renderer.render([due], "2026-01-01T00:00:00.000000Z")
+        assert event.body is not None
+
+
+def tried(name: str, data: Any) -> None:
+    text = as_text(data)
+    began = time.process_time()
+    found = outcome(text, name)
+    if isinstance(found, LoadedConfig):
+        print_plan(PlainConsole(io.StringIO(), width=80), found)
+    took = time.process_time() - began
+    if isinstance(found, ConfigError):
+        assert found.exit_code == 2
+        assert found.problems
+        assert len(found.problems) <= 101
+        for problem in found.problems:
+            assert problem.where.startswith(name)
+            assert problem.what
+            assert problem.cure
+            assert len(str(problem)) < 1000
+            assert str(problem).isprintable()
+    else:
+        used(found)
+    assert took < LONGEST_S, (name, took)
+
+
+@settings(max_examples=FEW, derandomize=True, deadline=None)
+@given(mutants())
+def test_whatever_a_config_says_it_ends_in_a_plan_or_in_problems(mutant: tuple[str, Any]) -> None:
+    tried(*mutant)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("part", range(PARTS))
+def test_twenty_thousand_configs(part: int) -> None:
+    """`make long SEED=7` tries others."""
+
+    @seed(int(os.environ.get("SEED", "1")) * PARTS + part)
+    @settings(
+        max_examples=MANY, derandomize=False, database=None, deadline=None, suppress_health_check=list(HealthCheck)
+    )
+    @given(mutants())
+    def try_all(mutant: tuple[str, Any]) -> None:
+        tried(*mutant)
+
+    try_all()
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_the_configs_themselves_are_good(name: str) -> None:
+    """The control."""
+    found = outcome(Path(SHIPPED[name]).read_text(), name)
+    assert isinstance(found, LoadedConfig), found
+    used(found)
