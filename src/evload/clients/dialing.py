@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import re
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -15,21 +16,37 @@ from typing import Final, cast
 
 from aiohappyeyeballs import AddrInfoType, start_connection
 
+from .web import Endpoint, reason_of
+
 HEAD_START_S: Final = 0.25
 """So long an address may be silent before the next one is tried beside it: the "Connection Attempt Delay"."""
+_LONGEST_HEAD: Final = 16_384
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] (\d{3})\b")
 AVOIDED_S: Final = 30.0
 """So long an address that was silent, or refused where another one didn't, comes last."""
+
+
+class ProxyFailed(OSError):
+    """There is no way through the proxy; the text is why."""
 
 
 class Dialer:
     """Connections to one host and port. It remembers whose turn it is, and which addresses are better left alone."""
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, proxy: Endpoint | None = None, *, tunnels: bool = False) -> None:
+        """`tunnels`: the proxy is to hand on bytes, and not to read requests."""
         self._host = host
         self._port = port
+        self._proxy = proxy
+        self._tunnels = tunnels
         self._turn = 0
         self._avoided: dict[object, float] = {}
         """Until when each of those addresses comes last, by the loop's clock."""
+
+    @classmethod
+    def to(cls, endpoint: Endpoint) -> Dialer:
+        """Connections to where an HTTP address leads, through its proxy if it has one."""
+        return cls(endpoint.host, endpoint.port, endpoint.proxy, tunnels=endpoint.secure)
 
     async def connect(
         self, factory: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None
@@ -37,15 +54,62 @@ class Dialer:
         """A new connection, as `create_connection` gives it. Raises OSError or UnicodeError; waits for ever."""
         loop = asyncio.get_running_loop()
         hostname = self._host if tls else None
-        if is_address(self._host):
+        if self._proxy is None and is_address(self._host):
             return await loop.create_connection(factory, self._host, self._port, ssl=tls, server_hostname=hostname)
-        found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
-        connected = await self._race(self._in_turn(found, loop.time()))
+        if self._proxy is None:
+            connected = await self._reach(self._host, self._port)
+        else:
+            connected = await self._reach_through(self._proxy)
         try:
             return await loop.create_connection(factory, sock=connected, ssl=tls, server_hostname=hostname)
         except BaseException:
             connected.close()
             raise
+
+    async def _reach(self, host: str, port: int) -> socket.socket:
+        """A socket that is connected there. Raises OSError or UnicodeError."""
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        return await self._race(self._in_turn(found, loop.time()))
+
+    async def _reach_through(self, proxy: Endpoint) -> socket.socket:
+        """A socket that is connected to the proxy, and by it to the host if it tunnels. Raises ProxyFailed."""
+        try:
+            connected = await self._reach(proxy.host, proxy.port)
+        except (OSError, UnicodeError) as error:
+            raise ProxyFailed(f"no connection to the proxy {proxy.shown}: {reason_of(error)}") from error
+        if not self._tunnels:
+            return connected
+        try:
+            await self._open_tunnel(connected, proxy)
+        except BaseException:
+            connected.close()
+            raise
+        return connected
+
+    async def _open_tunnel(self, connected: socket.socket, proxy: Endpoint) -> None:
+        """Have the proxy connect to the host (RFC 9110, 9.3.6). Raises ProxyFailed."""
+        loop = asyncio.get_running_loop()
+        host = f"[{self._host}]" if ":" in self._host else self._host
+        place = f"{host}:{self._port}"
+        login = f"proxy-authorization: {proxy.basic_auth}\r\n" if proxy.basic_auth else ""
+        answer = b""
+        try:
+            await loop.sock_sendall(connected, f"CONNECT {place} HTTP/1.1\r\nhost: {place}\r\n{login}\r\n".encode())
+            while b"\r\n\r\n" not in answer and len(answer) < _LONGEST_HEAD:
+                # By the byte at its end: what follows the head is the host's own word.
+                more = await loop.sock_recv(connected, 1)
+                if not more:
+                    break
+                answer += more
+        except OSError as error:
+            raise ProxyFailed(f"the proxy {proxy.shown}: {reason_of(error)}") from error
+        status = _STATUS_LINE.match(answer)
+        if status is None or b"\r\n\r\n" not in answer:
+            raise ProxyFailed(f"what is at {proxy.shown} doesn't answer as an HTTP proxy")
+        if not status[1].startswith(b"2"):
+            cure = " (the login is missing or wrong)" if status[1] == b"407" else ""
+            raise ProxyFailed(f"the proxy {proxy.shown} answers HTTP {status[1].decode()}{cure}")
 
     async def streams(self, tls: ssl.SSLContext | None) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A new connection, as `asyncio.open_connection` gives it. Raises as `connect`."""

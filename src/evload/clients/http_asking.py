@@ -61,7 +61,7 @@ class Asker:
     ) -> None:
         self.clock = clock
         self.listener: Listener = self
-        self.dialer = Dialer(endpoint.host, endpoint.port)
+        self.dialer = Dialer.to(endpoint)
         self._tls = tls
         self._timeout_ns = timeout_ns
         self._too_late = f"no answer within {format_duration(timeout_ns)}"
@@ -71,7 +71,9 @@ class Asker:
         sent = {"host": endpoint.authority, "user-agent": "evload", "accept-encoding": "gzip, deflate"}
         if endpoint.basic_auth:
             sent["authorization"] = endpoint.basic_auth
+        sent.update(endpoint.for_proxy)
         sent.update((name.lower(), value) for name, value in headers.items())
+        self._before = endpoint.before_target
         self._fixed = " HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in sent.items())
         self._idle = IdleConnections(_IDLE_NS)
         self._open: set[Connection] = set()
@@ -83,10 +85,13 @@ class Asker:
     async def ask(self, method: str, target: str, body: bytes | None = None, lines: str = "") -> Answered:
         """The answer, whatever its status. `lines` are further headers, each with its line end. Raises NoAnswer."""
         if body is None and method in _WITHOUT_LENGTH:
-            request: tuple[bytes, ...] = (f"{method} {target}{self._fixed}{lines}\r\n".encode(),)
+            request: tuple[bytes, ...] = (f"{method} {self._before}{target}{self._fixed}{lines}\r\n".encode(),)
         else:
             body = body or b""
-            request = (f"{method} {target}{self._fixed}{lines}content-length: {len(body)}\r\n\r\n".encode(), body)
+            request = (
+                f"{method} {self._before}{target}{self._fixed}{lines}content-length: {len(body)}\r\n\r\n".encode(),
+                body,
+            )
         asked_ns = self.clock.now_ns()
         idle = self._idle.take(asked_ns)
         if idle is not None:

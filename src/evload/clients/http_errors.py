@@ -17,6 +17,8 @@ def explain(error: Exception) -> str:
         return "connection closed without an answer"
     if isinstance(error, aiohttp.ClientPayloadError):
         return "the answer is cut off or garbled"
+    if isinstance(error, aiohttp.ClientHttpProxyError):
+        return f"the proxy answers HTTP {error.status}"
     if isinstance(error, aiohttp.ClientResponseError):
         return f"not HTTP: {error.message}"
     return reason_of(error) if isinstance(error, OSError) else type(error).__name__

@@ -151,7 +151,7 @@ class Client:
         self.listener = listener
         self.requests_per_connection = requests_per_connection
         self.hangs_up_at_limit = False
-        self._dialer = Dialer(endpoint.host, endpoint.port)
+        self._dialer = Dialer.to(endpoint)
         self._tls = tls
         self._limit = connections
         self._timeout_ns = timeout_ns

@@ -45,6 +45,7 @@ class Endpoint(NamedTuple):
     host       as DNS knows it, in ASCII
     authority  what the Host header says, in ASCII
     shown      the address for people: without credentials, without the query
+    proxy      through what it is reached, None for straight
     """
 
     secure: bool
@@ -54,6 +55,19 @@ class Endpoint(NamedTuple):
     authority: str
     credentials: tuple[str, str] | None
     shown: str
+    proxy: Endpoint | None = None
+
+    @property
+    def before_target(self) -> str:
+        """What a request line has before its target: through a proxy it is an address (RFC 9112, 3.2.2)."""
+        return "" if self.proxy is None or self.secure else f"http://{self.authority}"
+
+    @property
+    def for_proxy(self) -> dict[str, str]:
+        """Headers that the proxy reads of each request; through a tunnel it reads none."""
+        if self.proxy is None or self.secure or self.proxy.basic_auth is None:
+            return {}
+        return {"proxy-authorization": self.proxy.basic_auth}
 
     @property
     def basic_auth(self) -> str | None:

@@ -31,6 +31,7 @@ from .execute import execute
 from .finishing import Guarded, finish
 from .interrupts import Interrupts
 from .prepare import Prepared, prepare
+from .proxies import unused_proxies
 from .tuning import tuned
 
 INTERRUPTED = 130
@@ -85,6 +86,8 @@ def run(
     with directories.opened(out, started_at) as directory:
         if directory.aside is not None:
             say(f"there was an unfinished run in {directory.names.path}; what it left is in {directory.aside} now")
+        if remark := unused_proxies(loaded.config):
+            say(remark)
         directory.write(directory.names.config, loaded.as_run().encode())
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             ended, troubles = runner.run(_run(loaded, started_at, directory, sinks, say, page))

@@ -12,6 +12,7 @@ import aiohttp
 
 from ...clients.dialing import Dialer
 from ...clients.http_asking import Asker, NoAnswer, open_asker, trusted
+from ...clients.proxies import through
 from ...clients.web import Answer, Endpoint, expand_statuses, parse_url, reason_of
 from ...errors import TargetError
 from ...spi.context import Surroundings
@@ -79,9 +80,9 @@ async def open_session(
     timeout: aiohttp.ClientTimeout,
 ) -> AsyncIterator[aiohttp.ClientSession]:
     """Try the address, yield a session that sends `headers`, with the credentials in `url`. Raises TargetError."""
-    endpoint = parse_url(url)
+    endpoint = through(parse_url(url), settings.proxy)
     tls = trusted(endpoint, surroundings.base_dir, settings.ca_file, settings.verify)
-    await _try(Dialer(endpoint.host, endpoint.port), endpoint, settings.timeout)
+    await _try(Dialer.to(endpoint), endpoint, settings.timeout)
     sent = {"user-agent": "evload"}
     if endpoint.basic_auth:
         sent["authorization"] = endpoint.basic_auth
@@ -106,7 +107,7 @@ async def open_requests(
     headers: Mapping[str, str],
 ) -> AsyncIterator[Requests]:
     """Try the address, yield what sends requests with `headers`. Raises TargetError."""
-    endpoint = parse_url(url)
+    endpoint = through(parse_url(url), settings.proxy)
     async with open_asker(
         endpoint, surroundings.base_dir, surroundings.clock, {"accept": "application/json", **headers},
         ca_file=settings.ca_file, verify=settings.verify, timeout_ns=settings.timeout, max_body=max_body,

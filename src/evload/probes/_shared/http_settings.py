@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
+from ...clients.proxies import ProxyKey
 from ...clients.web import Statuses, check_headers, parse_url
 from ...spi.context import AdapterSettings, AnswerTimeout
 from ...units import Size
@@ -36,6 +37,7 @@ class HttpTargetSettings(AdapterSettings):
 
     headers: Annotated[Mapping[str, str], AfterValidator(check_headers), Field(description="further headers")] = {}
     timeout: AnswerTimeout = 5_000_000_000
+    proxy: ProxyKey = None
     ca_file: Annotated[Path | None, Field(description="certificate authorities to trust, PEM")] = None
     verify: Annotated[bool, Field(description="check the read model's certificate")] = True
 

@@ -71,7 +71,10 @@ class SseListener:
         try:
             async with asyncio.timeout(self._config.timeout / NS_PER_S):
                 response = await self._session.get(
-                    self._url, headers={"last-event-id": last_id} if last_id else {}, allow_redirects=False
+                    self._url,
+                    headers={"last-event-id": last_id} if last_id else {},
+                    allow_redirects=False,
+                    proxy=self._config.proxy,
                 )
         except TimeoutError as error:
             raise ReadFailed(f"no answer within {format_duration(self._config.timeout)}") from error

@@ -16,6 +16,7 @@ from jmespath.exceptions import JMESPathError
 from ...clients import bodies
 from ...clients.http_wire import GARBLED, Client, Exchange
 from ...clients.jmes import Expression
+from ...clients.proxies import through
 from ...clients.web import (
     Answer,
     NotJson,
@@ -56,10 +57,11 @@ class Requests:
     """
 
     def __init__(self, config: HttpProducerSettings) -> None:
-        endpoint = parse_url(config.url)
+        endpoint = through(parse_url(config.url), config.proxy)
         self._target = endpoint.target
+        self._before = endpoint.before_target
         self._method = config.method
-        headers = {"host": endpoint.authority, "user-agent": "evload"}
+        headers = {"host": endpoint.authority, "user-agent": "evload", **endpoint.for_proxy}
         if authorization := config.auth.header if config.auth else endpoint.basic_auth:
             headers["authorization"] = authorization
         for name, value in config.headers.items():
@@ -113,7 +115,8 @@ class Requests:
         return self._head(method, target, "".join(lines))
 
     def _head(self, method: str, target: str, lines: str) -> bytes:
-        return f"{method} {encode_target(target)} HTTP/1.1\r\n{self._fixed}{lines}content-length: ".encode()
+        line = f"{method} {self._before}{encode_target(target)} HTTP/1.1"
+        return f"{line}\r\n{self._fixed}{lines}content-length: ".encode()
 
 
 def _line(name: str, value: str) -> str:
@@ -137,7 +140,7 @@ class HttpPublisher:
         self.receipts = Receipts(self._hand_over_soon)
         self._last_batch: Exchange | None = None
         self.client = Client(
-            parse_url(config.url),
+            through(parse_url(config.url), config.proxy),
             tls,
             clock,
             self,
@@ -275,7 +278,7 @@ def _captured(
 @asynccontextmanager
 async def open_publisher(config: HttpProducerSettings, surroundings: Surroundings) -> AsyncIterator[HttpPublisher]:
     """Open the first connection, yield the producer, settle what is left. Raises TargetError."""
-    endpoint = parse_url(config.url)
+    endpoint = through(parse_url(config.url), config.proxy)
     tls = _tls(config, surroundings.base_dir) if endpoint.secure else None
     publisher = HttpPublisher(config, tls, surroundings.clock)
     try:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, StrictInt, StrictStr, ValidationInfo, field_validator, model_validator
 
 from ...clients.jmes import check_expression
+from ...clients.proxies import ProxyKey
 from ...clients.web import Statuses, Url, check_header, check_method, has_control, parse_url, unchecked
 from ...model.travel import Encoding
 from ...spi.context import SECRET, AdapterSettings, AnswerTimeout, Capabilities
@@ -134,6 +135,7 @@ class HttpProducerSettings(ProducerSettings):
     batch: Annotated[int, Field(ge=1, le=100_000, description="most events in one request, in mode batched")] = 100
     auth: Annotated[Auth | None, Field(description="a token, or user and password")] = None
     rabbitmq_api: Annotated[RabbitmqApi | None, Field(description="the target is RabbitMQ's management API")] = None
+    proxy: ProxyKey = None
     ca_file: Annotated[Path | None, Field(description="certificate authorities to trust, PEM")] = None
     verify: Annotated[bool, Field(description="check the target's certificate")] = True
     cert_file: Annotated[Path | None, Field(description="own certificate, PEM, with its key or beside key_file")] = (
