@@ -20,7 +20,7 @@ unix_socket_directories = ''
 fsync = off
 full_page_writes = off
 shared_buffers = 32MB
-max_connections = 20
+max_connections = 100
 """
 
 

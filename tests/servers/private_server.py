@@ -92,6 +92,9 @@ class PrivateServer:
         """Have the server neither answer nor hang up, or go on."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
+        if frozen:
+            # Its threads stop one by one: one of them may answer meanwhile.
+            os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)
 
     def close(self) -> None:
         """End the server and remove its directory."""

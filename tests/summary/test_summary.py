@@ -226,7 +226,7 @@ def test_nothing_is_known_of_a_run_that_did_nothing() -> None:
     assert not [name for name, value in nothing.items() if value]
     assert asdict(ReadVitals()) == {
         "requests": 0, "events": 0, "failed": 0, "throttled": 0, "busiest": 0, "stretch": 1.0,
-        "blanks": {}, "strange": 0, "example": "",
+        "blanks": {}, "strange": 0, "example": "", "unread_stamps": 0, "unread_stamp": "",
     }  # fmt: skip
     assert Incident("p", "down", 1, 2).count == 1
 
