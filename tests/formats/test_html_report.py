@@ -160,8 +160,7 @@ def test_dragging_zooms_all_charts_and_hovering_tells_figures(chromium: Chromium
     async def look(page: Page) -> None:
         rates = page.locator("figure[aria-labelledby=rates-title] .plot")
         whole = await page.evaluate(TIME)
-        await drag(rates, 0.4, 0.6)
-        await until(page, f"{TIME}[0] > 0")
+        await drag(rates, 0.4, 0.6, f"{TIME}[0] > 0")
         zoomed = await page.evaluate(TIME)
         assert zoomed[1] - zoomed[0] < (whole[1] - whole[0]) / 3
         shared = await page.evaluate(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from playwright.async_api import Browser, Locator, Page, Position, async_playwri
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 _LOOPBACK_ONLY: Final = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
 _PATIENCE_MS: Final = 60_000
+_DRAGS: Final = 4
 _DRAWN: Final = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 """Two frames later, what the last action led to has been asked for and complained about."""
 
@@ -79,16 +80,24 @@ async def show(page: Page, url: str, *, width: int = 1280, dark: bool = False) -
     await expect(page.locator("html")).to_have_attribute("data-ready", "true")
 
 
-async def until(page: Page, condition: str) -> None:
+async def until(page: Page, condition: str, patience_s: float = _PATIENCE_MS / 1000) -> None:
     """Wait until a JavaScript expression holds. Playwright's own way is against our pages' policy."""
-    async with asyncio.timeout(_PATIENCE_MS / 1000):
+    async with asyncio.timeout(patience_s):
         await page.evaluate(f"async () => {{ while (!({condition})) await new Promise(requestAnimationFrame); }}")
 
 
-async def drag(place: Locator, start: float, end: float) -> None:
-    """Drag across it, from one share of its width to another."""
+async def drag(place: Locator, start: float, end: float, shows: str) -> None:
+    """Drag across it, from one share of its width to another, until a JavaScript expression says that it was noticed.
+
+    A browser that is busy takes several moves for one, of which the page makes no drag: a person tries again.
+    """
     source, target = await _at(place, start), await _at(place, end)
-    await place.drag_to(place, source_position=source, target_position=target, steps=2)
+    for _ in range(_DRAGS - 1):
+        await place.drag_to(place, source_position=source, target_position=target, steps=10)
+        with suppress(TimeoutError):
+            return await until(place.page, shows, _PATIENCE_MS / 1000 / _DRAGS)
+    await place.drag_to(place, source_position=source, target_position=target, steps=10)
+    return await until(place.page, shows)
 
 
 async def hover(place: Locator, share: float) -> None:

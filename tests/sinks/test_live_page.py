@@ -391,8 +391,7 @@ def test_everybody_can_read_it_at_every_width_in_light_and_dark(chromium: Chromi
             follow = tab.locator("#follow")
             end = "Bokeh.documents[0].get_model_by_name('time').end"
             await tab.locator(".plot").first.scroll_into_view_if_needed()
-            await drag(tab.locator(".plot").first, 0.3, 0.5)
-            await until(tab, f"{end} < 100_000")
+            await drag(tab.locator(".plot").first, 0.3, 0.5, f"{end} < 100_000")
             live.progress(instant(60))
             await expect(follow).to_have_attribute("aria-pressed", "false")
             assert await tab.evaluate(end) < 100_000

@@ -146,7 +146,7 @@ def test_it_survives_a_broker_at_fault(broker: int, peer: Peer, qos: int) -> Non
     with bystander(broker, "shop/#"):
         receipts = asyncio.run(
             check_producer_peer(
-                lambda port: config(port, qos=qos, timeout="1m" if peer == "slow" else "500ms"), broker, peer,
+                lambda port: config(port, qos=qos, timeout="500ms" if peer == "clogged" else "30s"), broker, peer,
                 events=EVENTS, within_s=60,
             )
         )  # fmt: skip
