@@ -107,4 +107,7 @@ def in_latin_1(body: bytes, limit: int) -> str:
 
 def field(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> str:
     """All values of a header, in one."""
-    return ", ".join(value.decode("latin-1").strip() for key, value in headers if key.lower() == name)
+    size = len(name)
+    # Most of them have another length, which is told without a copy in lower case.
+    found = [value for key, value in headers if len(key) == size and key.lower() == name]
+    return ", ".join([value.decode("latin-1").strip() for value in found]) if found else ""

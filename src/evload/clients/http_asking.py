@@ -1,7 +1,8 @@
 """Asks one address over kept-alive connections, and waits for each answer: for those who read.
 
 A request that finds no idle connection gets a new one at once, however many there are: a read that waits for a
-connection would look slow. There is no task and no timer per request; one sweep looks after all timeouts.
+connection would look slow. There is no task and no timer per request, except to connect; one sweep looks after all
+timeouts.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol, cast
 
 from ..clock import Clock
 from ..errors import TargetError
@@ -38,6 +39,53 @@ class Answered(NamedTuple):
     status: int
     headers: Sequence[tuple[bytes, bytes]]
     body: bytes
+
+
+class Waiting(Protocol):
+    """Who waits for an answer: exactly one call of the two, once, and never before the request was begun."""
+
+    def answered(self, answer: Answered, at_ns: int) -> None:
+        """It is complete."""
+        ...
+
+    def failed(self, reason: str) -> None:
+        """There will be none."""
+        ...
+
+
+class _Request(Exchange):
+    """A request and who waits for its answer.
+
+    `connection` carries it. A server may close an idle connection just when a request is written to it, and sees
+    nothing of that: `again` says that it may then be written to another one.
+    """
+
+    __slots__ = ("again", "connection", "waiting")
+
+    def __init__(self, request: Sequence[bytes], waiting: Waiting, asked_ns: int) -> None:
+        super().__init__(request, None, asked_ns)
+        self.waiting = waiting
+        self.connection: Connection | None = None
+        self.again = False
+
+
+class _Awaited:
+    """Waits for one answer in a coroutine, which may have been cancelled meanwhile."""
+
+    __slots__ = ("answer",)
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.answer: asyncio.Future[Answered] = loop.create_future()
+
+    def answered(self, answer: Answered, at_ns: int) -> None:
+        """See `Waiting`."""
+        if not self.answer.done():
+            self.answer.set_result(answer)
+
+    def failed(self, reason: str) -> None:
+        """See `Waiting`."""
+        if not self.answer.done():
+            self.answer.set_exception(NoAnswer(reason))
 
 
 class Asker:
@@ -77,13 +125,21 @@ class Asker:
         self._fixed = " HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in sent.items())
         self._idle = IdleConnections(_IDLE_NS)
         self._open: set[Connection] = set()
-        self._unsent: list[tuple[Connection, Exchange]] = []
+        self._dials: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
         self._period_s = sweep_period_s(timeout_ns, _IDLE_NS)
         self._sweeper = self._loop.call_later(self._period_s, self._sweep)
 
     async def ask(self, method: str, target: str, body: bytes | None = None, lines: str = "") -> Answered:
         """The answer, whatever its status. `lines` are further headers, each with its line end. Raises NoAnswer."""
+        awaited = _Awaited(self._loop)
+        self.begin(awaited, self.clock.now_ns(), method, target, body, lines)
+        return await awaited.answer
+
+    def begin(
+        self, waiting: Waiting, asked_ns: int, method: str, target: str, body: bytes | None = None, lines: str = ""
+    ) -> None:
+        """Send a request like `ask`, and tell `waiting` later what became of it. It is `asked_ns` now."""
         if body is None and method in _WITHOUT_LENGTH:
             request: tuple[bytes, ...] = (f"{method} {self._before}{target}{self._fixed}{lines}\r\n".encode(),)
         else:
@@ -92,23 +148,21 @@ class Asker:
                 f"{method} {self._before}{target}{self._fixed}{lines}content-length: {len(body)}\r\n\r\n".encode(),
                 body,
             )
-        asked_ns = self.clock.now_ns()
+        exchange = _Request(request, waiting, asked_ns)
         idle = self._idle.take(asked_ns)
-        if idle is not None:
-            try:
-                return await self._exchange(idle, request, asked_ns)
-            except NoAnswer:
-                # The server may have closed an idle connection just then, and seen nothing of the request.
-                if method not in _IDEMPOTENT or not idle.hung_up or idle.begun:
-                    raise
-        return await self._exchange(await self._dial(asked_ns), request, asked_ns)
+        if idle is None:
+            self._dial(exchange)
+        else:
+            exchange.again = method in _IDEMPOTENT
+            exchange.connection = idle
+            idle.send(exchange, asked_ns)
 
     def body_of(self, answer: Answered) -> bytes:
         """The body without its compression. Raises NoAnswer if it is too long or garbled."""
         body = answer.body
-        if body:
+        if body and (codings := field(answer.headers, b"content-encoding")):
             try:
-                body = unpacked(body, field(answer.headers, b"content-encoding"), self._max_body)
+                body = unpacked(body, codings, self._max_body)
             except Garbled:
                 raise NoAnswer(GARBLED) from None
         if len(body) > self._max_body or len(answer.body) >= self._limit:
@@ -118,46 +172,37 @@ class Asker:
     async def close(self) -> None:
         """Let go of all connections."""
         self._sweeper.cancel()
+        for dial in tuple(self._dials):
+            dial.cancel()
+        await asyncio.gather(*self._dials, return_exceptions=True)
         for connection in tuple(self._open):
             connection.give_up("no answer before the end")
         await asyncio.sleep(0)
 
-    async def _exchange(self, connection: Connection, request: Sequence[bytes], asked_ns: int) -> Answered:
-        waiting: asyncio.Future[Answered] = self._loop.create_future()
-        if not self._unsent:
-            self._loop.call_soon(self._send_all)
-        self._unsent.append((connection, Exchange(request, waiting, asked_ns)))
-        try:
-            return await waiting
-        except NoAnswer:
-            if connection.hung_up and connection.in_body:
-                raise NoAnswer(GARBLED) from None
-            raise
+    def _dial(self, exchange: _Request) -> None:
+        dial = self._loop.create_task(self._send_over_new(exchange))
+        self._dials.add(dial)
+        dial.add_done_callback(self._dials.discard)
 
-    def _send_all(self) -> None:
-        """Requests that were made in one turn of the loop go out one right after the other: a server that sleeps in
-        between has to be woken up for each, which costs more than all else that a request does."""
-        unsent, self._unsent = self._unsent, []
-        for connection, exchange in unsent:
-            if connection.closed:
-                connection.hung_up = True
-                self.failed(exchange, "connection closed without an answer")
-            else:
-                # The time that it took to connect is part of the time in which an answer is wanted.
-                connection.send(exchange, exchange.queued_ns)
-
-    async def _dial(self, asked_ns: int) -> Connection:
+    async def _send_over_new(self, exchange: _Request) -> None:
+        """The time that it takes to connect is part of the time in which an answer is wanted."""
         connection = Connection(self)
-        left_s = max(asked_ns + self._timeout_ns - self.clock.now_ns(), 0) / NS_PER_S
+        left_s = max(exchange.queued_ns + self._timeout_ns - self.clock.now_ns(), 0) / NS_PER_S
         try:
             async with asyncio.timeout(left_s):
                 await self.dialer.connect(lambda: connection, self._tls)
         except (OSError, UnicodeError) as error:
             timed_out = isinstance(error, TimeoutError) and not error.errno
-            raise NoAnswer(self._too_late if timed_out else reason_of(error)) from error
-        if connection.closed:
-            raise NoAnswer("connection closed without an answer")
-        return connection
+            exchange.waiting.failed(self._too_late if timed_out else reason_of(error))
+        except asyncio.CancelledError:
+            exchange.waiting.failed("no connection before the end")
+            raise
+        else:
+            if connection.closed:
+                exchange.waiting.failed("connection closed without an answer")
+            else:
+                exchange.connection = connection
+                connection.send(exchange, exchange.queued_ns)
 
     def _sweep(self) -> None:
         now_ns = self.clock.now_ns()
@@ -174,9 +219,9 @@ class Asker:
         """See `http_wire.Owner`."""
         self._open.add(connection)
 
-    def released(self, connection: Connection) -> None:
+    def released(self, connection: Connection, now_ns: int) -> None:
         """See `http_wire.Owner`."""
-        self._idle.put(connection, self.clock.now_ns())
+        self._idle.put(connection, now_ns)
 
     def lost(self, connection: Connection) -> None:
         """See `http_wire.Owner`."""
@@ -186,13 +231,21 @@ class Asker:
         self, exchange: Exchange, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, at_ns: int
     ) -> None:
         """See `http_wire.Listener`."""
-        if not exchange.context.done():
-            exchange.context.set_result(Answered(status, headers, body))
+        cast(_Request, exchange).waiting.answered(Answered(status, headers, body), at_ns)
 
     def failed(self, exchange: Exchange, reason: str) -> None:
         """See `http_wire.Listener`."""
-        if not exchange.context.done():
-            exchange.context.set_exception(NoAnswer(reason))
+        request = cast(_Request, exchange)
+        connection = request.connection
+        assert connection is not None
+        if connection.hung_up:
+            if request.again and not connection.begun:
+                request.again = False
+                self._dial(request)
+                return
+            if connection.in_body:
+                reason = GARBLED
+        request.waiting.failed(reason)
 
     def body_limit(self, status: int) -> int:
         """See `http_wire.Listener`."""

@@ -88,7 +88,7 @@ class Owner(Protocol):
         """A connection is established."""
         ...
 
-    def released(self, connection: Connection) -> None:
+    def released(self, connection: Connection, now_ns: int) -> None:
         """A connection can take the next request."""
         ...
 
@@ -219,11 +219,10 @@ class Client:
             connection.give_up("closed")
             return
         self._open.add(connection)
-        self.released(connection)
+        self.released(connection, self.clock.now_ns())
 
-    def released(self, connection: Connection) -> None:
+    def released(self, connection: Connection, now_ns: int) -> None:
         """A connection can take the next request."""
-        now_ns = self.clock.now_ns()
         if self._waiting:
             connection.send(self._waiting.popleft(), now_ns)
         else:
@@ -452,7 +451,7 @@ class Connection(asyncio.Protocol):
         # Bytes that are still unwritten mean that the answer came before the request was through.
         if reusable and not self._transport.get_write_buffer_size():
             self._listener.answered(exchange, status, headers, body, at_ns)
-            self._owner.released(self)
+            self._owner.released(self, at_ns)
         else:
             self._retire()
             self._transport.abort()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import partial
 from typing import Any, Final, cast
 
 from ..clock import Clock
 from ..model.states import Seen
 from ..model.travel import Read, ReadResult, Target
 from ..model.vitals import ReadVitals, Vitals
-from ..spi.probe import Probe, ProbeSettings, PushProbe
+from ..spi.probe import BatchProbe, Probe, ProbeSettings, PushProbe
 from ..tracking.budget import ReadBudget
 from ..tracking.tracker import Tracker
 from ..units import NS_PER_S
@@ -57,6 +58,13 @@ class _Reader:
         self.timer: asyncio.TimerHandle | None = None
         self.armed_ns = 0
         self.pumped_ns = 0
+        self.begins = settings.capabilities.begins_many
+        self.take: Callable[[ReadResult], None] = _unheard
+        """Takes what was begun with one call."""
+
+
+def _unheard(result: ReadResult) -> None:
+    """Nothing was begun yet."""
 
 
 class Reading:
@@ -90,6 +98,8 @@ class Reading:
             _Reader(index, plan, probe, budgets[plan.probe], requests[plan.probe], vitals.probes[plan.probe])
             for index, (plan, probe) in enumerate(zip(plans, probes, strict=True))
         ]
+        for reader in self._readers:
+            reader.take = partial(self._take_begun, reader)
 
     def listeners(self) -> list[Coroutine[Any, Any, None]]:
         """What takes the sightings that are pushed, until cancelled: one for each probe that listens."""
@@ -151,20 +161,25 @@ class Reading:
         """Start the reads that are due, as many as may run at a time."""
         reader.timer = None
         now = reader.pumped_ns = self._clock.now_ns()
-        while reader.free and (targets := self._choose(reader, now)):
-            reader.free -= 1
-            self._spawn(self._read(reader, targets))
+        if reader.begins:
+            if targets := self._choose(reader, now, reader.free):
+                reader.free -= len(targets)
+                cast(BatchProbe, reader.probe).begin(targets, reader.take)
+        else:
+            while reader.free and (targets := self._choose(reader, now, reader.bulk)):
+                reader.free -= 1
+                self._spawn(self._read(reader, targets))
         self._tracker.stretch[reader.index] = reader.budget.stretch
         self._arm(reader)
 
-    def _choose(self, reader: _Reader, now: int) -> list[Target]:
+    def _choose(self, reader: _Reader, now: int, most: int) -> list[Target]:
         """What to read next, as far as the budget goes."""
         budget, tracker = reader.budget, self._tracker
         until = now if reader.bulk > 1 else now - now % TICK_NS
         if now < budget.paused_until_ns:
             return []
         if not reader.limited:
-            targets = tracker.due(reader.index, until, reader.bulk)
+            targets = tracker.due(reader.index, until, most)
             if targets:
                 budget.allow(now, len(targets))
             return targets
@@ -172,10 +187,10 @@ class Reading:
             return []
         if not reader.waiting or now - reader.counted_ns >= _COUNT_NS:
             reader.counted_ns, reader.waiting = now, tracker.backlog(reader.index, until)
-        targets = tracker.due(reader.index, until, budget.allow(now, reader.waiting, reader.bulk))
+        targets = tracker.due(reader.index, until, budget.allow(now, reader.waiting, most))
         reader.waiting = max(0, reader.waiting - len(targets))
         if targets:
-            reader.requests.allow(now, 1)
+            reader.requests.allow(now, len(targets) if reader.begins else 1)
         return targets
 
     async def _read(self, reader: _Reader, targets: list[Target]) -> None:
@@ -183,30 +198,54 @@ class Reading:
         result = await reader.probe.read(targets)
         if not _about(result.reads, targets):
             raise RuntimeError(f"probe {reader.name!r} did not answer about the {len(targets)} events asked for")
-        if any(read.replica is not None for read in result.reads):
-            _know_replicas(reader, result)
-        vitals = self._vitals
-        vitals.read_requests += 1
-        vitals.event_reads += len(targets)
-        vitals.unexpected_ids += result.unexpected
-        self._count_odd(reader, result)
         now = self._clock.now_ns()
-        reader.vitals.requests += 1
-        reader.vitals.events += len(targets)
+        self._take(reader, result, now, now - start, requests=1)
+
+    def _take_begun(self, reader: _Reader, result: ReadResult) -> None:
+        """Some of the reads that were begun are done. What goes wrong here is a bug, and ends the run as one."""
+        if self._closed:
+            return
+        try:
+            reads = result.reads
+            if not reads or reader.free + len(reads) > reader.plan.settings.parallel:
+                raise RuntimeError(f"probe {reader.name!r} answered about other events than it was asked for")
+            took_ns = sum([read.end_ns - read.start_ns for read in reads]) // len(reads)
+            self._take(reader, result, self._clock.now_ns(), took_ns, requests=len(reads))
+        except Exception as error:
+            self._spawn(_fail(error))
+
+    def _take(self, reader: _Reader, result: ReadResult, now: int, took_ns: int, requests: int) -> None:
+        """So many requests were answered."""
+        vitals, own, budget = self._vitals, reader.vitals, reader.budget
+        events, absent, odd, named = len(result.reads), 0, bool(result.strange or result.example), False
+        for read in result.reads:
+            absent += read.seen is Seen.ABSENT
+            odd = odd or read.unread_stamp != ""
+            named = named or read.replica is not None
+        if named:
+            _know_replicas(reader, result)
+        if odd:
+            self._count_odd(reader, result)
+        vitals.read_requests += requests
+        vitals.event_reads += events
+        vitals.unexpected_ids += result.unexpected
+        own.requests += requests
+        own.events += events
         if result.error:
-            vitals.failed_reads += 1
-            reader.vitals.failed += 1
+            vitals.failed_reads += requests
+            own.failed += requests
             self._failures.look_failed(reader.name, result.error)
-        elif all(read.seen is Seen.ABSENT for read in result.reads):
-            reader.vitals.blank(result.instead or "nothing of it")
+        elif absent == events or requests == events:
+            # Either each read is a request of its own, or all are one, which shows something or not.
+            own.blank(result.instead or "nothing of it", absent if requests == events else 1)
         if result.throttled:
-            reader.vitals.throttled += 1
-            reader.budget.throttled(now, result.retry_ns)
+            own.throttled += requests
+            budget.throttled(now, result.retry_ns)
         elif not result.error:
-            reader.budget.answered(now, now - start, len(targets))
-        self._tracker.stretch[reader.index] = reader.budget.stretch
+            budget.answered(now, took_ns, events // requests)
+        self._tracker.stretch[reader.index] = budget.stretch
         self._tracker.observe(reader.index, result.reads, now)
-        reader.free += 1
+        reader.free += requests
         self._arm(reader)
         self._books.collect_many(now)
 
@@ -229,6 +268,10 @@ class Reading:
             self._arm(reader)
 
         await probe.listen(report)
+
+
+async def _fail(error: Exception) -> None:
+    raise error
 
 
 def _know_replicas(reader: _Reader, result: ReadResult) -> None:

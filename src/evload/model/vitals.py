@@ -69,11 +69,13 @@ class ReadVitals:
     unread_stamp: str = ""
     """What stood there in one of them."""
 
-    def blank(self, answer: str) -> None:
-        """Count a request that showed no event."""
+    def blank(self, answer: str, requests: int = 1) -> None:
+        """Count requests that showed no event."""
+        if not requests:
+            return
         if answer not in self.blanks and len(self.blanks) >= _BLANKS:
             answer = _OTHERS
-        self.blanks[answer] = self.blanks.get(answer, 0) + 1
+        self.blanks[answer] = self.blanks.get(answer, 0) + requests
 
     def merge(self, other: ReadVitals) -> None:
         """Add another's reads. The busiest second isn't added: the ledgers know it."""

@@ -21,7 +21,7 @@ from .context import SECRET, VERSION, AdapterSettings, AnswerTimeout, Capabiliti
 from .format import Files, Format
 from .gauge import Gauge, GaugeSettings, Sample
 from .listening import BackOff, Cuts, Inbox, Tell, come_back, nothing_of
-from .probe import Confirm, Probe, ProbeSettings, PushProbe
+from .probe import BatchProbe, Confirm, Probe, ProbeSettings, PushProbe
 from .producer import Producer, ProducerSettings, Settle
 from .sink import Sink, SinkSettings, SinkSurroundings
 
@@ -32,6 +32,7 @@ __all__ = [
     "AdapterSettings",
     "AnswerTimeout",
     "BackOff",
+    "BatchProbe",
     "Capabilities",
     "Clock",
     "Confirm",

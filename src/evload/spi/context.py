@@ -78,9 +78,11 @@ class Capabilities:
     captures         a producer: it takes the id that the target gives an event
     asks_by_capture  a probe: it asks with that id, which is known only after the ack
     pushes           a probe: it is told, and asked only about what has not come by its deadline
+    begins_many      a probe: it begins many reads with one call, as a `BatchProbe`
     """
 
     tells: frozenset[str] = frozenset()
     captures: bool = False
     asks_by_capture: bool = False
     pushes: bool = False
+    begins_many: bool = False

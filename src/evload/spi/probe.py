@@ -40,6 +40,21 @@ class PushProbe(Probe, Protocol):
         ...
 
 
+@runtime_checkable
+class BatchProbe(Probe, Protocol):
+    """A probe that begins many reads with one call, each about one event: a task for each would cost more than the
+    read. Its `ProbeSettings.bulk` is 1, and `Capabilities.begins_many` says so.
+    """
+
+    def begin(self, targets: Sequence[Target], report: Callable[[ReadResult], None]) -> None:
+        """Begin a read of its own about each of `targets`, and return at once.
+
+        `report` takes what they say, after this has returned, in any order: one Read for each target in the end. A
+        ReadResult may hold several; what else it says is then true of each of them.
+        """
+        ...
+
+
 class Confirm(AdapterSettings):
     """Reads after the first positive one, to notice what disappears again."""
 

@@ -11,7 +11,7 @@ from typing import Final
 import aiohttp
 
 from ...clients.dialing import Dialer
-from ...clients.http_asking import Asker, NoAnswer, open_asker, trusted
+from ...clients.http_asking import Answered, Asker, NoAnswer, Waiting, open_asker, trusted
 from ...clients.proxies import through
 from ...clients.web import Answer, Endpoint, expand_statuses, parse_url, reason_of
 from ...errors import TargetError
@@ -50,9 +50,22 @@ class Requests:
         """An answer with an expected status; `lines` as in `Asker.ask`. Raises ReadFailed."""
         try:
             answer = await self._asker.ask(method, target, body, lines)
-            if answer.status not in self._expected:
-                raise refusal(answer.status, answer.headers)
-            return Answer(answer.status, answer.headers, self._asker.body_of(answer))
+        except NoAnswer as error:
+            raise ReadFailed(str(error)) from error
+        return Answer(answer.status, answer.headers, self.usable(answer))
+
+    def begin(
+        self, waiting: Waiting, asked_ns: int, method: str, target: str, body: bytes | None = None, lines: str = ""
+    ) -> None:
+        """See `Asker.begin`; `usable` says what the answer is worth."""
+        self._asker.begin(waiting, asked_ns, method, target, body, lines)
+
+    def usable(self, answer: Answered) -> bytes:
+        """The body of an answer that is as expected. Raises ReadFailed."""
+        if answer.status not in self._expected:
+            raise refusal(answer.status, answer.headers)
+        try:
+            return self._asker.body_of(answer)
         except NoAnswer as error:
             raise ReadFailed(str(error)) from error
 

@@ -22,7 +22,7 @@ class AnswerReader:
             visible=config.visible, effects=config.effects, replica=config.replica, position=config.position,
             consumed_at=config.consumed_at, processed_at=config.processed_at, version=config.version,
         )  # fmt: skip
-        self._plain = not config.capabilities.tells and config.visible is None
+        self.by_status = not config.capabilities.tells and config.visible is None
         """Nothing but the status is looked at."""
         self._adds_up = config.effects is not None
         self._items = None if config.items is None else Expression(config.items)
@@ -31,8 +31,6 @@ class AnswerReader:
 
     def single(self, answer: Answer, target: Target, start_ns: int, end_ns: int) -> Read:
         """Judge an answer about one event. Raises BadAnswer, NotJson or JMESPathError."""
-        if self._plain:
-            return Read(target.seq, Seen.PRESENT if answer.status == 200 else Seen.ABSENT, start_ns, end_ns)
         facts = self._facts.facts(answer, self._facts.visible(answer, answer.status == 200))
         return facts.read(target.seq, start_ns, end_ns)
 

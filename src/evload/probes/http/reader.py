@@ -1,44 +1,41 @@
-"""Sends the HTTP probe's requests."""
+"""Asks about many events with one request, and opens the probe."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import orjson
 from jmespath.exceptions import JMESPathError
 
-from ...clients.web import NotJson, encode_target, has_control, parse_url
+from ...clients.web import NotJson, encode_target, parse_url
 from ...clock import Clock
 from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
+from ...spi.probe import Probe
 from .._shared.asked_ids import NOTHING_CAPTURED, asked_id
 from .._shared.fact_expressions import BadAnswer
 from .._shared.http_session import ReadFailed, Requests, open_requests
 from .answers import AnswerReader
-from .id_query import IdQuery, encoded
+from .id_query import IdQuery
+from .one_by_one import OneByOne, templates
 from .settings import HttpProbeSettings, IdsInBody, query_of
-
-_PLACEHOLDER: Final = re.compile(r"\{(correlation_id|capture)\}")
 
 
 class _Request(NamedTuple):
-    """What changes from one request to the next. `lines` are headers, each with its line end."""
+    """What changes from one request to the next."""
 
     target: str
     body: bytes | None = None
-    lines: str = ""
 
 
-class HttpReader:
-    """The probe."""
+class BulkReader:
+    """The probe with `ids`."""
 
     def __init__(self, config: HttpProbeSettings, requests: Requests, clock: Clock) -> None:
         self._answers = AnswerReader(config)
-        self._bulk = config.ids is not None
         self._by_capture = config.capabilities.asks_by_capture
         self._query = query_of(config)
         self._request = _request_of(config, self._query)
@@ -78,11 +75,8 @@ class HttpReader:
             request = self._request(targets)
             answer = await self._requests.ask(self._method, *request)
             end_ns = self._clock.now_ns()
-            if self._bulk:
-                reads, unexpected = self._answers.bulk(answer, targets, start_ns, end_ns)
-                result.unexpected += unexpected
-            else:
-                reads = [self._answers.single(answer, targets[0], start_ns, end_ns)]
+            reads, unexpected = self._answers.bulk(answer, targets, start_ns, end_ns)
+            result.unexpected += unexpected
             result.instead = f"HTTP {answer.status}"
         except (ReadFailed, NotJson, BadAnswer, JMESPathError) as failure:
             result.error = " ".join(str(failure).split())
@@ -95,23 +89,8 @@ class HttpReader:
 
 def _request_of(config: HttpProbeSettings, query: IdQuery | None) -> Callable[[Sequence[Target]], _Request]:
     """From targets to a request, with all that is constant made beforehand."""
-    target = parse_url(config.url).target
-    ids = config.ids
-    if ids is None:
-        # Constants stand at even places, the names of placeholders at odd ones.
-        parts = [part if i % 2 else encode_target(part) for i, part in enumerate(_PLACEHOLDER.split(target))]
-        templates = {name: _PLACEHOLDER.split(value) for name, value in _templates(config).items()}
-
-        def about_one(targets: Sequence[Target]) -> _Request:
-            (one,) = targets
-            values = {"correlation_id": one.correlation_id, "capture": one.capture or ""}
-            text = "".join([encoded(values[part]) if i % 2 else part for i, part in enumerate(parts)])
-            return _Request(text, None, "".join([_line(name, each, values) for name, each in templates.items()]))
-
-        return about_one
-
     by_capture = config.by == "capture"
-    address = encode_target(target)
+    address = encode_target(parse_url(config.url).target)
 
     def keys(targets: Sequence[Target]) -> list[str]:
         return [asked_id(target, by_capture) for target in targets]
@@ -119,8 +98,8 @@ def _request_of(config: HttpProbeSettings, query: IdQuery | None) -> Callable[[S
     if query is not None:
         return lambda targets: _Request(query.target_of(keys(targets)))
 
-    assert isinstance(ids, IdsInBody)
-    fields = ids.at.split(".")
+    assert isinstance(config.ids, IdsInBody)
+    fields = config.ids.at.split(".")
 
     def in_body(targets: Sequence[Target]) -> _Request:
         document: Any = keys(targets)
@@ -131,27 +110,15 @@ def _request_of(config: HttpProbeSettings, query: IdQuery | None) -> Callable[[S
     return in_body
 
 
-def _templates(config: HttpProbeSettings) -> Mapping[str, str]:
-    """The headers that are made of an event's ids, by their names in lower case."""
-    return {name.lower(): value for name, value in config.headers.items() if _PLACEHOLDER.search(value)}
-
-
-def _line(name: str, pieces: Sequence[str], values: Mapping[str, str]) -> str:
-    """One header of one read. Raises ReadFailed."""
-    value = "".join([values[piece] if i % 2 else piece for i, piece in enumerate(pieces)])
-    if has_control(value):
-        raise ReadFailed(f"an id that the producer captured can't stand in the header {name!r}")
-    return f"{name}: {value}\r\n"
-
-
 @asynccontextmanager
-async def open_reader(config: HttpProbeSettings, surroundings: Surroundings) -> AsyncIterator[HttpReader]:
+async def open_reader(config: HttpProbeSettings, surroundings: Surroundings) -> AsyncIterator[Probe]:
     """Try the address, yield the probe. Raises TargetError."""
-    templates = () if config.ids is not None else _templates(config)
-    headers = {name.lower(): value for name, value in config.headers.items() if name.lower() not in templates}
+    made = () if config.ids is not None else templates(config)
+    headers = {name.lower(): value for name, value in config.headers.items() if name.lower() not in made}
     if config.ids is not None and config.ids.place == "body":
         headers = {"content-type": "application/json", **headers}
     async with open_requests(
         config.url, config, surroundings, expect=config.expect, max_body=config.max_body, headers=headers
     ) as requests:
-        yield HttpReader(config, requests, surroundings.clock)
+        kind = OneByOne if config.ids is None else BulkReader
+        yield kind(config, requests, surroundings.clock)

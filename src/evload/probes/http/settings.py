@@ -86,7 +86,8 @@ class HttpProbeSettings(HttpTargetSettings, ProbeSettings):
             # A list that has an event twice tells its effects without an expression.
             return Capabilities(tells=tells | {"effects"}, asks_by_capture=self.by == "capture")
         texts = (self.url, *self.headers.values())
-        return Capabilities(tells=tells, asks_by_capture=any("{capture}" in text for text in texts))
+        by_capture = any("{capture}" in text for text in texts)
+        return Capabilities(tells=tells, asks_by_capture=by_capture, begins_many=True)
 
     @model_validator(mode="before")
     @classmethod

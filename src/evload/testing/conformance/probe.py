@@ -12,13 +12,15 @@ from ...clock import Clock, SystemClock
 from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
-from ...spi.probe import Probe, ProbeSettings, PushProbe
+from ...spi.probe import BatchProbe, Probe, ProbeSettings, PushProbe
 from ...units import NS_PER_S
 from ..relay import Relay
 from .peers import Peer, disturb
 from .promises import Promises
 from .samples import RUN_ID, sample_targets
 
+_ANSWER_S: Final = 30.0
+"""For all reads that were begun with one call."""
 _STOP_S: Final = 10.0
 """For a listener that was cancelled to end."""
 
@@ -56,7 +58,8 @@ async def check_probe(
 ) -> Mapping[int, Read]:
     """Read `targets` in portions of `settings.bulk` and hold the answers against what the engine relies on.
 
-    A probe that listens is listened to meanwhile. Returns the reads by seq. Raises AssertionError that says what is
+    A probe that listens is listened to meanwhile; one that begins many reads with one call also begins them all so.
+    Returns the reads by seq. Raises AssertionError that says what is
     wrong: a target without a read or with two, a read of something else, stamps out of order, a listener that
     ends by itself, or doesn't when it is cancelled, capabilities that aren't those of the probe.
     """
@@ -70,6 +73,8 @@ async def check_probe(
         for first in range(0, len(targets), settings.bulk):
             asked = targets[first : first + settings.bulk]
             reads.update(await _read(probe, asked, clock, promises))
+        if settings.capabilities.begins_many:
+            reads.update(await _begin(settings, probe, targets, clock, promises))
     promises.hold()
     return reads
 
@@ -238,6 +243,38 @@ async def _read(probe: Probe, asked: Sequence[Target], clock: Clock, promises: P
         if read.seen is Seen.FAILED and not result.error:
             promises.broken(f"a failed read without a reason: {read}")
     return {read.seq: read for read in result.reads}
+
+
+async def _begin(
+    settings: ProbeSettings, probe: Probe, asked: Sequence[Target], clock: Clock, promises: Promises
+) -> dict[int, Read]:
+    """Reads that are begun with one call, held against what is promised of them."""
+    if not isinstance(probe, BatchProbe):
+        promises.broken("capabilities.begins_many is True, and there is no begin")
+        return {}
+    if settings.bulk != 1:
+        promises.broken(f"bulk is {settings.bulk}, and what is begun is about one event each")
+    reads: list[Read] = []
+    began_ns = clock.now_ns()
+
+    def report(result: ReadResult) -> None:
+        for read in result.reads:
+            if not began_ns <= read.start_ns <= read.end_ns <= clock.now_ns():
+                promises.broken(f"stamps out of order or not on the clock given: {read}")
+            if read.seen is Seen.FAILED and not result.error:
+                promises.broken(f"a failed read without a reason: {read}")
+        reads.extend(result.reads)
+
+    probe.begin(asked, report)
+    if reads:
+        promises.broken("begin reported before it returned")
+    deadline_ns = clock.now_ns() + int(_ANSWER_S * NS_PER_S)
+    while len(reads) < len(asked) and clock.now_ns() < deadline_ns:
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0.05)
+    if sorted(read.seq for read in reads) != sorted(target.seq for target in asked):
+        promises.broken(f"begun about {[t.seq for t in asked]}, answered about {[r.seq for r in reads]}")
+    return {read.seq: read for read in reads}
 
 
 async def _read_within(
