@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 COMMAND: Final = Path(sys.executable).with_name("evload")
-_PATIENCE_S: Final = 60.0
+_PATIENCE_S: Final = 240.0
 """How long a command may take before the test is given up; never what decides one."""
 
 

@@ -36,7 +36,7 @@ probes:
     effects: item.effects
     position: item.position
     deadline: 8s
-    confirm: {reads: 8, over: 4s}
+    confirm: {reads: 10, over: 5s}
 scenarios:
   control:
     producer: broker
@@ -50,7 +50,7 @@ slos: [errors == 0]
 FAULTS = """\
   loss: 0.5%
   duplicates: {share: 0.3%, after: 100ms}
-  regressions: {share: 0.2%, after: 300ms, lasting: {uniform: {from: 1s, to: 2s}}}
+  regressions: {share: 0.2%, after: 300ms, lasting: {uniform: {from: 2s, to: 3s}}}
 """
 REPLICAS = "  replicas: [{name: a, lag: 100ms}, {name: b, lag: 100ms}, {name: c, lag: 2s}]\n"
 

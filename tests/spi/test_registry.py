@@ -118,11 +118,15 @@ slos: ["rate(errors) < 1%"]
 self_checks: {offered_rate: warn, lateness: warn, headroom: warn, evidence: warn}
 """
 
+SUMMED = ("brief: pass\n", "brief: warn\n")
+"""What the format makes of it; a busy machine is worth a warning."""
+
 
 def test_a_format_of_another_package_is_written_by_report_and_by_a_run(tmp_path: Path, finished: Path) -> None:
     environment = installed(tmp_path, {"summing": FORMAT}, "[evload.formats]\nsum = summing:Summed\n")
     shown = evload(environment, "report", str(finished), "--format", "sum")
-    assert (shown.returncode, shown.stdout, shown.stderr) == (0, "brief: pass\n", "")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout in SUMMED
     files = tmp_path / "files"
     assert evload(environment, "report", str(finished), "--format", "sum", "--out", str(files)).returncode == 0
     assert sorted(path.name for path in files.iterdir()) == ["more.txt", "summed.txt"]
@@ -133,7 +137,7 @@ def test_a_format_of_another_package_is_written_by_report_and_by_a_run(tmp_path:
     config.write_text(SANDBOX + "reports: {mine: {kind: files, format: sum, directory: told}}\n")
     done = evload(environment, "run", str(config), "--out", str(tmp_path / "out"))
     assert done.returncode == 0, done
-    assert (tmp_path / "out/told/summed.txt").read_text() == "brief: pass\n"
+    assert (tmp_path / "out/told/summed.txt").read_text() in SUMMED
     schema = evload(environment, "schema").stdout
     assert '"sum"' in schema
 
@@ -166,7 +170,7 @@ def test_a_broken_format_is_one_line_and_the_others_go_on(
 
 def test_a_binary_format_goes_to_a_file_or_a_pipe_but_not_onto_a_terminal(tmp_path: Path, finished: Path) -> None:
     environment = installed(tmp_path, {"summing": FORMAT}, "[evload.formats]\npack = summing:Packed\n")
-    assert evload(environment, "report", str(finished), "--format", "pack").stdout == "brief: pass\n"
+    assert evload(environment, "report", str(finished), "--format", "pack").stdout in SUMMED
     master, slave = pty.openpty()
     with os.fdopen(master, "rb"), os.fdopen(slave, "wb") as terminal:
         program = f"import sys; sys.argv = {['evload', 'report', str(finished), '--format', 'pack']!r}"

@@ -364,18 +364,21 @@ class Tracker:
         elif (watch.first_upper is not None or len(item.watches) > 1) and not item.non_monotonic:
             item.non_monotonic = self._was_shown_before(watch, read.start_ns)
         self._mark(watch, read)
+        moved = False
         if not self._all_present(watch):
             if watch.confirm_from is not None:
                 watch.confirm_from = None
-                self._place(item)
+                moved = True
         elif watch.confirm_from is None:
             watch.confirm_from = read.end_ns
-            self._place(item)
+            moved = True
             if watch.profile is not None and item.sampled:
                 self._learn(watch, watch.profile)
             if watch.calm is not None:
                 watch.confirm_reads = watch.calm.reads_for(item.event.seq)
         self._after(watch, read.start_ns, now_ns)
+        if moved and item.open_watches:
+            self._place(item)
 
     def _count_staleness(self, item: _Item, writes: int, version: float) -> None:
         """Of so many acked writes of its key an answer had applied those up to `version`; below 0 is none of them."""
@@ -509,12 +512,17 @@ class Tracker:
             return
         scenario = item.event.scenario
         place: int | tuple[int, int]
-        if any(watch.confirm_from is None for watch in item.watches):
-            place = self.acked.wait(scenario, acked)
+        lower = upper = acked
+        for watch in item.watches:
+            if watch.confirm_from is None:
+                place = self.acked.wait(scenario, acked)
+                break
+            for side in self._sides(watch):
+                if side.lower is not None and side.lower > lower:
+                    lower = side.lower
+                if side.upper is not None and side.upper > upper:
+                    upper = side.upper
         else:
-            sides = [side for watch in item.watches for side in self._sides(watch)]
-            lower = max((side.lower for side in sides if side.lower is not None), default=acked)
-            upper = max((side.upper for side in sides if side.upper is not None), default=acked)
             place = self.acked.show(scenario, lower - acked, upper - acked)
         self.acked.leave(scenario, item.place)
         item.place = place
