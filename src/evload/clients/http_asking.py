@@ -19,7 +19,7 @@ from ..errors import TargetError
 from ..units import NS_PER_S, format_duration
 from .bodies import Garbled, field, unpacked
 from .dialing import Dialer
-from .http_wire import GARBLED, Connection, Exchange, IdleConnections, Listener, sweep_period_s
+from .http_wire import GARBLED, Connection, Exchange, IdleConnections, Known, Listener, sweep_period_s
 from .web import Endpoint, reason_of, tls_context
 
 _IDLE_NS: Final = 4 * NS_PER_S
@@ -109,6 +109,7 @@ class Asker:
     ) -> None:
         self.clock = clock
         self.listener: Listener = self
+        self.known: Known | None = None
         self.dialer = Dialer.to(endpoint)
         self._tls = tls
         self._timeout_ns = timeout_ns

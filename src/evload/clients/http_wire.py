@@ -10,7 +10,7 @@ import ssl
 from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 import httptools
 
@@ -26,7 +26,21 @@ _SLICE: Final = 128
 _HEAD_LIMIT: Final = 65_536
 """Longest head of an answer, in bytes."""
 _NO_BODY: Final = b""
+_KNOWN_LIMIT: Final = 4_096
+"""Longest answer that is remembered, in bytes."""
 GARBLED: Final = "the answer is cut off or garbled"
+
+
+class Known(NamedTuple):
+    """A whole answer as it came in one piece, and what the parser made of it; the connection stays usable after it.
+
+    Targets give the same answer again and again, and comparing costs less than parsing.
+    """
+
+    data: bytes
+    status: int
+    headers: Sequence[tuple[bytes, bytes]]
+    body: bytes
 
 
 class Exchange:
@@ -77,12 +91,14 @@ class Owner(Protocol):
     requests_per_connection  after so many a connection is closed; None: never
     hangs_up_at_limit        an answer whose body is longer than its limit ends there, and so does its connection;
                              otherwise the rest is read and thrown away
+    known                    the last answer that came in one piece; set by connections
     """
 
     clock: Clock
     listener: Listener
     requests_per_connection: int | None
     hangs_up_at_limit: bool
+    known: Known | None
 
     def opened(self, connection: Connection) -> None:
         """A connection is established."""
@@ -151,6 +167,7 @@ class Client:
         self.listener = listener
         self.requests_per_connection = requests_per_connection
         self.hangs_up_at_limit = False
+        self.known: Known | None = None
         self._dialer = Dialer.to(endpoint)
         self._tls = tls
         self._limit = connections
@@ -391,6 +408,10 @@ class Connection(asyncio.Protocol):
         if self._exchange is None:
             self.give_up("unasked")
             return
+        known, begun = self._owner.known, self.begun
+        if known is not None and data == known.data and not begun and self._left != 0:
+            self._answer(known.status, known.headers, known.body, reusable=True)
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -405,7 +426,8 @@ class Connection(asyncio.Protocol):
             self._status = self._parser.get_status_code()
             self._complete(reusable=False)
         elif self._status:
-            self._complete(self._keep_alive and not self._excess and self._left != 0)
+            reusable = self._keep_alive and not self._excess
+            self._complete(reusable and self._left != 0, data if reusable and not begun else None)
         elif not self.in_body:
             self._head_size += len(data)
             if self._head_size > _HEAD_LIMIT:
@@ -441,13 +463,20 @@ class Connection(asyncio.Protocol):
         """Whether the answer says where its body ends, other than by closing the connection."""
         return any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in self._headers)
 
-    def _complete(self, reusable: bool) -> None:
-        exchange, status, headers = self._exchange, self._status, self._headers
-        assert exchange is not None
+    def _complete(self, reusable: bool, whole: bytes | None = None) -> None:
+        """An answer is through. `whole` is all of it, if it came in one piece and leaves the parser as it was."""
+        status, headers = self._status, self._headers
         body = _NO_BODY if self._body is None else b"".join(self._body)
+        if whole is not None and len(whole) <= _KNOWN_LIMIT:
+            self._owner.known = Known(whole, status, headers, body)
+        self._reset()
+        self._answer(status, headers, body, reusable)
+
+    def _answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, reusable: bool) -> None:
+        exchange = self._exchange
+        assert exchange is not None
         at_ns = self._owner.clock.now_ns()
         self._exchange = None
-        self._reset()
         # Bytes that are still unwritten mean that the answer came before the request was through.
         if reusable and not self._transport.get_write_buffer_size():
             self._listener.answered(exchange, status, headers, body, at_ns)

@@ -1,0 +1,149 @@
+"""An answer that is the same as the last one isn't parsed again, and nobody can tell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evload.clients.http_wire import Connection, Exchange, Known
+from evload.clock import SystemClock
+
+ANSWERS: Final = {
+    b"HTTP/1.1 404 Not Found\r\ncontent-length: 8\r\n\r\n" + b'{"no":1}': (404, b'{"no":1}'),
+    b"HTTP/1.1 404 Not Found\r\ncontent-length: 8\r\n\r\n" + b'{"no":2}': (404, b'{"no":2}'),
+    b"HTTP/1.1 202 Accepted\r\ncontent-length: 0\r\n\r\n": (202, b""),
+    b"HTTP/1.1 204 No Content\r\n\r\n": (204, b""),
+    b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx-after: 1\r\n\r\n": (200, b"abc"),
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\ny": (200, b"y"),
+    b"HTTP/1.1 200 OK\r\ncontent-length: 6000\r\n\r\n" + b"z" * 6000: (200, b"z" * 5000),
+    b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 1\r\n\r\nx": (200, b"x"),
+    b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx+": (200, b"x"),
+}  # fmt: skip
+LAST: Final = frozenset(list(ANSWERS)[-2:])
+"""Answers after which their connection can't be used any more."""
+
+
+class Peer:
+    """Whose connections they are, and who is told; a transport beside it."""
+
+    requests_per_connection: int | None = None
+    hangs_up_at_limit = False
+
+    def __init__(self) -> None:
+        self.clock = SystemClock()
+        self.listener = self
+        self.known: Known | None = None
+        self.told: list[tuple[int, Sequence[tuple[bytes, bytes]], bytes]] = []
+        self.free = 0
+
+    def answered(
+        self, exchange: Exchange, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, at_ns: int
+    ) -> None:
+        assert exchange.sent_ns is not None
+        assert at_ns >= exchange.sent_ns
+        self.told.append((status, headers, body))
+
+    def failed(self, exchange: Exchange, reason: str) -> None:
+        raise AssertionError(reason)
+
+    def body_limit(self, status: int) -> int:
+        return 5000
+
+    def opened(self, connection: Connection) -> None: ...
+
+    def released(self, connection: Connection, now_ns: int) -> None:
+        self.free += 1
+
+    def lost(self, connection: Connection) -> None: ...
+
+    # The transport.
+
+    def write(self, data: bytes) -> None: ...
+
+    def abort(self) -> None: ...
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+
+def connection_of(peer: Peer) -> Connection:
+    made = Connection(peer)
+    transport: Any = peer
+    made.connection_made(transport)
+    return made
+
+
+def pieces(answer: bytes, cuts: Sequence[int]) -> list[bytes]:
+    ends = sorted({cut % len(answer) for cut in cuts} - {0})
+    return [answer[start:end] for start, end in zip([0, *ends], [*ends, len(answer)], strict=True)]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(list(ANSWERS)), st.one_of(st.just([]), st.lists(st.integers(0, 6100), max_size=3))),
+        max_size=12,
+    )
+)
+def test_whatever_came_before_an_answer_is_what_it_is(script: list[tuple[bytes, list[int]]]) -> None:
+    peer = Peer()
+    connection = connection_of(peer)
+    free = 0
+    for answer, cuts in script:
+        exchange = Exchange((b"GET / HTTP/1.1\r\n\r\n",), None, 0)
+        connection.send(exchange, peer.clock.now_ns())
+        parts = pieces(answer, [] if answer in LAST else cuts)
+        for part in parts:
+            connection.data_received(part)
+        status, headers, body = peer.told[-1]
+        assert (status, body) == ANSWERS[answer]
+        alone = Peer()
+        other = connection_of(alone)
+        other.send(Exchange((b"x",), None, 0), 0)
+        other.data_received(answer)
+        assert headers == alone.told[-1][1]
+        free += answer not in LAST
+        assert peer.free == free
+        assert peer.known is None or len(peer.known.data) <= 4096
+        if connection.closed:
+            assert answer in LAST
+            connection = connection_of(peer)
+    assert len(peer.told) == len(script)
+
+
+def test_the_same_answer_is_parsed_once() -> None:
+    peer = Peer()
+    first, second = connection_of(peer), connection_of(peer)
+    answer = next(iter(ANSWERS))
+    fed: list[bytes] = []
+    for connection in (first, second, first):
+        connection.send(Exchange((b"x",), None, 0), 0)
+
+        class Counting:
+            def __init__(self, parser: Any) -> None:
+                self.parser = parser
+
+            def feed_data(self, data: bytes) -> None:
+                fed.append(data)
+                self.parser.feed_data(data)
+
+            def __getattr__(self, name: str) -> Any:
+                return getattr(self.parser, name)
+
+        connection._parser = Counting(connection._parser)
+        connection.data_received(answer)
+    assert fed == [answer]
+    assert [told[0] for told in peer.told] == [404] * 3
+
+
+def test_a_connection_that_has_served_its_time_is_closed_all_the_same() -> None:
+    peer = Peer()
+    peer.requests_per_connection = 2
+    connection = connection_of(peer)
+    for _ in range(2):
+        connection.send(Exchange((b"x",), None, 0), 0)
+        connection.data_received(next(iter(ANSWERS)))
+    assert connection.closed
+    assert peer.free == 1
