@@ -8,8 +8,8 @@ from typing import Any, Final
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evload.clients.http_wire import Connection, Exchange, Known
-from evload.clock import SystemClock
+from evload.clients.http_wire import Connection, Exchange, Known, Listener
+from evload.clock import Clock, SystemClock
 
 ANSWERS: Final = {
     b"HTTP/1.1 404 Not Found\r\ncontent-length: 8\r\n\r\n" + b'{"no":1}': (404, b'{"no":1}'),
@@ -31,10 +31,11 @@ class Peer:
 
     requests_per_connection: int | None = None
     hangs_up_at_limit = False
+    clock: Clock
 
     def __init__(self) -> None:
         self.clock = SystemClock()
-        self.listener = self
+        self.listener: Listener = self
         self.known: Known | None = None
         self.told: list[tuple[int, Sequence[tuple[bytes, bytes]], bytes]] = []
         self.free = 0
@@ -132,7 +133,8 @@ def test_the_same_answer_is_parsed_once() -> None:
             def __getattr__(self, name: str) -> Any:
                 return getattr(self.parser, name)
 
-        connection._parser = Counting(connection._parser)
+        counting: Any = Counting(connection._parser)
+        connection._parser = counting
         connection.data_received(answer)
     assert fed == [answer]
     assert [told[0] for told in peer.told] == [404] * 3
@@ -147,3 +149,15 @@ def test_a_connection_that_has_served_its_time_is_closed_all_the_same() -> None:
         connection.data_received(next(iter(ANSWERS)))
     assert connection.closed
     assert peer.free == 1
+
+
+def test_an_answer_within_the_body_of_another_is_a_body() -> None:
+    peer = Peer()
+    connection = connection_of(peer)
+    inner = next(iter(ANSWERS))
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(inner)
+    for parts in ([inner], [head, inner], [inner]):
+        connection.send(Exchange((b"x",), None, 0), 0)
+        for part in parts:
+            connection.data_received(part)
+    assert [(status, body) for status, _, body in peer.told] == [(404, b'{"no":1}'), (200, inner), (404, b'{"no":1}')]

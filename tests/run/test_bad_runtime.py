@@ -55,6 +55,7 @@ def publishing(url: str, **changes: Any) -> dict[str, Any]:
         "events": {"e": {"type": "t", "source": "/tests"}},
         "scenarios": {"s": scenario("p")},
         "self_checks": LENIENT,
+        "reports": {},
     }
 
 
@@ -99,6 +100,7 @@ def brokers(tmp_path_factory: pytest.TempPathFactory) -> tuple[Ended, dict[str, 
             "scenarios": {name: scenario(name) for name in BROKERS},
             "slos": [{"objective": "rate(errors) < 1%", "scenario": name} for name in BROKERS],
             "self_checks": LENIENT,
+            "reports": {},
         }
 
     cwd = tmp_path_factory.mktemp("brokers")

@@ -56,6 +56,7 @@ def shorter(name: str, directory: Path, *, time: int, rate: int = 1, loads: dict
         probe.update(deadline="5m", sample="100%", resolution="30%", confirm={"reads": 1, "over": "500ms"})
     config["slos"] = [_relaxed(slo, rate) for slo in config["slos"]]
     config["self_checks"] = PATIENT
+    config["reports"] = {}
     path = directory / name
     path.write_text(yaml.safe_dump(config, sort_keys=False))
     return path
@@ -240,7 +241,7 @@ def test_a_burst_to_an_exchange_is_measured_by_delivery(rabbitmq: RabbitNode, vh
     burst = [
         "burst", vhost, "--exchange", "direct", "--routing-key", "k", "--tap", "--rate", "100/s", "--for", "1s",
         "--slo", "p95(consistency) < 20s", "--slo", "duplicates == 0", "--slo", "lost == 0", "--deadline", "60s",
-        "--set", "probes.tap.confirm.over=500ms", "--set", LENIENT, "--mode", "binary",
+        "--set", "probes.tap.confirm.over=500ms", "--set", LENIENT, "--set", "reports={}", "--mode", "binary",
     ]  # fmt: skip
     printed = evload(*burst, "--print-config", cwd=tmp_path)
     assert (printed.code, printed.err) == (0, "")
@@ -260,7 +261,7 @@ def test_a_burst_to_a_queue_is_watched_by_its_read_model(rabbitmq: RabbitNode, v
             "burst", vhost, "--routing-key", "placements", "--rate", "50/s", "--for", "1s", "--out", "out", "--quiet",
             "--probe", f"{read_model}/items/{{correlation_id}}", "--visible", "body.processed_at",
             "--deadline", "60s", "--slo", "lost == 0", "--set", "probes.read-model.confirm={reads: 1, over: 500ms}",
-            "--set", LENIENT, cwd=tmp_path,
+            "--set", LENIENT, "--set", "reports={}", cwd=tmp_path,
         )  # fmt: skip
     assert ended.code == 0, ended.said
     assert summary_of(tmp_path / "out")["ledger"]["visible"] == 50
@@ -282,7 +283,7 @@ def test_a_burst_to_a_bus(aws: AwsServer, tmp_path: Path) -> None:
     ended = evload(
         "burst", f"eventbridge://{bus}", "--rate", "40/s", "--for", "1s", "--slo", "rate(acked) >= 100%", "--out",
         "out", "--quiet", "--set", "producers.target.timeout=60s",
-        "--set", LENIENT,
+        "--set", LENIENT, "--set", "reports={}",
         cwd=tmp_path, env={**ENVIRONMENT, "AWS_ENDPOINT_URL": aws.url},
     )  # fmt: skip
     assert ended.code == 0, ended.said

@@ -46,6 +46,7 @@ scenarios:
 slos: [errors == 0]
 """
     + LENIENT
+    + "reports: {}\n"
 )
 FAULTS = """\
   loss: 0.5%

@@ -64,3 +64,11 @@ def test_impossible_counts_are_refused(k: int, n: int) -> None:
         clopper_pearson_upper(k, n)
     with pytest.raises(ValueError, match="events"):
         clopper_pearson_lower(k, n)
+
+
+@given(st.floats(1e-3, 1e9), st.floats(0.5, 0.999999))
+def test_the_closed_forms_are_the_quantiles(n: float, confidence: float) -> None:
+    from scipy.special import betaincinv
+
+    assert clopper_pearson_upper(0, n, confidence) == pytest.approx(betaincinv(1, n, confidence), rel=1e-12)
+    assert clopper_pearson_lower(n, n, confidence) == pytest.approx(betaincinv(n, 1, 1 - confidence), rel=1e-12)

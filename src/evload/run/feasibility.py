@@ -18,22 +18,28 @@ from ..workload.schedule import duration_ns, expected_events
 class Prospect:
     """Whether a run is long enough for one objective.
 
-    events   that it will be judged by, as many as the schedule asks for
-    bad      how many of them may be bad so that it still passes; None: not even 0
-    needed   events it takes to pass with none bad; None where any number decides
-    unknown  why the number of events can't be told beforehand; empty if it can
+    events     that it will be judged by, as many as the schedule asks for
+    needed     events it takes to pass with none bad; None where any number decides
+    decidable  whether the run can end in a pass, as far as can be told
+    unknown    why the number of events can't be told beforehand; empty if it can
     """
 
     objective: Objective
     events: int
-    bad: int | None
     needed: int | None
+    decidable: bool
     unknown: str = ""
 
     @property
-    def decidable(self) -> bool:
-        """Whether the run can end in a pass, as far as can be told."""
-        return self.bad is not None
+    def bad(self) -> int | None:
+        """How many events may be bad so that it still passes; None: not even 0."""
+        if not self.decidable:
+            return None
+        if self.needed is None or self.objective.share is None or self.unknown:
+            return 0
+        allowed, events = float(1 - self.objective.share), self.events
+        # The more are bad, the higher the bound: the first number that doesn't pass any more, less one.
+        return bisect_left(range(events + 1), True, key=lambda k: clopper_pearson_upper(k, events) >= allowed) - 1
 
 
 def total_ns(config: RunConfig) -> int:
@@ -73,22 +79,17 @@ def _prospect(config: RunConfig, objective: Objective, expected: Mapping[str, in
         watched = {name: s for name, s in scenarios.items() if s.probes and objective.probe in (None, *s.probes)}
         if not followed and objective.measure is not Measure.STALENESS and len(watched) < len(scenarios):
             # Of the unwatched events nobody could say what became of them.
-            return Prospect(objective, 0, None, None)
+            return Prospect(objective, 0, None, decidable=False)
         scenarios = watched
     events = sum(
         round(expected[name] * _share(config, scenario, objective, sampled=followed))
         for name, scenario in scenarios.items()
     )
+    needed = smallest_n(objective.share, 0) if inferred and objective.share is not None else None
     if objective.key is not None and events:
-        needed = smallest_n(objective.share, 0) if inferred and objective.share is not None else None
-        return Prospect(objective, events, 0, needed, f"nobody knows how many events have a key like {objective.key}")
-    if not inferred or objective.share is None:
-        return Prospect(objective, events, 0 if events else None, None)
-    needed = smallest_n(objective.share, 0)
-    allowed = float(1 - objective.share)
-    # The more are bad, the higher the bound: the first number that doesn't pass any more, less one.
-    bad = bisect_left(range(events + 1), True, key=lambda k: clopper_pearson_upper(k, events) >= allowed) - 1
-    return Prospect(objective, events, None if bad < 0 else bad, needed)
+        unknown = f"nobody knows how many events have a key like {objective.key}"
+        return Prospect(objective, events, needed, decidable=True, unknown=unknown)
+    return Prospect(objective, events, needed, decidable=events > 0 if needed is None else events >= needed)
 
 
 def _share(config: RunConfig, scenario: Scenario, objective: Objective, *, sampled: bool) -> float:

@@ -8,10 +8,8 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
-import aiohttp
-
 from ...clients.dialing import Dialer
-from ...clients.http_asking import Answered, Asker, NoAnswer, Waiting, open_asker, trusted
+from ...clients.http_asking import Answered, Asker, NoAnswer, Waiting, open_asker
 from ...clients.proxies import through
 from ...clients.web import Answer, Endpoint, expand_statuses, parse_url, reason_of
 from ...errors import TargetError
@@ -19,8 +17,6 @@ from ...spi.context import Surroundings
 from ...units import NS_PER_S, format_duration
 from .http_settings import HttpTargetSettings
 
-_IDLE_S: Final = 4.0
-"""Servers close idle connections after 5 s or more; a request that meets the close fails."""
 _TOO_MANY_REQUESTS: Final = 429
 _UNAVAILABLE: Final = 503
 _SECONDS: Final = re.compile(r"\d{1,9}", re.ASCII)
@@ -85,31 +81,6 @@ def refusal(status: int, raw_headers: Iterable[tuple[bytes, bytes]]) -> ReadFail
 
 
 @asynccontextmanager
-async def open_session(
-    url: str,
-    settings: HttpTargetSettings,
-    surroundings: Surroundings,
-    headers: Mapping[str, str],
-    timeout: aiohttp.ClientTimeout,
-) -> AsyncIterator[aiohttp.ClientSession]:
-    """Try the address, yield a session that sends `headers`, with the credentials in `url`. Raises TargetError."""
-    endpoint = through(parse_url(url), settings.proxy)
-    tls = trusted(endpoint, surroundings.base_dir, settings.ca_file, settings.verify)
-    await _try(Dialer.to(endpoint), endpoint, settings.timeout)
-    sent = {"user-agent": "evload"}
-    if endpoint.basic_auth:
-        sent["authorization"] = endpoint.basic_auth
-    sent.update((name.lower(), value) for name, value in headers.items())
-    async with aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, ssl=tls or True, keepalive_timeout=_IDLE_S),
-        timeout=timeout,
-        cookie_jar=aiohttp.DummyCookieJar(),
-        headers=sent,
-    ) as session:
-        yield session
-
-
-@asynccontextmanager
 async def open_requests(
     url: str,
     settings: HttpTargetSettings,
@@ -125,11 +96,11 @@ async def open_requests(
         endpoint, surroundings.base_dir, surroundings.clock, {"accept": "application/json", **headers},
         ca_file=settings.ca_file, verify=settings.verify, timeout_ns=settings.timeout, max_body=max_body,
     ) as asker:  # fmt: skip
-        await _try(asker.dialer, endpoint, settings.timeout)
+        await try_out(asker.dialer, endpoint, settings.timeout)
         yield Requests(asker, expect)
 
 
-async def _try(dialer: Dialer, endpoint: Endpoint, timeout_ns: int) -> None:
+async def try_out(dialer: Dialer, endpoint: Endpoint, timeout_ns: int) -> None:
     """Connect and hang up. Raises TargetError."""
     try:
         async with asyncio.timeout(timeout_ns / NS_PER_S):

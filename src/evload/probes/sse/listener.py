@@ -19,10 +19,11 @@ from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
 from ...spi.listening import FIRST_PAUSE_S, Cuts, Inbox, Tell, come_back, nothing_of
 from ...units import NS_PER_S, format_duration
-from .._shared.http_session import ReadFailed, open_session, origin_of, refusal
+from .._shared.http_session import ReadFailed, origin_of, refusal
 from .._shared.pushed import PushedReader
 from .._shared.sightings import Sightings
 from .event_stream import EventStream, ServerEvent, TooLong
+from .session import open_session
 from .settings import SseProbeSettings
 
 _MEDIA_TYPE: Final = "text/event-stream"
