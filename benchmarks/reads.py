@@ -3,7 +3,8 @@
     python -m benchmarks.reads
 
 Whole runs with a ledger, watched one id at a time, a hundred at a time, and by a feed; in turns with a bare loop of
-aiohttp, and with k6 if it is installed, all against one read model on the other core.
+aiohttp, and with k6 if it is installed, all against one read model on the other core. Then one id at a time at ten
+times the rate of a slow run: the verdict, and how wide the brackets are of both.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -35,6 +38,7 @@ from evload.objectives.policy import SelfCheckPolicy
 from evload.probes.http import HttpProbeConfig
 from evload.probes.http_feed import HttpFeedConfig
 from evload.producers.http import HttpProducerConfig
+from evload.report.build import About, build
 from evload.run.execute import execute
 from evload.run.prepare import prepare
 from evload.units import NS_PER_S
@@ -49,6 +53,11 @@ _RATES: Final = {"one id": 80, "100 ids": 1_000, "feed": 1_000}
 """Events per second. In bulk there are enough of them for a hundred to be due at a time."""
 _GETS: Final = 10_000
 _AT_A_TIME: Final = 8
+_SLOW: Final = 30
+_FAST: Final = 300
+"""Events per second, one id at a time."""
+_JUDGED_SECONDS: Final = 15
+"""Enough for a p99 of the slow run."""
 _TARGET: Final = 1 / 3
 _K6: Final = """
 import http from "k6/http";
@@ -78,6 +87,9 @@ def main() -> None:
             except BenchmarkError as error:
                 costs.pop("k6", None)
                 print(error)
+        for rate in (_SLOW, _FAST):
+            with TemporaryDirectory(prefix="evload-bench-") as directory:
+                print(uvloop.run(_judged(rate, url, Path(directory))), flush=True)
     found = {name: median(of) for name, of in costs.items()}
     bare = found["aiohttp"]
     k6 = f", {found['one id'] / found['k6']:.2f} x one of k6" if "k6" in found else ""
@@ -116,8 +128,8 @@ def _probe(kind: str, url: str) -> HttpProbeConfig | HttpFeedConfig:
     return HttpProbeConfig.model_validate({"kind": "http", **settings})
 
 
-def _config(kind: str, url: str) -> RunConfig:
-    load = [{"rate": f"{_RATES[kind]}/s", "for": f"{_SECONDS}s"}]
+def _config(kind: str, url: str, rate: int | None = None, seconds: int = _SECONDS) -> RunConfig:
+    load = [{"rate": f"{rate or _RATES[kind]}/s", "for": f"{seconds}s"}]
     scenario = {"producer": "broker", "events": ["event"], "probes": ["index"], "load": load}
     return RunConfig(
         name="reads",
@@ -146,6 +158,29 @@ async def _watched(kind: str, url: str, run_id: str, directory: Path) -> tuple[f
     summary = await execute(prepared, clock, ledger)
     used = (clock.cpu_ns() or 0) - used
     return _cost(kind, summary, used)
+
+
+async def _judged(rate: int, url: str, directory: Path) -> str:
+    """The verdict on a run of this rate, what it took, and the brackets of its percentiles."""
+    started_at = datetime.now(UTC)
+    ledger = LedgerFile(directory / "events.sqlite", {})
+    prepared = prepare(_config("one id", url, rate, _JUDGED_SECONDS), f"judged-{rate}-{started_at.timestamp():.0f}")
+    summary = await execute(prepared, SystemClock(), ledger)
+    report = build(summary, prepared.criteria, About(prepared.run_id, "reads", started_at))
+    consistency = summary.scenarios["main"].distributions["consistency"]
+    brackets = []
+    for p in (Fraction(1, 2), Fraction(99, 100)):
+        lower, upper = consistency.bracket(p)
+        if lower is None or upper is None:
+            raise BenchmarkError(f"{rate}/s: no p{float(p * 100):g}; the run went wrong: {summary.vitals.errors}")
+        brackets.append(
+            f"p{float(p * 100):g} {lower / 1e9:.2f} to {upper / 1e9:.2f} s ({1 - lower / upper:.1%} wide)"
+        )
+    stretch = max(probe.stretch for probe in summary.vitals.probes.values())
+    return (
+        f"{rate} events/s one by one: {report.verdict.name}, {summary.vitals.event_reads} reads, "
+        f"{summary.vitals.cpu_share or 0:.0%} of the core, gaps widened {stretch:.2g} x; {', '.join(brackets)}"
+    )
 
 
 def _cost(kind: str, summary: Summary, used_ns: int) -> tuple[float, str]:
