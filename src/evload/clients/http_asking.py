@@ -54,19 +54,17 @@ class Waiting(Protocol):
 
 
 class _Request(Exchange):
-    """A request and who waits for its answer.
+    """A request; its context is who waits for the answer.
 
     `connection` carries it. A server may close an idle connection just when a request is written to it, and sees
     nothing of that: `again` says that it may then be written to another one.
     """
 
-    __slots__ = ("again", "connection", "waiting")
+    __slots__ = ("again", "connection")
 
-    def __init__(self, request: Sequence[bytes], waiting: Waiting, asked_ns: int) -> None:
-        super().__init__(request, None, asked_ns)
-        self.waiting = waiting
-        self.connection: Connection | None = None
-        self.again = False
+    context: Waiting
+    connection: Connection
+    again: bool
 
 
 class _Awaited:
@@ -127,6 +125,9 @@ class Asker:
         self._idle = IdleConnections(_IDLE_NS)
         self._open: set[Connection] = set()
         self._dials: set[asyncio.Task[None]] = set()
+        self._headers: Sequence[tuple[bytes, bytes]] = ()
+        self._codings = ""
+        """What the last headers that were looked at say of the body. An answer that is known has the same ones."""
         self._loop = asyncio.get_running_loop()
         self._period_s = sweep_period_s(timeout_ns, _IDLE_NS)
         self._sweeper = self._loop.call_later(self._period_s, self._sweep)
@@ -152,6 +153,7 @@ class Asker:
         exchange = _Request(request, waiting, asked_ns)
         idle = self._idle.take(asked_ns)
         if idle is None:
+            exchange.again = False
             self._dial(exchange)
         else:
             exchange.again = method in _IDEMPOTENT
@@ -161,11 +163,14 @@ class Asker:
     def body_of(self, answer: Answered) -> bytes:
         """The body without its compression. Raises NoAnswer if it is too long or garbled."""
         body = answer.body
-        if body and (codings := field(answer.headers, b"content-encoding")):
-            try:
-                body = unpacked(body, codings, self._max_body)
-            except Garbled:
-                raise NoAnswer(GARBLED) from None
+        if body:
+            if answer.headers is not self._headers:
+                self._headers, self._codings = answer.headers, field(answer.headers, b"content-encoding")
+            if self._codings:
+                try:
+                    body = unpacked(body, self._codings, self._max_body)
+                except Garbled:
+                    raise NoAnswer(GARBLED) from None
         if len(body) > self._max_body or len(answer.body) >= self._limit:
             raise NoAnswer(f"HTTP {answer.status} with a body longer than {self._max_body} bytes")
         return body
@@ -194,13 +199,13 @@ class Asker:
                 await self.dialer.connect(lambda: connection, self._tls)
         except (OSError, UnicodeError) as error:
             timed_out = isinstance(error, TimeoutError) and not error.errno
-            exchange.waiting.failed(self._too_late if timed_out else reason_of(error))
+            exchange.context.failed(self._too_late if timed_out else reason_of(error))
         except asyncio.CancelledError:
-            exchange.waiting.failed("no connection before the end")
+            exchange.context.failed("no connection before the end")
             raise
         else:
             if connection.closed:
-                exchange.waiting.failed("connection closed without an answer")
+                exchange.context.failed("connection closed without an answer")
             else:
                 exchange.connection = connection
                 connection.send(exchange, exchange.queued_ns)
@@ -232,13 +237,12 @@ class Asker:
         self, exchange: Exchange, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, at_ns: int
     ) -> None:
         """See `http_wire.Listener`."""
-        cast(_Request, exchange).waiting.answered(Answered(status, headers, body), at_ns)
+        exchange.context.answered(Answered(status, headers, body), at_ns)
 
     def failed(self, exchange: Exchange, reason: str) -> None:
         """See `http_wire.Listener`."""
         request = cast(_Request, exchange)
         connection = request.connection
-        assert connection is not None
         if connection.hung_up:
             if request.again and not connection.begun:
                 request.again = False
@@ -246,7 +250,7 @@ class Asker:
                 return
             if connection.in_body:
                 reason = GARBLED
-        request.waiting.failed(reason)
+        request.context.failed(reason)
 
     def body_limit(self, status: int) -> int:
         """See `http_wire.Listener`."""

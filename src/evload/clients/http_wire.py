@@ -373,7 +373,8 @@ class Connection(asyncio.Protocol):
         if self._left is not None:
             self._left -= 1
         exchange.sent_ns = now_ns
-        self._transport.write(b"".join(exchange.request))
+        request = exchange.request
+        self._transport.write(request[0] if len(request) == 1 else b"".join(request))
 
     def sent_before(self, at_ns: int) -> bool:
         """Whether a request was written before `at_ns` and is still without an answer."""

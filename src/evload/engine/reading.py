@@ -199,7 +199,7 @@ class Reading:
         if not _about(result.reads, targets):
             raise RuntimeError(f"probe {reader.name!r} did not answer about the {len(targets)} events asked for")
         now = self._clock.now_ns()
-        self._take(reader, result, now, now - start, requests=1)
+        self._take(reader, result, now, now - start, 1, None)
 
     def _take_begun(self, reader: _Reader, result: ReadResult) -> None:
         """Some of the reads that were begun are done. What goes wrong here is a bug, and ends the run as one."""
@@ -209,13 +209,17 @@ class Reading:
             reads = result.reads
             if not reads or reader.free + len(reads) > reader.plan.settings.parallel:
                 raise RuntimeError(f"probe {reader.name!r} answered about other events than it was asked for")
-            took_ns = sum([read.end_ns - read.start_ns for read in reads]) // len(reads)
-            self._take(reader, result, self._clock.now_ns(), took_ns, requests=len(reads))
+            took = [read.end_ns - read.start_ns for read in reads]
+            # A read has to end before a threshold: of those that were answered together the slowest counts.
+            slowest_ns = None if result.error else max(took)
+            self._take(reader, result, self._clock.now_ns(), sum(took) // len(took), len(reads), slowest_ns)
         except Exception as error:
             self._spawn(_fail(error))
 
-    def _take(self, reader: _Reader, result: ReadResult, now: int, took_ns: int, requests: int) -> None:
-        """So many requests were answered."""
+    def _take(
+        self, reader: _Reader, result: ReadResult, now: int, took_ns: int, requests: int, slowest_ns: int | None
+    ) -> None:
+        """So many requests were answered, after this time on average."""
         vitals, own, budget = self._vitals, reader.vitals, reader.budget
         events, absent, odd, named = len(result.reads), 0, bool(result.strange or result.example), False
         for read in result.reads:
@@ -244,7 +248,7 @@ class Reading:
         elif not result.error:
             budget.answered(now, took_ns, events // requests)
         self._tracker.stretch[reader.index] = budget.stretch
-        self._tracker.observe(reader.index, result.reads, now)
+        self._tracker.observe(reader.index, result.reads, now, slowest_ns)
         reader.free += requests
         self._arm(reader)
         self._books.collect_many(now)

@@ -31,6 +31,8 @@ from .reading_plan import ReadingPlan
 from .sampling import is_chosen
 from .views import WORST, Side, part_of, together
 
+_REST: Final = Read._fields.index("effects")
+_NOTHING_ELSE: Final = Read(0, Seen.ABSENT, 0, 0)[_REST:]
 _RETRY_NS: Final = 100_000_000
 """Pause before a failed read is tried again, at least."""
 
@@ -40,8 +42,8 @@ class _Watch:
 
     __slots__ = (
         "calm", "confirm_from", "confirm_reads", "consumed_at", "done", "due", "effects", "facts", "failed",
-        "first_upper", "item", "key_writes", "last_start", "plan", "position", "processed_at", "profile", "reader",
-        "reading", "reads", "regressions", "session_wanted", "sides", "vague",
+        "first_upper", "item", "key_writes", "last_start", "plain", "plan", "position", "processed_at", "profile",
+        "reader", "reading", "reads", "regressions", "session_wanted", "sides", "vague",
     )  # fmt: skip
 
     def __init__(
@@ -53,6 +55,8 @@ class _Watch:
         self.profile = profile
         self.calm = calm
         self.confirm_reads = plan.confirm_reads
+        self.plain = False
+        """It is the only one of its event, and a read that doesn't show the event says no more than that."""
         self.session_wanted = False
         """Its event is acked, and no read has begun since."""
         self.key_writes = 0
@@ -194,6 +198,10 @@ class Tracker:
             if plans:
                 item.watches = tuple([_Watch(item, *plan) for plan in plans])
                 item.open_watches = len(plans)
+                if len(plans) == 1:
+                    (watch,) = item.watches
+                    plan = watch.plan
+                    watch.plain = item.sampled and not (plan.pushed or plan.session or plan.versions)
                 for watch in item.watches:
                     if not watch.plan.after_ack:
                         self._schedule(watch, self._first_due(watch))
@@ -271,21 +279,28 @@ class Tracker:
         queue = self._queues[reader]
         return queue[0][0] if queue else None
 
-    def observe(self, reader: int, reads: Iterable[Read], now_ns: int) -> None:
-        """Take what a read said, one Read for each target of a `due`."""
-        latency = self._latency[reader]
-        first = True
+    def observe(self, reader: int, reads: Iterable[Read], now_ns: int, took_ns: int | None = None) -> None:
+        """Take what was read, one Read for each target of a `due`.
+
+        `took_ns` is how long to expect a read to take by them; None: as long as the first that was answered.
+        """
+        items, known, latency = self._items, self._replicas[reader], self._latency[reader]
+        if took_ns is not None:
+            latency.add(took_ns)
         for read in reads:
-            item = self._items.get(read.seq)
+            item = items.get(read.seq)
             if item is None:
                 continue
             for watch in item.watches:
                 if watch.reader == reader and watch.reading:
-                    if first and read.seen is not Seen.FAILED:
-                        latency.add(read.end_ns - read.start_ns)
-                        first = False
                     watch.reading = False
-                    self._take(watch, read, now_ns)
+                    if took_ns is None and read.seen is not Seen.FAILED:
+                        took_ns = read.end_ns - read.start_ns
+                        latency.add(took_ns)
+                    if watch.plain and watch.first_upper is None and read.seen is Seen.ABSENT and not known:
+                        self._take_absent(watch, item, read, now_ns)
+                    else:
+                        self._take(watch, read, now_ns)
 
     def push(self, reader: int, reads: Iterable[Read]) -> None:
         """Take what was pushed to a reader: each read brackets the moment of one effect, or is that moment."""
@@ -324,6 +339,23 @@ class Tracker:
                 self._finish(item, State.PENDING, now_ns)
 
     # -- reads ---------------------------------------------------------------------------------------
+
+    def _take_absent(self, watch: _Watch, item: _Item, read: Read, now_ns: int) -> None:
+        """As `_take`, of the read that is by far the most frequent: nobody has seen the event yet, there is one view
+        of it, and the answer says nothing else."""
+        if read.replica is not None or read[_REST:] != _NOTHING_ELSE:
+            self._take(watch, read, now_ns)
+            return
+        start_ns = watch.last_start = read.start_ns
+        watch.reads += 1
+        side = watch.sides.get(None)
+        if side is None:
+            side = watch.sides[None] = Side()
+        side.first_lower = side.lower = start_ns
+        if start_ns - item.reference() >= watch.plan.deadline_ns and item.receipt is not None:
+            self._end_watch(watch, now_ns)
+        else:
+            self._schedule(watch, self._next_due(watch))
 
     def _take(self, watch: _Watch, read: Read, now_ns: int) -> None:
         plan, item = watch.plan, watch.item

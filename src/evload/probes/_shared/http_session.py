@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from ...clients.dialing import Dialer
-from ...clients.http_asking import Answered, Asker, NoAnswer, Waiting, open_asker
+from ...clients.http_asking import Answered, Asker, NoAnswer, open_asker
 from ...clients.proxies import through
 from ...clients.web import Answer, Endpoint, expand_statuses, parse_url, reason_of
 from ...errors import TargetError
@@ -40,6 +40,8 @@ class Requests:
 
     def __init__(self, asker: Asker, expect: tuple[str, ...]) -> None:
         self._asker = asker
+        self.begin = asker.begin
+        """Sends a request and tells later what became of it; `usable` says what the answer is worth."""
         self._expected = expand_statuses(expect) - {_TOO_MANY_REQUESTS}
 
     async def ask(self, method: str, target: str, body: bytes | None = None, lines: str = "") -> Answer:
@@ -49,12 +51,6 @@ class Requests:
         except NoAnswer as error:
             raise ReadFailed(str(error)) from error
         return Answer(answer.status, answer.headers, self.usable(answer))
-
-    def begin(
-        self, waiting: Waiting, asked_ns: int, method: str, target: str, body: bytes | None = None, lines: str = ""
-    ) -> None:
-        """See `Asker.begin`; `usable` says what the answer is worth."""
-        self._asker.begin(waiting, asked_ns, method, target, body, lines)
 
     def usable(self, answer: Answered) -> bytes:
         """The body of an answer that is as expected. Raises ReadFailed."""
