@@ -55,8 +55,10 @@ $(BIN)/python:
 
 $(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable .
+	$(BIN)/evload schema >configs/evload.schema.json
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed examples/evload-mqtt/pyproject.toml
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]' --editable examples/evload-mqtt
+	$(BIN)/evload schema >configs/evload.schema.json
 	@touch $@

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -29,7 +30,6 @@ app = typer.Typer(
     name="evload",
     help="How long after an event is published does everyone who reads the system see its effect, "
     "and does every event get there, once?",
-    add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -285,6 +285,40 @@ def compare(
             within=within, save=save, form=form, strict=strict,
         )
     )  # fmt: skip
+
+
+def _starts() -> list[str]:
+    """For a shell that completes `--from`."""
+    from .commands.init import names
+
+    return names()
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write it.")] = Path("evload.yaml"),
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="NAME", help="What to start from, e.g. http; all: --list.", autocompletion=_starts
+        ),
+    ] = None,
+    listed: Annotated[bool, typer.Option("--list", help="Show all there is to start from, and exit.")] = False,
+) -> None:
+    """Write a config to start from. It overwrites nothing.
+
+    Beside it lies its JSON Schema, by which editors know its keys. Without --from it asks on a terminal, and takes
+    the embedded pipeline elsewhere.
+    """
+    from .commands import init as beginning
+
+    if listed:
+        beginning.show(_console())
+        return
+    if name is None and sys.stdin is not None and sys.stdin.isatty() and _out().isatty():
+        name = beginning.chosen(_console(), sys.stdin.readline)
+    name = beginning.FIRST if name is None else name
+    beginning.write(path, name, say=typer.echo, warn=partial(typer.echo, err=True))
 
 
 @app.command()

@@ -342,6 +342,7 @@ def test_version() -> None:
         ("sandbox", ["--config", "--set", "--port", "--truth"]),
         ("selftest", ["--quiet", "--out"]),
         ("report", ["--format"]),
+        ("init", ["--from", "--list"]),
         ("schema", []),
     ],
 )  # fmt: skip

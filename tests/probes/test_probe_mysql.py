@@ -22,6 +22,7 @@ from evload.testing import check_probe
 from tests.rigs import asking
 from tests.rigs.asking import A, B, failed, read_from, remarks_of, use
 from tests.rigs.small_system import measure
+from tests.rigs.starts import probe_of
 from tests.servers.mysql_server import MysqlServer
 
 QUERY: Final = "SELECT id FROM placements WHERE id IN (:ids)"
@@ -60,6 +61,15 @@ def refused(config: MysqlProbeConfig) -> str:
 
 def insert(server: MysqlServer, *ids: str) -> None:
     server.execute(*(f"INSERT INTO shop.placements (id) VALUES ('{text}')" for text in ids))
+
+
+def test_the_probe_that_init_writes_finds_what_is_there(mysql: MysqlServer) -> None:
+    """Its table and column are made as it names them; the rest stands in the file."""
+    mysql.execute(
+        "CREATE TABLE shop.orders (correlation_id char(36))", f"INSERT INTO shop.orders VALUES ('{A.correlation_id}')"
+    )
+    result = read_from(MysqlProbeConfig.model_validate(probe_of("mysql", url=mysql.owner)))
+    assert [read.seen for read in result.reads] == [Seen.PRESENT, Seen.ABSENT, Seen.ABSENT], result.error
 
 
 def test_a_database_that_is_down_in_the_middle_of_a_run(tmp_path: Path, mysql: MysqlServer) -> None:

@@ -26,6 +26,7 @@ from evload.testing import check_probe
 from tests.rigs import asking
 from tests.rigs.asking import RUN, A, B, C, failed, read_from, remarks_of, use
 from tests.rigs.small_system import measure
+from tests.rigs.starts import probe_of
 from tests.servers.postgres_server import PostgresServer
 
 QUERY: Final = "SELECT id FROM placements WHERE id = ANY(:ids)"
@@ -624,6 +625,20 @@ def test_the_listener_passes_conformance_and_names_its_troubles(postgres: Postgr
         listening(postgres, match="a ==")
     with pytest.raises(ValidationError, match="at least 1 character"):
         listening(postgres, channel="")
+
+
+def test_the_probe_that_init_writes_finds_what_is_there(tmp_path: Path, postgres: PostgresServer) -> None:
+    """Its table and column are made as it names them; the rest stands in the file."""
+    postgres.execute("CREATE TABLE orders (correlation_id text PRIMARY KEY, total int)")
+
+    async def write(correlation_id: str, copies: int) -> None:
+        async with owner(postgres) as connection:
+            await connection.execute("INSERT INTO orders VALUES ($1, $2)", correlation_id, copies)
+
+    probe = probe_of("postgres", url=postgres.owner, confirm={"reads": 1, "over": "500ms"})
+    run = measure(tmp_path, probe, write, objectives=("lost == 10", "duplicates == 0"))
+    run.assert_counts()
+    assert run.ended.code == 0, run.ended.said
 
 
 def test_a_run_that_is_told_by_notifications(tmp_path: Path, postgres: PostgresServer) -> None:

@@ -23,6 +23,7 @@ from evload.spi.probe import Probe
 from evload.testing import check_probe
 from tests.rigs.asking import A, B, C, failed, read_from, refused, use
 from tests.rigs.small_system import measure
+from tests.rigs.starts import probe_of
 from tests.servers.redis_server import RedisServer
 
 STREAM: Final = {"stream": "done", "field": "correlation_id"}
@@ -55,6 +56,12 @@ def test_keys(redis: RedisServer) -> None:
     assert told(read_from(by_state)) == [(PRESENT, 2), (ABSENT, None), (ABSENT, None)]
     by_text = config_of(redis, key=key, visible="@ == 'half done'")
     assert told(read_from(by_text)) == [(ABSENT, None), (PRESENT, None), (ABSENT, None)]
+
+
+def test_the_probe_that_init_writes_finds_what_is_there(redis: RedisServer) -> None:
+    redis.client.set(f"order:{A.correlation_id}", "paid")
+    written = RedisProbeConfig.model_validate(probe_of("redis", url=redis.url))
+    assert told(read_from(written)) == [(PRESENT, None), (ABSENT, None), (ABSENT, None)]
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""The configs for brokers run, only shorter, against a private node, a stand-in and the sandbox; so do bursts."""
+"""The configs for brokers run, only shorter, against a private node, a stand-in and the sandbox; so do bursts.
+
+And what `evload init` writes.
+"""
 
 from __future__ import annotations
 
@@ -116,12 +119,14 @@ def vhost(rabbitmq: RabbitNode) -> Iterator[str]:
 
 
 @contextmanager
-def behind(node: RabbitNode, url: str, queue: str, key: str) -> Iterator[dict[str, str]]:
+def behind(
+    node: RabbitNode, url: str, queue: str, key: str, exchange: str = "cloud-events"
+) -> Iterator[dict[str, str]]:
     """A system that has its exchange and queue already; yields the environment in which evload finds it."""
     name = url.rpartition("/")[2]
-    node.management(f"/api/exchanges/{name}/cloud-events", "PUT", {"type": "topic", "durable": True})
+    node.management(f"/api/exchanges/{name}/{exchange}", "PUT", {"type": "topic", "durable": True})
     node.management(f"/api/queues/{name}/{queue}", "PUT", {"durable": True})
-    node.management(f"/api/bindings/{name}/e/cloud-events/q/{queue}", "POST", {"routing_key": key})
+    node.management(f"/api/bindings/{name}/e/{exchange}/q/{queue}", "POST", {"routing_key": key})
     with running_consumer(url, queue) as read_model:
         yield {"AMQP_URL": url, "EVLOAD_READ_MODEL": read_model}
 
@@ -164,6 +169,23 @@ def test_parsers_pass_in_every_scenario(rabbitmq: RabbitNode, vhost: str, tmp_pa
     assert scheduled == {
         "block-burst": 64, "trading": 960, "parser-1": 200, "parser-2": 200, "parser-3": 200, "spike": 120
     }  # fmt: skip
+
+
+def test_what_init_writes_for_rabbitmq_passes(rabbitmq: RabbitNode, vhost: str, tmp_path: Path) -> None:
+    """With nothing changed in it but what stands at CHANGE, and a shorter load."""
+    assert evload("init", "--from", "rabbitmq", cwd=tmp_path).code == 0
+    with behind(rabbitmq, vhost, "orders", "order.#", exchange="shop") as environment:
+        ended = evload(
+            "run", "evload.yaml", "--out", "run", "--quiet",
+            "--set", f"probes.read-model.url={environment['EVLOAD_READ_MODEL']}/items/{{correlation_id}}",
+            "--set", "probes.read-model.deadline=60s", "--set", "probes.read-model.confirm={reads: 1, over: 500ms}",
+            "--set", "scenarios.steady.load=[{rate: 50/s, for: 2s}]", "--set", "slos.0=p95(end_to_end) < 20s",
+            "--set", LENIENT, cwd=tmp_path, env=environment,
+        )  # fmt: skip
+    assert ended.code == 0, ended.said
+    summary = summary_of(tmp_path / "run")
+    assert summary["ledger"]["visible"] == 100
+    assert [objective["result"] for objective in summary["objectives"]] == ["pass"] * 3
 
 
 # --- what the profiles say --------------------------------------------------------------------------------

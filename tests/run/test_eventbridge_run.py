@@ -75,6 +75,25 @@ def test_the_config_passes_end_to_end(system: dict[str, str], tmp_path: Path) ->
         assert database.execute("SELECT count(*) FROM events").fetchone() == (EVENTS,)
 
 
+def test_what_init_writes_for_eventbridge_passes(system: dict[str, str], tmp_path: Path) -> None:
+    """With what stands at CHANGE as this system has it, and a shorter load."""
+    assert evload("init", "--from", "eventbridge", cwd=tmp_path).code == 0
+    changes = (
+        "producers.bus={kind: eventbridge, bus: nedlia-events, detail: envelope, timeout: 60s}",
+        f"probes.read-model.url={system['EVLOAD_READ_MODEL']}/v1/placements?correlation_id={{correlation_id}}",
+        "probes.read-model.visible=body.items[0].file_url",
+        "probes.read-model.deadline=90s",
+        "probes.read-model.confirm={reads: 1, over: 500ms}",
+        "scenarios.steady.load=[{rate: 40/s, for: 2s}]",
+        "slos.0=p95(end_to_end) < 30s",
+        SHORT[-1],
+    )
+    options = [option for assignment in changes for option in ("--set", assignment)]
+    ended = evload("run", "evload.yaml", "--out", "run", "--quiet", *options, cwd=tmp_path, env=system)
+    assert ended.code == 0, ended.said
+    assert summary_of(tmp_path / "run")["ledger"]["visible"] == 80
+
+
 def test_a_missing_bus_ends_it_before_it_begins(system: dict[str, str], tmp_path: Path) -> None:
     ended = run(tmp_path / "run", system, "producers.bus.bus=elsewhere")
     assert_one_clear_line(ended, 3, "there is no event bus 'elsewhere' in eu-west-1; create it")
@@ -90,5 +109,5 @@ def test_bad_settings_are_shown_at_their_line(tmp_path: Path) -> None:
     config.write_text(CONFIG.read_text().replace("bus: nedlia-events", "bus: nedlia events\n    role: arn:aws:x"))
     ended = evload("validate", config, cwd=tmp_path)
     assert ended.code == 2
-    assert "bad.yaml:15:10: 'nedlia events' is not an event bus; write its name, or an ARN such as" in ended.said
-    assert "bad.yaml:16:5: " in ended.said
+    assert "bad.yaml:17:10: 'nedlia events' is not an event bus; write its name, or an ARN such as" in ended.said
+    assert "bad.yaml:18:5: " in ended.said
