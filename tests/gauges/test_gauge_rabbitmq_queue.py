@@ -188,7 +188,7 @@ def test_without_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in [name for name in sys.modules if name.partition(".")[0] == "aiormq"]:
         monkeypatch.setitem(sys.modules, module, None)
     text = asyncio.run(refused("amqp://127.0.0.1:1/", "q"))
-    assert text == "kind rabbitmq-queue needs aio-pika; pip install 'evload[rabbitmq]'"
+    assert text == "kind rabbitmq-queue needs aiormq; pip install 'evload[rabbitmq]'"
 
 
 def test_a_broker_that_says_nothing() -> None:

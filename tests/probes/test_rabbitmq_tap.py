@@ -615,7 +615,7 @@ def test_without_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(TargetError, match=r"kind rabbitmq-tap needs aio-pika; pip install 'evload\[rabbitmq\]'"):
+    with pytest.raises(TargetError, match=r"kind rabbitmq-tap needs aiormq; pip install 'evload\[rabbitmq\]'"):
         config_of().open(Surroundings(SystemClock(), "r-1", Path()))
 
 

@@ -132,7 +132,7 @@ def test_addresses_are_taken_apart_as_the_uri_specification_has_it(url: str, add
 def test_without_the_library_a_person_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "aiormq", None)
     surroundings = Surroundings(SystemClock(), "run", Path.cwd())
-    with pytest.raises(TargetError, match=r"^kind rabbitmq needs aio-pika; pip install 'evload\[rabbitmq\]'$"):
+    with pytest.raises(TargetError, match=r"^kind rabbitmq needs aiormq; pip install 'evload\[rabbitmq\]'$"):
         load({}).open(surroundings)
 
 

@@ -221,7 +221,7 @@ def refusal(settings: AmqpSettings, reason: str, code: int | None = None) -> Tar
 
 def missing_sdk(kind: str) -> TargetError:
     """The one line for a missing optional dependency."""
-    return TargetError(f"kind {kind} needs aio-pika; pip install 'evload[rabbitmq]'")
+    return TargetError(f"kind {kind} needs aiormq; pip install 'evload[rabbitmq]'")
 
 
 @asynccontextmanager
