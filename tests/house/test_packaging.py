@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 import venv
 import zipfile
@@ -130,13 +131,21 @@ def test_the_workflow_tries_each_python_that_the_project_names() -> None:
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Built as pip would build it."""
+    """Built as it is published: from the archive of the sources."""
     directory = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(directory)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    with tarfile.open(built("sdist", ROOT, directory)) as sources:
+        sources.extractall(directory, filter="data")
+    (root,) = (path for path in directory.iterdir() if path.is_dir())
+    return built("wheel", root, directory)
+
+
+def built(target: str, root: Path, directory: Path) -> Path:
+    """What hatchling makes of a tree."""
+    command = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(directory)]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    (built,) = directory.iterdir()
-    return built
+    (found,) = directory.glob("*.whl" if target == "wheel" else "*.tar.gz")
+    return found
 
 
 @pytest.fixture(scope="module")
