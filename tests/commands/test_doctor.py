@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from io import StringIO
 from pathlib import Path
 
@@ -50,6 +51,34 @@ def test_every_target_that_is_away_is_named_and_the_others_are_still_tried() -> 
     assert code == 3
     assert "refused" in line_about("producer broker", output)
     assert " ok " in line_about("probe read-model", output)
+
+
+def test_an_extra_that_is_missing_stands_in_the_table_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    for sdk in ("aiormq", "asyncpg"):
+        monkeypatch.setitem(sys.modules, sdk, None)
+    config = CONFIG.replace('{kind: http, url: "{sandbox}/events"}', "{kind: rabbitmq, url: amqp://127.0.0.1/}")
+    config += """
+gauges:
+  queue: {kind: rabbitmq-queue, url: amqp://127.0.0.1/, queue: q}
+"""
+    query = "SELECT id FROM t WHERE id = ANY(:ids)"
+    config = config.replace(
+        '{kind: http, url: "{sandbox}/items/{correlation_id}"}',
+        f"""
+    kind: postgres
+    url: postgresql://127.0.0.1/
+    query: {query}
+""",
+    )
+    code, output = examined(config)
+    assert code == 3
+    for what, kind, sdk, extra in (
+        ("producer broker", "rabbitmq", "aiormq", "rabbitmq"),
+        ("probe read-model", "postgres", "asyncpg", "postgres"),
+        ("gauge queue", "rabbitmq-queue", "aiormq", "rabbitmq"),
+    ):
+        assert f" bad  kind {kind} needs {sdk}; pip install 'evload[{extra}]'" in line_about(what, output)
+    assert " ok " in line_about("timers", output) or " bad " in line_about("timers", output)
 
 
 def test_a_probe_that_sees_events_that_were_never_sent_is_no_good() -> None:

@@ -121,7 +121,7 @@ async def _targets(plan: Plan, surroundings: Surroundings) -> list[Examined]:
         what: str, settings: AdapterSettings, open_it: Opening[T], ask: Callable[[T], Awaitable[str]]
     ) -> None:
         remarks = [*settings.remarks]
-        found.append(await _try(what, open_it(replace(surroundings, remark=remarks.append)), ask))
+        found.append(await _try(what, partial(open_it, replace(surroundings, remark=remarks.append)), ask))
         found.extend(Examined(what, Result.WARN, text) for text in dict.fromkeys(remarks))
 
     async with AsyncExitStack() as stack:
@@ -148,9 +148,12 @@ class _Unwell(Exception):
     """The target is there and doesn't behave."""
 
 
-async def _try(what: str, opening: AbstractAsyncContextManager[T], ask: Callable[[T], Awaitable[str]]) -> Examined:
+async def _try(
+    what: str, open_it: Callable[[], AbstractAsyncContextManager[T]], ask: Callable[[T], Awaitable[str]]
+) -> Examined:
     try:
-        async with asyncio.timeout(_PATIENCE_S), opening as opened:
+        # To open it may itself be refused: its SDK may not be installed.
+        async with asyncio.timeout(_PATIENCE_S), open_it() as opened:
             return Examined(what, Result.PASS, await ask(opened))
     except TimeoutError:
         return Examined(what, Result.FAIL, f"no answer within {_PATIENCE_S:g} s; is it reachable from here?", _TARGET)
