@@ -153,14 +153,14 @@ def burst(
     as_json: Json = False,
 ) -> None:
     """Send a burst of events to URL, no file needed."""
-    from .commands.adhoc import burst_config
+    from .commands.adhoc import OPTIONS, burst_config
     from .config.load import load_text
 
     text = burst_config(
         url, rate=rate, lasting=lasting, exchange=exchange, routing_key=routing_key, probe=probe, visible=visible,
         tap=tap, deadline=deadline, slos=slo or (), mode=mode, event_type=event_type, data=data, arrivals=arrivals,
     )  # fmt: skip
-    loaded = load_text(text, "burst", base_dir=Path(), sets=sets or (), environ=os.environ)
+    loaded = load_text(text, "burst", base_dir=Path(), sets=sets or (), environ=os.environ, options=OPTIONS)
     if print_config:
         typer.echo(loaded.as_run(), nl=False)
         return

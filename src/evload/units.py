@@ -32,6 +32,7 @@ _NUMBER: Final = r"(?:\d+(?:\.\d+)?|\.\d+)"
 _DURATION_PART: Final = re.compile(rf"({_NUMBER})\s*(ns|us|µs|ms|s|m|h|d)")
 _DURATION: Final = re.compile(rf"(?:{_NUMBER}\s*(?:ns|us|µs|ms|s|m|h|d)\s*)+")
 _RATE: Final = re.compile(rf"({_NUMBER})\s*/\s*(s|min|m|h)")
+_ALMOST_RATE: Final = re.compile(rf"([-+]?)\s*({_NUMBER})\s*(/\s*(?:s|min|m|h))?")
 _SHARE: Final = re.compile(rf"({_NUMBER})\s*%")
 _SIZE: Final = re.compile(rf"({_NUMBER})\s*(B|KB|MB|GB|KiB|MiB|GiB)")
 
@@ -74,6 +75,14 @@ def parse_rate(value: object) -> Fraction:
         if rate > HIGHEST_RATE:
             raise ValueError(f"{value!r} is too high; write {HIGHEST_RATE}/s or less")
         return rate
+    written = str(value) if isinstance(value, float) or (type(value) is int and abs(value) <= HIGHEST_RATE) else value
+    if _is_short(written) and (number := _ALMOST_RATE.fullmatch(written.strip())):
+        sign, digits, unit = number.groups()
+        if sign == "-":
+            raise ValueError(
+                f"{value!r} is not a rate; write a rate such as {digits}{unit or '/s'}: none is below zero"
+            )
+        raise ValueError(f"{value!r} is not a rate; write a rate such as {digits}/s or {digits}/min")
     raise ValueError(f"{value!r} is not a rate; {RATE_HELP}")
 
 

@@ -372,7 +372,7 @@ def test_help_imports_nothing_that_takes_time() -> None:
         (["rum"], "No such command 'rum'"),
         (["run", "x.yaml", "--quite"], "No such option: --quite"),
         (["burst", "kafka://localhost"], "can't send to kafka; write a URL that begins with one of http://"),
-        (["burst", "http://127.0.0.1:9", "--rate", "5"], "'5' is not a rate; write a rate such as 500/s"),
+        (["burst", "http://127.0.0.1:9", "--rate", "5"], "--rate: '5' is not a rate; write a rate such as 5/s"),
         (["burst", "http://127.0.0.1:9", "--data", "{"], "--data isn't JSON"),
         (["burst", "http://127.0.0.1:9", "--visible", "status"], "nobody looks; add --probe URL"),
         (["burst", "http://127.0.0.1:9", "--mode", "loud"], "'loud'"),

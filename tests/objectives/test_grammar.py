@@ -96,7 +96,7 @@ def test_each_counter_can_be_compared(counter: str, operator: str) -> None:
         ("share(publish < 2s) >= 100%", "no sample can show a share of 100%; write max(publish) < 2s"),
         ("share(publish < 2s) >= 0%", "a share of 0% asks for nothing; write"),
         ("throughput(acked) >= 100", "'100' is not a rate; write a rate such as"),
-        ("lost < 3%", "'3%' is not a number of events; write a whole number"),
+        ("lost < 3%", "lost is a number of events, and 3% a share of them; write rate(lost) < 3%"),
         ("lost < -3", "'-3' is not a number of events"),
         ("lost < ٣", "'٣' is not a number of events"),
         ("lost => 0", "'lost => 0' is not an objective; write for example"),

@@ -12,8 +12,10 @@ import yaml
 from pydantic import ValidationError
 
 from ..config.load import load
+from ..config.yaml import DataPath
 from ..errors import UsageError
 from ..sandbox.settings import SandboxSettings, explain
+from ..spi.registry import NOT_INSTALLED
 
 _BUS_HELP: Final = "write eventbridge://BUS, or eventbridge://default"
 _MODES: Final = {
@@ -24,6 +26,28 @@ _MODES: Final = {
 _KINDS: Final = {
     "http": "http", "https": "http", "amqp": "rabbitmq", "amqps": "rabbitmq", "eventbridge": "eventbridge",
 }  # fmt: skip
+
+OPTIONS: Final[Mapping[DataPath, str]] = {
+    (): "evload burst",
+    ("producers", "target"): "URL",
+    ("producers", "target", "exchange"): "--exchange",
+    ("producers", "target", "routing_key"): "--routing-key",
+    ("producers", "target", "mode"): "--mode",
+    ("events", "event", "type"): "--type",
+    ("events", "event", "data"): "--data",
+    ("probes", "read-model", "url"): "--probe",
+    ("probes", "read-model", "visible"): "--visible",
+    ("probes", "read-model", "deadline"): "--deadline",
+    ("probes", "tap", "url"): "URL",
+    ("probes", "tap", "exchange"): "--exchange",
+    ("probes", "tap", "routing_key"): "--routing-key",
+    ("probes", "tap", "deadline"): "--deadline",
+    ("scenarios", "burst", "arrivals"): "--arrivals",
+    ("scenarios", "burst", "load"): "--rate",
+    ("scenarios", "burst", "load", 0, "for"): "--for",
+    ("slos",): "--slo",
+}
+"""Which option of `evload burst` a value of its config comes from."""
 
 
 def burst_config(
@@ -52,7 +76,8 @@ def burst_config(
     kind = _KINDS.get(scheme)
     if kind is None:
         known = ", ".join(f"{name}://" for name in _KINDS)
-        raise UsageError(f"{url}: can't send to {scheme or 'that'}; write a URL that begins with one of {known}")
+        cure = f"write a URL that begins with one of {known}; {NOT_INSTALLED}"
+        raise UsageError(f"{url}: can't send to {scheme or 'that'}; {cure}")
     _refuse_what_does_not_fit(kind, exchange=exchange, routing_key=routing_key, tap=tap, mode=mode)
     try:
         template = orjson.loads(data)

@@ -22,6 +22,7 @@ from ..spi import registry
 from ..spi.probe import ProbeSettings
 from ..spi.sink import SinkSettings
 from ..workload.events import EventSettings
+from ..workload.templates import is_placeholder
 from . import yaml as yamlfile
 from .checks import Checks
 from .environment import Environment
@@ -64,14 +65,23 @@ def load_text(
     base_dir: Path = Path(),
     sets: Sequence[str] = (),
     environ: Mapping[str, str],
+    options: Mapping[DataPath, str] = {},
 ) -> LoadedConfig:
-    """The same from text; `name` is what the text is called in errors. Raises ConfigError."""
+    """The same from text; `name` is what the text is called in errors. Raises ConfigError.
+
+    `options` says which values came from the command line, and by which option; what is inside of others comes later.
+    """
     tree = yamlfile.parse(text, name)
+    for path, option in options.items():
+        yamlfile.came_from(tree, path, option)
     _assign_all(tree, sets)
     environment = Environment(environ)
     document, refused = yamlfile.document(tree, environment.substitute)
     _refuse_large_numbers(document, refused)
     problems = Problems(document, refused)
+    for path, braces in yamlfile.bare_braces(tree):
+        if path[::2][:2] == _EVENT_DATA and is_placeholder(braces):
+            problems.add(path, f"{braces} without quotes is a mapping, and no placeholder", f'write "{braces}"')
     literals = Literals(tree, environment.substitute)
     reader = _Reader(problems, base_dir, literals)
     written = [text for _, text in texts(document.data, ())]

@@ -30,6 +30,15 @@ _LISTS: Final = frozenset({"list_type", "tuple_type", "set_type", "frozen_set_ty
 _TEXTS: Final = frozenset({"string_type", "string_sub_type", "url_type"})
 _BOOLS: Final = frozenset({"bool_type", "bool_parsing"})
 _WRONG_TYPES: Final = _NUMBERS | _MAPPINGS | _LISTS | _TEXTS | _BOOLS
+_LOAD: Final = ("load", "[{rate: 10/s, for: 1m}]")
+_SLOS: Final = ("slos", "[p99(end_to_end) < 5s, lost == 0]")
+_ELSEWHERE: Final[Mapping[str, tuple[str, str]]] = {
+    **dict.fromkeys(("stages", "phases", "rate", "duration", "vus", "users", "arrivalRate", "iterations"), _LOAD),
+    **dict.fromkeys(("thresholds", "objectives", "assertions", "ensure", "checks"), _SLOS),
+}
+"""Keys of other tools: what takes their place here, with an example."""
+_EXAMPLES: Final[Mapping[Any, str]] = dict([_LOAD])
+"""Of keys that have to be there: what could stand there."""
 _LIMITS: Final[Mapping[str, tuple[str, str]]] = {
     "greater_than": ("gt", "is too small; write more than {limit}"),
     "greater_than_equal": ("ge", "is too small; write {limit} or more"),
@@ -152,6 +161,9 @@ class Problems:
 def unknown(what: str, name: str, known: Iterable[str], *, otherwise: str) -> tuple[str, str]:
     """What is wrong and what would be right, where `name` isn't among the `known`."""
     close = near(name, known := list(known))
+    here, example = _ELSEWHERE.get(name, ("", ""))
+    if not close and here in known:
+        return f"unknown {what} {name!r}", f"here it is {here!r}: write {here}: {example}"
     listed = f"what there is: {', '.join(known)}" if known else otherwise
     return f"unknown {what} {name!r}", f"did you mean {close[0]!r}?" if close else listed
 
@@ -179,14 +191,16 @@ def _in_plain_words(
         if item.error["type"] == "extra_forbidden":
             *around, name = item.path
             here = [str(key) for path, key in missing if path == tuple(around)]
-            meant = near(str(name), here)
+            meant = near(str(name), here) or [key for key in here if _ELSEWHERE.get(str(name), ("",))[0] == key]
             missing -= {(tuple(around), key) for key in meant}
             known = meant or known_keys(tuple(around)[len(base) :])
             what, cure = unknown("key", str(name), known, otherwise="leave it out")
             yield _Found(item.path, True, what, cure)
     for item in chosen:
         if item.error["type"] == "missing" and (item.path, name := item.error["loc"][-1]) in missing:
-            yield _Found(item.path, False, f"the key {name!r} is missing", "add it to the mapping that begins here")
+            example = f", such as {name}: {_EXAMPLES[name]}" if name in _EXAMPLES else ""
+            cure = f"add it to the mapping that begins here{example}"
+            yield _Found(item.path, False, f"the key {name!r} is missing", cure)
         elif item.error["type"] not in ("missing", "extra_forbidden"):
             yield _explain(item, document)
 
@@ -236,6 +250,10 @@ def _explain(item: _Located, document: Document) -> _Found:
     if error["input"] is None:
         name = item.path[-1] if item.path else "the file"
         return _Found(item.path, False, f"{name!r} has no value", "give it one, or remove the line")
+    if error["type"] in _LISTS and item.path and item.path[-1] in _EXAMPLES:
+        written = error["input"]
+        cure = f"[{_flow(written)}]" if isinstance(written, dict) and written else _EXAMPLES[item.path[-1]]
+        return _Found(item.path, False, f"{_shown(written)} is not a list", f"write {cure}")
     own_words = error["type"] in ("value_error", "assertion_error")
     text = str(error["ctx"]["error"]) if own_words else _words(error, document.value(item.path))
     what, _, cure = text.partition("; ")
@@ -289,6 +307,15 @@ def _limit(limit: Any, written: Any) -> str:
             return str(limit)
         return format_duration(limit).replace(" ", "")
     return f"{limit:g}" if isinstance(limit, float) else str(limit)
+
+
+def _flow(value: Any) -> str:
+    """A value as it can be written on one line."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {_flow(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_flow, value)) + "]"
+    return str(value)
 
 
 def _quoting(value: Any) -> str:

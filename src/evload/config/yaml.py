@@ -49,6 +49,8 @@ MOST_VALUES: Final = 10_000
 DEEPEST: Final = 50
 """Most levels of values within values."""
 _OPTION: Final = "--set "
+_NO_LINE: Final = -1
+"""Lines are counted from 0 here, and from 1 where they are told; 0 is none."""
 _SHOWN: Final = 100
 """Characters of the path of such an option."""
 _LONGEST_WHAT: Final = 400
@@ -161,6 +163,44 @@ def assign(root: MappingNode, assignment: str) -> None:
             parent = _assign_item(parent, step, new, where, around)
         else:
             _refuse(where, f"{around} is a single value", "leave out what comes after it in the path")
+
+
+def came_from(root: MappingNode, path: DataPath, option: str) -> None:
+    """Remember that what stands at `path`, if anything, came from a command-line option, so that it is told by its
+    name instead of a line."""
+    node: Node | None = root
+    for step in path:
+        if isinstance(node, MappingNode):
+            node = next((value for key, value in node.value if key.value == step), None)
+        elif isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.value):
+            node = node.value[step]
+        else:
+            node = None
+    waiting = [] if node is None else [node]
+    while waiting:
+        node = waiting.pop()
+        node.start_mark = Mark(option, 0, _NO_LINE, _NO_LINE, None, 0)
+        if isinstance(node, MappingNode):
+            waiting += [each for pair in node.value for each in pair]
+        elif isinstance(node, SequenceNode):
+            waiting += node.value
+
+
+def bare_braces(node: Node, path: DataPath = ()) -> Iterator[tuple[DataPath, str]]:
+    """Mappings that are written `{a}` or `{a,b}`, without a value: where they stand, and their text."""
+    if isinstance(node, MappingNode):
+        bare = [key.value for key, value in node.value if isinstance(value, ScalarNode) and _is_empty(value)]
+        if bare and node.flow_style and len(bare) == len(node.value):
+            yield path, "{" + ",".join(bare) + "}"
+        for key, value in node.value:
+            yield from bare_braces(value, (*path, key.value))
+    elif isinstance(node, SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from bare_braces(item, (*path, index))
+
+
+def _is_empty(node: ScalarNode) -> bool:
+    return node.value == "" and node.style is None
 
 
 def document(root: MappingNode, substitute: Callable[[str], str]) -> tuple[Document, dict[DataPath, str]]:

@@ -10,7 +10,7 @@ from typing import Final
 
 from ..model.facts import COUNTER_NAMES, METRICS, QUEUE_LAG, STALENESS, TALLIED, ByValue
 from ..texts import near
-from ..units import parse_duration, parse_rate
+from ..units import format_duration, parse_duration, parse_rate
 from .limits import exact_share, parse_count, parse_good_share, parse_time, parse_value
 from .objective import (
     EXACTLY,
@@ -35,6 +35,16 @@ _PLAIN: Final = re.compile(rf"([A-Za-z_][\w-]*)\s*{_OPERATOR}\s*(\S+(?:\s+\S+)*)
 _PERCENTILE: Final = re.compile(r"p(\d+(?:\.\d+)?)")
 _UNDER: Final = re.compile(r"([A-Za-z_][\w-]*)\s*(<=|<)\s*(\S+(?:\s+\S+)*)")
 _WINDOWED: Final = re.compile(r"(.+?) (for|in any) ([^()<>=!]+)")
+_ONE_EQUALS: Final = re.compile(r"([^=!<>]*[^=!<>\s])\s*=\s*([^=!<>\s][^=!<>]*)")
+_ELSEWHERE: Final = re.compile(r"(?:[\w.]+\s*:\s*)?p\(?(\d+(?:\.\d+)?)\)?\s*(<=|<)\s*(\d+(?:\.\d+)?)\s*(ms|s|m)?")
+"""A percentile of nothing in particular, as in k6; a limit without a unit is in milliseconds there."""
+_METRICS_ELSEWHERE: Final = frozenset(
+    {
+        "e2e", "endtoend", "latency", "delay", "duration", "time", "responsetime", "httpreqduration",
+        "iterationduration",
+    }
+)  # fmt: skip
+"""What other tools and people call the time from one end to the other, without its dashes."""
 _FORMS: Final = "p99(consistency) < 2s, share(consistency < 2s) >= 95%, lost == 0 or rate(errors) < 0.1%"
 
 
@@ -51,6 +61,10 @@ def split_window(expression: str) -> tuple[str, Window | None]:
 
 def parse_expression(expression: str, gauges: GaugeValues) -> Objective:
     """The objective that an expression without a window says. Raises ValueError like `grammar.parse`."""
+    if elsewhere := _ELSEWHERE.fullmatch(expression):
+        p, operator, limit, unit = elsewhere.groups()
+        limit = f"{limit}{unit}" if unit else format_duration(parse_duration(f"{limit}ms")).replace(" ", "")
+        raise ValueError(f"{expression!r} doesn't say of what; write p{p}(end_to_end) {operator} {limit}")
     if call := _CALL.fullmatch(expression):
         function, argument, operator, limit = call.groups()
         argument = argument.strip()
@@ -69,7 +83,14 @@ def parse_expression(expression: str, gauges: GaugeValues) -> Objective:
         if counter in METRICS:
             raise ValueError(f"{counter!r} is a distribution; write for example 'p99({counter}) < 2s'")
         name = _counter_name(counter)
+        if limit.endswith("%"):
+            cure = f"write rate({counter}) {operator} {limit}"
+            raise ValueError(f"{counter} is a number of events, and {limit} a share of them; {cure}")
         return Objective(expression, Measure.COUNT, name, operator, parse_count(limit))
+    if one := _ONE_EQUALS.fullmatch(expression):
+        # Times and shares of events are never exactly something.
+        exact = "(" not in one[1] or one[1].startswith("rate")
+        raise ValueError(f"{expression!r} is not an objective; write {one[1]} {'==' if exact else '<='} {one[2]}")
     raise ValueError(f"{expression!r} is not an objective; write for example {_FORMS}")
 
 
@@ -180,6 +201,8 @@ def _metric_name(name: str) -> str:
         raise ValueError(f"{name!r} is a counter; write for example '{name} == 0' or 'rate({name}) < 0.1%'")
     if name == STALENESS:
         raise ValueError("staleness is a number of versions; write max(staleness) <= 2 or mean(staleness) < 1")
+    if re.sub(r"[\W_]", "", name).lower() in _METRICS_ELSEWHERE:
+        raise ValueError(f"there is no metric or gauge {name!r}; did you mean 'end_to_end'?")
     raise ValueError(f"there is no metric or gauge {name!r}; {_suggest(name, METRICS, 'metrics')}")
 
 

@@ -27,6 +27,19 @@ _BASES: Final[Mapping[Group, type[AdapterSettings | Format]]] = MappingProxyType
     }
 )
 """What the classes of each group are made of."""
+_SPOKEN: Final = ("evload.producers", "evload.probes")
+"""Groups whose kinds are what a system speaks."""
+
+
+_ELSEWHERE: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "amqp": "rabbitmq", "amqps": "rabbitmq", "https": "http", "rest": "http", "mariadb": "mysql",
+        "pg": "postgres",
+    }
+)  # fmt: skip
+"""What people call a kind."""
+NOT_INSTALLED: Final = "anything else needs a plug-in (docs/plugins.md), or an HTTP API in front of it (kind: http)"
+"""What to do about a system that none of them speaks to."""
 
 
 class UnknownKind(LookupError):
@@ -46,8 +59,10 @@ def load(group: Group, kind: str) -> type[Any]:
     """The settings model of one kind. Raises UnknownKind and BrokenPlugin."""
     known, noun = kinds(group), _noun(group)
     if kind not in known:
-        close = near(kind, known)
+        close = [meant] if (meant := _ELSEWHERE.get(kind, "")) in known else near(kind, known)
         cure = f"did you mean {close[0]!r}?" if close else f"installed {noun}s: {', '.join(sorted(known)) or 'none'}"
+        if group in _SPOKEN and not close:
+            cure += f"; {NOT_INSTALLED}"
         if group == "evload.sinks" and kind in kinds("evload.formats"):
             cure = f"it is a format: write kind: files and format: {kind}"
         raise UnknownKind(f"unknown {noun} {kind!r}; {cure}")

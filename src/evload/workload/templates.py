@@ -33,6 +33,10 @@ SEQ: Final = 2
 GIVEN_SLOTS: Final = 3
 """Slots that the caller fills first: the last 12 digits of the correlation id, the time, the seq; then the draws."""
 
+_NAMED: Final = r"(?:(?:uuid|now|seq|run_id|correlation_id)\s*|(?:int|choice):[^{}]*|(?:data|record)\.[^{}]*)"
+_DOUBLED: Final = re.compile(rf"(?<!\{{)\{{\{{\s*({_NAMED})\}}\}}(?!\}})")
+"""What other tools write for a placeholder, and what would be the same text in every event here."""
+_PLACEHOLDER: Final = re.compile(rf"\{{{_NAMED}\}}")
 _TOKEN: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _RANGE: Final = re.compile(r"\s*(-?\d{1,18})\s*\.\.\s*(-?\d{1,18})\s*")
 _DEEPEST: Final = 50
@@ -45,6 +49,11 @@ _MOST_NAMES: Final = 1000
 _LONGEST_SHOWN: Final = 60
 _SUGGESTIONS: Final = ("correlation_id", "run_id", "seq", "uuid", "now", "int:1..100", "choice:a,b")
 _ATTRIBUTES: Final = ("type", "source", "subject", "key")
+
+
+def is_placeholder(text: str) -> bool:
+    """Whether a text is a placeholder and nothing else, by its name."""
+    return _PLACEHOLDER.fullmatch(text) is not None
 
 
 class TemplateProblem(ValueError):
@@ -161,6 +170,9 @@ class Compiler:
             self.problems.append(TemplateProblem(path, what, cure))
 
     def _compile(self, template: str, path: TemplatePath) -> _Value:
+        if doubled := _DOUBLED.search(template):
+            name = f"{{{doubled[1].strip()}}}"
+            raise _Unusable(f"{doubled[0]} is the text {name} in every event", f"write {name}, in single braces")
         pieces: list[_Value] = []
         end = 0
         for token in _TOKEN.finditer(template):
