@@ -435,8 +435,8 @@ JSON: Final = st.recursive(
 @given(HEADERS, st.binary(max_size=20) | JSON.map(lambda document: json.dumps(document).encode()))
 def test_no_delivery_is_a_crash(headers: dict[str, str], body: bytes) -> None:
     reader = PushedReader(
-        IDS, match=config_of().match, by_default=True, within="body", visible=None, position=None, consumed_at=None,
-        processed_at=None, version=None,
+        surroundings(), match=config_of().match, by_default=True, within="body", visible=None, position=None,
+        consumed_at=None, processed_at=None, version=None,
     )  # fmt: skip
     documents: Sequence[dict[str, Any]] = []
     with contextlib.suppress(BadDelivery):

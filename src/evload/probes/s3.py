@@ -10,7 +10,6 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from ..clients.aws import THROTTLED, Aws, AwsSettings, code_of, explain, is_denied
-from ..clock import Clock
 from ..errors import TargetError
 from ..model.states import Seen
 from ..model.travel import Read, ReadResult, Target
@@ -62,12 +61,12 @@ class S3ProbeConfig(AwsSettings, ProbeSettings):
 
 
 class _S3Reader:
-    def __init__(self, config: S3ProbeConfig, s3: Any, clock: Clock) -> None:
+    def __init__(self, config: S3ProbeConfig, s3: Any, surroundings: Surroundings) -> None:
         self._config = config
         self._s3 = s3
-        self._clock = clock
+        self._clock = surroundings.clock
         self._key = KeyTemplate(config.key)
-        self._values = ValueReader(config.content, None)
+        self._values = ValueReader(config.content, None, traffic=surroundings.traffic, name="content")
 
     async def read(self, targets: Sequence[Target]) -> ReadResult:
         """See `Probe`."""
@@ -123,7 +122,7 @@ async def _open(config: S3ProbeConfig, surroundings: Surroundings) -> AsyncItera
             await s3.head_bucket(Bucket=config.bucket)
         except (BotoCoreError, ClientError) as error:
             raise _refused(aws, config, error) from None
-        yield _S3Reader(config, s3, surroundings.clock)
+        yield _S3Reader(config, s3, surroundings)
 
 
 def _refused(aws: Aws, config: S3ProbeConfig, error: Exception) -> TargetError:

@@ -21,9 +21,10 @@ from .context import SECRET, VERSION, AdapterSettings, AnswerTimeout, Capabiliti
 from .format import Files, Format
 from .gauge import Gauge, GaugeSettings, Sample
 from .listening import BackOff, Cuts, Inbox, Tell, come_back, nothing_of
-from .probe import BatchProbe, Confirm, Probe, ProbeSettings, PushProbe
+from .probe import BatchProbe, Confirm, Elsewhere, Probe, ProbeSettings, PushProbe
 from .producer import Producer, ProducerSettings, Settle
 from .sink import Sink, SinkSettings, SinkSurroundings
+from .traffic import Exchange, Message, Traffic
 
 __all__ = [
     "NS_PER_S",
@@ -39,15 +40,18 @@ __all__ = [
     "CorrelationIds",
     "Cuts",
     "Duration",
+    "Elsewhere",
     "Encoding",
     "Event",
     "EventFacts",
     "EventSample",
+    "Exchange",
     "Files",
     "Format",
     "Gauge",
     "GaugeSettings",
     "Inbox",
+    "Message",
     "Outcome",
     "OutputError",
     "Probe",
@@ -73,6 +77,7 @@ __all__ = [
     "Target",
     "TargetError",
     "Tell",
+    "Traffic",
     "come_back",
     "format_duration",
     "nothing_of",

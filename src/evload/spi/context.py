@@ -17,6 +17,7 @@ from pydantic.config import JsonDict
 from ..clock import Clock
 from ..model.correlation import CorrelationIds
 from ..units import Duration
+from .traffic import Traffic
 
 
 def _unheard(text: str) -> None:
@@ -30,12 +31,14 @@ class Surroundings:
     base_dir  where relative paths of the config start
     remark    takes what whoever reads the results should know of a connection, such as that it isn't encrypted; the
               same twice is said once
+    traffic   looks on at what is sent and what comes; nearly always None
     """
 
     clock: Clock
     run_id: str
     base_dir: Path
     remark: Callable[[str], None] = _unheard
+    traffic: Traffic | None = None
 
     @property
     def ids(self) -> CorrelationIds:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 from pydantic import Field
@@ -122,3 +123,28 @@ class ProbeSettings(AdapterSettings):
     def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Probe]:
         """Connect, yield the probe, close. Raises TargetError if the read model can't be reached."""
         raise NotImplementedError
+
+    async def elsewhere(self, surroundings: Surroundings) -> AsyncIterator[Elsewhere]:
+        """Other places where an event may be that isn't seen, the likeliest first. `evload try` looks there.
+
+        A few at most, and none that anybody could mind being looked at: what these settings may read, and no more.
+        Raises TargetError if they can't be had.
+        """
+        return
+        yield
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """The same probe with one thing changed.
+
+    where    in words, such as `in the database 'orders' of the same server`
+    settings its settings, to be opened like any
+    cure     what to write if events are there
+    nowhere  it is a place that can't be: what is answered there is what the target says to a mistake
+    """
+
+    where: str
+    settings: ProbeSettings
+    cure: str = ""
+    nowhere: bool = False

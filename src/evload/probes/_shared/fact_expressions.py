@@ -6,11 +6,13 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
+from ...clients.expression_traffic import watched
 from ...clients.jmes import Expression, kind_of, truthy
 from ...clients.stamps import NO_STAMP, Stamp, read_stamp
 from ...clients.web import Answer, NotJson
 from ...model.states import Seen
 from ...spi.context import AdapterSettings
+from ...spi.traffic import Traffic
 from .facts import Facts, NonsenseError, effects_of, position_of
 
 WHERE_CLOUDEVENTS_HAVE_IT: Final = (
@@ -50,14 +52,16 @@ class FactReader:
         consumed_at: str | None,
         processed_at: str | None,
         version: str | None,
+        traffic: Traffic | None = None,
     ) -> None:
-        self._visible = _compile(visible)
-        self._effects = _compile(effects)
-        self._replica = _compile(replica)
-        self._position = _compile(position)
-        self._consumed_at = _compile(consumed_at)
-        self._processed_at = _compile(processed_at)
-        self._version = _compile(version)
+        """`traffic` looks on at what they find."""
+        self._visible = _compile("visible", visible, traffic)
+        self._effects = _compile("effects", effects, traffic)
+        self._replica = _compile("replica", replica, traffic)
+        self._position = _compile("position", position, traffic)
+        self._consumed_at = _compile("consumed_at", consumed_at, traffic)
+        self._processed_at = _compile("processed_at", processed_at, traffic)
+        self._version = _compile("version", version, traffic)
 
     def visible(self, document: Any, otherwise: bool) -> bool:
         """Whether it shows its event; `otherwise` if no expression says so. Raises NotJson or JMESPathError."""
@@ -130,8 +134,8 @@ def _position(expression: Expression, document: Any) -> float | str | None:
         raise BadAnswer(f"{expression.text!r} gives {error}") from None
 
 
-def _compile(text: str | None) -> Expression | None:
-    return None if text is None else Expression(text)
+def _compile(name: str, text: str | None, traffic: Traffic | None) -> Expression | None:
+    return None if text is None else watched(Expression(text), name, traffic)
 
 
 def _text(expression: Expression, document: Any) -> str | None:

@@ -10,6 +10,7 @@ from typing import Final
 
 from ...clients.dialing import Dialer
 from ...clients.http_asking import Answered, Asker, NoAnswer, open_asker
+from ...clients.http_traffic import WatchedListener
 from ...clients.proxies import through
 from ...clients.web import Answer, Endpoint, expand_statuses, parse_url, reason_of
 from ...errors import TargetError
@@ -92,6 +93,8 @@ async def open_requests(
         endpoint, surroundings.base_dir, surroundings.clock, {"accept": "application/json", **headers},
         ca_file=settings.ca_file, verify=settings.verify, timeout_ns=settings.timeout, max_body=max_body,
     ) as asker:  # fmt: skip
+        if surroundings.traffic is not None:
+            asker.listener = WatchedListener(asker.listener, surroundings.traffic, surroundings.clock)
         await try_out(asker.dialer, endpoint, settings.timeout)
         yield Requests(asker, expect)
 

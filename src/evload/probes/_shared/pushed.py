@@ -6,9 +6,10 @@ from typing import Any
 
 from jmespath.exceptions import JMESPathError
 
-from ...model.correlation import CorrelationIds
 from ...model.states import Seen
-from .attribution import Attribution, by_match
+from ...spi.context import Surroundings
+from .attribution import by_match
+from .attribution_traffic import attribution
 from .fact_expressions import BadAnswer, FactReader
 from .facts import Facts
 
@@ -23,7 +24,7 @@ class PushedReader:
 
     def __init__(
         self,
-        ids: CorrelationIds,
+        surroundings: Surroundings,
         *,
         match: str,
         by_default: bool,
@@ -35,10 +36,11 @@ class PushedReader:
         within: str = "",
     ) -> None:
         """`by_default`: nobody said what to match. `within`: see `Attribution`."""
-        self.attribution = Attribution(ids, by_match(match, default=by_default), within)
+        self.attribution = attribution(surroundings, by_match(match, default=by_default), within)
         self._facts = FactReader(
             visible=visible, effects=None, replica=None, position=position,
             consumed_at=consumed_at, processed_at=processed_at, version=version,
+            traffic=surroundings.traffic,
         )  # fmt: skip
         self.complaint = ""
         self.unreadable = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple, Protocol
@@ -12,6 +13,7 @@ from ...errors import TargetError
 from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
+from ...spi.traffic import Exchange, Message, Traffic
 from ...units import NS_PER_S, format_duration
 from .asked_ids import NOTHING_CAPTURED, asked_id
 from .sql_rows import BadColumns, BadRow, RowReader
@@ -21,6 +23,8 @@ _MARGIN_NS: Final = 2 * NS_PER_S
 """How much longer than the statement timeout, which the database keeps, an answer may take to arrive."""
 _NOBODY: Final = (1 << 48) - 1
 """Number of an event that no run gets to."""
+_SHOWN: Final = 20
+"""Most rows of an answer that are kept for whoever looks on."""
 
 
 class Rows(NamedTuple):
@@ -69,6 +73,61 @@ class Database(Protocol):
     def explain(self, error: Exception) -> Refusal:
         """One of `errors` for people; the reason is the same text whenever the cause is the same."""
         ...
+
+
+class _WatchedDatabase:
+    """The same, and somebody looks on."""
+
+    def __init__(self, database: Database, query: str, traffic: Traffic, clock: Clock) -> None:
+        self._database = database
+        self._query = query
+        self._traffic = traffic
+        self._clock = clock
+        self.where = database.where
+        self.errors = database.errors
+
+    async def connect(self) -> Connection:
+        return _WatchedConnection(await self._database.connect(), self._query, self._traffic, self._clock)
+
+    def explain(self, error: Exception) -> Refusal:
+        return self._database.explain(error)
+
+
+class _WatchedConnection:
+    def __init__(self, connection: Connection, query: str, traffic: Traffic, clock: Clock) -> None:
+        self._connection = connection
+        self._query = query
+        self._traffic = traffic
+        self._clock = clock
+        self.drop = connection.drop
+
+    @property
+    def usable(self) -> bool:
+        return self._connection.usable
+
+    async def ask(self, ids: Sequence[str]) -> Rows:
+        start_ns = self._clock.now_ns()
+        sent = Message(self._query.strip(), f":ids = {', '.join(ids)}".encode())
+        try:
+            rows = await self._connection.ask(ids)
+        except Exception as error:
+            self._traffic.exchanged(Exchange(start_ns, self._clock.now_ns(), lambda: sent, None, str(error)))
+            raise
+        self._traffic.exchanged(Exchange(start_ns, self._clock.now_ns(), lambda: sent, lambda: _shown(rows)))
+        return rows
+
+
+def _shown(rows: Rows) -> Message:
+    count = len(rows.rows)
+    found = [
+        {column: _plain(value) for column, value in zip(rows.columns, row, strict=True)} for row in rows.rows[:_SHOWN]
+    ]
+    lines = [json.dumps(row, ensure_ascii=False) for row in found]
+    return Message(f"{count} row{'' if count == 1 else 's'}", "\n".join(lines).encode(), lambda: found)
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
 class _FailedRead(Exception):
@@ -176,6 +235,8 @@ class SqlReader:
 @asynccontextmanager
 async def reading(config: SqlSettings, database: Database, surroundings: Surroundings) -> AsyncIterator[SqlReader]:
     """Ask about an event that doesn't exist, yield the probe, disconnect. Raises TargetError."""
+    if surroundings.traffic is not None:
+        database = _WatchedDatabase(database, config.query, surroundings.traffic, surroundings.clock)
     reader = SqlReader(config, database, surroundings.clock)
     try:
         nobody = surroundings.ids.id_of(_NOBODY)

@@ -8,8 +8,10 @@ from jmespath.exceptions import JMESPathError
 from pydantic import AfterValidator
 
 from ...clients import exact_json
+from ...clients.expression_traffic import watched
 from ...clients.jmes import Expression, check_expression, kind_of, truthy
 from ...model.states import Seen
+from ...spi.traffic import Traffic
 from .facts import Facts, NonsenseError, effects_of
 
 
@@ -30,10 +32,19 @@ class BadValue(ValueError):
 class ValueReader:
     """Judges values by means of the probe's expressions. Without `visible` a value that is there is visible."""
 
-    def __init__(self, visible: str | None, effects: str | None, version: str | None = None) -> None:
-        self._visible = None if visible is None else Expression(visible)
-        self._effects = None if effects is None else Expression(effects)
-        self._version = None if version is None else Expression(version)
+    def __init__(
+        self,
+        visible: str | None,
+        effects: str | None,
+        version: str | None = None,
+        *,
+        traffic: Traffic | None = None,
+        name: str = "visible",
+    ) -> None:
+        """`traffic` looks on at what they find, `name` is that of the setting `visible`."""
+        self._visible = None if visible is None else watched(Expression(visible), name, traffic)
+        self._effects = None if effects is None else watched(Expression(effects), "effects", traffic)
+        self._version = None if version is None else watched(Expression(version), "version", traffic)
         self.indifferent = visible is None and effects is None and version is None
 
     @property

@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
 
 from ...clients.aws import THROTTLED, Aws, code_of, explain, is_denied
-from ...clock import Clock
 from ...errors import TargetError
 from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
@@ -47,11 +46,17 @@ class _KeyAttribute(NamedTuple):
 class DynamodbReader:
     """The probe."""
 
-    def __init__(self, config: DynamodbProbeSettings, types: Mapping[str, str], dynamodb: Any, clock: Clock) -> None:
+    def __init__(
+        self,
+        config: DynamodbProbeSettings,
+        types: Mapping[str, str],
+        dynamodb: Any,
+        surroundings: Surroundings,
+    ) -> None:
         self._config = config
         self._dynamodb = dynamodb
-        self._clock = clock
-        self._values = ValueReader(config.visible, config.effects, config.version)
+        self._clock = surroundings.clock
+        self._values = ValueReader(config.visible, config.effects, config.version, traffic=surroundings.traffic)
         self._key = [
             _KeyAttribute(name, types.get(name, _NUMBER if isinstance(value, int) else "S"), KeyTemplate(str(value)))
             for name, value in config.key.items()
@@ -182,7 +187,7 @@ async def open_reader(config: DynamodbProbeSettings, surroundings: Surroundings)
     async with aws.client("dynamodb") as dynamodb:
         try:
             types = await _key_types(config, dynamodb)
-            reader = DynamodbReader(config, types, dynamodb, surroundings.clock)
+            reader = DynamodbReader(config, types, dynamodb, surroundings)
             await reader.ask([Target(_NOBODY, surroundings.ids.id_of(_NOBODY))])
         except (BotoCoreError, ClientError) as error:
             if code_of(error) == "ResourceNotFoundException":

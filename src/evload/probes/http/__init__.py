@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 
 from ...spi.context import Surroundings
-from ...spi.probe import Probe
+from ...spi.probe import Elsewhere, Probe
 from .settings import HttpProbeSettings
 
 
@@ -28,3 +29,11 @@ class HttpProbeConfig(HttpProbeSettings):
         from .reader import open_reader
 
         return open_reader(self, surroundings)
+
+    async def elsewhere(self, surroundings: Surroundings) -> AsyncIterator[Elsewhere]:
+        """Other addresses of the read model, if reading is all that the method does."""
+        from .places import places_of
+
+        if self.method in (None, "GET", "QUERY"):
+            for place in places_of(self):
+                yield place

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ...clients.expression_traffic import watched
 from ...clients.jmes import Expression, kind_of
 from ...clients.web import Answer
 from ...model.states import Seen
 from ...model.travel import Read, Target
+from ...spi.traffic import Traffic
 from .._shared.asked_ids import AskedIds, asked_id
 from .._shared.fact_expressions import BadAnswer, FactReader, items_of
 from .._shared.facts import Facts
@@ -17,16 +19,17 @@ from .settings import HttpProbeSettings
 class AnswerReader:
     """Turns answers into reads by means of the probe's expressions."""
 
-    def __init__(self, config: HttpProbeSettings) -> None:
+    def __init__(self, config: HttpProbeSettings, traffic: Traffic | None = None) -> None:
         self._facts = FactReader(
             visible=config.visible, effects=config.effects, replica=config.replica, position=config.position,
             consumed_at=config.consumed_at, processed_at=config.processed_at, version=config.version,
+            traffic=traffic,
         )  # fmt: skip
         self.by_status = not config.capabilities.tells and config.visible is None
         """Nothing but the status is looked at."""
         self._adds_up = config.effects is not None
-        self._items = None if config.items is None else Expression(config.items)
-        self._id = Expression(config.id)
+        self._items = None if config.items is None else watched(Expression(config.items), "items", traffic)
+        self._id = watched(Expression(config.id), "id", traffic)
         self._by_capture = config.by == "capture"
 
     def single(self, answer: Answer, target: Target, start_ns: int, end_ns: int) -> Read:

@@ -14,6 +14,7 @@ from ...clients.web import Answer, NotJson, encode_target, has_control, parse_ur
 from ...clock import Clock
 from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
+from ...spi.traffic import Traffic
 from .._shared.asked_ids import NOTHING_CAPTURED
 from .._shared.fact_expressions import BadAnswer
 from .._shared.http_session import ReadFailed, Requests
@@ -34,8 +35,10 @@ class OneByOne:
     What comes in one turn of the loop is reported together, the answers with one status in one result.
     """
 
-    def __init__(self, config: HttpProbeSettings, requests: Requests, clock: Clock) -> None:
-        self.answers = AnswerReader(config)
+    def __init__(
+        self, config: HttpProbeSettings, requests: Requests, clock: Clock, traffic: Traffic | None = None
+    ) -> None:
+        self.answers = AnswerReader(config, traffic)
         self.by_status = self.answers.by_status
         self.requests = requests
         self.clock = clock

@@ -15,6 +15,7 @@ from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
 from ...spi.probe import Probe
+from ...spi.traffic import Traffic
 from .._shared.asked_ids import NOTHING_CAPTURED, asked_id
 from .._shared.fact_expressions import BadAnswer
 from .._shared.http_session import ReadFailed, Requests, open_requests
@@ -34,8 +35,10 @@ class _Request(NamedTuple):
 class BulkReader:
     """The probe with `ids`."""
 
-    def __init__(self, config: HttpProbeSettings, requests: Requests, clock: Clock) -> None:
-        self._answers = AnswerReader(config)
+    def __init__(
+        self, config: HttpProbeSettings, requests: Requests, clock: Clock, traffic: Traffic | None = None
+    ) -> None:
+        self._answers = AnswerReader(config, traffic)
         self._by_capture = config.capabilities.asks_by_capture
         self._query = query_of(config)
         self._request = _request_of(config, self._query)
@@ -121,4 +124,4 @@ async def open_reader(config: HttpProbeSettings, surroundings: Surroundings) -> 
         config.url, config, surroundings, expect=config.expect, max_body=config.max_body, headers=headers
     ) as requests:
         kind = OneByOne if config.ids is None else BulkReader
-        yield kind(config, requests, surroundings.clock)
+        yield kind(config, requests, surroundings.clock, surroundings.traffic)

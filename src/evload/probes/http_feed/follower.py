@@ -40,7 +40,7 @@ class FeedFollower:
     def __init__(self, config: HttpFeedSettings, requests: Requests, surroundings: Surroundings) -> None:
         self._requests = requests
         self._clock = surroundings.clock
-        self._pages = PageReader(config, surroundings.ids)
+        self._pages = PageReader(config, surroundings.ids, surroundings.traffic)
         self._every_ns = config.every
         self._max_pages = config.max_pages
         self._cursor = str(config.start)

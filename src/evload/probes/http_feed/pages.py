@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from ...clients.expression_traffic import watched
 from ...clients.jmes import Expression, kind_of, truthy
 from ...clients.web import Answer
 from ...model.correlation import CorrelationIds
+from ...spi.traffic import Traffic
 from .._shared.attribution import Attribution, by_match
 from .._shared.fact_expressions import BadAnswer, FactReader, items_of, search
 from .._shared.facts import Facts
@@ -40,15 +42,15 @@ class PageReader:
     adds_up  each entry is so many effects of its own
     """
 
-    def __init__(self, config: HttpFeedSettings, ids: CorrelationIds) -> None:
+    def __init__(self, config: HttpFeedSettings, ids: CorrelationIds, traffic: Traffic | None = None) -> None:
         self._attribution = Attribution(ids, by_match(config.id, default="id" not in config.model_fields_set))
         self.addresses = Addresses(config.url)
-        self._items = Expression(config.items)
-        self._next = Expression(config.next)
-        self._more = None if config.more is None else Expression(config.more)
+        self._items = watched(Expression(config.items), "items", traffic)
+        self._next = watched(Expression(config.next), "next", traffic)
+        self._more = None if config.more is None else watched(Expression(config.more), "more", traffic)
         self._facts = FactReader(
             visible=config.visible, effects=config.effects, replica=None, position=config.position,
-            consumed_at=config.consumed_at, processed_at=config.processed_at, version=None,
+            consumed_at=config.consumed_at, processed_at=config.processed_at, version=None, traffic=traffic,
         )  # fmt: skip
         effects = None if config.effects is None else Expression(config.effects)
         self.adds_up = effects is not None and not effects.roots and not effects.whole

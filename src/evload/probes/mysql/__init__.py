@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from typing import Final
 
 from ...spi.context import Surroundings
-from ...spi.probe import Probe
+from ...spi.probe import Elsewhere, Probe
 from .settings import MysqlProbeSettings
+
+_OTHERS: Final = (
+    "SELECT schema_name AS id FROM information_schema.schemata WHERE schema_name NOT IN (:ids) ORDER BY schema_name"
+)
+_SYSTEM: Final = ("information_schema", "mysql", "performance_schema", "sys")
 
 
 class MysqlProbeConfig(MysqlProbeSettings):
@@ -25,3 +32,14 @@ class MysqlProbeConfig(MysqlProbeSettings):
         from .connection import MysqlDatabase
 
         return reading(self, MysqlDatabase(self, surroundings.base_dir, surroundings.remark), surroundings)
+
+    async def elsewhere(self, surroundings: Surroundings) -> AsyncIterator[Elsewhere]:
+        """The other databases of the server."""
+        from .._shared.other_databases import database_in, other_databases, with_database
+        from .connection import MysqlDatabase
+
+        asks_for_names = self.model_copy(update={"query": _OTHERS})
+        database = MysqlDatabase(asks_for_names, surroundings.base_dir, surroundings.remark)
+        for name in await other_databases(database, [*_SYSTEM, database_in(self.url)]):
+            there = self.model_copy(update={"url": with_database(self.url, name)})
+            yield Elsewhere(f"in the database {name!r} of the same server", there, "name that database in url")

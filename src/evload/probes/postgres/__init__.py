@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
+from typing import Final
 
 from ...spi.context import Surroundings
-from ...spi.probe import Probe
+from ...spi.probe import Elsewhere, Probe
 from .settings import PostgresProbeSettings
+
+_OTHERS: Final = """
+    SELECT datname::text AS id FROM pg_database
+    WHERE datallowconn AND NOT datistemplate AND datname <> current_database() AND datname::text <> ALL(:ids)
+    ORDER BY datname
+"""
 
 
 class PostgresProbeConfig(PostgresProbeSettings):
@@ -24,3 +32,13 @@ class PostgresProbeConfig(PostgresProbeSettings):
         from .connection import PostgresDatabase
 
         return reading(self, PostgresDatabase(self, surroundings.remark), surroundings)
+
+    async def elsewhere(self, surroundings: Surroundings) -> AsyncIterator[Elsewhere]:
+        """The other databases of the server."""
+        from .._shared.other_databases import other_databases, with_database
+        from .connection import PostgresDatabase
+
+        asks_for_names = self.model_copy(update={"query": _OTHERS})
+        for name in await other_databases(PostgresDatabase(asks_for_names, surroundings.remark), [""]):
+            there = self.model_copy(update={"url": with_database(self.url, name)})
+            yield Elsewhere(f"in the database {name!r} of the same server", there, "name that database in url")

@@ -12,7 +12,8 @@ from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
 from ...spi.listening import Cuts, Inbox, Tell, come_back, nothing_of
-from .._shared.attribution import Attribution, by_match
+from .._shared.attribution import by_match
+from .._shared.attribution_traffic import attribution
 from .._shared.database_url import shown_address
 from .._shared.postgres import connect, connection_errors, explain_connection, load_asyncpg, remark_on
 from .settings import PostgresListenSettings
@@ -30,8 +31,8 @@ class NotificationListener:
         self._config = config
         self._remark = surroundings.remark
         self._clock = surroundings.clock
-        self._attribution = Attribution(
-            surroundings.ids, by_match(config.match, default="match" not in config.model_fields_set)
+        self._attribution = attribution(
+            surroundings, by_match(config.match, default="match" not in config.model_fields_set)
         )
         self._sdk = sdk
         self.errors: tuple[type[Exception], ...] = (*connection_errors(sdk), TimeoutError)

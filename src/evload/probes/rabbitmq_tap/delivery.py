@@ -22,6 +22,7 @@ from ...clients.stamps import NO_STAMP, Stamp, read_stamp
 from ...model.correlation import CorrelationIds, is_of_a_run
 from ...model.states import Seen
 from ...model.travel import Read
+from ...spi.traffic import Exchange, Message, Traffic
 from .._shared.attribution import Attribution, by_match, called_so
 from .._shared.envelopes import decompressed
 from .settings import RabbitmqTapSettings
@@ -142,6 +143,25 @@ class DeliveryReader:
             return value
         self.complaint = f"position {expression.text!r} gives no number in a delivery"
         return None
+
+
+class WatchedDeliveryReader(DeliveryReader):
+    """The same, and somebody looks on."""
+
+    def __init__(self, config: RabbitmqTapSettings, ids: CorrelationIds, traffic: Traffic) -> None:
+        super().__init__(config, ids)
+        self._traffic = traffic
+
+    def read(self, properties: bytes, body: bytes, at_ns: int, number: int) -> Read | None:
+        def came() -> Message:
+            delivery = _opened(properties, body)
+            given = {name: value for name, value in delivery["properties"].items() if name != "headers"}
+            fields = {**given, **delivery["headers"]}
+            lines = [f"{name}: {value}" for name, value in fields.items() if value not in (None, "")]
+            return Message("\n".join(lines), body, lambda: delivery)
+
+        self._traffic.exchanged(Exchange(at_ns, at_ns, None, came))
+        return super().read(properties, body, at_ns, number)
 
 
 def _opened(properties: bytes, body: bytes) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from ...spi.context import Surroundings
 from ...spi.listening import Cuts, Inbox, Tell, come_back, nothing_of
 from ...units import NS_PER_S, format_duration
 from .consumer import CONNECT_S, Consumer, Delivered, connect
-from .delivery import DeliveryReader
+from .delivery import DeliveryReader, WatchedDeliveryReader
 from .settings import RabbitmqTapSettings
 
 _NOT_FOUND: Final = 404
@@ -34,7 +34,11 @@ class Listener:
         self._config = config
         self._surroundings = surroundings
         self._clock = surroundings.clock
-        self._deliveries = DeliveryReader(config, surroundings.ids)
+        self._deliveries = (
+            DeliveryReader(config, surroundings.ids)
+            if surroundings.traffic is None
+            else WatchedDeliveryReader(config, surroundings.ids, surroundings.traffic)
+        )
         self._acks = config.queue is not None and config.afterwards == "ack"
         self._unacked: deque[int] = deque(maxlen=_most_unacked(config))
         """Events whose last deliveries the broker may hold to be unsettled."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 
 from ...spi.context import Surroundings
-from ...spi.probe import Probe
+from ...spi.probe import Elsewhere, Probe
 from .settings import RedisProbeSettings
 
 
@@ -23,3 +24,12 @@ class RedisProbeConfig(RedisProbeSettings):
         from .reader import open_reader
 
         return open_reader(self, surroundings)
+
+    async def elsewhere(self, surroundings: Surroundings) -> AsyncIterator[Elsewhere]:
+        """The other databases of the server that hold anything. A stream is only read on from its end."""
+        from .databases import other_databases
+
+        if self.stream is None:
+            for number, url in await other_databases(self):
+                there = self.model_copy(update={"url": url})
+                yield Elsewhere(f"in the database {number} of the same server", there, f"end url in /{number}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
 
@@ -11,6 +11,7 @@ from ...errors import TargetError
 from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
+from ...spi.traffic import Exchange, Message, Traffic
 from ...units import NS_PER_S, format_duration
 from .._shared.database_url import shown_address
 from .._shared.facts import ABSENT, Facts
@@ -61,9 +62,9 @@ class RedisReader:
 class _Values:
     """Looks at strings, or at fields of hashes."""
 
-    def __init__(self, config: RedisProbeSettings, redis: Any) -> None:
+    def __init__(self, config: RedisProbeSettings, redis: Any, traffic: Traffic | None = None) -> None:
         self._redis = redis
-        self._values = ValueReader(config.visible, config.effects, config.version)
+        self._values = ValueReader(config.visible, config.effects, config.version, traffic=traffic)
         self._key = None if config.key is None else KeyTemplate(config.key)
         self._hash = KeyTemplate(config.hash or "")
         self._field = KeyTemplate(config.field or "")
@@ -111,6 +112,47 @@ class _Values:
                 if isinstance(value, Exception):
                     raise value
         return values_in(found, "HGET", len(ids))
+
+    def _command(self, ids: Sequence[str]) -> str:
+        """What they are asked with, for people."""
+        if self._key is not None:
+            return f"MGET {' '.join(map(self._key.fill, ids))}"
+        if not self._hash.names_event:
+            return f"HMGET {self._hash.fill('')} {' '.join(map(self._field.fill, ids))}"
+        return "\n".join(f"HGET {self._hash.fill(one)} {self._field.fill(one)}" for one in ids)
+
+
+class _WatchedValues(_Values):
+    """The same, and somebody looks on."""
+
+    def __init__(self, config: RedisProbeSettings, redis: Any, traffic: Traffic, clock: Clock) -> None:
+        super().__init__(config, redis, traffic)
+        self._traffic = traffic
+        self._clock = clock
+
+    async def _strings(self, ids: Sequence[str]) -> Sequence[bytes | None]:
+        return await self._told(ids, super()._strings(ids))
+
+    async def _fields(self, ids: Sequence[str]) -> Sequence[bytes | None]:
+        return await self._told(ids, super()._fields(ids))
+
+    async def _told(self, ids: Sequence[str], answer: Awaitable[Sequence[bytes | None]]) -> Sequence[bytes | None]:
+        from redis.exceptions import RedisError
+
+        start_ns = self._clock.now_ns()
+        sent = Message(self._command(ids))
+        try:
+            values = await answer
+        except (RedisError, OSError, BadValue, Nonsense) as error:
+            self._traffic.exchanged(Exchange(start_ns, self._clock.now_ns(), lambda: sent, None, str(error)))
+            raise
+
+        def came() -> Message:
+            there = [value for value in values if value is not None]
+            return Message("(nil)" if not there else "", b"\n".join(there), lambda: [decoded(one) for one in there])
+
+        self._traffic.exchanged(Exchange(start_ns, self._clock.now_ns(), lambda: sent, came))
+        return values
 
 
 def explain(error: Exception, config: RedisProbeSettings) -> tuple[str, str]:
@@ -181,9 +223,10 @@ async def _begin(config: RedisProbeSettings, redis: Any, surroundings: Surroundi
     """What will look, after it has looked once. Raises what the SDK raises, or Nonsense."""
     look: _Look
     if config.stream is None:
-        look = _Values(config, redis)
+        traffic, clock = surroundings.traffic, surroundings.clock
+        look = _Values(config, redis) if traffic is None else _WatchedValues(config, redis, traffic, clock)
     else:
-        look = follower = StreamFollower(config, redis, surroundings.ids, surroundings.clock.now_ns())
+        look = follower = StreamFollower(config, redis, surroundings)
         await follower.begin()
     await look([Target(_NOBODY, surroundings.ids.id_of(_NOBODY))], surroundings.clock)
     return look

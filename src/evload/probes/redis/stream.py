@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ...clock import Clock
-from ...model.correlation import CorrelationIds
 from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
+from ...spi.context import Surroundings
 from ...units import NS_PER_S
-from .._shared.attribution import Attribution, by_match
+from .._shared.attribution import by_match
+from .._shared.attribution_traffic import attribution
 from .._shared.envelopes import decompressed
 from .._shared.fact_expressions import WHERE_CLOUDEVENTS_HAVE_IT
 from .._shared.stored_value import ONE_EACH, ValueReader, decoded
@@ -34,12 +35,14 @@ class StreamFollower:
     reads, is settled and forgotten.
     """
 
-    def __init__(self, config: RedisProbeSettings, redis: Any, ids: CorrelationIds, now_ns: int) -> None:
+    def __init__(self, config: RedisProbeSettings, redis: Any, surroundings: Surroundings) -> None:
         self._redis = redis
         self._stream = config.stream
         self._field = (config.field or "").encode()
-        self._values = ValueReader(config.visible, None if config.effects == ONE_EACH else config.effects)
-        self._attribution = Attribution(ids, by_match(WHERE_CLOUDEVENTS_HAVE_IT, default=True))
+        self._values = ValueReader(
+            config.visible, None if config.effects == ONE_EACH else config.effects, traffic=surroundings.traffic
+        )
+        self._attribution = attribution(surroundings, by_match(WHERE_CLOUDEVENTS_HAVE_IT, default=True))
         self._memory_ns = max(_LEAST_MEMORY_NS, 2 * (config.deadline + (config.confirm.over or 0)))
         self._reading = asyncio.Lock()
         self._cursor = b"0-0"
@@ -47,7 +50,7 @@ class StreamFollower:
         self._number = 0
         self._recent: dict[int, _Sighting] = {}
         self._older: dict[int, _Sighting] = {}
-        self._turned_ns = now_ns
+        self._turned_ns = surroundings.clock.now_ns()
         self._gap = ""
 
     async def begin(self) -> None:

@@ -13,7 +13,8 @@ from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
 from ...spi.listening import BackOff, Cuts, Tell, nothing_of
-from .._shared.attribution import Attribution, by_match
+from .._shared.attribution import by_match
+from .._shared.attribution_traffic import attribution
 from .settings import SqsTapSettings
 
 _WAIT_S: Final = 20
@@ -32,8 +33,8 @@ class SqsListener:
         self._config = config
         self._clock = surroundings.clock
         by_body = by_match(config.match, default="match" not in config.model_fields_set)
-        self._attribution = Attribution(
-            surroundings.ids, by_body if config.message_attribute is None else self._attribute
+        self._attribution = attribution(
+            surroundings, by_body if config.message_attribute is None else self._attribute
         )
         self._sqs = sqs
         self._request = {

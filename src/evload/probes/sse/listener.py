@@ -45,7 +45,7 @@ class SseListener:
         self._session = session
         self._url = URL(origin_of(config.url) + encode_target(parse_url(config.url).target), encoded=True)
         self._pushed = PushedReader(
-            surroundings.ids, match=config.match, by_default="match" not in config.model_fields_set,
+            surroundings, match=config.match, by_default="match" not in config.model_fields_set,
             visible=config.visible,
             position=config.position, consumed_at=config.consumed_at, processed_at=config.processed_at,
             version=config.version,

@@ -46,7 +46,7 @@ class WebhookReceiver:
         self._config = config
         self._clock = surroundings.clock
         self._pushed = PushedReader(
-            surroundings.ids, match=config.match, by_default="match" not in config.model_fields_set,
+            surroundings, match=config.match, by_default="match" not in config.model_fields_set,
             visible=config.visible, position=config.position, consumed_at=config.consumed_at,
             processed_at=config.processed_at, version=config.version, within="body",
         )  # fmt: skip

@@ -11,7 +11,8 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from ...clients.aws import Aws, code_of, is_denied
-from ...clients.http_wire import Client, Exchange
+from ...clients.http_traffic import WatchedListener
+from ...clients.http_wire import Client, Exchange, Listener
 from ...clients.web import Endpoint, parse_url, reason_of, tls_context
 from ...clock import rfc3339
 from ...errors import TargetError
@@ -74,11 +75,13 @@ class EventBridgePublisher:
         self._clock = surroundings.clock
         self._signer = signer
         self._endpoint = endpoint
+        traffic = surroundings.traffic
+        listener: Listener = self if traffic is None else WatchedListener(self, traffic, self._clock)
         self._client = Client(
             endpoint,
             tls,
             self._clock,
-            self,
+            listener,
             connections=config.concurrency,
             timeout_ns=config.timeout,
             max_idle_ns=_IDLE_NS,

@@ -14,7 +14,9 @@ from urllib.parse import quote
 from jmespath.exceptions import JMESPathError
 
 from ...clients import bodies
-from ...clients.http_wire import GARBLED, Client, Exchange
+from ...clients.expression_traffic import watched
+from ...clients.http_traffic import WatchedListener
+from ...clients.http_wire import GARBLED, Client, Exchange, Listener
 from ...clients.jmes import Expression
 from ...clients.proxies import through
 from ...clients.web import (
@@ -35,6 +37,7 @@ from ...model.states import Outcome
 from ...model.travel import Event, Receipt
 from ...spi.context import Surroundings
 from ...spi.producer import Settle
+from ...spi.traffic import Traffic
 from .._shared.receipts import Gathered, Receipts
 from .rabbitmq_api import Envelope, find_exchange, routed
 from .settings import HttpProducerSettings
@@ -128,12 +131,19 @@ def _line(name: str, value: str) -> str:
 class HttpPublisher:
     """The producer. Receipts are handed over once per turn of the loop."""
 
-    def __init__(self, config: HttpProducerSettings, tls: ssl.SSLContext | None, clock: Clock) -> None:
+    def __init__(
+        self,
+        config: HttpProducerSettings,
+        tls: ssl.SSLContext | None,
+        clock: Clock,
+        traffic: Traffic | None = None,
+    ) -> None:
         self._requests = Requests(config)
         self._batch = config.batch if config.mode == "batched" else 0
         self._expected = expand_statuses(config.expect)
         self._facts: dict[int, Mapping[str, int]] = {}
-        self._capture = Expression(config.capture) if config.capture else None
+        self._capture = watched(Expression(config.capture), "capture", traffic) if config.capture else None
+        listener: Listener = self if traffic is None else WatchedListener(self, traffic, clock)
         self._may_return = config.rabbitmq_api is not None
         self._clock = clock
         self._loop = asyncio.get_running_loop()
@@ -143,7 +153,7 @@ class HttpPublisher:
             through(parse_url(config.url), config.proxy),
             tls,
             clock,
-            self,
+            listener,
             connections=config.connections,
             timeout_ns=config.timeout,
             max_idle_ns=config.max_idle,
@@ -280,7 +290,7 @@ async def open_publisher(config: HttpProducerSettings, surroundings: Surrounding
     """Open the first connection, yield the producer, settle what is left. Raises TargetError."""
     endpoint = through(parse_url(config.url), config.proxy)
     tls = _tls(config, surroundings.base_dir) if endpoint.secure else None
-    publisher = HttpPublisher(config, tls, surroundings.clock)
+    publisher = HttpPublisher(config, tls, surroundings.clock, surroundings.traffic)
     try:
         try:
             await publisher.client.open()

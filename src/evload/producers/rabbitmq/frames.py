@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from ...model.travel import Event
+from ...spi.traffic import Message
 from .settings import HeaderValue, RabbitmqProducerSettings
 
 END: Final = b"\xce"
@@ -131,6 +132,22 @@ class Publishes:
 
     def _frame(self, kind: int, payload: bytes) -> bytes:
         return _FRAME.pack(kind, self._channel, len(payload)) + payload + END
+
+
+def described(config: RabbitmqProducerSettings, event: Event) -> Message:
+    """What is sent for an event, for people."""
+    extras = iter(event.extras)
+    exchange = next(extras) if "{" in config.exchange else config.exchange
+    routing_key = next(extras) if "{" in config.routing_key else config.routing_key
+    line = f"basic.publish exchange={exchange!r} routing_key={routing_key!r}"
+    lines = [f"{line} mandatory" if config.mandatory else line]
+    fields = {name: value for name, value in config.headers.items() if not _is_template(value)}
+    fields |= dict(event.headers)
+    fields |= {name: next(extras) for name, value in config.headers.items() if _is_template(value)}
+    fields |= {"delivery_mode": 2 if config.persistent else 1, "correlation_id": event.correlation_id}
+    fields["message_id"] = event.correlation_id
+    lines += [f"{name}: {value}" for name, value in fields.items()]
+    return Message("\n".join(lines), event.body)
 
 
 def _is_template(value: HeaderValue) -> bool:

@@ -27,10 +27,11 @@ from ...model.states import Outcome
 from ...model.travel import Event, Receipt
 from ...spi.context import Surroundings
 from ...spi.producer import Settle
+from ...spi.traffic import Exchange, Message, Traffic
 from ...units import NS_PER_S, format_duration
 from .._shared.receipts import Gathered, Receipts
 from . import topology
-from .frames import Publishes
+from .frames import Publishes, described
 from .settings import RabbitmqProducerSettings
 from .wire import Connection
 
@@ -42,6 +43,8 @@ _BACKOFF_S: Final = (0.1, 2.0)
 _EXCHANGE: Final = re.compile(r"exchange '([^']*)'")
 _KNOWN_LIMIT: Final = 10_000
 """Most names of exchanges remembered as existing. With so many, any other may have been there too."""
+_SAID: Final = {Outcome.ACCEPTED: "basic.ack", Outcome.REJECTED: "basic.nack", Outcome.RETURNED: "basic.return"}
+"""What the broker answers."""
 _NACK: Final = "nack: a queue refused it, being full or in trouble"
 _HELD_UP: Final = "accepted, but it had to wait until the broker no longer blocked publishing"
 
@@ -432,13 +435,50 @@ def _why(error: Exception) -> str:
     return error.reason if isinstance(error, ConnectionClosed) else reason_of(error)
 
 
+class _WatchedPublisher(RabbitmqPublisher):
+    """The same, and somebody looks on."""
+
+    def __init__(
+        self, config: RabbitmqProducerSettings, tls: ssl.SSLContext | None, clock: Clock, name: str, traffic: Traffic
+    ) -> None:
+        super().__init__(config, tls, clock, name)
+        self._traffic = traffic
+
+    async def publish(self, batch: Sequence[Event], settle: Settle) -> None:
+        events = {event.seq: event for event in batch}
+
+        def told(receipts: Sequence[Receipt]) -> None:
+            for receipt in receipts:
+                self._tell(events[receipt.seq], receipt)
+            settle(receipts)
+
+        await super().publish(batch, told)
+
+    def _tell(self, event: Event, receipt: Receipt) -> None:
+        sent_ns = event.intended_ns if receipt.sent_ns is None else receipt.sent_ns
+        if receipt.acked_ns is None:
+            sent = None if receipt.sent_ns is None else lambda: described(self.config, event)
+            self._traffic.exchanged(Exchange(sent_ns, sent_ns, sent, None, receipt.detail))
+            return
+        said = _SAID[receipt.outcome]
+        came = Message(f"{said}: {receipt.detail}" if receipt.detail else said)
+        self._traffic.exchanged(
+            Exchange(sent_ns, receipt.acked_ns, lambda: described(self.config, event), lambda: came)
+        )
+
+
 @asynccontextmanager
 async def open_publisher(
     config: RabbitmqProducerSettings, surroundings: Surroundings
 ) -> AsyncIterator[RabbitmqPublisher]:
     """Connect, declare, yield the producer, settle what is left, remove what was declared. Raises TargetError."""
     name = f"evload {surroundings.run_id}"
-    publisher = RabbitmqPublisher(config, config.tls(surroundings.base_dir), surroundings.clock, name)
+    tls, clock, traffic = config.tls(surroundings.base_dir), surroundings.clock, surroundings.traffic
+    publisher = (
+        RabbitmqPublisher(config, tls, clock, name)
+        if traffic is None
+        else _WatchedPublisher(config, tls, clock, name, traffic)
+    )
     declared = topology.Topology()
     try:
         try:
