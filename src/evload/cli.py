@@ -175,6 +175,40 @@ def doctor(config: ConfigPath, sets: Sets = None) -> None:
     raise typer.Exit(examination.run(_load(config, sets), _console()))
 
 
+@app.command("try")
+def try_out(
+    config: ConfigPath,
+    sets: Sets = None,
+    wait: Annotated[
+        str | None,
+        typer.Option(
+            "--wait",
+            metavar="DURATION",
+            help="Look on after a deadline for so long. Default: as long again, or 5s.",
+        ),
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all of it as JSON on stdout; all else goes to stderr.")
+    ] = False,
+) -> None:
+    """Send one event of each kind of CONFIG and show all: requests, answers, what each expression made of them.
+
+    Exit codes: 0 every event was seen by its deadline, 1 one wasn't (and why), 2 the config is wrong, 3 a target
+    can't be reached, 130 interrupted.
+    """
+    from .commands import trying
+
+    told = _err() if as_json else _out()
+    console = _console(told)
+    remarks = _console(_err())
+
+    def say(text: str) -> None:
+        remarks.print(f"note: {printable(text)}", soft_wrap=True)
+
+    code = trying.run(_load(config, sets), console, wait=wait, say=say, document=_to_stdout if as_json else None)
+    raise typer.Exit(code)
+
+
 @app.command()
 def sandbox(
     config: Annotated[

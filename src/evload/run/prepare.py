@@ -124,6 +124,48 @@ def build(config: RunConfig, run_id: str, segment: Segment = WHOLE) -> Plan:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of event: which event a scenario sends, through which producer, and who looks for it.
+
+    renderer  makes events of this kind alone; their numbers differ from those of the other kinds
+    readers   by their numbers in the plan
+    """
+
+    scenario: str
+    event: str
+    producer: str
+    renderer: Renderer
+    readers: Sequence[int]
+
+
+def kinds_of(config: RunConfig, run_id: str) -> list[Kind]:
+    """Each kind of event once, in the order of the scenarios: what two scenarios send and watch alike is one."""
+    readers = _readers(config)
+    found: dict[tuple[str, str, tuple[str, ...]], tuple[str, EventType]] = {}
+    for name, scenario in config.scenarios.items():
+        for one in _types(config, scenario):
+            found.setdefault((scenario.producer, one.name, tuple(scenario.probes)), (name, one))
+    return [
+        Kind(
+            scenario=name,
+            event=one.name,
+            producer=producer,
+            renderer=Renderer(
+                scenario=index,
+                scenarios=len(found),
+                types=[one],
+                encoding=config.producers[producer].encoding(),
+                ids=CorrelationIds.for_run(run_id),
+                run_id=run_id,
+                seed=f"{config.seed}/{name}",
+            ),
+            readers=[number for number, reader in enumerate(readers) if reader.probe in probes],
+        )
+        for index, ((producer, _, probes), (name, one)) in enumerate(found.items())
+    ]
+
+
 def probe_numbers(config: RunConfig) -> dict[str, int]:
     """The number of each probe that a scenario uses."""
     used = {name for scenario in config.scenarios.values() for name in scenario.probes}
