@@ -73,6 +73,9 @@ def run(
         int | None,
         typer.Option("--ui-port", metavar="PORT", min=0, max=65535, help="Its port. Implies --ui. Default: any."),
     ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Write requests and answers, in samples, to traffic.jsonl in DIR.")
+    ] = False,
 ) -> None:
     """Run CONFIG: show progress, write the run directory, exit with the verdict.
 
@@ -80,7 +83,7 @@ def run(
     reached, 4 inconclusive, 5 invalid measurement, 130 interrupted.
     """
     port = 0 if ui and ui_port is None else ui_port
-    _run(_load(config, sets), out=out, quiet=quiet, as_json=as_json, ui_port=port)
+    _run(_load(config, sets), out=out, quiet=quiet, as_json=as_json, ui_port=port, verbose=verbose)
 
 
 @app.command()
@@ -408,7 +411,15 @@ def _load(path: Path, sets: list[str] | None) -> LoadedConfig:
     return load(path, sets=sets or (), environ=os.environ)
 
 
-def _run(loaded: LoadedConfig, *, out: Path | None, quiet: bool, as_json: bool, ui_port: int | None = None) -> None:
+def _run(
+    loaded: LoadedConfig,
+    *,
+    out: Path | None,
+    quiet: bool,
+    as_json: bool,
+    ui_port: int | None = None,
+    verbose: bool = False,
+) -> None:
     from .commands.run import live_page
     from .run import session
     from .sinks.console.sink import ConsoleSink
@@ -435,7 +446,7 @@ def _run(loaded: LoadedConfig, *, out: Path | None, quiet: bool, as_json: bool, 
         # The loop of the run takes the signals for itself, and leaves them without anybody.
         stack.callback(_heed_signals)
         stack.callback(shown.close)
-        ended = session.run(loaded, out=out, sinks=sinks, say=say, page=page)
+        ended = session.run(loaded, out=out, sinks=sinks, say=say, page=page, verbose=verbose)
     raise typer.Exit(ended.exit_code)
 
 

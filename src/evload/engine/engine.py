@@ -23,6 +23,7 @@ from ..spi.gauge import Gauge
 from ..spi.probe import Probe
 from ..spi.producer import Producer
 from ..spi.sink import Sink
+from ..spi.traffic import Traffic
 from ..summary.recorder import Recorder
 from ..tracking.tracker import Tracker
 from .bookkeeping import Bookkeeping
@@ -40,6 +41,10 @@ LEAD_NS: Final = 50_000_000
 
 Start = Callable[[], Awaitable[int]]
 """Says when the schedule begins, once all targets are open: a reading of the run's clock, in nanoseconds."""
+
+
+Looking = Callable[[str], Traffic]
+"""Gives an adapter, by what it is called, somebody who looks on."""
 
 
 class _OverError(Exception):
@@ -62,7 +67,7 @@ class Engine:
 
     `ledger` takes down what becomes of each event. `control` stops the run. `start` says when the schedule begins.
     `redact` takes secrets out of a text; it is applied to what adapters say of failures. `live` looks at the summary
-    once a second, and may end the run.
+    once a second, and may end the run. `traffic` looks on at what adapters send; nearly always it is None.
     """
 
     def __init__(
@@ -76,6 +81,7 @@ class Engine:
         start: Start | None = None,
         redact: Callable[[str], str] = str,
         live: LiveChecks | None = None,
+        traffic: Looking | None = None,
     ) -> None:
         self._plan = plan
         self._surroundings = surroundings
@@ -86,6 +92,7 @@ class Engine:
         self._start = start or self._at_once
         self._redact = redact
         self._live = live
+        self._traffic = traffic
         self._remarks: list[str] = []
 
     async def run(self) -> Summary:
@@ -117,7 +124,8 @@ class Engine:
 
             for text in settings.remarks:
                 remark(text)
-            return replace(self._surroundings, remark=remark)
+            looker = None if self._traffic is None else self._traffic(f"{kind} {name}")
+            return replace(self._surroundings, remark=remark, traffic=looker)
 
         # Producers first: one may declare the exchange of a tap, or the queue that a gauge looks at.
         closing = await stack.enter_async_context(AsyncExitStack())

@@ -62,6 +62,11 @@ class RunDirectory:
         """What really happened, where the run had a sandbox."""
         return self.path / "truth.jsonl"
 
+    @property
+    def traffic(self) -> Path:
+        """What was sent and what came back, in samples, where that was asked for."""
+        return self.path / "traffic.jsonl"
+
     def config_text(self) -> str:
         """What the config as run says; empty if there is none, or one that no run of ours has written."""
         try:

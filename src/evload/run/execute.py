@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..clock import Clock
 from ..engine.control import RunControl
-from ..engine.engine import Engine, Start
+from ..engine.engine import Engine, Looking, Start
 from ..judging.live_checks import LiveChecks
 from ..ledger.writer import Ledger
 from ..model.summary import Summary
@@ -23,11 +23,13 @@ async def execute(
     *,
     control: RunControl | None = None,
     start: Start | None = None,
+    traffic: Looking | None = None,
 ) -> Summary:
     """Run it to its end.
 
     control  stops it before that
     start    says when the schedule begins, once all targets are open; by default at once
+    traffic  gives each producer and probe, by its name, somebody who looks on
 
     Raises TargetError if a target can't be opened. A ledger that can't be written says so itself.
     """
@@ -38,6 +40,7 @@ async def execute(
         sinks,
         control=control or RunControl(clock, prepared.plan.settle_ns),
         start=start,
+        traffic=traffic,
         redact=prepared.redact,
         live=LiveChecks(prepared.criteria, prepared.gauge_values, prepared.redact),
     )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, AsyncExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +32,7 @@ from .finishing import Guarded, finish
 from .interrupts import Interrupts
 from .prepare import Prepared, prepare
 from .proxies import unused_proxies
+from .traffic_log import TrafficLog
 from .tuning import tuned
 
 INTERRUPTED = 130
@@ -75,10 +76,12 @@ def run(
     sinks: Sequence[Sink],
     say: Callable[[str], None],
     page: Page | None = None,
+    verbose: bool = False,
 ) -> Ended:
     """Run the config to its end, write the run directory, and give the report to the sinks.
 
     `say` gets remarks for a person (what an interrupt does, where the live page is). `page` serves a live page.
+    `verbose` writes down what is sent and what comes back, in samples.
     Raises EvloadError: TargetError, OutputError (after the sinks have had the report), InterruptedEarlyError (during
     set-up).
     """
@@ -90,7 +93,7 @@ def run(
             say(remark)
         directory.write(directory.names.config, loaded.as_run().encode())
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            ended, troubles = runner.run(_run(loaded, started_at, directory, sinks, say, page))
+            ended, troubles = runner.run(_run(loaded, started_at, directory, sinks, say, page, verbose))
     if troubles:
         raise OutputError("\n".join(troubles))
     return ended
@@ -103,6 +106,7 @@ async def _run(
     sinks: Sequence[Sink],
     say: Callable[[str], None],
     page: Page | None,
+    verbose: bool,
 ) -> tuple[Ended, list[str]]:
     """How it ended, and what could not be written, in lines for people."""
     settle_ns = loaded.config.settle
@@ -127,7 +131,10 @@ async def _run(
                 everybody.append(("live page", opened.enter_context(page(directory.run_id, names, controls))))
             everybody = [(name, Guarded(sink)) for name, sink in everybody]
             told = [sink for _, sink in everybody]
-            executed = await _execute(loaded, started_at, directory, told, clock, control, interrupts)
+            traffic = (
+                opened.enter_context(_traffic_log(loaded, directory, clock, surroundings.say)) if verbose else None
+            )
+            executed = await _execute(loaded, started_at, directory, told, clock, control, interrupts, traffic)
         except asyncio.CancelledError:
             raise InterruptedEarlyError("interrupted before the run began; nothing was sent") from None
         except EvloadError as error:
@@ -162,6 +169,7 @@ async def _execute(
     clock: Clock,
     control: RunControl,
     interrupts: Interrupts,
+    traffic: TrafficLog | None,
 ) -> _Executed:
     sandbox: Running | None = None
     names = directory.names
@@ -177,7 +185,8 @@ async def _execute(
         directory.create(names.ledger)
         ledger = LedgerFile(names.ledger, {**prepared.meta, "started_at": started_at.isoformat()})
         try:
-            summary = await execute(prepared, clock, ledger, sinks, control=control)
+            looking = None if traffic is None else traffic.of
+            summary = await execute(prepared, clock, ledger, sinks, control=control, traffic=looking)
         finally:
             ledger.close()
             if ledger.begun:
@@ -186,6 +195,22 @@ async def _execute(
     troubles = [] if sandbox is None or sandbox.trouble is None else [str(sandbox.trouble)]
     where = names.ledger if ledger.trouble is None else directory.set_ledger_aside()
     return _Executed(prepared, summary, where, ledger.trouble, troubles)
+
+
+@contextmanager
+def _traffic_log(
+    loaded: LoadedConfig, directory: OpenDirectory, clock: Clock, say: Callable[[str], None]
+) -> Iterator[TrafficLog]:
+    """What is sent and what comes back inside the block, written down."""
+    path = directory.names.traffic
+    directory.create(path)
+    log = TrafficLog(path, clock, loaded.redact)
+    try:
+        yield log
+    finally:
+        log.close()
+        if log.trouble is not None:
+            say(log.trouble)
 
 
 def _report(executed: _Executed, loaded: LoadedConfig, started_at: datetime, directory: OpenDirectory) -> Report:
