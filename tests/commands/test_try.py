@@ -160,8 +160,49 @@ def test_an_id_elsewhere_in_the_items_of_a_list_and_without_hyphens(tmp_path: Pa
     listing = '{kind: http, url: "{url}/query", ids: {in: body, at: ids}, items: body.items, deadline: 600ms}'
     kind, said = tried(tmp_path, listing, read).reason
     assert kind == "id-place"
-    assert said.startswith("`id` is in `data.order.correlationId`, without hyphens")
+    assert said.startswith("`id` is in `data.order.correlationId`, without hyphens, in an item of the list")
     assert said.endswith("write id: data.order.correlationId")
+
+
+FEED: Final = (
+    '{kind: http-feed, url: "{url}/changes?since={cursor}", items: body.entries, next: body.next, every: 20ms, '
+    "id: ref, deadline: 30s}"
+)
+
+
+def test_a_feed_that_lists_it(tmp_path: Path) -> None:
+    def read(request: Request, event: Event | None) -> Steps:
+        return found({"entries": [{"ref": event["id"]}] if event else [], "next": "1"})
+
+    out = tried(tmp_path, FEED, read, options=())
+    assert out.ended.code == 0, out.ended.said
+    assert "\n  GET /changes?since=" in out.ended.out
+    assert f'"entries":[{{"ref":"{out.system.event["id"] if out.system.event else ""}"}}]' in out.ended.out
+
+
+def test_a_feed_that_lists_it_under_another_field(tmp_path: Path) -> None:
+    def read(request: Request, event: Event | None) -> Steps:
+        return found({"entries": [{"order": {"ref": event["id"]}}] if event else [], "next": "1"})
+
+    kind, said = tried(tmp_path, FEED.replace("30s", "600ms"), read).reason
+    assert kind == "id-place"
+    assert said == "`id` is in `order.ref`, in an item of the list; write id: order.ref"
+
+
+def test_an_item_that_is_listed_and_not_visible_says_what_is_missing(tmp_path: Path) -> None:
+    def read(request: Request, event: Event | None) -> Steps:
+        if request.target != "/query":
+            return no_such("route")
+        asked = event is not None and event["id"] in request.body.decode()
+        return found({"items": [{"id": event["id"], "state": "new"}] if event and asked else []})
+
+    listing = (
+        '{kind: http, url: "{url}/query", ids: {in: body, at: ids}, items: body.items, deadline: 600ms, '
+        "visible: \"item.state == 'done'\"}"
+    )
+    ((kind, said),) = tried(tmp_path, listing, read).reasons
+    assert kind == "value"
+    assert '`item.state` is "new"' in said
 
 
 def test_an_id_in_capitals(tmp_path: Path) -> None:
@@ -385,8 +426,9 @@ def test_a_deadline_that_is_too_short(tmp_path: Path) -> None:
 def test_an_expression_that_does_not_hold_says_why(tmp_path: Path, visible: str, kind: str, said: str) -> None:
     out = tried(tmp_path, probe(visible=f'"{visible}"'), by_id)
     assert out.ended.code == 1
-    assert out.reason[0] == kind
-    assert said in out.reason[1]
+    ((found_kind, text),) = out.reasons
+    assert found_kind == kind
+    assert said in text
 
 
 def test_a_probe_that_sees_what_was_never_sent_has_seen_nothing(tmp_path: Path) -> None:
@@ -428,7 +470,7 @@ producers:
 events:
   event: {{type: order.created, source: /s}}
 probes:
-  tap: {{kind: rabbitmq-tap, url: "{rabbitmq.url}", exchange: tried, routing_key: "order.*", deadline: 1s}}
+  tap: {{kind: rabbitmq-tap, url: "{rabbitmq.url}", exchange: tried, routing_key: "order.*", deadline: 30s}}
 scenarios:
   main: {{producer: bus, events: [event], probes: [tap], load: [{{rate: 10/s, for: 1s}}]}}
 """)

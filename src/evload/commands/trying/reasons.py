@@ -21,6 +21,8 @@ _VARIES: Final = re.compile(
     r"[0-9a-fA-F]{8}-?(?:[0-9a-fA-F]{4}-?){3}[0-9a-fA-F]{12}|/no-such-path-of-evload|\d+(?:\.\d+)?"
 )
 """What differs between two answers that say the same."""
+_OF_ANSWERS: Final = ("envelope", "name", "type", "case", "value", "text")
+"""Kinds of reasons that lie in what was answered."""
 _REFUSALS: Final = (401, 403)
 _MOST_DOCUMENTS: Final = 50
 _DIGITS: Final = 3
@@ -91,7 +93,7 @@ def reasons(look: Looked, published: Published, tests: Tests) -> list[Clue]:
         *_id_not_sent(look, published),
         *_elsewhere(look, tests.elsewhere),
         *_failures(look),
-        *_not_among_items(look, event),
+        *_not_among_items(_last_answer(look), event),
         *_expressions(look),
         *_in_deliveries(look, event),
     ]
@@ -100,7 +102,10 @@ def reasons(look: Looked, published: Published, tests: Tests) -> list[Clue]:
     last = _last_answer(look)
     # An answer without a body may say of an event what it says of a path.
     told_apart = last is None or last.came is None or last.came.body
-    if not any(clue.sure or (clue.kind == "wrong-path" and told_apart) for clue in found):
+    # What is answered otherwise than about an event that was never sent is there, and only not visible.
+    there = tests.control is not None and last is not None and alike(last) != alike(tests.control)
+    explained = there and any(clue.kind in _OF_ANSWERS for clue in found)
+    if not explained and not any(clue.sure or (clue.kind == "wrong-path" and told_apart) for clue in found):
         found += _never(look, published, tests)
     unique = {clue.text: clue for clue in found}
     return sorted(unique.values(), key=lambda clue: not clue.sure)
@@ -214,29 +219,24 @@ def _last_answer(look: Looked) -> Asked | None:
     return next((one for one in reversed(look.reads) if one.seen is Seen.ABSENT), None)
 
 
-def _not_among_items(look: Looked, event: Event) -> Iterator[Clue]:
+def _not_among_items(asked: Asked | None, event: Event) -> Iterator[Clue]:
     """A list was answered, and the id isn't where it is looked for."""
-    asked = _last_answer(look)
     items = asked.values("items")[-1:] if asked is not None else []
-    if asked is None or not items or not isinstance(items[0].value, list):
+    if asked is None or not items or not isinstance(items[0].value, list) or not items[0].value:
         return
-    for at, item in enumerate(items[0].value):
-        for place in places_of(item, event.correlation_id):
-            if not place.within:
-                path = written(place.path)
-                looked = asked.values("id")
-                spelt = f", {place.spelt}" if place.spelt else ""
-                where = f"item {at + 1} of the list has the id in `{path}`{spelt}"
-                name = looked[-1].expression if looked else "id"
-                if name != path:
-                    yield Clue("id-place", f"`id` is in `{path}`{spelt}: {where}; write id: {path}", sure=True)
-                    return
-    if not items[0].value:
+    looked = asked.values("id")
+    name = looked[-1].expression if looked else "id"
+    within = [place for item in items[0].value for place in places_of(item, event.correlation_id) if not place.within]
+    if any(written(place.path) == name for place in within):
         return
-    for place in places_of(asked.document, event.correlation_id):
-        if not place.within and place.path:
-            yield Clue("id-place", f"the answer has the id in `{written(place.path)}`, outside of `items`")
-            return
+    for place in within[:1]:
+        path, spelt = written(place.path), f", {place.spelt}" if place.spelt else ""
+        yield Clue("id-place", f"`id` is in `{path}`{spelt}, in an item of the list; write id: {path}", sure=True)
+    if not within:
+        for place in places_of(asked.document, event.correlation_id):
+            if not place.within and place.path:
+                yield Clue("id-place", f"the answer has the id in `{written(place.path)}`, outside of `items`")
+                return
 
 
 def _expressions(look: Looked) -> Iterator[Clue]:
@@ -262,6 +262,10 @@ def _in_deliveries(look: Looked, event: Event) -> Iterator[Clue]:
         judged = [found for found in one.values("visible") if not isinstance(found.value, Exception)]
         if judged and not truthy(judged[-1].value) and next(places_of(document, event.correlation_id), None):
             yield from why_false("visible", judged[-1].expression, judged[-1].document)
+            return
+        listed = list(_not_among_items(one, event))
+        if listed:
+            yield from listed
             return
         for place in places_of(document, event.correlation_id):
             spelt = f", {place.spelt}" if place.spelt else ""
