@@ -16,6 +16,7 @@ import pytest
 
 from tests.rigs.commands import assert_one_clear_line, evload, started
 from tests.rigs.tried_systems import Steps, found, no_such, tried
+from tests.servers.aws_server import ENVIRONMENT, REGION, AwsServer
 from tests.servers.httpserver import Request, answer, json_answer
 from tests.servers.postgres_server import PostgresServer
 from tests.servers.rabbitmq_node import RabbitNode
@@ -456,6 +457,35 @@ def test_an_id_that_was_never_sent(tmp_path: Path) -> None:
     out = tried(tmp_path, PROBE, lambda request, event: no_such("order"), producer=", mode: plain", accept=accept)
     assert out.reason[0] == "id-not-sent"
     assert "nothing that was sent holds it; write {correlation_id} into data or into a header" in out.reason[1]
+
+
+def test_dynamodb_and_s3_are_shown_as_they_were_asked(tmp_path: Path, aws: AwsServer) -> None:
+    dynamodb, s3 = aws.client("dynamodb"), aws.client("s3")
+    dynamodb.create_table(
+        TableName="tried",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    s3.create_bucket(Bucket="tried", CreateBucketConfiguration={"LocationConstraint": REGION})
+
+    def accept(event: Event) -> Steps:
+        dynamodb.put_item(TableName="tried", Item={"pk": {"S": event["id"]}, "state": {"S": "done"}})
+        s3.put_object(Bucket="tried", Key=f"orders/{event['id']}", Body=b'{"state":"new"}')
+        return [answer(202)]
+
+    where = f"endpoint: '{aws.url}', region: {REGION}, deadline: 30s"
+    table = f'{{kind: dynamodb, {where}, table: tried, key: {{pk: "{{correlation_id}}"}}, visible: state}}'
+    out = tried(tmp_path, table, by_id, accept=accept, env=ENVIRONMENT)
+    assert out.ended.code == 0, out.ended.said
+    exchange = out.probe["answers"][-1]["exchanges"][0]
+    assert exchange["sent"]["head"] == "batch_get_item"
+    assert '{"S": "done"}' in exchange["came"]["body"]
+    bucket = f'{{kind: s3, {where}, bucket: tried, key: "orders/{{correlation_id}}", content: "state == \'done\'"}}'
+    out = tried(tmp_path, bucket.replace("30s", "600ms"), by_id, accept=accept, env=ENVIRONMENT)
+    assert (out.ended.code, out.reason[0]) == (1, "value")
+    assert '`state` is "new"' in out.reason[1]
+    assert out.probe["answers"][0]["exchanges"][0]["sent"]["head"] == "get_object"
 
 
 def test_rabbitmq_and_what_comes_to_a_tap(tmp_path: Path, rabbitmq: RabbitNode) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from ..clients.aws import THROTTLED, Aws, AwsSettings, code_of, explain, is_denied
+from ..clients.aws_traffic import watched_client
 from ..errors import TargetError
 from ..model.states import Seen
 from ..model.travel import Read, ReadResult, Target
@@ -63,7 +64,7 @@ class S3ProbeConfig(AwsSettings, ProbeSettings):
 class _S3Reader:
     def __init__(self, config: S3ProbeConfig, s3: Any, surroundings: Surroundings) -> None:
         self._config = config
-        self._s3 = s3
+        self._s3 = watched_client(s3, surroundings.traffic, surroundings.clock)
         self._clock = surroundings.clock
         self._key = KeyTemplate(config.key)
         self._values = ValueReader(config.content, None, traffic=surroundings.traffic, name="content")

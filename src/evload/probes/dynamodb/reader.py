@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
 
 from ...clients.aws import THROTTLED, Aws, code_of, explain, is_denied
+from ...clients.aws_traffic import watched_client
 from ...errors import TargetError
 from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
@@ -54,7 +55,7 @@ class DynamodbReader:
         surroundings: Surroundings,
     ) -> None:
         self._config = config
-        self._dynamodb = dynamodb
+        self._dynamodb = watched_client(dynamodb, surroundings.traffic, surroundings.clock)
         self._clock = surroundings.clock
         self._values = ValueReader(config.visible, config.effects, config.version, traffic=surroundings.traffic)
         self._key = [
