@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from evload.clock import SystemClock
 from evload.engine.failures import Failures, shape_of
 from evload.model.vitals import Vitals
 from evload.testing.virtual_time import run_virtual, virtual_clock
@@ -58,3 +59,36 @@ def test_an_outage_is_found_among_refusals_that_differ_each_time() -> None:
         ("api", "HTTP 409: request req-00000000", 500), ("api", "the connection was refused", 3),
         ("read-model", "HTTP 503: trace 0af7651916cd43dd", 2),
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("letter", ["x", "1", ".", " ", "é"])
+def test_what_a_target_says_without_an_end_is_cut(letter: str) -> None:
+    """Ten million letters: none of what is done about a reason may take longer than the run."""
+    vitals, clock = Vitals(), SystemClock()
+    failures = Failures(vitals, clock, clock.now_ns(), str)
+    long = letter * 10_000_000
+    failures.look_failed("p", long)
+    assert vitals.errors == {f"p: {letter * 999}…": 1}
+    assert failures.publish_failed("p", long) == f"{letter * 999}…"
+    assert failures.shown(long) == f"{letter * 119}…"
+    assert [len(incident.reason) for incident in vitals.incidents] == [1000]
+
+
+def test_a_secret_that_stands_where_a_reason_is_cut_is_not_shown() -> None:
+    vitals, clock = Vitals(), SystemClock()
+    failures = Failures(vitals, clock, clock.now_ns(), lambda text: text.replace("S3CRET-S3CRET", "${PW}"))
+    for before in range(985, 1001):
+        assert "S3" not in failures.publish_failed("p", "x" * before + "S3CRET-S3CRET" + "x" * 100)
+
+
+@pytest.mark.parametrize(
+    ("reason", "shape"),
+    [
+        ("no answer since 12:30:45.", "no answer since #."),
+        ("order-4711 of a-b-c is gone", "# of a-b-c is gone"),
+        ("v1.2 HTTP 503: id 1234567-", "v1.2 HTTP 503: id #-"),
+        ("at 127.0.0.1:8080, at 10.0.0.1", "at 127.0.0.1:8080, at 10.0.0.1"),
+    ],
+)
+def test_shapes(reason: str, shape: str) -> None:
+    assert shape_of(reason) == shape

@@ -18,9 +18,14 @@ _SHOWN: Final = 120
 """Most characters of an example."""
 _REASONS: Final = 40
 """Most distinct reasons that are kept."""
-_NAME: Final = re.compile(r"[\w.:+-]*\d(?:[\w.:+-]*\w)?")
-"""A word with a figure in it. Short ones, such as a status or an error code, tell one reason from another."""
+_LONGEST: Final = 1000
+"""Most characters of a reason that are kept, and shown."""
+_LOOKED_AT: Final = 16 * _LONGEST
+"""Most characters of what somebody said that are looked at: whoever means harm says millions."""
+_WORD: Final = re.compile(r"[\w.:+-]+")
+_FIGURE: Final = re.compile(r"\d")
 _SHORT: Final = 5
+"""Words with a figure in them that are no longer, such as a status or an error code, tell one reason from another."""
 _ADDRESS: Final = re.compile(r"\d{1,3}(\.\d{1,3}){3}(:\d{1,5})?")
 _SHAPES: Final = 1000
 """Most shapes of reasons that are remembered."""
@@ -28,7 +33,14 @@ _SHAPES: Final = 1000
 
 def shape_of(reason: str) -> str:
     """A reason without what is likely to be another each time: ids, times and long numbers."""
-    return _NAME.sub(lambda word: word[0] if len(word[0]) <= _SHORT or _ADDRESS.fullmatch(word[0]) else "#", reason)
+    return _WORD.sub(_without_name, reason)
+
+
+def _without_name(match: re.Match[str]) -> str:
+    word = match[0].rstrip(".:+-")
+    if len(word) <= _SHORT or not _FIGURE.search(word) or _ADDRESS.fullmatch(word):
+        return match[0]
+    return "#" + match[0][len(word) :]
 
 
 class Failures:
@@ -47,7 +59,7 @@ class Failures:
 
     def publish_failed(self, producer: str, reason: str) -> str:
         """An event met `reason` on its way out. Returns it as it may be shown."""
-        shown = self._redact(reason)
+        shown = self._shown(reason, _LONGEST)
         example = self._example(shown)
         self._incident(producer, example)
         self._count(example)
@@ -55,15 +67,18 @@ class Failures:
 
     def look_failed(self, source: str, reason: str) -> None:
         """A probe's read or a gauge's sample failed."""
-        shown = self._example(self._redact(reason))
+        shown = self._example(self._shown(reason, _LONGEST))
         self._incident(source, shown)
         self._count(f"{source}: {shown}")
 
     def shown(self, example: str) -> str:
         """The beginning of something that came from outside, as it may be shown."""
+        return self._shown(example, _SHOWN)
+
+    def _shown(self, text: str, limit: int) -> str:
         # Cut last: of a secret that is cut in two none is found.
-        text = self._redact(example)
-        return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+        text = self._redact(text[:_LOOKED_AT])
+        return text if len(text) <= limit else text[: limit - 1] + "…"
 
     def _example(self, reason: str) -> str:
         """The first reason that had the shape of this one."""
