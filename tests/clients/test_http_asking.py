@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import gc
 import gzip
 import ssl
 import tracemalloc
@@ -30,13 +32,14 @@ def asking(
     ca_file: Path | None = None,
     verify: bool = True,
     timeout: float = 5.0,
+    max_body: int = LIMIT,
 ) -> Any:
     async def run() -> Any:
         async with (
             serving(script, tls) as server,
             open_asker(
                 parse_url(server.url), Path("/"), SystemClock(), {"accept": "text/x"}, ca_file=ca_file, verify=verify,
-                timeout_ns=int(timeout * 1e9), max_body=LIMIT,
+                timeout_ns=int(timeout * 1e9), max_body=max_body,
             ) as asker,
         ):  # fmt: skip
             return await task(asker, server)
@@ -246,6 +249,34 @@ def test_bodies(body: bytes, headers: Sequence[str], found: bytes | str) -> None
     assert body_of(answer(200, body, *headers)) == found
 
 
+@pytest.mark.parametrize(("count", "failed"), [(2, 0), (3, 1), (6, 4)])
+def test_what_is_kept_of_all_answers_under_way_has_a_limit(count: int, failed: int) -> None:
+    """Of 12 MiB where 8 MiB are the longest body: 5 MB of each have come when more is to come of any."""
+
+    async def task(asker: Asker, server: Server) -> list[int | str]:
+        async def one() -> int | str:
+            try:
+                return len(asker.body_of(await asker.ask("GET", "/")))
+            except NoAnswer as error:
+                return str(error)
+
+        tracemalloc.start()
+        try:
+            return await asyncio.gather(*(one() for _ in range(count)))
+        finally:
+            # With what the server itself has of it.
+            assert tracemalloc.get_traced_memory()[1] < 40e6
+            tracemalloc.stop()
+
+    def script(request: Request) -> Sequence[bytes | float | Step]:
+        return [b"HTTP/1.1 200 X\r\nContent-Length: 5000010\r\n\r\n", *[b"x" * 100_000] * 50, 0.5, b"x" * 10]
+
+    found = asking(script, task, max_body=8 << 20, timeout=30)
+    assert sorted(map(str, found)) == sorted(
+        ["5000010"] * (count - failed) + ["the answers under way are together longer than 12582912 bytes"] * failed
+    )
+
+
 CHUNKED = b"HTTP/1.1 200 X\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
@@ -282,6 +313,25 @@ def test_what_is_sent_beside_a_body_has_a_limit(steps: Sequence[bytes | float | 
         assert tracemalloc.get_traced_memory()[1] < 12e6
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("steps", [[b"HTTP/1.1 200 X\r\n", *TRAILERS], [b"HTTP/1.1 200 X\r\n\r\n", b"x" * 10**6]])
+def test_nothing_is_left_of_an_answer_that_is_given_up(steps: Sequence[bytes | float | Step]) -> None:
+    """Not until somebody looks for what nobody needs any more, which takes its time where memory isn't counted."""
+
+    async def task(asker: Asker, server: Server) -> int:
+        for _ in range(20):
+            with contextlib.suppress(NoAnswer):
+                asker.body_of(await asker.ask("GET", "/"))
+        return tracemalloc.get_traced_memory()[0]
+
+    gc.disable()
+    tracemalloc.start()
+    try:
+        assert asking(always(*steps), task) < 8e6
+    finally:
+        tracemalloc.stop()
+        gc.enable()
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,8 @@ class Peer:
     def body_limit(self, status: int) -> int:
         return 5000
 
+    def grown(self) -> None: ...
+
     def opened(self, connection: Connection) -> None: ...
 
     def released(self, connection: Connection, now_ns: int) -> None:

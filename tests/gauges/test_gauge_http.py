@@ -86,6 +86,16 @@ def test_json_values() -> None:
     assert one_sample(json_gauge, always(answer(503, b"<html>")), value="status") == Sample({"value": 503})
 
 
+@pytest.mark.parametrize(("length", "settings", "limit"), [(8 << 20, {}, 8 << 20), (1000, {"max_body": "1KB"}, 1000)])
+def test_an_answer_has_a_limit(length: int, settings: dict[str, str], limit: int) -> None:
+    """Of a gauge that is sampled every second nobody wants the megabytes of a page that it wasn't meant to ask."""
+    for make, page in ((json_gauge, b'{"depth": 7}'), (prometheus_gauge, b"queue_depth 7\n")):
+        good, long = (answer(200, page.rjust(size, b"\n")) for size in (length, length + 1))
+        assert list(one_sample(make, always(good), **settings).values.values()) == [7]
+        sample = one_sample(make, then(good, long), **settings)
+        assert (dict(sample.values), sample.error) == ({}, f"HTTP 200 with a body longer than {limit} bytes")
+
+
 @pytest.mark.parametrize(
     ("reply", "error"),
     [

@@ -55,7 +55,7 @@ FOR_PEOPLE: Final = ("rich", "typer", "uvloop")
 FOUNDATIONS: Final = ("jmespath", "orjson", "pydantic", "pydantic_core", "yaml")
 WIRES: Final = (
     "clients/amqp_connection.py", "clients/dialing.py", "clients/http_wire.py", "clients/http_asking.py",
-    "clients/http_errors.py",
+    "clients/http_errors.py", "clients/http_serving.py",
 )  # fmt: skip
 """Clients that only what is opened imports, never settings."""
 

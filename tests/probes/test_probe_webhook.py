@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import gc
 import gzip
 import json
 import socket
 import time
+import tracemalloc
 import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -256,6 +258,42 @@ def test_a_delivery_that_grows_beyond_all_bounds() -> None:
     assert [read.seq for read in told.reads] == [1]
 
 
+@pytest.mark.parametrize(("callers", "status"), [(5, 202), (6, 503)])
+def test_deliveries_that_are_too_much_together(callers: int, status: int) -> None:
+    """Each of them is well within the limit; beyond 4 MiB more than one may have, the next one is refused."""
+    begun, go_on = 0, asyncio.Event()
+
+    async def what(probe: PushProbe, post: Post) -> None:
+        assert isinstance(probe, WebhookReceiver)
+
+        async def body() -> Any:
+            nonlocal begun
+            yield b" " * 900_000
+            begun += 1
+            await go_on.wait()
+            yield json.dumps({"id": A.correlation_id}).encode()
+
+        async def deliver() -> int:
+            async with session.post(f"http://127.0.0.1:{probe.port}/", data=body()) as response:
+                return response.status
+
+        async with aiohttp.ClientSession() as session:
+            under_way = [asyncio.create_task(deliver()) for _ in range(callers)]
+            while begun < callers or (status == 503 and not any(task.done() for task in under_way)):
+                await asyncio.sleep(0.01)
+            go_on.set()
+            assert sorted(await asyncio.gather(*under_way)) == [202] * 5 + [status] * (callers - 5)
+        absent = await looked(probe, B)
+        assert absent == (([ABSENT], "") if status == 202 else ([FAILED], absent[1]))
+
+    told = serve(what, max_body="1MB")
+    assert told.errors == (
+        []
+        if status == 202
+        else ["a delivery was refused with HTTP 503: the bodies under way are together longer than 5194304 bytes"]
+    )
+
+
 def test_other_paths_and_methods() -> None:
     async def what(probe: PushProbe, post: Post) -> None:
         body = {"id": A.correlation_id}
@@ -301,6 +339,30 @@ def test_strangers_neither_end_it_nor_are_heard_of(caplog: pytest.LogCaptureFixt
 
     assert [read.seq for read in serve(what).reads] == [1]
     assert caplog.records == []
+
+
+def test_nothing_is_left_of_what_strangers_sent() -> None:
+    """Not until somebody looks for what nobody needs any more, which takes its time where memory isn't counted."""
+
+    async def what(probe: PushProbe, post: Post) -> None:
+        assert isinstance(probe, WebhookReceiver)
+        for _ in range(20):
+            _, writer = await asyncio.open_connection("127.0.0.1", probe.port)
+            writer.write(b"POST / HTTP/1.1\r\nHost: x\r\n" + b"X: y\r\n" * 100_000)
+            with contextlib.suppress(OSError):
+                await writer.drain()
+                await writer.wait_closed()
+            writer.transport.abort()
+        await asyncio.sleep(0)
+        assert tracemalloc.get_traced_memory()[0] < 2e6
+
+    gc.disable()
+    tracemalloc.start()
+    try:
+        serve(what)
+    finally:
+        tracemalloc.stop()
+        gc.enable()
 
 
 def test_what_came_before_listening_is_not_lost() -> None:

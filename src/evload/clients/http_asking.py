@@ -27,6 +27,8 @@ _IDLE_NS: Final = 4 * NS_PER_S
 _IDEMPOTENT: Final = frozenset({"GET", "OPTIONS", "TRACE", "PUT", "DELETE"})
 _WITHOUT_LENGTH: Final = frozenset({"GET", "OPTIONS", "TRACE"})
 """Methods whose requests usually have no body, so that nothing needs to be said about its length."""
+_BESIDE: Final = 4 << 20
+"""Bytes that the bodies of the answers under way may have beside the longest one that is taken."""
 
 
 class NoAnswer(Exception):
@@ -34,11 +36,12 @@ class NoAnswer(Exception):
 
 
 class Answered(NamedTuple):
-    """An answer as it came. `body_of` makes its body readable."""
+    """An answer as it came. `body_of` makes its body readable; of an `overlong` one there is none."""
 
     status: int
     headers: Sequence[tuple[bytes, bytes]]
     body: bytes
+    overlong: bool = False
 
 
 class Waiting(Protocol):
@@ -89,6 +92,9 @@ class _Awaited:
 class Asker:
     """Requests to one address, which all begin alike. `max_body` is the longest body, in bytes.
 
+    However many answers are under way, what is kept of their bodies is little more than one of that length: beyond it
+    the longest of them is given up.
+
     dialer  makes the connections
     """
 
@@ -115,6 +121,7 @@ class Asker:
         self._max_body = max_body
         # A compressed body may be a little longer than what is in it.
         self._limit = max_body + max_body // 1000 + 64
+        self._together = max_body + _BESIDE
         sent = {"host": endpoint.authority, "user-agent": "evload", "accept-encoding": "gzip, deflate"}
         if endpoint.basic_auth:
             sent["authorization"] = endpoint.basic_auth
@@ -171,7 +178,7 @@ class Asker:
                     body = unpacked(body, self._codings, self._max_body)
                 except Garbled:
                     raise NoAnswer(GARBLED) from None
-        if len(body) > self._max_body or len(answer.body) >= self._limit:
+        if len(body) > self._max_body or answer.overlong:
             raise NoAnswer(f"HTTP {answer.status} with a body longer than {self._max_body} bytes")
         return body
 
@@ -221,6 +228,12 @@ class Asker:
 
     # What follows is called by connections.
 
+    def grown(self) -> None:
+        """See `http_wire.Owner`."""
+        if sum(connection.kept for connection in self._open) > self._together:
+            longest = max(self._open, key=lambda connection: connection.kept)
+            longest.give_up(f"the answers under way are together longer than {self._together} bytes")
+
     def opened(self, connection: Connection) -> None:
         """See `http_wire.Owner`."""
         self._open.add(connection)
@@ -237,7 +250,7 @@ class Asker:
         self, exchange: Exchange, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, at_ns: int
     ) -> None:
         """See `http_wire.Listener`."""
-        exchange.context.answered(Answered(status, headers, body), at_ns)
+        exchange.context.answered(Answered(status, headers, body, exchange.overlong), at_ns)
 
     def failed(self, exchange: Exchange, reason: str) -> None:
         """See `http_wire.Listener`."""

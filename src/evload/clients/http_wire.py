@@ -25,6 +25,8 @@ _SLICE: Final = 128
 """Requests written before the loop may look at answers again."""
 _HEAD_LIMIT: Final = 65_536
 """Longest head of an answer, in bytes."""
+_LARGE: Final = 65_536
+"""Of a body beyond this, in bytes, its owner is told each time that it grows."""
 _NO_BODY: Final = b""
 _KNOWN_LIMIT: Final = 4_096
 """Longest answer that is remembered, in bytes."""
@@ -47,10 +49,10 @@ class Exchange:
     """One request, and when it was queued and sent (ns). `context` is the caller's own.
 
     `refused_ns` is when the target refused the connection that it was waiting for, `held` why another connection
-    could not be opened meanwhile.
+    could not be opened meanwhile. `overlong` says of an answer that its body was cut off, and nothing of it is kept.
     """
 
-    __slots__ = ("context", "held", "queued_ns", "refused_ns", "request", "sent_ns")
+    __slots__ = ("context", "held", "overlong", "queued_ns", "refused_ns", "request", "sent_ns")
 
     def __init__(self, request: Sequence[bytes], context: Any, queued_ns: int) -> None:
         self.request = request
@@ -59,6 +61,7 @@ class Exchange:
         self.sent_ns: int | None = None
         self.refused_ns: int | None = None
         self.held = ""
+        self.overlong = False
 
     def history(self) -> str:
         """What an accepted one went through that is worth telling; mostly nothing."""
@@ -99,6 +102,10 @@ class Owner(Protocol):
     requests_per_connection: int | None
     hangs_up_at_limit: bool
     known: Known | None
+
+    def grown(self) -> None:
+        """A connection that hangs up at the limit has got a large part of a body, and more is to come."""
+        ...
 
     def opened(self, connection: Connection) -> None:
         """A connection is established."""
@@ -228,6 +235,9 @@ class Client:
         self._pump_due = True
         self._loop.call_soon(self._pump)
 
+    def grown(self) -> None:
+        """See `Owner`."""
+
     def opened(self, connection: Connection) -> None:
         """A connection is established."""
         self._connecting -= 1
@@ -329,12 +339,13 @@ class Connection(asyncio.Protocol):
     beyond its answer must not be taken for the answer to the next request.
 
     hung_up  the other side closed it before the answer was complete
+    kept     bytes of the body so far that are kept
     """
 
     __slots__ = (
         "_beside_body", "_body", "_excess", "_exchange", "_had_body", "_head_size", "_headers", "_keep_alive",
-        "_kept", "_left", "_limit", "_listener", "_overlong", "_owner", "_parser", "_status", "_transport", "closed",
-        "hung_up", "idle_since_ns", "in_body", "opened",
+        "_left", "_limit", "_listener", "_overlong", "_owner", "_parser", "_status", "_transport", "closed",
+        "hung_up", "idle_since_ns", "in_body", "kept", "opened",
     )  # fmt: skip
 
     _transport: asyncio.Transport
@@ -361,7 +372,7 @@ class Connection(asyncio.Protocol):
         self._head_size = 0
         self._headers = []
         self._body: list[bytes] | None = None
-        self._kept = 0
+        self.kept = 0
         self._limit = -1
         self._had_body = False
         self._beside_body = 0
@@ -390,6 +401,8 @@ class Connection(asyncio.Protocol):
         """Close at once. A request without an answer fails with the reason."""
         exchange = self._exchange
         self._exchange = None
+        # Parser and connection hold each other: until that is noticed, what came would stay in memory.
+        self.kept, self._body, self._headers = 0, None, []
         self._retire()
         self._transport.abort()
         if exchange is not None:
@@ -436,6 +449,8 @@ class Connection(asyncio.Protocol):
         elif self._had_body:
             self._had_body = False
             self._beside_body = 0
+            if self.kept > _LARGE and self._owner.hangs_up_at_limit:
+                self._owner.grown()
         else:
             self._beside_body += len(data)
             if self._beside_body > _HEAD_LIMIT:
@@ -467,7 +482,10 @@ class Connection(asyncio.Protocol):
     def _complete(self, reusable: bool, whole: bytes | None = None) -> None:
         """An answer is through. `whole` is all of it, if it came in one piece and leaves the parser as it was."""
         status, headers = self._status, self._headers
-        body = _NO_BODY if self._body is None else b"".join(self._body)
+        body = _NO_BODY if self._body is None or self._overlong else b"".join(self._body)
+        if self._overlong:
+            assert self._exchange is not None
+            self._exchange.overlong = True
         if whole is not None and len(whole) <= _KNOWN_LIMIT:
             self._owner.known = Known(whole, status, headers, body)
         self._reset()
@@ -503,12 +521,13 @@ class Connection(asyncio.Protocol):
         self._had_body = True
         if self._limit < 0:
             self._limit = self._listener.body_limit(self._parser.get_status_code())
-        missing = self._limit - self._kept
+        missing = self._limit - self.kept
         if missing > 0:
             if self._body is None:
                 self._body = []
-            self._body.append(chunk[:missing])
-            self._kept += len(chunk)
+            kept = chunk[:missing]
+            self._body.append(kept)
+            self.kept += len(kept)
         if len(chunk) > missing and self._owner.hangs_up_at_limit:
             self._overlong = True
 

@@ -14,7 +14,7 @@ from .http_settings import HttpGaugeSettings
 
 __all__ = ["NoAnswer", "Page", "open_page", "open_settings_page"]
 
-_MAX_BODY: Final = 32 << 20
+_MAX_BODY: Final = 8 << 20
 
 
 class Page:
@@ -39,6 +39,7 @@ async def open_page(
     timeout_ns: int,
     ca_file: Path | None = None,
     verify: bool = True,
+    max_body: int = _MAX_BODY,
 ) -> AsyncIterator[Page]:
     """Yield the page; nothing is asked yet. Credentials in the address become basic authorization.
 
@@ -47,7 +48,7 @@ async def open_page(
     endpoint = parse_url(url)
     async with open_asker(
         endpoint, surroundings.base_dir, surroundings.clock, headers,
-        ca_file=ca_file, verify=verify, timeout_ns=timeout_ns, max_body=_MAX_BODY,
+        ca_file=ca_file, verify=verify, timeout_ns=timeout_ns, max_body=max_body,
     ) as asker:  # fmt: skip
         yield Page(asker, encode_target(endpoint.target))
 
@@ -63,4 +64,5 @@ def open_settings_page(
         timeout_ns=settings.timeout,
         ca_file=settings.ca_file,
         verify=settings.verify,
+        max_body=settings.max_body,
     )

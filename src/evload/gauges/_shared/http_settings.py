@@ -12,6 +12,7 @@ from ...clients.web import Url, check_headers, unchecked
 from ...model.facts import METRICS, QUEUE_LAG
 from ...spi.context import AnswerTimeout
 from ...spi.gauge import GaugeSettings
+from ...units import Size
 
 _DISTRIBUTIONS: Final = (*METRICS, QUEUE_LAG)
 
@@ -32,6 +33,7 @@ class HttpGaugeSettings(GaugeSettings):
     url: Annotated[Url, Field(description="address to ask")]
     headers: Annotated[Mapping[str, str], AfterValidator(check_headers), Field(description="further headers")] = {}
     timeout: AnswerTimeout = 5_000_000_000
+    max_body: Annotated[Size, Field(ge=1, description="a longer answer is a failed sample")] = 8 << 20
     ca_file: Annotated[Path | None, Field(description="certificate authorities to trust, PEM")] = None
     verify: Annotated[bool, Field(description="check the server's certificate")] = True
 

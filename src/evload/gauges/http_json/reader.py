@@ -28,7 +28,8 @@ class JsonReader:
     async def sample(self) -> Sample:
         """All values of one answer, or none of them."""
         try:
-            answer = Answer(*await self._page.get())
+            page = await self._page.get()
+            answer = Answer(page.status, page.headers, page.body)
             return Sample({name: _number(by, answer) for name, by in self._expressions.items()})
         except (NoAnswer, NotJson, JMESPathError, _NotANumber) as failure:
             return Sample({}, " ".join(str(failure).split()))

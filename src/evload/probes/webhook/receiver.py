@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import hmac
-import logging
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
@@ -12,6 +11,7 @@ from typing import Final
 from aiohttp import ClientError, web
 
 from ...clients.host_port import parse_host_port
+from ...clients.http_serving import quiet_server
 from ...clients.web import reason_of
 from ...errors import TargetError
 from ...model.travel import ReadResult, Target
@@ -23,6 +23,8 @@ from .settings import WebhookProbeSettings
 
 _ACCEPTED: Final = 202
 _CLOSING_S: Final = 1.0
+_BESIDE: Final = 4 << 20
+"""Bytes that the bodies under way may have beside the longest one that is taken."""
 _CURES: Final = {
     errno.EADDRINUSE: "end what listens there, or name another port",
     errno.EACCES: "name a port from 1024 on",
@@ -53,6 +55,8 @@ class WebhookReceiver:
         self._inbox = Inbox()
         self._refusal = ""
         """Why a delivery was refused that may have been about any event."""
+        self._keeping = 0
+        """Bytes of the bodies that are under way."""
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Take one request, whatever it is."""
@@ -111,13 +115,20 @@ class WebhookReceiver:
 
     async def _body(self, request: web.BaseRequest) -> bytes:
         limit = self._config.max_body
-        chunks, size = [], 0
-        async for chunk in request.content.iter_any():
-            size += len(chunk)
-            if size > limit:
-                raise self._refuse(413, f"the body is longer than {limit} bytes")
-            chunks.append(chunk)
-        return b"".join(chunks)
+        body = bytearray()
+        try:
+            async for chunk in request.content.iter_any():
+                self._keeping += len(chunk)
+                body += chunk
+                if len(body) > limit:
+                    raise self._refuse(413, f"the body is longer than {limit} bytes")
+                if self._keeping > limit + _BESIDE:
+                    raise self._refuse(503, f"the bodies under way are together longer than {limit + _BESIDE} bytes")
+            return bytes(body)
+        finally:
+            self._keeping -= len(body)
+            # Whoever keeps the refusal would keep it too.
+            body.clear()
 
     def _refuse(self, status: int, reason: str) -> _Refused:
         self._refusal = self._inbox.complaint = f"a delivery was refused with HTTP {status}: {reason}"
@@ -129,11 +140,7 @@ class WebhookReceiver:
 async def open_receiver(config: WebhookProbeSettings, surroundings: Surroundings) -> AsyncIterator[WebhookReceiver]:
     """Listen, yield the probe, stop. Raises TargetError."""
     receiver = WebhookReceiver(config, surroundings)
-    # What strangers send is theirs to know; the server would log it with a traceback.
-    logger = logging.Logger(__name__)
-    logger.addHandler(logging.NullHandler())
-    server = web.Server(receiver.handle, logger=logger, access_log=None)
-    runner = web.ServerRunner(server, shutdown_timeout=_CLOSING_S)
+    runner = web.ServerRunner(quiet_server(receiver.handle), shutdown_timeout=_CLOSING_S)
     await runner.setup()
     try:
         host, port = parse_host_port(config.listen)

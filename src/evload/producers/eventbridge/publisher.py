@@ -29,7 +29,8 @@ from .settings import EventBridgeProducerSettings
 _SLICE: Final = 16
 """Calls signed and written before the loop may look at answers again."""
 _IDLE_NS: Final = 5 * NS_PER_S
-_ANSWER_LIMIT: Final = 1 << 20
+_ANSWER_LIMIT: Final = 1 << 16
+"""What is read of an answer, in bytes: ten entries take a tenth of it."""
 _LONGEST_PAUSE_S: Final = 20
 _RETRY_COST: Final = 5
 """What sending a call again takes from the SDK's retry quota, and gives back once it succeeds."""

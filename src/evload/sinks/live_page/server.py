@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -14,6 +13,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from ...clients.http_serving import quiet_server
 from . import words
 from .files import PageFile
 
@@ -77,12 +77,7 @@ class LiveServer:
         self._asked = 0
         self._fetching = 0
         self._over = False
-        # What somebody sends who is no browser is answered, and no reason for a traceback on the terminal.
-        quiet = logging.Logger(__name__)
-        quiet.addHandler(logging.NullHandler())
-        self._runner = web.ServerRunner(
-            web.Server(self._handle, access_log=None, logger=quiet), shutdown_timeout=_LOOK_S
-        )
+        self._runner = web.ServerRunner(quiet_server(self._handle), shutdown_timeout=_LOOK_S)
 
     async def start(self, listening: socket) -> None:
         """Serve from now on."""
