@@ -8,7 +8,7 @@ and instance roles. A role to assume is named in a profile (`role_arn` with `sou
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -18,6 +18,7 @@ from pydantic import AfterValidator, Field
 from ..errors import TargetError
 from ..spi.context import AdapterSettings
 from ..texts import near
+from .bounded import CURE, LONGEST, TooLong
 from .web import Url, parse_url
 
 _REGION: Final = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+")
@@ -25,6 +26,8 @@ _CONNECT_S: Final = 5
 _READ_MARGIN_S: Final = 10
 _CONNECTIONS: Final = 100
 _RETRIES: Final = {"mode": "standard", "max_attempts": 3}
+_TOGETHER: Final = 12 << 20
+"""Most that is kept of the answers to one client that are under way."""
 _DENIED: Final = frozenset({"AccessDenied", "AccessDeniedException", "AuthorizationError", "UnauthorizedOperation"})
 _UNKNOWN_KEYS: Final = frozenset({"UnrecognizedClientException", "InvalidClientTokenId", "InvalidAccessKeyId"})
 _EXPIRED: Final = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired"})
@@ -63,7 +66,13 @@ class Aws:
             from botocore.parsers import ResponseParserError
         except ImportError as error:
             raise TargetError(f"kind {kind} needs aioboto3; pip install 'evload[aws]'") from error
-        self.errors: tuple[type[Exception], ...] = (BotoCoreError, ClientError, ResponseParserError, LookupError)
+        self.errors: tuple[type[Exception], ...] = (
+            BotoCoreError,
+            ClientError,
+            ResponseParserError,
+            LookupError,
+            TooLong,
+        )
         self._settings = settings
         self._core = AioSession()
         try:
@@ -92,6 +101,8 @@ class Aws:
             client = await opening.__aenter__()
         except self.errors as error:
             raise self.error(error) from None
+        client._endpoint.http_session = _Bounded(client._endpoint.http_session)
+        client._make_api_call = _parsed(client._make_api_call)
         try:
             yield client
         finally:
@@ -126,6 +137,94 @@ class Aws:
         return explain(error, self._settings)
 
 
+class _Bounded:
+    """The SDK's HTTP session, which reads each answer whole, however long it is: with an end to that.
+
+    Bodies that the SDK gives to be read bit by bit are left alone.
+    """
+
+    def __init__(self, session: Any) -> None:
+        self._session = session
+        self._keeping = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    async def __aenter__(self) -> _Bounded:
+        await self._session.__aenter__()
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        await self._session.__aexit__(*error)
+
+    async def send(self, request: Any) -> Any:
+        """The answer. Raises TooLong, and what the session raises."""
+        if request.stream_output:
+            return await self._session.send(request)
+        request.stream_output = True
+        try:
+            answer = await self._session.send(request)
+        finally:
+            request.stream_output = False
+        answer._content = await self._body_of(answer.raw, request)
+        return answer
+
+    async def _body_of(self, raw: Any, request: Any) -> bytes:
+        import aiohttp
+        from botocore.exceptions import ConnectionClosedError, HTTPClientError, ReadTimeoutError
+
+        # Not put together before it is whole: what has to be moved while it grows is twice there meanwhile.
+        pieces: list[bytes] = []
+        piece = b""
+        length = 0
+        try:
+            async for piece in raw.content.iter_any():
+                pieces.append(piece)
+                length += len(piece)
+                self._keeping += len(piece)
+                if length > LONGEST:
+                    raise TooLong(f"an answer is longer than {LONGEST >> 20} MiB")
+                if self._keeping > _TOGETHER:
+                    raise TooLong(f"the answers under way are together longer than {_TOGETHER >> 20} MiB")
+            return b"".join(pieces)
+        except TooLong:
+            raise
+        except TimeoutError as error:
+            raise ReadTimeoutError(endpoint_url=request.url, error=error) from error
+        except aiohttp.ServerDisconnectedError as error:
+            raise ConnectionClosedError(error=error, request=request, endpoint_url=request.url) from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise HTTPClientError(error=error) from error
+        finally:
+            self._keeping -= length
+            # Whoever keeps an error keeps what is in this frame.
+            pieces.clear()
+            piece = b""
+            if not raw.content.at_eof():
+                raw.close()
+
+
+def _parsed(call: Callable[[str, Any], Awaitable[Any]]) -> Callable[[str, Any], Awaitable[Any]]:
+    """The SDK's calls, of which whatever its parser trips over in an answer is its error for that."""
+    from botocore.exceptions import BotoCoreError
+    from botocore.parsers import ResponseParserError
+
+    async def parsed(operation: str, parameters: Any) -> Any:
+        try:
+            return await call(operation, parameters)
+        except (BotoCoreError, TooLong) as error:
+            # Frames keep errors that keep the frames, and with them what has come of the answer.
+            kept: BaseException | None = error
+            while kept is not None:
+                kept.__traceback__ = None
+                kept = kept.__cause__ or kept.__context__
+            raise error from None
+        except (AttributeError, TypeError, RecursionError) as error:
+            raise ResponseParserError(f"{operation} can't be parsed: {error}") from error
+
+    return parsed
+
+
 def code_of(error: Exception) -> str:
     """The service's own code for an error, such as `AccessDeniedException`; empty if it isn't one of the service."""
     response = getattr(error, "response", None)
@@ -156,7 +255,10 @@ def explain(error: Exception, settings: AwsSettings) -> str:
         return f"no AWS credentials: {_lower(text)}; log in: aws sso login"
     if name in ("EndpointConnectionError", "ConnectTimeoutError", "ConnectionClosedError", "ReadTimeoutError"):
         return _unreachable(error, settings)
-    if name == "ResponseParserError" or isinstance(error, LookupError):
+    if isinstance(error, TooLong):
+        return f"{error}; {CURE}"
+    no_http = type(getattr(error, "kwargs", {}).get("error")).__name__ == "ClientResponseError"
+    if no_http or name == "ResponseParserError" or isinstance(error, LookupError | ValueError):
         return f"what answers at {settings.endpoint or 'the endpoint'} isn't AWS; correct endpoint"
     if name == "SSLError":
         return f"TLS to AWS failed: {text}; set AWS_CA_BUNDLE to the authorities to trust"

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from ..clients.aws import THROTTLED, Aws, AwsSettings, code_of, explain, is_denied
+from ..clients.aws import THROTTLED, Aws, AwsSettings, code_of, is_denied
 from ..clients.aws_traffic import watched_client
 from ..errors import TargetError
 from ..model.states import Seen
@@ -62,7 +62,8 @@ class S3ProbeConfig(AwsSettings, ProbeSettings):
 
 
 class _S3Reader:
-    def __init__(self, config: S3ProbeConfig, s3: Any, surroundings: Surroundings) -> None:
+    def __init__(self, aws: Aws, config: S3ProbeConfig, s3: Any, surroundings: Surroundings) -> None:
+        self._aws = aws
         self._config = config
         self._s3 = watched_client(s3, surroundings.traffic, surroundings.clock)
         self._clock = surroundings.clock
@@ -71,8 +72,6 @@ class _S3Reader:
 
     async def read(self, targets: Sequence[Target]) -> ReadResult:
         """See `Probe`."""
-        from botocore.exceptions import BotoCoreError, ClientError
-
         (target,) = targets
         facts, error, throttled = Facts(Seen.FAILED), "", False
         start_ns = self._clock.now_ns()
@@ -83,7 +82,7 @@ class _S3Reader:
             error = f"no answer within {format_duration(self._config.timeout)}"
         except BadValue as wrong:
             error = str(wrong)
-        except (BotoCoreError, ClientError) as failure:
+        except self._aws.errors as failure:
             error, throttled = self._reason(failure), code_of(failure) in _BUSY
         read = Read(target.seq, facts.seen, start_ns, self._clock.now_ns())
         return ReadResult([read], error=error, throttled=throttled, instead="no such object")
@@ -109,21 +108,19 @@ class _S3Reader:
     def _reason(self, error: Exception) -> str:
         if code_of(error) == _FORBIDDEN or is_denied(error):
             return "access denied, which S3 also says of a missing object where s3:ListBucket isn't granted"
-        return explain(error, self._config).partition(";")[0]
+        return self._aws.explain(error).partition(";")[0]
 
 
 @asynccontextmanager
 async def _open(config: S3ProbeConfig, surroundings: Surroundings) -> AsyncIterator[_S3Reader]:
-    from botocore.exceptions import BotoCoreError, ClientError
-
     aws = Aws(config, config.kind)
     await aws.credentials()
     async with aws.client("s3") as s3:
         try:
             await s3.head_bucket(Bucket=config.bucket)
-        except (BotoCoreError, ClientError) as error:
+        except aws.errors as error:
             raise _refused(aws, config, error) from None
-        yield _S3Reader(config, s3, surroundings)
+        yield _S3Reader(aws, config, s3, surroundings)
 
 
 def _refused(aws: Aws, config: S3ProbeConfig, error: Exception) -> TargetError:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
 
-from ...clients.aws import THROTTLED, Aws, code_of, explain, is_denied
+from ...clients.aws import THROTTLED, Aws, code_of, is_denied
 from ...clients.aws_traffic import watched_client
 from ...errors import TargetError
 from ...model.states import Seen
@@ -49,11 +49,14 @@ class DynamodbReader:
 
     def __init__(
         self,
+        aws: Aws,
         config: DynamodbProbeSettings,
         types: Mapping[str, str],
         dynamodb: Any,
         surroundings: Surroundings,
     ) -> None:
+        self._aws = aws
+        self._errors: tuple[type[Exception], ...] = (*aws.errors, ValueError)
         self._config = config
         self._dynamodb = watched_client(dynamodb, surroundings.traffic, surroundings.clock)
         self._clock = surroundings.clock
@@ -108,8 +111,6 @@ class DynamodbReader:
         return found, {self._key_in(key) for key in keys}
 
     async def _portion(self, targets: Sequence[Target]) -> _Portion:
-        from botocore.exceptions import BotoCoreError, ClientError
-
         start_ns = self._clock.now_ns()
         try:
             async with asyncio.timeout(self._config.timeout / NS_PER_S):
@@ -120,8 +121,8 @@ class DynamodbReader:
             error, throttled = f"no answer within {format_duration(self._config.timeout)}", False
         except BadValue as wrong:
             error, throttled = str(wrong), False
-        except (BotoCoreError, ClientError) as failure:
-            error = explain(failure, self._config).partition(";")[0]
+        except self._errors as failure:
+            error = self._aws.explain(failure).partition(";")[0]
             throttled = code_of(failure) in THROTTLED
         end_ns = self._clock.now_ns()
         return _Portion([Read(target.seq, Seen.FAILED, start_ns, end_ns) for target in targets], error, throttled)
@@ -181,16 +182,15 @@ def _number(text: str) -> float:
 @asynccontextmanager
 async def open_reader(config: DynamodbProbeSettings, surroundings: Surroundings) -> AsyncIterator[DynamodbReader]:
     """Look at the table and ask once, yield the probe, disconnect. Raises TargetError."""
-    from botocore.exceptions import BotoCoreError, ClientError
-
     aws = Aws(config, config.kind)
+    errors: tuple[type[Exception], ...] = (*aws.errors, ValueError)
     await aws.credentials()
     async with aws.client("dynamodb") as dynamodb:
         try:
             types = await _key_types(config, dynamodb)
-            reader = DynamodbReader(config, types, dynamodb, surroundings)
+            reader = DynamodbReader(aws, config, types, dynamodb, surroundings)
             await reader.ask([Target(_NOBODY, surroundings.ids.id_of(_NOBODY))])
-        except (BotoCoreError, ClientError) as error:
+        except errors as error:
             if code_of(error) == "ResourceNotFoundException":
                 where = f"{config.table!r} in {dynamodb.meta.region_name}"
                 raise TargetError(f"there is no table {where}; create it, or correct its name or region") from None
