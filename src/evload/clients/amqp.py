@@ -20,6 +20,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, Wit
 
 from ..errors import TargetError
 from ..spi.context import AdapterSettings
+from .bounded import Allowance
 from .web import ascii_host, reason_of, tls_context, unescaped, without_credentials
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ _UNPRINTABLE: Final = re.compile(r"[\x00-\x20\x7f]")
 _SHORT: Final = 255
 """Longest text in most places of the protocol, in bytes."""
 _CONNECT_S: Final = 15.0
+_LONGEST: Final = 1 << 18
+"""Most that a broker says to those who only declare things, in bytes, and by far more than it has to say."""
 
 
 class Address(NamedTuple):
@@ -237,8 +240,14 @@ async def connection(settings: AmqpSettings, base_dir: Path, name: str) -> Async
         await opened.close()
 
 
-async def connect(settings: AmqpSettings, base_dir: Path, name: str) -> AbstractConnection:
-    """As `connection`, for those who close it themselves, or lose it."""
+async def connect(
+    settings: AmqpSettings, base_dir: Path, name: str, allowance: Allowance | None = None
+) -> AbstractConnection:
+    """As `connection`, for those who close it themselves, or lose it.
+
+    `allowance` is what the broker may say until it is emptied again; else it is 256 KiB.
+    """
+    left = allowance or Allowance(_LONGEST)
     try:
         import aiormq
         from aiormq.exceptions import AMQPConnectionError, AMQPError, InvalidFrameError, ProbableAuthenticationError
@@ -267,9 +276,20 @@ async def connect(settings: AmqpSettings, base_dir: Path, name: str) -> Abstract
 
         async def create(self, url: URL, **_: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
             try:
-                return await Dialer(address.host, address.port).streams(tls)
+                reader, writer = await Dialer(address.host, address.port).streams(tls)
             except OSError as error:
                 raise AMQPConnectionError(*error.args) from error
+            # It would wait for a frame of four gigabytes, and take a delivery without an end.
+            read = reader.readexactly
+
+            async def read_some(n: int) -> bytes:
+                left.used += n
+                if left.used > left.limit:
+                    raise ConnectionAbortedError(f"more than {left.limit} bytes came")
+                return await read(n)
+
+            reader.readexactly = read_some  # type: ignore[method-assign]
+            return reader, writer
 
     opened = aiormq.Connection(url, context=tls, transport_factory=Dialed())
     try:

@@ -12,6 +12,7 @@ from urllib.parse import quote
 import orjson
 
 from ...clients.amqp import connect, parse_url
+from ...clients.bounded import Allowance
 from ...clients.web import parse_url as parse_web_url
 from ...clients.web import reason_of
 from ...errors import TargetError
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 
 _RATES: Final = {"publish_rate": "publish_details", "deliver_rate": "deliver_get_details", "ack_rate": "ack_details"}
+_LONGEST: Final = 1 << 18
+"""Most that is read for one sample, in bytes."""
 _NOT_FOUND: Final = 404
 _UNAUTHORIZED: Final = 401
 
@@ -46,6 +49,7 @@ class QueueReader:
         self._config = config
         self._surroundings = surroundings
         self._page = page
+        self._allowance = Allowance(_LONGEST)
         self._connection: AbstractConnection | None = None
         self._channel: AbstractChannel | None = None
 
@@ -75,9 +79,10 @@ class QueueReader:
             await connection.close()
 
     async def _declared(self) -> dict[str, float]:
+        self._allowance.used = 0
         if self._connection is None or self._connection.is_closed:
             name = f"evload {self._surroundings.run_id} gauge"
-            self._connection = await connect(self._config, self._surroundings.base_dir, name)
+            self._connection = await connect(self._config, self._surroundings.base_dir, name, self._allowance)
         from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
 
         queue = self._config.queue

@@ -25,6 +25,8 @@ _TOKEN: Final = re.compile(
 _IN_LIST: Final = re.compile(r"\bin\s*(\(\s*)?$", re.IGNORECASE)
 _ANY: Final = re.compile(r"\bany\s*\(\s*$", re.IGNORECASE)
 _MAY_HAVE_VERSION: Final = re.compile(r"\bversion\b|\*", re.IGNORECASE)
+_LEAST_ALLOWANCE: Final = 3 << 19
+_FOR_EACH_ID: Final = 384
 _VALUE: Final = re.compile(r"\s*\)")
 
 
@@ -62,6 +64,11 @@ class SqlSettings(ProbeSettings):
             tells=frozenset({"effects", "position", "consumed_at", "processed_at", "replica"} | version),
             asks_by_capture=self.by == "capture",
         )
+
+    @property
+    def longest(self) -> int:
+        """What the answers under way may have together, in bytes: a row has some hundred."""
+        return max(_LEAST_ALLOWANCE, self.pool * self.bulk * _FOR_EACH_ID)
 
     @model_validator(mode="before")
     @classmethod

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from ...clients.bounded import CURE, Allowance, Bounded, TooLong
 from ...clients.web import reason_of, tls_context
 from ...errors import TargetError
 from ...units import NS_PER_S, format_duration
@@ -17,6 +18,8 @@ from .._shared.sql_settings import split_query
 from .settings import MysqlProbeSettings
 
 _PORT: Final = 3306
+_MOST_COLUMNS: Final = 4096
+"""More than this a table can't have."""
 _TIMED_OUT: Final = (1969, 3024)
 """MariaDB's and MySQL's number for it."""
 _NOT_GRANTED: Final = (1142, 1143, 1227, 1370)
@@ -42,7 +45,33 @@ class MysqlDatabase:
             import pymysql
         except ImportError as error:
             raise TargetError("kind mysql needs aiomysql; pip install 'evload[mysql]'") from error
-        self._sdk = aiomysql
+        allowance = Allowance(config.longest)
+
+        class BoundedConnection(aiomysql.Connection):  # type: ignore[misc, unused-ignore]
+            """From the server's first word on."""
+
+            columns = 0
+
+            async def _get_server_information(self) -> None:
+                self.bounded = Bounded(self._writer.transport, allowance)
+                await super()._get_server_information()
+
+            async def _read_packet(self, *kind: Any) -> Any:
+                # Nothing else has a kind of its own than what describes a column.
+                self.columns = self.columns + 1 if kind else 0
+                if self.columns > _MOST_COLUMNS:
+                    self.close()
+                    raise TooLong(f"an answer has more than {_MOST_COLUMNS} columns")
+                return await super()._read_packet(*kind)
+
+            async def _connect(self) -> None:
+                await super()._connect()
+                self.bounded.settled()
+                if self._ssl_context is not None:
+                    # TLS goes over a transport of its own.
+                    self.bounded = Bounded(self._writer.transport, allowance)
+
+        self._connection_of = BoundedConnection
         self._pieces = split_query(config.query)
         self._limit_ns = config.statement_timeout
         self.where = shown_address(config.url)
@@ -63,9 +92,8 @@ class MysqlDatabase:
 
     async def connect(self) -> _MysqlConnection:
         """Connect, and have the server refuse writes and end what takes too long."""
-        connection = await self._sdk.connect(
-            **self._options, charset="utf8mb4", autocommit=True, program_name="evload"
-        )
+        connection = self._connection_of(**self._options, charset="utf8mb4", autocommit=True, program_name="evload")
+        await connection._connect()
         try:
             # aiomysql goes on in the clear if the server doesn't offer TLS.
             tls = self._options["ssl"]
@@ -80,7 +108,8 @@ class MysqlDatabase:
             else:
                 limit = f"max_execution_time = {max(1, self._limit_ns * 1000 // NS_PER_S)}"
             for command in ("TRANSACTION READ ONLY", "time_zone = '+00:00'", limit):
-                await connection.query(f"SET SESSION {command}")
+                with connection.bounded.answer():
+                    await connection.query(f"SET SESSION {command}")
         except BaseException:
             connection.close()
             raise
@@ -90,6 +119,8 @@ class MysqlDatabase:
         """See `Database`."""
         if isinstance(error, _NoTlsError):
             return Refusal("the server doesn't speak TLS", "switch TLS on there, or leave ssl-mode out of url")
+        if isinstance(error, TooLong):
+            return Refusal(str(error), CURE)
         number, message = _number_and_message(error)
         if number in _TIMED_OUT:
             reason = f"statement timeout: the query took longer than {format_duration(self._limit_ns)}"
@@ -129,7 +160,8 @@ class _MysqlConnection:
         escape = self._connection.escape
         given = ",".join([escape(text) for text in ids])
         async with self._connection.cursor() as cursor:
-            await cursor.execute(given.join(self._pieces))
+            with self._connection.bounded.answer():
+                await cursor.execute(given.join(self._pieces))
             return Rows(tuple(column[0] for column in cursor.description or ()), await cursor.fetchall())
 
     def drop(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from ...clients.bounded import CURE, Allowance, Bounded, TooLong
 from ...units import NS_PER_S, format_duration
 from .._shared.database_url import shown_address
 from .._shared.postgres import (
@@ -36,6 +37,7 @@ class PostgresDatabase:
         self._settings = {
             "statement_timeout": str(max(_LEAST_MS, config.statement_timeout * 1000 // NS_PER_S)),
         }
+        self._allowance = Allowance(config.longest)
         self.where = shown_address(config.url)
         self.errors = connection_errors(self._sdk)
 
@@ -43,20 +45,24 @@ class PostgresDatabase:
         """Connect and prepare the query."""
         connection = await connect(self._sdk, self._url, self._settings, verify=self._verify, reads_only=True)
         remark_on(connection, self.where, self._remark)
+        bounded = Bounded(connection._transport, self._allowance)
         try:
-            statement = await connection.prepare(self._query)
+            with bounded.answer():
+                statement = await connection.prepare(self._query)
             for parameter in statement.get_parameters():
                 if parameter.kind != "array":
                     raise BadColumns(f"the query takes :ids for one {parameter.name}; write = ANY(:ids)")
         except BaseException:
             connection.terminate()
             raise
-        return _PostgresConnection(self._sdk, connection, statement)
+        return _PostgresConnection(self._sdk, connection, statement, bounded)
 
     def explain(self, error: Exception) -> Refusal:
         """See `Database`."""
         sdk = self._sdk
         message = message_of(error)
+        if isinstance(error, TooLong):
+            return Refusal(message, CURE)
         if isinstance(error, sdk.QueryCanceledError) and "timeout" in message:
             reason = f"statement timeout: the query took longer than {format_duration(self._limit_ns)}"
             return Refusal(reason, "add an index on the column that holds the id, or raise statement_timeout")
@@ -72,10 +78,11 @@ class PostgresDatabase:
 
 
 class _PostgresConnection:
-    def __init__(self, sdk: Any, connection: Any, statement: Any) -> None:
+    def __init__(self, sdk: Any, connection: Any, statement: Any, bounded: Bounded) -> None:
         self._outdated = (sdk.InvalidCachedStatementError, sdk.InvalidSQLStatementNameError)
         self._connection = connection
         self._statement = statement
+        self._bounded = bounded
         self._columns = tuple(attribute.name for attribute in statement.get_attributes())
 
     @property
@@ -84,7 +91,8 @@ class _PostgresConnection:
 
     async def ask(self, ids: Sequence[str]) -> Rows:
         try:
-            return Rows(self._columns, await self._statement.fetch(ids))
+            with self._bounded.answer():
+                return Rows(self._columns, await self._statement.fetch(ids))
         except self._outdated:
             # The table was altered: only a new connection prepares the query anew.
             self._connection.terminate()

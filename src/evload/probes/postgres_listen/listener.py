@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+from ...clients.bounded import Allowance, Bounded
 from ...errors import TargetError
 from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
@@ -20,12 +21,16 @@ from .settings import PostgresListenSettings
 
 _PATIENCE_S: Final = 10.0
 """For connecting, and for a sign of life."""
+_LONGEST: Final = 1 << 20
+"""Most that may come and be no notification, in bytes; one has 8,000 at most."""
 _LOOK_S: Final = 5.0
 """A connection that died without a word is noticed this late."""
 
 
 class NotificationListener:
     """The probe."""
+
+    _bounded: Bounded
 
     def __init__(self, config: PostgresListenSettings, surroundings: Surroundings, sdk: Any) -> None:
         self._config = config
@@ -47,6 +52,7 @@ class NotificationListener:
         config = self._config
         connection = await connect(self._sdk, config.url, {}, verify=config.verify, timeout_s=_PATIENCE_S)
         remark_on(connection, shown_address(config.url), self._remark)
+        self._bounded = Bounded(connection._transport, Allowance(_LONGEST))
         try:
             connection.add_termination_listener(self._ended)
             await connection.add_listener(self._config.channel, self._arrived)
@@ -93,7 +99,8 @@ class NotificationListener:
             if connection.is_closed():
                 return
             try:
-                await connection.execute("SELECT 1", timeout=_PATIENCE_S)
+                with self._bounded.answer():
+                    await connection.execute("SELECT 1", timeout=_PATIENCE_S)
                 # Notifications that came before the answer are handed over in the loop's next round.
                 await asyncio.sleep(0)
             except self.errors as error:
@@ -102,6 +109,7 @@ class NotificationListener:
 
     def _arrived(self, connection: object, process: int, channel: str, payload: str) -> None:
         at_ns = self._clock.now_ns()
+        self._bounded.settled()
         self._number += 1
         found = self._attribution.find(payload)
         if found is not None:

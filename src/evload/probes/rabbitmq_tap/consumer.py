@@ -28,6 +28,7 @@ from ...clients.amqp_connection import (
     AmqpConnection,
     ConnectionClosed,
 )
+from ...clients.bounded import LONGEST
 from ...clients.dialing import Dialer
 
 _TAG: Final = struct.Struct(">QB")
@@ -52,7 +53,10 @@ class Delivered(NamedTuple):
 
 
 class Consumer(AmqpConnection):
-    """The connection. `arrived` gets the deliveries that the socket gave at a time; it is called as they come."""
+    """The connection. `arrived` gets the deliveries that the socket gave at a time; it is called as they come.
+
+    overlong  there was a body beyond 8 MiB, of which nothing is kept
+    """
 
     def __init__(
         self, arrived: Callable[[Sequence[Delivered]], None], address: Address, *, external: bool, name: str
@@ -64,9 +68,11 @@ class Consumer(AmqpConnection):
         self._rest = b""
         self._tag, self._redelivered = 0, False
         self._properties = b""
-        self._body: list[bytes] = []
+        self._body = bytearray()
         self._missing = 0
         """Bytes of the body that are still to come."""
+        self._keeps = True
+        self.overlong = False
 
     # What the listener asks for. Everything raises ConnectionClosed.
 
@@ -124,15 +130,20 @@ class Consumer(AmqpConnection):
                 return
             if kind == BODY:
                 self._missing -= size
-                if self._body or self._missing:
-                    self._body.append(data[start:stop])
+                if self._missing < 0:
+                    self.end("a body arrived that is longer than announced")
+                    return
+                if (self._body or self._missing) and self._keeps:
+                    self._body += data[start:stop]
                 if not self._missing:
-                    body = b"".join(self._body) if self._body else data[start:stop]
+                    body = (bytes(self._body) if self._body else data[start:stop]) if self._keeps else b""
                     deliveries.append(Delivered(self._tag, self._redelivered, self._properties, body))
-                    self._body = []
+                    self._body.clear()
             elif kind == HEADER:
                 (self._missing,) = _SIZE.unpack_from(data, start + 4)
                 self._properties = data[start + 12 : stop]
+                self._keeps = self._missing <= LONGEST
+                self.overlong |= not self._keeps
                 if not self._missing:
                     deliveries.append(Delivered(self._tag, self._redelivered, self._properties, b""))
             elif data.startswith(_DELIVER, start):

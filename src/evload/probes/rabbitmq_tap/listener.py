@@ -10,6 +10,7 @@ from typing import Final
 
 from ...clients.amqp import parse_url, refusal
 from ...clients.amqp_connection import ConnectionClosed
+from ...clients.bounded import LONGEST
 from ...clients.dialing import Dialer
 from ...clients.web import reason_of
 from ...errors import TargetError
@@ -48,6 +49,8 @@ class Listener:
         self._number = 0
         self._shared = ""
         """Who else consumes the queue, so that what the tap didn't get proves nothing."""
+        self._unread = ""
+        """Why a delivery wasn't looked at that may have been about any event."""
         self._asking = asyncio.Lock()
         self._inbox = Inbox()
         self._cuts = Cuts(self._clock, "tap")
@@ -101,8 +104,11 @@ class Listener:
         if self._config.queue is not None:
             await self._look_for_others(self._config.queue)
             self._inbox.tell()
+        self._note_overlong()
         now_ns = self._clock.now_ns()
-        error = (self._cuts.gap or self._shared) if self._inbox.listened else "the tap doesn't listen yet"
+        error = (
+            (self._cuts.gap or self._shared or self._unread) if self._inbox.listened else "the tap doesn't listen yet"
+        )
         return nothing_of(targets, now_ns, now_ns, error)
 
     async def _look_for_others(self, queue: str) -> None:
@@ -123,6 +129,10 @@ class Listener:
                 "active consumer has them all"
             )
 
+    def _note_overlong(self) -> None:
+        if self._consumer is not None and self._consumer.overlong:
+            self._unread = f"a message is longer than {LONGEST >> 20} MiB, and isn't looked at"
+
     def _arrived(self, deliveries: Sequence[Delivered]) -> None:
         now_ns = self._clock.now_ns()
         read, number = self._deliveries.read, self._number
@@ -138,6 +148,7 @@ class Listener:
                 fresh.append(sighting)
             self._unacked.append(sighting.seq)
         self._number = number
+        self._note_overlong()
         if self._acks and self._consumer is not None:
             self._consumer.ack(deliveries[-1].tag)
         if fresh:
@@ -147,6 +158,7 @@ class Listener:
         self._inbox.put_strange(*self._deliveries.attribution.take())
 
     def _ended(self, ended: asyncio.Future[ConnectionClosed]) -> None:
+        self._note_overlong()
         self._cuts.cut(str(ended.result()))
         self._comes_again.update(self._unacked)
         self._unacked.clear()

@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
 
+from ...clients.bounded import CURE as ASK_FOR_LESS
+from ...clients.bounded import Allowance, Bounded, TooLong
 from ...clock import Clock
 from ...errors import TargetError
 from ...model.states import Seen
@@ -21,6 +23,10 @@ from .answers import CURE, Nonsense, asking, number_in, values_in
 from .settings import RedisProbeSettings
 from .stream import StreamFollower
 
+_LONGEST: Final = 6 << 20
+_FOR_EACH_ID: Final = 1024
+_LINE: Final = 80
+"""What the SDK needs for a line of an answer, in bytes, however short it is."""
 _NOBODY: Final = (1 << 48) - 1
 """Number of an event that no run gets to."""
 
@@ -161,6 +167,8 @@ def explain(error: Exception, config: RedisProbeSettings) -> tuple[str, str]:
 
     if isinstance(error, Nonsense):
         return str(error), CURE
+    if isinstance(error, TooLong):
+        return str(error), ASK_FOR_LESS
     message = " ".join(str(error).split()).rstrip(".")
     if isinstance(error, exceptions.NoPermissionError) or message.startswith("NOPERM"):
         return f"permission denied: {message}", "give the user in url these keys and commands: ACL SETUSER"
@@ -198,14 +206,25 @@ async def open_reader(config: RedisProbeSettings, surroundings: Surroundings) ->
         raise TargetError("kind redis needs redis; pip install 'evload[redis]'") from error
     limit_s = config.timeout / NS_PER_S
     where = shown_address(config.url)
+
+    class BoundedPool(BlockingConnectionPool):
+        """What has come is dealt with once a connection is given back."""
+
+        async def release(self, connection: Any) -> None:
+            if connection.bounded is not None:
+                connection.bounded.settled()
+            await super().release(connection)
+
     try:
         # A failed read is the engine's to repeat: no retries here.
-        pool = BlockingConnectionPool.from_url(
+        pool = BoundedPool.from_url(
             config.url, max_connections=config.pool, timeout=limit_s, socket_timeout=limit_s,
             socket_connect_timeout=limit_s, retry=Retry(NoBackoff(), 0), client_name="evload", protocol=2,
         )  # fmt: skip
     except (ValueError, TypeError, RedisError) as error:
         raise TargetError(f"can't use {where}: {' '.join(str(error).split())}; correct url") from None
+    allowance = Allowance(max(_LONGEST, config.bulk * _FOR_EACH_ID), line=_LINE)
+    pool.connection_class = _bounded(pool.connection_class, allowance)
     redis = Redis(connection_pool=pool)
     try:
         try:
@@ -217,6 +236,29 @@ async def open_reader(config: RedisProbeSettings, surroundings: Surroundings) ->
     finally:
         await redis.aclose()
         await pool.disconnect()
+
+
+def _bounded(connection_class: type[Any], allowance: Allowance) -> type[Any]:
+    class BoundedConnection(connection_class):  # type: ignore[misc]
+        bounded: Bounded | None = None
+
+        async def _connect(self) -> None:
+            await super()._connect()
+            self.bounded = Bounded(self._writer.transport, allowance)
+
+        async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
+            try:
+                await super().send_packed_command(*args, **kwargs)
+            except RuntimeError as error:
+                # What uvloop makes of a connection that was lost a moment ago.
+                raise ConnectionResetError("connection closed") from error
+
+        async def read_response(self, *args: Any, **kwargs: Any) -> Any:
+            assert self.bounded is not None
+            with self.bounded.reading():
+                return await super().read_response(*args, **kwargs)
+
+    return BoundedConnection
 
 
 async def _begin(config: RedisProbeSettings, redis: Any, surroundings: Surroundings) -> _Look:

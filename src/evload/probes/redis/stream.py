@@ -19,7 +19,7 @@ from .._shared.stored_value import ONE_EACH, ValueReader, decoded
 from .answers import asking, entries_in, number_in
 from .settings import RedisProbeSettings
 
-_PORTION: Final = 5000
+_PORTION: Final = 1000
 """Entries in one answer."""
 _LEAST_MEMORY_NS: Final = 600 * NS_PER_S
 

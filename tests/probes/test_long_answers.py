@@ -1,0 +1,112 @@
+"""Peers that answer without an end: the read fails for that reason, and what is well is read as ever."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import pytest
+
+from evload.gauges.rabbitmq_queue import RabbitmqQueueGaugeConfig
+from evload.model.states import Seen
+from evload.model.travel import Target
+from evload.probes.mysql import MysqlProbeConfig
+from evload.probes.postgres import PostgresProbeConfig
+from evload.probes.rabbitmq_tap import RabbitmqTapConfig
+from evload.probes.rabbitmq_tap.listener import Listener
+from evload.probes.redis import RedisProbeConfig
+from tests.rigs.asking import RUN, A, read_from
+from tests.rigs.hostile import ENDLESS, LONG, MANY, Hostile
+from tests.rigs.hostile_runs import Protocol, of_mysql, of_postgres, of_rabbitmq, protocols
+from tests.servers.mysql_server import MysqlServer
+from tests.servers.postgres_server import PostgresServer
+from tests.servers.rabbitmq_node import RabbitNode
+
+
+def told(protocol: Protocol, way: str, kind: type[Any], **more: str) -> tuple[str, str, str]:
+    """Why a look failed while the peer was well, when it was hostile, and later on a connection that it let in."""
+
+    async def run() -> tuple[str, str, str]:
+        async with protocol.well() as port, Hostile(port, protocol.speech, way, greetings=99) as peer:
+            key, address = protocol.address
+            settings = {**protocol.settings, key: address.format(port=peer.port), **more}
+            async with kind.model_validate(settings).open(RUN) as adapter:
+
+                async def looked() -> str:
+                    result = await (adapter.read([A]) if hasattr(adapter, "read") else adapter.sample())
+                    return str(result.error)
+
+                well = await looked()
+                peer.turn()
+                return well, await looked(), await looked()
+
+    return asyncio.run(run())
+
+
+LIMIT: Final = "the answers under way are together longer than {} bytes"
+PATIENT: Final = {"statement_timeout": "20s"}
+
+
+@pytest.mark.parametrize("way", [LONG, MANY, ENDLESS])
+def test_redis(way: str) -> None:
+    reason = LIMIT.format(6 << 20)
+    assert told(protocols()["redis"], way, RedisProbeConfig, timeout="20s") == ("", reason, "")
+
+
+@pytest.mark.parametrize("way", [LONG, MANY, ENDLESS])
+def test_postgres(postgres: PostgresServer, way: str) -> None:
+    postgres.execute("CREATE TABLE IF NOT EXISTS t (id text)")
+    reason = LIMIT.format(3 << 19)
+    assert told(of_postgres(postgres.port)["postgres"], way, PostgresProbeConfig, **PATIENT) == ("", reason, "")
+
+
+@pytest.mark.parametrize("way", [LONG, MANY, ENDLESS])
+def test_mysql(mysql: MysqlServer, way: str) -> None:
+    mysql.execute("CREATE DATABASE IF NOT EXISTS shop", "CREATE TABLE IF NOT EXISTS shop.t (id varchar(99))")
+    reason = "an answer has more than 4096 columns" if way == MANY else LIMIT.format(3 << 19)
+    assert told(of_mysql(mysql.port)["mysql"], way, MysqlProbeConfig, **PATIENT) == ("", reason, "")
+
+
+def test_an_answer_about_many_events_is_none_that_is_too_long(postgres: PostgresServer) -> None:
+    """A thousand ids with all that a row may say."""
+    targets = [Target(seq, RUN.ids.id_of(seq)) for seq in range(1000)]
+    query = (
+        "SELECT id, 5.0::float8 AS effects, now() AS consumed_at, now() AS processed_at, true AS visible, "
+        "repeat('r', 60) AS replica, 7 AS version, 7 AS position FROM unnest(CAST(:ids AS text[])) AS id"
+    )
+    config = PostgresProbeConfig.model_validate({"kind": "postgres", "url": postgres.owner, "query": query})
+    result = read_from(config, targets)
+    assert (result.error, {read.seen for read in result.reads}) == ("", {Seen.PRESENT})
+
+
+@pytest.mark.parametrize("way", [LONG, ENDLESS])
+def test_a_queue_of_rabbitmq(rabbitmq: RabbitNode, way: str) -> None:
+    rabbitmq.management("/api/queues/%2F/q", "PUT", {})
+    well, hostile, afterwards = told(
+        of_rabbitmq(rabbitmq.port)["rabbitmq-queue"], way, RabbitmqQueueGaugeConfig, timeout="20s"
+    )
+    assert (well, afterwards) == ("", "")
+    assert "more than 262144 bytes came" in hostile
+
+
+def test_a_message_that_is_too_long_may_have_been_about_any_event(rabbitmq: RabbitNode) -> None:
+    """Also before it has come to its end."""
+    protocol = of_rabbitmq(rabbitmq.port)["rabbitmq-tap"]
+
+    async def run() -> None:
+        async with Hostile(rabbitmq.port, protocol.speech, ENDLESS, unasked=True) as peer:
+            values = {**protocol.settings, "url": f"amqp://guest:guest@127.0.0.1:{peer.port}/"}
+            async with RabbitmqTapConfig.model_validate(values).open(RUN) as tap:
+                assert isinstance(tap, Listener)
+                listening = asyncio.create_task(tap.listen(lambda _: None))
+                await asyncio.sleep(0)
+                result = await tap.read([A])
+                assert (result.error, [read.seen for read in result.reads]) == ("", [Seen.ABSENT])
+                peer.turn()
+                while not (result := await tap.read([A])).error:
+                    await asyncio.sleep(0.01)
+                assert result.error == "a message is longer than 8 MiB, and isn't looked at"
+                assert [read.seen for read in result.reads] == [Seen.FAILED]
+                listening.cancel()
+
+    asyncio.run(run())

@@ -1,0 +1,348 @@
+"""Runs of the real command against peers that mean harm, and against the same peers while they are well."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import yaml
+
+from tests.rigs import hostile, peak
+from tests.rigs.commands import Ended, started
+from tests.rigs.hostile import Hostile, Speech, said
+from tests.rigs.redis_scripted import scripted_redis
+from tests.servers.aws_server import ENVIRONMENT
+from tests.servers.httpserver import Request, Script, answer, json_answer, serving
+
+DIFFERENCE_KIB: Final = 20 * 1024
+"""What a hostile peer may cost in memory."""
+_LENIENT: Final = {"offered_rate": "warn", "lateness": "warn", "headroom": "warn", "resolution": "warn"}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """Something that evload speaks, and with whom.
+
+    section, settings  where it stands in a config, and what there is beside its address
+    address            key and text of the address, with `{port}`
+    speech             what its peer says when it is hostile
+    well               makes a peer that is well, and gives its port
+    greetings, unasked  as `Hostile` has them
+    calls              it is evload that listens there
+    """
+
+    section: str
+    settings: Mapping[str, Any]
+    address: tuple[str, str]
+    speech: Speech
+    well: Callable[[], AbstractAsyncContextManager[int]] = lambda: nullcontext(0)
+    greetings: int = 0
+    unasked: bool = False
+    calls: bool = False
+
+
+@dataclass
+class Told:
+    """How a run ended, and how much memory it had at most, in KiB."""
+
+    way: str
+    ended: Ended
+    peak_kib: int
+    spoke: int = 0
+    """How often a peer was hostile."""
+
+
+_COUNTS: Final = (
+    "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed",
+)  # fmt: skip
+
+
+def _aws(request: Request) -> Sequence[bytes | float]:
+    answers: dict[str, Any] = {
+        "DescribeEventBus": {"Name": "b", "Arn": "arn:aws:events:eu-west-1:123456789012:event-bus/b"},
+        "PutEvents": {"FailedEntryCount": 0, "Entries": [{"EventId": "1"}] * request.body.count(b'"Detail"')},
+        "DescribeTable": {
+            "Table": {
+                "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+                "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+            }
+        },
+        "BatchGetItem": {"Responses": {}, "UnprocessedKeys": {}},
+        "GetQueueUrl": {"QueueUrl": f"http://{request.headers['host']}/123456789012/q"},
+        "GetQueueAttributes": {"Attributes": dict.fromkeys(_COUNTS, "0")},
+        "ReceiveMessage": {},
+    }
+    operation = request.headers.get("x-amz-target", "").rpartition(".")[2]
+    if not operation:  # S3 has addresses instead.
+        return [answer(200) if request.target.count("/") == 1 else b"HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n"]
+    pause: list[bytes | float] = [0.2] if operation == "ReceiveMessage" else []
+    return [*pause, json_answer(json.dumps(answers[operation]).encode())]
+
+
+_SAMPLED: Final = {"every": "100ms", "timeout": "1s"}
+_STREAM: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n:\n\n"
+_AT: Final = ("url", "http://127.0.0.1:{port}/")
+_AWS: Final = ("endpoint", "http://127.0.0.1:{port}")
+
+
+def _over_http(section: str, settings: Mapping[str, Any], speech: Speech, well: Script, path: str = "") -> Protocol:
+    return Protocol(section, settings, ("url", "http://127.0.0.1:{port}/" + path), speech, _by(well))
+
+
+def _by(script: Script) -> Callable[[], AbstractAsyncContextManager[int]]:
+    @asynccontextmanager
+    async def well() -> AsyncIterator[int]:
+        async with serving(script) as server:
+            yield urlsplit(server.url).port or 0
+
+    return well
+
+
+@asynccontextmanager
+async def _redis() -> AsyncIterator[int]:
+    async with scripted_redis() as scripted:
+        yield scripted.port
+
+
+def of_rabbitmq(port: int) -> dict[str, Protocol]:
+    """With a broker at that port, which has a queue `q`."""
+    return {
+        name: Protocol(
+            section, settings, ("url", "amqp://guest:guest@127.0.0.1:{port}/"), hostile.IN_AMQP,
+            lambda: nullcontext(port), greetings, unasked,
+        )
+        for name, section, settings, greetings, unasked in (
+            ("rabbitmq", "producers", {"kind": "rabbitmq", "routing_key": "q"}, 5, False),
+            ("rabbitmq-tap", "probes", {"kind": "rabbitmq-tap", "exchange": "amq.topic"}, 7, True),
+            ("rabbitmq-queue", "gauges", {"kind": "rabbitmq-queue", "queue": "q", **_SAMPLED}, 6, False),
+        )
+    }  # fmt: skip
+
+
+def of_postgres(port: int) -> dict[str, Protocol]:
+    """With a server at that port that lets in whoever comes, and has a table `t`."""
+    url = ("url", "postgresql://owner@127.0.0.1:{port}/postgres")
+    asking = {"kind": "postgres", "query": "SELECT id FROM t WHERE id = ANY(:ids)", "statement_timeout": "1s"}
+    return {
+        name: Protocol(
+            "probes", settings, url, hostile.IN_POSTGRES, lambda: nullcontext(port), greetings, unasked
+        )
+        for name, settings, greetings, unasked in (
+            ("postgres", asking, 3, False),
+            ("postgres-listen", {"kind": "postgres-listen", "channel": "c"}, 4, True),
+        )
+    }  # fmt: skip
+
+
+def of_mysql(port: int) -> dict[str, Protocol]:
+    """With a server at that port that lets in whoever comes, and has a table `shop.t`."""
+    settings = {"kind": "mysql", "query": "SELECT id FROM t WHERE id IN (:ids)", "statement_timeout": "1s"}
+    url = ("url", "mysql://root@127.0.0.1:{port}/shop")
+    return {"mysql": Protocol("probes", settings, url, hostile.IN_MYSQL, lambda: nullcontext(port), 5)}
+
+
+def protocols() -> dict[str, Protocol]:
+    """All that need no server of others."""
+    json_said, ok = hostile.IN_JSON, lambda _: [answer(202)]
+    region = {"region": "eu-west-1"}
+    return {
+        "http": _over_http("producers", {"kind": "http", "timeout": "1s"}, json_said, ok),
+        "http-probe": _over_http(
+            "probes", {"kind": "http", "timeout": "1s"}, json_said, lambda _: [answer(404)], "{{correlation_id}}"
+        ),
+        "http-feed": _over_http(
+            "probes", {"kind": "http-feed", "timeout": "1s", "items": "body.items", "next": "body.next"},
+            json_said, lambda _: [json_answer(b'{"items": [], "next": "1"}')], "?since={{cursor}}",
+        ),
+        "sse": Protocol(
+            "probes", {"kind": "sse"}, _AT, hostile.IN_SSE, _by(lambda _: [_STREAM, 3600.0]),
+            greetings=1, unasked=True,
+        ),
+        "webhook-probe": Protocol(
+            "probes", {"kind": "webhook"}, ("listen", "127.0.0.1:{port}"), hostile.IN_REQUESTS, calls=True
+        ),
+        "http-json": _over_http(
+            "gauges", {"kind": "http-json", "value": "body.value", **_SAMPLED},
+            json_said, lambda _: [json_answer(b'{"value": 1}')],
+        ),
+        "prometheus": _over_http(
+            "gauges", {"kind": "prometheus", "metric": "depth", **_SAMPLED},
+            hostile.IN_METRICS, lambda _: [answer(200, b"depth 1\n", "Content-Type: text/plain")],
+        ),
+        "otlp": _over_http(
+            "reports", {"kind": "otlp", "every": "1s", "timeout": "1s"}, hostile.IN_JSON, lambda _: [answer(200)]
+        ),
+        "webhook": _over_http(
+            "reports", {"kind": "webhook", "timeout": "1s"}, hostile.IN_JSON, lambda _: [answer(200)]
+        ),
+        "eventbridge": Protocol(
+            "producers", {"kind": "eventbridge", "bus": "b", "timeout": "1s", **region}, _AWS, json_said, _by(_aws)
+        ),
+        "dynamodb": Protocol(
+            "probes",
+            {"kind": "dynamodb", "table": "table", "key": {"pk": "{correlation_id}"}, "timeout": "1s", **region},
+            _AWS, json_said, _by(_aws),
+        ),
+        "s3": Protocol(
+            "probes", {"kind": "s3", "bucket": "bucket", "key": "{correlation_id}", "timeout": "1s", **region},
+            _AWS, hostile.IN_XML, _by(_aws),
+        ),
+        "sqs": Protocol(
+            "probes", {"kind": "sqs-tap", "queue": "q", "pollers": 1, **region}, _AWS, json_said, _by(_aws)
+        ),
+        "sqs-queue": Protocol(
+            "gauges", {"kind": "sqs-queue", "queue": "q", "every": "1s", **region}, _AWS,
+            json_said, _by(_aws),
+        ),
+        "http-bulk": _over_http(
+            "probes", {"kind": "http", "timeout": "1s", "ids": {"in": "body"}, "items": "body.items"}, json_said,
+            lambda _: [json_answer(b'{"items": []}')],
+        ),
+        "redis": Protocol(
+            "probes", {"kind": "redis", "key": "{correlation_id}", "timeout": "1s"},
+            ("url", "redis://127.0.0.1:{port}/0"), hostile.IN_REDIS, _redis, greetings=4,
+        ),
+    }  # fmt: skip
+
+
+def run(spoken: Mapping[str, Protocol], ways: Sequence[str], lasting_s: int, cwd: Path) -> list[Told]:
+    """At the same time: a run that speaks all of these while they are well, and one in each of the ways."""
+
+    async def main() -> list[Told]:
+        return await asyncio.gather(*(_run(spoken, way, lasting_s, cwd) for way in (hostile.QUIET, *ways)))
+
+    return asyncio.run(main())
+
+
+async def _run(spoken: Mapping[str, Protocol], way: str, lasting_s: int, cwd: Path) -> Told:
+    began = asyncio.Event()
+    directory = cwd / way.replace(" ", "-").replace(",", "")
+    directory.mkdir()
+
+    def quiet(request: Request) -> Sequence[bytes]:
+        began.set()
+        return [answer(200)]
+
+    async with AsyncExitStack() as opened:
+        well = await opened.enter_async_context(serving(quiet))
+        peers: dict[str, Hostile] = {}
+        config = _beginning(well.url)
+        callers: list[Caller] = []
+        for name, protocol in spoken.items():
+            if protocol.calls:
+                port = _free_port()
+                callers.append(Caller(port, protocol.speech, way))
+            else:
+                peer = await opened.enter_async_context(_peer(protocol, way))
+                peers[name], port = peer, peer.port
+            _add(config, name, protocol, port, lasting_s)
+        turning = asyncio.create_task(_turn(began, peers, callers))
+        try:
+            (directory / "c.yaml").write_text(yaml.safe_dump(config))
+            ended, kib = await asyncio.to_thread(_command, directory, lasting_s)
+        finally:
+            turning.cancel()
+            await asyncio.gather(turning, return_exceptions=True)
+    spoke = sum(peer.spoke for peer in peers.values()) + sum(caller.spoke for caller in callers)
+    return Told(way, ended, kib, spoke)
+
+
+def _command(directory: Path, lasting_s: int) -> tuple[Ended, int]:
+    through = [sys.executable, "-S", peak.__file__, str(directory / "peak")]
+    environment = {**ENVIRONMENT, "NO_PROXY": "*"}
+    with started("run", "c.yaml", "--out", "out", cwd=directory, env=environment, through=through) as running:
+        try:
+            out, err = running.process.communicate(timeout=lasting_s + 120)
+        finally:
+            # The one in between ends the command, which its own end would leave running.
+            running.process.terminate()
+            running.process.wait()
+    return Ended(running.process.returncode, out, err), int((directory / "peak").read_text())
+
+
+def _beginning(url: str) -> dict[str, Any]:
+    return {
+        "producers": {"well": {"kind": "http", "url": f"{url}/events"}},
+        "probes": {"well": {"kind": "http", "url": f"{url}/{{correlation_id}}", "deadline": "2s"}},
+        "events": {"e": {"type": "t", "source": "/tests"}},
+        "gauges": {},
+        "reports": {},
+        "scenarios": {},
+        "settle": "5s",
+        "self_checks": _LENIENT,
+    }
+
+
+def _add(config: dict[str, Any], name: str, protocol: Protocol, port: int, lasting_s: int) -> None:
+    key, address = protocol.address
+    settings = {**copy.deepcopy(dict(protocol.settings)), key: address.format(port=port)}
+    if protocol.section == "probes":
+        settings["deadline"] = "2s"
+    config[protocol.section][name] = settings
+    load = [{"rate": "10/s", "for": f"{lasting_s}s"}]
+    scenario = {"producer": "well", "probes": ["well"], "events": {"e": 1}, "load": load}
+    if protocol.section == "producers":
+        config["scenarios"][name] = {**scenario, "producer": name}
+    else:
+        probes = config["scenarios"].setdefault("s", scenario)["probes"]
+        if protocol.section == "probes":
+            probes.append(name)
+
+
+@asynccontextmanager
+async def _peer(protocol: Protocol, way: str) -> AsyncIterator[Hostile]:
+    async with AsyncExitStack() as opened:
+        port = await opened.enter_async_context(protocol.well())
+        behind = Hostile(port, protocol.speech, way, greetings=protocol.greetings, unasked=protocol.unasked)
+        yield await opened.enter_async_context(behind)
+
+
+async def _turn(began: asyncio.Event, peers: Mapping[str, Hostile], callers: Sequence[Caller]) -> None:
+    """All are hostile once the run has begun."""
+    await began.wait()
+    for peer in peers.values():
+        peer.turn()
+    await asyncio.gather(*(caller.call() for caller in callers))
+
+
+class Caller:
+    """Calls at a port in a way, two at a time, or in all at the same time."""
+
+    def __init__(self, port: int, speech: Speech, way: str) -> None:
+        self.spoke = 0
+        self._port = port
+        self._speech = speech
+        self._ways = hostile.WAYS if way == hostile.IN_TURN else () if way == hostile.QUIET else (way, way)
+
+    async def call(self) -> None:
+        """Call until cancelled."""
+        await asyncio.gather(*(self._again_and_again(way) for way in self._ways))
+
+    async def _again_and_again(self, way: str) -> None:
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", self._port)
+            except OSError:
+                await asyncio.sleep(0.2)
+                continue
+            self.spoke += 1
+            try:
+                await said(self._speech[way](), writer)
+                await asyncio.sleep(0.1)
+            finally:
+                writer.transport.abort()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
