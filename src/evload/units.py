@@ -163,11 +163,14 @@ def _schema(pattern: str, example: str) -> dict[str, Any]:
     return {"type": "string", "pattern": pattern, "examples": [example]}
 
 
+_OR_NOTHING: Final[dict[str, Any]] = {"type": ["string", "number"], "minimum": 0, "maximum": 0}
+"""For a text with a unit, in whose place 0 can stand without one."""
+
 Duration = Annotated[
     int,
     BeforeValidator(parse_duration),
     PlainSerializer(_duration_text, return_type=str, when_used="json"),
-    WithJsonSchema(_schema(r"^([0-9.]+\s*(ns|us|µs|ms|s|m|h|d)\s*)+$", "250ms")),
+    WithJsonSchema(_schema(r"^([0-9.]+\s*(ns|us|µs|ms|s|m|h|d)\s*)+$", "250ms") | _OR_NOTHING),
 ]
 Rate = Annotated[
     Fraction,

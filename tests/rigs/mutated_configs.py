@@ -115,6 +115,23 @@ def mutants(draw: st.DrawFn) -> tuple[str, Any]:
     return name, data["a"]
 
 
+@st.composite
+def slight_mutants(draw: st.DrawFn) -> tuple[str, Any]:
+    """The same with one single value that is another one, gone, or called otherwise."""
+    name = draw(st.sampled_from(sorted(SHIPPED)))
+    data = copy.deepcopy(_plain(name))
+    *around, last = draw(st.sampled_from(list(_places(data))))
+    holder = _at(data, around)
+    change = draw(st.sampled_from(("set", "set", "set", "drop", "rename")))
+    if change == "rename" and isinstance(holder, dict):
+        holder[draw(_KEYS)] = holder.pop(last)
+    elif change == "drop":
+        del holder[last]
+    else:
+        holder[last] = draw(_SCALARS)
+    return name, data
+
+
 def as_text(data: Any) -> str:
     """YAML of it."""
     return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=1_000_000)

@@ -81,10 +81,10 @@ def _with_references(schema: Any) -> Any:
         return [_with_references(item) for item in schema]
     if not isinstance(schema, Mapping):
         return schema
-    if schema.get("type") in _TYPED or _CONSTRAINTS & schema.keys():
+    if _CONSTRAINTS & schema.keys() or schema.get("type") in _TYPED:
         about = {key: value for key, value in schema.items() if key in _ABOUT}
         narrow = {key: value for key, value in schema.items() if key not in _ABOUT}
-        if schema.get("type") == "string" and not isinstance(about.get("default"), str):
+        if "string" in schema.get("type", ()) and not isinstance(about.get("default"), str):
             about.pop("default", None)  # a number of nanoseconds, which nobody may write
         return {**about, "anyOf": [narrow, _REFERENCE]}
     return {

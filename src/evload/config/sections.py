@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
 
 from ..objectives.objective import DEFAULT_DELAY_NS
+from ..settings import Settings
 from ..units import Duration, Share
 from ..workload.schedule import Load, Shape
 
@@ -54,11 +55,7 @@ Weights = Annotated[
 ]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Resend(_Section):
+class Resend(Settings):
     """Copies of some events, sent on purpose: idempotency is only exercised by what arrives more than once."""
 
     share: Annotated[Share, Field(gt=0, description="share of the events of which copies are sent")]
@@ -68,7 +65,7 @@ class Resend(_Section):
     )
 
 
-class Scenario(_Section):
+class Scenario(Settings):
     """What one producer is sent, and who watches for its effect."""
 
     start: Annotated[Duration, Field(description="how long after the run begins")] = 0
@@ -83,13 +80,13 @@ class Scenario(_Section):
     ] = False
 
 
-class AbortSettings(_Section):
+class AbortSettings(Settings):
     """When a hopeless objective may end the run."""
 
     after: Annotated[Duration, Field(description="not before this long after the schedule began")] = DEFAULT_DELAY_NS
 
 
-class ObjectiveEntry(_Section):
+class ObjectiveEntry(Settings):
     """An objective with more than its expression."""
 
     objective: Annotated[str, Field(description="such as p95(end_to_end) < 3s")]
@@ -118,7 +115,7 @@ class Kind(BaseModel):
     kind: str
 
 
-class ConfigFile(_Section):
+class ConfigFile(Settings):
     """A load test: who sends which events when, who sees their effect, and how soon everyone must."""
 
     name: Annotated[Name, Field(description="of the run; the name of the file if left out")] = "run"

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from ..settings import Settings
 
 Policy = Literal["strict", "warn", "off"]
 
 
-class SelfCheckPolicy(BaseModel):
+class SelfCheckPolicy(Settings):
     """What a failed check does: make the run invalid (strict), warn, or nothing because it is off."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     ledger: Annotated[Policy, Field(description="the sums close and no unexpected id was answered")] = "strict"
     offered_rate: Annotated[Policy, Field(description="sent within 1 % of the schedule in every window")] = "strict"

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from pydantic.config import JsonDict
 
 from ..clock import Clock
 from ..model.correlation import CorrelationIds
+from ..settings import Settings
 from ..units import Duration
 from .traffic import Traffic
 
@@ -50,14 +51,13 @@ VERSION: Final = 1
 """Of what is asked of adapters here. It grows when an adapter that was right before is right no more."""
 
 
-class AdapterSettings(BaseModel):
+class AdapterSettings(Settings):
     """Base of all settings models: frozen, and an unknown key is an error.
 
     `spi` is the VERSION that an adapter is written for; one that lives in a package of its own should say so.
     """
 
     spi: ClassVar[int] = VERSION
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     @property
     def remarks(self) -> Sequence[str]:

@@ -15,10 +15,11 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
 from ..model.correlation import CorrelationIds
 from ..model.travel import Encoding, Event
+from ..settings import Settings
 from . import records
 from .records import DataFileError, Records, RecordSettings
 from .segment import WHOLE, Segment
@@ -43,10 +44,8 @@ def _extension_name(name: str) -> str:
     return name
 
 
-class EventSettings(BaseModel):
+class EventSettings(Settings):
     """One type of event. All texts are templates."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     type: Annotated[str, Field(min_length=1, description="CloudEvents type")]
     source: Annotated[str, Field(min_length=1, description="CloudEvents source")]

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler, model_validator
+from pydantic import Field, GetJsonSchemaHandler, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
+
+from ..settings import Settings
 
 Order = Literal["sequential", "random"]
 Row = tuple[Any, ...]
@@ -33,10 +35,8 @@ class DataFileError(ValueError):
         super().__init__(f"{what}; {cure}")
 
 
-class RecordSettings(BaseModel):
+class RecordSettings(Settings):
     """Which data file, and in which order. The name of the file alone will do."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     file: Annotated[str, Field(min_length=1, description="a .csv, .json, .jsonl or .ndjson file")]
     order: Annotated[Order, Field(description="sequential starts again after the last record; random draws any")] = (

@@ -16,8 +16,9 @@ from itertools import accumulate
 from math import ceil, isqrt, lcm, log
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WrapValidator
+from pydantic import AfterValidator, Field, WrapValidator
 
+from ..settings import Settings
 from ..units import LONGEST_NS, NS_PER_S, Duration, Rate, format_rate
 
 Shape = Literal["constant", "poisson"]
@@ -56,11 +57,7 @@ class Leg(NamedTuple):
         return f"hold {format_rate(self.from_rate)}" if self.from_rate else "idle"
 
 
-class _PhaseModel(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Hold(_PhaseModel):
+class Hold(Settings):
     """One rate for a while."""
 
     rate: Annotated[Rate, Field(description="events per second, minute or hour")]
@@ -70,7 +67,7 @@ class Hold(_PhaseModel):
         return (Leg(self.for_, self.rate, self.rate),)
 
 
-class Ramp(_PhaseModel):
+class Ramp(Settings):
     """From one rate to another, evenly."""
 
     from_: Annotated[Rate, Field(alias="from", description="rate at its start")]
@@ -81,7 +78,7 @@ class Ramp(_PhaseModel):
         return (Leg(self.for_, self.from_, self.to),)
 
 
-class Steps(_PhaseModel):
+class Steps(Settings):
     """Several rates, each for the same time."""
 
     steps: Annotated[tuple[Rate, ...], Field(min_length=1, description="the rates, one after another")]
@@ -91,7 +88,7 @@ class Steps(_PhaseModel):
         return tuple(Leg(self.each, rate, rate) for rate in self.steps)
 
 
-class Burst(_PhaseModel):
+class Burst(Settings):
     """So many events at one instant."""
 
     burst: Annotated[int, Field(ge=1, description="how many events, all at once")]
@@ -100,7 +97,7 @@ class Burst(_PhaseModel):
         return (Leg(0, burst=self.burst),)
 
 
-class Idle(_PhaseModel):
+class Idle(Settings):
     """Nothing for a while."""
 
     idle: Annotated[Duration, Field(description="how long nothing is sent")]
@@ -109,14 +106,14 @@ class Idle(_PhaseModel):
         return (Leg(self.idle),)
 
 
-_MODEL_BY_KEY: Final[Mapping[str, type[_PhaseModel]]] = {
+_MODEL_BY_KEY: Final[Mapping[str, type[Settings]]] = {
     "rate": Hold, "from": Ramp, "to": Ramp, "steps": Steps, "burst": Burst, "idle": Idle,
 }  # fmt: skip
 
 
 def _pick_model(value: Any, _: Callable[[Any], Any]) -> Any:
     """Validate with the one model that the keys ask for, so that errors are about that one alone."""
-    if isinstance(value, _PhaseModel):
+    if isinstance(value, Settings):
         return value
     if not isinstance(value, Mapping):
         raise ValueError("a phase is a mapping; write e.g. {rate: 100/s, for: 5m}")
