@@ -113,8 +113,8 @@ def test_off_a_terminal_it_asks_nothing_and_says_what_comes_next(tmp_path: Path)
     assert ended.out.splitlines() == [
         f"wrote evload.yaml, and {SCHEMA} beside it, by which your editor knows its keys",
         "Next:",
-        "  evload doctor evload.yaml    # is everything there, and this machine fast enough?",
-        "  evload run evload.yaml       # the verdict",
+        "  evload try evload.yaml    # one event: what was sent and answered, and is it seen?",
+        "  evload run evload.yaml    # the verdict",
     ]
     assert (tmp_path / "evload.yaml").read_text() == init.start("sandbox").text
     assert evload("schema", cwd=tmp_path).out == (tmp_path / SCHEMA).read_text()
@@ -125,8 +125,8 @@ def test_where_something_has_to_be_changed_it_says_so(quick: None, tmp_path: Pat
     said = written(tmp_path / "a b.yaml", "http")
     assert said[1:] == [
         "Change the lines that say CHANGE to what your system has. Then:",
-        f"  evload doctor '{tmp_path}/a b.yaml'    # is everything there, and this machine fast enough?",
-        f"  evload run '{tmp_path}/a b.yaml'       # the verdict",
+        f"  evload try '{tmp_path}/a b.yaml'    # one event: what was sent and answered, and is it seen?",
+        f"  evload run '{tmp_path}/a b.yaml'    # the verdict",
     ]
 
 

@@ -132,8 +132,8 @@ def write(path: Path, name: str, say: Callable[[str], None], warn: Callable[[str
         say(f"Change the lines that say {_YOURS} to what your system has. Then:")
     else:
         say("Next:")
-    for verb, about in (("doctor", "is everything there, and this machine fast enough?"), ("run", "the verdict")):
-        say(f"  evload {verb} {shown}".ljust(len(f"  evload doctor {shown}") + 4) + f"# {about}")
+    for verb, about in (("try", "one event: what was sent and answered, and is it seen?"), ("run", "the verdict")):
+        say(f"  evload {verb} {shown}    # {about}")
 
 
 def _folder() -> Traversable:
