@@ -77,7 +77,7 @@ def run(
         bool, typer.Option("--verbose", help="Write requests and answers, in samples, to traffic.jsonl in DIR.")
     ] = False,
 ) -> None:
-    """Run CONFIG: show progress, write the run directory, exit with the verdict.
+    """Run CONFIG, write its results, exit with the verdict.
 
     Exit codes: 0 pass (also with warnings), 1 an objective failed, 2 the config is wrong, 3 a target can't be
     reached, 4 inconclusive, 5 invalid measurement, 130 interrupted.
@@ -104,7 +104,10 @@ def validate(config: ConfigPath, sets: Sets = None) -> None:
 
 @app.command()
 def plan(config: ConfigPath, sets: Sets = None) -> None:
-    """Print the timeline of CONFIG, the number of events, and which objectives the run can decide."""
+    """Print the timeline of CONFIG and what it can decide.
+
+    Phases, numbers of events, and which objectives the run is long enough for.
+    """
     from .commands.plan import print_plan
 
     print_plan(_console(), _load(config, sets))
@@ -172,7 +175,10 @@ def burst(
 
 @app.command()
 def doctor(config: ConfigPath, sets: Sets = None) -> None:
-    """Try every target of CONFIG and this machine: reachable, permitted, fast enough? Sends no event."""
+    """Check every target of CONFIG and this machine; send nothing.
+
+    Can they be reached, are the permissions there, is this machine fast enough?
+    """
     from .commands import doctor as examination
 
     raise typer.Exit(examination.run(_load(config, sets), _console()))
@@ -194,7 +200,7 @@ def try_out(
         bool, typer.Option("--json", help="Print all of it as JSON on stdout; all else goes to stderr.")
     ] = False,
 ) -> None:
-    """Send one event of each kind of CONFIG and show all: requests, answers, what each expression made of them.
+    """Send one event of each kind and show why it is seen or not.
 
     Exit codes: 0 every event was seen by its deadline, 1 one wasn't (and why), 2 the config is wrong, 3 a target
     can't be reached, 130 interrupted.
@@ -225,7 +231,10 @@ def sandbox(
         Path | None, typer.Option("--truth", metavar="FILE", help="Where to write, at the end, what really happened.")
     ] = None,
 ) -> None:
-    """Run the embedded reference pipeline on its own: broker, queue, workers, read model. Ctrl-C ends it."""
+    """Run the embedded pipeline on its own. Ctrl-C ends it.
+
+    A broker, a queue, workers and a read model in one process.
+    """
     from .commands.adhoc import sandbox_settings
     from .sandbox.process import run_server
 
@@ -240,7 +249,10 @@ def selftest(
         Path | None, typer.Option("--out", metavar="DIR", help="Keep the results there. Default: they are not kept.")
     ] = None,
 ) -> None:
-    """Measure the embedded pipeline with planted faults, and hold the result against the truth it kept."""
+    """Check evload itself against planted faults.
+
+    Measures the embedded pipeline, and compares the result with the truth that it kept.
+    """
     from .commands import selftest as positive_control
 
     raise typer.Exit(positive_control.run(_console(), out=out, quiet=quiet))
@@ -265,7 +277,10 @@ def report(
         typer.Option("--out", metavar="PATH", help="A file, or a directory for all files of the format."),
     ] = None,
 ) -> None:
-    """Make the report of RUN again from its ledger alone, also of a run that was killed or still goes on."""
+    """Make the report of RUN again from its ledger.
+
+    Also of a run that was killed or still goes on.
+    """
     from .commands.report import again
 
     again(directory, form, out, _console(), _to_stdout)
@@ -309,7 +324,7 @@ def compare(
     form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="text, json or md.")] = "text",
     strict: Annotated[bool, typer.Option("--strict", help="Exit 4 where a gated figure can't be told.")] = False,
 ) -> None:
-    """Compare runs: what differs, how sure that is, and `~` where it can't be told.
+    """Compare runs: what differs, and how sure that is.
 
     Exit codes: 0 no regression, 1 a regression, 2 bad arguments, 3 the file of figures can't be written, 4 it can't
     be told (with --strict).

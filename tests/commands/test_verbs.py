@@ -215,7 +215,7 @@ def test_a_burst_without_a_probe_measures_the_publishes(sandbox_url: str, tmp_pa
         "self_checks={headroom: warn, offered_rate: warn}", "--out", "out", cwd=tmp_path,
     )  # fmt: skip
     assert (ended.code, ended.err) == (0, "")
-    assert ended.out.startswith(("PASS  burst: every objective holds", "WARN  burst: "))
+    assert ended.out.startswith(("PASS  burst: every objective is met", "WARN  burst: "))
     summary = summary_of(tmp_path / "out")
     assert summary["ledger"]["acked"] == summary["ledger"]["unobserved"] == 50
     assert set(summary["distributions"]) == {"schedule_delay", "publish"}
@@ -311,7 +311,7 @@ def test_report_prints_what_the_run_printed(finished: Run) -> None:
     ended = evload("report", f"runs/{finished.directory.name}", cwd=finished.directory.parent.parent)
     assert (ended.code, ended.err) == (0, "")
     assert finished.ended.err.endswith(ended.out)
-    assert "PASS  renamed: every objective holds" in ended.out or "WARN  renamed: " in ended.out
+    assert "PASS  renamed: every objective is met" in ended.out or "WARN  renamed: " in ended.out
 
 
 # -- the rest ----------------------------------------------------------------------------------------

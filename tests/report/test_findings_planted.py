@@ -452,7 +452,7 @@ def test_a_generator_that_was_too_slow_in_words() -> None:
     finding = the_only(generator(late_ms=250, cpu=0.9, stall_ms=400, failed="lateness,headroom"))
     assert finding.sentence == (
         "The generator was too slow: one event in a hundred left 250 ms late or later, it used 90 % of its core and "
-        "it stood still for 400 ms; what was measured includes its own delays."
+        "its event loop stalled for 400 ms; what was measured includes its own delays."
     )
     assert (finding.kind, finding.severity) == ("generator", Severity.WARNING)
     assert finding.evidence == {

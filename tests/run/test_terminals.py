@@ -74,19 +74,19 @@ AROUND: Final = {
     "cut at once": Around('{ "$@" --json; echo $? >code; } | true; exit $(cat code)'),
     "latin-1 without columns": Around(
         environ={"PYTHONIOENCODING": "latin-1", "COLUMNS": "0", "LINES": "0"},
-        said=b"PASS  f\xfcr immer: every objective holds\n",
+        said=b"PASS  f\xfcr immer: every objective is met\n",
     ),
     "ascii": Around(
         environ={"PYTHONIOENCODING": "ascii:strict", "LC_ALL": "C"},
-        said=b"PASS  f\\xfcr immer: every objective holds\n",
+        said=b"PASS  f\\xfcr immer: every objective is met\n",
     ),
-    "dumb": Around(environ={"TERM": "dumb"}, terminal=(24, 80), said=b"every objective holds\r\n"),
+    "dumb": Around(environ={"TERM": "dumb"}, terminal=(24, 80), said=b"every objective is met\r\n"),
     "a terminal of one letter": Around(environ={"TERM": "xterm"}, terminal=(1, 1), said=b"results in out"),
     "a terminal that was stopped": Around(
-        environ={"TERM": "xterm"}, terminal=(24, 80), stuck=True, said=b"every objective holds\r\n"
+        environ={"TERM": "xterm"}, terminal=(24, 80), stuck=True, said=b"every objective is met\r\n"
     ),
-    "a reader that sleeps": Around(stuck=True, said=b"every objective holds\n"),
-    "nohup": Around("trap '' HUP; { sleep 1; kill -HUP $$; } & exec \"$@\"", said=b"every objective holds\n"),
+    "a reader that sleeps": Around(stuck=True, said=b"every objective is met\n"),
+    "nohup": Around("trap '' HUP; { sleep 1; kill -HUP $$; } & exec \"$@\"", said=b"every objective is met\n"),
 }
 
 

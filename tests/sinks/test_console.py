@@ -191,8 +191,8 @@ def _with_vitals(told: Report, **vitals: bool) -> Report:
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        (lambda r: replace(r, verdict=Result.PASS), "PASS  quick: every objective holds"),
-        (lambda r: replace(r, verdict=Result.WARN), "WARN  quick: every objective holds, some only just"),
+        (lambda r: replace(r, verdict=Result.PASS), "PASS  quick: every objective is met"),
+        (lambda r: replace(r, verdict=Result.WARN), "WARN  quick: every objective is met, some only just"),
         (
             lambda r: replace(r, verdict=Result.INCONCLUSIVE),
             "INCONCLUSIVE  quick: 1 of 7 objectives can't be decided: p95(publish) < 1s: needs",

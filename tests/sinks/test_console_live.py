@@ -53,7 +53,7 @@ def test_a_wide_terminal_shows_everything() -> None:
         "time         0:52 of 2:10, 1:18 left   base: hold 200/s, spike: idle",
         "offered      200/s    ▄█",
         "achieved     171/s    █▄",
-        "events       12,500 scheduled, 37 in flight, 1,250 not settled",
+        "events       12,500 scheduled, 37 in flight, 1,250 awaiting outcome",
         "settled      visible 91.67 %, 21 lost, 3 in doubt",
         "consistency  p50 112 … 121 ms  p95 1.11 … 1.3 s  p99 1.33 s … never",
         "above limit   !",
@@ -74,7 +74,7 @@ def test_a_narrow_terminal_shows_the_essential_lines() -> None:
         "────────────────▲",
         "base: hold 200/s, spike: idle",
         "offered 200/s, achieved 171/s",
-        "37 in flight, 1,250 not settled",
+        "37 in flight, 1,250 awaiting outcome",
         "visible 91.67 %, 21 lost, 3 in doubt",
         "p95 1.11 … 1.3 s, limit 1 s",
         " !",
@@ -114,7 +114,7 @@ def test_a_run_that_has_just_begun_has_nothing_to_draw_yet() -> None:
         "time         0 s of 15 s, 15 s left   waiting",
         "offered      0/s",
         "achieved     0/s",
-        "events       0 scheduled, 0 in flight, 0 not settled",
+        "events       0 scheduled, 0 in flight, 0 awaiting outcome",
         "settled      none yet",
         "consistency  none yet",
     ]
@@ -160,7 +160,7 @@ def test_what_waits_is_told_with_its_age_and_each_objective_as_it_stands() -> No
     assert "settled      visible 61.58 %" in lines
     assert "waiting      400 not seen yet, the oldest for 3.9 s, 312 over the limit already" in lines
     place = lines.index("objectives   p99(consistency) < 1s: broken; too many; 50 … 55 ms by what is settled")
-    assert lines[place + 1].strip() == "max(consistency) < 5s: holds so far; 50 … 55 ms by what is settled"
+    assert lines[place + 1].strip() == "max(consistency) < 5s: met so far; 50 … 55 ms by what is settled"
     assert "400 not seen yet, the oldest for 3.9 s, 312 over th…" in shown(52, 60, outage())
     assert not any("not seen yet" in line for line in shown(110, 60, moment()))
 

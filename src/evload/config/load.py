@@ -248,7 +248,7 @@ class _Reader:
             settings = self._problems.validate_as(self._reader(model), {**common, **differing}, place, path)
             if settings is not None and settings.capabilities.pushes:
                 self._problems.add(
-                    path, f"{written['kind']} is told and doesn't ask", "define a probe for each place"
+                    path, f"{written['kind']} is a push probe, which doesn't ask", "define a probe for each place"
                 )
             elif settings is not None:
                 found[str(replica)] = settings

@@ -241,7 +241,7 @@ def _share(objective: Objective, state: _State, limit: Fraction) -> str:
     if not rejects(bad * worth, n * worth, allowed):
         return ""
     least = format_share(lower_bound(bad * worth, n * worth))
-    return f"{seen}, which shows that {least} of the events are at least; {format_share(allowed)} may be"
+    return f"{seen}: at least {least} exceed it for sure; {format_share(allowed)} allowed"
 
 
 def _worth(

@@ -236,7 +236,7 @@ class EventFacts:
             counters=(
                 Counter(
                     name="non_monotonic",
-                    spoken="missed by a later read",
+                    spoken="absent on one replica after another showed it",
                     counts=int,
                     where="non_monotonic = 1",
                     witness=True,

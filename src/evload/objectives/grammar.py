@@ -130,7 +130,7 @@ def _check_parts(objective: Objective) -> None:
     known = _STATES_OF_A_PROBE if counted else _SEEN_BY_A_PROBE
     whose = "probe" if objective.probe is not None else "replica"
     if objective.subject not in known:
-        raise ValueError(f"{objective.subject} is not told by one {whose}; what is told is {', '.join(known)}")
+        raise ValueError(f"{objective.subject} is not known of one {whose}; known are {', '.join(known)}")
     if counted and objective.window is not None:
         raise ValueError(f"what one {whose} tells isn't counted over time; leave the window or the {whose} out")
 

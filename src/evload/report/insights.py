@@ -289,7 +289,7 @@ def _generator(summary: Summary, checks: Iterable[CheckResult], standing: Iterab
         signs.append(f"it used {format_share(vitals.cpu_share)} of its core")
         evidence["cpu_share"] = vitals.cpu_share
     if vitals.longest_stall_ns is not None and "headroom" in failed and vitals.longest_stall_ns > _LATE_NS * 10:
-        signs.append(f"it stood still for {format_duration(vitals.longest_stall_ns)}")
+        signs.append(f"its event loop stalled for {format_duration(vitals.longest_stall_ns)}")
         evidence["longest_stall_s"] = vitals.longest_stall_ns / NS_PER_S
     if not signs:
         return

@@ -15,14 +15,14 @@ from ..units import NS_PER_S, format_duration, format_rate, format_share
 Unit = Literal["time", "share", "rate", "count"]
 
 MEANING: Final = {
-    Result.PASS: "every objective holds",
-    Result.WARN: "every objective holds, some only just",
+    Result.PASS: "every objective is met",
+    Result.WARN: "every objective is met, some only just",
     Result.FAIL: "an objective doesn't hold",
     Result.INCONCLUSIVE: "this run can't decide every objective",
     Result.INVALID: "the measurement itself can't be trusted",
 }
 
-_STANDINGS: Final = {"holds": "holds so far", "fails": "not kept so far", "open": "open", "broken": "broken"}
+_STANDINGS: Final = {"holds": "met so far", "fails": "not met so far", "open": "open", "broken": "broken"}
 
 _CHECK_UNITS: Final[Mapping[str, Unit]] = {
     "ledger closes": "count",
@@ -181,7 +181,7 @@ def _decided(report: Report) -> str:
         case Result.WARN if decisive:
             return f"{MEANING[Result.WARN]}: {_figures(decisive[0])}"
         case Result.WARN | Result.INCONCLUSIVE if checks:
-            return f"every objective holds; {checks[0].name}: {check_figures(checks[0])}"
+            return f"every objective is met; {checks[0].name}: {check_figures(checks[0])}"
     return ""
 
 

@@ -61,7 +61,7 @@ def _wide(now: Progress, width: int) -> Iterator[_Block]:
     for name, rate in (("offered", now.offered_rate), ("achieved", now.achieved_rate)):
         course = (sparkline(now.history.get(name, ()), room - _FIGURE), QUIET)
         yield _Block(0, [_labelled(name, Text.assemble(f"{format_rate(round(rate)):<{_FIGURE}}", course))])
-    events = f"{now.scheduled:,} scheduled, {now.in_flight:,} in flight, {now.outstanding:,} not settled"
+    events = f"{now.scheduled:,} scheduled, {now.in_flight:,} in flight, {now.outstanding:,} awaiting outcome"
     yield _Block(0, [_labelled("events", Text(events))])
     yield _Block(0, [_labelled("settled", _settled(now))])
     if told := waiting(now):
@@ -81,7 +81,7 @@ def _narrow(now: Progress, width: int) -> Iterator[_Block]:
     yield _Block(4, [cursor(now.elapsed, now.total, width)])
     yield _Block(1, [Text(printable(now.phase), style="bold")])
     yield _Block(0, [Text(_rates(now))])
-    yield _Block(2, [Text(f"{now.in_flight:,} in flight, {now.outstanding:,} not settled")])
+    yield _Block(2, [Text(f"{now.in_flight:,} in flight, {now.outstanding:,} awaiting outcome")])
     yield _Block(0, [_settled(now)])
     if told := waiting(now):
         yield _Block(0, [Text(told, style=BAD if now.overdue else "")])
