@@ -146,7 +146,7 @@ def test_it_survives_a_broker_at_fault(broker: int, peer: Peer, qos: int) -> Non
     with bystander(broker, "shop/#"):
         receipts = asyncio.run(
             check_producer_peer(
-                lambda port: config(port, qos=qos, timeout="500ms" if peer == "clogged" else "30s"), broker, peer,
+                lambda port: config(port, qos=qos, timeout="5s" if peer == "clogged" else "30s"), broker, peer,
                 events=EVENTS, within_s=60,
             )
         )  # fmt: skip
@@ -157,7 +157,7 @@ def test_it_survives_a_broker_at_fault(broker: int, peer: Peer, qos: int) -> Non
         assert counts == {("ACCEPTED", ""): EVENTS}
     elif peer == "clogged":
         assert counts["ACCEPTED", ""] == EVENTS // 2
-        assert counts["IN_DOUBT", "connection lost: no answer within 500 ms"] > 0
+        assert counts["IN_DOUBT", "connection lost: no answer within 5 s"] > 0
     else:
         assert counts["ACCEPTED", ""] >= EVENTS // 2
 
