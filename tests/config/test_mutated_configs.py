@@ -64,7 +64,7 @@ def tried(name: str, data: Any) -> None:
     text = as_text(data)
     found, took = looked_at(text, name)
     if took >= LONGEST_S:  # What is collected or imported in between has nothing to do with it.
-        took = min(looked_at(text, name)[1] for _ in range(2))
+        took = min(looked_at(text, name)[1] for _ in range(5))
     if isinstance(found, ConfigError):
         assert found.exit_code == 2
         assert found.problems
