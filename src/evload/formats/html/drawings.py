@@ -24,7 +24,7 @@ GOOD: Final = frozenset({"acked", "visible"})
 
 @dataclass(frozen=True, slots=True)
 class Gauging:
-    """A bracket on a scale of WIDTH: all in its units. `shaded` is where the objective holds."""
+    """A bracket on a scale of WIDTH: all in its units. `shaded` is where the objective is met."""
 
     shaded: tuple[float, float]
     limit: float
