@@ -171,3 +171,11 @@ def test_one_in_a_config_that_is_wrong_is_not_told() -> None:
         loaded(**http(url="http://app:s3cret-long@host/", mode="binry", auth={"bearer": "s3cret long"}))
     assert "binry" in str(refused.value)
     assert "s3cret" not in str(refused.value)
+
+
+def test_a_long_text_is_looked_through_once() -> None:
+    """Fifty thousand addresses without an @ took a minute and more, each until the end of the text."""
+    url = "http://host/" + "http://a:" * 50_000
+    found = loaded(**http(url=f"{url} http://app:s3cret-long@host/"))
+    assert "s3cret-long" not in found.as_run()
+    assert "http://app:${PRODUCERS_P_URL_PASSWORD}@host/" in found.as_run().replace("\n", "")

@@ -21,7 +21,9 @@ from .yaml import DataPath
 _SURELY: Final = 8
 """From this length on a value is masked wherever it occurs: a shorter one may well be a word of its own."""
 _USERINFO: Final = re.compile(r"://(?P<user>[^/?#\s:@]*):(?P<password>[^/?#\s]*(?=@)|(?!\d*[/?#])\S*?(?=@))@")
-"""Also where a password holds what should have been escaped: the address is refused then, and not shown either."""
+"""Also where a password holds what should have been escaped: the address is refused then, and not shown either. In a
+text without an @ behind it each address would be looked through to the end of the text."""
+_SPACE: Final = re.compile(r"(\s+)")
 _TELLING: Final = "token|secret|passw(?:or)?d|pwd|credential|signature|api[-_]?key|access[-_]?key"
 _PARAMETER: Final = re.compile(
     rf"(?P<before>[?&](?:[\w-]*(?:{_TELLING})|sig|key|auth)=)(?P<value>[^&#\s}}]+)", re.IGNORECASE
@@ -74,8 +76,12 @@ class Literals:
                 scheme, rest = (found["scheme"] or "", found["rest"]) if found else ("", written)
                 node.value = f"{scheme}{self._instead_of(rest, path)}"
             return
-        node.value = _USERINFO.sub(lambda found: self._in_address(found, path), written)
+        node.value = "".join([self._in_word(word, path) for word in _SPACE.split(written)])
         node.value = _PARAMETER.sub(lambda found: self._in_query(found, path), node.value)
+
+    def _in_word(self, word: str, path: DataPath) -> str:
+        end = word.rfind("@") + 1
+        return _USERINFO.sub(lambda found: self._in_address(found, path), word[:end]) + word[end:]
 
     def _in_address(self, found: re.Match[str], path: DataPath) -> str:
         if (found["user"], found["password"]) in _PUBLIC:
