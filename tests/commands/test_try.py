@@ -224,18 +224,22 @@ def test_404_for_ever(tmp_path: Path) -> None:
     assert f"look for {out.event['correlation_id']} in the system's logs" in said
 
 
-def test_404_for_ever_of_the_sandbox(tmp_path: Path) -> None:
-    (tmp_path / "c.yaml").write_text("""
+LOSING: Final = """
 sandbox: {loss: 100%}
 producers:
   broker: {kind: http, url: "{sandbox}/events"}
 events:
   event: {type: t, source: /s}
 probes:
-  read-model: {kind: http, url: "{sandbox}/items/{correlation_id}", deadline: 600ms}
+  read-model: {kind: http, url: "{sandbox}/items/{correlation_id}", deadline: DEADLINE}
 scenarios:
   main: {producer: broker, events: [event], probes: [read-model], load: [{rate: 10/s, for: 1s}]}
-""")
+"""
+"""A pipeline that loses every event."""
+
+
+def test_404_for_ever_of_the_sandbox(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(LOSING.replace("DEADLINE", "600ms"))
     ended = evload("try", "c.yaml", "--wait", "0s", cwd=tmp_path)
     assert ended.code == 1
     assert "HTTP 404, as for an event that was never sent; the path is known there" in ended.out
@@ -550,17 +554,7 @@ scenarios:
 
 
 def test_an_interrupt_tells_what_was_seen_until_then(tmp_path: Path) -> None:
-    (tmp_path / "c.yaml").write_text("""
-sandbox: {loss: 100%}
-producers:
-  broker: {kind: http, url: "{sandbox}/events"}
-events:
-  event: {type: t, source: /s}
-probes:
-  read-model: {kind: http, url: "{sandbox}/items/{correlation_id}", deadline: 10ms}
-scenarios:
-  main: {producer: broker, events: [event], probes: [read-model], load: [{rate: 10/s, for: 1s}]}
-""")
+    (tmp_path / "c.yaml").write_text(LOSING.replace("DEADLINE", "10ms"))
     with started("try", "c.yaml", "--wait", "10m", cwd=tmp_path) as running:
         assert running.process.stderr is not None
         assert "Ctrl-C ends it" in running.process.stderr.readline()

@@ -38,6 +38,7 @@ class _Reader:
         budget: ReadBudget,
         requests: ReadBudget,
         vitals: ReadVitals,
+        take: Callable[[_Reader, ReadResult], None],
     ) -> None:
         settings = plan.settings
         self.index = index
@@ -59,12 +60,8 @@ class _Reader:
         self.armed_ns = 0
         self.pumped_ns = 0
         self.begins = settings.capabilities.begins_many
-        self.take: Callable[[ReadResult], None] = _unheard
+        self.take: Callable[[ReadResult], None] = partial(take, self)
         """Takes what was begun with one call."""
-
-
-def _unheard(result: ReadResult) -> None:
-    """Nothing was begun yet."""
 
 
 class Reading:
@@ -95,11 +92,12 @@ class Reading:
         self._budgets = list(budgets.values())
         vitals.probes = {name: ReadVitals() for name in budgets}
         self._readers = [
-            _Reader(index, plan, probe, budgets[plan.probe], requests[plan.probe], vitals.probes[plan.probe])
+            _Reader(
+                index, plan, probe, budgets[plan.probe], requests[plan.probe], vitals.probes[plan.probe],
+                self._take_begun,
+            )
             for index, (plan, probe) in enumerate(zip(plans, probes, strict=True))
-        ]
-        for reader in self._readers:
-            reader.take = partial(self._take_begun, reader)
+        ]  # fmt: skip
 
     def listeners(self) -> list[Coroutine[Any, Any, None]]:
         """What takes the sightings that are pushed, until cancelled: one for each probe that listens."""

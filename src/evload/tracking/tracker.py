@@ -343,7 +343,7 @@ class Tracker:
     def _take_absent(self, watch: _Watch, item: _Item, read: Read, now_ns: int) -> None:
         """As `_take`, of the read that is by far the most frequent: nobody has seen the event yet, there is one view
         of it, and the answer says nothing else."""
-        if read.replica is not None or read[_REST:] != _NOTHING_ELSE:
+        if read[_REST:] != _NOTHING_ELSE:
             self._take(watch, read, now_ns)
             return
         start_ns = watch.last_start = read.start_ns

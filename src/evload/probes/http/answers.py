@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ...clients.expression_traffic import watched
+from ...clients.http_asking import Answered
 from ...clients.jmes import Expression, kind_of
 from ...clients.web import Answer
 from ...model.states import Seen
@@ -25,17 +26,20 @@ class AnswerReader:
             consumed_at=config.consumed_at, processed_at=config.processed_at, version=config.version,
             traffic=traffic,
         )  # fmt: skip
-        self.by_status = not config.capabilities.tells and config.visible is None
+        self._by_status = not config.capabilities.tells and config.visible is None
         """Nothing but the status is looked at."""
         self._adds_up = config.effects is not None
         self._items = None if config.items is None else watched(Expression(config.items), "items", traffic)
         self._id = watched(Expression(config.id), "id", traffic)
         self._by_capture = config.by == "capture"
 
-    def single(self, answer: Answer, target: Target, start_ns: int, end_ns: int) -> Read:
-        """Judge an answer about one event. Raises BadAnswer, NotJson or JMESPathError."""
-        facts = self._facts.facts(answer, self._facts.visible(answer, answer.status == 200))
-        return facts.read(target.seq, start_ns, end_ns)
+    def single(self, answered: Answered, body: bytes, target: Target, start_ns: int, end_ns: int) -> Read:
+        """Judge an answer about one event; `body` is its readable one. Raises BadAnswer, NotJson or JMESPathError."""
+        there = answered.status == 200
+        if self._by_status:
+            return Read(target.seq, Seen.PRESENT if there else Seen.ABSENT, start_ns, end_ns)
+        answer = Answer(answered.status, answered.headers, body)
+        return self._facts.facts(answer, self._facts.visible(answer, there)).read(target.seq, start_ns, end_ns)
 
     def bulk(self, answer: Answer, targets: Sequence[Target], start_ns: int, end_ns: int) -> tuple[list[Read], int]:
         """Judge an answer about many events: the reads, and how many ids nobody asked for.

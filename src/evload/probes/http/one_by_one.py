@@ -10,7 +10,7 @@ from typing import Final
 from jmespath.exceptions import JMESPathError
 
 from ...clients.http_asking import Answered
-from ...clients.web import Answer, NotJson, encode_target, has_control, parse_url
+from ...clients.web import NotJson, encode_target, has_control, parse_url
 from ...clock import Clock
 from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
@@ -23,8 +23,6 @@ from .id_query import encoded
 from .settings import HttpProbeSettings
 
 PLACEHOLDER: Final = re.compile(r"\{(correlation_id|capture)\}")
-
-_OK: Final = 200
 
 _Report = Callable[[ReadResult], None]
 
@@ -39,7 +37,6 @@ class OneByOne:
         self, config: HttpProbeSettings, requests: Requests, clock: Clock, traffic: Traffic | None = None
     ) -> None:
         self.answers = AnswerReader(config, traffic)
-        self.by_status = self.answers.by_status
         self.requests = requests
         self.clock = clock
         self._by_capture = config.capabilities.asks_by_capture
@@ -136,12 +133,7 @@ class _Asking:
         probe = self._probe
         try:
             body = probe.requests.usable(answer)
-            if probe.by_status:
-                seen = Seen.PRESENT if answer.status == _OK else Seen.ABSENT
-                read = Read(self._target.seq, seen, self._start_ns, at_ns)
-            else:
-                document = Answer(answer.status, answer.headers, body)
-                read = probe.answers.single(document, self._target, self._start_ns, at_ns)
+            read = probe.answers.single(answer, body, self._target, self._start_ns, at_ns)
         except ReadFailed as failure:
             self.fail(str(failure), throttled=failure.throttled, retry_ns=failure.retry_ns)
         except (NotJson, BadAnswer, JMESPathError) as failure:
