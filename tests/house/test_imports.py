@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Final, NamedTuple
 from xml.etree import ElementTree
@@ -76,6 +77,7 @@ class Import(NamedTuple):
 
 
 def everything() -> list[Path]:
+    """All modules of the house."""
     return sorted(ROOT.rglob("*.py"))
 
 
@@ -88,8 +90,13 @@ def module_of(path: Path, root: Path | None = None) -> str:
     return ".".join(("evload", *parts)).removesuffix(".__init__")
 
 
-def imports_of(path: Path) -> Iterator[Import]:
+@cache
+def imports_of(path: Path) -> tuple[Import, ...]:
     """All imports of a module, those in functions and those for type checkers included."""
+    return tuple(_walk(path))
+
+
+def _walk(path: Path) -> Iterator[Import]:
     package = ("evload", *path.relative_to(ROOT).parts[:-1])
 
     def walk(node: ast.AST, at_import: bool, for_types: bool) -> Iterator[Import]:
@@ -113,6 +120,7 @@ def imports_of(path: Path) -> Iterator[Import]:
     yield from walk(parsed(path.read_text()), True, False)
 
 
+@cache
 def names(path: Path) -> set[str]:
     """Dotted names that are used in a module, such as `time.perf_counter_ns`."""
     tree = parsed(path.read_text())

@@ -52,7 +52,7 @@ def test_lost_events(tmp_path: Path) -> None:
     lost = ended.report.summary.total().ledger["lost"]
     assert ended.kinds == {"lost"}
     assert ended.the("lost").evidence["events"] == lost > 0
-    assert ended.the("lost").sentence.startswith(f"{lost} of 2,250 acked events were never seen")
+    assert ended.the("lost").sentence.startswith(f"{lost} of 900 acked events were never seen")
     assert "spread over the whole run" in ended.the("lost").sentence
     assert ended.the("lost").severity is Severity.BAD
 
@@ -105,7 +105,7 @@ def test_a_stall_of_the_workers(tmp_path: Path) -> None:
 def test_a_stall_of_the_broker(tmp_path: Path) -> None:
     ended = run(tmp_path, {"faults": [{"what": "slow-broker", "at": "15s", "lasting": "6s", "delay": "6s"}]})
     assert ended.kinds == {"stall_acks"}
-    assert ended.the("stall_acks").evidence["waiting"] == pytest.approx(360, abs=10)
+    assert ended.the("stall_acks").evidence["waiting"] == pytest.approx(144, abs=5)
 
 
 def test_a_generator_that_is_too_slow(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_publishes_that_are_refused(tmp_path: Path) -> None:
     ended = run(tmp_path, {"faults": [{"what": "broker-down", "at": "15s", "lasting": "5s"}]})
     assert ended.kinds - {"publish_outage"} == {"refused"}
     found = ended.the("refused")
-    assert found.evidence == {"rejected": 300}
+    assert found.evidence == {"rejected": 120}
     assert spans(found, 15, 20)
 
 

@@ -20,7 +20,7 @@ from evload.testing.simulation import Simulation
 from evload.testing.virtual_time import VirtualLoop
 
 QUICK = {"lognormal": {"median": "120ms", "p99": "500ms"}}
-STEADY = ({"from": "0/s", "to": "60/s", "for": "5s"}, {"rate": "60/s", "for": "35s"})
+STEADY = ({"from": "0/s", "to": "24/s", "for": "5s"}, {"rate": "24/s", "for": "35s"})
 OBJECTIVES = ("p99(end_to_end) < 3s", "share(consistency < 2s) >= 95%", "lost == 0", "duplicates == 0")
 
 

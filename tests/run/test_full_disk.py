@@ -47,13 +47,13 @@ def test_a_disk_with_room_gets_everything(tmp_path: Path) -> None:
 
 
 def disks(seed: int) -> list[tuple[int, int]]:
-    """Eight disks: as a run goes on it fills some 60 pages, at its end 30 more, and with the HTML report 400."""
+    """Five disks: as a run goes on it fills some 60 pages, at its end 30 more, and with the HTML report 400."""
     rng = random.Random(seed)
-    pages = [rng.randrange(1, 30), *(rng.randrange(30, 75) for _ in range(3)), rng.randrange(75, 110)]
-    return [(each, 100) for each in (*pages, rng.randrange(110, 420))] + [(2000, rng.randrange(1, 16)) for _ in "ab"]
+    pages = (rng.randrange(1, 30), rng.randrange(30, 75), rng.randrange(75, 110), rng.randrange(110, 420))
+    return [*((each, 100) for each in pages), (2000, rng.randrange(1, 16))]
 
 
-@pytest.mark.parametrize("seed", seeds(25, 1))
+@pytest.mark.parametrize("seed", seeds(40, 1))
 def test_a_disk_that_fills_up_at_any_moment(seed: int, tmp_path: Path) -> None:
     for trial in runs_onto(disks(seed), tmp_path):
         assert trial.broken == {}, trial

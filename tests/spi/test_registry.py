@@ -7,6 +7,7 @@ import pty
 import subprocess
 import sys
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -46,32 +47,33 @@ scenarios: {{main: {{producer: out, events: [e], load: [{{rate: 1/s, for: 1s}}]}
 """
 
 
-@pytest.mark.parametrize(
-    ("module", "said"),
-    [
-        ("import nowhere", "can't be imported (No module named 'nowhere'); install what it needs"),
-        ("1 / 0", "can't be imported (division by zero); install what it needs"),
-        ("def broken(:", "can't be imported (invalid syntax (plumbing.py, line 1)); install what it needs"),
-        ("Config = 7", "is no ProducerSettings but plumbing:Config; correct the entry point of its package"),
-        ("", "can't be imported (module 'plumbing' has no attribute 'Config'); install what it needs"),
-        (
-            GOOD + "    spi = 99\n",
-            "is written for version 99 of evload.spi, and this evload has 1; install versions that go together",
-        ),
-    ],
-    ids=["missing", "raising", "syntax", "no model", "no attribute", "version"],
-)  # fmt: skip
-def test_a_broken_plug_in_is_one_line_and_the_others_go_on(tmp_path: Path, module: str, said: str) -> None:
-    environment = installed(tmp_path, {"plumbing": module}, "[evload.producers]\npipe = plumbing:Config\n")
+BROKEN: Final = {
+    "missing": ("import nowhere", "can't be imported (No module named 'nowhere'); install what it needs"),
+    "raising": ("1 / 0", "can't be imported (division by zero); install what it needs"),
+    "syntax": ("def broken(:", "can't be imported (invalid syntax (syntax.py, line 1)); install what it needs"),
+    "no_model": ("Config = 7", "is no ProducerSettings but no_model:Config; correct the entry point of its package"),
+    "no_attribute": ("", "can't be imported (module 'no_attribute' has no attribute 'Config'); install what it needs"),
+    "version": (
+        GOOD + "    spi = 99\n",
+        "is written for version 99 of evload.spi, and this evload has 1; install versions that go together",
+    ),
+}
+"""Modules of plug-ins, and what is said of each."""
+
+
+def test_a_broken_plug_in_is_one_line_and_the_others_go_on(tmp_path: Path) -> None:
+    entries = "".join(f"{name} = {name}:Config\n" for name in BROKEN)
+    modules = {name: module for name, (module, _) in BROKEN.items()}
+    environment = installed(tmp_path, modules, f"[evload.producers]\n{entries}")
+    lines = {name: f"kind '{name}' is installed by somebody-else but {said}" for name, (_, said) in BROKEN.items()}
     config = tmp_path / "load.yaml"
-    config.write_text(CONFIG.format(kind="pipe"))
-    done = evload(environment, "validate", str(config))
-    assert done.returncode == 2
-    line = f"kind 'pipe' is installed by somebody-else but {said}"
-    assert done.stderr.strip() == f"{config}:2:25: {line}"
+    for name, line in lines.items():
+        config.write_text(CONFIG.format(kind=name))
+        done = evload(environment, "validate", str(config))
+        assert (done.returncode, done.stderr.strip()) == (2, f"{config}:2:25: {line}")
     schema = evload(environment, "schema")
     assert schema.returncode == 0
-    assert schema.stderr.strip() == f"left out: {line}"
+    assert sorted(schema.stderr.splitlines()) == sorted(f"left out: {line}" for line in lines.values())
     assert '"RabbitmqProducerConfig"' in schema.stdout
     config.write_text(CONFIG.format(kind="http, url: 'http://localhost:9/'"))
     assert evload(environment, "validate", str(config)).returncode == 0
@@ -142,30 +144,30 @@ def test_a_format_of_another_package_is_written_by_report_and_by_a_run(tmp_path:
     assert '"sum"' in schema
 
 
-@pytest.mark.parametrize(
-    ("module", "said"),
-    [
-        ("import nowhere", "can't be imported (No module named 'nowhere'); install what it needs"),
-        ("Summed = 7", "is no Format but summing:Summed; correct the entry point of its package"),
-        (
-            FORMAT + "Summed.spi = 99\n",
-            "is written for version 99 of evload.spi, and this evload has 1; install versions that go together",
-        ),
-    ],
-    ids=["missing", "no format", "version"],
-)
-def test_a_broken_format_is_one_line_and_the_others_go_on(
-    tmp_path: Path, module: str, said: str, finished: Path
-) -> None:
-    environment = installed(tmp_path, {"summing": module}, "[evload.formats]\nsum = summing:Summed\n")
-    line = f"format 'sum' is installed by somebody-else but {said}"
-    done = evload(environment, "report", str(finished), "--format", "sum")
-    assert (done.returncode, done.stdout, done.stderr.strip()) == (2, "", f"--format sum: {line}")
-    assert evload(environment, "report", str(finished), "--format", "md").returncode == 0
+BROKEN_FORMATS: Final = {
+    "missing": ("import nowhere", "can't be imported (No module named 'nowhere'); install what it needs"),
+    "no_format": ("Summed = 7", "is no Format but no_format:Summed; correct the entry point of its package"),
+    "version": (
+        FORMAT + "Summed.spi = 99\n",
+        "is written for version 99 of evload.spi, and this evload has 1; install versions that go together",
+    ),
+}
+"""Modules of formats, and what is said of each."""
+
+
+def test_a_broken_format_is_one_line_and_the_others_go_on(tmp_path: Path, finished: Path) -> None:
+    entries = "".join(f"{name} = {name}:Summed\n" for name in BROKEN_FORMATS)
+    modules = {name: module for name, (module, _) in BROKEN_FORMATS.items()}
+    environment = installed(tmp_path, modules, f"[evload.formats]\n{entries}")
     config = tmp_path / "load.yaml"
-    config.write_text(SANDBOX + "reports: {mine: {kind: files, format: sum}}\n")
-    done = evload(environment, "validate", str(config))
-    assert (done.returncode, done.stderr.strip()) == (2, f"{config}:9:39: {line}")
+    for name, (_, said) in BROKEN_FORMATS.items():
+        line = f"format '{name}' is installed by somebody-else but {said}"
+        done = evload(environment, "report", str(finished), "--format", name)
+        assert (done.returncode, done.stdout, done.stderr.strip()) == (2, "", f"--format {name}: {line}")
+        config.write_text(SANDBOX + f"reports: {{mine: {{kind: files, format: {name}}}}}\n")
+        done = evload(environment, "validate", str(config))
+        assert (done.returncode, done.stderr.strip()) == (2, f"{config}:9:39: {line}")
+    assert evload(environment, "report", str(finished), "--format", "md").returncode == 0
 
 
 def test_a_binary_format_goes_to_a_file_or_a_pipe_but_not_onto_a_terminal(tmp_path: Path, finished: Path) -> None:
