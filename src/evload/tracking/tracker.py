@@ -41,9 +41,9 @@ class _Watch:
     """One probe, or one replica of it that has an address of its own, following one event."""
 
     __slots__ = (
-        "calm", "confirm_from", "confirm_reads", "consumed_at", "done", "due", "effects", "facts", "failed",
-        "first_upper", "item", "key_writes", "last_start", "plain", "plan", "position", "processed_at", "profile",
-        "reader", "reading", "reads", "regressions", "session_wanted", "sides", "vague",
+        "alone", "calm", "confirm_from", "confirm_reads", "consumed_at", "done", "due", "effects", "facts", "failed",
+        "first_upper", "item", "key_writes", "last_start", "named", "plain", "plan", "position", "processed_at", "profile",
+        "reader", "reading", "reads", "regressions", "session_wanted", "vague",
     )  # fmt: skip
 
     def __init__(
@@ -61,7 +61,10 @@ class _Watch:
         """Its event is acked, and no read has begun since."""
         self.key_writes = 0
         """Writes of its key that were acked when the read on its way began."""
-        self.sides: dict[str | None, Side] = {}
+        self.alone: Side | None = None
+        """What answers without a replica's name told."""
+        self.named: dict[str, Side] | None = None
+        """What each replica told that was named. Most events are followed without: a dict weighs more than all else."""
         self.due = -1
         self.reading = False
         self.done = False
@@ -81,6 +84,28 @@ class _Watch:
         self.position: float | str | None = None
         self.consumed_at: int | None = None
         self.processed_at: int | None = None
+
+    def side(self, name: str | None) -> Side | None:
+        """What was told by the replica of this name, or without a name, if anything was."""
+        return self.alone if name is None else None if self.named is None else self.named.get(name)
+
+    def side_for(self, name: str | None) -> Side:
+        """The same, where something is about to be noted."""
+        side = self.side(name)
+        if side is None:
+            side = Side()
+            if name is None:
+                self.alone = side
+            elif self.named is None:
+                self.named = {name: side}
+            else:
+                self.named[name] = side
+        return side
+
+    def sides(self) -> list[Side]:
+        """All that was told."""
+        alone = [] if self.alone is None else [self.alone]
+        return alone if self.named is None else [*alone, *self.named.values()]
 
 
 class _Item:
@@ -348,9 +373,9 @@ class Tracker:
             return
         start_ns = watch.last_start = read.start_ns
         watch.reads += 1
-        side = watch.sides.get(None)
+        side = watch.alone
         if side is None:
-            side = watch.sides[None] = Side()
+            side = watch.alone = Side()
         side.first_lower = side.lower = start_ns
         if start_ns - item.reference() >= watch.plan.deadline_ns and item.receipt is not None:
             self._end_watch(watch, now_ns)
@@ -445,7 +470,7 @@ class Tracker:
             return
         watch.position = read.position
         watch.consumed_at, watch.processed_at = read.consumed_at, read.processed_at
-        side = watch.sides[None] = Side()
+        side = watch.alone = Side()
         side.seen = side.present = True
         # Whoever looks at fixed times may have looked last before the event was even published.
         side.lower = side.first_lower = max(read.start_ns, min(watch.item.expected, read.end_ns))
@@ -472,9 +497,7 @@ class Tracker:
         elif known:
             self._mark_anonymous(watch, read, known)
             return
-        side = watch.sides.get(name)
-        if side is None:
-            side = watch.sides[name] = Side()
+        side = watch.side_for(name)
         if read.seen is Seen.PRESENT:
             if not side.present:
                 side.present = side.seen = True
@@ -498,7 +521,7 @@ class Tracker:
         if read.seen is Seen.PRESENT:
             watch.vague = True
             return
-        sides = [watch.sides.setdefault(name, Side()) for name in known]
+        sides = [watch.side_for(name) for name in known]
         waiting = [side for side in sides if not side.present]
         if not waiting:
             watch.regressions += 1
@@ -562,16 +585,17 @@ class Tracker:
     def _sides(self, watch: _Watch) -> list[Side]:
         """What counts for a watch: the named replicas as soon as any is known, else the one anonymous side."""
         known = self._replicas[watch.reader]
-        return [side for name, side in watch.sides.items() if name in known] if known else list(watch.sides.values())
+        if not known:
+            return watch.sides()
+        return [side for name, side in watch.named.items() if name in known] if watch.named else []
 
     def _all_present(self, watch: _Watch) -> bool:
         """Whether the event has been seen, and not missed since, on every replica that is known."""
         known = self._replicas[watch.reader]
         if not known:
-            side = watch.sides.get(None)
-            return side is not None and side.present
+            return watch.alone is not None and watch.alone.present
         for name in known:
-            side = watch.sides.get(name)
+            side = watch.side(name)
             if side is None or not side.present:
                 return False
         return True
@@ -761,11 +785,10 @@ class Tracker:
         uppers: list[int] = []
         confirmed = True
         for watch in item.watches:
-            sides = watch.sides
             for name in self._replicas[watch.reader] or (None,):
-                side = sides.get(name)
-                firsts.append(None if side is None else side.first_lower)
-            for side in sides.values():
+                asked = watch.side(name)
+                firsts.append(None if asked is None else asked.first_lower)
+            for side in watch.sides():
                 if side.lower is not None:
                     lowers.append(side.lower)
                 if side.upper is not None:
@@ -798,11 +821,11 @@ class Tracker:
         name = self._origins[watch.reader].replica
         known = sorted(self._replicas[watch.reader]) if name is None else []
         if not known:
-            side = watch.sides.get(None) or next(iter(watch.sides.values()), None)
+            side = watch.alone or next(iter(watch.sides()), None)
             return [part_of(probe, name, own, side, watch.first_upper)]
         views = []
         for replica in known:
-            side = watch.sides.get(replica)
+            side = watch.side(replica)
             state = own
             if side is None:
                 state = State.UNOBSERVED
