@@ -52,6 +52,7 @@ def page_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "replicas": [{"name": "eu-1"}, {"name": "eu-2", "lag": "400ms"}],
             "faults": [{"what": "workers-down", "at": "15s", "lasting": "4s"}],
         },
+        load=({"from": "0/s", "to": "60/s", "for": "5s"}, {"rate": "60/s", "for": "35s"}),
     )
     vitals = ended.report.summary.vitals
     vitals.incidents.append(Incident("memory", "the read model is down", 30 * S, 33 * S, 212))

@@ -647,7 +647,7 @@ def test_a_run_that_is_told_by_notifications(tmp_path: Path, postgres: PostgresS
             await notify(connection, *[correlation_id] * copies)
 
     probe = {"kind": "postgres-listen", "url": postgres.owner, "channel": "Done", "deadline": "8s",
-             "confirm": {"reads": 1, "over": "500ms"}}  # fmt: skip
+             "confirm": {"reads": 1, "over": "2s"}}  # fmt: skip
     run = measure(tmp_path, probe, write)
     run.assert_counts()
     assert run.summary["ledger"]["duplicated"] == 10

@@ -83,7 +83,8 @@ async def show(page: Page, url: str, *, width: int = 1280, dark: bool = False) -
 async def until(page: Page, condition: str, patience_s: float = _PATIENCE_MS / 1000) -> None:
     """Wait until a JavaScript expression holds. Playwright's own way is against our pages' policy."""
     async with asyncio.timeout(patience_s):
-        await page.evaluate(f"async () => {{ while (!({condition})) await new Promise(requestAnimationFrame); }}")
+        # By a timer: whoever asks for every frame has every frame drawn.
+        await page.evaluate(f"async () => {{ while (!({condition})) await new Promise(go => setTimeout(go, 20)); }}")
 
 
 async def drag(place: Locator, start: float, end: float, shows: str) -> None:

@@ -106,13 +106,16 @@ def row_of(seen: Observation, start: int) -> tuple[object, ...]:
         null if stable_lower is None else stable_lower - start,
         null if stable_upper is None else stable_upper - start,
         seen.settled_ns - start,
-        *[value if value.__class__ in _PLAIN else _stored(value) for value in _FACTS_OF(seen)],
+        *[
+            value if value.__class__ in _PLAIN else null if value is None else _stored(value)
+            for value in _FACTS_OF(seen)
+        ],
     )
 
 
 def _stored(value: Any) -> object:
     """A fact as a column holds it; a text that says nothing isn't kept."""
-    if value is None or value == "":
+    if value == "":
         return _NULL
     return value if isinstance(value, str) else int(value)
 
