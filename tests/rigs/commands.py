@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final, Protocol
+
+from tests.rigs import warm
 
 COMMAND: Final = Path(sys.executable).with_name("evload")
 _PATIENCE_S: Final = 240.0
 """How long a command may take before the test is given up; never what decides one."""
+_READ_AT_START: Final = ("PYTHON", "LC_", "LANG", "TZ", "LD_", "MALLOC_", "OPENBLAS_")
+"""How variables begin that an interpreter heeds when it starts, and never after that."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +41,93 @@ class Ended:
         return self.out + self.err
 
 
+class Process(Protocol):
+    """A command's process, as `subprocess.Popen` has it."""
+
+    pid: int
+    stdout: IO[str] | None
+    stderr: IO[str] | None
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def send_signal(self, number: int, /) -> None: ...
+
+    def kill(self) -> None: ...
+
+    def terminate(self) -> None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def communicate(self, *, timeout: float) -> tuple[str, str]: ...
+
+
+class Forked:
+    """A process that was forked from one that had loaded evload; see `warm`."""
+
+    def __init__(self, told: IO[bytes], stdout: IO[str], stderr: IO[str]) -> None:
+        self.stdout, self.stderr = stdout, stderr
+        self._told = told
+        self.pid = int(told.readline())
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """Its exit code, if it is over."""
+        if self.returncode is None and select.select([self._told], [], [], 0)[0]:
+            self.returncode = int(self._told.readline())
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code. Raises TimeoutExpired."""
+        if self.returncode is None and not select.select([self._told], [], [], timeout)[0]:
+            raise subprocess.TimeoutExpired("evload", timeout or 0)
+        code = self.poll()
+        assert code is not None
+        return code
+
+    def send_signal(self, number: int, /) -> None:
+        """Send it a signal, unless it is over."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        """Ask it to end."""
+        self.send_signal(signal.SIGTERM)
+
+    def communicate(self, *, timeout: float) -> tuple[str, str]:
+        """Wait for its end, and read what is left of both its streams. Raises TimeoutExpired."""
+        said: dict[IO[str], str] = {}
+
+        def read(stream: IO[str]) -> None:
+            said[stream] = stream.read()
+
+        readers = [
+            threading.Thread(target=read, args=(stream,), daemon=True) for stream in (self.stdout, self.stderr)
+        ]
+        until = time.monotonic() + timeout
+        for reader in readers:
+            reader.start()
+        for reader in readers:
+            reader.join(max(0.0, until - time.monotonic()))
+            if reader.is_alive():
+                raise subprocess.TimeoutExpired("evload", timeout)
+        self.wait(max(0.0, until - time.monotonic()))
+        return said[self.stdout], said[self.stderr]
+
+    def close(self) -> None:
+        """Nobody listens to it any more."""
+        for stream in (self._told, self.stdout, self.stderr):
+            stream.close()
+
+
 class Started:
     """A command that is running."""
 
-    def __init__(self, process: subprocess.Popen[str]) -> None:
+    def __init__(self, process: Process) -> None:
         self.process = process
 
     def signal(self, number: signal.Signals) -> None:
@@ -51,7 +142,7 @@ class Started:
     def ended(self) -> Ended:
         """Wait for its end."""
         out, err = self.process.communicate(timeout=_PATIENCE_S)
-        return Ended(self.process.returncode, out, err)
+        return Ended(self.process.wait(), out, err)
 
 
 @contextmanager
@@ -63,10 +154,17 @@ def started(
     `through` is a command that executes the one given to it as arguments.
     """
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "FORCE_COLOR")}
+    environment |= env or {}
+    command = [str(COMMAND), *map(str, arguments)]
+    heeded = {name for name, _ in environment.items() ^ os.environ.items() if name.startswith(_READ_AT_START)}
+    if not through and not heeded and sys.platform.startswith("linux"):
+        with _forked(command, cwd, environment) as process:
+            yield Started(process)
+        return
     with subprocess.Popen(
-        [*through, COMMAND, *map(str, arguments)],
+        [*through, *command],
         cwd=cwd,
-        env={**environment, **(env or {})},
+        env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -76,6 +174,35 @@ def started(
             yield Started(process)
         finally:
             process.kill()
+
+
+@contextmanager
+def _forked(command: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> Iterator[Forked]:
+    """The command, forked from a process that has loaded evload already."""
+    request = json.dumps({"arguments": command, "cwd": str(cwd), "env": environment}).encode()
+    assert len(request) < warm.LARGEST
+    ours, theirs = zip(os.pipe(), os.pipe(), os.pipe(), strict=True)
+    with open(os.devnull, "rb") as nothing:
+        socket.send_fds(_warm(os.getpid()), [request], [nothing.fileno(), theirs[1], theirs[2], theirs[0]])
+    for descriptor in theirs:
+        os.close(descriptor)
+    told = os.fdopen(ours[0], "rb", buffering=0)
+    with closing(Forked(told, *(os.fdopen(each, encoding="utf-8") for each in ours[1:]))) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+
+@cache
+def _warm(_asking: int) -> socket.socket:
+    """Where to ask the process that has loaded evload, which ends with the one that asks: a fork has its own."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
+        command = [sys.executable, "-m", warm.__name__, str(theirs.fileno())]
+        subprocess.Popen(command, cwd=Path(__file__).parents[2], pass_fds=[theirs.fileno()])
+    return ours
 
 
 def evload(
