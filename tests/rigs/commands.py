@@ -44,9 +44,14 @@ class Ended:
 class Process(Protocol):
     """A command's process, as `subprocess.Popen` has it."""
 
-    pid: int
-    stdout: IO[str] | None
-    stderr: IO[str] | None
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def stdout(self) -> IO[str] | None: ...
+
+    @property
+    def stderr(self) -> IO[str] | None: ...
 
     @property
     def returncode(self) -> int | None: ...

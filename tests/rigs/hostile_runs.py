@@ -265,8 +265,8 @@ def _command(directory: Path, lasting_s: int) -> tuple[Ended, int]:
         finally:
             # The one in between ends the command, which its own end would leave running.
             running.process.terminate()
-            running.process.wait()
-    return Ended(running.process.returncode, out, err), int((directory / "peak").read_text())
+            code = running.process.wait()
+    return Ended(code, out, err), int((directory / "peak").read_text())
 
 
 def _beginning(url: str) -> dict[str, Any]:

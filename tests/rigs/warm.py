@@ -58,11 +58,11 @@ class Server:
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGINT, lambda *_: None)
         while True:
-            ready, _, _ = select.select([self._asked, ended], [], [])
+            ready, _, _ = select.select([self._asked.fileno(), ended], [], [])
             if ended in ready:
                 os.read(ended, _DESCRIPTORS)
                 self._reap()
-            if self._asked in ready:
+            if self._asked.fileno() in ready:
                 request, descriptors, _, _ = socket.recv_fds(self._asked, LARGEST, 4)
                 if not request:
                     break
@@ -101,8 +101,8 @@ def _tell(told: int, number: int) -> None:
 def _become(request: Mapping[str, Any], descriptors: Sequence[int], main: Callable[[], None]) -> None:
     """Be a process that has just been started as this command, up to its end."""
     signal.set_wakeup_fd(-1)
-    for number in (signal.SIGCHLD, signal.SIGHUP, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
+    for ending in (signal.SIGCHLD, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(ending, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, descriptor in enumerate(descriptors[:3]):
         os.dup2(descriptor, number)
