@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from itertools import repeat
 from typing import Any, Final
 
 import pytest
 
+from evload.errors import TargetError
 from evload.gauges.rabbitmq_queue import RabbitmqQueueGaugeConfig
 from evload.model.states import Seen
 from evload.model.travel import Target
@@ -16,7 +19,7 @@ from evload.probes.rabbitmq_tap import RabbitmqTapConfig
 from evload.probes.rabbitmq_tap.listener import Listener
 from evload.probes.redis import RedisProbeConfig
 from tests.rigs.asking import RUN, A, read_from
-from tests.rigs.hostile import ENDLESS, LONG, MANY, Hostile
+from tests.rigs.hostile import ENDLESS, LONG, MANY, Hostile, Saying, said
 from tests.rigs.hostile_runs import Protocol, of_mysql, of_postgres, of_rabbitmq, protocols
 from tests.servers.mysql_server import MysqlServer
 from tests.servers.postgres_server import PostgresServer
@@ -110,3 +113,60 @@ def test_a_message_that_is_too_long_may_have_been_about_any_event(rabbitmq: Rabb
                 listening.cancel()
 
     asyncio.run(run())
+
+
+def _postgres_says(kind: bytes, head: bytes, tail: bytes = b"") -> tuple[Callable[[], Saying], Callable[[], Saying]]:
+    """One of ten megabytes, and short ones without an end."""
+
+    def message(size: int) -> bytes:
+        said = head + b"x" * size + tail
+        return kind + (4 + len(said)).to_bytes(4, "big") + said
+
+    return lambda: iter([message(10_000_000)]), lambda: repeat(message(1000) * 100)
+
+
+SAID_FOR_A_LOGIN: Final = {
+    "AuthenticationSASL": _postgres_says(b"R", b"\0\0\0\x0a", b"\0\0"),
+    "AuthenticationOk": _postgres_says(b"R", b"\0\0\0\0"),
+    "AuthenticationMD5Password": _postgres_says(b"R", b"\0\0\0\5"),
+    "ErrorResponse": _postgres_says(b"E", b"SFATAL\0C28000\0M", b"\0\0"),
+    "NoticeResponse": _postgres_says(b"N", b"SNOTICE\0M", b"\0\0"),
+    "ParameterStatus": _postgres_says(b"S", b"name\0", b"\0"),
+    "BackendKeyData": _postgres_says(b"K", b"\0\0\0\1"),
+    "NotificationResponse": _postgres_says(b"A", b"\0\0\0\1c\0", b"\0"),
+    "of no kind": _postgres_says(b"?", b""),
+}
+
+
+NO_LOGIN: Final = "more than 65536 bytes came in place of a login; name a PostgreSQL in url"
+
+
+@pytest.mark.parametrize("endless", [False, True], ids=["long", "endless"])
+@pytest.mark.parametrize("what", SAID_FOR_A_LOGIN)
+def test_a_login_of_postgres(what: str, endless: bool) -> None:
+    """Before anything is known of who listens there, and whichever message it is."""
+    refused = asyncio.run(_login_refused(SAID_FOR_A_LOGIN[what][endless]))
+    # Of some the first one is an answer.
+    answers = {"AuthenticationSASL": "unsupported SASL Authentication", "ErrorResponse": "login refused: xxx"}
+    assert f": {answers.get(what, NO_LOGIN) if endless else NO_LOGIN}" in refused
+
+
+async def _login_refused(say: Callable[[], Saying]) -> str:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readexactly(8)  # for TLS
+            writer.write(b"N")
+            await reader.read(1000)
+            await said(say(), writer)
+        except (asyncio.CancelledError, OSError):
+            pass
+        finally:
+            writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        values = {"kind": "postgres", "url": f"postgresql://u@127.0.0.1:{port}/d", "query": "SELECT :ids", **PATIENT}
+        with pytest.raises(TargetError) as refused:
+            async with PostgresProbeConfig.model_validate(values).open(RUN):
+                pass
+    return str(refused.value)

@@ -90,6 +90,10 @@ def _chunk(data: bytes) -> bytes:
 
 
 IN_JSON: Final = over_http("application/json", b'{"value": 1, "items": [0', b', {"id": "x"}', b"]}")
+IN_METRIC_DATA: Final = over_http(
+    "text/xml", b"<GetMetricDataResponse><GetMetricDataResult><MetricDataResults><member><Values>",
+    b"<member>1</member>", b"</Values></member></MetricDataResults></GetMetricDataResult></GetMetricDataResponse>",
+)  # fmt: skip
 IN_XML: Final = over_http(
     "application/xml", b"<?xml version='1.0'?><Error><Code>x</Code><Message>", b"x", b"</Message></Error>"
 )
@@ -183,6 +187,24 @@ def _rows_of_postgres() -> Speech:
 
 
 IN_POSTGRES: Final = _rows_of_postgres()
+
+
+def _login_of_postgres() -> Speech:
+    # In place of what would let in.
+    def notice(text: bytes, size: int | None = None) -> bytes:
+        return _postgres(b"N", b"SNOTICE\0M" + text, None if size is None else 9 + size)
+
+    sasl = struct.pack(">I", 10)
+    return {
+        LONG: lambda: _once(notice(b"x" * _MB_10 + b"\0\0")),
+        MANY: lambda: _many(b"", lambda number: _postgres(b"S", b"x%d\0%d\0" % (number, number)), b""),
+        ENDLESS: lambda: _forever(b"", notice(b"x" * 1000 + b"\0\0")),
+        TRICKLE: lambda: _slowly(_postgres(b"R", sasl, 1_000_000), b"x"),
+        NONSENSE: _nonsense,
+    }
+
+
+IN_POSTGRES_LOGIN: Final = _login_of_postgres()
 
 
 def _rows_of_mysql() -> Speech:

@@ -64,6 +64,10 @@ class Told:
 _COUNTS: Final = (
     "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed",
 )  # fmt: skip
+_NO_VALUES: Final = (
+    b"<GetMetricDataResponse><GetMetricDataResult><MetricDataResults><member><Timestamps/><Values/></member>"
+    b"</MetricDataResults></GetMetricDataResult></GetMetricDataResponse>"
+)
 
 
 def _aws(request: Request) -> Sequence[bytes | float]:
@@ -82,6 +86,8 @@ def _aws(request: Request) -> Sequence[bytes | float]:
         "ReceiveMessage": {},
     }
     operation = request.headers.get("x-amz-target", "").rpartition(".")[2]
+    if b"Action=GetMetricData" in request.body:
+        return [answer(200, _NO_VALUES, "Content-Type: text/xml")]
     if not operation:  # S3 has addresses instead.
         return [answer(200) if request.target.count("/") == 1 else b"HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n"]
     pause: list[bytes | float] = [0.2] if operation == "ReceiveMessage" else []
@@ -132,15 +138,17 @@ def of_postgres(port: int) -> dict[str, Protocol]:
     """With a server at that port that lets in whoever comes, and has a table `t`."""
     url = ("url", "postgresql://owner@127.0.0.1:{port}/postgres")
     asking = {"kind": "postgres", "query": "SELECT id FROM t WHERE id = ANY(:ids)", "statement_timeout": "1s"}
+    listening = {"kind": "postgres-listen", "channel": "c"}
     return {
-        name: Protocol(
-            "probes", settings, url, hostile.IN_POSTGRES, lambda: nullcontext(port), greetings, unasked
+        name: Protocol("probes", settings, url, speech, lambda: nullcontext(port), greetings, unasked)
+        for name, settings, speech, greetings, unasked in (
+            ("postgres", asking, hostile.IN_POSTGRES, 3, False),
+            ("postgres-listen", listening, hostile.IN_POSTGRES, 4, True),
+            # Asked for TLS it says that it has none.
+            ("postgres-login", asking, hostile.IN_POSTGRES_LOGIN, 1, False),
+            ("postgres-listen-login", listening, hostile.IN_POSTGRES_LOGIN, 1, True),
         )
-        for name, settings, greetings, unasked in (
-            ("postgres", asking, 3, False),
-            ("postgres-listen", {"kind": "postgres-listen", "channel": "c"}, 4, True),
-        )
-    }  # fmt: skip
+    }
 
 
 def of_mysql(port: int) -> dict[str, Protocol]:
@@ -202,6 +210,15 @@ def protocols() -> dict[str, Protocol]:
         "sqs-queue": Protocol(
             "gauges", {"kind": "sqs-queue", "queue": "q", "every": "1s", **region}, _AWS,
             json_said, _by(_aws),
+        ),
+        "sqs-age": Protocol(
+            "gauges", {"kind": "sqs-queue", "queue": "q", "oldest_age": True, "every": "1s", **region}, _AWS,
+            hostile.IN_METRIC_DATA, _by(_aws),
+        ),
+        "cloudwatch": Protocol(
+            "gauges",
+            {"kind": "cloudwatch", "namespace": "n", "metric": "m", "period": "1s", "every": "1s", **region}, _AWS,
+            hostile.IN_METRIC_DATA, _by(_aws),
         ),
         "http-bulk": _over_http(
             "probes", {"kind": "http", "timeout": "1s", "ids": {"in": "body"}, "items": "body.items"}, json_said,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 from urllib.parse import parse_qsl, urlsplit
 
+from ...clients.bounded import Allowance, Bounded, BoundedLoop, TooLong
 from ...clients.web import reason_of, tls_context
 from ...errors import TargetError
 from .postgres_url import parse_postgres_url
@@ -16,8 +18,11 @@ from .sql_reader import Refusal
 
 CONNECT_S: Final = 60.0
 """Longest time to connect, if the address doesn't say."""
+_LOGIN: Final = 1 << 16
+"""Most that may come until a connection is let in, in bytes, and by far more than a database has to say."""
 TLS_MODES: Final = ("require", "verify-ca", "verify-full")
 """The values of `sslmode` by which TLS is asked for; by all others it is taken if it is to be had."""
+_NO_POSTGRES: Final = "name a PostgreSQL in url"
 _FILES: Final = Path("~/.postgresql")
 """Where libpq looks for authorities, and for a certificate to log in with."""
 
@@ -43,6 +48,7 @@ async def connect(
     sdk: Any,
     url: str,
     settings: Mapping[str, str],
+    allowance: Allowance,
     *,
     verify: bool,
     reads_only: bool = False,
@@ -50,6 +56,7 @@ async def connect(
 ) -> Any:
     """A connection with these settings of the session. Raises one of `connection_errors`.
 
+    `allowance` is what may come once it is let in.
     The address may say how long it may take to connect, but nothing that `settings` has. `verify` is whether to check
     a certificate where TLS is asked for.
     """
@@ -61,14 +68,19 @@ async def connect(
     if reads_only and not afterwards:
         begins_with["default_transaction_read_only"] = "on"
     more = {} if wanted is None else {"target_session_attrs": wanted}
+    loop = BoundedLoop(Allowance(_LOGIN))
     try:
-        connection = await sdk.connect(
-            address.dsn,
-            timeout=address.timeout_s or timeout_s,
-            server_settings=begins_with,
-            ssl=tls_for(url, verify),
-            **more,
-        )
+        with loop.connecting():
+            connection = await sdk.connect(
+                address.dsn,
+                timeout=address.timeout_s or timeout_s,
+                server_settings=begins_with,
+                ssl=tls_for(url, verify),
+                loop=loop,
+                **more,
+            )
+    except TooLong:
+        raise NotConnected(f"more than {_LOGIN} bytes came in place of a login", _NO_POSTGRES) from None
     except (sdk.UndefinedObjectError, sdk.CantChangeRuntimeParamError, sdk.InvalidParameterValueError) as error:
         raise NotConnected(message_of(error), "correct the parameters in url, or leave that one out") from error
     except sdk.TargetServerAttributeNotMatched as error:
@@ -79,13 +91,26 @@ async def connect(
             raise
         reason = f"no connection within {address.timeout_s:g} s, the connect_timeout in url"
         raise NotConnected(reason, "start the database, or correct url") from error
+    except ConnectionError as error:
+        if _told(url, "sslmode") in TLS_MODES or "rejected SSL" not in str(error):
+            raise
+        raise NotConnected("what answers there isn't PostgreSQL", _NO_POSTGRES) from error
+    # It asks whether a task is the loop's own.
+    connection._loop = asyncio.get_running_loop()
+    bounded_of(connection).settled(allowance)
     if afterwards:
         try:
-            await connection.execute("SET default_transaction_read_only = on")
+            with bounded_of(connection).answer():
+                await connection.execute("SET default_transaction_read_only = on")
         except BaseException:
             connection.terminate()
             raise
     return connection
+
+
+def bounded_of(connection: Any) -> Bounded:
+    """What stands before a connection that `connect` has made."""
+    return cast(Bounded, connection._transport.bounded)
 
 
 def tls_for(url: str, verify: bool) -> ssl.SSLContext | None:
@@ -95,23 +120,27 @@ def tls_for(url: str, verify: bool) -> ssl.SSLContext | None:
     authorities that `sslrootcert` names, as libpq does where there are some, and else against those of the system,
     the host's name included. Raises OSError for a file that is of no use.
     """
-    parameters = dict(parse_qsl(urlsplit(url).query))
-
-    def told(name: str) -> str | None:
-        return parameters.get(name) or os.environ.get(f"PG{name.upper()}")
-
-    mode = told("sslmode")
+    mode = _told(url, "sslmode")
     files = _FILES.expanduser()
     if mode not in TLS_MODES or (
-        verify and (mode != "require" or told("sslrootcert") or (files / "root.crt").exists())
+        verify and (mode != "require" or _told(url, "sslrootcert") or (files / "root.crt").exists())
     ):
         return None
     context = tls_context(None, verify)
     own = {name: path for name in ("crt", "key") if (path := files / f"postgresql.{name}").exists()}
-    certificate, key = told("sslcert") or own.get("crt"), told("sslkey") or own.get("key")
+    certificate, key = _told(url, "sslcert") or own.get("crt"), _told(url, "sslkey") or own.get("key")
     if certificate is not None:
-        context.load_cert_chain(certificate, key, password=parameters.get("sslpassword", ""))
+        context.load_cert_chain(certificate, key, password=_parameters(url).get("sslpassword", ""))
     return context
+
+
+def _told(url: str, name: str) -> str | None:
+    """What an address says of that, or else the environment."""
+    return _parameters(url).get(name) or os.environ.get(f"PG{name.upper()}")
+
+
+def _parameters(url: str) -> dict[str, str]:
+    return dict(parse_qsl(urlsplit(url).query))
 
 
 def remark_on(connection: Any, where: str, remark: Callable[[str], None]) -> None:

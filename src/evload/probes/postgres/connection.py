@@ -9,6 +9,7 @@ from ...clients.bounded import CURE, Allowance, Bounded, TooLong
 from ...units import NS_PER_S, format_duration
 from .._shared.database_url import shown_address
 from .._shared.postgres import (
+    bounded_of,
     connect,
     connection_errors,
     explain_connection,
@@ -43,9 +44,11 @@ class PostgresDatabase:
 
     async def connect(self) -> _PostgresConnection:
         """Connect and prepare the query."""
-        connection = await connect(self._sdk, self._url, self._settings, verify=self._verify, reads_only=True)
+        connection = await connect(
+            self._sdk, self._url, self._settings, self._allowance, verify=self._verify, reads_only=True
+        )
         remark_on(connection, self.where, self._remark)
-        bounded = Bounded(connection._transport, self._allowance)
+        bounded = bounded_of(connection)
         try:
             with bounded.answer():
                 statement = await connection.prepare(self._query)

@@ -16,7 +16,7 @@ from ...spi.listening import Cuts, Inbox, Tell, come_back, nothing_of
 from .._shared.attribution import by_match
 from .._shared.attribution_traffic import attribution
 from .._shared.database_url import shown_address
-from .._shared.postgres import connect, connection_errors, explain_connection, load_asyncpg, remark_on
+from .._shared.postgres import bounded_of, connect, connection_errors, explain_connection, load_asyncpg, remark_on
 from .settings import PostgresListenSettings
 
 _PATIENCE_S: Final = 10.0
@@ -50,9 +50,10 @@ class NotificationListener:
     async def attach(self) -> None:
         """Connect and listen. Raises what the SDK raises."""
         config = self._config
-        connection = await connect(self._sdk, config.url, {}, verify=config.verify, timeout_s=_PATIENCE_S)
+        allowance = Allowance(_LONGEST)
+        connection = await connect(self._sdk, config.url, {}, allowance, verify=config.verify, timeout_s=_PATIENCE_S)
         remark_on(connection, shown_address(config.url), self._remark)
-        self._bounded = Bounded(connection._transport, Allowance(_LONGEST))
+        self._bounded = bounded_of(connection)
         try:
             connection.add_termination_listener(self._ended)
             await connection.add_listener(self._config.channel, self._arrived)
