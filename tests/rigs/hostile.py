@@ -120,6 +120,60 @@ IN_REQUESTS: Final = _requests()
 """What a caller can send to somebody who listens."""
 
 
+# --- gRPC -------------------------------------------------------------------------------------------------
+
+_FRAME: Final = 16_384
+_IN_ONE_MESSAGE: Final = 4 << 20
+"""As much as gRPC takes unless it is told otherwise."""
+
+
+def _http2(kind: int, payload: bytes, *, flags: int = 0, stream: int = 1, size: int | None = None) -> bytes:
+    """A frame, or the beginning of one of that size."""
+    return (
+        struct.pack(">I", len(payload) if size is None else size)[1:]
+        + bytes((kind, flags))
+        + (struct.pack(">I", stream) + payload)
+    )
+
+
+def _field(name: bytes, value: bytes) -> bytes:
+    return b"\0" + bytes((len(name),)) + name + bytes((len(value),)) + value
+
+
+def _in_data(payload: bytes) -> bytes:
+    return b"".join(_http2(0, payload[at : at + _FRAME]) for at in range(0, len(payload), _FRAME))
+
+
+def _over_grpc() -> Speech:
+    settings = _http2(4, b"", stream=0)
+    head = b"\x88" + _field(b"content-type", b"application/grpc")
+    begun = settings + _http2(1, head, flags=4)
+
+    def message(size: int) -> bytes:
+        return b"\0" + struct.pack(">I", size)
+
+    def again_and_again() -> Saying:
+        # The window of the stream is not ours to be kept to.
+        whole = _in_data(message(_IN_ONE_MESSAGE - 5) + b"\x0a" * (_IN_ONE_MESSAGE - 5))
+        yield begun
+        while True:
+            yield whole
+
+    return {
+        LONG: lambda: _once(begun, _in_data(message(_MB_10) + b"x" * _MB_10)),
+        MANY: lambda: _many(
+            settings + _http2(1, head), lambda number: _http2(9, _field(b"x-%d" % number, b"%d" % number)),
+            _http2(9, b"", flags=4),
+        ),
+        ENDLESS: again_and_again,
+        TRICKLE: lambda: _slowly(begun + _http2(0, message(60_000), size=_FRAME), b"x"),
+        NONSENSE: _nonsense,
+    }  # fmt: skip
+
+
+IN_GRPC: Final = _over_grpc()
+
+
 # --- others -----------------------------------------------------------------------------------------------
 
 

@@ -21,6 +21,7 @@ from tests.rigs.commands import Ended, started
 from tests.rigs.hostile import Hostile, Speech, said
 from tests.rigs.redis_scripted import scripted_redis
 from tests.servers.aws_server import ENVIRONMENT
+from tests.servers.collector import GrpcCollector, collecting_grpc
 from tests.servers.httpserver import Request, Script, answer, json_answer, serving
 
 DIFFERENCE_KIB: Final = 20 * 1024
@@ -111,6 +112,13 @@ def _by(script: Script) -> Callable[[], AbstractAsyncContextManager[int]]:
             yield urlsplit(server.url).port or 0
 
     return well
+
+
+@asynccontextmanager
+async def _grpc() -> AsyncIterator[int]:
+    collector = GrpcCollector()
+    with collecting_grpc(collector):
+        yield urlsplit(collector.url).port or 0
 
 
 @asynccontextmanager
@@ -219,6 +227,10 @@ def protocols() -> dict[str, Protocol]:
             "gauges",
             {"kind": "cloudwatch", "namespace": "n", "metric": "m", "period": "1s", "every": "1s", **region}, _AWS,
             hostile.IN_METRIC_DATA, _by(_aws),
+        ),
+        "otlp-grpc": Protocol(
+            "reports", {"kind": "otlp", "protocol": "grpc", "every": "1s", "timeout": "1s"}, _AT, hostile.IN_GRPC,
+            _grpc, greetings=1,
         ),
         "http-bulk": _over_http(
             "probes", {"kind": "http", "timeout": "1s", "ids": {"in": "body"}, "items": "body.items"}, json_said,

@@ -13,7 +13,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
 
 import grpc
 import pytest
@@ -41,6 +42,7 @@ from evload.sinks.otlp.sink import OtlpSink, in_batches
 from evload.sinks.otlp.spans import Spans
 from evload.spi.sink import SinkSurroundings
 from evload.testing import sample_events
+from tests.rigs.hostile import ENDLESS, IN_GRPC, LONG, MANY, NONSENSE, TRICKLE, Hostile
 from tests.rigs.sink_reports import NASTY, finished, moment
 from tests.rigs.summaries import MS, S
 from tests.servers.collector import METRICS, TRACES, Collector, GrpcCollector, collecting, collecting_grpc
@@ -380,6 +382,67 @@ def test_a_grpc_collector_that_is_no_help(collector: GrpcCollector, expected: st
         world = World(collector.url, {"protocol": "grpc", "timeout": "200ms", "spans": 0})
         asyncio.run(world.run())
     assert world.said == [f"otlp {collector.host}: {expected}"]
+
+
+TOO_MUCH: Final = "more than 262144 bytes came in place of an answer; correct url"
+CURE: Final = "correct url, or set protocol: http/protobuf for a collector that speaks HTTP"
+
+
+@pytest.mark.parametrize(
+    ("way", "expected"),
+    [
+        (LONG, [f"the answer is longer than 65536 bytes; {CURE}", TOO_MUCH]),
+        (MANY, [f"the answer's headers are longer than gRPC takes; {CURE}", TOO_MUCH]),
+        (ENDLESS, [f"the answer is longer than 65536 bytes; {CURE}", TOO_MUCH]),
+        (TRICKLE, ["no answer within 3 s"]),
+        (NONSENSE, [f"what answers there doesn't speak gRPC; {CURE}"]),
+    ],
+)
+def test_a_grpc_collector_that_means_harm(way: str, expected: Sequence[str]) -> None:
+    """gRPC itself would take headers of 16 MiB, and messages of 4. Whichever limit is met first is told."""
+
+    async def main(collector: GrpcCollector) -> World:
+        port = urlsplit(collector.url).port or 0
+        async with Hostile(port, IN_GRPC, way) as peer:
+            peer.turn()
+            world = World(f"http://127.0.0.1:{peer.port}", {"protocol": "grpc", "timeout": "3s", "spans": 0})
+            await world.run()
+            return world
+
+    with collecting_grpc(collector := GrpcCollector()):
+        world = asyncio.run(main(collector))
+    (said,) = world.said
+    assert said.partition(": ")[2].removesuffix("; metrics were not delivered") in expected
+
+
+def test_a_grpc_collector_through_a_proxy_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main(collector: GrpcCollector) -> bytes:
+        asked = b""
+
+        async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal asked
+            asked = await reader.readuntil(b"\r\n\r\n")
+            back, out = await asyncio.open_connection("127.0.0.1", urlsplit(collector.url).port)
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            await asyncio.gather(copied(reader, out), copied(back, writer))
+
+        async with await asyncio.start_server(tunnel, "127.0.0.1", 0) as proxy:
+            port = proxy.sockets[0].getsockname()[1]
+            monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
+            monkeypatch.delenv("no_proxy", raising=False)
+            await World("http://collector.example:4317", {"protocol": "grpc", "spans": 0}).run()
+        return asked
+
+    with collecting_grpc(collector := GrpcCollector()):
+        asked = asyncio.run(main(collector))
+    assert asked.startswith(b"CONNECT collector.example:4317 HTTP/1.1\r\n")
+    assert len(collector.metrics) == 1
+
+
+async def copied(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+    while data := await source.read(1 << 16):
+        sink.write(data)
+    sink.close()
 
 
 @pytest.fixture(scope="module")

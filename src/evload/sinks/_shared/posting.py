@@ -16,7 +16,8 @@ from ...clients.http_errors import explain
 from ...clients.web import encode_target, excerpt, parse_url
 from ...units import NS_PER_S, format_duration
 
-_MOST_OF_ANSWER: Final = 65_536
+MOST_OF_ANSWER: Final = 65_536
+"""So much of what somebody says to a POST is looked at, in bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +74,9 @@ async def _beginning(response: aiohttp.ClientResponse) -> bytes:
     with suppress(aiohttp.ClientError, OSError, TimeoutError):
         async for chunk in response.content.iter_any():
             body += chunk
-            if len(body) >= _MOST_OF_ANSWER:
+            if len(body) >= MOST_OF_ANSWER:
                 break
-    return bytes(body[:_MOST_OF_ANSWER])
+    return bytes(body[:MOST_OF_ANSWER])
 
 
 @asynccontextmanager
