@@ -204,9 +204,7 @@ def _deliveries() -> Speech:
 IN_AMQP: Final = _deliveries()
 
 
-def _values() -> Speech:
-    # To the commands of a transaction, and then its results.
-    queued = b"+OK\r\n+QUEUED\r\n+QUEUED\r\n"
+def _values(queued: bytes = b"") -> Speech:
     return {
         LONG: lambda: _once(queued + b"*2\r\n*1\r\n$%d\r\n" % _MB_10, b"x" * _MB_10, b"\r\n:1\r\n"),
         MANY: lambda: _many(queued + b"*2\r\n*%d\r\n" % _MANY, lambda number: b"$7\r\n%07d\r\n" % number, b":1\r\n"),
@@ -216,7 +214,9 @@ def _values() -> Speech:
     }
 
 
-IN_REDIS: Final = _values()
+IN_REDIS: Final = _values(b"+OK\r\n+QUEUED\r\n+QUEUED\r\n")
+"""To the commands of a transaction, and then its results."""
+IN_REDIS_AT_ONCE: Final = _values()
 
 
 def _postgres(kind: bytes, payload: bytes, size: int | None = None) -> bytes:
@@ -289,6 +289,31 @@ def _rows_of_mysql() -> Speech:
 
 
 IN_MYSQL: Final = _rows_of_mysql()
+
+
+def _login_of_mysql() -> Speech:
+    def packet(payload: bytes, size: int | None = None) -> bytes:
+        return struct.pack("<I", len(payload) if size is None else size)[:3] + b"\0" + payload
+
+    rest = b"\0" + struct.pack("<I", 1) + b"12345678\0" + struct.pack("<HBHHB", 0xF7FF, 45, 2, 0xDFFF, 21) + bytes(10)
+    hello = packet(b"\x0a8.0.0" + rest + b"123456789012\0mysql_native_password\0")
+
+    def more(number: int) -> bytes:
+        # One after the other it asks for another way to log in.
+        asks = b"\xfemysql_native_password\0" + b"x" * 20 + b"\0"
+        return struct.pack("<I", len(asks))[:3] + bytes(((2 + 2 * number) % 256,)) + asks
+
+    return {
+        LONG: lambda: _once(packet(b"\x0a" + b"x" * _MB_10 + rest)),
+        MANY: lambda: _many(hello, more, b""),
+        ENDLESS: lambda: _forever(packet(b"\x0a", 0xFFFFFF), b"x"),
+        TRICKLE: lambda: _slowly(packet(b"\x0a", 1_000_000), b"x"),
+        NONSENSE: _nonsense,
+    }
+
+
+IN_MYSQL_LOGIN: Final = _login_of_mysql()
+"""It speaks first."""
 
 
 # --- those who speak --------------------------------------------------------------------------------------

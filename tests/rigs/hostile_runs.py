@@ -33,8 +33,8 @@ _LENIENT: Final = {"offered_rate": "warn", "lateness": "warn", "headroom": "warn
 class Protocol:
     """Something that evload speaks, and with whom.
 
-    section, settings  where it stands in a config, and what there is beside its address
-    address            key and text of the address, with `{port}`
+    section, settings  where it stands in a config, and what there is beside its address; no section: it is an option
+    address            key and text of the address, with `{port}`; or the option and its value
     speech             what its peer says when it is hostile
     well               makes a peer that is well, and gives its port
     greetings, unasked  as `Hostile` has them
@@ -129,9 +129,16 @@ async def _redis() -> AsyncIterator[int]:
 
 def of_rabbitmq(port: int) -> dict[str, Protocol]:
     """With a broker at that port, which has a queue `q`."""
-    return {
+    url = "amqp://guest:guest@127.0.0.1:{port}/"
+    managed = {"kind": "rabbitmq-queue", "queue": "q", "url": url.format(port=port), **_SAMPLED}
+    figures = b'{"messages_unacknowledged": 0}'
+    management = Protocol(
+        "gauges", managed, ("management", "http://127.0.0.1:{port}"), hostile.IN_JSON,
+        _by(lambda _: [json_answer(figures)]),
+    )  # fmt: skip
+    return {"rabbitmq-management": management} | {
         name: Protocol(
-            section, settings, ("url", "amqp://guest:guest@127.0.0.1:{port}/"), hostile.IN_AMQP,
+            section, settings, ("url", url), hostile.IN_AMQP,
             lambda: nullcontext(port), greetings, unasked,
         )
         for name, section, settings, greetings, unasked in (
@@ -163,7 +170,12 @@ def of_mysql(port: int) -> dict[str, Protocol]:
     """With a server at that port that lets in whoever comes, and has a table `shop.t`."""
     settings = {"kind": "mysql", "query": "SELECT id FROM t WHERE id IN (:ids)", "statement_timeout": "1s"}
     url = ("url", "mysql://root@127.0.0.1:{port}/shop")
-    return {"mysql": Protocol("probes", settings, url, hostile.IN_MYSQL, lambda: nullcontext(port), 5)}
+    return {
+        "mysql": Protocol("probes", settings, url, hostile.IN_MYSQL, lambda: nullcontext(port), 5),
+        "mysql-login": Protocol(
+            "probes", settings, url, hostile.IN_MYSQL_LOGIN, lambda: nullcontext(port), unasked=True
+        ),
+    }
 
 
 def protocols() -> dict[str, Protocol]:
@@ -236,10 +248,25 @@ def protocols() -> dict[str, Protocol]:
             "probes", {"kind": "http", "timeout": "1s", "ids": {"in": "body"}, "items": "body.items"}, json_said,
             lambda _: [json_answer(b'{"items": []}')],
         ),
-        "redis": Protocol(
-            "probes", {"kind": "redis", "key": "{correlation_id}", "timeout": "1s"},
-            ("url", "redis://127.0.0.1:{port}/0"), hostile.IN_REDIS, _redis, greetings=4,
+        "rabbitmq-api": _over_http(
+            "producers", {"kind": "http", "timeout": "5s", "rabbitmq_api": {"routing_key": "q"}}, json_said,
+            lambda _: [json_answer(b'{"routed": true}')], "api/exchanges/%2F/x/publish",
         ),
+        "scraped": Protocol(
+            "reports", {"kind": "prometheus"}, ("listen", "127.0.0.1:{port}"), hostile.IN_REQUESTS, calls=True
+        ),
+        "live-page": Protocol("", {}, ("--ui-port", "{port}"), hostile.IN_REQUESTS, calls=True),
+    } | {
+        name: Protocol(
+            "probes", {"kind": "redis", "timeout": "1s", **settings}, ("url", "redis://127.0.0.1:{port}/0"), speech,
+            _redis, greetings=4,
+        )
+        for name, settings, speech in (
+            ("redis", {"key": "{correlation_id}"}, hostile.IN_REDIS),
+            ("redis-hash", {"hash": "h", "field": "{correlation_id}"}, hostile.IN_REDIS_AT_ONCE),
+            ("redis-hashes", {"hash": "{correlation_id}", "field": "f"}, hostile.IN_REDIS_AT_ONCE),
+            ("redis-stream", {"stream": "s", "field": "f"}, hostile.IN_REDIS),
+        )
     }  # fmt: skip
 
 
@@ -265,6 +292,8 @@ async def _run(spoken: Mapping[str, Protocol], way: str, lasting_s: int, cwd: Pa
         well = await opened.enter_async_context(serving(quiet))
         peers: dict[str, Hostile] = {}
         config = _beginning(well.url)
+        config["scenarios"]["s"] = _scenario("well", lasting_s)
+        options: list[str] = []
         callers: list[Caller] = []
         for name, protocol in spoken.items():
             if protocol.calls:
@@ -273,11 +302,14 @@ async def _run(spoken: Mapping[str, Protocol], way: str, lasting_s: int, cwd: Pa
             else:
                 peer = await opened.enter_async_context(_peer(protocol, way))
                 peers[name], port = peer, peer.port
-            _add(config, name, protocol, port, lasting_s)
+            if protocol.section:
+                _add(config, name, protocol, port, lasting_s)
+            else:
+                options += [text.format(port=port) for text in protocol.address]
         turning = asyncio.create_task(_turn(began, peers, callers))
         try:
             (directory / "c.yaml").write_text(yaml.safe_dump(config))
-            ended, kib = await asyncio.to_thread(_command, directory, lasting_s)
+            ended, kib = await asyncio.to_thread(_command, directory, options, lasting_s)
         finally:
             turning.cancel()
             await asyncio.gather(turning, return_exceptions=True)
@@ -285,10 +317,12 @@ async def _run(spoken: Mapping[str, Protocol], way: str, lasting_s: int, cwd: Pa
     return Told(way, ended, kib, spoke)
 
 
-def _command(directory: Path, lasting_s: int) -> tuple[Ended, int]:
+def _command(directory: Path, options: Sequence[str], lasting_s: int) -> tuple[Ended, int]:
     through = [sys.executable, "-S", peak.__file__, str(directory / "peak")]
     environment = {**ENVIRONMENT, "NO_PROXY": "*"}
-    with started("run", "c.yaml", "--out", "out", cwd=directory, env=environment, through=through) as running:
+    with started(
+        "run", "c.yaml", "--out", "out", *options, cwd=directory, env=environment, through=through
+    ) as running:
         try:
             out, err = running.process.communicate(timeout=lasting_s + 120)
         finally:
@@ -317,14 +351,16 @@ def _add(config: dict[str, Any], name: str, protocol: Protocol, port: int, lasti
     if protocol.section == "probes":
         settings["deadline"] = "2s"
     config[protocol.section][name] = settings
-    load = [{"rate": "10/s", "for": f"{lasting_s}s"}]
-    scenario = {"producer": "well", "probes": ["well"], "events": {"e": 1}, "load": load}
     if protocol.section == "producers":
-        config["scenarios"][name] = {**scenario, "producer": name}
-    else:
-        probes = config["scenarios"].setdefault("s", scenario)["probes"]
-        if protocol.section == "probes":
-            probes.append(name)
+        config["scenarios"].pop("s", None)
+        config["scenarios"][name] = _scenario(name, lasting_s)
+    elif protocol.section == "probes":
+        config["scenarios"]["s"]["probes"].append(name)
+
+
+def _scenario(producer: str, lasting_s: int) -> dict[str, Any]:
+    load = [{"rate": "10/s", "for": f"{lasting_s}s"}]
+    return {"producer": producer, "probes": ["well"], "events": {"e": 1}, "load": load}
 
 
 @asynccontextmanager

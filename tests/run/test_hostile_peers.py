@@ -8,6 +8,7 @@ from typing import Final
 
 import pytest
 
+from evload.spi.registry import Group, kinds
 from tests.rigs.hostile import IN_TURN, WAYS
 from tests.rigs.hostile_runs import DIFFERENCE_KIB, Protocol, of_mysql, of_postgres, of_rabbitmq, protocols, run
 from tests.servers.mysql_server import MysqlServer
@@ -18,6 +19,10 @@ BY_THEMSELVES: Final = protocols()
 SHARE: Final = ("http-probe", "redis")
 """What every run of the tests has, all ways within two seconds."""
 A_MINUTE: Final = 60
+
+
+SPEAK_TO_NOBODY: Final = {"sqlite", "generator", "csv", "files", "hlog", "html", "junit", "markdown"}
+GROUPS: Final[Sequence[Group]] = ("evload.producers", "evload.probes", "evload.gauges", "evload.sinks")
 
 
 def assert_holds(name: str, protocol: Protocol, ways: Sequence[str], lasting_s: int, cwd: Path) -> None:
@@ -31,6 +36,12 @@ def assert_holds(name: str, protocol: Protocol, ways: Sequence[str], lasting_s: 
     for told in hostile:
         assert told.spoke > 0, told.way
         assert told.peak_kib - quiet.peak_kib < DIFFERENCE_KIB, (told.way, quiet.peak_kib, told.peak_kib)
+
+
+def test_all_that_speak_to_somebody_are_held_to_it() -> None:
+    known = {name for group in GROUPS for name, point in kinds(group).items() if point.value.startswith("evload.")}
+    rows = [*BY_THEMSELVES.values(), *of_rabbitmq(0).values(), *of_postgres(0).values(), *of_mysql(0).values()]
+    assert {row.settings["kind"] for row in rows if row.section} == known - SPEAK_TO_NOBODY
 
 
 @pytest.mark.parametrize("name", SHARE)
