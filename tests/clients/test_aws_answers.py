@@ -17,7 +17,9 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from evload.clients.aws import explain
+from evload.clients.bounded import TooLong
 from evload.clock import SystemClock
+from evload.gauges.cloudwatch import CloudWatchConfig
 from evload.model.states import Seen
 from evload.probes.dynamodb import DynamodbProbeConfig
 from evload.probes.s3 import S3ProbeConfig
@@ -163,3 +165,13 @@ def test_what_is_no_http_is_no_aws() -> None:
     settings = S3ProbeConfig.model_validate({"kind": "s3", "bucket": "bucket", "key": "{correlation_id}"})
     assert NOT_AWS in explain(error, settings)
     assert "server said so" in explain(HTTPClientError(error=ValueError("the server said so")), settings)
+
+
+def test_who_asks_for_little_can_not_ask_for_less() -> None:
+    probe = S3ProbeConfig.model_validate({"kind": "s3", "bucket": "bucket", "key": "{correlation_id}"})
+    gauge = CloudWatchConfig.model_validate({"kind": "cloudwatch", "namespace": "n", "metric": "m"})
+    told = [explain(TooLong("an answer is longer than 8 MiB"), settings) for settings in (probe, gauge)]
+    assert told == [
+        "an answer is longer than 8 MiB; ask for less at a time: lower bulk, or parallel",
+        "an answer is longer than 8 MiB; correct endpoint, which may not be AWS",
+    ]

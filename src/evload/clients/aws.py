@@ -256,7 +256,7 @@ def explain(error: Exception, settings: AwsSettings) -> str:
     if name in ("EndpointConnectionError", "ConnectTimeoutError", "ConnectionClosedError", "ReadTimeoutError"):
         return _unreachable(error, settings)
     if isinstance(error, TooLong):
-        return f"{error}; {CURE}"
+        return f"{error}; {CURE if hasattr(settings, 'parallel') else 'correct endpoint, which may not be AWS'}"
     no_http = type(getattr(error, "kwargs", {}).get("error")).__name__ == "ClientResponseError"
     if no_http or name == "ResponseParserError" or isinstance(error, LookupError | ValueError):
         return f"what answers at {settings.endpoint or 'the endpoint'} isn't AWS; correct endpoint"
