@@ -23,6 +23,11 @@ _STYLE: Final = r"(?:[^\S\n]|\x1b\[[0-9;]*m)*"
 """What may stand before a command at the start of a line: blanks, and the colours that we have put there."""
 _COMMAND: Final = re.compile(rf"^({_STYLE}):(?=:[A-Za-z][^\n]*::)", re.MULTILINE)
 """How a command of GitHub's begins, at the start of a line: `::error title=...::message`."""
+TELLING: Final = (
+    r"secret|token|credentials?|signature|pwd|pass(?:phrase|w(?:or)?[dt]?)|authori[sz]ation|cookie|api[-_]?key|"
+    r"access[-_]?key"
+)
+"""A piece of the names whose values are nobody's business: of parameters, headers and fields, whatever the case."""
 _LONGEST_NAME: Final = 100
 _MOST_NAMES: Final = 300
 _STARTED: Final = re.compile(rf"{_STYLE}\Z")

@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from pydantic import TypeAdapter
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from ..texts import TELLING
 from .walking import Schemas
 from .yaml import DataPath
 
@@ -24,12 +25,11 @@ _USERINFO: Final = re.compile(r"://(?P<user>[^/?#\s:@]*):(?P<password>[^/?#\s]*(
 """Also where a password holds what should have been escaped: the address is refused then, and not shown either. In a
 text without an @ behind it each address would be looked through to the end of the text."""
 _SPACE: Final = re.compile(r"(\s+)")
-_TELLING: Final = "token|secret|passw(?:or)?d|pwd|credential|signature|api[-_]?key|access[-_]?key"
 _PARAMETER: Final = re.compile(
-    rf"(?P<before>[?&](?:[\w-]*(?:{_TELLING})|sig|key|auth)=)(?P<value>[^&#\s}}]+)", re.IGNORECASE
+    rf"(?P<before>[?&](?:[\w-]*(?:{TELLING})|sig|key|auth)=)(?P<value>[^&#\s}}]+)", re.IGNORECASE
 )
 _HEADER: Final = re.compile(
-    rf"(?:proxy-)?authorization|(?:set-)?cookie|(?:x-)?auth(?:-.*)?|.*(?:{_TELLING}).*", re.IGNORECASE
+    rf"(?:proxy-)?authorization|(?:set-)?cookie|(?:x-)?auth(?:-.*)?|.*(?:{TELLING}).*", re.IGNORECASE
 )
 _SCHEME: Final = re.compile(r"(?P<scheme>[A-Za-z][\w-]*\s+)?(?P<rest>.*)", re.DOTALL)
 """Of an authorization: `Bearer` and the like are no part of what is secret, nor of how a target quotes it."""

@@ -7,18 +7,20 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from ..spi.traffic import Message
+from ..texts import TELLING
 
 HIDDEN: Final = "***"
 _LOOKED_AT: Final = 1 << 16
 """Bytes of a body that are looked at."""
 _HEX: Final = 32
-_NAMED: Final = r"passw|secret|token|authori[sz]ation|api[-_]?key|cookie|credential"
-_SECRET: Final = re.compile(_NAMED, re.IGNORECASE)
-_SECRET_HEADER: Final = re.compile(rf"{_NAMED}|signature|session", re.IGNORECASE)
+_SECRET: Final = re.compile(TELLING, re.IGNORECASE)
+_SECRET_HEADER: Final = re.compile(rf"{TELLING}|session", re.IGNORECASE)
 _LINE: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+): (.*)")
 _SCHEME: Final = re.compile(r"(Basic|Bearer|Digest|Negotiate|AWS4-HMAC-SHA256) ", re.IGNORECASE)
 _PARAMETER: Final = re.compile(r"([?&]|^)([^=&?\s]+)=([^&\s]*)")
-_FIELD: Final = re.compile(rf'("[^"]*(?:{_NAMED})[^"]*"\s*:\s*)("(?:[^"\\]|\\.)*(?:"|$)|-?\d[\w.+-]*)', re.IGNORECASE)
+_FIELD: Final = re.compile(
+    rf'("[^"]*(?:{TELLING})[^"]*"\s*:\s*)("(?:[^"\\]|\\.)*(?:"|$)|-?\d[\w.+-]*)', re.IGNORECASE
+)
 
 Redact = Callable[[str], str]
 

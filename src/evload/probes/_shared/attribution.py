@@ -12,6 +12,7 @@ from jmespath.exceptions import JMESPathError
 
 from ...clients.jmes import Expression
 from ...model.correlation import CorrelationIds, is_of_a_run
+from ...texts import TELLING
 from .envelopes import layers
 
 Look = Callable[[Any], Iterable[Any]]
@@ -25,9 +26,7 @@ _VALUES: Final = ("Value", "StringValue")
 _DEPTH: Final = 5
 _EXCERPT: Final = 400
 """Characters of an example; who shows it takes secrets out and cuts it shorter."""
-_SECRET: Final = re.compile(
-    r"""("[^"]*(?:passw|secret|token|authorization|api[-_]?key|cookie)[^"]*"\s*:\s*")((?:[^"\\]|\\.)*)""", re.I
-)
+_SECRET: Final = re.compile(rf"""("[^"]*(?:{TELLING})[^"]*"\s*:\s*")((?:[^"\\]|\\.)*)""", re.I)
 
 
 class Attribution:
