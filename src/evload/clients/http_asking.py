@@ -18,6 +18,8 @@ from ..clock import Clock
 from ..errors import TargetError
 from ..units import NS_PER_S, format_duration
 from .bodies import Garbled, field, unpacked
+from .credentials.headers import LiveHeaders
+from .credentials.refusals import Refusals
 from .dialing import Dialer
 from .http_wire import GARBLED, Connection, Exchange, IdleConnections, Known, Listener, sweep_period_s
 from .web import Endpoint, reason_of, tls_context
@@ -93,7 +95,7 @@ class Asker:
     """Requests to one address, which all begin alike. `max_body` is the longest body, in bytes.
 
     However many answers are under way, what is kept of their bodies is little more than one of that length: beyond it
-    the longest of them is given up.
+    the longest of them is given up. With `live` headers among its own, what is refused for them is asked once more.
 
     dialer  makes the connections
     """
@@ -110,6 +112,7 @@ class Asker:
         *,
         timeout_ns: int,
         max_body: int,
+        live: LiveHeaders | None = None,
     ) -> None:
         self.clock = clock
         self.listener: Listener = self
@@ -128,7 +131,15 @@ class Asker:
         sent.update(endpoint.for_proxy)
         sent.update((name.lower(), value) for name, value in headers.items())
         self._before = endpoint.before_target
-        self._fixed = " HTTP/1.1\r\n" + "".join(f"{name}: {value}\r\n" for name, value in sent.items())
+        self._live = live
+        self._refusals: Refusals | None = None
+        if live is not None:
+            sent = {name: value for name, value in sent.items() if name not in live.values}
+            live.watch(self._write_fixed)
+            if live.heeds:
+                self.listener = self._refusals = Refusals(self, live, self._send_again)
+        self._own = "".join(f"{name}: {value}\r\n" for name, value in sent.items())
+        self._write_fixed()
         self._idle = IdleConnections(_IDLE_NS)
         self._open: set[Connection] = set()
         self._dials: set[asyncio.Task[None]] = set()
@@ -138,6 +149,11 @@ class Asker:
         self._loop = asyncio.get_running_loop()
         self._period_s = sweep_period_s(timeout_ns, _IDLE_NS)
         self._sweeper = self._loop.call_later(self._period_s, self._sweep)
+
+    def _write_fixed(self) -> None:
+        """What all requests have behind their target."""
+        live = "" if self._live is None else self._live.lines
+        self._fixed = f" HTTP/1.1\r\n{self._own}{live}"
 
     async def ask(self, method: str, target: str, body: bytes | None = None, lines: str = "") -> Answered:
         """The answer, whatever its status. `lines` are further headers, each with its line end. Raises NoAnswer."""
@@ -157,15 +173,23 @@ class Asker:
                 f"{method} {self._before}{target}{self._fixed}{lines}content-length: {len(body)}\r\n\r\n".encode(),
                 body,
             )
-        exchange = _Request(request, waiting, asked_ns)
-        idle = self._idle.take(asked_ns)
+        self._send(_Request(request, waiting, asked_ns), method in _IDEMPOTENT)
+
+    def _send_again(self, exchange: Exchange) -> None:
+        """Send what was refused, with other headers."""
+        exchange.queued_ns = self.clock.now_ns()
+        method = exchange.request[0].partition(b" ")[0].decode()
+        self._send(cast(_Request, exchange), method in _IDEMPOTENT)
+
+    def _send(self, exchange: _Request, idempotent: bool) -> None:
+        idle = self._idle.take(exchange.queued_ns)
         if idle is None:
             exchange.again = False
             self._dial(exchange)
         else:
-            exchange.again = method in _IDEMPOTENT
+            exchange.again = idempotent
             exchange.connection = idle
-            idle.send(exchange, asked_ns)
+            idle.send(exchange, exchange.queued_ns)
 
     def body_of(self, answer: Answered) -> bytes:
         """The body without its compression. Raises NoAnswer if it is too long or garbled."""
@@ -185,6 +209,8 @@ class Asker:
     async def close(self) -> None:
         """Let go of all connections."""
         self._sweeper.cancel()
+        if self._refusals is not None:
+            self._refusals.close()
         for dial in tuple(self._dials):
             dial.cancel()
         await asyncio.gather(*self._dials, return_exceptions=True)
@@ -206,16 +232,21 @@ class Asker:
                 await self.dialer.connect(lambda: connection, self._tls)
         except (OSError, UnicodeError) as error:
             timed_out = isinstance(error, TimeoutError) and not error.errno
-            exchange.context.failed(self._too_late if timed_out else reason_of(error))
+            self._unsent(exchange, self._too_late if timed_out else reason_of(error))
         except asyncio.CancelledError:
-            exchange.context.failed("no connection before the end")
+            self._unsent(exchange, "no connection before the end")
             raise
         else:
             if connection.closed:
-                exchange.context.failed("connection closed without an answer")
+                self._unsent(exchange, "connection closed without an answer")
             else:
                 exchange.connection = connection
                 connection.send(exchange, exchange.queued_ns)
+
+    def _unsent(self, exchange: _Request, reason: str) -> None:
+        if self._refusals is not None:
+            self._refusals.forget(exchange)
+        exchange.context.failed(reason)
 
     def _sweep(self) -> None:
         now_ns = self.clock.now_ns()
@@ -281,13 +312,14 @@ async def open_asker(
     verify: bool,
     timeout_ns: int,
     max_body: int,
+    live: LiveHeaders | None = None,
 ) -> AsyncIterator[Asker]:
     """Yield what asks there with these headers, and with the credentials of the address. Nothing is asked yet.
 
     Raises TargetError if `ca_file` is no use.
     """
     tls = trusted(endpoint, base_dir, ca_file, verify)
-    asker = Asker(endpoint, tls, clock, headers, timeout_ns=timeout_ns, max_body=max_body)
+    asker = Asker(endpoint, tls, clock, headers, timeout_ns=timeout_ns, max_body=max_body, live=live)
     try:
         yield asker
     finally:

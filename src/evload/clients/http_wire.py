@@ -48,11 +48,12 @@ class Known(NamedTuple):
 class Exchange:
     """One request, and when it was queued and sent (ns). `context` is the caller's own.
 
-    `refused_ns` is when the target refused the connection that it was waiting for, `held` why another connection
-    could not be opened meanwhile. `overlong` says of an answer that its body was cut off, and nothing of it is kept.
+    `refused_ns` is when the target refused the connection that it was waiting for. `past` is what an accepted one
+    went through that is worth telling, mostly nothing. `overlong` says of an answer that its body was cut off, and
+    nothing of it is kept.
     """
 
-    __slots__ = ("context", "held", "overlong", "queued_ns", "refused_ns", "request", "sent_ns")
+    __slots__ = ("context", "overlong", "past", "queued_ns", "refused_ns", "request", "sent_ns")
 
     def __init__(self, request: Sequence[bytes], context: Any, queued_ns: int) -> None:
         self.request = request
@@ -60,14 +61,8 @@ class Exchange:
         self.queued_ns = queued_ns
         self.sent_ns: int | None = None
         self.refused_ns: int | None = None
-        self.held = ""
+        self.past = ""
         self.overlong = False
-
-    def history(self) -> str:
-        """What an accepted one went through that is worth telling; mostly nothing."""
-        return (
-            f"accepted, but it waited while no further connection could be opened: {self.held}" if self.held else ""
-        )
 
 
 class Listener(Protocol):
@@ -297,7 +292,10 @@ class Client:
             self._held = self.no_connection(error)
             if self._waiting:
                 # Each connect is for one of those that wait; the first of them has waited longest.
-                self._waiting[0].held = self._waiting[0].held or self._held
+                first = self._waiting[0]
+                first.past = (
+                    first.past or f"accepted, but it waited while no further connection could be opened: {self._held}"
+                )
             return
         served = self._queued - len(self._waiting)
         hopeless = max(0, asked_for - served)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..clients.credentials.opening import Learn, OpenSecrets, in_turn, open_one, remark_of, state_of
+from ..clients.credentials.settings import SecretSettings
 from ..clock import Clock, SystemClock
 from ..config.run_config import LoadedConfig, RunConfig
 from ..engine.plan import Plan
@@ -23,6 +25,7 @@ from ..model.states import Seen
 from ..model.travel import Target
 from ..objectives.criteria import lateness_limit_ns
 from ..run.prepare import build
+from ..run.used_secrets import used_secrets
 from ..sandbox.process import sandbox_process
 from ..spi.context import AdapterSettings, Surroundings
 from ..spi.gauge import Gauge
@@ -89,9 +92,34 @@ async def _examine(loaded: LoadedConfig) -> list[Examined]:
         if config.sandbox is not None:
             sandbox = await stack.enter_async_context(sandbox_process(config.sandbox))
             config = loaded.at_sandbox(sandbox.url)
-        surroundings = Surroundings(clock, _RUN_ID, loaded.base_dir)
         plan = build(config, _RUN_ID)
-        return [*await _targets(plan, surroundings), *await _machine(config, plan, clock)]
+        secrets = OpenSecrets()
+        surroundings = Surroundings(clock, _RUN_ID, loaded.base_dir, secrets=secrets)
+        got = await _secrets(used_secrets(plan, config.secrets), secrets, stack, surroundings, loaded.learn)
+        return [*got, *await _targets(plan, surroundings), *await _machine(config, plan, clock)]
+
+
+async def _secrets(
+    needed: Mapping[str, SecretSettings],
+    secrets: OpenSecrets,
+    stack: AsyncExitStack,
+    surroundings: Surroundings,
+    learn: Learn,
+) -> list[Examined]:
+    """Those that could be got are among `secrets` then, until the stack closes."""
+    found = []
+    for name in in_turn(needed):
+        settings = needed[name]
+        what = f"secret {name}"
+        try:
+            secret = await open_one(name, settings, secrets, stack, surroundings.clock, surroundings.base_dir, learn)
+        except EvloadError as error:
+            found.append(Examined(what, Result.FAIL, str(error).removeprefix(f"{what}: "), _TARGET))
+            continue
+        found.append(Examined(what, Result.PASS, state_of(secret, settings)))
+        if remark := remark_of(name, secret, settings):
+            found.append(Examined(what, Result.WARN, remark.removeprefix(f"{what}: ")))
+    return found
 
 
 async def _targets(plan: Plan, surroundings: Surroundings) -> list[Examined]:

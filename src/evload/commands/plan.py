@@ -9,6 +9,9 @@ from rich.text import Text
 from ..config.run_config import LoadedConfig
 from ..objectives.objective import Measure
 from ..run.feasibility import Prospect, cautions, prospects, total_ns
+from ..run.prepare import build
+from ..run.used_secrets import used_secrets
+from ..texts import printable
 from ..units import format_duration
 from ..workload.schedule import describe, expected_events
 
@@ -38,6 +41,12 @@ def print_plan(console: Console, loaded: LoadedConfig) -> None:
         timeline.add_row(format_duration(start), format_duration(end), name, text + arrivals, scenario.producer)
     console.print()
     console.print(timeline)
+
+    if needed := used_secrets(build(config, "plan"), config.secrets):
+        console.print()
+    for secret, settings in needed.items():
+        said = f"secret {secret}: {settings.where}, {settings.habit}"
+        console.print(Text(printable(loaded.redact(said))), soft_wrap=True)
 
     if config.slos:
         objectives = Table(box=None, pad_edge=False, header_style="bold")

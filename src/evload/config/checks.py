@@ -12,13 +12,14 @@ from ..objectives.objective import HORIZON, Objective
 from ..spi.gauge import GaugeSettings
 from ..spi.probe import ProbeSettings
 from ..spi.producer import ProducerSettings
+from ..spi.secrets import is_in_login, names_in
 from ..units import format_duration
 from ..workload import events
 from ..workload.events import EventSettings
 from ..workload.records import Records
 from .problems import Problems, unknown
 from .sections import Scenario
-from .yaml import DataPath, places
+from .yaml import DataPath, places, texts
 
 _OF_PROBES: Final = frozenset({"effects", "position", "version"})
 """Keys of probes without which a counter could never count."""
@@ -62,6 +63,41 @@ class Checks:
         for name, gauge in gauges.items():
             for index, scenario in enumerate(gauge.scenarios):
                 self._name(scenario, "scenarios", ("gauges", name, "scenarios", index))
+
+    def secrets(self, live: Mapping[DataPath, Set[str]]) -> None:
+        """Where secrets are named that may change: they must be there, and whoever is told one must know what to do.
+
+        `live` has, by the place of each adapter, the settings in which one may stand.
+        """
+        for name in self._document.section("secrets"):
+            self._named_by_a_secret(name)
+        for path, allowed in live.items():
+            for place, text in texts(self._document.value(path), path):
+                for name in names_in(text):
+                    self._name(name, "secrets", place)
+                    self._place(place, text, name, allowed)
+
+    def _named_by_a_secret(self, name: str) -> None:
+        """What is fetched may need a secret from a file, and no other: so none waits for itself."""
+        known = self._document.section("secrets")
+        for place, text in texts(known[name], ("secrets", name)):
+            for other in names_in(text):
+                self._name(other, "secrets", place)
+                source = known.get(other)
+                if isinstance(source, dict) and "file" not in source:
+                    what = f"{{secrets.{other}}} is fetched itself, and a secret can need only those that are read"
+                    self._problems.add(place, what, "name one with file:, or a variable such as ${NAME}")
+
+    def _place(self, place: DataPath, text: str, name: str, allowed: Set[str]) -> None:
+        key = str(place[4] if place[2] == "at" and len(place) > 4 else place[2])
+        if key not in allowed:
+            what = f"{{secrets.{name}}} can't stand in {key} of this kind"
+            where = " or ".join(sorted(allowed))
+            cure = f"write it into {where}" if allowed else "write ${NAME}, a variable of the environment"
+            self._problems.add(place, what, cure)
+        elif key == "url" and not is_in_login(text):
+            what = f"{{secrets.{name}}} can stand in the login of an address alone"
+            self._problems.add(place, what, f"write scheme://user:{{secrets.{name}}}@host")
 
     def captures(
         self,

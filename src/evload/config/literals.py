@@ -31,6 +31,8 @@ _PARAMETER: Final = re.compile(
 _HEADER: Final = re.compile(
     rf"(?:proxy-)?authorization|(?:set-)?cookie|(?:x-)?auth(?:-.*)?|.*(?:{TELLING}).*", re.IGNORECASE
 )
+_BODIES: Final = frozenset({"json", "form", "params"})
+"""Where the settings of a secret have what is sent to get it."""
 _SCHEME: Final = re.compile(r"(?P<scheme>[A-Za-z][\w-]*\s+)?(?P<rest>.*)", re.DOTALL)
 """Of an authorization: `Bearer` and the like are no part of what is secret, nor of how a target quotes it."""
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -68,7 +70,9 @@ class Literals:
 
     def _hide_in(self, node: ScalarNode, path: DataPath, *, whole: bool) -> None:
         written = node.value
-        header = len(path) > 1 and path[-2] == "headers" and _HEADER.fullmatch(str(path[-1])) is not None
+        # In the body of a request for a token passwords stand under names as telling as those of headers.
+        asked = path[0] == "secrets" and not _BODIES.isdisjoint(path[2:-1])
+        header = (path[-2:-1] == ("headers",) or asked) and _HEADER.fullmatch(str(path[-1])) is not None
         if whole or header:
             # Braces of another kind are placeholders: what they stand for is nobody's password.
             if "{" not in _VARIABLE.sub("", _WITH_DEFAULT.sub("", written)):

@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from yaml.nodes import MappingNode
 
 from .. import files
+from ..clients.credentials.settings import SecretSettings
 from ..errors import ConfigError, Problem, UsageError
 from ..objectives import grammar
 from ..objectives.objective import DEFAULT_DELAY_NS, Objective
@@ -147,6 +148,8 @@ class _Reader:
         """The settings that name the embedded pipeline, as they were written."""
         self.late: list[LateAddress] = []
         """The same, with the model that reads them."""
+        self._live: dict[DataPath, frozenset[str]] = {}
+        """The settings of each adapter in which a secret may stand that changes, by the adapter's place."""
         self._readers: dict[type[Any], TypeAdapter[Any]] = {}
         self._models: dict[tuple[str, str], type[Any] | str] = {}
         """The settings model of each kind, or why there is none: to look for what is installed takes its time."""
@@ -156,6 +159,7 @@ class _Reader:
         top = self._problems.validate(TypeAdapter(ConfigFile), ()) or ConfigFile()
         name = top.name if "name" in top.model_fields_set else _name_from(stem)
         sandbox = self._item(SandboxSettings, ("sandbox",)) if "sandbox" in self._document.data else None
+        secrets = self._secrets()
         self._insert_placeholders()
         producers = self._adapters("producers", "evload.producers")
         replicas: dict[str, dict[str, ProbeSettings]] = {}
@@ -170,6 +174,8 @@ class _Reader:
         checks.captures(scenarios, producers, probes)
         checks.gauges(gauges)
         checks.objectives(objectives, scenarios, probes, gauges, producers)
+        reports = self._reports()
+        checks.secrets(self._live)
         return RunConfig(
             name=name,
             seed=top.seed,
@@ -181,11 +187,17 @@ class _Reader:
             scenarios=scenarios,
             replicas=replicas,
             slos=tuple(objectives.values()) if "slos" in self._document.data else self._implied(scenarios),
-            reports=self._reports(),
+            reports=reports,
             self_checks=policy or SelfCheckPolicy(),
             settle=top.settle,
             records=checks.templates(types, scenarios, producers, self._base_dir),
+            secrets=secrets,
         )
+
+    def _secrets(self) -> dict[str, SecretSettings]:
+        for name in self._document.section("secrets"):
+            self._literals.hide(("secrets", name), SecretSettings)
+        return self._items("secrets", SecretSettings)
 
     def _item(self, model: type[M], path: DataPath) -> M | None:
         return self._problems.validate(self._reader(model), path)
@@ -210,6 +222,7 @@ class _Reader:
             if model is None:
                 continue
             self._literals.hide(path, model)
+            self._live[path] = model.live
             if path in self._written:
                 self.late.append(LateAddress(section, name, model, self._written[path]))
             written = self._document.value(path)

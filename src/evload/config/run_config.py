@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from pydantic import BaseModel
 from yaml.nodes import MappingNode
 
+from ..clients.credentials.settings import SecretSettings
 from ..objectives.objective import Objective
 from ..objectives.policy import SelfCheckPolicy
 from ..sandbox.settings import SandboxSettings
@@ -31,6 +32,7 @@ class RunConfig:
     replicas  settings of each replica that has an address of its own, by the name of its probe
     records   the loaded data file of each event, by the event's name; None where it has none
     settle    longest drain after an interrupt, in nanoseconds
+    secrets   where those values come from that may change while the run goes on
     """
 
     name: str
@@ -47,6 +49,7 @@ class RunConfig:
     self_checks: SelfCheckPolicy
     settle: int
     records: Mapping[str, Records | None]
+    secrets: Mapping[str, SecretSettings] = field(default_factory=dict)
 
 
 SANDBOX: Final = "{sandbox}"
@@ -107,8 +110,13 @@ class LoadedConfig:
         return replace(self.config, **sections)
 
     def redact(self, text: str) -> str:
-        """`text` with `${NAME}` in place of every value that came from the environment."""
+        """`text` with `${NAME}` in place of every value that came from the environment, and `{secrets.NAME}` in place
+        of what was learnt."""
         return self._redactor(text)
+
+    def learn(self, name: str, value: str) -> None:
+        """From now on `redact` puts `name` in the place of another value, which the run has just got."""
+        self._redactor.learn(name, value)
 
     def as_run(self) -> str:
         """The config as YAML, `--set` applied and references to the environment left as they are.

@@ -8,6 +8,7 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from ..clients.credentials.settings import SecretSettings
 from ..objectives.policy import SelfCheckPolicy
 from ..sandbox.settings import SandboxSettings
 from ..spi import registry
@@ -26,7 +27,7 @@ def json_schema(say: Callable[[str], None]) -> dict[str, Any]:
     """The schema of a whole file, in the 2020-12 dialect. `say` is told what is installed and left out, and why."""
     producers, probes = _installed("evload.producers", say), _installed("evload.probes", say)
     gauges, sinks = _installed("evload.gauges", say), _installed("evload.sinks", say)
-    sections = (ConfigFile, SandboxSettings, EventSettings, Scenario, ObjectiveEntry, SelfCheckPolicy)
+    sections = (ConfigFile, SecretSettings, SandboxSettings, EventSettings, Scenario, ObjectiveEntry, SelfCheckPolicy)
     models: list[type[BaseModel]] = [*sections, *producers, *probes, *gauges, *sinks]
     references, shared = models_json_schema([(model, "validation") for model in models])
     definitions = shared["$defs"]
@@ -41,6 +42,7 @@ def json_schema(say: Callable[[str], None]) -> dict[str, Any]:
         _complete_at_replicas(definitions[one(model)["$ref"].rpartition("/")[2]])
     whole = definitions.pop(one(ConfigFile)["$ref"].rpartition("/")[2])
     for section, contents in (
+        ("secrets", {"additionalProperties": one(SecretSettings)}),
         ("sandbox", one(SandboxSettings)),
         ("producers", by_kind(producers)),
         ("events", {"additionalProperties": one(EventSettings)}),

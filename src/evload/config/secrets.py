@@ -6,7 +6,9 @@ import base64
 import html.entities
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 from urllib.parse import quote, quote_plus, unquote, urlsplit
@@ -24,6 +26,12 @@ _END: Final = 50
 _CUT: Final = "…"
 """Behind what is left of a text that was too long."""
 _CUTS: Final = re.compile(r"(?<=\S)(?:…|\.\.\.|$)")
+_SEED: Final = 6
+"""Letters of a token by which it is looked for."""
+_TOKEN: Final = re.compile(rf"[\w.~+/=-]{{{_SEED + 1},}}", re.ASCII)
+"""Of such letters none is the beginning of another one's escape."""
+_REMEMBERED_VALUES: Final = 20
+"""Of one name. Each is in use for a second at least, mostly for minutes: longer than anybody waits for an answer."""
 _ESCAPES: Final = frozenset("%&\\+")
 """Without any of them nothing in a text is escaped for a URL, for HTML, for JSON, for Python."""
 _REMEMBERED: Final = 4096
@@ -45,56 +53,78 @@ class Redactor:
     """
 
     def __init__(self, given: Mapping[str, str], texts: Iterable[str] = ()) -> None:
-        values: dict[str, str] = {}
+        self._rows: dict[str, _Rows] = {}
+        """By the values, what each of them is found by."""
         for name, value in given.items():
-            for part in (value, value.strip(), *_parts_of_url(value)):
-                if len(part) >= _SHORTEST and not isinstance(scalar(part), bool | None):
-                    values.setdefault(part, f"${{{name}}}")
-        encoded: dict[str, str] = {}
+            self._add(f"${{{name}}}", value)
         for text in texts:
             for name in [name for name, value in given.items() if value and value in text]:
                 for form in _basic_auth_of(text):
-                    encoded.setdefault(form, f"${{{name}}}")
-        for value, name in values.items():
-            if len(value) >= _SURELY:
-                for form in _encoded(value[:_LONGEST]):
-                    encoded.setdefault(form, name)
-        ordered = sorted(values.items(), key=lambda item: len(item[0]), reverse=True)
-        self._long = [_Long.of(value, name) for value, name in ordered if len(value) >= _SURELY]
-        self._encoded = [
-            (form, _within_base64(form), name)
-            for form, name in sorted(encoded.items(), key=lambda item: len(item[0]), reverse=True)
-        ]
-        self._short = [
-            (form, re.compile(rf"(?<![^\W_]){re.escape(form)}(?![^\W_])"), name)
-            for value, name in ordered
-            if len(value) < _SURELY
-            for form in dict.fromkeys(_escaped(value))
-        ]
-        escaped = [(form, name) for value, name in ordered for form in dict.fromkeys(_escaped(value[:_LONGEST]))]
-        # How an address begins is no secret, but what comes behind `https://` may be.
-        self._beginnings = [
-            (form.lower(), name, max(_SHORTEST, form.find("://") + 4)) for form, name in (*escaped, *encoded.items())
-        ]
-        self._all = "\0".join(form for form, *_ in self._beginnings)
-        self._look = lru_cache(_REMEMBERED)(self._without)
+                    self._rows.setdefault(form, _Rows.of_encoded(form, f"${{{name}}}"))
+        self._learnt: dict[str, deque[list[str]]] = {}
+        self._tables = _Tables(self._rows.values())
+        self._look = lru_cache(_REMEMBERED)(self._tables.without)
 
     def __call__(self, text: str) -> str:
         """`text` without any secret; the longest is replaced first."""
-        return self._look(text) if self._beginnings else text
+        return self._look(text) if self._rows else text
 
-    def _without(self, text: str) -> str:
+    def learn(self, shown: str, value: str) -> None:
+        """Another value has come, in whose place `shown` stands from now on.
+
+        Of those that came before it under that name the last few are known as well: a target can quote a token only
+        in its answer to a request with it, and what was said earlier was looked through when it was said. To look for
+        all tokens of a week in each text would cost the run more than its events.
+        """
+        values = self._learnt.setdefault(shown, deque())
+        if any(value in each for each in values):
+            return
+        values.append(self._add(shown, value))
+        if len(values) > _REMEMBERED_VALUES:
+            for each in values.popleft():
+                del self._rows[each]
+        self._tables = _Tables(self._rows.values())
+        self._look = lru_cache(_REMEMBERED)(self._tables.without)
+
+    def _add(self, shown: str, value: str) -> list[str]:
+        """What of a value is a secret, as far as it wasn't known."""
+        added = []
+        for part in (value, value.strip(), *_parts_of_url(value)):
+            if len(part) >= _SHORTEST and part not in self._rows and not isinstance(scalar(part), bool | None):
+                self._rows[part] = _Rows.of(part, shown)
+                added.append(part)
+        return added
+
+
+class _Tables:
+    """All that is looked for in a text."""
+
+    def __init__(self, rows: Iterable[_Rows]) -> None:
+        rows = sorted(rows, key=lambda row: len(row.value), reverse=True)
+        self._long = [long for row in rows for long in row.long]
+        self._encoded = sorted((form for row in rows for form in row.encoded), key=lambda form: -len(form.low))
+        self._lengths = [-len(form.low) for form in self._encoded]
+        self._short = [short for row in rows for short in row.short]
+        self._beginnings = [beginning for row in rows for beginning in row.beginnings]
+        self._heads = {
+            least: frozenset(beginning.form[:least] for beginning in self._beginnings)
+            for least in (_SHORTEST, _SURELY)
+        }
+
+    def without(self, text: str) -> str:
+        """The text without any of it."""
         low = text.lower()
         doubtful = not text.isascii() or not _ESCAPES.isdisjoint(text)
         for value in self._long:
             if doubtful or value.low in low:
-                text = value.pattern.sub(value.name, text)
-        for form, within, name in self._encoded:
-            if form.lower() in low:
-                text = within.sub(name, text)
-        for form, alone, name in self._short:
-            if form in text:
-                text = alone.sub(name, text)
+                text = value.taken_out(text)
+        # What is longer than the text isn't in it.
+        for at in range(bisect_left(self._lengths, -len(low)), len(self._encoded)):
+            if self._encoded[at].low in low:
+                text = self._encoded[at].taken_out(text)
+        for short in self._short:
+            if short.form in text:
+                text = short.pattern.sub(short.name, text)
         return self._without_beginnings(text)
 
     def _without_beginnings(self, text: str) -> str:
@@ -111,7 +141,8 @@ class Redactor:
         low = text.lower()
         if len(low) != len(text):
             low = text
-        if low[-least:] not in self._all:
+        heads, begin = self._heads[least], max(0, len(low) - _LONGEST)
+        if not any(low[at : at + least] in heads for at in range(begin, len(low) - least + 1)):
             return text
         found, instead = 0, ""
         for form, name, from_ in self._beginnings:
@@ -122,19 +153,131 @@ class Redactor:
         return text[:-found] + instead if found else text
 
 
-class _Long(NamedTuple):
-    """A value that is hidden wherever it occurs."""
+class _Rows(NamedTuple):
+    """What one value is found by."""
 
-    low: str
+    value: str
+    long: Sequence[_Long]
+    encoded: Sequence[_Encoded]
+    short: Sequence[_Short]
+    beginnings: Sequence[_Beginning]
+
+    @classmethod
+    def of(cls, value: str, name: str) -> _Rows:
+        escaped = dict.fromkeys(_escaped(value[:_LONGEST]))
+        if len(value) < _SURELY:
+            short = [_Short.of(form, name) for form in dict.fromkeys(_escaped(value))]
+            return cls(value, [], [], short, [_Beginning.of(form, name) for form in escaped])
+        encoded = dict.fromkeys(_encoded(value[:_LONGEST]))
+        beginnings = [_Beginning.of(form, name) for form in dict.fromkeys([*escaped, *encoded])]
+        return cls(value, [_Long(value, name)], [_Encoded(form, name) for form in encoded], [], beginnings)
+
+    @classmethod
+    def of_encoded(cls, form: str, name: str) -> _Rows:
+        """Of what somebody else has encoded."""
+        return cls(form, [], [_Encoded(form, name)], [], [_Beginning.of(form, name)])
+
+
+class _Short(NamedTuple):
+    """A value that is hidden as a word of its own."""
+
+    form: str
     pattern: re.Pattern[str]
     name: str
 
     @classmethod
-    def of(cls, value: str, name: str) -> _Long:
+    def of(cls, form: str, name: str) -> _Short:
+        return cls(form, re.compile(rf"(?<![^\W_]){re.escape(form)}(?![^\W_])"), name)
+
+
+class _Beginning(NamedTuple):
+    """A form of a value whose beginning is hidden where it was cut, from so many letters on.
+
+    How an address begins is no secret, but what comes behind `https://` may be.
+    """
+
+    form: str
+    name: str
+    least: int
+
+    @classmethod
+    def of(cls, form: str, name: str) -> _Beginning:
+        return cls(form.lower(), name, max(_SHORTEST, form.find("://") + 4))
+
+
+class _Encoded:
+    """A value in base64 or in hexadecimal. The pattern is made when it is found for the first time: nearly never."""
+
+    def __init__(self, form: str, name: str) -> None:
+        self.low = form.lower()
+        self._form = form
+        self._name = name
+        self._pattern: re.Pattern[str] | None = None
+
+    def taken_out(self, text: str) -> str:
+        if self._pattern is None:
+            self._pattern = _within_base64(self._form)
+        return self._pattern.sub(lambda _: self._name, text)
+
+
+class _Long:
+    """A value that is hidden wherever it occurs.
+
+    A pattern of all forms of a thousand letters takes half a second to make, and a token comes in the middle of a
+    run: of one whose letters stand for nothing else, as those of tokens do, only the beginning is a pattern, and
+    the others are looked at one by one where that is found.
+    """
+
+    def __init__(self, value: str, name: str) -> None:
+        self.low = value[:_LONGEST].lower()
+        self._least = min(len(value), _LONGEST)
+        self._name = name
+        self._pattern: re.Pattern[str] | None = None
+        self._value = value
+        self._rest = value[_SEED:_LONGEST] if _TOKEN.fullmatch(value) else ""
+
+    def taken_out(self, text: str) -> str:
+        if len(text) < self._least:
+            return text
+        if self._pattern is None:
+            self._pattern = self._compiled()
+        if not self._rest:
+            return self._pattern.sub(lambda _: self._name, text)
+        parts, at, look = [], 0, 0
+        while found := self._pattern.search(text, look):
+            end = self._end(text, found.end())
+            if end is None:
+                look = found.start() + 1
+            else:
+                parts += [text[at : found.start()], self._name]
+                at = look = end
+        return "".join(parts) + text[at:]
+
+    def _compiled(self) -> re.Pattern[str]:
+        value = self._value
+        if self._rest:
+            return re.compile("".join(map(_any_form, value[:_SEED])), re.IGNORECASE)
         pattern = "".join(map(_any_form, value[:_LONGEST]))
         if len(value) > _LONGEST:
             pattern += rf"(?:[\s\S]*?{''.join(map(_any_form, value[-_END:]))}|[\s\S]*)"
-        return cls(value[:_LONGEST].lower(), re.compile(pattern, re.IGNORECASE), name)
+        return re.compile(pattern, re.IGNORECASE)
+
+    def _end(self, text: str, at: int) -> int | None:
+        """Where the value ends of which the first letters end at `at`; None if it is another one."""
+        for letter in self._rest:
+            found = _form_of(letter).match(text, at)
+            if found is None:
+                return None
+            at = found.end()
+        if len(self._value) <= _LONGEST:
+            return at
+        tail = re.compile("".join(map(_any_form, self._value[-_END:])), re.IGNORECASE).search(text, at)
+        return len(text) if tail is None else tail.end()
+
+
+@lru_cache(256)
+def _form_of(letter: str) -> re.Pattern[str]:
+    return re.compile(_any_form(letter), re.IGNORECASE)
 
 
 def _any_form(letter: str) -> str:

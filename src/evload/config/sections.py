@@ -120,6 +120,9 @@ class ConfigFile(Settings):
 
     name: Annotated[Name, Field(description="of the run; the name of the file if left out")] = "run"
     seed: Annotated[int, Field(ge=0, lt=2**63, description="of all that is drawn at random")] = 1
+    secrets: Annotated[
+        dict[Name, Any], Field(description="values that change while the run goes on: {secrets.NAME} elsewhere")
+    ] = {}
     sandbox: Annotated[dict[str, Any], Field(description="starts the embedded pipeline for this run")] = {}
     producers: Annotated[dict[Name, Any], Field(description="where events go")] = {}
     events: Annotated[dict[Name, Any], Field(description="what is sent")] = {}

@@ -67,7 +67,8 @@ class Engine:
 
     `ledger` takes down what becomes of each event. `control` stops the run. `start` says when the schedule begins.
     `redact` takes secrets out of a text; it is applied to what adapters say of failures. `live` looks at the summary
-    once a second, and may end the run. `traffic` looks on at what adapters send; nearly always it is None.
+    once a second, and may end the run. `traffic` looks on at what adapters send; nearly always it is None. `troubles`
+    is given who takes down what fails beside the adapters, by its source and reason. `remarks` are about the run.
     """
 
     def __init__(
@@ -82,6 +83,8 @@ class Engine:
         redact: Callable[[str], str] = str,
         live: LiveChecks | None = None,
         traffic: Looking | None = None,
+        troubles: Callable[[Callable[[str, str], None]], None] | None = None,
+        remarks: Sequence[str] = (),
     ) -> None:
         self._plan = plan
         self._surroundings = surroundings
@@ -93,7 +96,8 @@ class Engine:
         self._redact = redact
         self._live = live
         self._traffic = traffic
-        self._remarks: list[str] = []
+        self._troubles = troubles
+        self._remarks = sorted(map(redact, remarks))
 
     async def run(self) -> Summary:
         """Run the plan to its end and return the summary.
@@ -156,6 +160,8 @@ class Engine:
         )
         recorder = Recorder([scenario.fold for scenario in plan.scenarios], start_ns, vitals)
         failures = Failures(vitals, clock, start_ns, self._redact)
+        if self._troubles is not None:
+            self._troubles(failures.happened)
         books = Bookkeeping(
             tracker, recorder, self._ledger, vitals, clock=clock, control=control, start_ns=start_ns, live=self._live,
             hide=self._redact,

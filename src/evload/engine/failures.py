@@ -71,6 +71,10 @@ class Failures:
         self._incident(source, shown)
         self._count(f"{source}: {shown}")
 
+    def happened(self, source: str, reason: str) -> None:
+        """Something failed that is no read and no publish."""
+        self._incident(source, self._example(self._shown(reason, _LONGEST)))
+
     def shown(self, example: str) -> str:
         """The beginning of something that came from outside, as it may be shown."""
         return self._shown(example, _SHOWN)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..clients.credentials.opening import open_secrets, remark_of
 from ..clock import Clock
 from ..engine.control import RunControl
 from ..engine.engine import Engine, Looking, Start
@@ -13,6 +14,7 @@ from ..model.summary import Summary
 from ..spi.context import Surroundings
 from ..spi.sink import Sink
 from .prepare import Prepared
+from .used_secrets import used_secrets
 
 
 async def execute(
@@ -33,15 +35,19 @@ async def execute(
 
     Raises TargetError if a target can't be opened. A ledger that can't be written says so itself.
     """
-    engine = Engine(
-        prepared.plan,
-        Surroundings(clock, prepared.run_id, prepared.base_dir),
-        ledger,
-        sinks,
-        control=control or RunControl(clock, prepared.plan.settle_ns),
-        start=start,
-        traffic=traffic,
-        redact=prepared.redact,
-        live=LiveChecks(prepared.criteria, prepared.gauge_values, prepared.redact),
-    )
-    return await engine.run()
+    needed = used_secrets(prepared.plan, prepared.config.secrets)
+    async with open_secrets(needed, clock, prepared.base_dir, prepared.learn) as secrets:
+        engine = Engine(
+            prepared.plan,
+            Surroundings(clock, prepared.run_id, prepared.base_dir, secrets=secrets),
+            ledger,
+            sinks,
+            control=control or RunControl(clock, prepared.plan.settle_ns),
+            start=start,
+            traffic=traffic,
+            redact=prepared.redact,
+            live=LiveChecks(prepared.criteria, prepared.gauge_values, prepared.redact),
+            troubles=secrets.troubles.attend,
+            remarks=[told for name, one in secrets.live.items() if (told := remark_of(name, one, needed[name]))],
+        )
+        return await engine.run()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+from ..clients.credentials.opening import Learn
 from ..config.run_config import RunConfig
 from ..config.sections import Scenario
 from ..engine.plan import BULK_TICK_NS, LATE_NS, Plan, ReaderPlan, ScenarioRun
@@ -45,6 +46,7 @@ class Prepared:
     segment   the part of the schedule that this run sends
     meta      what its ledger has to carry so that the report can be made again from the ledger alone
     redact    takes secrets out of a text
+    learn     is given each value of a secret that is got while the run goes on
     """
 
     config: RunConfig
@@ -55,6 +57,7 @@ class Prepared:
     criteria: Criteria
     meta: Mapping[str, Any]
     redact: Callable[[str], str]
+    learn: Learn
 
     @property
     def gauge_values(self) -> GaugeValues:
@@ -69,13 +72,14 @@ def prepare(
     *,
     base_dir: Path = Path(),
     redact: Callable[[str], str] = str,
+    learn: Learn = lambda shown, value: None,
 ) -> Prepared:
     """A run of a config under a name, or the part of it that a segment has."""
     # Events and answers are judged, kept and shown by keys and replicas without secrets: then so are objectives.
     config = replace(config, slos=tuple(_without_secrets(objective, redact) for objective in config.slos))
     plan, criteria = build(config, run_id, segment), criteria_of(config)
     meta = _meta(config, plan, criteria, run_id, segment, redact)
-    return Prepared(config, run_id, base_dir, segment, plan, criteria, meta, redact)
+    return Prepared(config, run_id, base_dir, segment, plan, criteria, meta, redact, learn)
 
 
 def _without_secrets(objective: Objective, redact: Callable[[str], str]) -> Objective:

@@ -179,7 +179,9 @@ async def _execute(
             directory.create(names.truth)
             sandbox = await stack.enter_async_context(sandbox_process(config.sandbox, names.truth))
             config = loaded.at_sandbox(sandbox.url)
-        prepared = prepare(config, directory.run_id, base_dir=loaded.base_dir, redact=loaded.redact)
+        prepared = prepare(
+            config, directory.run_id, base_dir=loaded.base_dir, redact=loaded.redact, learn=loaded.learn
+        )
         interrupts.offer()
         stack.enter_context(tuned())
         directory.create(names.ledger)

@@ -23,6 +23,7 @@ from .gauge import Gauge, GaugeSettings, Sample
 from .listening import BackOff, Cuts, Inbox, Tell, come_back, nothing_of
 from .probe import BatchProbe, Confirm, Elsewhere, Probe, ProbeSettings, PushProbe
 from .producer import Producer, ProducerSettings, Settle
+from .secrets import Secret, Secrets
 from .sink import Sink, SinkSettings, SinkSurroundings
 from .traffic import Exchange, Message, Traffic
 
@@ -66,6 +67,8 @@ __all__ = [
     "Receipt",
     "Report",
     "Sample",
+    "Secret",
+    "Secrets",
     "Seen",
     "Settle",
     "Share",

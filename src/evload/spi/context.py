@@ -7,7 +7,7 @@ without the adapter's SDK; `open` imports it, connects, and yields the object th
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, ClassVar, Final
 
@@ -18,6 +18,7 @@ from ..clock import Clock
 from ..model.correlation import CorrelationIds
 from ..settings import Settings
 from ..units import Duration
+from .secrets import Secrets, filled
 from .traffic import Traffic
 
 
@@ -33,6 +34,7 @@ class Surroundings:
     remark    takes what whoever reads the results should know of a connection, such as that it isn't encrypted; the
               same twice is said once
     traffic   looks on at what is sent and what comes; nearly always None
+    secrets   those whose values may change while the run goes on
     """
 
     clock: Clock
@@ -40,6 +42,14 @@ class Surroundings:
     base_dir: Path
     remark: Callable[[str], None] = _unheard
     traffic: Traffic | None = None
+    secrets: Secrets = field(default_factory=dict)
+
+    def filled(self, text: str, *, quoted: bool = False) -> str:
+        """A text of the settings with the values of the moment of the secrets in it; `quoted` for one in an address.
+
+        Whoever connects asks each time. Raises TargetError for one that a run could not get.
+        """
+        return filled(text, self.secrets, quoted=quoted)
 
     @property
     def ids(self) -> CorrelationIds:
@@ -55,9 +65,12 @@ class AdapterSettings(Settings):
     """Base of all settings models: frozen, and an unknown key is an error.
 
     `spi` is the VERSION that an adapter is written for; one that lives in a package of its own should say so.
+    `live` are the names of those settings in which a secret may stand whose value changes: `{secrets.NAME}`. In `url`
+    it may be a part of the login alone.
     """
 
     spi: ClassVar[int] = VERSION
+    live: ClassVar[frozenset[str]] = frozenset()
 
     @property
     def remarks(self) -> Sequence[str]:

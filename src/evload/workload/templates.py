@@ -240,6 +240,11 @@ class Compiler:
             return self._record(rest)
         if inner in _ATTRIBUTES or head == "data":
             return self._reference(inner)
+        if head == "secrets" and dot:
+            raise _Unusable(
+                f"the placeholder {{{inner}}} would put a secret into an event, which is kept and shown",
+                "write it into headers or auth of the producer",
+            )
         raise _Unusable(f"unknown placeholder {{{inner}}}", self._cure(inner))
 
     def _int(self, inner: str, argument: str, slot: str) -> _Value:

@@ -13,10 +13,12 @@ import orjson
 import uvloop
 from rich.console import Console
 
+from ...clients.credentials.opening import open_secrets
 from ...clock import SystemClock
 from ...config.run_config import LoadedConfig
 from ...errors import EvloadError, UsageError
 from ...run.prepare import build, kinds_of
+from ...run.used_secrets import used_secrets
 from ...sandbox.process import sandbox_process
 from ...spi.context import Surroundings
 from ...texts import plain_json
@@ -89,12 +91,17 @@ async def _run(
             sandbox = await stack.enter_async_context(sandbox_process(config.sandbox))
             config = loaded.at_sandbox(sandbox.url)
         run_id = f"try-{secrets.token_hex(4)}"
-        trial = Trial(
-            build(config, run_id), kinds_of(config, run_id), Surroundings(clock, run_id, loaded.base_dir),
-            wait_ns=wait_ns, enough=enough, say=say,
-        )  # fmt: skip
+        plan = build(config, run_id)
         _heed(enough, stack)
         try:
+            got = await stack.enter_async_context(
+                open_secrets(used_secrets(plan, config.secrets), clock, loaded.base_dir, loaded.learn)
+            )
+            got.troubles.attend(lambda who, reason: say(f"{who}: {reason}"))
+            trial = Trial(
+                plan, kinds_of(config, run_id), Surroundings(clock, run_id, loaded.base_dir, secrets=got),
+                wait_ns=wait_ns, enough=enough, say=say,
+            )  # fmt: skip
             return await trial.run(done), enough.is_set()
         except asyncio.CancelledError:
             raise _InterruptedError("interrupted") from None

@@ -7,6 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+from ...clients.credentials.headers import LiveHeaders
 from ...clients.http_asking import Answered, Asker, NoAnswer, open_asker
 from ...clients.web import encode_target, parse_url
 from ...spi.context import Surroundings
@@ -46,9 +47,11 @@ async def open_page(
     Raises TargetError if `ca_file` is no use.
     """
     endpoint = parse_url(url)
+    live = LiveHeaders.of(headers, surroundings.secrets)
     async with open_asker(
         endpoint, surroundings.base_dir, surroundings.clock, headers,
         ca_file=ca_file, verify=verify, timeout_ns=timeout_ns, max_body=max_body,
+        live=live,
     ) as asker:  # fmt: skip
         yield Page(asker, encode_target(endpoint.target))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 from pydantic import AfterValidator, Field, field_validator
 
@@ -29,6 +29,8 @@ MetricName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"), AfterVal
 
 class HttpGaugeSettings(GaugeSettings):
     """A GET of one address, again and again."""
+
+    live: ClassVar[frozenset[str]] = frozenset({"headers"})
 
     url: Annotated[Url, Field(description="address to ask")]
     headers: Annotated[Mapping[str, str], AfterValidator(check_headers), Field(description="further headers")] = {}

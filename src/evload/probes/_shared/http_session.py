@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
+from ...clients.credentials.headers import REFUSED, LiveHeaders
 from ...clients.dialing import Dialer
 from ...clients.http_asking import Answered, Asker, NoAnswer, open_asker
 from ...clients.http_traffic import WatchedListener
@@ -89,9 +90,11 @@ async def open_requests(
 ) -> AsyncIterator[Requests]:
     """Try the address, yield what sends requests with `headers`. Raises TargetError."""
     endpoint = through(parse_url(url), settings.proxy)
+    live = LiveHeaders.of(headers, surroundings.secrets, heeds=REFUSED not in expand_statuses(expect))
     async with open_asker(
         endpoint, surroundings.base_dir, surroundings.clock, {"accept": "application/json", **headers},
         ca_file=settings.ca_file, verify=settings.verify, timeout_ns=settings.timeout, max_body=max_body,
+        live=live,
     ) as asker:  # fmt: skip
         if surroundings.traffic is not None:
             asker.listener = WatchedListener(asker.listener, surroundings.traffic, surroundings.clock)

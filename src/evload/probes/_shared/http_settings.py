@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, ClassVar, Final
 
 from pydantic import AfterValidator, Field
 
@@ -34,6 +34,8 @@ MaxBody = Annotated[Size, Field(ge=1, description="a longer answer is a failed r
 
 class HttpTargetSettings(AdapterSettings):
     """How an address is called."""
+
+    live: ClassVar[frozenset[str]] = frozenset({"headers"})
 
     headers: Annotated[Mapping[str, str], AfterValidator(check_headers), Field(description="further headers")] = {}
     timeout: AnswerTimeout = 5_000_000_000

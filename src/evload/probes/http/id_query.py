@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import quote
 
 from ...clients.web import encode_target, parse_url
+from ...spi.secrets import PLACEHOLDER
 
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_.~-]*")
 _HEAD: Final = 8192
@@ -17,8 +18,15 @@ _OWN: Final = 512
 """Room for the method and the headers that every request has."""
 _LEAST: Final = 1024
 """Long headers leave the query so much all the same: a server that takes them takes more than 8 KiB."""
+_TOKEN: Final = 2048
+"""Length of a token that is fetched only when the run begins: most are shorter."""
 _ID: Final = 36
 """Length of a correlation id."""
+
+
+def _longest(value: str) -> str:
+    """A header's value, with room for what isn't known yet."""
+    return PLACEHOLDER.sub("x" * _TOKEN, value)
 
 
 class IdQuery:
@@ -29,7 +37,7 @@ class IdQuery:
         self._start = f"{address}{'&' if '?' in address else '?'}{quote(name)}="
         # A repeated parameter is a list whose separator begins the next parameter.
         self._separator = f"&{quote(name)}=" if separator is None else quote(separator, safe=",;:")
-        written = sum(len(header) + len(value.encode()) + 4 for header, value in headers.items())
+        written = sum(len(header) + len(_longest(value).encode()) + 4 for header, value in headers.items())
         self._room = max(_HEAD - _OWN - written, _LEAST) - len(self._start)
 
     @property

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from ...clients.credentials.headers import check_alone, held
 from ...clients.jmes import check_expression
 from ...clients.web import Url, check_method, unchecked
 from ...spi.context import AdapterSettings, Capabilities
@@ -101,6 +102,8 @@ class HttpProbeSettings(HttpTargetSettings, ProbeSettings):
     @classmethod
     def _headers_ask_for_known_ids(cls, headers: Mapping[str, str]) -> Mapping[str, str]:
         for header, value in headers.items():
+            if held(value):
+                check_alone(header, value)
             for name in _IN_HEADER.findall(value):
                 if name not in _PLACEHOLDERS:
                     raise ValueError(

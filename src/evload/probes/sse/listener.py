@@ -12,6 +12,7 @@ import aiohttp
 from yarl import URL
 
 from ...clients import exact_json
+from ...clients.credentials.headers import REFUSED, LiveHeaders
 from ...clients.http_errors import explain
 from ...clients.web import encode_target, parse_url
 from ...errors import TargetError
@@ -39,10 +40,17 @@ class _Ended(Exception):
 class SseListener:
     """The probe."""
 
-    def __init__(self, config: SseProbeSettings, surroundings: Surroundings, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self,
+        config: SseProbeSettings,
+        surroundings: Surroundings,
+        session: aiohttp.ClientSession,
+        live: LiveHeaders | None = None,
+    ) -> None:
         self._config = config
         self._clock = surroundings.clock
         self._session = session
+        self._live = live
         self._url = URL(origin_of(config.url) + encode_target(parse_url(config.url).target), encoded=True)
         self._pushed = PushedReader(
             surroundings, match=config.match, by_default="match" not in config.model_fields_set,
@@ -69,18 +77,11 @@ class SseListener:
     async def attach(self) -> None:
         """Connect. Raises ReadFailed or _Ended."""
         last_id = self._stream.last_event_id
-        try:
-            async with asyncio.timeout(self._config.timeout / NS_PER_S):
-                response = await self._session.get(
-                    self._url,
-                    headers={"last-event-id": last_id} if last_id else {},
-                    allow_redirects=False,
-                    proxy=self._config.proxy,
-                )
-        except TimeoutError as error:
-            raise ReadFailed(f"no answer within {format_duration(self._config.timeout)}") from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            raise ReadFailed(explain(error)) from error
+        response = await self._ask(last_id)
+        if response.status == REFUSED and self._live is not None:
+            response.close()
+            await self._live.refused()
+            response = await self._ask(last_id)
         if response.status != 200 or response.content_type != _MEDIA_TYPE:
             response.close()
             if response.status == _NO_CONTENT:
@@ -93,6 +94,21 @@ class SseListener:
         self._stream = EventStream(last_id)
         self._resumed_after = last_id
         self._heard_ns = self._clock.now_ns()
+
+    async def _ask(self, last_id: str) -> aiohttp.ClientResponse:
+        """The beginning of an answer, with whatever status. Raises ReadFailed."""
+        headers = {} if self._live is None else dict(self._live.values)
+        if last_id:
+            headers["last-event-id"] = last_id
+        try:
+            async with asyncio.timeout(self._config.timeout / NS_PER_S):
+                return await self._session.get(
+                    self._url, headers=headers, allow_redirects=False, proxy=self._config.proxy
+                )
+        except TimeoutError as error:
+            raise ReadFailed(f"no answer within {format_duration(self._config.timeout)}") from error
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise ReadFailed(explain(error)) from error
 
     def detach(self) -> None:
         """Disconnect."""
@@ -234,9 +250,10 @@ async def open_listener(config: SseProbeSettings, surroundings: Surroundings) ->
     """Connect, yield the probe, disconnect. Raises TargetError."""
     # A server that compresses a stream may hold back what it has to say.
     headers = {"accept": _MEDIA_TYPE, "accept-encoding": "identity", "cache-control": "no-store", **config.headers}
+    live = LiveHeaders.of(config.headers, surroundings.secrets)
     timeout = aiohttp.ClientTimeout(total=None)
     async with open_session(config.url, config, surroundings, headers, timeout) as session:
-        listener = SseListener(config, surroundings, session)
+        listener = SseListener(config, surroundings, session, live)
         try:
             await listener.attach()
         except (ReadFailed, _Ended) as failure:

@@ -193,7 +193,7 @@ class EventBridgePublisher:
         again = []
         for item, refusal in zip(items, refusals, strict=True):
             if refusal is None:
-                self._settle(item, Outcome.ACCEPTED, item.sent_ns, at_ns, _history(item) or exchange.history())
+                self._settle(item, Outcome.ACCEPTED, item.sent_ns, at_ns, _history(item) or exchange.past)
                 continue
             item.refusal, item.refused_ns = refusal, at_ns
             if refusal.again and item.attempts <= self._retries and not self._closed:

@@ -14,6 +14,8 @@ from urllib.parse import quote
 from jmespath.exceptions import JMESPathError
 
 from ...clients import bodies
+from ...clients.credentials.headers import REFUSED, LiveHeaders, Make
+from ...clients.credentials.refusals import Refusals
 from ...clients.expression_traffic import watched
 from ...clients.http_traffic import WatchedListener
 from ...clients.http_wire import GARBLED, Client, Exchange, Listener
@@ -40,7 +42,7 @@ from ...spi.producer import Settle
 from ...spi.traffic import Traffic
 from .._shared.receipts import Gathered, Receipts
 from .rabbitmq_api import Envelope, find_exchange, routed
-from .settings import HttpProducerSettings
+from .settings import HttpProducerSettings, is_template
 
 _CE_UNSAFE: Final = re.compile(r"[^\x21\x23\x24\x26-\x7e]")
 _CE_SAFE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
@@ -56,31 +58,40 @@ _HEADS_LIMIT: Final = 1000
 class Requests:
     """Renders events as the pieces of an HTTP request.
 
-    Where nothing but the body differs between two events, the head is rendered once and kept.
+    Where nothing but the body differs between two events, the head is rendered once and kept, until a secret in it is
+    another one.
     """
 
-    def __init__(self, config: HttpProducerSettings) -> None:
+    def __init__(self, config: HttpProducerSettings, live: LiveHeaders | None = None) -> None:
         endpoint = through(parse_url(config.url), config.proxy)
         self._target = endpoint.target
         self._before = endpoint.before_target
         self._method = config.method
         headers = {"host": endpoint.authority, "user-agent": "evload", **endpoint.for_proxy}
-        if authorization := config.auth.header if config.auth else endpoint.basic_auth:
+        if authorization := config.auth.header() if config.auth else endpoint.basic_auth:
             headers["authorization"] = authorization
         for name, value in config.headers.items():
             if "{" not in value:
                 headers[name.lower()] = value
-        self._templates = tuple(name.lower() for name, value in config.headers.items() if "{" in value)
-        self._fixed = "".join(
-            f"{name}: {value}\r\n" for name, value in headers.items() if name not in self._templates
-        )
-        self._own = frozenset(headers) | frozenset(self._templates)
+        self._templates = tuple(name.lower() for name, value in config.headers.items() if is_template(value))
+        self._live = live
+        elsewhere = (*self._templates, *(live.values if live else ()))
+        self._constant = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if name not in elsewhere)
+        self._own = frozenset(headers) | frozenset(elsewhere)
         self._envelope = Envelope(config.rabbitmq_api) if config.rabbitmq_api else None
         self._in_head = len(config.templates)
         self._heads: dict[tuple[tuple[str, str], ...], bytes] = {}
         self._keep_heads = config.mode != "binary" and not config.templates
+        self._begin()
+        if live is not None:
+            live.watch(self._begin)
+
+    def _begin(self) -> None:
+        """Write what all heads have in common, with the secrets of the moment."""
+        self._fixed = self._constant if self._live is None else self._constant + self._live.lines
+        self._heads.clear()
         self._batch_head = self._head(
-            config.method, endpoint.target, "content-type: application/cloudevents-batch+json\r\n"
+            self._method, self._target, "content-type: application/cloudevents-batch+json\r\n"
         )
 
     def single(self, event: Event) -> tuple[bytes, ...]:
@@ -137,13 +148,17 @@ class HttpPublisher:
         tls: ssl.SSLContext | None,
         clock: Clock,
         traffic: Traffic | None = None,
+        live: LiveHeaders | None = None,
     ) -> None:
-        self._requests = Requests(config)
+        self._requests = Requests(config, live)
         self._batch = config.batch if config.mode == "batched" else 0
         self._expected = expand_statuses(config.expect)
         self._facts: dict[int, Mapping[str, int]] = {}
         self._capture = watched(Expression(config.capture), "capture", traffic) if config.capture else None
-        listener: Listener = self if traffic is None else WatchedListener(self, traffic, clock)
+        self._refusals = Refusals(self, live, self._send_again) if live is not None and live.heeds else None
+        listener: Listener = self._refusals or self
+        if traffic is not None:
+            listener = WatchedListener(listener, traffic, clock)
         self._may_return = config.rabbitmq_api is not None
         self._clock = clock
         self._loop = asyncio.get_running_loop()
@@ -196,6 +211,20 @@ class HttpPublisher:
             exchanges.append(self._last_batch)
         return exchanges
 
+    def _send_again(self, exchange: Exchange) -> None:
+        """Send a request that was refused, with other headers."""
+        if exchange is self._last_batch:
+            self._last_batch = None  # its events are those of the first attempt
+        exchange.queued_ns = self._clock.now_ns()
+        self.client.submit((exchange,))
+
+    async def close(self) -> None:
+        """Settle what is left."""
+        if self._refusals is not None:
+            self._refusals.close()
+        await self.client.close()
+        self.receipts.hand_over()
+
     def _hand_over_soon(self) -> None:
         self._loop.call_soon(self.receipts.hand_over)
 
@@ -206,7 +235,7 @@ class HttpPublisher:
         events, into = exchange.context
         capture = None
         if status in self._expected:
-            outcome, detail = Outcome.ACCEPTED, exchange.history()
+            outcome, detail = Outcome.ACCEPTED, exchange.past
             if self._capture is not None:
                 capture, told = _captured(self._capture, status, headers, body)
                 detail = told or detail
@@ -290,7 +319,8 @@ async def open_publisher(config: HttpProducerSettings, surroundings: Surrounding
     """Open the first connection, yield the producer, settle what is left. Raises TargetError."""
     endpoint = through(parse_url(config.url), config.proxy)
     tls = _tls(config, surroundings.base_dir) if endpoint.secure else None
-    publisher = HttpPublisher(config, tls, surroundings.clock, surroundings.traffic)
+    live = _live_headers(config, surroundings)
+    publisher = HttpPublisher(config, tls, surroundings.clock, surroundings.traffic, live)
     try:
         try:
             await publisher.client.open()
@@ -300,11 +330,19 @@ async def open_publisher(config: HttpProducerSettings, surroundings: Surrounding
                 f"can't connect to {endpoint.shown}: {reason}; start the target, or correct url"
             ) from None
         if config.rabbitmq_api is not None and "{" not in endpoint.target:
-            await find_exchange(endpoint, tls, surroundings.clock, Requests(config).look, config.timeout)
+            await find_exchange(endpoint, tls, surroundings.clock, Requests(config, live).look, config.timeout)
         yield publisher
     finally:
-        await publisher.client.close()
-        publisher.receipts.hand_over()
+        await publisher.close()
+
+
+def _live_headers(config: HttpProducerSettings, surroundings: Surroundings) -> LiveHeaders | None:
+    """The headers that hold secrets, that of `auth` among them; None if there is none. Raises TargetError."""
+    auth = config.auth
+    made: dict[str, Make] = {"authorization": auth.header} if auth is not None and auth.changes else {}
+    return LiveHeaders.of(
+        config.headers, surroundings.secrets, made, heeds=REFUSED not in expand_statuses(config.expect)
+    )
 
 
 def _tls(config: HttpProducerSettings, base_dir: Path) -> ssl.SSLContext:

@@ -6,16 +6,18 @@ import re
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, StrictInt, StrictStr, ValidationInfo, field_validator, model_validator
 
+from ...clients.credentials.headers import Fill, check_alone, held
 from ...clients.jmes import check_expression
 from ...clients.proxies import ProxyKey
 from ...clients.web import Statuses, Url, check_header, check_method, has_control, parse_url, unchecked
 from ...model.travel import Encoding
 from ...spi.context import SECRET, AdapterSettings, AnswerTimeout, Capabilities
 from ...spi.producer import ProducerSettings
+from ...spi.secrets import PLACEHOLDER
 from ...units import Duration
 
 Mode = Literal["structured", "binary", "batched", "plain"]
@@ -35,6 +37,11 @@ _TYPES: Final[Mapping[Property, tuple[type[Any], str]]] = {
     "timestamp": (int, "seconds since 1970"),
 }
 """Of properties that aren't text: their type, and what to write."""
+
+
+def is_template(text: str) -> bool:
+    """Whether it is another text for each event."""
+    return "{" in text and not held(text)
 
 
 class Basic(AdapterSettings):
@@ -62,7 +69,7 @@ class Auth(AdapterSettings):
     @field_validator("bearer")
     @classmethod
     def _token_can_be_sent(cls, token: str | None) -> str | None:
-        if token is not None and not _TOKEN.fullmatch(token):
+        if token is not None and not _TOKEN.fullmatch(PLACEHOLDER.sub("x", token)):
             raise ValueError("the token is empty or holds a space or a line break; write the token alone")
         return token
 
@@ -74,12 +81,16 @@ class Auth(AdapterSettings):
             )
         return self
 
-    @property
-    def header(self) -> str:
-        """The value of the Authorization header."""
+    def header(self, fill: Fill = str) -> str:
+        """The value of the Authorization header. `fill` puts the values of secrets into a text."""
         if self.basic is None:
-            return f"Bearer {self.bearer}"
-        return "Basic " + b64encode(f"{self.basic.user}:{self.basic.password}".encode()).decode()
+            return f"Bearer {fill(self.bearer or '')}"
+        return "Basic " + b64encode(f"{fill(self.basic.user)}:{fill(self.basic.password)}".encode()).decode()
+
+    @property
+    def changes(self) -> bool:
+        """Whether a secret stands in it that may change while the run goes on."""
+        return held(self.bearer or "") or (self.basic is not None and held(self.basic.user + self.basic.password))
 
 
 class RabbitmqApi(AdapterSettings):
@@ -108,6 +119,8 @@ class RabbitmqApi(AdapterSettings):
 
 class HttpProducerSettings(ProducerSettings):
     """What it can be told. The plug-in, with what opens it, is the package itself."""
+
+    live: ClassVar[frozenset[str]] = frozenset({"headers", "auth"})
 
     kind: Literal["http"]
     mode: Annotated[
@@ -165,7 +178,9 @@ class HttpProducerSettings(ProducerSettings):
         mode = info.data.get("mode")
         for name, value in headers.items():
             check_header(name, value)
-            if mode == "batched" and "{" in value:
+            if held(value):
+                check_alone(name, value)
+            elif mode == "batched" and "{" in value:
                 raise ValueError(f"header {name!r} is a template, but a batch has many events; write one value")
             if mode != "plain" and (name.lower() == "content-type" or name.lower().startswith("ce-")):
                 raise ValueError(f"header {name!r} is part of mode {mode}; leave it out, or use mode: plain")
@@ -224,7 +239,7 @@ class HttpProducerSettings(ProducerSettings):
     def templates(self) -> tuple[str, ...]:
         """Whatever of target, method and header values holds a placeholder."""
         texts = (parse_url(self.url).target, self.method, *self.headers.values())
-        return tuple(text for text in texts if "{" in text)
+        return tuple(text for text in texts if is_template(text))
 
     @property
     def remarks(self) -> Sequence[str]:
