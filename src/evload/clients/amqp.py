@@ -13,13 +13,14 @@ import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator
 
 from ..errors import TargetError
 from ..spi.context import AdapterSettings
+from ..spi.secrets import without
 from .bounded import Allowance
 from .web import ascii_host, reason_of, tls_context, unescaped, without_credentials
 
@@ -66,7 +67,7 @@ def parse_url(text: str) -> Address:
         raise ValueError(f"{shown} is not an amqp or amqps address; {URL_HELP}")
     if _UNPRINTABLE.search(text):
         raise ValueError(f"{shown} holds a space or a control character; {URL_HELP}")
-    if "{" in text:
+    if "{" in without(text):
         raise ValueError(f"{shown} has a placeholder, but an address is the same for all events; {URL_HELP}")
     try:
         parts = urlsplit(text)
@@ -146,6 +147,8 @@ RoutingKeys = Annotated[
 
 class AmqpSettings(AdapterSettings):
     """Where a RabbitMQ broker is and how to get in; for adapters to inherit beside their port's settings."""
+
+    live: ClassVar[frozenset[str]] = frozenset({"url"})
 
     url: Annotated[AmqpUrl, Field(description="address of the broker")]
     ca_file: Annotated[Path | None, Field(description="certificate authorities to trust, PEM")] = None

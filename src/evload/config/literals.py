@@ -88,7 +88,7 @@ class Literals:
         return _USERINFO.sub(lambda found: self._in_address(found, path), word[:end]) + word[end:]
 
     def _in_address(self, found: re.Match[str], path: DataPath) -> str:
-        if (found["user"], found["password"]) in _PUBLIC:
+        if (found["user"], found["password"]) in _PUBLIC or "{secrets." in found["password"]:
             return found[0]
         return f"://{found['user']}:{self._instead_of(found['password'], (*path, 'password'), decode=unquote)}@"
 

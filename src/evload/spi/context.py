@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar, Final, TypeVar
 
 from pydantic import Field
 from pydantic.config import JsonDict
@@ -24,6 +24,9 @@ from .traffic import Traffic
 
 def _unheard(text: str) -> None:
     """Where nobody listens to remarks."""
+
+
+S = TypeVar("S", bound=Settings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +53,12 @@ class Surroundings:
         Whoever connects asks each time. Raises TargetError for one that a run could not get.
         """
         return filled(text, self.secrets, quoted=quoted)
+
+    def with_login(self, settings: S) -> S:
+        """The settings with the values of the moment in the login of their `url`. Raises TargetError."""
+        url = getattr(settings, "url", "")
+        told = self.filled(url, quoted=True)
+        return settings if told == url else settings.model_copy(update={"url": told})
 
     @property
     def ids(self) -> CorrelationIds:

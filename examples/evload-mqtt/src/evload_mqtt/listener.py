@@ -23,6 +23,7 @@ class MqttListener:
 
     def __init__(self, settings: MqttTapSettings, surroundings: Surroundings, tls: ssl.SSLContext | None) -> None:
         self._settings = settings
+        self._with_login = surroundings.with_login
         self._clock = surroundings.clock
         self._seq_of = surroundings.ids.seq_of
         self._tls = tls
@@ -35,7 +36,7 @@ class MqttListener:
 
     async def attach(self) -> None:
         """Connect and subscribe. Raises Disconnected."""
-        connection = Connection(self._settings, self._tls, arrived=self._arrived)
+        connection = Connection(self._with_login(self._settings), self._tls, arrived=self._arrived)
         await connection.open()
         try:
             await connection.subscribe(self._settings.topic, self._settings.qos)

@@ -48,6 +48,7 @@ class MqttPublisher:
         self, settings: MqttProducerSettings, surroundings: Surroundings, tls: ssl.SSLContext | None
     ) -> None:
         self._settings = settings
+        self._with_login = surroundings.with_login
         self._clock = surroundings.clock
         self._tls = tls
         self._templated = "{" in settings.topic
@@ -88,7 +89,7 @@ class MqttPublisher:
 
     async def _connect(self) -> None:
         acked = self._acked if self._settings.qos else None
-        connection = Connection(self._settings, self._tls, acked=acked, turned=self._pump)
+        connection = Connection(self._with_login(self._settings), self._tls, acked=acked, turned=self._pump)
         await connection.open()
         self._connection = connection
 

@@ -69,6 +69,7 @@ class MqttSettings(AdapterSettings):
     """Where the broker is and how to get in; for both to inherit beside what evload asks of them."""
 
     spi: ClassVar[int] = 1
+    live: ClassVar[frozenset[str]] = frozenset({"url"})
 
     url: Annotated[str, AfterValidator(_check_url), Field(description="address of the broker; mqtts for TLS")]
     ca_file: Annotated[Path | None, Field(description="certificate authorities to trust, PEM")] = None

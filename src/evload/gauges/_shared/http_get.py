@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-from ...clients.credentials.headers import LiveHeaders
+from ...clients.credentials.headers import LiveHeaders, Make
 from ...clients.http_asking import Answered, Asker, NoAnswer, open_asker
 from ...clients.web import encode_target, parse_url
 from ...spi.context import Surroundings
@@ -38,16 +38,18 @@ async def open_page(
     *,
     headers: Mapping[str, str],
     timeout_ns: int,
+    made: Mapping[str, Make] | None = None,
     ca_file: Path | None = None,
     verify: bool = True,
     max_body: int = _MAX_BODY,
 ) -> AsyncIterator[Page]:
-    """Yield the page; nothing is asked yet. Credentials in the address become basic authorization.
+    """Yield the page; nothing is asked yet. Credentials in the address become basic authorization. Headers that are
+    `made` hold secrets that may change.
 
     Raises TargetError if `ca_file` is no use.
     """
     endpoint = parse_url(url)
-    live = LiveHeaders.of(headers, surroundings.secrets)
+    live = LiveHeaders.of(headers, surroundings.secrets, made)
     async with open_asker(
         endpoint, surroundings.base_dir, surroundings.clock, headers,
         ca_file=ca_file, verify=verify, timeout_ns=timeout_ns, max_body=max_body,

@@ -13,6 +13,7 @@ import orjson
 
 from ...clients.amqp import connect, parse_url
 from ...clients.bounded import Allowance
+from ...clients.credentials.headers import Fill, held
 from ...clients.web import parse_url as parse_web_url
 from ...clients.web import reason_of
 from ...errors import TargetError
@@ -82,7 +83,8 @@ class QueueReader:
         self._allowance.used = 0
         if self._connection is None or self._connection.is_closed:
             name = f"evload {self._surroundings.run_id} gauge"
-            self._connection = await connect(self._config, self._surroundings.base_dir, name, self._allowance)
+            config = self._surroundings.with_login(self._config)
+            self._connection = await connect(config, self._surroundings.base_dir, name, self._allowance)
         from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
 
         queue = self._config.queue
@@ -153,10 +155,16 @@ def _management(
     """The queue's page, with the login of the AMQP address if this one has none."""
     address = parse_url(config.url)
     path = f"/api/queues/{quote(address.vhost, safe='')}/{quote(config.queue, safe='')}"
-    headers = {"accept": "application/json"}
-    if parse_web_url(url).credentials is None:
-        headers["authorization"] = "Basic " + b64encode(f"{address.user}:{address.password}".encode()).decode()
+
+    def login(fill: Fill) -> str:
+        return "Basic " + b64encode(f"{fill(address.user)}:{fill(address.password)}".encode()).decode()
+
+    headers, made = {"accept": "application/json"}, {}
+    if parse_web_url(url).credentials is None and held(address.user + address.password):
+        made["authorization"] = login
+    elif parse_web_url(url).credentials is None:
+        headers["authorization"] = login(str)
     return open_page(
-        url.rstrip("/") + path, surroundings, headers=headers, timeout_ns=config.timeout,
+        url.rstrip("/") + path, surroundings, headers=headers, made=made, timeout_ns=config.timeout,
         ca_file=config.ca_file, verify=config.verify,
     )  # fmt: skip

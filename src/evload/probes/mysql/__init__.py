@@ -31,7 +31,7 @@ class MysqlProbeConfig(MysqlProbeSettings):
         from .._shared.sql_reader import reading
         from .connection import MysqlDatabase
 
-        return reading(self, MysqlDatabase(self, surroundings.base_dir, surroundings.remark), surroundings)
+        return reading(self, MysqlDatabase(self, surroundings), surroundings)
 
     async def elsewhere(self, surroundings: Surroundings) -> AsyncIterator[Elsewhere]:
         """The other databases of the server."""
@@ -39,7 +39,7 @@ class MysqlProbeConfig(MysqlProbeSettings):
         from .connection import MysqlDatabase
 
         asks_for_names = self.model_copy(update={"query": _OTHERS})
-        database = MysqlDatabase(asks_for_names, surroundings.base_dir, surroundings.remark)
+        database = MysqlDatabase(asks_for_names, surroundings)
         for name in await other_databases(database, [*_SYSTEM, database_in(self.url)]):
             there = self.model_copy(update={"url": with_database(self.url, name)})
             yield Elsewhere(f"in the database {name!r} of the same server", there, "name that database in url")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -11,6 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from ...clients.bounded import CURE, Allowance, Bounded, TooLong
 from ...clients.web import reason_of, tls_context
 from ...errors import TargetError
+from ...spi.context import Surroundings
 from ...units import NS_PER_S, format_duration
 from .._shared.database_url import shown_address
 from .._shared.sql_reader import Refusal, Rows
@@ -39,7 +41,7 @@ class _NoTlsError(ConnectionError):
 class MysqlDatabase:
     """The database of one probe."""
 
-    def __init__(self, config: MysqlProbeSettings, base_dir: Path, remark: Callable[[str], None]) -> None:
+    def __init__(self, config: MysqlProbeSettings, surroundings: Surroundings) -> None:
         try:
             import aiomysql
             import pymysql
@@ -81,18 +83,22 @@ class MysqlDatabase:
         self._options: dict[str, Any] = {
             "host": url.hostname or "localhost",
             "port": url.port or _PORT,
-            "user": unquote(url.username) if url.username else None,
-            # aiomysql sends a password as Latin-1; servers expect UTF-8.
-            "password": unquote(url.password or "").encode().decode("latin-1"),
             "db": unquote(url.path.lstrip("/")) or None,
             "unix_socket": parameters.get("socket"),
-            "ssl": _tls(parameters, base_dir, config.verify),
+            "ssl": _tls(parameters, surroundings.base_dir, config.verify),
         }
-        self._remark = remark
+        self._with_login = partial(surroundings.with_login, config)
+        self._remark = surroundings.remark
 
     async def connect(self) -> _MysqlConnection:
         """Connect, and have the server refuse writes and end what takes too long."""
-        connection = self._connection_of(**self._options, charset="utf8mb4", autocommit=True, program_name="evload")
+        url = urlsplit(self._with_login().url)
+        user = unquote(url.username) if url.username else None
+        # aiomysql sends a password as Latin-1; servers expect UTF-8.
+        password = unquote(url.password or "").encode().decode("latin-1")
+        connection = self._connection_of(
+            **self._options, user=user, password=password, charset="utf8mb4", autocommit=True, program_name="evload"
+        )
         await connection._connect()
         try:
             # aiomysql goes on in the clear if the server doesn't offer TLS.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 from urllib.parse import parse_qsl
 
 from pydantic import Field, field_validator
@@ -17,6 +17,8 @@ PARAMETERS: Final = ("ssl-mode", "ssl-ca", "socket")
 
 class MysqlProbeSettings(SqlSettings):
     """What it can be told. The plug-in, with what opens it, is the package itself."""
+
+    live: ClassVar[frozenset[str]] = frozenset({"url"})
 
     kind: Literal["mysql"]
     url: Annotated[str, Field(description="address, such as mysql://reader@localhost/shop?ssl-mode=REQUIRED")]

@@ -31,7 +31,7 @@ class PostgresProbeConfig(PostgresProbeSettings):
         from .._shared.sql_reader import reading
         from .connection import PostgresDatabase
 
-        return reading(self, PostgresDatabase(self, surroundings.remark), surroundings)
+        return reading(self, PostgresDatabase(self, surroundings), surroundings)
 
     async def elsewhere(self, surroundings: Surroundings) -> AsyncIterator[Elsewhere]:
         """The other databases of the server."""
@@ -39,6 +39,6 @@ class PostgresProbeConfig(PostgresProbeSettings):
         from .connection import PostgresDatabase
 
         asks_for_names = self.model_copy(update={"query": _OTHERS})
-        for name in await other_databases(PostgresDatabase(asks_for_names, surroundings.remark), [""]):
+        for name in await other_databases(PostgresDatabase(asks_for_names, surroundings), [""]):
             there = self.model_copy(update={"url": with_database(self.url, name)})
             yield Elsewhere(f"in the database {name!r} of the same server", there, "name that database in url")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 from ...clients.bounded import CURE, Allowance, Bounded, TooLong
+from ...spi.context import Surroundings
 from ...units import NS_PER_S, format_duration
 from .._shared.database_url import shown_address
 from .._shared.postgres import (
@@ -28,11 +30,11 @@ _LEAST_MS: Final = 1
 class PostgresDatabase:
     """The database of one probe."""
 
-    def __init__(self, config: PostgresProbeSettings, remark: Callable[[str], None]) -> None:
+    def __init__(self, config: PostgresProbeSettings, surroundings: Surroundings) -> None:
         self._sdk = load_asyncpg(config.kind)
         self._verify = config.verify
-        self._remark = remark
-        self._url = config.url
+        self._remark = surroundings.remark
+        self._with_login = partial(surroundings.with_login, config)
         self._query = "$1".join(split_query(config.query))
         self._limit_ns = config.statement_timeout
         self._settings = {
@@ -45,7 +47,7 @@ class PostgresDatabase:
     async def connect(self) -> _PostgresConnection:
         """Connect and prepare the query."""
         connection = await connect(
-            self._sdk, self._url, self._settings, self._allowance, verify=self._verify, reads_only=True
+            self._sdk, self._with_login().url, self._settings, self._allowance, verify=self._verify, reads_only=True
         )
         remark_on(connection, self.where, self._remark)
         bounded = bounded_of(connection)

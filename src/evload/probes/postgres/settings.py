@@ -14,6 +14,7 @@ class PostgresProbeSettings(SqlSettings):
     """What it can be told. The plug-in, with what opens it, is the package itself."""
 
     asks_with: ClassVar[str] = "= ANY(:ids)"
+    live: ClassVar[frozenset[str]] = frozenset({"url"})
 
     kind: Literal["postgres"]
     url: Annotated[

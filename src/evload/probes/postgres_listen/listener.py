@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 from ...clients.bounded import Allowance, Bounded
@@ -34,6 +35,7 @@ class NotificationListener:
 
     def __init__(self, config: PostgresListenSettings, surroundings: Surroundings, sdk: Any) -> None:
         self._config = config
+        self._with_login = partial(surroundings.with_login, config)
         self._remark = surroundings.remark
         self._clock = surroundings.clock
         self._attribution = attribution(
@@ -50,8 +52,8 @@ class NotificationListener:
     async def attach(self) -> None:
         """Connect and listen. Raises what the SDK raises."""
         config = self._config
-        allowance = Allowance(_LONGEST)
-        connection = await connect(self._sdk, config.url, {}, allowance, verify=config.verify, timeout_s=_PATIENCE_S)
+        allowance, url = Allowance(_LONGEST), self._with_login().url
+        connection = await connect(self._sdk, url, {}, allowance, verify=config.verify, timeout_s=_PATIENCE_S)
         remark_on(connection, shown_address(config.url), self._remark)
         self._bounded = bounded_of(connection)
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -19,6 +19,8 @@ def _check_match(match: str) -> str:
 
 class PostgresListenSettings(ProbeSettings):
     """What it can be told. The plug-in, with what opens it, is the package itself."""
+
+    live: ClassVar[frozenset[str]] = frozenset({"url"})
 
     kind: Literal["postgres-listen"]
     url: Annotated[

@@ -62,7 +62,8 @@ class Listener:
         config = self._config
         tls = config.tls(self._surroundings.base_dir)
         name = f"evload {self._surroundings.run_id} tap"
-        consumer = await connect(self._dialer, self._address, tls, config.auth, name, self._arrived)
+        address = parse_url(self._surroundings.with_login(config).url)
+        consumer = await connect(self._dialer, address, tls, config.auth, name, self._arrived)
         try:
             if config.exchange is not None:
                 queue = await consumer.declare_private_queue()

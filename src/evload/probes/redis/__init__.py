@@ -30,6 +30,6 @@ class RedisProbeConfig(RedisProbeSettings):
         from .databases import other_databases
 
         if self.stream is None:
-            for number, url in await other_databases(self):
+            for number, url in await other_databases(self, surroundings):
                 there = self.model_copy(update={"url": url})
                 yield Elsewhere(f"in the database {number} of the same server", there, f"end url in /{number}")

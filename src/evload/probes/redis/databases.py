@@ -7,6 +7,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from ...errors import TargetError
+from ...spi.context import Surroundings
 from ...units import NS_PER_S
 from .._shared.database_url import shown_address
 from .settings import RedisProbeSettings
@@ -15,13 +16,15 @@ _MOST: Final = 16
 _NAME: Final = re.compile(r"db(\d+)", re.ASCII)
 
 
-async def other_databases(config: RedisProbeSettings) -> list[tuple[int, str]]:
+async def other_databases(config: RedisProbeSettings, surroundings: Surroundings) -> list[tuple[int, str]]:
     """Number and address of each that has keys, but for the one that is looked at. Raises TargetError."""
     from redis.asyncio import Redis
     from redis.exceptions import RedisError
 
     limit_s = config.timeout / NS_PER_S
-    redis = Redis.from_url(config.url, socket_timeout=limit_s, socket_connect_timeout=limit_s, protocol=2)
+    redis = Redis.from_url(
+        surroundings.with_login(config).url, socket_timeout=limit_s, socket_connect_timeout=limit_s, protocol=2
+    )
     try:
         found = await redis.info("keyspace")
         here = int(redis.connection_pool.connection_kwargs.get("db") or 0)

@@ -20,6 +20,7 @@ from .._shared.facts import ABSENT, Facts
 from .._shared.id_template import KeyTemplate
 from .._shared.stored_value import BadValue, ValueReader, decoded
 from .answers import CURE, Nonsense, asking, number_in, values_in
+from .login import address_of
 from .settings import RedisProbeSettings
 from .stream import StreamFollower
 
@@ -217,8 +218,9 @@ async def open_reader(config: RedisProbeSettings, surroundings: Surroundings) ->
 
     try:
         # A failed read is the engine's to repeat: no retries here.
+        url, login = address_of(config, surroundings)
         pool = BoundedPool.from_url(
-            config.url, max_connections=config.pool, timeout=limit_s, socket_timeout=limit_s,
+            url, **login, max_connections=config.pool, timeout=limit_s, socket_timeout=limit_s,
             socket_connect_timeout=limit_s, retry=Retry(NoBackoff(), 0), client_name="evload", protocol=2,
         )  # fmt: skip
     except (ValueError, TypeError, RedisError) as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, field_validator, model_validator
@@ -20,6 +20,8 @@ _SOURCES: Final = ("key", "hash", "stream")
 
 class RedisProbeSettings(ProbeSettings):
     """What it can be told. The plug-in, with what opens it, is the package itself."""
+
+    live: ClassVar[frozenset[str]] = frozenset({"url"})
 
     kind: Literal["redis"]
     url: Annotated[str, Field(description="address, such as redis://localhost/0, rediss://... or unix://...")]

@@ -12,7 +12,7 @@ import random
 import re
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -125,6 +125,9 @@ class _Lane:
         return sent
 
 
+Login = Callable[[RabbitmqProducerSettings], RabbitmqProducerSettings]
+
+
 class _Link:
     """One connection and its lanes; comes back by itself when it is lost. Listens to its connection."""
 
@@ -134,7 +137,6 @@ class _Link:
         self._config = config
         self._clock = publisher.clock
         self._name = name
-        self._address = parse_url(config.url)
         self._connection: Connection | None = None
         self._reconnecting: asyncio.Task[None] | None = None
         self._known: set[str] | None = set() if "{" in config.exchange else None
@@ -150,9 +152,10 @@ class _Link:
 
     async def open(self) -> None:
         """Connect. Raises OSError (TimeoutError and ssl.SSLError are such) and ConnectionClosed."""
+        address = parse_url(self._publisher.login(self._config).url)
         async with asyncio.timeout(_CONNECT_S):
             connection = await Connection.open(
-                self, self._publisher.dialer, self._address, self._publisher.tls,
+                self, self._publisher.dialer, address, self._publisher.tls,
                 external=self._config.auth == "external", channels=self._config.channels, name=self._name,
             )  # fmt: skip
         self._connection = connection
@@ -348,10 +351,21 @@ class _Link:
 
 
 class RabbitmqPublisher:
-    """The producer. `blocked` says how often and how long the broker asked not to publish."""
+    """The producer. `blocked` says how often and how long the broker asked not to publish.
 
-    def __init__(self, config: RabbitmqProducerSettings, tls: ssl.SSLContext | None, clock: Clock, name: str) -> None:
+    `login` gives the settings with the login of the moment; whoever connects asks it.
+    """
+
+    def __init__(
+        self,
+        config: RabbitmqProducerSettings,
+        tls: ssl.SSLContext | None,
+        clock: Clock,
+        name: str,
+        login: Login = lambda config: config,
+    ) -> None:
         self.config = config
+        self.login = login
         self.tls = tls
         address = parse_url(config.url)
         self.dialer = Dialer(address.host, address.port)
@@ -439,9 +453,15 @@ class _WatchedPublisher(RabbitmqPublisher):
     """The same, and somebody looks on."""
 
     def __init__(
-        self, config: RabbitmqProducerSettings, tls: ssl.SSLContext | None, clock: Clock, name: str, traffic: Traffic
+        self,
+        config: RabbitmqProducerSettings,
+        tls: ssl.SSLContext | None,
+        clock: Clock,
+        name: str,
+        login: Login,
+        traffic: Traffic,
     ) -> None:
-        super().__init__(config, tls, clock, name)
+        super().__init__(config, tls, clock, name, login)
         self._traffic = traffic
 
     async def publish(self, batch: Sequence[Event], settle: Settle) -> None:
@@ -475,9 +495,9 @@ async def open_publisher(
     name = f"evload {surroundings.run_id}"
     tls, clock, traffic = config.tls(surroundings.base_dir), surroundings.clock, surroundings.traffic
     publisher = (
-        RabbitmqPublisher(config, tls, clock, name)
+        RabbitmqPublisher(config, tls, clock, name, surroundings.with_login)
         if traffic is None
-        else _WatchedPublisher(config, tls, clock, name, traffic)
+        else _WatchedPublisher(config, tls, clock, name, surroundings.with_login, traffic)
     )
     declared = topology.Topology()
     try:
@@ -487,9 +507,9 @@ async def open_publisher(
             raise refusal(config, error.reason, error.code) from None
         except (OSError, UnicodeError) as error:
             raise refusal(config, _why(error)) from None
-        declared = await topology.declare(config, surroundings.base_dir, name)
+        declared = await topology.declare(surroundings.with_login(config), surroundings.base_dir, name)
         yield publisher
     finally:
         await publisher.close()
         if config.declare is not None and config.declare.remove:
-            await topology.remove(config, surroundings.base_dir, name, declared)
+            await topology.remove(surroundings.with_login(config), surroundings.base_dir, name, declared)
