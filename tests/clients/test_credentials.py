@@ -296,6 +296,13 @@ def test_how_long_a_token_is_good_for(body: dict[str, Any], expires: str | None,
     assert lifetime(body, expires) == (None if seconds is None else pytest.approx(seconds))
 
 
+def test_a_value_may_stand_in_a_header_of_an_answer_without_a_body() -> None:
+    system = TokenSystem(says=lambda number: (answer(204, b"", f"X-Token: {token_of(1)}"),))
+    system.good[token_of(1)] = 0.0
+    ran = run(system, config("""{get: "URL/token", take: 'headers."x-token"'}"""))
+    assert (ran.counts["visible"], len(system.asked)) == (20, 1)
+
+
 def test_an_end_that_was_asked_for_and_is_none_is_an_error_without_the_token() -> None:
     with pytest.raises(NoGrant) as none:
         lifetime({"t": "hush-hush-hush"}, "body.t")

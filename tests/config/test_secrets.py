@@ -90,3 +90,56 @@ def test_nothing_of_a_very_long_one_is_left(form: str, length: int) -> None:
     told = Redactor({"PW": secret})(f"wrong: {quoted}")
     assert "${PW}" in told
     assert len(told) < 40
+
+
+TOKENS: Final = {
+    "a JWT": "eyJhbGciOiJIUzI1NiJ9." + "".join(f"eyJzdWIi{number:x}_-" for number in range(90)) + ".c2ln-_XyZ0",
+    "base64": "q+/8" * 30 + "Zm9v==",
+    "opaque": "gho_16C7e42F292c6912E7.710c838347Ae178B4a~",
+    "a long one": "".join(f"{number:x}-" for number in range(3000)),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("token", TOKENS)
+def test_a_token_that_is_learnt_is_known_in_every_form(token: str, form: str) -> None:
+    """The very beginning of another one is not taken for it, and what stands behind it stays."""
+    value = TOKENS[token]
+    redact = Redactor({})
+    assert redact(f"wrong: {value}") == f"wrong: {value}"
+    redact.learn("{secrets.t}", value)
+    quoted = FORMS[form](value)
+    told = redact(f"wrong {value[:6]}! token {quoted} for app")
+    if "base64" in form or token == "a long one":
+        assert told.startswith(f"wrong {value[:6]}! token ")
+        assert "{secrets.t}" in told
+        assert len(told) < 80
+    else:
+        assert told == f"wrong {value[:6]}! token {{secrets.t}} for app"
+    assert redact(f"{quoted}{quoted}").count("{secrets.t}") >= 1
+    assert redact(value[:-1] + "!") != "{secrets.t}!" or token == "a long one"
+
+
+def test_values_before_are_known_as_well_as_far_as_anybody_can_quote_them() -> None:
+    redact = Redactor({"PW": "pass-word-1"})
+    values = [f"token-{number:04}-abcdefgh" for number in range(25)]
+    for value in values:
+        redact.learn("{secrets.t}", value)
+        redact.learn("{secrets.t}", value)
+        assert redact(f"no {value}, pass-word-1, {values[0]}").startswith("no {secrets.t}, ${PW}, ")
+    assert [redact(value) for value in values] == [*values[:5], *20 * ["{secrets.t}"]]
+
+
+def test_a_value_that_two_names_have_stays_known_when_one_of_them_has_it_no_more() -> None:
+    redact = Redactor({"PW": "pass-word-1"})
+    redact.learn("{secrets.t}", "pass-word-1")
+    for number in range(25):
+        redact.learn("{secrets.t}", f"token-{number:04}-abcdefgh")
+    assert redact("pass-word-1") == "${PW}"
+
+
+@pytest.mark.parametrize(("value", "told"), [("seven77", "a ${T} b seven777"), ("true", "a true b true7")])
+def test_a_short_one_that_is_learnt_is_hidden_as_a_word_alone(value: str, told: str) -> None:
+    redact = Redactor({})
+    redact.learn("${T}", value)
+    assert redact(f"a {value} b {value}7") == told

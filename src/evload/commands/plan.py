@@ -42,7 +42,8 @@ def print_plan(console: Console, loaded: LoadedConfig) -> None:
     console.print()
     console.print(timeline)
 
-    if needed := used_secrets(build(config, "plan"), config.secrets):
+    needed = used_secrets(build(config, "plan"), config.secrets) if config.secrets else {}
+    if needed:
         console.print()
     for secret, settings in needed.items():
         said = f"secret {secret}: {settings.where}, {settings.habit}"

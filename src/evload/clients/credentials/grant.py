@@ -70,10 +70,17 @@ class GrantReader:
                 where = f"HTTP {answer.status}, in which {self._expires.text!r}"
                 raise NoGrant(f"{where} is {_shown(told)}, no time that lies ahead", "correct expires")
             return lifetime_ns
-        for found in (_left(self._search(self._by_default, answer), now), _left_of_jwt(value, now)):
+        for found in (_left(self._by_default_in(answer), now), _left_of_jwt(value, now)):
             if found is not None:
                 return found
         return self._lifetime_ns
+
+    def _by_default_in(self, answer: Answer) -> Any:
+        """Nobody has said that there is anything, or that the body is JSON."""
+        try:
+            return self._search(self._by_default, answer)
+        except NoGrant:
+            return None
 
     def _search(self, expression: Expression, answer: Answer) -> Any:
         try:

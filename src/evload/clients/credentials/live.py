@@ -54,8 +54,6 @@ class LiveSecret:
     ) -> None:
         self.name = name
         self.lifetime_ns: int | None = None
-        self.renewals = 0
-        """How often there was another value."""
         self._source = source
         self._clock = clock
         self._renew = renew
@@ -155,7 +153,6 @@ class LiveSecret:
         if grant.value != before:
             self._learn(f"{{secrets.{self.name}}}", grant.value)
             self._value = grant.value
-            self.renewals += bool(before)
             for changed in self._watchers:
                 changed()
 

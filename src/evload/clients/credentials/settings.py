@@ -64,9 +64,7 @@ class OAuth2(Settings):
 class SecretSettings(Settings):
     """A value that is read again when its file changes, or is fetched and renewed."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"oneOf": [{"required": [source]} for source in _SOURCES]}, protected_namespaces=()
-    )
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [source]} for source in _SOURCES]})
 
     file: Annotated[Path | None, Field(description="file that holds it; read again when it changes")] = None
     get: Annotated[Url | None, Field(description="address that is asked for it")] = None

@@ -137,7 +137,7 @@ async def open_reader(config: RabbitmqQueueGaugeSettings, surroundings: Surround
     async with AsyncExitStack() as stack:
         page = None
         if config.management is not None:
-            page = await stack.enter_async_context(_management(config, config.management, surroundings))
+            page = await stack.enter_async_context(open_management(config, config.management, surroundings))
         reader = QueueReader(config, surroundings, page)
         stack.push_async_callback(reader.close)
         try:
@@ -149,7 +149,7 @@ async def open_reader(config: RabbitmqQueueGaugeSettings, surroundings: Surround
         yield reader
 
 
-def _management(
+def open_management(
     config: RabbitmqQueueGaugeSettings, url: str, surroundings: Surroundings
 ) -> AbstractAsyncContextManager[Page]:
     """The queue's page, with the login of the AMQP address if this one has none."""
