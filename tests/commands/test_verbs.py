@@ -28,7 +28,7 @@ LEDGER = {
     "unobserved", "regressions", "recovered", "duplicated", "out_of_order", "order_unknown", "resent",
     "non_monotonic", "unread_writes",
 }  # fmt: skip
-PERCENTILES = {"p50", "p90", "p95", "p99", "p99.9", "max"}
+PERCENTILES = {"min", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"}
 
 
 class Run:
@@ -303,8 +303,9 @@ def test_report_rebuilds_the_very_summary(finished: Run) -> None:
         summed = told["scenarios"]["steady"]["distributions"][metric]
         assert (summed["count"], summed["censored"]) == (200, 0)
         uppers = sorted(max(0, row["stable_upper_ns"] - row[since]) for row in rows)
-        for name, rank in (("p50", 100), ("p95", 190), ("p99", 198), ("max", 200)):
+        for name, rank in (("min", 1), ("p50", 100), ("p95", 190), ("p99", 198), ("max", 200)):
             assert summed[name][1] == pytest.approx(uppers[rank - 1] / 1e9, rel=0.002), name
+        assert summed["mean"][1] == pytest.approx(sum(uppers) / 200 / 1e9, rel=1e-9)
 
 
 def test_report_prints_what_the_run_printed(finished: Run) -> None:

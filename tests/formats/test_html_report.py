@@ -22,7 +22,15 @@ from evload.formats.html.window import Demand, demands, survival
 from evload.model.facts import LEDGER_KEYS
 from evload.model.report import ObjectiveResult, Report, Result, WorstEvent
 from evload.model.summary import GaugeSummary, Summary
-from evload.model.timeline import EDGES_NS, LatencyOverTime, ScenarioOverTime, Stage, Timeline, ValueOverTime
+from evload.model.timeline import (
+    EDGES_NS,
+    PUBLISH_EDGES_NS,
+    LatencyOverTime,
+    ScenarioOverTime,
+    Stage,
+    Timeline,
+    ValueOverTime,
+)
 from evload.model.vitals import Incident, Vitals
 from tests.rigs.summaries import MS, S, distribution, run_of, scenario
 from tests.rigs.worlds import insights_of, run
@@ -297,13 +305,16 @@ def test_texts_of_a_run_stay_texts(chromium: Chromium, page_path: Path) -> None:
 
 NAMES: Final = ("eu==2", "a=b=c=d", "series:eu", "heat", "time", "colour", "line_color=bad=plain", HOSTILE)
 """Of replicas: whatever a page's script could take for something else."""
+TIMES: Final = ("latency", "publish")
+"""What of a scenario over time are no counts."""
 
 
 def over_time(count: int, offered: int, latency: LatencyOverTime) -> ScenarioOverTime:
     """A scenario in which the same happens all the time."""
     counts = {name: [offered] * count for name in ("offered", "sent", "acked", "visible", "followed")}
-    rest = [name for name in ScenarioOverTime.__dataclass_fields__ if name not in ("latency", *counts)]
-    return ScenarioOverTime(**counts, **{name: [0] * count for name in rest}, latency=latency)
+    rest = [name for name in ScenarioOverTime.__dataclass_fields__ if name not in (*TIMES, *counts)]
+    publish = replace(steady(count, 60), edges_ns=PUBLISH_EDGES_NS)
+    return ScenarioOverTime(**counts, **{name: [0] * count for name in rest}, latency=latency, publish=publish)
 
 
 def steady(count: int, bucket: int) -> LatencyOverTime:
@@ -635,20 +646,44 @@ def objective(expression: str, low: float | None, high: float | None, limit: flo
 
 def test_a_run_without_an_event_has_a_report() -> None:
     empty = LatencyOverTime([{}], [{}], [0])
-    names = [name for name in ScenarioOverTime.__dataclass_fields__ if name != "latency"]
-    timeline = Timeline(S, 1, {"main": ScenarioOverTime(**{name: [0] for name in names}, latency=empty)})
+    names = [name for name in ScenarioOverTime.__dataclass_fields__ if name not in TIMES]
+    told = ScenarioOverTime(**{name: [0] for name in names}, **dict.fromkeys(TIMES, empty))
+    timeline = Timeline(S, 1, {"main": told})
     text = render(report_of(run_of(scenario())), timeline, [])
     assert "Nothing stands out" in text
     assert "No event has a time" in text
     assert "Survival curve" not in text
 
 
+def test_answers_to_publishes_are_drawn_over_time_with_what_is_asked_of_them() -> None:
+    report, timeline = two_scenarios()
+    timeline.scenarios["calm"].publish.never[8] = 1
+    asked = [objective("p99(publish) < 300ms", 0.1, 0.1, 0.3, subject="publish", scenario="calm"),
+             objective("p99(consistency) < 1s", 0.1, 0.1, 1, subject="consistency")]  # fmt: skip
+    drawn = {chart.name: chart for chart in charts(replace(report, objectives=asked), timeline, [])}
+    assert [name for name in drawn if name.startswith("publish")] == ["publish", "publish-0", "publish-1"]
+    calm, wild = drawn["publish-0"], drawn["publish-1"]
+    # Bucket 60 begins at 10 µs times ten to the power of 59/20.
+    assert "p99 lies in 8.91 ms … 10 ms; 1 events were never answered" in calm.said
+    assert calm.said.endswith("Limits: p99(publish) < 300ms [calm].")
+    assert [entry.label for entry in calm.legend] == [
+        "p50 at most",
+        "p99 at most",
+        "limit: p99(publish) < 300ms [calm]",
+    ]
+    assert [entry.label for entry in wild.legend] == ["p50 at most", "p99 at most"]
+    assert calm.columns[-4:] == ["p50", "p95", "p99", "never answered"]
+    assert [number for number, row in enumerate(calm.rows) if row[-1] != "0"] == [4]  # of every second interval
+    assert "never" in calm.plot.yaxis[0].major_label_overrides.values()
+    assert "never" not in wild.plot.yaxis[0].major_label_overrides.values()
+
+
 def full_timeline(count: int, parts: int, gauges: int) -> Timeline:
     buckets = {bucket: 100_000 + bucket for bucket in range(20, len(EDGES_NS))}
     latency = LatencyOverTime([buckets] * count, [buckets] * count, [12345] * count)
-    names = [name for name in ScenarioOverTime.__dataclass_fields__ if name != "latency"]
+    names = [name for name in ScenarioOverTime.__dataclass_fields__ if name not in TIMES]
     noisy = [123_456 + 7919 * n % 1000 for n in range(count)]
-    over_time = ScenarioOverTime(**dict.fromkeys(names, noisy), latency=latency)
+    over_time = ScenarioOverTime(**dict.fromkeys(names, noisy), latency=latency, publish=latency)
     values: list[float | None] = [n / 7 for n in noisy]
     return Timeline(
         120 * S, count, {"main": over_time},

@@ -77,14 +77,18 @@ def test_the_summary_table() -> None:
 def test_percentiles_gauges_and_load() -> None:
     document = markdown(finished())
     head, *percentiles = rows(document, "Percentiles")
-    assert head == ["Metric", "Scenario", "p50", "p90", "p95", "p99", "p99.9", "Events", "Never seen"]
+    assert head == [
+        "Metric", "Scenario", "min", "mean", "p50", "p90", "p95", "p99", "p99.9", "max", "Events", "Never seen",
+    ]  # fmt: skip
     assert [row[:2] + row[-2:] for row in percentiles] == [
         ["consistency", "", "150", "1"],
         ["consistency", "calm", "50", "0"],
         ["consistency", ONE_LINE, "100", "1"],
         ["queue_lag", "", "3", "0"],
     ]
-    assert percentiles[2][2:7] == ["100 … 110 ms", "100 … 110 ms", "100 … 110 ms", "2 … 2.2 s", "6 s … never"]
+    assert percentiles[1][2:4] == ["10 … 11 ms", "10 … 11 ms"]
+    assert percentiles[2][2:4] == ["100 … 110 ms", "235 ms … never"]
+    assert percentiles[2][4:9] == ["100 … 110 ms", "100 … 110 ms", "100 … 110 ms", "2 … 2.2 s", "6 s … never"]
     assert rows(document, "Gauges")[1] == ["work|queue", "queue_depth", "5", "8", "12", "7", "3", "1"]
     assert rows(document, "Load profile")[1] == [
         ONE_LINE, "100", "0 s to 19.8 s", "5/s", "60 events asked for, 60 sent",

@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import math
+from bisect import bisect_right
 
 import pytest
 
 from evload.formats import csv as tables
-from evload.model.timeline import LatencyOverTime, ScenarioOverTime, Timeline, ValueOverTime
+from evload.model.timeline import PUBLISH_EDGES_NS, LatencyOverTime, ScenarioOverTime, Timeline, ValueOverTime
 from tests.rigs.sink_reports import NASTY, finished
 from tests.rigs.summaries import MS, S, bucket_of
 
@@ -29,7 +30,9 @@ def over_time() -> Timeline:
         )
     }  # fmt: skip
     latency = LatencyOverTime([{bucket_of(100 * MS): 2}, {}], [{bucket_of(100 * MS): 1}, {}], [1, 0])
-    timeline = Timeline(5 * S, 2, {NASTY: ScenarioOverTime(**counts, latency=latency)})
+    quick = bisect_right(PUBLISH_EDGES_NS, 400_000) - 1
+    publish = LatencyOverTime([{quick: 99}, {30: 1}], [{quick: 99}, {}], [0, 1], PUBLISH_EDGES_NS)
+    timeline = Timeline(5 * S, 2, {NASTY: ScenarioOverTime(**counts, latency=latency, publish=publish)})
     timeline.gauges = {("work|queue", "queue_depth"): ValueOverTime([1.0, None], [2.5, None], [4.0, None])}
     return timeline
 
@@ -47,7 +50,10 @@ def test_percentiles_of_the_run_of_scenarios_and_of_slices() -> None:
         (NASTY, "replica=b", "consistency"),
         ("", "gauge=work|queue", "queue_lag"),
     ]
-    assert len(rows) == 5 * 5
+    assert [row["percentile"] for row in rows[:8]] == ["min", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"]
+    assert len(rows) == 5 * 8
+    calm = {row["percentile"]: row for row in rows if row["scenario"] == "calm"}
+    assert [(calm[name]["lower_s"], calm[name]["upper_s"]) for name in ("min", "mean")] == [("0.01", "0.011")] * 2
 
 
 def test_an_end_that_is_infinite() -> None:
@@ -56,6 +62,8 @@ def test_an_end_that_is_infinite() -> None:
     assert float(rows["p99"]["upper_s"]) == pytest.approx(2.2, rel=1e-3)
     assert float(rows["p99.9"]["lower_s"]) == pytest.approx(6, rel=1e-3)
     assert math.isinf(float(rows["p99.9"]["upper_s"]))
+    mean = rows["mean"]
+    assert (float(mean["lower_s"]), mean["upper_s"]) == (pytest.approx((95 * 0.1 + 4 * 2 + 6) / 100), "inf")
     assert (rows["p99.9"]["count"], rows["p99.9"]["censored"]) == ("100", "1")
 
 
@@ -69,6 +77,11 @@ def test_series_over_time() -> None:
     assert low <= 0.1 <= high
     assert (high - low) / low < 0.13
     assert (first["consistency_p95_upper_s"], second["consistency_p95_upper_s"]) == ("inf", "")
+    low, high = float(first["publish_p99_lower_s"]), float(first["publish_p99_upper_s"])
+    assert low <= 0.0004 <= high
+    assert (high - low) / low < 0.13
+    assert second["publish_p50_upper_s"] == "inf"
+    assert float(second["publish_p50_lower_s"]) == pytest.approx(282e-6, rel=0.01)
     assert (second["start_s"], second["sent"]) == ("5.0", "0")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from evload.ledger.reader import LedgerReader
 from evload.ledger.timeline import INTERVALS, read_timeline, step_for
 from evload.model.states import State
-from evload.model.timeline import EDGES_NS, LatencyOverTime, Stage, Standstill, Timeline
+from evload.model.timeline import EDGES_NS, PUBLISH_EDGES_NS, LatencyOverTime, Stage, Standstill, Timeline
 from evload.model.travel import Observation, Part
 from evload.stats.histogram import rank_of
 from evload.units import parse_duration
@@ -190,6 +191,30 @@ def test_events_in_doubt_have_no_window_and_those_seen_at_once_begin_when_sent(t
     bounds = main.latency.bounds(MEDIAN)
     assert bounds is not None
     assert bounds[0] == 0
+
+
+def test_answers_to_publishes_over_time_and_those_that_never_came(tmp_path: Path) -> None:
+    """By the time at which an event was due, from its send: an ack after two milliseconds, one after a fifth of one,
+    one after three seconds, and one that was waited for in vain for as long. A refusal is none, and what was never
+    sent had none."""
+    quick, late, doubtful = seen(1, 100 * MS, 50 * MS), seen(2, S, 50 * MS), seen(3, S, None)
+    quick.acked_ns = 101 * MS + 200_000
+    late.acked_ns = 4 * S + MS
+    doubtful.state, doubtful.acked_ns, doubtful.settled_ns = State.IN_DOUBT, None, 4 * S + MS
+    refused, unsent = seen(4, S, None), seen(5, S, None)
+    refused.state, unsent.state = State.REJECTED, State.UNSENT
+    events = [seen(0, 0, 50 * MS), quick, late, doubtful, refused, unsent]
+    told = timeline_of(tmp_path, events, intervals=20)
+    publish = told.scenarios["main"].publish
+    assert told.step_ns == S
+    of_two, of_a_fifth, of_three_seconds = (bisect(PUBLISH_EDGES_NS, ns) - 1 for ns in (2 * MS, 200_000, 3 * S))
+    assert publish.upper[:2] == [{of_two: 1, of_a_fifth: 1}, {of_three_seconds: 1}]
+    assert publish.lower[:2] == [{of_two: 1, of_a_fifth: 1}, {of_three_seconds: 2}]
+    assert (publish.never[:2], publish.count()) == ([0, 1], 4)
+    median, worst = publish.bounds(MEDIAN, 0, 1), publish.bounds(Fraction(1), 1, 2)
+    assert median == (PUBLISH_EDGES_NS[of_a_fifth], PUBLISH_EDGES_NS[of_a_fifth + 1])
+    assert worst == (PUBLISH_EDGES_NS[of_three_seconds], None)
+    assert told.total.publish == publish
 
 
 def test_scenarios_are_apart_and_together(tmp_path: Path) -> None:
@@ -448,7 +473,7 @@ def test_sums_agree_with_the_summary(tmp_path: Path) -> None:
     for name, key in (("offered", "scheduled"), ("acked", "acked"), ("lost", "lost"), ("duplicated", "duplicated"),
                       ("visible", "visible"), ("given_up", "lost")):  # fmt: skip
         assert sum(getattr(total, name)) == ledger[key], name
-    assert total.latency.count() == ledger["acked"]
+    assert total.latency.count() == total.publish.count() == ledger["acked"]
     consistency = ended.report.summary.total().distributions["consistency"]
     bounds, exact = total.latency.bounds(MEDIAN), consistency.bracket(MEDIAN)
     assert bounds is not None
@@ -458,3 +483,7 @@ def test_sums_agree_with_the_summary(tmp_path: Path) -> None:
     assert exact[1] is not None
     assert exact[0] / 1.13 <= bounds[0] <= exact[0]
     assert exact[1] <= bounds[1] <= exact[1] * 1.13
+    publish = ended.report.summary.total().distributions["publish"].bracket(MEDIAN)[1]
+    low, high = total.publish.bounds(MEDIAN) or (None, None)
+    assert None not in (publish, low, high)
+    assert low <= publish <= high <= low * 1.13  # type: ignore[operator]

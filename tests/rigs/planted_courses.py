@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from evload.model.report import CheckResult, Insight, ObjectiveResult
 from evload.model.summary import ScenarioSummary, Summary
-from evload.model.timeline import LatencyOverTime, ScenarioOverTime, Timeline
+from evload.model.timeline import PUBLISH_EDGES_NS, LatencyOverTime, ScenarioOverTime, Timeline
 from evload.model.vitals import Vitals
 from evload.report.insights import find
 from tests.rigs.summaries import MS, S, bucket_of, run_of, scenario
@@ -33,7 +33,8 @@ def course(seconds: int = SECONDS, rate: int = RATE, **counts: dict[int, int] | 
     }  # fmt: skip
     for name, given in counts.items():
         full[name] = given if isinstance(given, list) else [given.get(second, 0) for second in range(seconds)]
-    return ScenarioOverTime(**full, latency=latency(*[[(rate, 100, 120)]] * seconds))
+    publish = LatencyOverTime([{60: rate}] * seconds, [{60: rate}] * seconds, [0] * seconds, PUBLISH_EDGES_NS)
+    return ScenarioOverTime(**full, latency=latency(*[[(rate, 100, 120)]] * seconds), publish=publish)
 
 
 def timeline(*scenarios: ScenarioOverTime, **more: Any) -> Timeline:

@@ -94,7 +94,7 @@ def test_the_ledger_of_the_run_is_the_sum_of_its_scenarios() -> None:
 def test_percentiles_are_brackets_in_seconds() -> None:
     consistency = written(report())["distributions"]["consistency"]
     assert (consistency["count"], consistency["censored"]) == (100, 1)
-    assert list(consistency)[2:] == ["p50", "p90", "p95", "p99", "p99.9", "max"]
+    assert list(consistency)[2:] == ["min", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"]
     # The histograms keep three significant digits.
     for name, expected in (("p50", [0.1, 0.11]), ("p95", [0.1, 0.11]), ("p99", [2, 2.2])):
         assert consistency[name] == pytest.approx(expected, rel=2e-3), name
@@ -107,7 +107,7 @@ def test_percentiles_are_brackets_in_seconds() -> None:
 def test_an_event_that_will_never_be_seen_is_beyond_every_end() -> None:
     end_to_end = written(report())["scenarios"]["s1"]["distributions"]["end_to_end"]
     assert (end_to_end["count"], end_to_end["censored"]) == (3, 3)
-    assert {tuple(end_to_end[name]) for name in ("p50", "p99", "max")} == {(None, None)}
+    assert {tuple(end_to_end[name]) for name in ("min", "mean", "p50", "p99", "max")} == {(None, None)}
 
 
 def test_the_largest_value_is_open_only_where_an_event_has_no_end() -> None:
@@ -117,6 +117,16 @@ def test_the_largest_value_is_open_only_where_an_event_has_no_end() -> None:
     shown = written(told)["scenarios"]["s0"]["distributions"]
     assert shown["publish"]["max"] == [0.03, 0.04]
     assert (shown["hop"]["max"], shown["hop"]["censored"]) == ([None, None], 1)
+
+
+def test_smallest_and_mean_are_exact_and_the_mean_is_open_where_an_event_has_no_end() -> None:
+    told = report()
+    distributions = told.summary.scenarios["s0"].distributions
+    distributions["publish"] = distribution([(10 * MS, 20 * MS), (30 * MS, 40 * MS), (35 * MS, 63 * MS)])
+    distributions["hop"] = distribution([(10 * MS, 20 * MS), (40 * MS, None)])
+    shown = written(told)["scenarios"]["s0"]["distributions"]
+    assert (shown["publish"]["min"], shown["publish"]["mean"]) == ([0.01, 0.02], [0.025, 0.041])
+    assert (shown["hop"]["min"], shown["hop"]["mean"]) == ([0.01, 0.02], [0.025, None])
 
 
 def test_a_run_that_ended_early_says_by_what() -> None:

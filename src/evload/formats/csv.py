@@ -9,10 +9,10 @@ from fractions import Fraction
 from typing import Final
 
 from .. import texts
-from ..model.facts import METRICS, PERCENTILES, QUEUE_LAG
+from ..model.facts import METRICS, QUEUE_LAG
 from ..model.report import Report
 from ..model.summary import Distribution
-from ..model.timeline import ScenarioOverTime, Timeline
+from ..model.timeline import LatencyOverTime, Timeline
 from ..spi.format import Files, Format
 from ..units import NS_PER_S
 
@@ -24,7 +24,8 @@ _COUNTS: Final = (
 _PERCENTILES: Final = ("scenario", "slice", "metric", "percentile", "lower_s", "upper_s", "count", "censored")
 _SERIES: Final = (
     "start_s", "end_s", "scenario", *_COUNTS,
-    *(f"consistency_{p}_{end}_s" for p in _OVER_TIME for end in ("lower", "upper")),
+    *(f"{metric}_{p}_{end}_s" for metric in ("consistency", "publish") for p in _OVER_TIME
+      for end in ("lower", "upper")),
 )  # fmt: skip
 _GAUGES: Final = ("start_s", "end_s", "gauge", "value", "min", "mean", "max")
 
@@ -40,7 +41,8 @@ class CsvFormat(Format):
 
 
 def percentiles(report: Report) -> bytes:
-    """A row for each percentile of each metric, of the whole run, each scenario and each slice.
+    """A row for each percentile of each metric, for its minimum, mean and maximum; of the whole run, each scenario
+    and each slice.
 
     An empty scenario is the whole run, an empty slice the whole scenario; the time in a queue has `gauge=NAME` for
     a slice. `inf` is an end beyond every limit: never seen.
@@ -83,21 +85,21 @@ def _of(scenario: str, part: str, distributions: Mapping[str, Distribution]) -> 
         distribution = distributions.get(metric)
         if distribution is None or not distribution.count:
             continue
-        for name, p in PERCENTILES.items():
-            ends = map(_seconds, distribution.bracket(p))
-            yield (scenario, part, metric, name, *ends, distribution.count, distribution.censored)
+        for name, ends in distribution.figures().items():
+            yield (scenario, part, metric, name, *map(_seconds, ends), distribution.count, distribution.censored)
 
 
 def _series_rows(timeline: Timeline) -> Iterator[Sequence[object]]:
     for name, scenario in timeline.scenarios.items():
         counts = [getattr(scenario, column) for column in _COUNTS]
         for i in range(timeline.count):
-            yield (*_interval(timeline, i), name, *(column[i] for column in counts), *_latencies(scenario, i))
+            yield (*_interval(timeline, i), name, *(column[i] for column in counts), *_latencies(scenario.latency, i),
+                   *_latencies(scenario.publish, i))  # fmt: skip
 
 
-def _latencies(scenario: ScenarioOverTime, interval: int) -> Iterator[object]:
+def _latencies(latency: LatencyOverTime, interval: int) -> Iterator[object]:
     for p in _OVER_TIME.values():
-        bounds = scenario.latency.bounds(p, interval, interval + 1)
+        bounds = latency.bounds(p, interval, interval + 1)
         yield from ("", "") if bounds is None else map(_seconds, bounds)
 
 
@@ -113,5 +115,5 @@ def _interval(timeline: Timeline, i: int) -> tuple[float, float]:
     return _seconds(i * timeline.step_ns), _seconds((i + 1) * timeline.step_ns)
 
 
-def _seconds(ns: int | None) -> float:
-    return float("inf") if ns is None else ns / NS_PER_S
+def _seconds(ns: int | Fraction | None) -> float:
+    return float("inf") if ns is None else float(ns / NS_PER_S)

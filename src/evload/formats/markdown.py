@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from ..model.facts import COUNTERS, LEDGER_SUMS, METRICS, PERCENTILES, QUEUE_LAG
+from ..model.facts import COUNTERS, LEDGER_SUMS, METRICS, QUEUE_LAG
 from ..model.report import ObjectiveResult, Report, Result, WorstEvent
-from ..model.summary import Distribution, ScenarioSummary, Summary
+from ..model.summary import FIGURES, Distribution, ScenarioSummary, Summary
 from ..model.vitals import Incident
 from ..report import wording
 from ..spi.format import Files, Format
@@ -129,13 +129,12 @@ def _distributions(summary: Summary) -> list[str]:
     rows = []
     for metric, name, distribution in scopes:
         if distribution.count:
-            ends = (distribution.bracket(p) for p in PERCENTILES.values())
-            cells = [wording.bracket(*(None if end is None else end / NS_PER_S for end in pair)) for pair in ends]
+            cells = [wording.ends(*pair) for pair in distribution.figures().values()]
             unseen = f"{distribution.censored:,}"
             rows.append((metric, escaped(name), *cells, f"{distribution.count:,}", unseen))
     if not rows:
         return []
-    head = ("Metric", "Scenario", *PERCENTILES, "Events", "Never seen")
+    head = ("Metric", "Scenario", *FIGURES, "Events", "Never seen")
     return ["## Percentiles", "", *_table(head, rows)]
 
 

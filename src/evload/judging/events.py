@@ -12,13 +12,12 @@ from fractions import Fraction
 
 from ..model.facts import STALENESS
 from ..model.report import Result
-from ..model.summary import ScenarioSummary
+from ..model.summary import Ends, ScenarioSummary
 from ..objectives.objective import Measure, Objective
 from ..stats.binomial import clopper_pearson_lower, clopper_pearson_upper, smallest_n
 from ..stats.evidence import Evidence, weigh
-from ..stats.histogram import Histogram
 from ..units import format_share
-from .limit_result import NEAR, NEAR_NOTE, Ends, LimitResult, compare, exact, no_data
+from .limit_result import NEAR, NEAR_NOTE, LimitResult, compare, exact, no_data
 
 
 def judge_share(objective: Objective, scope: ScenarioSummary, limit: Fraction) -> LimitResult:
@@ -85,10 +84,10 @@ def judge_extreme(objective: Objective, scope: ScenarioSummary, limit: Fraction)
     n = distribution.count
     if objective.measure is Measure.MAX:
         holds, broken = counts.within >= n, counts.beyond > 0
-        observed = (_largest(distribution.lower), _largest(distribution.upper))
+        observed = distribution.maximum
     else:
         holds, broken = counts.within > 0, counts.beyond >= n
-        observed = (distribution.lower.minimum, distribution.upper.minimum)
+        observed = distribution.minimum
     verdict = True if holds else False if broken else None
     return exact(verdict, observed, limit, "the reads can't tell the two sides apart")
 
@@ -98,7 +97,7 @@ def judge_mean(objective: Objective, scope: ScenarioSummary, limit: Fraction) ->
     distribution = scope.distributions.get(objective.subject)
     if distribution is None or distribution.count == 0:
         return no_data(objective.subject)
-    low, high = _mean(distribution.lower), _mean(distribution.upper)
+    low, high = distribution.mean
     holds = False if low is None else compare(objective.operator, low, high, limit)
     note = "an event that was never seen has no upper end" if distribution.censored else "the reads are too coarse"
     return exact(holds, (low, high), limit, note)
@@ -111,11 +110,3 @@ def judge_staleness(objective: Objective, scope: ScenarioSummary, limit: Fractio
         return LimitResult(Result.INCONCLUSIVE, note="no answer told its version, and no data is no pass")
     value = Fraction(staleness.maximum) if objective.function == "max" else staleness.value_sum / staleness.count
     return exact(compare(objective.operator, value, value, limit), (value, value), limit, "")
-
-
-def _largest(histogram: Histogram) -> int | None:
-    return None if histogram.never else histogram.maximum
-
-
-def _mean(histogram: Histogram) -> Fraction | None:
-    return None if histogram.never else Fraction(histogram.value_sum, histogram.total)

@@ -7,11 +7,11 @@ from fractions import Fraction
 from typing import Final
 
 from ..model.report import Result
-from ..model.summary import GaugeSummary, Series, Summary
+from ..model.summary import Ends, GaugeSummary, Series, Summary
 from ..objectives.objective import EXACTLY, UPPER, Objective
 from ..units import NS_PER_S
 from .gauge_watches import is_watched, label
-from .limit_result import NEAR, NEAR_NOTE, Ends, LimitResult, compare, exact, no_data
+from .limit_result import NEAR, NEAR_NOTE, LimitResult, compare, exact, no_data
 
 _OF_SERIES: Final[Mapping[str, Callable[[Series], float]]] = {
     "max": lambda series: series.maximum,

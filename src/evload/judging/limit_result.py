@@ -7,12 +7,11 @@ from fractions import Fraction
 from typing import Final
 
 from ..model.report import Result
+from ..model.summary import Ends
 
 NEAR: Final = Fraction(9, 10)
 """A pass above this share of the limit is a warning."""
 NEAR_NOTE: Final = "above 90 % of the limit"
-
-Ends = tuple[Fraction | int | None, Fraction | int | None]
 
 
 @dataclass(frozen=True, slots=True)

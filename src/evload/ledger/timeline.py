@@ -11,7 +11,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from ..model.states import State
-from ..model.timeline import EDGES_NS, LatencyOverTime, ScenarioOverTime, Stage, Standstill, Timeline, ValueOverTime
+from ..model.timeline import (
+    EDGES_NS,
+    PUBLISH_EDGES_NS,
+    LatencyOverTime,
+    ScenarioOverTime,
+    Stage,
+    Standstill,
+    Timeline,
+    ValueOverTime,
+)
 from ..units import NS_PER_S
 from .reader import LedgerReader
 
@@ -92,31 +101,35 @@ def step_for(end_ns: int, intervals: int) -> int:
 
 
 class _Latency:
-    """Windows of one scenario or of one replica, being counted."""
+    """Windows of one scenario or of one replica, or times of its answers, being counted."""
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, count: int, edges_ns: tuple[int, ...] = EDGES_NS) -> None:
         import numpy as np
 
         self._np = np
         self._count = count
-        self._edges = np.array(EDGES_NS, dtype=np.float64)
-        self._lower = np.zeros(count * len(EDGES_NS), dtype=np.int64)
+        self._edges_ns = edges_ns
+        self._edges = np.array(edges_ns, dtype=np.float64)
+        self._lower = np.zeros(count * len(edges_ns), dtype=np.int64)
         self._upper = np.zeros_like(self._lower)
         self._never = np.zeros(count, dtype=np.int64)
 
-    def add(self, interval: Ints, sent: Floats, acked: Floats, lower: Floats, upper: Floats) -> None:
-        """Count events; a missing lower end means that the first read saw it, so that `sent` bounds it."""
+    def add(self, interval: Ints, sent: Floats, since: Floats, lower: Floats, upper: Floats) -> None:
+        """Count events from a moment on, such as the ack; a missing lower end means that the first read saw it, so
+        that `sent` bounds it."""
         np = self._np
         lower = np.where(np.isnan(lower), sent, lower)
         seen = ~np.isnan(upper)
         self._never += np.bincount(interval[~seen], minlength=self._count)
-        for counts, when, ends in ((self._lower, interval, lower - acked),
-                                   (self._upper, interval[seen], (upper - acked)[seen])):  # fmt: skip
+        for counts, when, ends in ((self._lower, interval, lower - since),
+                                   (self._upper, interval[seen], (upper - since)[seen])):  # fmt: skip
             bucket = np.searchsorted(self._edges, np.maximum(ends, 0), side="right") - 1
             counts += np.bincount(when * len(self._edges) + bucket, minlength=len(counts))
 
     def told(self) -> LatencyOverTime:
-        return LatencyOverTime(self._sparse(self._lower), self._sparse(self._upper), self._never.tolist())
+        return LatencyOverTime(
+            self._sparse(self._lower), self._sparse(self._upper), self._never.tolist(), self._edges_ns
+        )
 
     def _sparse(self, counts: Ints) -> list[dict[int, int]]:
         rows = counts.reshape(self._count, len(self._edges)).tolist()
@@ -134,6 +147,7 @@ class _Fold:
         self._counts = [{name: np.zeros(count, dtype=np.int64) for name in _COUNTED} for _ in range(scenarios)]
         self._late = [np.zeros(count) for _ in range(scenarios)]
         self._latency = [_Latency(count) for _ in range(scenarios)]
+        self._publish = [_Latency(count, PUBLISH_EDGES_NS) for _ in range(scenarios)]
         self._fine_ns = max(_FINE_NS, -(-end_ns // _FINE_BINS))
         bins = -(-end_ns // self._fine_ns) + 1
         self._fine = {name: np.zeros(bins, dtype=np.int64) for name in ("sent", "acked", "due", "visible")}
@@ -172,6 +186,11 @@ class _Fold:
         np.maximum.at(self._late[number], due, late)
         self._latency[number].add(due[followed], sent[followed], acked[followed], lower[followed], upper[followed])
         answered = left & (state >= State.VISIBLE)
+        # Of what is in doubt it is known how long no answer had come.
+        told = (answered & ~np.isnan(acked)) | (left & (state == State.IN_DOUBT))
+        until = np.where(state == State.IN_DOUBT, np.nan, acked)
+        waited = np.where(state == State.IN_DOUBT, settled, acked)
+        self._publish[number].add(due[told], sent[told], sent[told], waited[told], until[told])
         for name, at in (("sent", sent[answered]), ("acked", acked[answered]),
                          ("due", acked[seen]), ("visible", upper[seen])):  # fmt: skip
             fine = self._fine[name]
@@ -186,9 +205,11 @@ class _Fold:
         return steps
 
     def scenarios(self) -> Iterator[ScenarioOverTime]:
-        for counts, late, latency in zip(self._counts, self._late, self._latency, strict=True):
+        found = zip(self._counts, self._late, self._latency, self._publish, strict=True)
+        for counts, late, latency, publish in found:
             told = {name: column.tolist() for name, column in counts.items()}
-            yield ScenarioOverTime(**told, late_ns=late.astype(int).tolist(), latency=latency.told())
+            late_ns = late.astype(int).tolist()
+            yield ScenarioOverTime(**told, late_ns=late_ns, latency=latency.told(), publish=publish.told())
 
     def standstills(self) -> list[Standstill]:
         found = self._standing("acks", self._fine["sent"], self._fine["acked"])

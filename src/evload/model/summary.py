@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from ..stats.histogram import Histogram, bracket, rank_of
 from ..stats.thresholds import StepCounts, ThresholdCount, add_intervals
-from .facts import LEDGER_KEYS
+from .facts import LEDGER_KEYS, PERCENTILES
 from .vitals import Vitals
 
 FROM_LEDGER: Final[Mapping[str, str]] = MappingProxyType(
@@ -29,6 +29,10 @@ FROM_LEDGER: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 """What doesn't add up, and what it is worked out from. Worst events and timeline are never part of a summary."""
+FIGURES: Final = ("min", "mean", *PERCENTILES, "max")
+"""What reports show of a distribution, in order."""
+Ends = tuple[int | Fraction | None, int | Fraction | None]
+"""[lower, upper] in nanoseconds; None: infinite."""
 HOPS: Final = ("sent_to_consumed", "consumed_to_processed", "processed_to_visible")
 """The distributions that are worked out from the ledger."""
 
@@ -57,6 +61,32 @@ class Distribution:
         ends = [values.at_rank(rank_of(p, values.total)) for values in (self.lower, self.upper)]
         low, high = (None if edges is None else edges[1] for edges in ends)
         return low, high
+
+    @property
+    def minimum(self) -> Ends:
+        """[lower, upper] of the smallest value."""
+        low, high = (values.minimum for values in (self.lower, self.upper))
+        return low, high
+
+    @property
+    def mean(self) -> Ends:
+        """[mean of the lower ends, mean of the upper ones]; of values of which one is infinite so is the mean."""
+        low, high = (
+            None if values.never or not values.total else Fraction(values.value_sum, values.total)
+            for values in (self.lower, self.upper)
+        )
+        return low, high
+
+    @property
+    def maximum(self) -> Ends:
+        """[lower, upper] of the largest value."""
+        low, high = (None if values.never else values.maximum for values in (self.lower, self.upper))
+        return low, high
+
+    def figures(self) -> dict[str, Ends]:
+        """What reports show of it, by name, each [lower, upper] in nanoseconds; None: infinite."""
+        percentiles = {name: self.bracket(p) for name, p in PERCENTILES.items()}
+        return {"min": self.minimum, "mean": self.mean, **percentiles, "max": self.maximum}
 
     def merge(self, other: Distribution) -> None:
         """Add another's counts."""

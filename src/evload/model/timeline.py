@@ -16,15 +16,17 @@ from typing import Final, Literal
 
 from ..stats.histogram import rank_of
 
-_PER_DECADE: Final = 20
-_SHORTEST_NS: Final = 1_000_000
-_DECADES: Final = 8
+PER_DECADE: Final = 20
 
-EDGES_NS: Final = (
-    0,
-    *(round(_SHORTEST_NS * 10 ** (step / _PER_DECADE)) for step in range(_PER_DECADE * _DECADES)),
-)
+
+def _edges(shortest_ns: int, decades: int) -> tuple[int, ...]:
+    return (0, *(round(shortest_ns * 10 ** (step / PER_DECADE)) for step in range(PER_DECADE * decades)))
+
+
+EDGES_NS: Final = _edges(1_000_000, 8)
 """Lower edges of the latency buckets: all below a millisecond, then 12 % wide each, the last one without an end."""
+PUBLISH_EDGES_NS: Final = _edges(10_000, 10)
+"""The same for answers to a publish, which take less: from ten microseconds on."""
 
 Bounds = tuple[int | None, int | None]
 """[lower, upper] in nanoseconds; None: infinite."""
@@ -32,12 +34,14 @@ Bounds = tuple[int | None, int | None]
 
 @dataclass(slots=True)
 class LatencyOverTime:
-    """Windows per interval of intended time: bucket to the number of lower and of upper ends in it."""
+    """Times per interval of intended time: bucket to the number of lower and of upper ends in it."""
 
     lower: list[dict[int, int]]
     upper: list[dict[int, int]]
     never: list[int]
-    """Events without an upper end, per interval: never seen."""
+    """Events without an upper end, per interval: never seen, or never answered."""
+    edges_ns: tuple[int, ...] = EDGES_NS
+    """Lower edges of the buckets."""
 
     def bounds(self, p: Fraction, first: int = 0, last: int | None = None) -> Bounds | None:
         """[lower, upper] around the p-quantile over intervals first..last (without `last`), as wide as its buckets.
@@ -52,8 +56,9 @@ class LatencyOverTime:
         rank = rank_of(p, total)
         low, high = _at_rank(_merged(self.lower[intervals]), rank), _at_rank(highs, rank)
         # In the last bucket an event is later than its lower edge, and nobody counted by how much.
-        upper = EDGES_NS[high + 1] if high is not None and high + 1 < len(EDGES_NS) else None
-        return (None if low is None else EDGES_NS[low]), upper
+        edges = self.edges_ns
+        upper = edges[high + 1] if high is not None and high + 1 < len(edges) else None
+        return (None if low is None else edges[low]), upper
 
     def count(self, first: int = 0, last: int | None = None) -> int:
         """Events in intervals first..last (without `last`)."""
@@ -91,6 +96,8 @@ class ScenarioOverTime:
     """By the time of the ack: events that were followed closely."""
     latency: LatencyOverTime
     """From the ack to stable-visible."""
+    publish: LatencyOverTime
+    """From the send to the answer, which those in doubt never had."""
 
     @property
     def outstanding(self) -> list[int]:
@@ -190,11 +197,19 @@ def _sum_of(scenarios: Iterable[ScenarioOverTime], count: int) -> ScenarioOverTi
     found = list(scenarios)
     sums = {name: [sum(column) for column in zip(*(getattr(one, name) for one in found), strict=True)] or [0] * count
             for name in _COUNTS}  # fmt: skip
-    latencies = [one.latency for one in found]
-    latency = LatencyOverTime(
+    late = [max((one.late_ns[i] for one in found), default=0) for i in range(count)]
+    return ScenarioOverTime(
+        **sums,
+        late_ns=late,
+        latency=_all([one.latency for one in found], count, EDGES_NS),
+        publish=_all([one.publish for one in found], count, PUBLISH_EDGES_NS),
+    )
+
+
+def _all(latencies: Sequence[LatencyOverTime], count: int, edges_ns: tuple[int, ...]) -> LatencyOverTime:
+    return LatencyOverTime(
         [_merged(one.lower[i] for one in latencies) for i in range(count)],
         [_merged(one.upper[i] for one in latencies) for i in range(count)],
         [sum(one.never[i] for one in latencies) for i in range(count)],
+        edges_ns,
     )
-    late = [max((one.late_ns[i] for one in found), default=0) for i in range(count)]
-    return ScenarioOverTime(**sums, late_ns=late, latency=latency)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any, Final
 
 import orjson
 
-from ..model.facts import METRICS, PERCENTILES, QUEUE_LAG
+from ..model.facts import METRICS, QUEUE_LAG
 from ..model.report import Report, WorstEvent
 from ..model.summary import Distribution, GaugeSummary, ScenarioSummary
 from ..model.vitals import ReadVitals
@@ -163,17 +164,12 @@ def _distributions(distributions: Mapping[str, Distribution]) -> dict[str, Any]:
 
 
 def _distribution(distribution: Distribution) -> dict[str, Any]:
-    percentiles = {name: distribution.bracket(p) for name, p in PERCENTILES.items()}
-    percentiles["max"] = (
-        None if distribution.lower.never else distribution.lower.maximum,
-        None if distribution.upper.never else distribution.upper.maximum,
-    )
     return {
         "count": distribution.count,
         "censored": distribution.censored,
-        **{name: [_seconds(low), _seconds(high)] for name, (low, high) in percentiles.items()},
+        **{name: [_seconds(low), _seconds(high)] for name, (low, high) in distribution.figures().items()},
     }
 
 
-def _seconds(ns: int | None) -> float | None:
-    return None if ns is None else ns / NS_PER_S
+def _seconds(ns: int | Fraction | None) -> float | None:
+    return None if ns is None else float(ns / NS_PER_S)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Final, Literal
 
 from ..model.facts import COUNTERS, FACTS, METRICS, QUEUE_LAG
@@ -94,8 +95,7 @@ def observed(objective: ObjectiveResult) -> str:
         # Without data nothing ever fails; what failed without an end was never seen.
         return "never" if objective.result is Result.FAIL and unit == "time" else "no data"
     open_end = "never" if unit == "time" else "?"
-    ends = ["?" if low is None else figure(low, unit), open_end if high is None else figure(high, unit)]
-    return _interval(*ends)
+    return _interval("?" if low is None else figure(low, unit), open_end if high is None else figure(high, unit))
 
 
 def bracket(low: float | None, high: float | None) -> str:
@@ -103,6 +103,11 @@ def bracket(low: float | None, high: float | None) -> str:
     if low is None:
         return "never"
     return _interval(figure(low, "time"), "never" if high is None else figure(high, "time"))
+
+
+def ends(low: int | Fraction | None, high: int | Fraction | None) -> str:
+    """A bracket in nanoseconds, told as `bracket` tells it."""
+    return bracket(*(None if ns is None else float(ns / NS_PER_S) for ns in (low, high)))
 
 
 def check_figures(check: CheckResult) -> str:

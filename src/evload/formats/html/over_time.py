@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, timedelta
 from fractions import Fraction
 from math import log10
@@ -14,7 +14,7 @@ from bokeh.models import ColumnDataSource, FixedTicker, LogColorMapper
 from bokeh.plotting import figure
 
 from ...model.report import Insight, Report
-from ...model.timeline import EDGES_NS, Bounds, LatencyOverTime, ScenarioOverTime, Timeline
+from ...model.timeline import PER_DECADE, Bounds, LatencyOverTime, ScenarioOverTime, Timeline
 from ...units import NS_PER_S, format_duration
 from .figures import Chart, Entry, TimeAxis, glyph, named, tip
 from .palette import Dash, line_colour, line_dash
@@ -33,16 +33,21 @@ _HEAT: Final = tuple(f"#{r:02x}{g:02x}{b:02x}" for r, g, b in (
     (round(222 + (16 - 222) * t), round(232 + (50 - 232) * t), round(245 + (107 - 245) * t))
     for t in np.linspace(0, 1, 64)
 ))  # fmt: skip
-_LABELS_MS: Final = (1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000, 300_000, 1_000_000, 3_600_000)
+_LABELS_MS: Final = (
+    0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000, 10_000, 30_000, 100_000, 300_000, 1_000_000, 3_600_000,
+)  # fmt: skip
 
 
 def charts(report: Report, timeline: Timeline, insights: Sequence[Insight]) -> list[Chart]:
     """All of them from top to bottom, without those that have no data; then those of each of several scenarios."""
     axis = TimeAxis(timeline.count * timeline.step_ns / NS_PER_MS, timeline.began_at)
-    limits = list(latency_limits(report.objectives, "consistency"))
+    limits = {metric: list(latency_limits(report.objectives, metric)) for metric in ("consistency", "publish")}
     made = [*_of(axis, timeline, timeline.total, limits), *_replicas(axis, timeline), *_gauges(axis, timeline)]
     for number, (scenario, over_time) in enumerate(_apart(timeline)):
-        own = [limit for limit in limits if limit.scenario in (None, scenario)]
+        own = {
+            metric: [limit for limit in asked if limit.scenario in (None, scenario)]
+            for metric, asked in limits.items()
+        }
         of_it = [*_of(axis, timeline, over_time, own, scenario), *_replicas(axis, timeline, scenario)]
         made += [replace(chart, name=f"{chart.name}-{number}", scenario=scenario) for chart in of_it]
     marks = _Marks(report, timeline, insights)
@@ -52,10 +57,15 @@ def charts(report: Report, timeline: Timeline, insights: Sequence[Insight]) -> l
 
 
 def _of(
-    axis: TimeAxis, timeline: Timeline, told: ScenarioOverTime, limits: Sequence[Limit], scenario: str = ""
+    axis: TimeAxis,
+    timeline: Timeline,
+    told: ScenarioOverTime,
+    limits: Mapping[str, Sequence[Limit]],
+    scenario: str = "",
 ) -> list[Chart]:
     depths = {} if scenario else _depths(timeline)  # events of several scenarios may lie in one queue
-    return [*_windows(axis, timeline, told, limits), _rates(axis, timeline, told),
+    return [*_heat(axis, timeline, told.latency, limits["consistency"], _WINDOWS),
+            *_heat(axis, timeline, told.publish, limits["publish"], _PUBLISH), _rates(axis, timeline, told),
             _backlog(axis, timeline, told, depths)]  # fmt: skip
 
 
@@ -147,14 +157,38 @@ def _lonely(at: Any, values: Any) -> tuple[Any, Any]:
     return at[alone], values[alone]
 
 
-def _windows(axis: TimeAxis, timeline: Timeline, total: ScenarioOverTime, limits: Sequence[Limit]) -> Iterator[Chart]:
-    latency = total.latency
+@dataclass(frozen=True, slots=True)
+class _Heat:
+    """The words of a heat map: its name, its title, what it is a map of, that what has no end, and a remark."""
+
+    name: str
+    title: str
+    of: str
+    never: str
+    note: str
+
+
+_WINDOWS: Final = _Heat(
+    "windows", "Windows", "the consistency window", "never seen",
+    "from the ack until no reader misses it, by the time at which the event was due",
+)  # fmt: skip
+_PUBLISH: Final = _Heat(
+    "publish", "Publish", "the publish latency", "never answered",
+    "from sending to the broker's answer, by the time at which the event was due",
+)  # fmt: skip
+
+
+def _heat(
+    axis: TimeAxis, timeline: Timeline, latency: LatencyOverTime, limits: Sequence[Limit], words: _Heat
+) -> Iterator[Chart]:
+    """How many events took how long, over time, with percentiles and limits; nothing where no event has an end."""
+    edges_ns = latency.edges_ns
     used = sorted({bucket for counts in latency.upper for bucket in counts})
     if not used:
         return
     low, high = used[0] // _MERGED, used[-1] // _MERGED + 1
     if limits:  # what has to hold is part of the picture, also where it is far from what was seen
-        lines = [_place(limit.limit_ns) / _MERGED for limit in limits]
+        lines = [_place(limit.limit_ns, edges_ns) / _MERGED for limit in limits]
         low, high = min(low, int(min(lines))), max(high, int(max(lines)) + 1)
     rows = high - low
     counts = np.full((rows, timeline.count), np.nan)
@@ -162,7 +196,7 @@ def _windows(axis: TimeAxis, timeline: Timeline, total: ScenarioOverTime, limits
         for bucket, count in buckets.items():
             row = bucket // _MERGED - low
             counts[row, number] = np.nan_to_num(counts[row, number]) + count
-    edges = np.array([_edge_ms(number * _MERGED) for number in range(low, high + 1)], dtype=np.float32)
+    edges = np.array([_edge_ms(number * _MERGED, edges_ns) for number in range(low, high + 1)], dtype=np.float32)
     columns = {
         "image": [counts.astype(np.float32)],
         "events": [np.nan_to_num(counts).astype(np.float32)],
@@ -177,14 +211,15 @@ def _windows(axis: TimeAxis, timeline: Timeline, total: ScenarioOverTime, limits
         "image", x=0, y=0, dw=end_ms, dh=rows, color_mapper=mapper, source=ColumnDataSource(columns)
     )
     plot.add_tools(
-        tip([("took", "@from_ms{0,0.[0]} to @to_ms{0,0.[0]} ms"), ("events", "@events{0,0}"),
+        tip([("took", "@from_ms{0,0.[00]} to @to_ms{0,0.[00]} ms"), ("events", "@events{0,0}"),
              ("due around", "$x{%M:%S}")], [renderer]),
     )  # fmt: skip
     plot.hover[0].formatters = {"$x": "datetime"}
     plot.hover[0].mode = "mouse"
     if any(latency.never):
-        _never(plot, timeline, latency, rows + 0.5)
-    ticks = {_place(ms * NS_PER_MS) / _MERGED - low: format_duration(ms * NS_PER_MS) for ms in _LABELS_MS}
+        _never(plot, timeline, latency, rows + 0.5, words.never)
+    labels = [ms * NS_PER_MS for ms in _LABELS_MS if ms * NS_PER_MS >= edges_ns[1]]
+    ticks = {_place(ns, edges_ns) / _MERGED - low: format_duration(ns) for ns in labels}
     ticks = {place: text for place, text in ticks.items() if 0 <= place <= rows}
     if any(latency.never):
         ticks[rows + 1.0] = "never"
@@ -194,26 +229,26 @@ def _windows(axis: TimeAxis, timeline: Timeline, total: ScenarioOverTime, limits
     at = _at(timeline) + timeline.step_ns / NS_PER_MS / 2
     legend = [Entry("p50 at most", "third"), Entry("p99 at most", "second")]
     for name, entry in (("p50", legend[0]), ("p99", legend[1])):
-        heights = [np.nan if b is None or b[1] is None else _place(b[1]) / _MERGED - low for b in bounds[name]]
+        highs = [None if b is None else b[1] for b in bounds[name]]
+        heights = [np.nan if end is None else _place(end, edges_ns) / _MERGED - low for end in highs]
         _line(plot, *_joined(at, heights), entry)
     for limit in limits:
         entry = Entry(f"limit: {limit.told}", "bad", "dashed")
-        height = _place(limit.limit_ns) / _MERGED - low
+        height = _place(limit.limit_ns, edges_ns) / _MERGED - low
         drawn = plot.line([0, end_ms], [height, height], line_width=2, line_dash="dashed")
         named(glyph(drawn, line_color=entry.colour), entry.label)
         legend.append(entry)
     whole = {name: latency.bounds(p) for name, p in _PERCENTILES}
     said = (
-        "Heat map of the consistency window by the time at which events were due; the darker, the more events. "
+        f"Heat map of {words.of} by the time at which events were due; the darker, the more events. "
         f"Over the whole run {', '.join(f'{name} lies in {_told(b)}' for name, b in whole.items())}; "
-        f"{sum(latency.never):,} events were never seen."
+        f"{sum(latency.never):,} events were {words.never}."
         + (f" Limits: {', '.join(limit.told for limit in limits)}." if limits else "")
     )
     cells = {name: [_told(b) for b in bounds[name]] for name, _ in _PERCENTILES}
-    cells["never seen"] = [f"{n:,}" for n in latency.never]
+    cells[words.never] = [f"{n:,}" for n in latency.never]
     yield Chart(
-        "windows", "Windows", plot, said, *_table(timeline, cells),
-        "from the ack until no reader misses it, by the time at which the event was due", legend,
+        words.name, words.title, plot, said, *_table(timeline, cells), words.note, legend,
     )  # fmt: skip
 
 
@@ -227,7 +262,7 @@ def _line(plot: figure, at: Any, values: Any, entry: Entry, dash: Dash = "solid"
         named(glyph(points, fill_color=entry.colour), entry.label)
 
 
-def _never(plot: figure, timeline: Timeline, latency: LatencyOverTime, bottom: float) -> None:
+def _never(plot: figure, timeline: Timeline, latency: LatencyOverTime, bottom: float, told: str) -> None:
     hit = [(number, count) for number, count in enumerate(latency.never) if count]
     step = timeline.step_ns / NS_PER_MS
     source = ColumnDataSource(
@@ -235,20 +270,20 @@ def _never(plot: figure, timeline: Timeline, latency: LatencyOverTime, bottom: f
     )
     renderer = plot.quad(left="left", right="right", bottom=bottom, top=bottom + 1, source=source, line_color=None)
     glyph(renderer, fill_color="bad")
-    hover = tip([("never seen", "@n{0,0}"), ("due at", "@left{%M:%S}")], [renderer], left="datetime")
+    hover = tip([(told, "@n{0,0}"), ("due at", "@left{%M:%S}")], [renderer], left="datetime")
     hover.mode = "mouse"
     plot.add_tools(hover)
 
 
-def _edge_ms(bucket: int) -> float:
-    return EDGES_NS[min(bucket, len(EDGES_NS) - 1)] / NS_PER_MS
+def _edge_ms(bucket: int, edges_ns: Sequence[int]) -> float:
+    return edges_ns[min(bucket, len(edges_ns) - 1)] / NS_PER_MS
 
 
-def _place(ns: float) -> float:
+def _place(ns: float, edges_ns: Sequence[int]) -> float:
     """Where a duration stands among the buckets."""
-    if ns < EDGES_NS[1]:
-        return ns / EDGES_NS[1]
-    return 1 + 20 * log10(ns / EDGES_NS[1])
+    if ns < edges_ns[1]:
+        return ns / edges_ns[1]
+    return 1 + PER_DECADE * log10(ns / edges_ns[1])
 
 
 def _told(bounds: Bounds | None) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from ...model.facts import COUNTERS, METRICS, PERCENTILES, QUEUE_LAG, STATES
 from ...model.report import Insight, ObjectiveResult, Report, Result, WorstEvent
-from ...model.summary import Distribution, ScenarioSummary
+from ...model.summary import FIGURES, Distribution, ScenarioSummary
 from ...model.timeline import Timeline
 from ...report import wording
 from ...units import NS_PER_S, format_duration, format_rate, format_share
@@ -83,7 +83,7 @@ def render(report: Report, timeline: Timeline, insights: Sequence[Insight], conf
         drawn=drawn,
         stages=timeline.stages,
         metrics=[line for scenario in ("", *apart) for line in _metrics(report, scenario)],
-        percentiles=[*PERCENTILES, "max"],
+        figures=FIGURES,
         parts=[_ledger(report, scenario) for scenario in ("", *apart)],
         ledger_rows=("scheduled", *STATES, *counters),
         worst=_worst(report.objectives),
@@ -194,7 +194,7 @@ def _metrics(report: Report, scenario: str) -> list[dict[str, Any]]:
             "name": name,
             "scenario": scenario,
             "explained": _EXPLAINED.get(name, _EXPLAINED["hop"]),
-            "cells": [_told(distribution, p) for p in PERCENTILES.values()] + [_largest(distribution)],
+            "cells": [wording.ends(*ends) for ends in distribution.figures().values()],
             "count": distribution.count,
             "never": distribution.censored,
             "marks": list(zip(_SHOWN, place[::2], place[1::2], strict=True)),
@@ -211,14 +211,7 @@ def _ends(distribution: Distribution, p: Fraction) -> tuple[int, int]:
 
 
 def _told(distribution: Distribution, p: Fraction) -> str:
-    low, high = distribution.bracket(p)
-    return wording.bracket(*(None if end is None else end / NS_PER_S for end in (low, high)))
-
-
-def _largest(distribution: Distribution) -> str:
-    low = None if distribution.lower.never else distribution.lower.maximum
-    high = None if distribution.upper.never else distribution.upper.maximum
-    return wording.bracket(*(None if end is None else end / NS_PER_S for end in (low, high)))
+    return wording.ends(*distribution.bracket(p))
 
 
 def _worst(objectives: Sequence[ObjectiveResult]) -> list[tuple[WorstEvent, list[str]]]:

@@ -11,9 +11,9 @@ from rich.text import Text
 from ...model.facts import COUNTERS, LEDGER_SUMS, METRICS, PERCENTILES, QUEUE_LAG, STALENESS
 from ...model.report import CheckResult, Result
 from ...model.summary import Distribution, GaugeSummary, ScenarioSummary, Summary
-from ...report.wording import bracket, check_figures, hops, spoken, tallies
+from ...report.wording import check_figures, ends, hops, spoken, tallies
 from ...texts import printable
-from ...units import NS_PER_S, format_share
+from ...units import format_share
 
 _COLUMNS: Final = ("p50", "p90", "p95", "p99", "events")
 _FIRST_COLUMNS: Final = ("p99", "p50", "p95", "p90", "events")
@@ -65,8 +65,7 @@ def _measured(summary: Summary) -> dict[str, Distribution]:
 def _cells(distribution: Distribution) -> dict[str, str]:
     cells = {"events": f"{distribution.count:,}"}
     for name in _COLUMNS[:-1]:
-        low, high = distribution.bracket(PERCENTILES[name])
-        cells[name] = bracket(None if low is None else low / NS_PER_S, None if high is None else high / NS_PER_S)
+        cells[name] = ends(*distribution.bracket(PERCENTILES[name]))
     return cells
 
 
