@@ -42,12 +42,13 @@ COUNTED = Counted(
 PLANS = [
     ScenarioPlan(
         "chain", True, 10 * S, COUNTED,
-        (Slice("key=1*", COUNTED, key="1*"), Slice("event=e1", COUNTED, event=1), Slice("replica=b", replica="b"),
+        (Slice("key=1*", COUNTED, key="1*"), Slice("event=e1", COUNTED, event=1), Slice("event=e0", event=0),
+         Slice("replica=b", replica="b"),
          Slice("key=1*,probe=first", COUNTED, key="1*", probe=0)),
         ((0, "first"), (1, "second")), arrival_step_ns=S, flow_step_ns=S, phases=((0, 9 * S), (9 * S, 40 * S)),
     ),
     ScenarioPlan("alone", True, 10 * S, COUNTED, (Slice("probe=first", COUNTED, probe=0),), ((0, "first"),)),
-    ScenarioPlan("unwatched", False, 0),
+    ScenarioPlan("unwatched", False, 0, event="e0"),
 ]  # fmt: skip
 
 
@@ -156,7 +157,10 @@ def rich() -> Summary:
                 Part(0, None, state, *brackets), Part(0, "b", state, *brackets), Part(1, None, state, *brackets)
             )  # fmt: skip
         events.append(seen)
-    return fold(events, [(1, 5.0), (2, 7.0), (3, 0.0)])
+    found = fold(events, [(1, 5.0), (2, 7.0), (3, 0.0)])
+    found.reads["first"] = Distribution()
+    found.scenarios["chain"].event = "e0"
+    return found
 
 
 def test_no_field_can_be_added_without_being_added_up() -> None:

@@ -80,6 +80,12 @@ class Bookkeeping:
         """Record how much a probe read in each tenth of a second."""
         self._ledger.read(probe, reads)
 
+    def read_times(self, probe: str, times: Sequence[tuple[int, bool, int]]) -> None:
+        """Record how long requests of a probe took: each time, whether they were answered, and their number."""
+        if times:
+            self._recorder.read_times(probe, times)
+            self._ledger.read_times(probe, self._clock.now_ns(), times)
+
     def count_copies(self, receipts: Sequence[Receipt]) -> None:
         """Count the answers to copies that were sent on purpose."""
         copies = self._vitals.copies

@@ -18,6 +18,7 @@ from ..units import NS_PER_S
 from .bookkeeping import Bookkeeping
 from .failures import Failures
 from .plan import AFTER_TICK_NS, BULK_TICK_NS, TICK_NS, ReaderPlan
+from .read_times import ReadTimes
 
 _COUNT_NS: Final = 20_000_000
 """Where reads are limited, what is due is counted this often."""
@@ -38,6 +39,7 @@ class _Reader:
         budget: ReadBudget,
         requests: ReadBudget,
         vitals: ReadVitals,
+        times: ReadTimes,
         take: Callable[[_Reader, ReadResult], None],
     ) -> None:
         settings = plan.settings
@@ -49,6 +51,7 @@ class _Reader:
         self.free = settings.parallel
         self.budget = budget
         self.vitals = vitals
+        self.times = times
         self.limited = settings.most_reads is not None
         self.names = set(settings.replicas)
         """Replicas that are known."""
@@ -91,10 +94,11 @@ class Reading:
         requests = {name: ReadBudget(one.max_requests) for name, one in settings.items()}
         self._budgets = list(budgets.values())
         vitals.probes = {name: ReadVitals() for name in budgets}
+        self._times = {name: ReadTimes() for name in budgets}
         self._readers = [
             _Reader(
                 index, plan, probe, budgets[plan.probe], requests[plan.probe], vitals.probes[plan.probe],
-                self._take_begun,
+                self._times[plan.probe], self._take_begun,
             )
             for index, (plan, probe) in enumerate(zip(plans, probes, strict=True))
         ]  # fmt: skip
@@ -128,6 +132,9 @@ class Reading:
         for probe, budget in {reader.plan.probe: reader.budget for reader in self._readers}.items():
             if slots := budget.take_slots(before_ns):
                 self._books.read(probe, slots)
+        for probe, times in self._times.items():
+            if final or times.is_time(self._clock.now_ns()):
+                self._books.read_times(probe, times.take())
         for reader in self._readers:
             reader.vitals.busiest = reader.budget.busiest
             reader.vitals.stretch = reader.budget.widest
@@ -228,6 +235,8 @@ class Reading:
             _know_replicas(reader, result)
         if odd:
             self._count_odd(reader, result)
+        if not reader.plan.settings.capabilities.pushes:
+            reader.times.count(result, requests)
         vitals.read_requests += requests
         vitals.event_reads += events
         vitals.unexpected_ids += result.unexpected

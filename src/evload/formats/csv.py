@@ -9,9 +9,9 @@ from fractions import Fraction
 from typing import Final
 
 from .. import texts
-from ..model.facts import METRICS, QUEUE_LAG
+from ..model.facts import METRICS, QUEUE_LAG, READ
 from ..model.report import Report
-from ..model.summary import Distribution
+from ..model.summary import Distribution, slice_label
 from ..model.timeline import LatencyOverTime, Timeline
 from ..spi.format import Files, Format
 from ..units import NS_PER_S
@@ -41,11 +41,12 @@ class CsvFormat(Format):
 
 
 def percentiles(report: Report) -> bytes:
-    """A row for each percentile of each metric, for its minimum, mean and maximum; of the whole run, each scenario
-    and each slice.
+    """A row for each percentile of each metric, for its minimum, mean and maximum; of the whole run, of the events of
+    each name in it, each scenario and each slice.
 
     An empty scenario is the whole run, an empty slice the whole scenario; the time in a queue has `gauge=NAME` for
-    a slice. `inf` is an end beyond every limit: never seen.
+    a slice, and the time that the reads of a probe took, metric `read`, has `probe=NAME`. `inf` is an end beyond
+    every limit: never seen, or never answered.
     """
     return _csv(_PERCENTILES, _percentile_rows(report))
 
@@ -71,6 +72,8 @@ def _csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
 def _percentile_rows(report: Report) -> Iterator[Sequence[object]]:
     summary = report.summary
     yield from _of("", "", summary.total().distributions)
+    for event, of_event in summary.events().items():
+        yield from _of("", slice_label(event=event), of_event.distributions)
     for name, scenario in summary.scenarios.items():
         yield from _of(name, "", scenario.distributions)
         for label, part in scenario.slices.items():
@@ -78,10 +81,12 @@ def _percentile_rows(report: Report) -> Iterator[Sequence[object]]:
     for name, gauge in summary.gauges.items():
         if gauge.lag is not None:
             yield from _of("", f"gauge={name}", {QUEUE_LAG: gauge.lag})
+    for probe, reads in summary.reads.items():
+        yield from _of("", slice_label(probe=probe), {READ: reads})
 
 
 def _of(scenario: str, part: str, distributions: Mapping[str, Distribution]) -> Iterator[Sequence[object]]:
-    for metric in (*METRICS, QUEUE_LAG):
+    for metric in (*METRICS, QUEUE_LAG, READ):
         distribution = distributions.get(metric)
         if distribution is None or not distribution.count:
             continue

@@ -47,6 +47,8 @@ def markdown(report: Report, environment: str = "") -> str:
         _section("Findings", (f"- {escaped(insight.sentence)}" for insight in report.insights)),
         _section("Self-checks not passed", _checks(report)),
         _distributions(report.summary),
+        _events(report.summary),
+        _reads(report.summary),
         _ledger(report.summary.total()),
         _load(report.summary),
         _gauges(report.summary),
@@ -136,6 +138,29 @@ def _distributions(summary: Summary) -> list[str]:
         return []
     head = ("Metric", "Scenario", *FIGURES, "Events", "Never seen")
     return ["## Percentiles", "", *_table(head, rows)]
+
+
+def _events(summary: Summary) -> list[str]:
+    """How long the events of each name took, where there are several."""
+    rows = [
+        (escaped(name), metric, *(wording.ends(*pair) for pair in distribution.figures().values()),
+         f"{distribution.count:,}", f"{distribution.censored:,}")
+        for name, metric, distribution in wording.by_event(summary)
+    ]  # fmt: skip
+    head = ("Event", "Metric", *FIGURES, "Events", "Never seen")
+    return ["## By event", "", *_table(head, rows)] if rows else []
+
+
+def _reads(summary: Summary) -> list[str]:
+    """How long the requests of each probe took."""
+    rows = [
+        (escaped(name), *(wording.ends(*pair) for pair in took.figures().values()), f"{took.count:,}",
+         f"{took.censored:,}")
+        for name, took in summary.reads.items()
+        if took.count
+    ]  # fmt: skip
+    head = ("Probe", *FIGURES, "Requests", "Failed")
+    return ["## Reads", "", *_table(head, rows)] if rows else []
 
 
 def _ledger(total: ScenarioSummary) -> list[str]:

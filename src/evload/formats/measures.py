@@ -10,7 +10,7 @@ from typing import Final, Literal
 from ..model.facts import LEDGER_KEYS, METRICS, PERCENTILES, QUEUE_LAG
 from ..model.progress import Progress
 from ..model.report import CheckResult, ObjectiveResult, Report
-from ..model.summary import Distribution, ScenarioSummary, Summary
+from ..model.summary import Distribution, ScenarioSummary, Summary, slice_label
 from ..units import NS_PER_S
 
 Labels = Mapping[str, str]
@@ -81,9 +81,13 @@ def of_report(report: Report) -> list[Measure]:
     failed = Measure("failed_read_requests", "Requests to the read model that failed", kind="counter")
     requests.add(vitals.read_requests)
     failed.add(vitals.failed_reads)
+    took = Measure("read", "Percentiles of the time that a request of a probe took, without an end if it failed", "s")
+    for probe, distribution in report.summary.reads.items():
+        if distribution.count:
+            _add_percentiles(took, distribution, probe=probe)
     return _with_points(
         [run, started, duration, events, *_distributions(report.summary), *_gauges(report.summary), reads, requests,
-         failed, *_objectives(report.objectives), *_checks(report.checks)]
+         failed, took, *_objectives(report.objectives), *_checks(report.checks)]
     )  # fmt: skip
 
 
@@ -112,15 +116,20 @@ def _distributions(summary: Summary) -> Iterator[Measure]:
                 continue
             measured.add(distribution.count, **labels)
             never.add(distribution.censored, **labels)
-            for name, p in PERCENTILES.items():
-                for bound, ns in zip(("lower", "upper"), distribution.bracket(p), strict=True):
-                    value = math.inf if ns is None else ns / NS_PER_S
-                    percentiles.add(value, quantile=_QUANTILES[name], bound=bound, **labels)
+            _add_percentiles(percentiles, distribution, **labels)
         yield from (percentiles, measured, never)
+
+
+def _add_percentiles(into: Measure, distribution: Distribution, **labels: str) -> None:
+    for name, p in PERCENTILES.items():
+        for bound, ns in zip(("lower", "upper"), distribution.bracket(p), strict=True):
+            into.add(math.inf if ns is None else ns / NS_PER_S, quantile=_QUANTILES[name], bound=bound, **labels)
 
 
 def _scopes(summary: Summary) -> Iterator[tuple[Labels, ScenarioSummary]]:
     yield {"scenario": "", "slice": ""}, summary.total()
+    for event, of_event in summary.events().items():
+        yield {"scenario": "", "slice": slice_label(event=event)}, of_event
     for name, scenario in summary.scenarios.items():
         yield {"scenario": name, "slice": ""}, scenario
         for label, part in scenario.slices.items():

@@ -81,7 +81,9 @@ class LedgerReader:
 
     def _check_tables(self) -> None:
         """What is asked for are rows that are there: a view may have no end, and a column that is worked out, too."""
-        for name, kind, root in self._db.execute("SELECT name, type, rootpage FROM sqlite_master").fetchall():
+        found = self._db.execute("SELECT name, type, rootpage FROM sqlite_master").fetchall()
+        self.tables = {name for name, *_ in found}
+        for name, kind, root in found:
             if name in TABLES and (kind != "table" or not root):
                 raise sqlite3.DatabaseError(f"{name} is no plain table")
             if name in TABLES and any(column[-1] for column in self._db.execute(f"PRAGMA table_xinfo({name})")):
@@ -197,6 +199,13 @@ class LedgerReader:
         if self.meta["format"] > 2:
             query = "SELECT probe, at_ns, sum(events) FROM reads GROUP BY probe, at_ns ORDER BY probe, at_ns"
             yield from self.rows(query)
+
+    def read_times(self) -> Iterator[tuple[str, list[tuple[int, bool, int]]]]:
+        """How long the requests of each probe took: probe, (time, whether they were answered, how many) of each."""
+        if "read_times" in self.tables:
+            query = "SELECT probe, took_ns, answered, sum(requests) FROM read_times GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
+            for probe, rows in groupby(self.rows(query), key=itemgetter(0)):
+                yield probe, [(took_ns, bool(answered), requests) for _, took_ns, answered, requests in rows]
 
     def ack_times(self, scenarios: Sequence[int]) -> Iterator[int]:
         """When the events of some scenarios were acked, in order of time."""

@@ -128,6 +128,8 @@ def _fold(reader: LedgerReader, plans: Sequence[ScenarioPlan]) -> Summary:
         recorder.settle([heapq.heappop(settled)[2]])
     for gauge, start_ns, end_ns, values in reader.samples():
         recorder.sampled(gauge, start_ns, end_ns, values)
+    for probe, times in reader.read_times():
+        recorder.read_times(probe, times)
     for scenario, scheduled in enumerate(note["scheduled"]):
         missing = max(scheduled, highest[scenario] + 1) - rows[scenario]
         if missing:

@@ -60,6 +60,11 @@ CREATE TABLE samples (            -- of gauges; a row without metric and value: 
 CREATE TABLE reads (              -- event reads of a probe that began in the tenth of a second from at_ns on
     at_ns INTEGER NOT NULL, probe TEXT NOT NULL, events INTEGER NOT NULL
 );
+CREATE TABLE read_times (         -- requests of a probe in the ten seconds before at_ns, by how long they took
+    at_ns INTEGER NOT NULL, probe TEXT NOT NULL,
+    took_ns INTEGER NOT NULL,     -- lower edge of a bucket that is 0.8 % wide at most
+    answered INTEGER NOT NULL, requests INTEGER NOT NULL
+);
 CREATE TABLE states (state INTEGER PRIMARY KEY, name TEXT NOT NULL);
 {_events_table()}
 CREATE TABLE parts (              -- what each probe and each replica says, where there are several
@@ -71,11 +76,12 @@ CREATE TABLE parts (              -- what each probe and each replica says, wher
 ) WITHOUT ROWID;
 """
 
-TABLES: Final = frozenset({"meta", "vitals", "samples", "reads", "states", "events", "parts"})
+TABLES: Final = frozenset({"meta", "vitals", "samples", "reads", "read_times", "states", "events", "parts"})
 
 INSERT: Final = f"INSERT INTO events VALUES ({', '.join('?' * len(COLUMNS))})"
 INSERT_PART: Final = "INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_READS: Final = "INSERT INTO reads VALUES (?, ?, ?)"
+INSERT_READ_TIMES: Final = "INSERT INTO read_times VALUES (?, ?, ?, ?, ?)"
 INSERT_SAMPLE: Final = "INSERT INTO samples VALUES (?, ?, ?, ?, ?)"
 
 _NULL: Final = math.nan

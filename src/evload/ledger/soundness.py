@@ -91,13 +91,16 @@ def check(reader: LedgerReader) -> None:
         "state": (min(State), max(State)),
         "session": (min(Seen), max(Seen)),
         "sampled": (0, 1),
+        "took_ns": (0, _FURTHEST_NS),
+        "answered": (0, 1),
+        "requests": (1, _FURTHEST_NS),
         "consumed_at": _ANY_INTEGER,
         "processed_at": _ANY_INTEGER,
     }
     for table, columns in _schema().items():
         if table == "events":
             columns = {name: columns[name] for name in reader.columns}  # an older format has fewer
-        if table != "reads" or meta["format"] > 2:
+        if table in reader.tables and (table != "reads" or meta["format"] > 2):
             _check_table(reader, table, columns, among)
     _check_steps(reader)
     if (note := reader.last_note()) is not None:
@@ -136,7 +139,7 @@ def _schema() -> dict[str, dict[str, _Column]]:
                 name: _Column(kind, bool(not_null or key))
                 for _, name, kind, not_null, _, key in db.execute(f"PRAGMA table_info({table})")
             }
-            for table in ("events", "parts", "samples", "reads", "vitals")
+            for table in ("events", "parts", "samples", "reads", "read_times", "vitals")
         }
 
 

@@ -20,7 +20,17 @@ import orjson
 from ..errors import OutputError
 from ..model.states import State
 from ..model.travel import Observation
-from .schema import FORMAT, INSERT, INSERT_PART, INSERT_READS, INSERT_SAMPLE, SCHEMA, part_rows, row_of
+from .schema import (
+    FORMAT,
+    INSERT,
+    INSERT_PART,
+    INSERT_READ_TIMES,
+    INSERT_READS,
+    INSERT_SAMPLE,
+    SCHEMA,
+    part_rows,
+    row_of,
+)
 
 _GATHER_S: Final = 0.02
 """What comes within this time is written together, so that the thread doesn't compete for every few rows."""
@@ -45,6 +55,10 @@ class Ledger(Protocol):
 
     def read(self, probe: str, reads: Sequence[tuple[int, int]]) -> None:
         """Keep how much a probe read: (start of a tenth of a second, event reads that began in it) of some."""
+        ...
+
+    def read_times(self, probe: str, at_ns: int, times: Sequence[tuple[int, bool, int]]) -> None:
+        """Add how long requests of a probe took: each time, whether they were answered, and their number."""
         ...
 
     def note(self, at_ns: int, facts: Mapping[str, Any]) -> None:
@@ -129,6 +143,11 @@ class LedgerFile:
     def read(self, probe: str, reads: Sequence[tuple[int, int]]) -> None:
         rows = [(at_ns - self._start_ns, probe, events) for at_ns, events in reads]
         self._put(lambda db: db.executemany(INSERT_READS, rows))
+
+    def read_times(self, probe: str, at_ns: int, times: Sequence[tuple[int, bool, int]]) -> None:
+        moment = at_ns - self._start_ns
+        rows = [(moment, probe, took_ns, int(answered), requests) for took_ns, answered, requests in times]
+        self._put(lambda db: db.executemany(INSERT_READ_TIMES, rows))
 
     def note(self, at_ns: int, facts: Mapping[str, Any]) -> None:
         row = (at_ns - self._start_ns, orjson.dumps(facts).decode())

@@ -339,6 +339,8 @@ METRICS: Final = (
 """Names of the distributions a scenario can have; those without a value are left out of the summary."""
 EXACT: Final = frozenset({"schedule_delay", "publish"})
 """Those that are points and not brackets: both stamps are evload's own."""
+READ: Final = "read"
+"""What the time is called that a request of a probe took."""
 QUEUE_LAG: Final = "queue_lag"
 """The distribution that belongs to a queue instead: the time events spent in it."""
 PERCENTILES: Final = {

@@ -6,8 +6,9 @@ key adds up because what has one key is never in two parts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
@@ -33,6 +34,8 @@ FIGURES: Final = ("min", "mean", *PERCENTILES, "max")
 """What reports show of a distribution, in order."""
 Ends = tuple[int | Fraction | None, int | Fraction | None]
 """[lower, upper] in nanoseconds; None: infinite."""
+_EVENT: Final = re.compile(r"event=[^,]*")
+"""Label of all events of one name."""
 HOPS: Final = ("sent_to_consumed", "consumed_to_processed", "processed_to_visible")
 """The distributions that are worked out from the ledger."""
 
@@ -187,6 +190,9 @@ class ScenarioSummary:
     """Part of the events, or what one probe or replica says of them, by `slice_label`."""
     is_view: bool = False
     """It is what one probe or replica says of all the events."""
+    event: str = ""
+    """Name of the only event that it sends; empty where it sends several, which are slices then, or one that isn't
+    counted apart."""
     counter_steps: dict[tuple[str, int], StepCounts] = field(default_factory=dict)
     """(counter, length of a step in nanoseconds) to what was counted when: `events` due, `beyond` counted."""
     late_hops: dict[str, int] = field(default_factory=dict)
@@ -236,6 +242,7 @@ class ScenarioSummary:
             add_intervals(self.phases, other.phases)
             self.sent_steps = _merged_steps(self.sent_steps, other.sent_steps)
             self.flow = _merged_steps(self.flow, other.flow)
+            self.event = self.event or other.event
 
 
 @dataclass(slots=True)
@@ -266,6 +273,8 @@ class Summary:
     gauges: dict[str, GaugeSummary] = field(default_factory=dict)
     watches: dict[str, tuple[float | None, float | None]] = field(default_factory=dict)
     """Result of each SampleWatch by its label, as [lower, upper]."""
+    reads: dict[str, Distribution] = field(default_factory=dict)
+    """Name of a probe that asks to how long its requests took; those that failed have no upper end."""
     negative_hops: int = 0
     """Events whose own stamps say that they were processed before they were consumed."""
     contradictions: int = 0
@@ -282,12 +291,32 @@ class Summary:
         self.vitals.merge(other.vitals)
         for name, gauge in other.gauges.items():
             self.gauges.setdefault(name, GaugeSummary()).merge(gauge)
+        for probe, reads in other.reads.items():
+            _merge_distribution(self.reads, probe, reads)
         self.watches = {}
         self.negative_hops = self.contradictions = 0
 
     def total(self) -> ScenarioSummary:
         """All scenarios as one."""
         return merged(self.scenarios.values())
+
+    def events(self) -> dict[str, ScenarioSummary]:
+        """What the events of each name amount to, of all scenarios that send them.
+
+        Without hops, which are known of whole scenarios alone.
+        """
+        found: dict[str, list[ScenarioSummary]] = {}
+        for scenario in self.scenarios.values():
+            own = {label: part for label, part in scenario.slices.items() if _EVENT.fullmatch(label)}
+            if scenario.event:
+                own.setdefault(slice_label(event=scenario.event), replace(scenario, slices={}))
+            for label, part in own.items():
+                found.setdefault(label.removeprefix("event="), []).append(part)
+        told = {name: merged(parts) for name, parts in found.items()}
+        for part in told.values():
+            for metric in HOPS:
+                part.distributions.pop(metric, None)
+        return told
 
     def queue_lag(self) -> Distribution | None:
         """The time in all queues with a gauge, merged; None if there is none."""

@@ -10,7 +10,7 @@ import orjson
 
 from ..model.facts import METRICS, QUEUE_LAG
 from ..model.report import Report, WorstEvent
-from ..model.summary import Distribution, GaugeSummary, ScenarioSummary
+from ..model.summary import Distribution, GaugeSummary, ScenarioSummary, slice_label
 from ..model.vitals import ReadVitals
 from ..texts import plain_json
 from ..units import NS_PER_S
@@ -26,7 +26,10 @@ def as_json(report: Report) -> bytes:
 def document(report: Report) -> dict[str, Any]:
     """The report as plain data. A percentile is [lower, upper] in seconds; an end that is unbounded is None."""
     vitals = report.summary.vitals
-    total = report.summary.total()
+    total, events = report.summary.total(), report.summary.events()
+    for name, part in events.items():
+        if (label := slice_label(event=name)) in total.slices:
+            total.slices[label] = part  # also of scenarios that send nothing else
     return {
         "format": FORMAT,
         "run_id": report.run_id,
@@ -62,6 +65,7 @@ def document(report: Report) -> dict[str, Any]:
             }
             for check in report.checks
         ],
+        "events": {name: _scope(part) for name, part in events.items()},
         "scenarios": {name: _scope(scenario) for name, scenario in report.summary.scenarios.items()},
         "reads": {
             "requests": vitals.read_requests,
@@ -70,7 +74,7 @@ def document(report: Report) -> dict[str, Any]:
             "per_second": vitals.event_reads * NS_PER_S / vitals.duration_ns if vitals.duration_ns else None,
             "failed_requests": vitals.failed_reads,
             "unexpected_ids": vitals.unexpected_ids,
-            "probes": {name: _reads(reads) for name, reads in vitals.probes.items()},
+            "probes": {name: _reads(reads, report.summary.reads.get(name)) for name, reads in vitals.probes.items()},
         },
         "replicas": vitals.replicas,
         "generator": {
@@ -106,8 +110,9 @@ def _event(event: WorstEvent) -> dict[str, Any]:
     }
 
 
-def _reads(reads: ReadVitals) -> dict[str, Any]:
+def _reads(reads: ReadVitals, took: Distribution | None) -> dict[str, Any]:
     return {
+        **({"latency": _distribution(took)} if took is not None and took.count else {}),
         "requests": reads.requests,
         "events": reads.events,
         "failed": reads.failed,

@@ -34,7 +34,9 @@ def _summary(summary: Summary, redact: Redact) -> Summary:
     return replace(
         summary,
         scenarios={
-            name: replace(one, slices={redact(label): part for label, part in one.slices.items()})
+            name: replace(
+                one, slices={redact(label): part for label, part in one.slices.items()}, event=redact(one.event)
+            )
             for name, one in summary.scenarios.items()
         },
         vitals=replace(

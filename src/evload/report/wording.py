@@ -10,7 +10,7 @@ from typing import Final, Literal
 from ..model.facts import COUNTERS, FACTS, METRICS, QUEUE_LAG
 from ..model.progress import Progress, Standing
 from ..model.report import CheckResult, ObjectiveResult, Report, Result
-from ..model.summary import Distribution, ScenarioSummary
+from ..model.summary import Distribution, ScenarioSummary, Summary
 from ..units import NS_PER_S, format_duration, format_rate, format_share
 
 Unit = Literal["time", "share", "rate", "count"]
@@ -35,6 +35,8 @@ _CHECK_UNITS: Final[Mapping[str, Unit]] = {
     "attribution": "count",
 }
 """What value and limit of a self-check are. The note of one that isn't listed has its figures."""
+_OF_EVENTS: Final = ("publish", "consistency", "end_to_end")
+"""What is shown of the events of each name."""
 _STRETCH: Final = re.compile(r"\sfor\s+\S+$")
 _WINDOW: Final = re.compile(r"\sin any\s+\S+$")
 _SHARED: Final = re.compile(r"(share|rate|p[\d.]+)\s*\(")
@@ -154,6 +156,18 @@ def hops(scope: ScenarioSummary) -> dict[str, Distribution]:
         if label.startswith("probe=") and "," not in label and "hop" in part.distributions
     }
     return {f"hop to {name}": hop for name, hop in found.items() if hop.count} if len(found) > 1 else {}
+
+
+def by_event(summary: Summary) -> list[tuple[str, str, Distribution]]:
+    """(event, metric, how long it took) of each name of events; none of a run that sends a single one."""
+    events = summary.events()
+    found = [
+        (name, metric, part.distributions[metric])
+        for name, part in events.items()
+        for metric in _OF_EVENTS
+        if metric in part.distributions and part.distributions[metric].count
+    ]
+    return found if len(events) > 1 else []
 
 
 def headline(report: Report) -> str:

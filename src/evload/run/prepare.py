@@ -15,6 +15,7 @@ from ..engine.progress import Span, goal_of
 from ..engine.resending import Resend
 from ..ledger import replay
 from ..model.correlation import CorrelationIds
+from ..model.summary import slice_label
 from ..objectives.criteria import Criteria, lateness_limit_ns
 from ..objectives.objective import GaugeValues, Objective
 from ..objectives.scenario import ScenarioCriteria
@@ -30,6 +31,8 @@ from ..workload.segment import WHOLE, Segment
 _CONFIRM_OVER_NS: Final = 5 * NS_PER_S
 _EVENTS_PER_STEP: Final = 10
 _MOST_STEPS: Final = 1000
+_MOST_EVENTS: Final = 50
+"""Names of events that are counted apart without being asked for: the first of the config."""
 _FOUND_BY_CONFIRMING: Final = frozenset({"regressions", "regressed", "non_monotonic"})
 _COUNTED_FROM: Final[Mapping[str, Reference]] = {
     "first_seen": "acked",
@@ -200,6 +203,12 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
                 replica=first.replica,
             )
         )
+    apart = [event for event in events[:_MOST_EVENTS] if event in scenario.events]
+    if len(scenario.events) > 1:
+        labels = {slice_label(event=event): events.index(event) for event in apart}
+        slices += [Slice(label, event=number) for label, number in labels.items() if label not in by_slice]
+        # In the order of the config, whatever is asked for.
+        slices.sort(key=lambda part: labels.get(part.label, len(events)))
     return ScenarioPlan(
         name=name,
         watched=bool(scenario.probes),
@@ -213,6 +222,7 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
             (scenario.start + stretch.start_ns, scenario.start + stretch.end_ns)
             for stretch in describe(scenario.load)
         ),
+        event=apart[0] if apart and len(scenario.events) == 1 else "",
     )
 
 

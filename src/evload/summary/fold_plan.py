@@ -78,6 +78,7 @@ class ScenarioPlan:
     arrival_step_ns  length of the steps in which sends are counted, where arrivals are random
     flow_step_ns     length of the steps in which acks and sightings are counted, where a steady state is claimed
     phases           (start, end) of each phase of its load since the schedule began; a burst ends when it starts
+    event            name of the only event that it sends; empty where it sends several, each of which is a slice
     """
 
     name: str
@@ -89,6 +90,7 @@ class ScenarioPlan:
     arrival_step_ns: int | None = None
     flow_step_ns: int | None = None
     phases: tuple[tuple[int, int], ...] = ()
+    event: str = ""
 
     def as_data(self) -> dict[str, Any]:
         """As JSON can keep it."""

@@ -19,7 +19,7 @@ from ..model.states import State
 from ..model.summary import Distribution, GaugeSummary, ScenarioSummary, Series, Summary, slice_label
 from ..model.travel import Observation, Part
 from ..model.vitals import Vitals
-from ..stats.histogram import Histogram
+from ..stats.histogram import Histogram, coarse
 from ..stats.thresholds import StepCounts, ThresholdCount
 from .fold_plan import Counted, ScenarioPlan, Slice
 from .order import OrderCounter, Placed
@@ -44,6 +44,8 @@ _COUNTED: Final = tuple(
 _FACTS_OF: Final = attrgetter(*(counted.name for counted in _COUNTED))
 _FLUSH: Final = 512
 """Values folded into a histogram at a time."""
+_TOGETHER: Final = 64
+"""Settled events of a portion that are counted at a time."""
 _EDGE_NS: Final = 100_000_000
 
 
@@ -118,7 +120,7 @@ class MetricFold:
 class _Fold:
     """A scenario being folded, or a part of it."""
 
-    __slots__ = ("amounts", "counted", "metrics", "on_time", "part", "summary")
+    __slots__ = ("amounts", "counted", "metrics", "on_time", "part", "summary", "waiting")
 
     def __init__(self, counted: Counted, part: Slice | None = None, *, is_view: bool = False) -> None:
         self.counted = counted
@@ -129,6 +131,8 @@ class _Fold:
         )
         self.amounts = {counter: amount_of(counter) for counter, _ in counted.counter_steps}
         self.metrics: dict[str, MetricFold] = {}
+        self.waiting: list[Observation] = []
+        """Settled events of a portion that are not counted yet: what can be counted by the batch is."""
         self.on_time: MetricFold | None = None
         if counted.on_time:
             self.on_time = MetricFold(counted.thresholds_of("end_to_end"), counted.steps_of("end_to_end"))
@@ -150,6 +154,9 @@ class _Fold:
             metric.flush()
         if self.on_time is not None:
             self.on_time.flush()
+
+
+_NO_FOLDS: Final[Sequence[_Fold]] = ()
 
 
 class _Phases:
@@ -206,6 +213,7 @@ class _Scenario:
         self.plan = plan
         self.whole = _Fold(plan.counted)
         self.summary = self.whole.summary
+        self.summary.event = plan.event
         if plan.arrival_step_ns:
             self.summary.sent_steps = StepCounts(plan.arrival_step_ns)
         if plan.flow_step_ns:
@@ -215,6 +223,9 @@ class _Scenario:
         self.keyed = False
         """Some of its events have a key."""
         self.portions: list[_Fold] = []
+        self._of_event: dict[int, list[_Fold]] = {}
+        self._of_keys: list[_Fold] = []
+        """Portions: of all events of one type, and of those of some keys."""
         self.views: dict[tuple[int | None, str | None], list[_Fold]] = {}
         self.of_all: list[_Fold] = []
         self.of_some: list[tuple[Slice, _Fold]] = []
@@ -228,6 +239,12 @@ class _Scenario:
             self.summary.slices[part.label] = fold.summary
             if place == (None, None):
                 self.portions.append(fold)
+                into = (
+                    self._of_keys
+                    if part.event is None or part.key is not None
+                    else self._of_event.setdefault(part.event, [])
+                )
+                into.append(fold)
                 continue
             self.views.setdefault(place, []).append(fold)
             if of_all:
@@ -260,13 +277,12 @@ class _Scenario:
             return views
         return [view for view in views if view.part is None or _belongs(view.part, seen.type, seen.key)]
 
-    def folds_of(self, event: int, key: str | None) -> Iterable[_Fold]:
-        """The scenario itself and the portions that an event belongs to."""
-        yield self.whole
-        for portion in self.portions:
-            assert portion.part is not None
-            if _belongs(portion.part, event, key):
-                yield portion
+    def portions_of(self, event: int, key: str | None) -> Sequence[_Fold]:
+        """The portions that an event belongs to."""
+        found = self._of_event.get(event, _NO_FOLDS)
+        if not self._of_keys:
+            return found
+        return [*found, *(fold for fold in self._of_keys if fold.part and _belongs(fold.part, event, key))]
 
     def folds(self) -> Iterable[_Fold]:
         yield self.whole
@@ -296,6 +312,7 @@ class Recorder:
     start_ns: int
     vitals: Vitals = field(default_factory=Vitals)
     gauges: dict[str, GaugeSummary] = field(default_factory=dict)
+    reads: dict[str, Distribution] = field(default_factory=dict)
     _scenarios: list[_Scenario] = field(init=False)
     _order: OrderCounter = field(init=False, default_factory=OrderCounter)
 
@@ -323,13 +340,11 @@ class Recorder:
                 self._order.expect((scenario, key), seq, intended)
             for steps in summary.counter_steps.values():
                 steps.add(intended - start, 1, 0, 0)
-            for portion in into.portions:
-                assert portion.part is not None
-                if _belongs(portion.part, event, key):
-                    portion.schedule(1)
-                    _span(portion.summary, intended - start)
-                    for steps in portion.summary.counter_steps.values():
-                        steps.add(intended - start, 1, 0, 0)
+            for portion in into.portions_of(event, key):
+                portion.schedule(1)
+                _span(portion.summary, intended - start)
+                for steps in portion.summary.counter_steps.values():
+                    steps.add(intended - start, 1, 0, 0)
             for part, view in into.of_some:
                 if _belongs(part, event, key):
                     view.schedule(1)
@@ -371,12 +386,23 @@ class Recorder:
         if not values:
             into.failed += 1
 
+    def read_times(self, probe: str, times: Iterable[tuple[int, bool, int]]) -> None:
+        """Count requests of a probe: (how long they took, whether they were answered, how many) by coarse buckets."""
+        into = self.reads.setdefault(probe, Distribution())
+        for took_ns, answered, requests in times:
+            low, high = coarse(took_ns)
+            into.lower.record(low, requests)
+            into.upper.record(high if answered else None, requests)
+
     def summary(self) -> Summary:
         """Everything so far. Shares its parts with the recorder: don't keep it while the run goes on."""
         for scenario in self._scenarios:
+            for portion in scenario.portions:
+                if portion.waiting:
+                    self._count_waiting(portion, scenario.plan)
             for fold in scenario.folds():
                 fold.flush()
-        return Summary({s.plan.name: s.summary for s in self._scenarios}, self.vitals, self.gauges)
+        return Summary({s.plan.name: s.summary for s in self._scenarios}, self.vitals, self.gauges, reads=self.reads)
 
     # -- what is settled -----------------------------------------------------------------------------
 
@@ -388,18 +414,24 @@ class Recorder:
             self._settle(into, seen)
         columns = list(zip(*map(_FACTS_OF, observations), strict=True))
         _count_facts(into.whole.summary, columns)
-        for portion in into.portions:
-            part = portion.part
-            assert part is not None
-            own = [seen for seen in observations if _belongs(part, seen.type, seen.key)]
-            for seen in own:
-                self._count(portion, into.plan, seen, seen.intended_ns - self.start_ns)
-            if own:
-                _count_facts(portion.summary, list(zip(*map(_FACTS_OF, own), strict=True)))
+        if into.portions:
+            for seen in observations:
+                for portion in into.portions_of(seen.type, seen.key):
+                    portion.waiting.append(seen)
+                    if len(portion.waiting) >= _TOGETHER:
+                        self._count_waiting(portion, into.plan)
         if into.keyed:
             for seen in observations:
                 if seen.key is not None:
                     self._order_of(into, seen)
+
+    def _count_waiting(self, portion: _Fold, plan: ScenarioPlan) -> None:
+        """Count the settled events of a portion, which may be few of each batch."""
+        waiting = portion.waiting
+        for seen in waiting:
+            self._count(portion, plan, seen, seen.intended_ns - self.start_ns)
+        _count_facts(portion.summary, list(zip(*map(_FACTS_OF, waiting), strict=True)))
+        waiting.clear()
 
     def _settle(self, into: _Scenario, seen: Observation) -> None:
         at_ns = seen.intended_ns - self.start_ns
@@ -439,7 +471,7 @@ class Recorder:
         event = Placed(seen.seq, seen.type, seen.intended_ns, sent_ns, seen.acked_ns, seen.position, seen.settled_ns)
         for kind, about in self._order.settle((seen.scenario, seen.key), event):
             at_ns = about.intended_ns - self.start_ns
-            for fold in into.folds_of(about.type, seen.key):
+            for fold in (into.whole, *into.portions_of(about.type, seen.key)):
                 summary = fold.summary
                 if kind == "order":
                     summary.known["order"] = summary.known.get("order", 0) + 1

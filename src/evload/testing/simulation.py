@@ -51,6 +51,9 @@ class MemoryLedger:
     def read(self, probe: str, reads: Sequence[tuple[int, int]]) -> None:
         pass
 
+    def read_times(self, probe: str, at_ns: int, times: Sequence[tuple[int, bool, int]]) -> None:
+        pass
+
     def note(self, at_ns: int, facts: Mapping[str, Any]) -> None:
         pass
 
@@ -62,7 +65,7 @@ class MemoryLedger:
 class Simulation:
     """What to run. `scenarios` are as in a config, with producer `memory` and probe `memory` to name, or those of
     `probes`, each given as its settings. `replicas` has, for a probe, the differing settings of each replica.
-    Objectives are texts, or arguments of `grammar.parse` with `text` among them.
+    Events differ in their names alone. Objectives are texts, or arguments of `grammar.parse` with `text` among them.
 
     `at` is called with what stops the run once the loop goes, and may plan calls (`loop.call_later`) such as an
     interrupt. `segment` is the part of the schedule to run. With `ledger_path` the events go to a real ledger file
@@ -81,6 +84,7 @@ class Simulation:
     producer: Mapping[str, Any] = field(default_factory=dict)
     arrivals: str = "constant"
     key: str | None = None
+    events: Sequence[str] = ("event",)
     watched: bool = True
     seed: int = 1
     settle_ns: int = 10_000_000_000
@@ -93,14 +97,14 @@ class Simulation:
         """The config that this amounts to."""
         scenarios = self.scenarios or {"main": {"load": self.load, "arrivals": self.arrivals}}
         written = self.probes or {"memory": self.probe}
-        common = {"producer": "memory", "events": ["event"], "probes": list(written) if self.watched else []}
+        common = {"producer": "memory", "events": list(self.events), "probes": list(written) if self.watched else []}
         event = EventSettings(type="simulated", source="/simulation", key=self.key, data={"group": "{int:1..20}"})
         return RunConfig(
             name="simulation",
             seed=self.seed,
             sandbox=None,
             producers={"memory": self.memory.producer(**self.producer)},
-            events={"event": event},
+            events=dict.fromkeys(self.events, event),
             probes={name: self.memory.probe(**settings) for name, settings in written.items()},
             gauges=dict(self.gauges),
             scenarios={
@@ -115,7 +119,7 @@ class Simulation:
                 probe: {name: self.memory.probe(**written[probe], **own) for name, own in replicas.items()}
                 for probe, replicas in self.replicas.items()
             },
-            records={"event": None},
+            records=dict.fromkeys(self.events),
         )
 
     def _objective(self, given: str | Mapping[str, Any]) -> Objective:

@@ -84,6 +84,15 @@ def render(report: Report, timeline: Timeline, insights: Sequence[Insight], conf
         stages=timeline.stages,
         metrics=[line for scenario in ("", *apart) for line in _metrics(report, scenario)],
         figures=FIGURES,
+        reads=[
+            (name, [wording.ends(*ends) for ends in took.figures().values()], took.count, took.censored)
+            for name, took in report.summary.reads.items()
+            if took.count
+        ],
+        by_event=[
+            (name, metric, [wording.ends(*ends) for ends in one.figures().values()], one.count, one.censored)
+            for name, metric, one in wording.by_event(report.summary)
+        ],
         parts=[_ledger(report, scenario) for scenario in ("", *apart)],
         ledger_rows=("scheduled", *STATES, *counters),
         worst=_worst(report.objectives),

@@ -101,6 +101,8 @@ def reading(summary: Summary, width: int) -> list[Text]:
         facts = [f"{reads.events / events:.3g} per event"] if events else [f"{reads.events:,}"]
         if reads.busiest:
             facts.append(f"{reads.busiest:,} in the busiest second")
+        if (took := summary.reads.get(name)) is not None and took.count:
+            facts.append(f"p99 of a request {ends(*took.bracket(PERCENTILES['p99']))}")
         if reads.stretch > 1:
             facts.append(f"gaps widened {reads.stretch:.3g} ×")
         if reads.failed:
