@@ -46,6 +46,14 @@ Sets = Annotated[
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="DIR", help="Directory for the results. Default: runs/<run id>.")
 ]
+Scenarios = Annotated[
+    list[str] | None,
+    typer.Option("--scenario", metavar="NAME", help="Only this scenario, and what is asked of it; repeatable."),
+]
+Profiles = Annotated[
+    list[str] | None,
+    typer.Option("--profile", metavar="NAME", help="Change CONFIG by this profile of it; repeatable, in this order."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the verdict and nothing else.")]
 Json = Annotated[bool, typer.Option("--json", help="Print summary.json on stdout; all else goes to stderr.")]
 
@@ -64,6 +72,8 @@ def run(
     config: ConfigPath,
     out: Out = None,
     sets: Sets = None,
+    scenarios: Scenarios = None,
+    profiles: Profiles = None,
     quiet: Quiet = False,
     as_json: Json = False,
     ui: Annotated[
@@ -83,16 +93,21 @@ def run(
     reached, 4 inconclusive, 5 invalid measurement, 130 interrupted.
     """
     port = 0 if ui and ui_port is None else ui_port
-    _run(_load(config, sets), out=out, quiet=quiet, as_json=as_json, ui_port=port, verbose=verbose)
+    _run(
+        _load(config, sets, scenarios, profiles), out=out, quiet=quiet, as_json=as_json, ui_port=port, verbose=verbose
+    )
 
 
 @app.command()
-def validate(config: ConfigPath, sets: Sets = None) -> None:
+def validate(config: ConfigPath, sets: Sets = None, scenarios: Scenarios = None, profiles: Profiles = None) -> None:
     """Check CONFIG without touching any target."""
+    from .config.part import check_profiles
     from .run.feasibility import cautions, prospects, total_ns
     from .units import format_duration
 
-    loaded = _load(config, sets)
+    loaded = _load(config, sets, scenarios, profiles)
+    if not profiles:
+        check_profiles(loaded, config, sets or (), os.environ)
     seconds = format_duration(total_ns(loaded.config))
     typer.echo(f"{config}: good; {len(loaded.config.scenarios)} scenario(s) over {seconds}")
     for prospect in prospects(loaded.config):
@@ -103,14 +118,14 @@ def validate(config: ConfigPath, sets: Sets = None) -> None:
 
 
 @app.command()
-def plan(config: ConfigPath, sets: Sets = None) -> None:
+def plan(config: ConfigPath, sets: Sets = None, scenarios: Scenarios = None, profiles: Profiles = None) -> None:
     """Print the timeline of CONFIG and what it can decide.
 
     Phases, numbers of events, and which objectives the run is long enough for.
     """
     from .commands.plan import print_plan
 
-    print_plan(_console(), _load(config, sets))
+    print_plan(_console(), _load(config, sets, scenarios, profiles))
 
 
 @app.command()
@@ -174,20 +189,21 @@ def burst(
 
 
 @app.command()
-def doctor(config: ConfigPath, sets: Sets = None) -> None:
+def doctor(config: ConfigPath, sets: Sets = None, profiles: Profiles = None) -> None:
     """Check every target of CONFIG and this machine; send nothing.
 
     Can they be reached, are the permissions there, is this machine fast enough?
     """
     from .commands import doctor as examination
 
-    raise typer.Exit(examination.run(_load(config, sets), _console()))
+    raise typer.Exit(examination.run(_load(config, sets, profiles=profiles), _console()))
 
 
 @app.command("try")
 def try_out(
     config: ConfigPath,
     sets: Sets = None,
+    profiles: Profiles = None,
     wait: Annotated[
         str | None,
         typer.Option(
@@ -214,7 +230,9 @@ def try_out(
     def say(text: str) -> None:
         remarks.print(f"note: {printable(text)}", soft_wrap=True)
 
-    code = trying.run(_load(config, sets), console, wait=wait, say=say, document=_to_stdout if as_json else None)
+    code = trying.run(
+        _load(config, sets, profiles=profiles), console, wait=wait, say=say, document=_to_stdout if as_json else None
+    )
     raise typer.Exit(code)
 
 
@@ -323,6 +341,7 @@ def compare(
     ] = None,
     form: Annotated[str, typer.Option("--format", metavar="FORMAT", help="text, json or md.")] = "text",
     strict: Annotated[bool, typer.Option("--strict", help="Exit 4 where a gated figure can't be told.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Compare runs with different profiles, too.")] = False,
 ) -> None:
     """Compare runs: what differs, and how sure that is.
 
@@ -334,7 +353,7 @@ def compare(
     raise typer.Exit(
         comparison.run(
             base, new, write=_to_stdout, console=_console(), rules=rules or (), metric=metric, scenario=scenario,
-            within=within, save=save, form=form, strict=strict,
+            within=within, save=save, form=form, strict=strict, force=force,
         )
     )  # fmt: skip
 
@@ -420,10 +439,14 @@ def _interrupted(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _load(path: Path, sets: list[str] | None) -> LoadedConfig:
+def _load(
+    path: Path, sets: list[str] | None, scenarios: list[str] | None = None, profiles: list[str] | None = None
+) -> LoadedConfig:
     from .config.load import load
+    from .config.part import part_of
 
-    return load(path, sets=sets or (), environ=os.environ)
+    loaded = load(path, sets=sets or (), profiles=profiles or (), environ=os.environ)
+    return part_of(loaded, scenarios or ())
 
 
 def _run(

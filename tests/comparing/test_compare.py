@@ -383,6 +383,18 @@ def test_several_are_joined_by_commas_and_each_counts_once(tmp_path: Path) -> No
     assert [each.id for each in compared.base] == ["a0", "a2"]
 
 
+def test_runs_with_different_profiles_are_not_mixed_unless_somebody_insists(tmp_path: Path) -> None:
+    base = write_runs(tmp_path, "a", scaled(1))
+    new = write_runs(tmp_path, "b", scaled(1), profiles=["staging", "smoke"])
+    with pytest.raises(UsageError, match="different profiles: a-0 with none, b-0 with staging and smoke; name runs"):
+        compare(base, new)
+    assert outcomes(compare(base, new, force=True))["p99"] in ("~", "=", "same")
+    same = write_runs(tmp_path, "c", scaled(1), profiles=["staging", "smoke"])
+    assert len(compare(new, same).new) == 5
+    with pytest.raises(UsageError, match="different profiles"):
+        compare(same, write_runs(tmp_path, "d", scaled(1), profiles=["smoke", "staging"]))
+
+
 def test_what_is_no_evidence_is_left_out_and_named(tmp_path: Path) -> None:
     base = write_runs(tmp_path, "a", NOISE)
     write_run(tmp_path / "a", "bad", p99=99, verdict="invalid")

@@ -29,6 +29,7 @@ def run(
     save: Path | None = None,
     form: str = "text",
     strict: bool = False,
+    force: bool = False,
 ) -> int:
     """Compare, print, keep NEW's figures if there is no regression, and return the exit code.
 
@@ -41,7 +42,7 @@ def run(
         history.read_file(save)
     if save is not None and not save.exists() and base == str(save):
         return _begin(new, save, write, console, form)
-    compared = compare(base, new, rules=rules, metric=metric, scenario=scenario, within=within)
+    compared = compare(base, new, rules=rules, metric=metric, scenario=scenario, within=within, force=force)
     if save is not None:
         if compared.regressions:
             compared.notes.append(f"{save} is left as it was: a baseline doesn't learn a regression")

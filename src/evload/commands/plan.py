@@ -8,6 +8,7 @@ from rich.text import Text
 
 from ..config.run_config import LoadedConfig
 from ..objectives.objective import Measure
+from ..report.wording import circumstances
 from ..run.feasibility import Prospect, cautions, prospects, total_ns
 from ..run.prepare import build
 from ..run.used_secrets import used_secrets
@@ -24,6 +25,9 @@ def print_plan(console: Console, loaded: LoadedConfig) -> None:
     total = format_duration(total_ns(config))
     title = (loaded.redact(config.name), "bold")
     console.print(Text.assemble(title, f":{about} {events:,} events in {total}"))
+
+    for name, value in circumstances(config.circumstances):
+        console.print(Text(f"  {printable(loaded.redact(name))}: {printable(loaded.redact(value))}"))
 
     timeline = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("from", "to"):

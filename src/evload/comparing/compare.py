@@ -80,8 +80,12 @@ def compare(
     metric: str | None = None,
     scenario: str | None = None,
     within: str | None = None,
+    force: bool = False,
 ) -> Comparison:
-    """What the runs that two arguments name say about one another. Raises UsageError if they say nothing."""
+    """What the runs that two arguments name say about one another. `force`: also where they had different profiles.
+
+    Raises UsageError if they say nothing.
+    """
     limits = regression.rules_of(rules)
     if metric is not None and metric not in METRICS:
         raise UsageError(f"--metric {metric}: no such metric; {_suggest(metric, METRICS)}")
@@ -96,6 +100,8 @@ def compare(
     for label, argument, runs in (("BASE", base, base_runs), ("NEW", new, new_runs)):
         if not runs:
             raise UsageError(no_evidence(label, argument, warnings))
+    if not force:
+        _refuse_a_mix(base_runs, new_runs)
     scopes = [_scopes(side, scenario) for side in (base_runs, new_runs)]
     metric = _metric(metric, [scope for side in scopes for scope in side])
     warnings += _differences(base_runs, new_runs, scopes)
@@ -162,6 +168,14 @@ def _one_name(argument: str, runs: Sequence[RunFigures]) -> str:
     if len(names) > 1:
         raise UsageError(f"NEW ({argument}) has runs of several configs: {', '.join(names)}; name those of one")
     return names[0]
+
+
+def _refuse_a_mix(base: Sequence[RunFigures], new: Sequence[RunFigures]) -> None:
+    """Runs with different profiles are of different configs, whatever their name."""
+    used = {each.profiles: each.id for each in reversed((*base, *new))}
+    if len(used) > 1:
+        told = ", ".join(f"{run} with {' and '.join(names) or 'none'}" for names, run in sorted(used.items()))
+        raise UsageError(f"these runs had different profiles: {told}; name runs of the same, or use --force")
 
 
 def _scopes(runs: Sequence[RunFigures], scenario: str | None) -> list[Scope]:

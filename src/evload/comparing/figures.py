@@ -108,6 +108,7 @@ class RunFigures(Scope):
     interrupted: bool = False
     crashed: bool = False
     reading: str = ""
+    profiles: tuple[str, ...] = ()
     scenarios: Mapping[str, Scope] = {}
 
     def scope(self, scenario: str | None) -> Scope | None:

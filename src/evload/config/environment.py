@@ -1,4 +1,4 @@
-"""`${NAME}` and `${NAME:-default}` in the texts of a config, from the environment."""
+"""`${NAME}`, `${NAME:-default}` and `${params.NAME}` in the texts of a config, from the environment."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PARAM: Final = "params."
 _BRACE: Final = re.compile(r"[{}]")
 _DEEPEST: Final = 20
 """Most braces within braces."""
@@ -17,8 +18,9 @@ _LONGEST: Final = 1_000_000
 class Environment:
     """Substitutes variables, and remembers which values it gave away: those are secrets."""
 
-    def __init__(self, variables: Mapping[str, str]) -> None:
+    def __init__(self, variables: Mapping[str, str], params: Mapping[str, str] = {}) -> None:
         self._variables = variables
+        self._params = params
         self.given: dict[str, str] = {}
         """Names and values of the variables used so far; a default that was taken is not among them."""
         self._characters = 0
@@ -45,23 +47,42 @@ class Environment:
 
     def _value(self, reference: str) -> str:
         name, has_default, default = reference.partition(":-")
+        if name.startswith(_PARAM):
+            return self._param(name.removeprefix(_PARAM), default if has_default else None)
         if not _NAME.fullmatch(name):
             raise ValueError(
                 f"'${{{reference}}}' names no environment variable; write ${{NAME}} or ${{NAME:-default}}, "
                 "or $$ for a dollar sign"
             )
-        value = self._variables.get(name)
-        if has_default and not value:
+        return self.take(name, default if has_default else None)
+
+    def take(self, name: str | None, default: str | None) -> str:
+        """The value of a variable, or what a default amounts to. Raises ValueError where there is neither."""
+        value = None if name is None else self._variables.get(name)
+        if default is not None and not value:
             return self.substitute(default)
+        assert name is not None, "without a variable there is a default"
         if value is None:
             raise ValueError(f"environment variable {name} isn't set; set it, or write ${{{name}:-a default}}")
         if not _is_utf8(value):
             raise ValueError(f"the value of environment variable {name} isn't UTF-8; set it to text")
+        self._count(name, value)
+        self.given[name] = value
+        return value
+
+    def _param(self, name: str, default: str | None) -> str:
+        value = self._params.get(name)
+        if default is not None and not value:
+            return self.substitute(default)
+        if value is None:
+            raise ValueError(f"there is no value of a param {name!r}; write it under params:")
+        self._count(f"params.{name}", value)
+        return value
+
+    def _count(self, name: str, value: str) -> None:
         self._characters += len(value)
         if self._characters > _LONGEST:
             raise ValueError(f"with {name} the variables are longer than {_LONGEST} characters; use fewer of them")
-        self.given[name] = value
-        return value
 
 
 def _is_utf8(value: str) -> bool:

@@ -15,6 +15,7 @@ from yaml.nodes import MappingNode
 from .. import files
 from ..clients.credentials.settings import SecretSettings
 from ..errors import ConfigError, Problem, UsageError
+from ..model.report import Circumstances
 from ..objectives import grammar
 from ..objectives.objective import DEFAULT_DELAY_NS, Objective
 from ..objectives.policy import SelfCheckPolicy
@@ -28,7 +29,9 @@ from . import yaml as yamlfile
 from .checks import Checks
 from .environment import Environment
 from .literals import Literals
+from .params import Shown
 from .problems import Problems
+from .profiles import take
 from .run_config import SANDBOX, LateAddress, LoadedConfig, RunConfig, with_sandbox
 from .secrets import Redactor
 from .sections import MOST, ConfigFile, Kind, ObjectiveEntry, Scenario
@@ -50,13 +53,16 @@ def _name_from(stem: str) -> str:
 M = TypeVar("M")
 
 
-def load(path: Path, *, sets: Sequence[str] = (), environ: Mapping[str, str]) -> LoadedConfig:
-    """The config in a file. `sets` is the `PATH=VALUE` of each option `--set`.
+def load(
+    path: Path, *, sets: Sequence[str] = (), profiles: Sequence[str] = (), environ: Mapping[str, str]
+) -> LoadedConfig:
+    """The config in a file, changed by these of its profiles. `sets` is the `PATH=VALUE` of each option `--set`,
+    which come after them.
 
     Where it names the embedded pipeline a placeholder takes the place of the address, until `at_sandbox`. Raises
     ConfigError with every problem found, UsageError if the file can't be read.
     """
-    return load_text(_read(path), str(path), base_dir=path.parent, sets=sets, environ=environ)
+    return load_text(_read(path), str(path), base_dir=path.parent, sets=sets, profiles=profiles, environ=environ)
 
 
 def load_text(
@@ -65,6 +71,7 @@ def load_text(
     *,
     base_dir: Path = Path(),
     sets: Sequence[str] = (),
+    profiles: Sequence[str] = (),
     environ: Mapping[str, str],
     options: Mapping[DataPath, str] = {},
 ) -> LoadedConfig:
@@ -73,26 +80,31 @@ def load_text(
     `options` says which values came from the command line, and by which option; what is inside of others comes later.
     """
     tree = yamlfile.parse(text, name)
+    profiled = take(tree, profiles)
     for path, option in options.items():
         yamlfile.came_from(tree, path, option)
     _assign_all(tree, sets)
-    environment = Environment(environ)
+    shown = Shown(tree, environ)
+    environment = Environment(environ, shown.params)
     document, refused = yamlfile.document(tree, environment.substitute)
+    shown.refuse(document, refused)
     _refuse_large_numbers(document, refused)
     problems = Problems(document, refused)
     for path, braces in yamlfile.bare_braces(tree):
         if path[::2][:2] == _EVENT_DATA and is_placeholder(braces):
             problems.add(path, f"{braces} without quotes is a mapping, and no placeholder", f'write "{braces}"')
     literals = Literals(tree, environment.substitute)
-    reader = _Reader(problems, base_dir, literals)
+    reader = _Reader(problems, base_dir, literals, shown.params)
     written = [text for _, text in texts(document.data, ())]
     config = reader.read(Path(name).stem)
-    redactor = Redactor({**literals.given, **environment.given}, written)
+    config = replace(config, circumstances=replace(config.circumstances, profiles=profiled.chosen))
+    secret = {name: value for name, value in environment.given.items() if name not in shown.variables}
+    redactor = Redactor({**literals.given, **secret}, written)
     problems.close(redactor)
     if "name" not in document.data:
         # The config as run may lie in a file of another name.
         yamlfile.assign(tree, f'name="{config.name}"')
-    return LoadedConfig(config, Path(name), base_dir, tree, redactor, tuple(reader.late))
+    return LoadedConfig(config, Path(name), base_dir, tree, redactor, tuple(reader.late), profiled)
 
 
 def _read(path: Path) -> str:
@@ -139,11 +151,14 @@ def _refuse_large_numbers(document: Document, refused: dict[DataPath, str]) -> N
 class _Reader:
     """Reads a document section by section and item by item, so that one mistake doesn't hide another."""
 
-    def __init__(self, problems: Problems, base_dir: Path, literals: Literals) -> None:
+    def __init__(
+        self, problems: Problems, base_dir: Path, literals: Literals, params: Mapping[str, str] = {}
+    ) -> None:
         self._problems = problems
         self._document = problems.document
         self._base_dir = base_dir
         self._literals = literals
+        self._params = params
         self._written: dict[DataPath, Mapping[str, Any]] = {}
         """The settings that name the embedded pipeline, as they were written."""
         self.late: list[LateAddress] = []
@@ -192,6 +207,7 @@ class _Reader:
             settle=top.settle,
             records=checks.templates(types, scenarios, producers, self._base_dir),
             secrets=secrets,
+            circumstances=Circumstances(labels=top.labels, params=self._params),
         )
 
     def _secrets(self) -> dict[str, SecretSettings]:

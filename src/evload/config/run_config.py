@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from pydantic import BaseModel
 from yaml.nodes import MappingNode
 
 from ..clients.credentials.settings import SecretSettings
+from ..model.report import Circumstances
 from ..objectives.objective import Objective
 from ..objectives.policy import SelfCheckPolicy
 from ..sandbox.settings import SandboxSettings
@@ -21,6 +23,7 @@ from ..spi.sink import SinkSettings
 from ..workload.events import EventSettings
 from ..workload.records import Records
 from . import yaml as yamlfile
+from .profiles import Profiles
 from .secrets import Redactor
 from .sections import Scenario
 
@@ -33,6 +36,7 @@ class RunConfig:
     records   the loaded data file of each event, by the event's name; None where it has none
     settle    longest drain after an interrupt, in nanoseconds
     secrets   where those values come from that may change while the run goes on
+    circumstances  what reports show of it beside its name
     """
 
     name: str
@@ -50,6 +54,7 @@ class RunConfig:
     settle: int
     records: Mapping[str, Records | None]
     secrets: Mapping[str, SecretSettings] = field(default_factory=dict)
+    circumstances: Circumstances = field(default_factory=Circumstances)
 
 
 SANDBOX: Final = "{sandbox}"
@@ -99,6 +104,7 @@ class LoadedConfig:
     _tree: MappingNode
     _redactor: Redactor
     _late: tuple[LateAddress, ...] = ()
+    profiles: Profiles = field(default_factory=Profiles)
 
     def at_sandbox(self, url: str) -> RunConfig:
         """The config with the address of the embedded pipeline, which is known only once that runs."""
@@ -106,7 +112,11 @@ class LoadedConfig:
             name: dict(getattr(self.config, name)) for name in ("producers", "probes", "gauges", "replicas")
         }
         for address in self._late:
-            address.put(url, sections)
+            if address.name in sections[address.section]:
+                address.put(url, sections)
+        for name, gauge in self.config.gauges.items():
+            # Of a part of a config fewer scenarios pass through a queue than are written.
+            sections["gauges"][name] = sections["gauges"][name].model_copy(update={"scenarios": gauge.scenarios})
         return replace(self.config, **sections)
 
     def redact(self, text: str) -> str:
@@ -124,4 +134,8 @@ class LoadedConfig:
         Loads again to the same config. Comments are gone, aliases written out, and in the place of each password that
         was written out there is a variable, which has to be set then.
         """
-        return yamlfile.dump(self._tree)
+        about = self.config.circumstances
+        options = [("profile", name) for name in about.profiles] + [("scenario", name) for name in about.scenarios]
+        told = " ".join(f"--{option} {json.dumps(name)}" for option, name in options)
+        remark = f"# run with {told}\n" if told else ""
+        return remark + yamlfile.dump(self._tree)

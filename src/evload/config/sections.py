@@ -11,6 +11,8 @@ from ..objectives.objective import DEFAULT_DELAY_NS
 from ..settings import Settings
 from ..units import Duration, Share
 from ..workload.schedule import Load, Shape
+from .params import MOST as MOST_LABELS
+from .params import Label, Params
 
 _NAME: Final = re.compile(r"\w[\w .-]{0,99}")
 MOST: Final = 500
@@ -119,6 +121,16 @@ class ConfigFile(Settings):
     """A load test: who sends which events when, who sees their effect, and how soon everyone must."""
 
     name: Annotated[Name, Field(description="of the run; the name of the file if left out")] = "run"
+    labels: Annotated[
+        dict[Name, Label], Field(max_length=MOST_LABELS, description="shown in every report: an environment, a build")
+    ] = {}
+    params: Annotated[
+        Params, Field(max_length=MOST_LABELS, description="values that ${params.NAME} stands for, and reports show")
+    ] = {}
+    profiles: Annotated[
+        dict[Name, dict[str, Any]],
+        Field(description="changes that --profile chooses: {NAME: {only: [scenario], path.to.value: …, +list: […]}}"),
+    ] = {}
     seed: Annotated[int, Field(ge=0, lt=2**63, description="of all that is drawn at random")] = 1
     secrets: Annotated[
         dict[Name, Any], Field(description="values that change while the run goes on: {secrets.NAME} elsewhere")

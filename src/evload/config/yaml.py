@@ -133,7 +133,7 @@ def parse(text: str, source: str) -> MappingNode:
     if node is None:
         _refuse(Position(source, 1, 1), "the file is empty", "write at least producers:, events: and scenarios:")
     if not isinstance(node, MappingNode):
-        _refuse(_position(node), "the file is not a mapping", "write keys such as producers: at its top level")
+        _refuse(place_of(node), "the file is not a mapping", "write keys such as producers: at its top level")
     return node
 
 
@@ -150,6 +150,11 @@ def assign(root: MappingNode, assignment: str) -> None:
         _refuse(where, "there is no '=' in it", "write --set PATH=VALUE, such as --set seed=7")
     nowhere = Mark(where.source, 0, 0, 0, None, 0)
     value = _compose(value_text, where.source) or ScalarNode(_TAG + "null", "", nowhere, nowhere)
+    put(root, path_text, value, where)
+
+
+def put(root: MappingNode, path_text: str, value: Node, where: Position) -> None:
+    """Put a value at a path, which is written as for `--set`. Raises ConfigError at `where`."""
     parent: Node = root
     steps = _split(path_text, where)
     if len(steps) > DEEPEST:
@@ -163,6 +168,19 @@ def assign(root: MappingNode, assignment: str) -> None:
             parent = _assign_item(parent, step, new, where, around)
         else:
             _refuse(where, f"{around} is a single value", "leave out what comes after it in the path")
+
+
+def find(root: MappingNode, path_text: str, where: Position) -> Node | None:
+    """What stands at a path, which is written as for `--set`; None if nothing does."""
+    node: Node | None = root
+    for step in _split(path_text, where):
+        if isinstance(node, MappingNode):
+            node = next((value for key, value in node.value if key.value == step), None)
+        elif isinstance(node, SequenceNode) and step.isdecimal() and int(step) < len(node.value):
+            node = node.value[int(step)]
+        else:
+            return None
+    return node
 
 
 def came_from(root: MappingNode, path: DataPath, option: str) -> None:
@@ -214,7 +232,7 @@ def document(root: MappingNode, substitute: Callable[[str], str]) -> tuple[Docum
     bounds = _Bounds()
 
     def build(node: Node, path: DataPath) -> Any:
-        found.values[path] = _position(node)
+        found.values[path] = place_of(node)
         with bounds.value(found.values[path]):
             return built(node, path)
 
@@ -222,7 +240,7 @@ def document(root: MappingNode, substitute: Callable[[str], str]) -> tuple[Docum
         if isinstance(node, MappingNode):
             mapping = {}
             for key, value in node.value:
-                found.keys[*path, key.value] = _position(key)
+                found.keys[*path, key.value] = place_of(key)
                 mapping[key.value] = build(value, (*path, key.value))
             return mapping
         if isinstance(node, SequenceNode):
@@ -325,8 +343,8 @@ class _Copy:
 
     def node(self, node: Node, around: tuple[Node, ...] = ()) -> Node:
         if any(node is other for other in around):
-            _refuse(_position(node), "an alias stands within its own anchor", "write the value out")
-        with self._bounds.value(_position(node)):
+            _refuse(place_of(node), "an alias stands within its own anchor", "write the value out")
+        with self._bounds.value(place_of(node)):
             return self._copied(node, around)
 
     def _copied(self, node: Node, around: tuple[Node, ...]) -> Node:
@@ -338,7 +356,7 @@ class _Copy:
             items = [self.node(item, (*around, node)) for item in node.value]
             return SequenceNode(node.tag, items, node.start_mark, node.end_mark, node.flow_style)
         style = cast(ScalarNode, node).style
-        self._bounds.text(node.value, _position(node))
+        self._bounds.text(node.value, place_of(node))
         self._check_tag(node, "str", *([] if style else [_tag(node.value).removeprefix(_TAG)]))
         return ScalarNode(node.tag, self._whole_characters(node), node.start_mark, node.end_mark, style)
 
@@ -383,7 +401,7 @@ class _Copy:
             self._add(node, f"the tag {node.tag.replace(_TAG, '!!')} is not supported", "leave it out")
 
     def _add(self, node: Node, what: str, cure: str) -> None:
-        self.problems.append(Problem(str(_position(node)), what, cure))
+        self.problems.append(Problem(str(place_of(node)), what, cure))
 
 
 def _tag(text: str) -> str:
@@ -499,7 +517,8 @@ def _split(text: str, where: Position) -> list[str]:
     return steps
 
 
-def _position(node: Node) -> Position:
+def place_of(node: Node) -> Position:
+    """Where a node stands."""
     return _place(node.start_mark)
 
 

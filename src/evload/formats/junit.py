@@ -52,11 +52,16 @@ def junit(report: Report) -> bytes:
         )
         for objective in report.objectives
     ]
+    left_out = [
+        _Case(name, Result.SKIPPED, "not asked: it is about what was left out of this run", "")
+        for name in report.circumstances.not_asked
+    ]
     checks = [
         _Case(check.name, check.result, wording.check_figures(check), _beside(check)) for check in report.checks
     ]
     if _is_bad(report.verdict) and not any(_is_bad(case.result) for case in (*objectives, *checks)):
         objectives.append(_Case("verdict", report.verdict, wording.headline(report), ""))
+    objectives += left_out
     root = Element("testsuites", _attributes(report, report.name, [*objectives, *checks], skipped=False))
     for kind, cases in (("objectives", objectives), ("self-checks", checks)):
         suite = SubElement(root, "testsuite", _attributes(report, f"{report.name}: {kind}", cases, skipped=True))
@@ -67,6 +72,9 @@ def junit(report: Report) -> bytes:
             ("verdict", report.verdict.value),
             ("started_at", report.started_at.isoformat().replace("+00:00", "Z")),
             ("duration", _seconds(report)),
+            *((("profiles", ", ".join(report.circumstances.profiles)),) if report.circumstances.profiles else ()),
+            *((f"label {name}", value) for name, value in report.circumstances.labels.items()),
+            *((f"param {name}", value) for name, value in report.circumstances.params.items()),
         ):
             SubElement(properties, "property", {"name": name, "value": _clean(value)})
         for case in cases:

@@ -68,6 +68,7 @@ def _head(report: Report, environment: str) -> list[str]:
     facts = [
         ("Started", f"{report.started_at:%Y-%m-%d %H:%M:%S} UTC"),
         *([("Environment", escaped(environment))] if environment else []),
+        *((escaped(name), escaped(value)) for name, value in wording.circumstances(report.circumstances)),
         ("Duration", format_duration(vitals.duration_ns)),
         ("Events", f"{report.summary.total().ledger['scheduled']:,} scheduled"),
         ("Reads", f"{vitals.event_reads:,} in {vitals.read_requests:,} requests, {vitals.failed_reads:,} failed"),

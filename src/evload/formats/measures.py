@@ -67,6 +67,13 @@ def of_report(report: Report) -> list[Measure]:
     vitals = report.summary.vitals
     run = Measure("run_info", "The run and its verdict; always 1")
     run.add(1, run_id=report.run_id, name=report.name, verdict=report.verdict.value)
+    label = Measure("label", "A label, a param or a profile of the run; always 1")
+    for name, value in report.circumstances.labels.items():
+        label.add(1, kind="label", label=name, value=value)
+    for name in report.circumstances.profiles:
+        label.add(1, kind="profile", label=name, value="")
+    for name, value in report.circumstances.params.items():
+        label.add(1, kind="param", label=name, value=value)
     started = Measure("started_timestamp", "When the run began, in seconds since 1970", "s")
     started.add(report.started_at.timestamp())
     duration = Measure("duration", "How long it took", "s")
@@ -86,8 +93,8 @@ def of_report(report: Report) -> list[Measure]:
         if distribution.count:
             _add_percentiles(took, distribution, probe=probe)
     return _with_points(
-        [run, started, duration, events, *_distributions(report.summary), *_gauges(report.summary), reads, requests,
-         failed, took, *_objectives(report.objectives), *_checks(report.checks)]
+        [run, label, started, duration, events, *_distributions(report.summary), *_gauges(report.summary), reads,
+         requests, failed, took, *_objectives(report.objectives), *_checks(report.checks)]
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
+from ..model.report import Circumstances
 from ..model.summary import Summary
 from ..model.travel import Observation
 from ..model.vitals import Vitals
@@ -32,6 +33,7 @@ class Rebuilt:
     started_at: datetime
     criteria: Criteria
     summary: Summary
+    circumstances: Circumstances
 
 
 def meta(
@@ -45,6 +47,7 @@ def meta(
     gauges: Mapping[str, tuple[Sequence[str], Sequence[str]]],
     segment: tuple[int, int],
     stages: Sequence[tuple[str, int, int, str]],
+    circumstances: Circumstances | None = None,
 ) -> Mapping[str, Any]:
     """What the ledger file has to carry so that `rebuild` needs nothing else. Names are in the order of the numbers
     by which the rows know them. `stages` are the phases of the load: scenario, start and end in nanoseconds since the
@@ -64,6 +67,7 @@ def meta(
             for name, (metrics, scenarios) in gauges.items()
         },
         "segment": list(segment),
+        "circumstances": (circumstances or Circumstances()).as_data(),
     }
 
 
@@ -96,6 +100,7 @@ def _rebuild(reader: LedgerReader) -> Rebuilt:
         datetime.fromisoformat(written["started_at"]),
         criteria,
         summary,
+        Circumstances.from_data(written.get("circumstances", {})),
     )
 
 

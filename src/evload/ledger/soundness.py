@@ -55,6 +55,18 @@ class _Terms(BaseModel):
     max_reads: dict[str, float | None]
 
 
+class _Part(BaseModel):
+    scenarios: list[str]
+    not_asked: list[str]
+
+
+class _Circumstances(BaseModel):
+    labels: dict[str, str]
+    params: dict[str, str]
+    profiles: list[str]
+    part: _Part | None
+
+
 class _Meta(BaseModel):
     """What a ledger says of its run, as far as others rely on it."""
 
@@ -68,6 +80,7 @@ class _Meta(BaseModel):
     stages: list[tuple[str, int, int, str]]
     gauges: dict[str, _Gauge]
     terms: _Terms
+    circumstances: _Circumstances | None = None
 
 
 class _Note(BaseModel):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from .summary import Summary
 from .timeline import Timeline
@@ -98,6 +99,51 @@ class CheckResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What reports show of how a run was meant, beside its name.
+
+    labels  whatever tells runs apart: an environment, a build
+    params  the values that `${params.NAME}` stood for
+    scenarios  those that were run, where that isn't all of the config
+    not_asked  the objectives about what was left out
+    profiles   the changes to the config that were chosen, in their order
+    """
+
+    labels: Mapping[str, str] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
+    scenarios: tuple[str, ...] = ()
+    not_asked: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+
+    def as_data(self) -> dict[str, Any]:
+        """As JSON can keep it."""
+        part = {"scenarios": list(self.scenarios), "not_asked": list(self.not_asked)}
+        return {
+            "labels": dict(self.labels),
+            "params": dict(self.params),
+            "profiles": list(self.profiles),
+            "part": part if self.scenarios else None,
+        }
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Circumstances:
+        """From what `as_data` gave."""
+        part = data.get("part") or {}
+        return cls(
+            data.get("labels", {}),
+            data.get("params", {}),
+            tuple(part.get("scenarios", ())),
+            tuple(part.get("not_asked", ())),
+            tuple(data.get("profiles", ())),
+        )
+
+    def redacted(self, redact: Callable[[str], str]) -> Circumstances:
+        """Without secrets."""
+        labels, params = ({name: redact(text) for name, text in one.items()} for one in (self.labels, self.params))
+        return replace(self, labels=labels, params=params, not_asked=tuple(map(redact, self.not_asked)))
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """All that a sink needs."""
 
@@ -114,6 +160,7 @@ class Report:
     """The run over time; None if its ledger couldn't be read."""
     config_text: str = ""
     """The config as run, without secrets; empty if it isn't known."""
+    circumstances: Circumstances = field(default_factory=Circumstances)
 
 
 class Severity(enum.StrEnum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from ..ledger.replay import rebuild, sound
 from ..ledger.timeline import read_timeline
 from ..ledger.work_out import work_out
 from ..ledger.worst_events import worst_events
-from ..model.report import ObjectiveResult, Report, Result
+from ..model.report import Circumstances, ObjectiveResult, Report, Result
 from ..model.summary import Summary
 from ..objectives.criteria import Criteria
 from ..objectives.objective import Objective
@@ -32,6 +32,7 @@ class About:
     started_at: datetime
     directory: Path | None = None
     config_text: str = ""
+    circumstances: Circumstances = field(default_factory=Circumstances)
 
 
 def build(
@@ -62,6 +63,7 @@ def build(
         ],
         timeline=timeline,
         config_text=about.config_text,
+        circumstances=about.circumstances,
     )
     return redacted(report, redact)
 
@@ -69,7 +71,7 @@ def build(
 def build_again(ledger: LedgerReader, directory: Path, config_text: str = "") -> Report:
     """The report of a run from its ledger alone. Raises UsageError where that is damaged."""
     rebuilt = rebuild(ledger)
-    about = About(rebuilt.run_id, rebuilt.name, rebuilt.started_at, directory, config_text)
+    about = About(rebuilt.run_id, rebuilt.name, rebuilt.started_at, directory, config_text, rebuilt.circumstances)
     with sound(ledger):
         return build(rebuilt.summary, rebuilt.criteria, about, ledger)
 

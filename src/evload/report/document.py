@@ -37,6 +37,7 @@ def document(report: Report) -> dict[str, Any]:
         "started_at": report.started_at.isoformat().replace("+00:00", "Z"),
         "duration": vitals.duration_ns / NS_PER_S,
         "verdict": report.verdict.value,
+        **report.circumstances.as_data(),
         "interrupted": vitals.interrupted,
         "crashed": vitals.crashed,
         "aborted": {"objective": vitals.aborted, "note": vitals.abort_note} if vitals.aborted else None,

@@ -25,6 +25,7 @@ def redacted(report: Report, redact: Redact) -> Report:
         objectives=[_objective(objective, redact) for objective in report.objectives],
         checks=[replace(check, note=redact(check.note)) for check in report.checks],
         insights=[_insight(insight, redact) for insight in report.insights],
+        circumstances=report.circumstances.redacted(redact),
         timeline=None if report.timeline is None else _timeline(report.timeline, redact),
     )
 

@@ -9,7 +9,7 @@ from typing import Final, Literal
 
 from ..model.facts import COUNTERS, FACTS, METRICS, QUEUE_LAG
 from ..model.progress import Progress, Standing
-from ..model.report import CheckResult, ObjectiveResult, Report, Result
+from ..model.report import CheckResult, Circumstances, ObjectiveResult, Report, Result
 from ..model.summary import Distribution, ScenarioSummary, Summary
 from ..units import NS_PER_S, format_duration, format_rate, format_share
 
@@ -156,6 +156,16 @@ def hops(scope: ScenarioSummary) -> dict[str, Distribution]:
         if label.startswith("probe=") and "," not in label and "hop" in part.distributions
     }
     return {f"hop to {name}": hop for name, hop in found.items() if hop.count} if len(found) > 1 else {}
+
+
+def circumstances(about: Circumstances) -> list[tuple[str, str]]:
+    """(name, value) of what tells a run apart from others, and of what it left out."""
+    told = [*about.labels.items(), *((f"params.{name}", value) for name, value in about.params.items())]
+    if about.profiles:
+        told.append(("profiles", ", ".join(about.profiles)))
+    if about.scenarios:
+        told.append(("part", f"of the config {', '.join(about.scenarios)} alone"))
+    return told + [("not asked", objective) for objective in about.not_asked]
 
 
 def by_event(summary: Summary) -> list[tuple[str, str, Distribution]]:

@@ -260,6 +260,7 @@ def _meta(
         probes=list(probe_numbers(config)),
         gauges={name: (gauge.metrics, gauge.scenarios) for name, gauge in config.gauges.items()},
         segment=(segment.number, segment.of),
+        circumstances=config.circumstances.redacted(redact),
         stages=[
             (name, scenario.start + stretch.start_ns, scenario.start + stretch.end_ns, stretch.text)
             for name, scenario in config.scenarios.items()

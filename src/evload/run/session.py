@@ -218,7 +218,9 @@ def _traffic_log(
 def _report(executed: _Executed, loaded: LoadedConfig, started_at: datetime, directory: OpenDirectory) -> Report:
     """The report of a run that has just ended. What needs the ledger is left out if that isn't whole."""
     prepared, names = executed.prepared, directory.names
-    about = About(prepared.run_id, prepared.config.name, started_at, names.path, loaded.as_run())
+    about = About(
+        prepared.run_id, prepared.config.name, started_at, names.path, loaded.as_run(), loaded.config.circumstances
+    )
     if executed.incomplete is not None:
         return build(executed.summary, prepared.criteria, about, redact=loaded.redact)
     with LedgerReader(executed.ledger) as ledger:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from ._shared.posting import Recipient
 
 _TOLD: Final = (
-    "format", "run_id", "name", "started_at", "duration", "verdict", "interrupted", "aborted", "crashed", "ledger",
-    "distributions", "objectives", "self_checks",
+    "format", "run_id", "name", "labels", "params", "profiles", "started_at", "duration", "verdict", "interrupted",
+    "aborted", "crashed", "ledger", "distributions", "objectives", "self_checks",
 )  # fmt: skip
 
 

@@ -71,6 +71,7 @@ def render(report: Report, timeline: Timeline, insights: Sequence[Insight], conf
         headline=wording.headline(report),
         total=total,
         vitals=report.summary.vitals,
+        circumstances=wording.circumstances(report.circumstances),
         facts=_facts(report, timeline),
         findings=insights,
         objectives=[_objective(objective) for objective in report.objectives],

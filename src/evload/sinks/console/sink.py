@@ -15,7 +15,7 @@ from rich.text import Text
 
 from ...model.progress import Progress
 from ...model.report import Report, Result
-from ...report.wording import headline, observed, title
+from ...report.wording import circumstances, headline, observed, title
 from ...texts import printable
 from . import figures
 from .live import news, screen, words
@@ -98,7 +98,7 @@ class ConsoleSink:
 
 def _details(report: Report, width: int, height: int | None) -> tuple[list[Text], bool]:
     """What decides first, then what there is to look at, then the figures; and whether some of them are left out."""
-    verdict = [*_verdict(report, width), *_abort(report, width)]
+    verdict = [*_verdict(report, width), *_abort(report, width), *_circumstances(report, width)]
     first = _joined(verdict, _objectives(report, width), remarks(report, width))
     # Below all this come the place of the results and the prompt.
     blocks, cut = _figures(report, width, None if height is None else height - len(first) - 2)
@@ -142,6 +142,11 @@ def _verdict(report: Report, width: int | None = None) -> list[Text]:
 def _abort(report: Report, width: int) -> list[Text]:
     note = report.summary.vitals.abort_note
     return list(Text(indented(note, width, "  "), style="dim").split("\n")) if note else []
+
+
+def _circumstances(report: Report, width: int) -> list[Text]:
+    told = ", ".join(f"{name} {value}" for name, value in circumstances(report.circumstances))
+    return list(Text(indented(printable(told), width, "  "), style="dim").split("\n")) if told else []
 
 
 def _objectives(report: Report, width: int) -> list[Text]:

@@ -1,0 +1,81 @@
+"""A part of a config: some of its scenarios, and what is asked of these."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from ..errors import ConfigError, UsageError
+from ..model.facts import QUEUE_LAG
+from ..objectives.objective import Measure, Objective
+from ..spi.gauge import GaugeSettings
+from ..texts import near
+from .load import load
+from .run_config import LoadedConfig
+from .sections import Scenario
+
+_OPTION: Final = "--scenario"
+_DEPTH: Final = "queue_depth"
+
+
+def part_of(loaded: LoadedConfig, names: Sequence[str]) -> LoadedConfig:
+    """The config with these of its scenarios alone, each when it would have begun; without a name those that its
+    profiles are about, or all.
+
+    Gauges of queues through which nothing else passes go with the scenarios that are left out. An objective about
+    what is left out isn't asked, and is named as such. Raises UsageError for a name that there isn't.
+    """
+    config = loaded.config
+    names = names or loaded.profiles.only
+    for name in names:
+        if name not in config.scenarios:
+            close = near(name, config.scenarios)
+            cure = f"did you mean {close[0]!r}?" if close else f"choose of {', '.join(config.scenarios)}"
+            raise UsageError(f"{_OPTION} {name}: there is no such scenario; {cure}")
+    if not names:
+        return loaded
+    scenarios = {name: scenario for name, scenario in config.scenarios.items() if name in names}
+    gauges = {
+        name: gauge.model_copy(update={"scenarios": tuple(one for one in gauge.scenarios if one in scenarios)})
+        for name, gauge in config.gauges.items()
+        if not gauge.scenarios or set(gauge.scenarios) & scenarios.keys()
+    }
+    asked = [objective for objective in config.slos if _is_asked(objective, scenarios, gauges)]
+    left_out = [objective for objective in config.slos if objective not in asked and not objective.implied]
+    about = replace(
+        config.circumstances, scenarios=tuple(scenarios), not_asked=tuple(objective.title for objective in left_out)
+    )
+    part = replace(config, scenarios=scenarios, gauges=gauges, slos=tuple(asked), circumstances=about)
+    return replace(loaded, config=part)
+
+
+def check_profiles(loaded: LoadedConfig, path: Path, sets: Sequence[str], environ: Mapping[str, str]) -> None:
+    """Whether the config in a file holds together with each of its profiles by itself. Raises ConfigError."""
+    problems = []
+    for name in loaded.profiles.known:
+        try:
+            load(path, sets=sets, profiles=[name], environ=environ)
+        except ConfigError as error:
+            problems += [one._replace(what=f"with the profile {name}: {one.what}") for one in error.problems]
+    if problems:
+        raise ConfigError(problems)
+
+
+def _is_asked(objective: Objective, scenarios: Mapping[str, Scenario], gauges: Mapping[str, GaugeSettings]) -> bool:
+    """Whether there is something left that it is about."""
+    if objective.after_scenario is not None and objective.after_scenario not in scenarios:
+        return False
+    asked = objective.inner or objective
+    if asked.measure in (Measure.GAUGE, Measure.DRAIN):
+        return any(asked.subject in gauge.metrics for name, gauge in gauges.items() if asked.gauge in (None, name))
+    if asked.subject == QUEUE_LAG:
+        return any(_DEPTH in gauge.metrics for gauge in gauges.values())
+    return any(
+        objective.event in (None, *scenario.events)
+        and objective.probe in (None, *scenario.probes)
+        and (bool(scenario.probes) or not asked.needs_probe)
+        for name, scenario in scenarios.items()
+        if objective.scenario in (None, name)
+    )

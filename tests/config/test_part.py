@@ -1,0 +1,99 @@
+"""A part of a config: some of its scenarios, and which objectives are still asked."""
+
+from __future__ import annotations
+
+import pytest
+
+from evload.config import LoadedConfig, load_text
+from evload.config.part import part_of
+from evload.errors import UsageError
+
+TEXT = """\
+producers: {api: {kind: http, url: "{sandbox}/events"}}
+sandbox: {}
+events:
+  created: {type: created, source: /evload}
+  moved: {type: moved, source: /evload}
+probes:
+  items: {kind: http, url: "{sandbox}/items/{correlation_id}"}
+gauges:
+  shared: {kind: prometheus, url: "{sandbox}/metrics", metric: depth, as: queue_depth}
+  own: {kind: prometheus, url: "{sandbox}/metrics", scenarios: [spike], metric: depth, as: waiting}
+  both: {kind: prometheus, url: "{sandbox}/metrics", scenarios: [spike, calm], metric: depth, as: other}
+scenarios:
+  calm: {producer: api, events: [created], load: [{rate: 1/s, for: 10s}]}
+  spike: {producer: api, events: [moved], probes: [items], start: 1m, load: [{rate: 9/s, for: 10s}]}
+  last: {producer: api, events: [created], probes: [items], load: [{rate: 1/s, for: 10s}]}
+"""
+ASKED = {
+    "errors == 0": ("calm", "spike", "last"),
+    "p99(publish) < 5s": ("calm", "spike", "last"),
+    "p99(consistency) < 5s": ("spike", "last"),
+    "{objective: p99(publish) < 5s, scenario: spike}": ("spike",),
+    "{objective: lost == 0, event: moved}": ("spike",),
+    "{objective: p99(publish) < 6s, event: created}": ("calm", "last"),
+    "{objective: lost == 0, scenario: last, probe: items}": ("last",),
+    "max(queue_depth) < 9": ("calm", "spike", "last"),
+    "max(waiting) < 9": ("spike",),
+    "max(other) < 9": ("calm", "spike"),
+    "{objective: drain(queue_depth) < 9s, after: spike}": ("spike",),
+    "{objective: drain(queue_depth <= 10) < 9s, after: 5s}": ("calm", "spike", "last"),
+    "{objective: recovery(p95(consistency) < 3s) < 9s, after: spike}": ("spike",),
+    "{objective: recovery(p95(publish) < 3s) < 9s, after: 5s}": ("calm", "spike", "last"),
+    "p99(queue_lag) < 5s": ("calm", "spike", "last"),
+}
+"""Objectives, each with the scenarios any of which is enough for it to be asked."""
+
+
+def read(slos: str = "") -> LoadedConfig:
+    return load_text(TEXT + slos, "load.yaml", environ={})
+
+
+def whole() -> LoadedConfig:
+    return read("slos:\n" + "".join(f"  - {written}\n" for written in ASKED))
+
+
+@pytest.mark.parametrize(
+    "names", [("calm",), ("spike",), ("last",), ("last", "calm"), ("calm", "spike", "last")], ids=str
+)
+def test_what_is_about_scenarios_that_are_left_out_isnt_asked(names: tuple[str, ...]) -> None:
+    loaded = whole()
+    part = part_of(loaded, names).config
+    assert list(part.scenarios) == [name for name in ("calm", "spike", "last") if name in names]
+    asked = [bool(set(names) & set(enough)) for enough in ASKED.values()]
+    assert [objective in part.slos for objective in loaded.config.slos] == asked
+    left_out = [objective.title for objective in loaded.config.slos if objective not in part.slos]
+    assert part.circumstances.not_asked == tuple(left_out)
+    assert part.circumstances.scenarios == tuple(part.scenarios)
+
+
+def test_without_a_name_it_is_the_whole() -> None:
+    loaded = whole()
+    assert part_of(loaded, ()) is loaded
+    assert loaded.config.circumstances.scenarios == ()
+
+
+def test_queues_through_which_nothing_passes_any_more_are_left_out_also_where_the_pipeline_has_its_address() -> None:
+    part = part_of(whole(), ["calm"])
+    for config in (part.config, part.at_sandbox("http://127.0.0.1:5")):
+        assert {name: gauge.scenarios for name, gauge in config.gauges.items()} == {"shared": (), "both": ("calm",)}
+
+
+def test_what_is_implied_is_implied_for_what_is_left_and_named_nowhere() -> None:
+    part = part_of(read(), ["calm"]).config
+    assert [objective.title for objective in part.slos] == ["errors == 0"]
+    assert part.circumstances.not_asked == ()
+    assert [one.title for one in part_of(read(), ["spike"]).config.slos] == ["errors == 0", "lost == 0 [spike]"]
+
+
+def test_a_name_that_there_isnt() -> None:
+    with pytest.raises(UsageError, match="--scenario spkie: there is no such scenario; did you mean 'spike'"):
+        part_of(whole(), ["calm", "spkie"])
+    with pytest.raises(UsageError, match="--scenario xyz: there is no such scenario; choose of calm, spike, last"):
+        part_of(whole(), ["xyz"])
+
+
+def test_the_config_as_run_says_which_part_it_was_and_reads_as_the_whole() -> None:
+    part = part_of(whole(), ["last", "calm"])
+    assert part.as_run().splitlines()[0] == '# run with --scenario "calm" --scenario "last"'
+    assert load_text(part.as_run(), "config.yaml", environ={}).config.scenarios == whole().config.scenarios
