@@ -22,6 +22,7 @@ from evload.objectives.policy import SelfCheckPolicy
 from evload.objectives.scenario import ScenarioCriteria
 from evload.report.build import About, build, build_again
 from evload.report.document import document
+from evload.stats.watches import MISSING
 from evload.summary.fold_plan import Counted, ScenarioPlan
 from evload.summary.recorder import Recorder
 from tests.rigs.contents import contents
@@ -33,20 +34,35 @@ START: Final = 7_000 * S
 BEGAN: Final = datetime(2026, 1, 31, tzinfo=UTC)
 PLANS: Final = [
     ScenarioPlan(
-        name, True, 10 * S, Counted((("consistency", S), ("end_to_end", 3 * S)), on_time=True),
+        name, True, 10 * S, Counted(
+            (("consistency", S), ("end_to_end", 3 * S)), (), (("acked", 100 * MS), ("errors", 100 * MS)),
+            on_time=True,
+        ),
         probes=((0, "read-model"),), phases=((0, 5 * S), (5 * S, 40 * S)),
     )
     for name in ("first", "second")
 ]  # fmt: skip
 OBJECTIVES: Final = (
     "p95(consistency) < 1s", "p99(end_to_end) < 3s", "lost == 0", "duplicates == 0", "out_of_order == 0",
-    "regressions == 0", "rate(errors) < 1%", "max(staleness) < 3",
+    "regressions == 0", "rate(errors) < 1%", "max(staleness) < 3", "stretch(errors) < 5s", "span(publish) < 50s",
+    "rise(depth) <= 3", "integral(depth) < 1h", "growth(depth) < 9/h", "stretch(depth > 5) < 9s", "max(depth) < 20",
+    "rise(depth) / integral(depth) < 5%",
 )  # fmt: skip
+GAUGES: Final = {"queue": ["depth"]}
 CRITERIA: Final = Criteria(
-    [parse(text) for text in OBJECTIVES],
+    [
+        *(parse(text, gauges=GAUGES) for text in OBJECTIVES),
+        parse("reach(depth > 5) < 9s", scenario="second", gauges=GAUGES),
+        parse("reach(depth > 5) < 9s", after="first", gauges=GAUGES),
+        parse("drain(depth <= 5) < 9s", after="5s", gauges=GAUGES),
+        parse("rise(depth) == 0", after="first", gauges=GAUGES),
+    ],
     SelfCheckPolicy(),
     {"read-model": 10 * S},
-    {plan.name: ScenarioCriteria(0, 40 * S, watched=True, events=20) for plan in PLANS},
+    {
+        plan.name: ScenarioCriteria(0, 40 * S, watched=True, events=20, rates=((0, 40 * S, 0.0, 1.0),))
+        for plan in PLANS
+    },
 )
 
 # A read model's own order: whole numbers of any size, those between two that a double can't tell apart, and texts.
@@ -98,15 +114,17 @@ def looked_at(draw: st.DrawFn, seen: Observation, positions: st.SearchStrategy[i
 
 
 @settings(max_examples=60, deadline=None)
-@given(observations())
+@given(observations(), st.lists(st.none() | st.just(MISSING) | st.floats(-9, 9), max_size=60))
 def test_a_run_and_the_report_from_its_ledger_are_the_same(
-    tmp_path_factory: pytest.TempPathFactory, events: Sequence[Observation]
+    tmp_path_factory: pytest.TempPathFactory, events: Sequence[Observation], depths: Sequence[float | None]
 ) -> None:
+    """Of a gauge some samples failed, and some had no value."""
     directory = tmp_path_factory.mktemp("run")
     vitals = Vitals(duration_ns=60 * S)
     recorder = Recorder(PLANS, START, vitals)
     meta = replay.meta(
-        "r-1", "any", CRITERIA, plans=PLANS, events=["event"], probes=["read-model"], gauges={}, segment=(0, 1),
+        "r-1", "any", CRITERIA, plans=PLANS, events=["event"], probes=["read-model"],
+        gauges={"queue": (("depth",), ())}, segment=(0, 1),
         stages=[],
     )  # fmt: skip
     ledger = begun(directory / "events.sqlite", START, {**meta, "started_at": BEGAN.isoformat()}, threaded=False)
@@ -115,6 +133,10 @@ def test_a_run_and_the_report_from_its_ledger_are_the_same(
     settled = sorted(events, key=lambda one: (one.settled_ns, one.seq))
     ledger.append(settled)
     recorder.settle(settled)
+    for second, depth in enumerate(depths):
+        start_ns, values = START + second * S, {} if depth is None else {"depth": depth}
+        recorder.sampled("queue", start_ns, start_ns + MS, values)
+        ledger.sampled("queue", start_ns, start_ns + MS, values)
     live = recorder.summary()
     scheduled = [scenario.ledger["scheduled"] for scenario in live.scenarios.values()]
     ledger.note(START + 60 * S, {"scheduled": scheduled, "vitals": asdict(vitals), "final": True})

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evload.model.facts import LEDGER_KEYS, METRICS
-from evload.objectives.grammar import parse
+from evload.objectives.grammar import from_data, parse
 from evload.objectives.objective import Measure
+from evload.objectives.scenario import ScenarioCriteria
 from tests.rigs.summaries import MS, S
 
 
@@ -183,3 +184,104 @@ def test_a_target_has_to_be_tighter_and_excludes_a_critical_limit() -> None:
         parse("p95(end_to_end) < 3s", target="1s", critical="5s")
     with pytest.raises(ValueError, match="== can't have a target limit; write lost <= 0"):
         parse("lost == 0", target="0")
+
+
+# -- gauges that come to something ----------------------------------------------------------------------------------
+
+GAUGES = {"work": ["queue_depth", "missed", "asked"], "pods": ["replicas"]}
+SPANS = {"spike": ScenarioCriteria(60 * S, 90 * S)}
+
+
+def test_reach_counts_from_the_start_of_its_scenario_or_from_the_end_of_another() -> None:
+    reach = parse("reach(pods.replicas >= 10) < 60s", scenario="spike", critical="2m", gauges=GAUGES)
+    assert (reach.measure, reach.subject, reach.gauge) == (Measure.REACH, "replicas", "pods")
+    assert (reach.compared, reach.level) == (">=", Fraction(10))
+    assert reach.limits == (Fraction(60 * S), Fraction(120 * S))
+    assert (reach.anchor_ns(SPANS), reach.after_scenario, reach.needs_probe) == (60 * S, None, False)
+    after = parse("reach(replicas == 0) < 60s", after="spike", gauges=GAUGES)
+    assert (after.anchor_ns(SPANS), after.after_scenario) == (90 * S, "spike")
+    assert parse("reach(replicas == 0) < 60s", after="5m", gauges=GAUGES).anchor_ns({}) == 300 * S
+    assert reach.fulfils(10)
+    assert not reach.fulfils(9)
+
+
+def test_counters_rise_and_gauges_add_up_and_grow() -> None:
+    rise = parse("rise(missed) == 0", after="5m", gauges=GAUGES)
+    assert (rise.measure, rise.subject, rise.limit, rise.anchor_ns({})) == (
+        Measure.RISE,
+        "missed",
+        Fraction(0),
+        300 * S,
+    )
+    assert parse("integral(replicas) < 2h", gauges=GAUGES).limit == 7200
+    for limit in ("10MB", "10MB/h", "10MB / h"):
+        grown = parse(f"growth(replicas) < {limit}", gauges=GAUGES)
+        assert (grown.measure, grown.limit) == (Measure.GROWTH, Fraction(10_000_000)), limit
+    assert parse("growth(replicas) < 1", critical="2/h", gauges=GAUGES).critical == 2
+
+
+def test_one_may_be_divided_by_another() -> None:
+    ratio = parse("rise(missed) / rise(work.asked) < 5%", after="spike", gauges=GAUGES)
+    assert (ratio.measure, ratio.limit, ratio.is_gauged) == (Measure.RATIO, Fraction(1, 20), True)
+    assert [(part.measure, part.subject, part.after) for part in ratio.parts] == [
+        (Measure.RISE, "missed", "spike"), (Measure.RISE, "asked", "spike"),
+    ]  # fmt: skip
+    assert [part.subject for part in ratio.rising] == ["missed", "asked"]
+    assert parse("max(missed)/mean(asked) < 2", gauges=GAUGES).rising == ()
+
+
+def test_stretches_and_spans() -> None:
+    stretch = parse("stretch(queue_depth > 100) < 30s", gauges=GAUGES)
+    assert (stretch.measure, stretch.is_gauged, stretch.counter_steps) == (Measure.STRETCH, True, ())
+    silence = parse("stretch(errors) < 30s", scenario="spike", event="e")
+    assert (silence.is_gauged, silence.needs_probe) == (False, False)
+    assert silence.counter_steps == (("acked", 100 * MS), ("errors", 100 * MS))
+    span = parse("span(publish) < 10s", scenario="spike")
+    assert (span.measure, span.limit) == (Measure.SPAN, Fraction(10 * S))
+    assert (span.needs_probe, span.latency_limit_ns) == (False, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "message"),
+    [
+        ("reach(replicas) < 5s", {"after": "5s"}, "'replicas' is not a condition; write for example reach(queue"),
+        ("reach(replicas > 5) > 5s", {"after": "5s"}, "reach(...) can't be compared by >; write < or <="),
+        ("reach(replicas > 5) < 5s", {}, "has to count from one moment; write scenario: NAME, from whose start on"),
+        ("reach(replicas > 5) < 5s", {"after": "5s", "scenario": "s"}, "has to count from one moment"),
+        ("reach(replica > 5) < 5s", {"after": "5s"}, "no gauge with 'replica' for reach(...); did you mean 'repl"),
+        ("reach(replicas > 5) < 5s", {"after": "5s", "event": "e"}, "a gauge belongs to no event"),
+        ("rise(missed) < 5", {"scenario": "s"}, "a gauge belongs to no scenario; leave scenario out"),
+        ("rise(miss) < 5", {}, "no gauge with 'miss' for rise(...); did you mean 'missed'"),
+        ("integral(missed) == 5", {}, "integral(...) can't be compared by =="),
+        ("growth(missed) > 5", {}, "growth(...) can't be compared by >; write < or <="),
+        ("growth(missed) < 5/s", {}, "'5/s' is not by the hour; write for example 5/h"),
+        ("growth(missed) < 5 for 10s", {}, "is about the run as a whole"),
+        ("growth(missed) / growth(asked) < 5", {}, "a ratio can't have growth; functions are rise, integral, max"),
+        ("rise(missed) / rise(asked) == 5%", {}, "rise(...) / rise(...) can't be compared by =="),
+        ("rise(missed) / rise(ask) < 5%", {}, "there is no gauge with 'ask' for rise(...); did you mean 'asked'"),
+        ("max(missed) / rise(asked) < 5%", {"after": "5m"}, "max(missed) is about the whole run; leave after out"),
+        ("stretch(lost) < 5s", {}, "no stretch of lost is counted; write stretch(errors) < 30s"),
+        ("stretch(errors) < 5s", {"probe": "p"}, "is about answers to publishes, not about a probe; leave it out"),
+        ("stretch(queue_depth) < 5s", {}, "is not a condition; write for example stretch(queue_depth > 100) < 30s"),
+        ("stretch(errors) < 5s", {"after": "5m"}, "count from a moment; leave after out"),
+        ("span(consistency) < 5s", {}, "there is no span of consistency; write span(publish), from the first due"),
+        ("span(publish) < 5s", {"replica": "r"}, "is about answers to publishes, not about a replica"),
+    ],
+)  # fmt: skip
+def test_what_gauges_can_not_come_to_is_refused(text: str, more: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError) as raised:
+        parse(text, gauges=GAUGES, **more)  # type: ignore[arg-type]
+    assert message in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "given_",
+    [
+        {"text": "reach(replicas >= 10) < 60s", "scenario": "spike"}, {"text": "rise(missed) == 0", "after": "5m"},
+        {"text": "rise(missed) / rise(asked) < 5%"}, {"text": "growth(replicas) < 1/h", "target": "0.5"},
+        {"text": "stretch(errors) < 30s", "scenario": "spike"}, {"text": "span(publish) < 10s"},
+    ],
+)  # fmt: skip
+def test_what_gauges_come_to_survives_being_written_down(given_: dict[str, str]) -> None:
+    objective = parse(gauges=GAUGES, **given_)  # type: ignore[arg-type]
+    assert from_data(objective.as_data(), GAUGES) == objective

@@ -118,7 +118,7 @@ def test_the_title_tells_objectives_with_one_expression_apart() -> None:
         ("max(queue_depth) < 2", {"scenario": "spike"}, "a gauge belongs to no scenario; leave scenario out"),
         ("max(queue_depth) < 2", {"event": "a"}, "a gauge belongs to no event; leave event out"),
         ("p99(queue_lag) < 2s", {"key": "a"}, "the time in a queue belongs to no key; leave key out"),
-        ("lost == 0", {"after": "spike"}, "only drain(...) and recovery(...) count from a moment; leave after out"),
+        ("lost == 0", {"after": "spike"}, "only drain(...), recovery(...), reach(...), rise(...)"),
     ],
 )
 def test_parts_that_make_no_sense_are_refused(text: str, part: dict[str, Any], message: str) -> None:

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from evload.config import load_text
-from evload.run.feasibility import Prospect, prospects
+from evload.config.run_config import LoadedConfig
+from evload.errors import ConfigError
+from evload.run.feasibility import Prospect, cautions, prospects
 
 CONFIG = """
 producers: {{broker: {{kind: http, url: "http://localhost/e"}}}}
@@ -122,3 +124,59 @@ def test_of_two_probes_the_one_that_follows_fewer_events_says_how_many_there_are
 def test_a_count_of_some_keys_needs_no_number_of_events() -> None:
     found = prospect("lost == 0", 100, key="user-*")
     assert (found.needed, found.decidable, found.unknown != "") == (None, True, True)
+
+
+# -- what gauges will say ------------------------------------------------------------------------------------------
+
+GAUGED = """
+producers: {{broker: {{kind: http, url: "http://localhost/e"}}}}
+events: {{event: {{type: t, source: /s}}}}
+gauges:
+  pods: {{kind: http-json, url: "http://localhost/", values: {{replicas: body.n, asked: body.m}}, {counter}}}
+scenarios: {{main: {{producer: broker, events: [event], load: [{{rate: 1/s, for: 10s}}, {{idle: {idle}}}]}}}}
+slos: [{objective}]
+"""
+
+
+def gauged(objective: str, *, idle: str = "10s", counter: str = "every: 2s", **scope: str) -> LoadedConfig:
+    entry = json.dumps({"objective": objective, **scope})
+    text = GAUGED.format(objective=entry, idle=idle, counter=counter)
+    return load_text(text, "config.yaml", base_dir=Path(), environ={})
+
+
+@pytest.mark.parametrize(
+    ("objective", "scope", "why"),
+    [
+        ("growth(replicas) < 5", {}, ""),
+        ("growth(replicas) < 5", {"after": "5s"}, "a trend takes 10 samples, and there will be 8"),
+        ("reach(replicas > 5) < 5s", {"scenario": "main"}, ""),
+        ("reach(replicas > 5) < 5s", {"after": "21s"}, "it counts from 21 s, and the schedule is over after 20 s"),
+        ("drain(replicas <= 5) < 5s", {"after": "20s"}, ""),
+        ("integral(replicas) < 5", {"after": "30s"}, "it counts from 30 s, and the schedule is over after 20 s"),
+        ("stretch(replicas > 5) < 5s", {}, ""),
+        ("span(publish) < 5s", {}, ""),
+    ],
+)
+def test_what_no_sample_will_say_is_said_before_the_run(objective: str, scope: dict[str, str], why: str) -> None:
+    (found,) = prospects(gauged(objective, **scope).config)
+    assert (found.decidable, found.unknown) == (not why, why)
+
+
+def test_what_counts_from_the_end_of_the_schedule_is_said_to_come_too_late() -> None:
+    (told,) = cautions(gauged("drain(replicas <= 5) < 5s", after="20s").config)
+    assert told == (
+        "drain(replicas <= 5) < 5s counts from when the schedule is over, and the run may end by then; give a "
+        "scenario a phase such as {idle: 1m} at its end"
+    )
+    assert cautions(gauged("drain(replicas <= 5) < 5s", after="19s").config) == []
+
+
+@pytest.mark.parametrize("objective", ["rise(replicas) == 0", "rise(replicas) / rise(asked) < 5%"])
+def test_what_is_no_counter_can_not_rise(objective: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        gauged(objective)
+    assert (
+        "replicas of gauge 'pods' is no counter, so rise(replicas) says nothing; write max(replicas), or give the "
+        "gauge counter: true if it only ever grows"
+    ) in str(raised.value)
+    assert len(prospects(gauged(objective, counter="counter: true").config)) == 1

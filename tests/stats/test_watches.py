@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evload.stats.watches import DrainWatch, MeanWatch, SampleWatch, StretchWatch
+from evload.stats.watches import (
+    DrainWatch,
+    GrowthWatch,
+    IntegralWatch,
+    MeanWatch,
+    ReachWatch,
+    RiseWatch,
+    SampleWatch,
+    StretchWatch,
+)
 from tests.rigs.summaries import MS, S
 
 Result = tuple[float | None, float | None]
@@ -124,3 +133,104 @@ def test_a_sample_that_begins_before_the_moment_says_nothing_of_what_comes_after
     watch = DrainWatch(10 * S, 5)
     watch.add(10 * S - 1, 11 * S, 0)
     assert watch.result() == (None, None)
+
+
+# -- reaching, rising, adding up ------------------------------------------------------------------------------
+
+
+def _enough(value: float) -> bool:
+    return value >= 10
+
+
+def test_it_is_reached_between_the_last_sample_below_and_the_first_at_it() -> None:
+    assert _watched(ReachWatch(0, _enough), (0, 0), (1, 5), (2, 9), (3, 10), (4, 0)) == (2, 3.01)
+    assert _watched(ReachWatch(2 * S, _enough), (0, 0), (1, 5), (2, 9), (3, 10)) == (0, 1.01)
+    assert _watched(ReachWatch(0, _enough), (1, 0), (2, 9)) == (2, None)
+    assert ReachWatch(0, _enough).result() == (None, None)
+
+
+@pytest.mark.parametrize("samples", [((1, 20), (3, 20)), ((3, 20), (4, 0)), ((1, 20), (3, 0), (4, 20))])
+def test_what_may_have_been_there_already_was_not_reached(samples: tuple[tuple[float, float], ...]) -> None:
+    watch = ReachWatch(2 * S, _enough)
+    assert _watched(watch, *samples) == (None, None)
+    assert watch.note == "it was so already at the moment from which this counts"
+
+
+def test_a_moment_that_comes_later_makes_what_was_reached_by_then_there_already() -> None:
+    watch = ReachWatch(2 * S, _enough)
+    assert _watched(watch, (1, 0), (2, 5), (4, 10)) == (0, 2.01)
+    watch.begins(3 * S)
+    assert watch.result() == (0, 1.01)
+    watch.begins(5 * S)
+    assert watch.result() == (None, None)
+
+
+def test_a_counter_rises_from_its_first_to_its_last_sample_and_what_it_counts_anew_is_added() -> None:
+    watch = RiseWatch()
+    assert _watched(watch, (0, 100), (1, 107), (2, 3), (3, 5), (4, 5)) == (12, 12)
+    assert watch.note == "it began anew once, and what it counted right before that is not in it"
+    assert RiseWatch().result() == (None, None)
+    assert RiseWatch().note == ""
+
+
+def test_a_counter_that_is_not_there_yet_has_counted_nothing() -> None:
+    watch = RiseWatch()
+    for second in range(3):
+        watch.missing(second * S, second * S)
+    assert watch.result() == (None, None), "nobody ever saw it"
+    watch.add(3 * S, 3 * S, 2)
+    assert watch.result() == (2, 2)
+
+
+def test_from_a_moment_on_a_counter_rose_by_what_the_samples_around_it_leave() -> None:
+    samples = ((0, 10), (1, 20), (2, 50), (3, 51))
+    assert _watched(RiseWatch(round(1.5 * S)), *samples) == (1, 31)
+    assert _watched(RiseWatch(S), *samples) == (31, 41), "10 ms later it was known to be 20"
+    assert _watched(RiseWatch(0), *samples) == (41, None), "nobody saw it before"
+    assert _watched(RiseWatch(9 * S), *samples) == (None, None)
+    assert _watched(RiseWatch(round(1.5 * S)), (0, 10), (1, 20), (2, 5), (3, 6)) == (1, 6)
+
+
+def test_a_value_adds_up_between_the_least_and_the_most_that_its_samples_leave() -> None:
+    assert _watched(IntegralWatch(), (0, 2), (10, 2), (20, 4), took_ms=0) == (40, 60)
+    assert _watched(IntegralWatch(5 * S), (0, 2), (10, 2), (20, 4), took_ms=0) == (30, 50)
+    assert _watched(IntegralWatch(), (0, -2), (10, -2), took_ms=0) == (-20, -20)
+    assert _watched(IntegralWatch(), (0, 3), (10, 3), took_ms=1000) == (27, 33)
+    assert _watched(IntegralWatch(), (0, 3)) == (None, None)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.integers(-3, 9), min_size=2, max_size=12),
+    st.integers(1, 900), st.integers(0, 90), st.integers(0, 6000), st.integers(0, 90),
+)  # fmt: skip
+def test_what_a_value_adds_up_to_is_in_the_interval(
+    values: list[int], pause_ms: int, took_ms: int, from_ms: int, when_ms: int
+) -> None:
+    """It changes each second, and is looked at at some moment within each sample: at most one change between two."""
+    watch, at_ms = IntegralWatch(from_ms * MS), 0
+    seen: list[int] = []
+    while at_ms + took_ms < 1000 * len(values):
+        seen.append(at_ms + when_ms * len(seen) % (took_ms + 1))
+        watch.add(at_ms * MS, (at_ms + took_ms) * MS, values[seen[-1] // 1000])
+        at_ms += took_ms + pause_ms
+    low, high = watch.result()
+    if low is not None and high is not None and from_ms <= seen[-1]:
+
+        def until(ms: int) -> float:
+            return sum(values[: ms // 1000]) + values[ms // 1000] * (ms % 1000) / 1000
+
+        truth = until(seen[-1]) - until(max(seen[0], from_ms))
+        assert low - 1e-9 <= truth <= high + 1e-9
+
+
+def test_growth_says_the_slope_and_its_interval_by_the_hour() -> None:
+    watch = GrowthWatch(10 * S)
+    for second in range(100):
+        watch.add(second * S, second * S, 1e9 if second < 10 else 3.0 * second)
+    low, high = watch.result()
+    assert [low, high] == pytest.approx([10800, 10800])
+    assert watch.note == "+1.08e+04 per hour by the line through the samples"
+    watch.begins(95 * S)
+    assert watch.result() == (None, None)
+    assert watch.note == ""

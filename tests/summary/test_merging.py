@@ -25,6 +25,7 @@ from evload.model.travel import Observation, Part
 from evload.model.vitals import Incident, ReadVitals, Vitals
 from evload.stats.histogram import Histogram
 from evload.stats.thresholds import StepCounts, ThresholdCount
+from evload.stats.watches import MISSING
 from evload.summary.fold_plan import Counted, ScenarioPlan, Slice
 from evload.summary.recorder import Recorder
 from evload.workload.segment import Segment
@@ -157,7 +158,7 @@ def rich() -> Summary:
                 Part(0, None, state, *brackets), Part(0, "b", state, *brackets), Part(1, None, state, *brackets)
             )  # fmt: skip
         events.append(seen)
-    found = fold(events, [(1, 5.0), (2, 7.0), (3, 0.0)])
+    found = fold(events, [(1, 5.0), (2, 7.0), (3, 0.0), (4, MISSING)])
     found.reads["first"] = Distribution()
     found.scenarios["chain"].event = "e0"
     return found

@@ -75,7 +75,9 @@ def _how(prospect: Prospect) -> str:
         if prospect.needed is None:
             return "not every scenario is watched by a probe"
         return f"needs {prospect.needed:,} events, has {prospect.events:,}"
-    if prospect.objective.measure in (Measure.GAUGE, Measure.DRAIN):
+    if prospect.objective.measure is Measure.GROWTH:
+        return "an interval, by the samples of the gauge"
+    if prospect.objective.is_gauged:
         return "exact, by the samples of the gauge"
     if prospect.needed is None:
         return f"exact, over {prospect.events:,} events"

@@ -144,6 +144,8 @@ class Checks:
             if objective.subject == QUEUE_LAG and not any("queue_depth" in g.metrics for g in gauges.values()):
                 what = "no gauge has the queue_depth from which queue_lag follows"
                 self._problems.add(path, what, "add the gauge of a queue under gauges:")
+            for part in objective.rising:
+                self._counter(path, part, gauges)
             if objective.needs_probe and not watching:
                 what = f"nobody looks for the effects that {objective.expression!r} is about"
                 self._problems.add(path, what, "give a scenario probes: [...]")
@@ -157,6 +159,14 @@ class Checks:
             if needed in _OF_PRODUCERS and not any(_may_tell(producer, needed) for producer in senders):
                 what = f"no producer of these events tells {objective.subject}, so this would always hold"
                 self._problems.add(path, what, "name a scenario whose producer does, or leave it out")
+
+    def _counter(self, path: DataPath, part: Objective, gauges: Mapping[str, GaugeSettings]) -> None:
+        """What rises has to be a counter: of anything else the last value less the first says nothing."""
+        for name, gauge in gauges.items():
+            if part.gauge in (None, name) and part.subject in gauge.metrics and part.subject not in gauge.counters:
+                what = f"{part.subject} of gauge {name!r} is no counter, so rise({part.subject}) says nothing"
+                cure = f"write max({part.subject}), or give the gauge counter: true if it only ever grows"
+                self._problems.add(path, what, cure)
 
     def _deadline(
         self, path: DataPath, objective: Objective, watching: Set[str], probes: Mapping[str, ProbeSettings]

@@ -104,7 +104,7 @@ class ObjectiveEntry(Settings):
     probe: Annotated[str | None, Field(description="about what this probe of a chain sees")] = None
     replica: Annotated[str | None, Field(description="about what this replica shows")] = None
     after: Annotated[
-        str | None, Field(description="drain and recovery count from the end of this scenario, or from this time")
+        str | None, Field(description="what counts from a moment: from the end of this scenario, or from this time")
     ] = None
     abort: Annotated[
         bool | AbortSettings, Field(description="end the run as soon as the objective can't be kept any more")

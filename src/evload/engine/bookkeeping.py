@@ -98,7 +98,7 @@ class Bookkeeping:
         summary = self._recorder.summary()
         if self._live is not None:
             self._live.watches.acked({name: one.last_acked_ns for name, one in summary.scenarios.items()})
-            summary.watches = self._live.watches.results()
+            summary.watches, summary.watch_notes = self._live.watches.results(), self._live.watches.notes()
         return summary
 
     def note(self, *, final: bool = False) -> None:

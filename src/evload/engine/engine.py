@@ -129,7 +129,8 @@ class Engine:
             for text in settings.remarks:
                 remark(text)
             looker = None if self._traffic is None else self._traffic(f"{kind} {name}")
-            return replace(self._surroundings, remark=remark, traffic=looker)
+            rises = plan.rises.get(name, frozenset()) if kind == "gauge" else frozenset()
+            return replace(self._surroundings, remark=remark, traffic=looker, rises=rises)
 
         # Producers first: one may declare the exchange of a tap, or the queue that a gauge looks at.
         closing = await stack.enter_async_context(AsyncExitStack())
@@ -216,9 +217,9 @@ class Engine:
                 for listener in reading.listeners():
                     group.create_task(listener)
                 for name, gauge in opened.gauges.items():
-                    every_ns = plan.gauges[name].every
+                    settings = plan.gauges[name]
                     group.create_task(
-                        gauging(name, gauge, every_ns, start_ns=start_ns, clock=clock, books=books, failures=failures)
+                        gauging(name, gauge, settings, start_ns=start_ns, clock=clock, books=books, failures=failures)
                     )
                 group.create_task(until_it_is_over())
                 if clock.cpu_ns() is not None:

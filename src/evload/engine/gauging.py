@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from ..clock import Clock
-from ..spi.gauge import Gauge
+from ..spi.gauge import Gauge, GaugeSettings
+from ..stats.watches import MISSING
 from .bookkeeping import Bookkeeping
 from .failures import Failures
 
 
 async def gauging(
-    name: str, gauge: Gauge, every_ns: int, *, start_ns: int, clock: Clock, books: Bookkeeping, failures: Failures
-) -> None:
+    name: str, gauge: Gauge, settings: GaugeSettings, *,
+    start_ns: int, clock: Clock, books: Bookkeeping, failures: Failures,
+) -> None:  # fmt: skip
     """Sample a gauge every so often from `start_ns` on, at fixed times and not at fixed pauses, until cancelled."""
+    every_ns = settings.every
+    nothing = dict.fromkeys(settings.metrics, MISSING)
     due = start_ns
     while True:
         await clock.sleep_until_ns(due)
@@ -20,5 +24,5 @@ async def gauging(
         end = clock.now_ns()
         if sample.error:
             failures.look_failed(name, sample.error)
-        books.sampled(name, start, end, sample.values)
+        books.sampled(name, start, end, nothing if sample.missing else sample.values)
         due += every_ns * max(1, -(-(end - due) // every_ns))

@@ -66,3 +66,5 @@ class Plan:
     """What a person wants to see the windows held against."""
     late_ns: float | None = None
     """How late sends may be."""
+    rises: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    """The values of each gauge of which an objective asks how much they rise."""

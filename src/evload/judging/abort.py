@@ -26,8 +26,9 @@ from ..stats.windows import Counts, longest_stretch, steps_broken, survey
 from ..units import NS_PER_S, format_duration, format_share
 from .count import count
 from .events import question
-from .gauges import judge_drain, judge_gauge
-from .windows import Bad, anchor_of, bad_over_time, moment, recovery_ns
+from .gauges import judge_drain, judge_gauge, judge_reach, judge_watched
+from .moments import anchor_of, moment
+from .windows import Bad, bad_over_time, recovery_ns
 
 _LOOKBACK: Final = 2000
 """Steps that are looked at again each time: what lies further back was, while it was recent."""
@@ -105,6 +106,10 @@ def _violation(objective: Objective, state: _State, limit: Fraction) -> str:
     match objective.measure:
         case Measure.GAUGE | Measure.DRAIN:
             return _gauge(objective, state, limit)
+        case Measure.REACH | Measure.RISE | Measure.INTEGRAL | Measure.STRETCH if objective.is_gauged:
+            return _watched(objective, state, limit)
+        case Measure.SPAN:
+            return _span(objective, state, limit)
         case Measure.RECOVERY:
             return _recovery(objective, state, limit)
         case Measure.COUNT:
@@ -177,6 +182,46 @@ def _gauge(objective: Objective, state: _State, limit: Fraction) -> str:
             else (f"{objective.subject} was beyond its limit for {how_long}")
         )
     return f"{objective.subject} came to {float(worst):g}"
+
+
+def _watched(objective: Objective, state: _State, limit: Fraction) -> str:
+    """What a counter rose stays, and so does what a gauge added up to unless it can fall below 0; a time that is over
+    stays over. What a trend or a ratio comes to may still turn."""
+    if state.goes_on(objective.after_scenario):
+        return ""
+    if objective.measure is Measure.REACH:
+        judged = judge_reach(objective, state.summary, state.scenarios, limit)
+    elif objective.measure is Measure.INTEGRAL and any(
+        gauge.series[objective.subject].minimum < 0
+        for gauge in state.summary.gauges.values()
+        if objective.subject in gauge.series
+    ):
+        return ""
+    else:
+        judged = judge_watched(objective, state.summary, limit)
+    low = judged.observed[0]
+    if judged.result is not Result.FAIL or low is None or not _is_over(objective.operator, Fraction(low), limit):
+        return ""
+    match objective.measure:
+        case Measure.REACH if judged.observed[1] is None:
+            return f"{objective.subject} is not there after {moment(int(low))}"
+        case Measure.REACH:
+            return f"{objective.subject} took {moment(int(low))} to get there"
+        case Measure.STRETCH:
+            return (
+                f"{objective.subject} was {objective.compared} {float(objective.level or 0):g} for {moment(int(low))}"
+            )
+        case Measure.RISE:
+            return f"{objective.subject} rose by {float(low):g}"
+    return f"{objective.subject} added up to {float(low):g}"
+
+
+def _span(objective: Objective, state: _State, limit: Fraction) -> str:
+    scope = objective.scope(state.summary)
+    if scope.first_intended_ns is None or scope.last_acked_ns is None:
+        return ""
+    took = scope.last_acked_ns - scope.first_intended_ns
+    return f"the last answer came after {moment(took)}" if _is_over(objective.operator, took, limit) else ""
 
 
 def _window(objective: Objective, state: _State, limit: Fraction) -> str:

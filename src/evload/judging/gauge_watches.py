@@ -7,7 +7,19 @@ from fractions import Fraction
 
 from ..objectives.objective import UPPER, GaugeValues, Measure, Objective
 from ..objectives.scenario import ScenarioCriteria
-from ..stats.watches import DrainWatch, MeanWatch, Result, SampleWatch, StretchWatch
+from ..stats.watches import (
+    AnchoredWatch,
+    DrainWatch,
+    GrowthWatch,
+    IntegralWatch,
+    MeanWatch,
+    ReachWatch,
+    Result,
+    RiseWatch,
+    SampleWatch,
+    StretchWatch,
+    is_missing,
+)
 from .limit_result import compare
 
 
@@ -22,18 +34,25 @@ class GaugeWatches:
     ) -> None:
         self._by_label: dict[str, SampleWatch] = {}
         self._fed: dict[tuple[str, str], list[SampleWatch]] = {}
-        self._after: dict[str, list[DrainWatch]] = {}
+        self._after: dict[str, list[AnchoredWatch]] = {}
         for objective in objectives:
-            for gauge, values in gauges.items():
-                if objective.gauge in (None, gauge) and objective.subject in values and is_watched(objective):
-                    for limit in objective.limits:
-                        self._watch(objective, gauge, limit, scenarios)
+            for part in objective.parts or (objective,):
+                for gauge, values in gauges.items():
+                    if part.gauge in (None, gauge) and part.subject in values and is_watched(part):
+                        for limit in part.limits:
+                            self._watch(part, gauge, limit, scenarios)
 
     def sampled(self, gauge: str, start_ns: int, end_ns: int, values: Mapping[str, float]) -> None:
-        """Look at one sample, taken in [start_ns, end_ns] since the schedule began. They come in order of time."""
+        """Look at one sample, taken in [start_ns, end_ns] since the schedule began. They come in order of time.
+
+        A value that is no number isn't there (yet).
+        """
         for value, figure in values.items():
             for watch in self._fed.get((gauge, value), ()):
-                watch.add(start_ns, end_ns, figure)
+                if is_missing(figure):
+                    watch.missing(start_ns, end_ns)
+                else:
+                    watch.add(start_ns, end_ns, figure)
 
     def acked(self, last_ns: Mapping[str, int | None]) -> None:
         """The last ack of each scenario so far, by its name: what comes after a scenario begins no earlier."""
@@ -47,6 +66,10 @@ class GaugeWatches:
         """What each watch came to so far, by its label."""
         return {name: watch.result() for name, watch in self._by_label.items()}
 
+    def notes(self) -> dict[str, str]:
+        """What else there is to say of those that have something to say, by their labels: `Summary.watch_notes`."""
+        return {name: note for name, watch in self._by_label.items() if (note := watch.note)}
+
     def _watch(
         self, objective: Objective, gauge: str, limit: Fraction, scenarios: Mapping[str, ScenarioCriteria]
     ) -> None:
@@ -55,7 +78,7 @@ class GaugeWatches:
         if watch is not None:
             self._by_label[name] = watch
             self._fed.setdefault((gauge, objective.subject), []).append(watch)
-            if isinstance(watch, DrainWatch) and objective.after_scenario is not None:
+            if isinstance(watch, AnchoredWatch) and objective.after_scenario is not None:
                 self._after.setdefault(objective.after_scenario, []).append(watch)
 
 
@@ -64,14 +87,10 @@ def is_watched(objective: Objective) -> bool:
 
     The largest value in any window is the largest of the run, and so is the smallest.
     """
-    if objective.measure is Measure.DRAIN:
-        return True
+    if objective.measure is not Measure.GAUGE:
+        return objective.is_gauged and not objective.parts
     window = objective.window
-    return (
-        objective.measure is Measure.GAUGE
-        and window is not None
-        and (window.stretch or objective.function not in ("max", "min"))
-    )
+    return window is not None and (window.stretch or objective.function not in ("max", "min"))
 
 
 def label(objective: Objective, gauge: str, limit: Fraction) -> str:
@@ -80,6 +99,11 @@ def label(objective: Objective, gauge: str, limit: Fraction) -> str:
     if objective.measure is Measure.DRAIN:
         back = "" if objective.level is None else f" <= {objective.level}"
         return f"drain({value}{back}) after {objective.after or objective.scenario}"
+    if objective.measure is not Measure.GAUGE:
+        condition = f" {objective.compared} {objective.level}" if objective.compared else ""
+        since = f" after {objective.after}" if objective.after is not None else ""
+        begun = f" since {objective.scenario}" if objective.scenario is not None else ""
+        return f"{objective.measure}({value}{condition}){since}{begun}"
     assert objective.window is not None
     if objective.window.stretch:
         return f"{value} {objective.operator} {limit} for {objective.window.span_ns} ns"
@@ -90,10 +114,23 @@ def label(objective: Objective, gauge: str, limit: Fraction) -> str:
 def _new_watch(
     objective: Objective, limit: Fraction, scenarios: Mapping[str, ScenarioCriteria]
 ) -> SampleWatch | None:
-    if objective.measure is Measure.DRAIN:
+    if objective.measure is Measure.STRETCH:
+        return StretchWatch(objective.fulfils)
+    if objective.measure is not Measure.GAUGE:
         from_ns = objective.anchor_ns(scenarios)
-        if from_ns is None:
+        whole = objective.after is None and objective.scenario is None
+        if from_ns is None and not whole:
             return None
+        match objective.measure:
+            case Measure.RISE:
+                return RiseWatch(from_ns)
+            case Measure.INTEGRAL:
+                return IntegralWatch(from_ns or 0)
+            case Measure.GROWTH:
+                return GrowthWatch(from_ns or 0)
+        assert from_ns is not None
+        if objective.measure is Measure.REACH:
+            return ReachWatch(from_ns, objective.fulfils)
         load = scenarios.get(objective.after_scenario or "")
         level = None if objective.level is None else float(objective.level)
         return DrainWatch(from_ns, level, 0 if load is None else load.start_ns)

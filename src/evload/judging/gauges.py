@@ -1,17 +1,21 @@
-"""Judges what the samples of gauges show: over the run, for how long at a stretch, and how soon back at a level."""
+"""Judges what the samples of gauges show: over the run, for how long at a stretch, how soon at a level and back, how
+much they rise and grow, and one as a share of another."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Final
 
 from ..model.report import Result
 from ..model.summary import Ends, GaugeSummary, Series, Summary
-from ..objectives.objective import EXACTLY, UPPER, Objective
-from ..units import NS_PER_S
+from ..objectives.objective import EXACTLY, UPPER, Measure, Objective
+from ..objectives.scenario import ScenarioCriteria
+from ..units import NS_PER_S, format_rate
 from .gauge_watches import is_watched, label
 from .limit_result import NEAR, NEAR_NOTE, LimitResult, compare, exact, no_data
+from .moments import anchor_of
 
 _OF_SERIES: Final[Mapping[str, Callable[[Series], float]]] = {
     "max": lambda series: series.maximum,
@@ -20,6 +24,14 @@ _OF_SERIES: Final[Mapping[str, Callable[[Series], float]]] = {
     "last": lambda series: series.last,
 }
 _BLIND_SAMPLES: Final = Fraction(1, 10)
+_ORDER: Final = {False: 0, None: 1, True: 2}
+_APART: Final = "the samples are too far apart to tell"
+_NO_SAMPLE: Final = "no sample says anything of it, and no data is no pass"
+_DOUBTS: Final = {
+    Measure.GROWTH: "the trend can't be told from noise well enough; a longer run, or more samples, would",
+}
+
+Interval = tuple[Fraction, Fraction | None]
 
 
 def judge_gauge(objective: Objective, summary: Summary, limit: Fraction) -> LimitResult:
@@ -41,6 +53,123 @@ def judge_gauge(objective: Objective, summary: Summary, limit: Fraction) -> Limi
     if not holds:
         return LimitResult(Result.FAIL, (value, value), _failed_note(objective, summary))
     return _passed(objective, summary, (value, value), limit)
+
+
+def judge_reach(
+    objective: Objective, summary: Summary, scenarios: Mapping[str, ScenarioCriteria], limit: Fraction
+) -> LimitResult:
+    """How soon a gauge comes to a value; where several have the value, the last of them counts."""
+    found = _watched(objective, summary, limit)
+    if not found:
+        note = _notes(objective, summary, limit) or "no sample was taken after that moment, and no data is no pass"
+        return LimitResult(Result.INCONCLUSIVE, note=note)
+    low = max(low for low, _ in found)
+    high = None if any(high is None for _, high in found) else max(high for _, high in found if high is not None)
+    if high is None:
+        if low < limit:
+            return LimitResult(Result.INCONCLUSIVE, (low, None), "it was not reached by the last sample")
+        return LimitResult(Result.FAIL, (low, None), _failed_note(objective, summary))
+    holds = compare(objective.operator, low, high, limit)
+    judged = exact(holds, (low, high), limit, "the samples are too far apart to tell")
+    if judged.result is Result.PASS:
+        judged = _passed(objective, summary, (low, high), limit)
+    offered = _offered(objective, summary, scenarios, (low, high))
+    return replace(judged, note="; ".join(note for note in (judged.note, offered) if note))
+
+
+def _offered(
+    objective: Objective, summary: Summary, scenarios: Mapping[str, ScenarioCriteria], ends: tuple[Fraction, Fraction]
+) -> str:
+    """The rate that was offered when it was reached."""
+    from_ns = anchor_of(objective, summary, scenarios)
+    chosen = [terms for name, terms in scenarios.items() if objective.scenario in (None, name)]
+    if from_ns is None or not any(terms.rates for terms in chosen):
+        return ""
+    rates = sorted(sum(terms.rate_at(float(from_ns + end)) for terms in chosen) for end in ends)
+    least, most = (format_rate(rate) for rate in rates)
+    return f"reached at {most} offered" if least == most else f"reached at {least} to {most} offered"
+
+
+def judge_watched(objective: Objective, summary: Summary, limit: Fraction) -> LimitResult:
+    """How much a counter rises, a gauge adds up to, grows in an hour, or for how long it keeps a value."""
+    found = _watched(objective, summary, limit)
+    note = _notes(objective, summary, limit)
+    if not found:
+        return LimitResult(Result.INCONCLUSIVE, note=note or _why_nothing(objective, summary))
+    judged = _by_the_worst(objective, summary, found, limit, _DOUBTS.get(objective.measure, _APART))
+    return replace(judged, note="; ".join(one for one in (judged.note, note) if one))
+
+
+def _why_nothing(objective: Objective, summary: Summary) -> str:
+    if objective.measure is Measure.GROWTH and any(True for _ in _gauges(objective, summary)):
+        return "too few samples for a trend, and no data is no pass"
+    chosen = [gauge for name, gauge in summary.gauges.items() if objective.gauge in (None, name)]
+    missing = sum(gauge.missing for gauge in chosen if objective.subject not in gauge.series)
+    return f"none of {missing} samples had a {objective.subject}, and no data is no pass" if missing else _NO_SAMPLE
+
+
+def judge_ratio(objective: Objective, summary: Summary, limit: Fraction) -> LimitResult:
+    """One as a share of another: both of one gauge, or each of its own."""
+    above, below = (
+        {name: _value(part, name, summary) for name, _ in _gauges(part, summary)} for part in objective.parts
+    )
+    pairs = [(above[name], below[name]) for name in above] if above.keys() == below.keys() else [
+        (one, other) for one in above.values() for other in below.values()
+    ]  # fmt: skip
+    known = [(one, other) for one, other in pairs if one is not None and other is not None]
+    if not pairs or len(known) < len(pairs):
+        return LimitResult(Result.INCONCLUSIVE, note=_NO_SAMPLE)
+    if any(other[0] <= 0 for _, other in known):
+        what = objective.parts[1].expression
+        return LimitResult(Result.INCONCLUSIVE, note=f"{what} is 0, and of nothing there is no share")
+    notes = [_notes(part, summary, limit) for part in objective.parts if is_watched(part)]
+    judged = _by_the_worst(objective, summary, [_divided(*pair) for pair in known], limit, _APART)
+    return replace(judged, note="; ".join(one for one in (judged.note, *notes) if one))
+
+
+def _divided(one: Interval, other: Interval) -> Interval:
+    (low, high), (least, most) = one, other
+    smallest = low / least if low < 0 else Fraction(0) if most is None else low / most
+    if high is None:
+        return smallest, None
+    return smallest, high / least if high > 0 else Fraction(0) if most is None else high / most
+
+
+def _value(part: Objective, gauge: str, summary: Summary) -> Interval | None:
+    if part.function:
+        value = Fraction(_OF_SERIES[part.function](summary.gauges[gauge].series[part.subject]))
+        return value, value
+    low, high = summary.watches.get(label(part, gauge, part.limit), (None, None))
+    return None if low is None else (Fraction(low), None if high is None else Fraction(high))
+
+
+def _by_the_worst(
+    objective: Objective, summary: Summary, found: Sequence[Interval], limit: Fraction, doubt: str
+) -> LimitResult:
+    """Of several gauges that which keeps the limit least counts."""
+    if objective.operator in EXACTLY:
+        limit = Fraction(float(limit))
+
+    def how_good(one: Interval) -> tuple[int, bool, Fraction]:
+        low, high = one
+        holds = _ORDER[compare(objective.operator, low, high, limit)]
+        match objective.operator:
+            case "==":
+                return holds, True, -abs(low - limit)
+            case "!=":
+                return holds, True, abs(low - limit)
+            case operator if operator in UPPER:
+                return holds, high is not None, -low
+            case _:
+                return holds, True, low
+
+    low, high = min(found, key=how_good)
+    holds = compare(objective.operator, low, high, limit)
+    if holds is None:
+        return LimitResult(Result.INCONCLUSIVE, (low, high), doubt)
+    if not holds:
+        return LimitResult(Result.FAIL, (low, high), _failed_note(objective, summary))
+    return _passed(objective, summary, (low, high), limit)
 
 
 def judge_drain(objective: Objective, summary: Summary, limit: Fraction) -> LimitResult:
@@ -85,10 +214,12 @@ def _passed(
     objective: Objective, summary: Summary, observed: Ends, limit: Fraction, *, upper: bool | None = None
 ) -> LimitResult:
     """A pass, unless too many samples failed to say so or it was close."""
-    gauges = dict(_gauges(objective, summary))
     note = _failed_note(objective, summary)
-    taken = sum(gauge.series[objective.subject].count for gauge in gauges.values())
-    if sum(gauge.failed for gauge in gauges.values()) > _BLIND_SAMPLES * taken:
+    for part in objective.parts or (objective,):
+        gauges = dict(_gauges(part, summary))
+        taken = sum(gauge.series[part.subject].count for gauge in gauges.values())
+        if sum(gauge.failed for gauge in gauges.values()) <= _BLIND_SAMPLES * taken:
+            continue
         return LimitResult(Result.INCONCLUSIVE, (observed[0], None), note)
     is_upper = objective.operator in UPPER if upper is None else upper
     if is_upper and observed[1] is not None and observed[1] > NEAR * limit:
@@ -97,7 +228,8 @@ def _passed(
 
 
 def _failed_note(objective: Objective, summary: Summary) -> str:
-    failed = sum(gauge.failed for _, gauge in _gauges(objective, summary))
+    about = {name: one for part in objective.parts or (objective,) for name, one in _gauges(part, summary)}
+    failed = sum(gauge.failed for gauge in about.values())
     return f"{failed} samples could not be taken" if failed else ""
 
 
@@ -107,6 +239,12 @@ def _gauges(objective: Objective, summary: Summary) -> Iterator[tuple[str, Gauge
         series = gauge.series.get(objective.subject)
         if objective.gauge in (None, name) and series is not None and series.count:
             yield name, gauge
+
+
+def _notes(objective: Objective, summary: Summary, limit: Fraction) -> str:
+    """What else its watches say."""
+    labels = [label(objective, name, limit) for name, _ in _gauges(objective, summary)]
+    return "; ".join(summary.watch_notes[one] for one in labels if one in summary.watch_notes)
 
 
 def _watched(objective: Objective, summary: Summary, limit: Fraction) -> list[tuple[Fraction, Fraction | None]]:

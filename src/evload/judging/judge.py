@@ -15,12 +15,14 @@ from ..model.report import ObjectiveResult, Result
 from ..model.summary import Summary
 from ..objectives.objective import UPPER, Measure, Objective
 from ..objectives.scenario import ScenarioCriteria
+from .answers import judge_silence, judge_span
 from .counters import judge_counter
 from .events import judge_extreme, judge_mean, judge_share, judge_staleness
-from .gauges import judge_drain, judge_gauge
+from .gauges import judge_drain, judge_gauge, judge_ratio, judge_reach, judge_watched
 from .limit_result import NEAR_NOTE, LimitResult
+from .moments import anchor_of
 from .unseen import unseen
-from .windows import anchor_of, judge_recovery, judge_window
+from .windows import judge_recovery, judge_window
 
 _WITNESSES: Final = frozenset({"lost", "regressed", *(name for name, counter in COUNTERS.items() if counter.witness)})
 _JUDGES: Final = {
@@ -33,6 +35,8 @@ _JUDGES: Final = {
     Measure.COUNT: judge_counter,
     Measure.RATE: judge_counter,
     Measure.THROUGHPUT: judge_counter,
+    Measure.STRETCH: judge_silence,
+    Measure.SPAN: judge_span,
 }
 
 
@@ -42,7 +46,7 @@ def judge(objective: Objective, summary: Summary, scenarios: Mapping[str, Scenar
     An objective without a scenario is about all of them together. WARN is a pass above 90 % of the limit, or
     one that holds at the looser of two limits only. A lower limit has no 90 %, except on a rate, whose complement
     has. One that ended the run before its time has failed. What hangs on a probe that never saw anything is
-    INCONCLUSIVE; `scenarios` are needed for that and for `recovery`.
+    INCONCLUSIVE; `scenarios` are needed for that, for `recovery` and for `reach`.
     """
     find = _finder(objective, summary, scenarios)
     judged = find(objective.limit)
@@ -78,6 +82,12 @@ def _finder(
             return partial(judge_gauge, objective, summary)
         case Measure.DRAIN:
             return partial(judge_drain, objective, summary)
+        case Measure.REACH:
+            return partial(judge_reach, objective, summary, scenarios)
+        case Measure.RATIO:
+            return partial(judge_ratio, objective, summary)
+        case _ if objective.is_gauged:
+            return partial(judge_watched, objective, summary)
     scope = objective.scope(summary)
     if objective.measure is Measure.RECOVERY:
         return partial(judge_recovery, objective, scope, anchor_ns=anchor_of(objective, summary, scenarios))

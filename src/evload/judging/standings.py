@@ -21,7 +21,7 @@ from .abort import broken_for_good
 from .judge import judge
 
 _STATES: Final = {Result.PASS: "holds", Result.WARN: "holds", Result.FAIL: "fails"}
-_COUNTED: Final = (Measure.COUNT, Measure.RATE, Measure.THROUGHPUT)
+_COUNTED: Final = (Measure.COUNT, Measure.RATE, Measure.THROUGHPUT, Measure.RISE, Measure.INTEGRAL)
 _FROM_ACK: Final = ("consistency", "end_to_end")
 """What takes as long at least as an event has waited since its ack."""
 
@@ -37,7 +37,8 @@ def standing(
 ) -> Standing:
     """How it stands `offset_ns` after the schedule began; `acked` are the events that aren't settled."""
     why = broken_for_good(objective, summary, offset_ns, scenarios)
-    if (objective.window is not None and objective.measure is not Measure.GAUGE) or objective.inner is not None:
+    in_steps = (*objective.steps, *objective.counter_steps)
+    if in_steps or (objective.window is not None and objective.measure is not Measure.GAUGE) or objective.inner:
         # All the steps of a long run are too many to be looked at while the load waits.
         result = ObjectiveResult(
             objective.expression, Result.INCONCLUSIVE, (None, None), float(objective.shown_limit / objective.unit),

@@ -7,19 +7,19 @@ possibly if those that can't be told would make it so.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from fractions import Fraction
 from typing import NamedTuple
 
 from ..model.report import Result
-from ..model.summary import ScenarioSummary, Summary
+from ..model.summary import ScenarioSummary
 from ..objectives.objective import Measure, Objective, Window
-from ..objectives.scenario import ScenarioCriteria
 from ..stats.windows import Allowance, Counts, Step, View, longest_stretch, sliding, steps_broken, survey
 from ..units import NS_PER_S
 from .count import count
 from .events import question
 from .limit_result import NEAR, NEAR_NOTE, LimitResult, compare, exact, no_data
+from .moments import moment
 
 
 class Bad(NamedTuple):
@@ -165,18 +165,6 @@ def judge_recovery(
     return exact(holds, found, limit, "not every event can be told to be good or bad")
 
 
-def anchor_of(objective: Objective, summary: Summary, scenarios: Mapping[str, ScenarioCriteria]) -> int | None:
-    """From when `drain` and `recovery` count, in nanoseconds since the schedule began; None: nobody knows.
-
-    After a scenario that is its outer end: the last ack of its load, if that came after its last event was due.
-    """
-    due_ns = objective.anchor_ns(scenarios)
-    scenario = summary.scenarios.get(objective.after_scenario or "")
-    if due_ns is None or scenario is None or scenario.last_acked_ns is None:
-        return due_ns
-    return max(due_ns, scenario.last_acked_ns)
-
-
 def recovery_ns(
     bad: Bad, window: Window, anchor_ns: int, since: int = 0, outstanding: int = 0
 ) -> tuple[int, int | None] | None:
@@ -193,14 +181,6 @@ def recovery_ns(
         for until in (found.broken_until, found.doubtful_until)
     )
     return low, None if found.open_end else high
-
-
-def moment(ns: int) -> str:
-    """A time since the schedule began, as a person would say it: `1m20s`, `3.4s`."""
-    minutes, rest = divmod(round(ns / NS_PER_S, 1), 60)
-    hours, minutes = divmod(int(minutes), 60)
-    parts = [f"{hours}h" if hours else "", f"{minutes}m" if hours or minutes else "", f"{round(rest, 1):g}s"]
-    return "".join(parts)
 
 
 def _window(objective: Objective) -> Window:

@@ -13,6 +13,7 @@ from ..model.facts import QUEUE_LAG
 from ..model.summary import Distribution, Summary
 from ..objectives.objective import Objective
 from ..stats.lag import QueueLag, Stay
+from ..stats.watches import is_missing
 from ..summary.recorder import MetricFold
 from .reader import LedgerReader
 
@@ -45,7 +46,7 @@ def _lag(
     lag = QueueLag()
     acks, sends = _Stream(reader.ack_times(scenarios)), _Stream(reader.sent_times(scenarios))
     for name, start_ns, end_ns, values in reader.samples():
-        if name == gauge and _DEPTH in values:
+        if name == gauge and _DEPTH in values and not is_missing(values[_DEPTH]):
             lag.published(acks.until(end_ns))
             unconfirmed = sends.skip_until(end_ns) - acks.taken
             # What a gauge was told may be nonsense: no queue holds less than nothing.

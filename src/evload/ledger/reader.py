@@ -18,6 +18,7 @@ from ..errors import UsageError
 from ..model.report import EventSample
 from ..model.states import State
 from ..model.travel import Observation, Part
+from ..stats.watches import MISSING
 from .schema import COLUMNS, READS, TABLES, observation_of
 
 _MOST_META: Final = 64_000_000
@@ -189,10 +190,16 @@ class LedgerReader:
         return self.chosen(chosen, "seq", {"step": step}, count)
 
     def samples(self) -> Iterator[tuple[str, int, int, dict[str, float]]]:
-        """The samples of all gauges in order of time: gauge, start_ns, end_ns, values (none: not taken)."""
+        """The samples of all gauges in order of time: gauge, start_ns, end_ns, values (none: not taken; a value that
+        is no number: there was none)."""
         query = "SELECT gauge, start_ns, end_ns, metric, value FROM samples ORDER BY end_ns, gauge, rowid"
         for (gauge, start_ns, end_ns), rows in groupby(self.rows(query), key=itemgetter(0, 1, 2)):
-            yield gauge, start_ns, end_ns, {metric: value for *_, metric, value in rows if metric is not None}
+            yield (
+                gauge,
+                start_ns,
+                end_ns,
+                {metric: MISSING if value is None else value for *_, metric, value in rows if metric is not None},
+            )
 
     def reads(self) -> Iterator[tuple[str, int, int]]:
         """How much each probe read: probe, start of a tenth of a second, event reads that began in it; in order."""

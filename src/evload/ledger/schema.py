@@ -54,7 +54,7 @@ def _events_table() -> str:
 SCHEMA: Final = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE vitals (at_ns INTEGER PRIMARY KEY, facts TEXT NOT NULL);
-CREATE TABLE samples (            -- of gauges; a row without metric and value: it could not be taken
+CREATE TABLE samples (            -- of gauges; without metric and value: not taken; without value: there was none
     start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL, gauge TEXT NOT NULL, metric TEXT, value REAL
 );
 CREATE TABLE reads (              -- event reads of a probe that began in the tenth of a second from at_ns on

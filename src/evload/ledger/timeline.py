@@ -21,6 +21,7 @@ from ..model.timeline import (
     Timeline,
     ValueOverTime,
 )
+from ..stats.watches import is_missing
 from ..units import NS_PER_S
 from .reader import LedgerReader
 
@@ -248,6 +249,8 @@ def _add_gauges(timeline: Timeline, reader: LedgerReader) -> None:
         if not values:
             timeline.failed_samples.setdefault(gauge, [0] * count)[interval] += 1
         for metric, value in values.items():
+            if is_missing(value):
+                continue
             told = seen.setdefault((gauge, metric), [[] for _ in range(count)])[interval]
             # minimum, sum, number, maximum
             told[:] = [min(told[0], value), told[1] + value, told[2] + 1, max(told[3], value)] if told else [

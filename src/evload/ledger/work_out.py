@@ -58,7 +58,7 @@ def _add_watches(summary: Summary, reader: LedgerReader, criteria: Criteria) -> 
     watches.acked({name: scenario.last_acked_ns for name, scenario in summary.scenarios.items()})
     for gauge, start_ns, end_ns, values in reader.samples():
         watches.sampled(gauge, start_ns, end_ns, values)
-    summary.watches = watches.results()
+    summary.watches, summary.watch_notes = watches.results(), watches.notes()
 
 
 def _add_busiest(summary: Summary, reader: LedgerReader) -> None:

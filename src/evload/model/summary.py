@@ -26,6 +26,7 @@ FROM_LEDGER: Final[Mapping[str, str]] = MappingProxyType(
         "negative_hops": "with the hops",
         "lag": "from the samples of a queue's depth and the times of all sends and acks",
         "watches": "from the samples of the gauges in order of time",
+        "watch_notes": "with the watches",
         "busiest": "from the reads in each tenth of a second, added up over the ledgers",
     }
 )
@@ -185,7 +186,7 @@ class ScenarioSummary:
     first_intended_ns: int | None = None
     last_intended_ns: int | None = None
     last_acked_ns: int | None = None
-    """When the last of its events was acked, since the schedule began."""
+    """When the last answer to one of its events came, since the schedule began."""
     slices: dict[str, ScenarioSummary] = field(default_factory=dict)
     """Part of the events, or what one probe or replica says of them, by `slice_label`."""
     is_view: bool = False
@@ -252,6 +253,8 @@ class GaugeSummary:
     series: dict[str, Series] = field(default_factory=dict)
     failed: int = 0
     """Samples that could not be taken."""
+    missing: int = 0
+    """Samples that were taken and had no such value (yet)."""
     lag: Distribution | None = None
     contradictions: int = 0
     """Samples by which fewer events were gone from the queue than by an earlier one."""
@@ -261,6 +264,7 @@ class GaugeSummary:
         for value, series in other.series.items():
             self.series.setdefault(value, Series()).merge(series)
         self.failed += other.failed
+        self.missing += other.missing
         self.lag, self.contradictions = None, 0
 
 
@@ -275,6 +279,8 @@ class Summary:
     """Result of each SampleWatch by its label, as [lower, upper]."""
     reads: dict[str, Distribution] = field(default_factory=dict)
     """Name of a probe that asks to how long its requests took; those that failed have no upper end."""
+    watch_notes: dict[str, str] = field(default_factory=dict)
+    """What else there is to say of some of them, by the same label."""
     negative_hops: int = 0
     """Events whose own stamps say that they were processed before they were consumed."""
     contradictions: int = 0
@@ -293,7 +299,7 @@ class Summary:
             self.gauges.setdefault(name, GaugeSummary()).merge(gauge)
         for probe, reads in other.reads.items():
             _merge_distribution(self.reads, probe, reads)
-        self.watches = {}
+        self.watches, self.watch_notes = {}, {}
         self.negative_hops = self.contradictions = 0
 
     def total(self) -> ScenarioSummary:

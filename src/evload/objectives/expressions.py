@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Final
@@ -11,7 +11,7 @@ from typing import Final
 from ..model.facts import COUNTER_NAMES, METRICS, QUEUE_LAG, STALENESS, TALLIED, ByValue
 from ..texts import near
 from ..units import format_duration, parse_duration, parse_rate
-from .limits import exact_share, parse_count, parse_good_share, parse_time, parse_value
+from .limits import exact_share, parse_count, parse_good_share, parse_growth, parse_time, parse_value
 from .objective import (
     EXACTLY,
     LOWER,
@@ -28,11 +28,18 @@ THROUGHPUTS: Final = ("sent", "acked", "visible")
 """Counters that have a rate per second."""
 _ALIASES: Final = {"duplicates": "duplicated"}
 _GAUGE_FUNCTIONS: Final = ("max", "min", "mean", "last")
-_FUNCTIONS: Final = ("p95", "p99", "share", "max", "min", "mean", "rate", "throughput", "drain", "recovery")
+RUNNING: Final = {"rise": Measure.RISE, "integral": Measure.INTEGRAL, "growth": Measure.GROWTH}
+"""Functions of a gauge over the run, or from a moment on."""
+_FUNCTIONS: Final = (
+    "p95", "p99", "share", "max", "min", "mean", "rate", "throughput", "drain", "recovery", "reach", *RUNNING,
+    "stretch", "span",
+)  # fmt: skip
 _OPERATOR: Final = r"(==|!=|<=|>=|<|>)"
 _CALL: Final = re.compile(rf"([A-Za-z_]\w*(?:\.\d+)?)\s*\((.*)\)\s*{_OPERATOR}\s*(\S+(?:\s+\S+)*)")
 _PLAIN: Final = re.compile(rf"([A-Za-z_][\w-]*)\s*{_OPERATOR}\s*(\S+(?:\s+\S+)*)")
 _PERCENTILE: Final = re.compile(r"p(\d+(?:\.\d+)?)")
+_RATIO: Final = re.compile(rf"(\w+)\s*\(([^()]*)\)\s*/\s*(\w+)\s*\(([^()]*)\)\s*{_OPERATOR}\s*(\S+(?:\s+\S+)*)")
+_CONDITION: Final = re.compile(rf"([A-Za-z_][\w.-]*)\s*{_OPERATOR}\s*(\S+(?:\s+\S+)*)")
 _UNDER: Final = re.compile(r"([A-Za-z_][\w-]*)\s*(<=|<)\s*(\S+(?:\s+\S+)*)")
 _WINDOWED: Final = re.compile(r"(.+?) (for|in any) ([^()<>=!]+)")
 _ONE_EQUALS: Final = re.compile(r"([^=!<>]*[^=!<>\s])\s*=\s*([^=!<>\s][^=!<>]*)")
@@ -65,6 +72,8 @@ def parse_expression(expression: str, gauges: GaugeValues) -> Objective:
         p, operator, limit, unit = elsewhere.groups()
         limit = f"{limit}{unit}" if unit else format_duration(parse_duration(f"{limit}ms")).replace(" ", "")
         raise ValueError(f"{expression!r} doesn't say of what; write p{p}(end_to_end) {operator} {limit}")
+    if ratio := _RATIO.fullmatch(expression):
+        return _parse_ratio(expression, ratio.groups(), gauges)
     if call := _CALL.fullmatch(expression):
         function, argument, operator, limit = call.groups()
         argument = argument.strip()
@@ -75,6 +84,12 @@ def parse_expression(expression: str, gauges: GaugeValues) -> Objective:
             return _parse_drain(expression, argument, operator, limit, gauges)
         if function == "recovery":
             return _parse_recovery(expression, argument, operator, limit, gauges)
+        if function in ("reach", "stretch"):
+            return _parse_condition(expression, function, argument, operator, limit, gauges)
+        if function in RUNNING:
+            return _parse_running(expression, function, argument, operator, limit, gauges)
+        if function == "span":
+            return _parse_span(expression, argument, operator, limit)
         return _parse_gauge(expression, function, argument, operator, limit, gauges) or _parse_call(
             expression, function, argument, operator, limit
         )
@@ -110,11 +125,7 @@ def _parse_gauge(
 
 def _parse_drain(expression: str, argument: str, operator: str, limit: str, gauges: GaugeValues) -> Objective:
     name, written, level = (part.strip() for part in argument.partition("<="))
-    found = _value_of(name, gauges)
-    if found is None:
-        values = [value for known in gauges.values() for value in known]
-        cure = _suggest(name, values, "values of gauges") if values else "add a gauge under gauges:"
-        raise ValueError(f"there is no gauge with {name!r} to drain; {cure}")
+    found = _gauge_of(name, "drain", gauges)
     require(operator, UPPER, "drain")
     return Objective(
         expression,
@@ -146,6 +157,87 @@ def _parse_recovery(expression: str, argument: str, operator: str, limit: str, g
         parse_time(limit),
         inner=replace(inner, window=RECOVERY_WINDOW),
     )
+
+
+def _parse_condition(
+    expression: str, function: str, argument: str, operator: str, limit: str, gauges: GaugeValues
+) -> Objective:
+    """`reach` and `stretch`: of a gauge that is compared with a value; `stretch` of errors, too."""
+    require(operator, UPPER, function)
+    measure = Measure(function)
+    if function == "stretch" and argument in COUNTER_NAMES:
+        if argument != "errors":
+            raise ValueError(
+                f"no stretch of {argument} is counted; write stretch(errors) < 30s, the longest time without an ack, "
+                f"or rate({argument}) < 5% for 30s"
+            )
+        return Objective(expression, measure, argument, operator, parse_time(limit))
+    condition = _CONDITION.fullmatch(argument)
+    if condition is None:
+        more = " or stretch(errors) < 30s" if function == "stretch" else ""
+        raise ValueError(
+            f"{argument!r} is not a condition; write for example {function}(queue_depth > 100) < 30s{more}"
+        )
+    name, compared, level = condition.groups()
+    gauge, value = _gauge_of(name, function, gauges)
+    return Objective(
+        expression, measure, value, operator, parse_time(limit), gauge=gauge, level=parse_value(level),
+        compared=compared,
+    )  # fmt: skip
+
+
+def _parse_running(
+    expression: str, function: str, argument: str, operator: str, limit: str, gauges: GaugeValues
+) -> Objective:
+    measure = RUNNING[function]
+    gauge, value = _gauge_of(argument, function, gauges)
+    if measure is Measure.GROWTH:
+        require(operator, UPPER, function)
+        return Objective(expression, measure, value, operator, parse_growth(limit), gauge=gauge)
+    require(operator, (*UPPER, *LOWER, *(EXACTLY if measure is Measure.RISE else ())), function)
+    return Objective(expression, measure, value, operator, parse_value(limit), gauge=gauge)
+
+
+def _parse_ratio(expression: str, written: Sequence[str], gauges: GaugeValues) -> Objective:
+    """`rise(a) / rise(b)`."""
+    above, over, below, under, operator, limit = written
+    require(operator, (*UPPER, *LOWER), f"{above}(...) / {below}")
+    known = {"rise": Measure.RISE, "integral": Measure.INTEGRAL} | dict.fromkeys(_GAUGE_FUNCTIONS, Measure.GAUGE)
+    parts = []
+    for function, argument in ((above, over.strip()), (below, under.strip())):
+        if function not in known:
+            raise ValueError(f"a ratio can't have {function}; {_suggest(function, tuple(known), 'functions')}")
+        gauge, value = _gauge_of(argument, function, gauges)
+        parts.append(
+            Objective(
+                f"{function}({argument})", known[function], value, "<", Fraction(0), gauge=gauge,
+                function=function if known[function] is Measure.GAUGE else "",
+            )
+        )  # fmt: skip
+    first = parts[0]
+    return Objective(
+        expression, Measure.RATIO, first.subject, operator, parse_value(limit), gauge=first.gauge, parts=tuple(parts)
+    )
+
+
+def _parse_span(expression: str, argument: str, operator: str, limit: str) -> Objective:
+    if argument != "publish":
+        raise ValueError(
+            f"there is no span of {argument}; write span(publish), from the first due to the last answer"
+        )
+    require(operator, UPPER, "span")
+    return Objective(expression, Measure.SPAN, argument, operator, parse_time(limit))
+
+
+def _gauge_of(name: str, function: str, gauges: GaugeValues) -> tuple[str | None, str]:
+    """(gauge, value) that `name` is. Raises ValueError if there is none."""
+    found = _value_of(name, gauges)
+    if found is None:
+        values = [value for known in gauges.values() for value in known]
+        cure = _suggest(name, values, "values of gauges") if values else "add a gauge under gauges:"
+        purpose = "to drain" if function == "drain" else f"for {function}(...)"
+        raise ValueError(f"there is no gauge with {name!r} {purpose}; {cure}")
+    return found
 
 
 def _parse_call(expression: str, function: str, argument: str, operator: str, limit: str) -> Objective:

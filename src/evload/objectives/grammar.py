@@ -8,13 +8,14 @@ from fractions import Fraction
 from typing import Any, Final
 
 from ..model.facts import QUEUE_LAG
-from .expressions import THROUGHPUTS, parse_expression, require, split_window
+from .expressions import RUNNING, THROUGHPUTS, parse_expression, require, split_window
 from .limits import parse_limit
-from .objective import LOWER, UPPER, GaugeValues, Measure, Objective, Window
+from .objective import FROM_A_MOMENT, LOWER, UPPER, GaugeValues, Measure, Objective, Window
 
 _LONGEST: Final = 1000
 _PARTS: Final = ("scenario", "event", "key", "probe", "replica")
 _SEEN_BY_A_PROBE: Final = ("first_seen", "consistency", "end_to_end", "hop")
+_COUNTING: Final = ("drain(...)", "recovery(...)", "reach(...)", *(f"{one}(...)" for one in RUNNING))
 _STATES_OF_A_PROBE: Final = ("visible", "lost", "regressed", "unobserved", "pending")
 
 
@@ -63,6 +64,8 @@ def parse(
         objective = _over_time(objective, window)
     _check_parts(objective)
     _check_after(objective)
+    if objective.parts:
+        objective = replace(objective, parts=tuple(replace(part, after=after) for part in objective.parts))
     if objective.inner is not None:
         objective = replace(objective, inner=_scoped(objective.inner, objective))
     if critical is not None:
@@ -115,8 +118,8 @@ def _over_time(objective: Objective, window: Window) -> Objective:
 
 def _check_parts(objective: Objective) -> None:
     given = [name for name in _PARTS if getattr(objective, name) is not None]
-    if objective.measure in (Measure.GAUGE, Measure.DRAIN):
-        allowed = ("scenario",) if objective.measure is Measure.DRAIN else ()
+    if objective.is_gauged:
+        allowed = ("scenario",) if objective.measure in (Measure.DRAIN, Measure.REACH) else ()
         if wrong := [name for name in given if name not in allowed]:
             raise ValueError(f"a gauge belongs to no {wrong[0]}; leave {wrong[0]} out")
         return
@@ -126,6 +129,9 @@ def _check_parts(objective: Objective) -> None:
         raise ValueError("a hop ends at one probe of the chain; add probe: NAME")
     if objective.probe is None and objective.replica is None:
         return
+    if objective.measure in (Measure.STRETCH, Measure.SPAN):
+        whose = "probe" if objective.probe is not None else "replica"
+        raise ValueError(f"{objective.expression!r} is about answers to publishes, not about a {whose}; leave it out")
     counted = objective.measure in (Measure.COUNT, Measure.RATE, Measure.THROUGHPUT)
     known = _STATES_OF_A_PROBE if counted else _SEEN_BY_A_PROBE
     whose = "probe" if objective.probe is not None else "replica"
@@ -148,9 +154,16 @@ def _check_after(objective: Objective) -> None:
             if objective.after is None:
                 cure = "write after: with a scenario, from whose end on it counts, or a time such as 5m"
                 raise ValueError(f"{objective.expression!r} has to count from a moment; {cure}")
-        case _:
-            if objective.after is not None:
-                raise ValueError("only drain(...) and recovery(...) count from a moment; leave after out")
+        case Measure.REACH:
+            if (objective.after is None) == (objective.scenario is None):
+                cure = "write scenario: NAME, from whose start on it counts, or after: with a scenario or a time"
+                raise ValueError(f"{objective.expression!r} has to count from one moment; {cure}")
+        case Measure.RATIO if objective.after is not None:
+            if whole := [part for part in objective.parts if part.measure is Measure.GAUGE]:
+                raise ValueError(f"{whole[0].expression} is about the whole run; leave after out")
+        case measure if measure not in FROM_A_MOMENT and objective.after is not None:
+            *others, last = _COUNTING
+            raise ValueError(f"only {', '.join(others)} and {last} count from a moment; leave after out")
 
 
 def _scoped(inner: Objective, outer: Objective) -> Objective:

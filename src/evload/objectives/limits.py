@@ -24,8 +24,10 @@ def parse_limit(objective: Objective, text: str) -> Fraction:
             return parse_count(text)
         case Measure.STALENESS:
             return parse_count(text) if objective.function == "max" else parse_value(text)
-        case Measure.GAUGE:
+        case Measure.GAUGE | Measure.RISE | Measure.INTEGRAL | Measure.RATIO:
             return parse_value(text)
+        case Measure.GROWTH:
+            return parse_growth(text)
         case Measure.RATE:
             return exact_share(text)
         case Measure.SHARE:
@@ -52,6 +54,14 @@ def parse_value(text: str) -> Fraction:
     if text.endswith("%"):
         return exact_share(text)
     raise ValueError(f"{text!r} is no value of a gauge; write a number, or one with a unit such as 30s, 80% or 500MB")
+
+
+def parse_growth(text: str) -> Fraction:
+    """A limit on how much a gauge grows in an hour, which may say so: `10MB` or `10MB/h`."""
+    value, slash, per = text.partition("/")
+    if slash and per.strip() not in ("h", "1h"):
+        raise ValueError(f"{text!r} is not by the hour; write for example {value.strip()}/h")
+    return parse_value(value.strip())
 
 
 def parse_time(text: str) -> Fraction:

@@ -49,11 +49,32 @@ class Measure(enum.StrEnum):
     """The time in nanoseconds until a gauge is back at its level."""
     RECOVERY = "recovery"
     """The time in nanoseconds until another objective holds again."""
+    REACH = "reach"
+    """The time in nanoseconds until a gauge comes to a value."""
+    RISE = "rise"
+    """How much a counter among the gauges rises, in its own unit."""
+    INTEGRAL = "integral"
+    """A gauge's value times the seconds for which it lasted."""
+    GROWTH = "growth"
+    """How much a gauge grows in an hour, in its own unit."""
+    RATIO = "ratio"
+    """One of RISE, INTEGRAL and GAUGE as a share of another."""
+    STRETCH = "stretch"
+    """The longest time in nanoseconds for which a gauge kept a value, or not one event was acked."""
+    SPAN = "span"
+    """The time in nanoseconds from the first event due to the last answer."""
 
 
+GAUGED: Final = frozenset(
+    {Measure.GAUGE, Measure.DRAIN, Measure.REACH, Measure.RISE, Measure.INTEGRAL, Measure.GROWTH, Measure.RATIO}
+)
+"""What the samples of gauges alone decide; and so does STRETCH, unless it is one of events."""
+FROM_A_MOMENT: Final = frozenset({Measure.RISE, Measure.INTEGRAL, Measure.GROWTH, Measure.RATIO})
+"""What is about the whole run, or about the time from a moment on."""
 TIMED: Final = frozenset({Measure.PERCENTILE, Measure.MAX, Measure.MIN, Measure.MEAN})
 """A limit on how long an event takes."""
-_BACK_AGAIN: Final = frozenset({Measure.DRAIN, Measure.RECOVERY})
+_LASTING: Final = frozenset({Measure.DRAIN, Measure.RECOVERY, Measure.REACH, Measure.STRETCH, Measure.SPAN})
+"""A limit on how long something lasts that is no event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +109,14 @@ class Objective:
     critical   a second, looser limit: between the two is a warning, beyond it a failure
     share      the share of the events that has to be good, for PERCENTILE and SHARE
     within_ns  the time that makes an event good, for SHARE
-    gauge      for GAUGE and DRAIN: the gauge's name, or None for every gauge that has this value
+    gauge      for what is about a gauge: its name, or None for every gauge that has this value
     function   for GAUGE and STALENESS: what of the values counts: max, min, mean or last
-    level      for DRAIN: the value to get back to; None: the one before
+    level      for DRAIN: the value to get back to; None: the one before. For REACH and STRETCH: the value that the
+               gauge is compared with
+    compared   for REACH and STRETCH: how
+    parts      for RATIO: what is divided by what
     inner      for RECOVERY: the objective that has to hold again
-    after      for DRAIN and RECOVERY: as written, a scenario's name or a time since the schedule began
+    after      for what counts from a moment: as written, a scenario's name or a time since the schedule began
     scenario, event, key, probe, replica   the part of the events that it is about; `key` is a glob
     abort_after_ns  how long after the start of the schedule it may end the run; None: never
     critical_text, target_text   the limits beside the expression, as written
@@ -116,6 +140,8 @@ class Objective:
     replica: str | None = None
     window: Window | None = None
     level: Fraction | None = None
+    compared: str = ""
+    parts: tuple[Objective, ...] = ()
     inner: Objective | None = None
     after: str | None = None
     abort_after_ns: int | None = None
@@ -164,9 +190,30 @@ class Objective:
         return whole
 
     @property
+    def is_gauged(self) -> bool:
+        """The samples of gauges decide it, and no event."""
+        return self.measure in GAUGED or (self.measure is Measure.STRETCH and bool(self.compared))
+
+    @property
+    def rising(self) -> tuple[Objective, ...]:
+        """What of it is about how much a counter rises."""
+        if self.measure is Measure.RISE:
+            return (self,)
+        return tuple(part for part in self.parts if part.measure is Measure.RISE)
+
+    def fulfils(self, value: float) -> bool:
+        """Whether a value of the gauge is what REACH waits for, or what STRETCH is about."""
+        assert self.level is not None
+        level = float(self.level)
+        return {
+            "<": value < level, "<=": value <= level, ">": value > level,
+            ">=": value >= level, "==": value == level, "!=": value != level,
+        }[self.compared]  # fmt: skip
+
+    @property
     def needs_probe(self) -> bool:
         """Without a probe there is nothing to judge this by."""
-        if self.measure in (Measure.GAUGE, Measure.DRAIN) or self.subject == QUEUE_LAG:
+        if self.is_gauged or self.measure in (Measure.STRETCH, Measure.SPAN) or self.subject == QUEUE_LAG:
             return False
         return not (self.subject in PUBLISH_COUNTERS | _PUBLISH_METRICS or is_told_by_publish(self.subject))
 
@@ -212,7 +259,7 @@ class Objective:
         """What figures are divided by for people: times are shown in seconds."""
         if self.window is not None:
             return NS_PER_S if self.window.stretch else 1
-        return NS_PER_S if self.measure in TIMED | _BACK_AGAIN else 1
+        return NS_PER_S if self.measure in TIMED | _LASTING else 1
 
     @property
     def shown_limit(self) -> Fraction:
@@ -248,6 +295,8 @@ class Objective:
     @property
     def counter_steps(self) -> tuple[tuple[str, int], ...]:
         """(counter, length of a step in nanoseconds) to count over time."""
+        if self.measure is Measure.STRETCH and not self.compared:
+            return (("acked", SHORTEST_STEP_NS), ("errors", SHORTEST_STEP_NS))
         if self.window is None or self.measure not in (Measure.RATE, Measure.THROUGHPUT):
             return ()
         return ((self.subject, self.window.step_ns),)
@@ -256,14 +305,18 @@ class Objective:
 
     @property
     def after_scenario(self) -> str | None:
-        """The scenario from whose end `drain` or `recovery` counts; None if it counts from a moment."""
+        """The scenario from whose end this counts; None if it counts from another moment, or from none."""
         if self.measure is Measure.DRAIN and self.after is None:
             return self.scenario
         return None if self.after is None or _moment(self.after) is not None else self.after
 
     def anchor_ns(self, scenarios: Mapping[str, ScenarioCriteria]) -> int | None:
-        """From when `drain` or `recovery` counts, since the schedule began; None if that isn't known."""
+        """From when this counts, since the schedule began; None if that isn't known. A scenario that is to come to
+        something counts from its start."""
         name = self.after_scenario
+        if self.measure is Measure.REACH and self.after is None:
+            load = scenarios.get(self.scenario or "")
+            return None if load is None else load.start_ns
         if name is not None:
             return scenarios[name].end_ns if name in scenarios else None
         return None if self.after is None else _moment(self.after)

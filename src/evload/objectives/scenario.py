@@ -18,6 +18,7 @@ class ScenarioCriteria:
     watched          whether any probe follows its events
     probes           the names of the probes that follow its events
     events           the most events that its schedule can have; None where arrivals are random
+    rates            from when to when it has a rate, and from how many events per second to how many it goes
     """
 
     start_ns: int
@@ -28,6 +29,14 @@ class ScenarioCriteria:
     watched: bool = False
     events: int | None = None
     probes: tuple[str, ...] = ()
+    rates: tuple[tuple[int, int, float, float], ...] = ()
+
+    def rate_at(self, at_ns: float) -> float:
+        """How many events per second it offers at a moment; 0 before and after it. A burst has no rate."""
+        for start_ns, end_ns, from_rate, to_rate in self.rates:
+            if start_ns <= at_ns < end_ns:
+                return from_rate + (to_rate - from_rate) * (at_ns - start_ns) / (end_ns - start_ns)
+        return 0.0
 
     def as_data(self) -> dict[str, Any]:
         """As JSON can keep it."""
@@ -43,5 +52,6 @@ class ScenarioCriteria:
                 "expected": tuple(data["expected"]),
                 "steady": None if steady is None else (steady[0], steady[1]),
                 "probes": tuple(data.get("probes", ())),
+                "rates": tuple((start, end, low, high) for start, end, low, high in data.get("rates", ())),
             }
         )

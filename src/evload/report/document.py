@@ -134,7 +134,11 @@ def _gauge(gauge: GaugeSummary) -> dict[str, Any]:
         values[QUEUE_LAG] = _distribution(gauge.lag)
     return {
         **values,
-        "samples": {"taken": max((s.count for s in gauge.series.values()), default=0), "failed": gauge.failed},
+        "samples": {
+            "taken": max((s.count for s in gauge.series.values()), default=0),
+            "failed": gauge.failed,
+            **({"missing": gauge.missing} if gauge.missing else {}),
+        },
     }
 
 

@@ -40,6 +40,8 @@ _OF_EVENTS: Final = ("publish", "consistency", "end_to_end")
 _STRETCH: Final = re.compile(r"\sfor\s+\S+$")
 _WINDOW: Final = re.compile(r"\sin any\s+\S+$")
 _SHARED: Final = re.compile(r"(share|rate|p[\d.]+)\s*\(")
+_LASTING: Final = ("drain(", "recovery(", "reach(", "stretch(", "span(")
+_RATIO: Final = re.compile(r"\w+\s*\([^()]*\)\s*/")
 _TARGET: Final = re.compile(r"\s*(==|!=|<=|>=|<|>)")
 
 
@@ -62,8 +64,10 @@ def metric_and_target(objective: ObjectiveResult) -> tuple[str, str]:
 def unit_of(objective: ObjectiveResult) -> Unit:
     """What `observed` and `limit` of an objective are in: seconds, a share, events per second or a plain number."""
     expression = objective.expression
-    if _STRETCH.search(expression) or expression.startswith(("drain(", "recovery(")):
+    if _STRETCH.search(expression) or expression.startswith(_LASTING):
         return "time"
+    if _RATIO.match(expression):
+        return "share" if expression.endswith("%") else "count"
     if expression.startswith(("share(", "rate(")):
         return "share"
     if expression.startswith("throughput("):

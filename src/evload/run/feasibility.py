@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from ..config.run_config import RunConfig
 from ..config.sections import Scenario
 from ..objectives.objective import HORIZON, Measure, Objective
+from ..objectives.scenario import ScenarioCriteria
 from ..stats.binomial import clopper_pearson_upper, smallest_n
+from ..stats.trend import FEWEST_POINTS
 from ..units import format_duration
 from ..workload.schedule import duration_ns, expected_events
 
@@ -21,7 +23,7 @@ class Prospect:
     events     that it will be judged by, as many as the schedule asks for
     needed     events it takes to pass with none bad; None where any number decides
     decidable  whether the run can end in a pass, as far as can be told
-    unknown    why the number of events can't be told beforehand; empty if it can
+    unknown    why the number of events can't be told beforehand, or why nothing will be; empty if they can
     """
 
     objective: Objective
@@ -57,6 +59,11 @@ def cautions(config: RunConfig) -> list[str]:
     """What is allowed and yet may leave objectives undecided, in sentences."""
     told = {}
     for objective in config.slos:
+        if (since := _counts_from(config, objective)) is not None and since >= total_ns(config):
+            told[objective.title, 0] = (
+                f"{objective.title} counts from when the schedule is over, and the run may end by then; give a "
+                "scenario a phase such as {idle: 1m} at its end"
+            )
         longest_ns = objective.longest_wait_ns
         scenarios = [one for name, one in config.scenarios.items() if objective.scenario in (None, name)]
         for name in {probe for scenario in scenarios for probe in scenario.probes}:
@@ -71,7 +78,35 @@ def cautions(config: RunConfig) -> list[str]:
     return [told[key] for key in sorted(told)]
 
 
+def _counts_from(config: RunConfig, objective: Objective) -> int | None:
+    """From when an objective about gauges counts, as planned; None: it is about the whole run, or about events."""
+    terms = {
+        name: ScenarioCriteria(scenario.start, scenario.start + duration_ns(scenario.load))
+        for name, scenario in config.scenarios.items()
+    }
+    return objective.anchor_ns(terms) if objective.is_gauged else None
+
+
+def _why_not(config: RunConfig, objective: Objective) -> str:
+    """Why the samples of gauges will say nothing of it; empty if they may."""
+    since_ns, total = _counts_from(config, objective) or 0, total_ns(config)
+    if since_ns > total and objective.measure is not Measure.DRAIN:
+        return f"it counts from {format_duration(since_ns)}, and the schedule is over after {format_duration(total)}"
+    if objective.measure is Measure.GROWTH:
+        every_ns = min(
+            gauge.every
+            for name, gauge in config.gauges.items()
+            if objective.gauge in (None, name) and objective.subject in gauge.metrics
+        )
+        samples = (total - since_ns) // every_ns + 1
+        if samples < FEWEST_POINTS:
+            return f"a trend takes {FEWEST_POINTS} samples, and there will be {samples}"
+    return ""
+
+
 def _prospect(config: RunConfig, objective: Objective, expected: Mapping[str, int]) -> Prospect:
+    if objective.is_gauged and (why := _why_not(config, objective)):
+        return Prospect(objective, 0, None, decidable=False, unknown=why)
     inferred = objective.share is not None and objective.window is None
     followed = objective.share is not None or objective.inner is not None
     scenarios = {name: s for name, s in config.scenarios.items() if objective.scenario in (None, name)}

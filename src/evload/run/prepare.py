@@ -25,7 +25,15 @@ from ..tracking.reading_plan import ReadingPlan, Reference
 from ..tracking.tracker import Origin
 from ..units import NS_PER_S
 from ..workload.events import EventType, Renderer
-from ..workload.schedule import Arrivals, describe, duration_ns, expected_events, expected_in_steps, longest_hold
+from ..workload.schedule import (
+    Arrivals,
+    describe,
+    duration_ns,
+    expected_events,
+    expected_in_steps,
+    longest_hold,
+    rates_of,
+)
 from ..workload.segment import WHOLE, Segment
 
 _CONFIRM_OVER_NS: Final = 5 * NS_PER_S
@@ -128,6 +136,15 @@ def build(config: RunConfig, run_id: str, segment: Segment = WHOLE) -> Plan:
         settle_ns=config.settle,
         goal=goal_of(config.slos, list(config.scenarios)),
         late_ns=None if (late_ns := lateness_limit_ns(config.slos)) is None else float(late_ns),
+        rises={
+            name: frozenset(
+                part.subject
+                for objective in config.slos
+                for part in objective.rising
+                if part.gauge in (None, name) and part.subject in gauge.metrics
+            )
+            for name, gauge in config.gauges.items()
+        },
     )
 
 
@@ -281,6 +298,10 @@ def _scenario_criteria(scenario: Scenario) -> ScenarioCriteria:
         watched=bool(scenario.probes),
         probes=tuple(scenario.probes),
         events=expected_events(scenario.load) if scenario.arrivals == "constant" else None,
+        rates=tuple(
+            (scenario.start + start_ns, scenario.start + end_ns, from_rate, to_rate)
+            for start_ns, end_ns, from_rate, to_rate in rates_of(scenario.load)
+        ),
     )
 
 

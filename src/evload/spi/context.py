@@ -38,6 +38,7 @@ class Surroundings:
               same twice is said once
     traffic   looks on at what is sent and what comes; nearly always None
     secrets   those whose values may change while the run goes on
+    rises     a gauge: those of its values of which an objective asks how much they rise
     """
 
     clock: Clock
@@ -45,6 +46,7 @@ class Surroundings:
     base_dir: Path
     remark: Callable[[str], None] = _unheard
     traffic: Traffic | None = None
+    rises: frozenset[str] = frozenset()
     secrets: Secrets = field(default_factory=dict)
 
     def filled(self, text: str, *, quoted: bool = False) -> str:

@@ -10,12 +10,21 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from fractions import Fraction
+from math import isinf, nan
 from typing import Final, Protocol
 
 from ..units import NS_PER_S
+from .trend import FEWEST_POINTS, Spans, Trend, theil_sen
 
 Result = tuple[float | None, float | None]
 _BEFORE_NS: Final = 10 * NS_PER_S
+MISSING: Final = nan
+"""What stands for a value in a sample that was taken and had no such value (yet)."""
+
+
+def is_missing(value: float) -> bool:
+    """Whether it stands for a value that wasn't there."""
+    return value != value
 
 
 class SampleWatch(Protocol):
@@ -25,12 +34,49 @@ class SampleWatch(Protocol):
         """Look at one sample."""
         ...
 
+    def missing(self, start_ns: int, end_ns: int) -> None:
+        """Look at one answer that has no such value (yet)."""
+        ...
+
     def result(self) -> Result:
         """[lower, upper] so far; None: no data, or without end."""
         ...
 
+    @property
+    def note(self) -> str:
+        """What else there is to say of the result, for people."""
+        ...
 
-class StretchWatch:
+
+class _Watch:
+    """What a value that isn't there says to most watches: nothing."""
+
+    def missing(self, start_ns: int, end_ns: int) -> None:
+        """Look at one answer that has no such value (yet)."""
+
+    @property
+    def note(self) -> str:
+        """What else there is to say of the result, for people."""
+        return ""
+
+
+class AnchoredWatch(_Watch):
+    """Something that counts from a moment, `from_ns`, and may learn that it came later."""
+
+    def __init__(self, from_ns: int) -> None:
+        self._from_ns = from_ns
+
+    def begins(self, from_ns: int) -> None:
+        """What it counts from ended no earlier than this."""
+        if from_ns > self._from_ns:
+            self._from_ns = from_ns
+            self._moved()
+
+    def _moved(self) -> None:
+        """Give up what was found and lies before the moment."""
+
+
+class StretchWatch(_Watch):
     """The longest time, in seconds, for which every sample was `broken`. Keeps one sample.
 
     For sure it lasted from the end of the first broken sample to the start of the last one; possibly from the start
@@ -63,7 +109,7 @@ class StretchWatch:
         return (self._sure_ns / NS_PER_S, self._maybe_ns / NS_PER_S) if self._any else (None, None)
 
 
-class MeanWatch:
+class MeanWatch(_Watch):
     """The worst mean of the samples in any window of `span_ns`. Keeps the samples of one window.
 
     Windows end at a sample and hold those that began less than the span before. Before a whole span is over there is
@@ -100,7 +146,7 @@ class MeanWatch:
         return worst, worst
 
 
-class DrainWatch:
+class DrainWatch(AnchoredWatch):
     """The time in seconds from `from_ns` until the value is at or under its level again for the first time.
 
     `begins` moves that moment, before samples from then on are added. The level is `level`, or else the largest
@@ -108,7 +154,7 @@ class DrainWatch:
     """
 
     def __init__(self, from_ns: int, level: float | None, level_before_ns: int = 0) -> None:
-        self._from_ns = from_ns
+        super().__init__(from_ns)
         self._fixed = level
         self._before_ns = level_before_ns
         self._seen_before: float | None = None
@@ -118,13 +164,10 @@ class DrainWatch:
         """The first sample at it."""
         self._any = False
 
-    def begins(self, from_ns: int) -> None:
-        """What it counts from ended no earlier than this. What was back before then hadn't been away yet."""
-        if from_ns <= self._from_ns:
-            return
-        self._from_ns = from_ns
-        self._above_ns = max(self._above_ns, from_ns)
-        if self._back is not None and self._back[0] < from_ns:
+    def _moved(self) -> None:
+        """What was back before then hadn't been away yet."""
+        self._above_ns = max(self._above_ns, self._from_ns)
+        if self._back is not None and self._back[0] < self._from_ns:
             self._back = None
             self._any = False
 
@@ -147,3 +190,187 @@ class DrainWatch:
             return None, None
         low_ns = self._above_ns - self._from_ns
         return low_ns / NS_PER_S, None if self._back is None else (self._back[1] - self._from_ns) / NS_PER_S
+
+
+class ReachWatch(AnchoredWatch):
+    """The time in seconds from `from_ns` until the value is `reached` for the first time.
+
+    Where it was so before that moment already, or where no sample says that it wasn't, nothing can be told.
+    """
+
+    ALREADY: Final = "it was so already at the moment from which this counts"
+
+    def __init__(self, from_ns: int, reached: Callable[[float], bool]) -> None:
+        super().__init__(from_ns)
+        self._reached = reached
+        self._not_yet_ns: int | None = None
+        """Start of the last sample that had not reached it."""
+        self._found: tuple[int, int] | None = None
+        self._already = False
+
+    def _moved(self) -> None:
+        if self._found is not None and self._found[0] < self._from_ns:
+            self._already = True
+
+    def add(self, start_ns: int, end_ns: int, value: float) -> None:
+        """Look at one sample."""
+        reached = self._reached(value)
+        if start_ns < self._from_ns:
+            self._already = reached
+            self._not_yet_ns = None if reached else start_ns
+        elif self._found is None and not self._already:
+            if not reached:
+                self._not_yet_ns = start_ns
+            elif self._not_yet_ns is None:
+                self._already = True
+            else:
+                self._found = (start_ns, end_ns)
+
+    def result(self) -> Result:
+        """[last sample that had not reached it, first one that has]; without an end while none has."""
+        if self._already or self._not_yet_ns is None:
+            return None, None
+        low_ns = max(0, self._not_yet_ns - self._from_ns)
+        return low_ns / NS_PER_S, None if self._found is None else (self._found[1] - self._from_ns) / NS_PER_S
+
+    @property
+    def note(self) -> str:
+        """Why nothing can be told, where samples were taken."""
+        return self.ALREADY if self._already else ""
+
+
+class RiseWatch(AnchoredWatch):
+    """How much a counter rose from `from_ns` on, None: from the first sample on, to the last.
+
+    What it counts after it began anew at 0 is added; what it counted between the last sample before that and then,
+    nobody knows. A counter that isn't there yet has counted nothing. From a moment on it rose at least by what was
+    counted since the first sample after it, and at most by what was since the last one before.
+    """
+
+    def __init__(self, from_ns: int | None = None) -> None:
+        super().__init__(0 if from_ns is None else from_ns)
+        self._whole = from_ns is None
+        self._last: Fraction | None = None
+        self._risen = Fraction(0)
+        self._resets = 0
+        self._any = False
+        """It was there at least once."""
+        self._before: Fraction | None = None
+        self._after: Fraction | None = None
+        """How much it had risen by the last sample before the moment, and by the first one after it."""
+
+    def _moved(self) -> None:
+        if self._after is not None:
+            self._before, self._after = self._after, None
+
+    def add(self, start_ns: int, end_ns: int, value: float) -> None:
+        """Look at one sample."""
+        self._any = True
+        self._count(start_ns, end_ns, Fraction(value))
+
+    def missing(self, start_ns: int, end_ns: int) -> None:
+        """A counter that isn't there: it will begin at 0."""
+        self._count(start_ns, end_ns, Fraction(0))
+
+    def _count(self, start_ns: int, end_ns: int, value: Fraction) -> None:
+        if self._last is not None:
+            reset = value < self._last
+            self._resets += reset
+            self._risen += value if reset else value - self._last
+        self._last = value
+        if self._whole:
+            self._before = self._after = Fraction(0)
+        elif end_ns <= self._from_ns:
+            self._before = self._risen
+        elif start_ns >= self._from_ns and self._after is None:
+            self._after = self._risen
+
+    def result(self) -> Result:
+        """[since the first sample after the moment, since the last one before it]."""
+        if not self._any or self._after is None:
+            return None, None
+        return float(self._risen - self._after), None if self._before is None else float(self._risen - self._before)
+
+    @property
+    def note(self) -> str:
+        """That it began anew."""
+        if not self._resets:
+            return ""
+        times = "once" if self._resets == 1 else f"{self._resets} times"
+        return f"it began anew {times}, and what it counted right before that is not in it"
+
+
+class IntegralWatch(AnchoredWatch):
+    """The value times the seconds for which it lasted, from `from_ns` to the last sample.
+
+    Between two samples it is taken to be between their values; at which moment each was true is not known either.
+    """
+
+    def __init__(self, from_ns: int = 0) -> None:
+        super().__init__(from_ns)
+        self._last: tuple[int, int, Fraction] | None = None
+        self._low = self._high = Fraction(0)
+        self._any = False
+
+    def _moved(self) -> None:
+        self._low = self._high = Fraction(0)
+        self._any = False
+
+    def add(self, start_ns: int, end_ns: int, value: float) -> None:
+        """Look at one sample."""
+        exact, before = Fraction(value), self._last
+        self._last = (start_ns, end_ns, exact)
+        if before is None or end_ns <= self._from_ns:
+            return
+        self._any = True
+        shortest = max(0, start_ns - max(before[1], self._from_ns))
+        longest = end_ns - max(before[0], self._from_ns)
+        least, most = min(before[2], exact), max(before[2], exact)
+        self._low += least * (shortest if least > 0 else longest)
+        self._high += most * (longest if most > 0 else shortest)
+
+    def result(self) -> Result:
+        """[least, most] that the samples leave; (None, None) with fewer than two."""
+        if not self._any:
+            return None, None
+        return float(self._low / NS_PER_S), float(self._high / NS_PER_S)
+
+
+class GrowthWatch(AnchoredWatch):
+    """How much the value grows in an hour, from `from_ns` on: the 95 % interval of its slope (see `stats.trend`)."""
+
+    _HOUR_NS: Final = 3600 * NS_PER_S
+
+    def __init__(self, from_ns: int = 0) -> None:
+        super().__init__(from_ns)
+        self._spans = Spans()
+        self._known: Trend | None = None
+
+    def _moved(self) -> None:
+        self._spans, self._known = Spans(), None
+
+    def add(self, start_ns: int, end_ns: int, value: float) -> None:
+        """Look at one sample."""
+        if start_ns >= self._from_ns:
+            self._spans.add((start_ns + end_ns) // 2, value)
+            self._known = None
+
+    def result(self) -> Result:
+        """The interval of the slope; (None, None) while there are too few samples for one."""
+        trend = self._trend()
+        if trend is None:
+            return None, None
+        return None if isinf(trend.low) else trend.low, None if isinf(trend.high) else trend.high
+
+    @property
+    def note(self) -> str:
+        """The slope itself."""
+        trend = self._trend()
+        return "" if trend is None else f"{trend.slope:+.4g} per hour by the line through the samples"
+
+    def _trend(self) -> Trend | None:
+        if self._known is None:
+            xs, ys = self._spans.points()
+            if len(xs) >= FEWEST_POINTS:
+                self._known = theil_sen([x / self._HOUR_NS for x in xs], ys)
+        return self._known

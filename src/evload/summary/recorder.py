@@ -21,6 +21,7 @@ from ..model.travel import Observation, Part
 from ..model.vitals import Vitals
 from ..stats.histogram import Histogram, coarse
 from ..stats.thresholds import StepCounts, ThresholdCount
+from ..stats.watches import is_missing
 from .fold_plan import Counted, ScenarioPlan, Slice
 from .order import OrderCounter, Placed
 
@@ -379,9 +380,13 @@ class Recorder:
                     into.whole.on_time.record(0, None, 0)
 
     def sampled(self, gauge: str, start_ns: int, end_ns: int, values: Mapping[str, float]) -> None:
-        """Count one sample of a gauge, taken in [start_ns, end_ns]; no values: it could not be taken."""
+        """Count one sample of a gauge, taken in [start_ns, end_ns]; no values: it could not be taken, no number for
+        one: there was no such value (yet)."""
         into = self.gauges.setdefault(gauge, GaugeSummary())
+        into.missing += any(map(is_missing, values.values()))
         for metric, value in values.items():
+            if is_missing(value):
+                continue
             into.series.setdefault(metric, Series()).add(value, end_ns - self.start_ns)
         if not values:
             into.failed += 1
@@ -450,10 +455,6 @@ class Recorder:
             into.phases.sent(at_ns, None, 0)
         else:
             into.phases.sent(at_ns, seen.sent_ns - seen.intended_ns, _own_delay(seen))
-        if seen.acked_ns is not None:
-            acked_ns = seen.acked_ns - self.start_ns
-            if summary.last_acked_ns is None or acked_ns > summary.last_acked_ns:
-                summary.last_acked_ns = acked_ns
         if summary.flow is not None and seen.acked_ns is not None and state >= State.VISIBLE:
             summary.flow.add(seen.acked_ns - self.start_ns, 1, 0, 0)
             gone_ns = seen.settled_ns if seen.stable_upper_ns is None else seen.stable_upper_ns
@@ -497,6 +498,10 @@ class Recorder:
             moment_ns = _MOMENTS.get(counter, _when_due)(seen)
             if moment_ns is not None and (amount := into.amounts[counter](seen)):
                 steps.add(moment_ns - self.start_ns, 0, 0, amount)
+        if seen.acked_ns is not None:
+            answered_ns = seen.acked_ns - self.start_ns
+            if summary.last_acked_ns is None or answered_ns > summary.last_acked_ns:
+                summary.last_acked_ns = answered_ns
         if seen.sent_ns is not None and state is not State.UNSENT:
             _publish(into, seen, acked, at_ns)
         if plan.watched and seen.sampled:

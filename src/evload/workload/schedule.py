@@ -173,6 +173,16 @@ def rate_of(load: Sequence[Phase]) -> Callable[[int], float]:
     return rate_at
 
 
+def rates_of(load: Sequence[Phase]) -> list[tuple[int, int, float, float]]:
+    """From when to when the load has a rate, and from how many events per second to how many it goes meanwhile."""
+    found, start_ns = [], 0
+    for leg in _legs(load):
+        if leg.duration_ns:
+            found.append((start_ns, start_ns + leg.duration_ns, float(leg.from_rate), float(leg.to_rate)))
+        start_ns += leg.duration_ns
+    return found
+
+
 def expected_in_steps(load: Sequence[Phase], start_ns: int, step_ns: int) -> list[float]:
     """Expected arrivals in each step since time 0, of a load that begins at `start_ns`.
 

@@ -137,8 +137,9 @@ def gauges(found: Mapping[str, GaugeSummary], width: int) -> list[Text]:
             for value, series in gauge.series.items()
             if series.count
         ]
-        failed = [f"{gauge.failed:,} samples failed"] if gauge.failed else []
-        lines += _wrapped(f"{name}: {'; '.join([*values, *failed]) or 'no data'}", width)
+        values += [f"{gauge.failed:,} samples failed"] if gauge.failed else []
+        values += [f"{gauge.missing:,} samples without a value"] if gauge.missing else []
+        lines += _wrapped(f"{name}: {'; '.join(values) or 'no data'}", width)
     return lines
 
 

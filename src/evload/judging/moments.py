@@ -1,0 +1,30 @@
+"""From when an objective counts, and how a moment of a run is said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ..model.summary import Summary
+from ..objectives.objective import Objective
+from ..objectives.scenario import ScenarioCriteria
+from ..units import NS_PER_S
+
+
+def anchor_of(objective: Objective, summary: Summary, scenarios: Mapping[str, ScenarioCriteria]) -> int | None:
+    """From when `drain` and `recovery` count, in nanoseconds since the schedule began; None: nobody knows.
+
+    After a scenario that is its outer end: the last ack of its load, if that came after its last event was due.
+    """
+    due_ns = objective.anchor_ns(scenarios)
+    scenario = summary.scenarios.get(objective.after_scenario or "")
+    if due_ns is None or scenario is None or scenario.last_acked_ns is None:
+        return due_ns
+    return max(due_ns, scenario.last_acked_ns)
+
+
+def moment(ns: int) -> str:
+    """A time since the schedule began, as a person would say it: `1m20s`, `3.4s`."""
+    minutes, rest = divmod(round(ns / NS_PER_S, 1), 60)
+    hours, minutes = divmod(int(minutes), 60)
+    parts = [f"{hours}h" if hours else "", f"{minutes}m" if hours or minutes else "", f"{round(rest, 1):g}s"]
+    return "".join(parts)

@@ -1,0 +1,288 @@
+"""Verdicts on what gauges come to: how soon reached, how much risen, added up, grown, and as a share of another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from evload.judging.abort import reason_to_abort
+from evload.judging.gauge_watches import GaugeWatches
+from evload.judging.judge import judge
+from evload.model.report import ObjectiveResult, Result
+from evload.model.summary import GaugeSummary, ScenarioSummary, Series, Summary
+from evload.objectives.grammar import parse
+from evload.objectives.objective import Objective
+from evload.objectives.scenario import ScenarioCriteria
+from evload.stats.thresholds import StepCounts
+from evload.stats.watches import MISSING, is_missing
+from tests.rigs.summaries import MS, S
+
+GAUGES = {"pods": ["replicas", "missed", "asked"], "other": ["asked"]}
+RAMP = ScenarioCriteria(10 * S, 20 * S, rates=((10 * S, 20 * S, 0.0, 100.0),))
+
+
+def sampled(objective: Objective, values: Mapping[str, Sequence[float]], failed: int = 0) -> Summary:
+    """The gauge `pods`, sampled every second."""
+    watches = GaugeWatches([objective], {"ramp": RAMP}, GAUGES)
+    gauge = GaugeSummary(failed=failed)
+    for second in range(len(next(iter(values.values())))):
+        told = {name: values[name][second] for name in values}
+        for name, value in told.items():
+            if is_missing(value):
+                gauge.missing += 1
+            else:
+                gauge.series.setdefault(name, Series()).add(value, second * S)
+        watches.sampled("pods", second * S, second * S, told)
+    return Summary(gauges={"pods": gauge}, watches=watches.results(), watch_notes=watches.notes())
+
+
+def came(
+    text: str, of: Callable[[int], float] | Mapping[str, Sequence[float]], failed: int = 0, **more: Any
+) -> ObjectiveResult:
+    """What came of an objective about half a minute of `replicas`, or of these values."""
+    objective = parse(text, gauges=GAUGES, **more)
+    values = {"replicas": [of(second) for second in range(30)]} if callable(of) else of
+    return judge(objective, sampled(objective, values, failed), {"ramp": RAMP})
+
+
+def _scaled(second: int) -> float:
+    """2 replicas, from 14 s on 10."""
+    return 10 if second >= 14 else 2
+
+
+def test_what_is_reached_counts_from_the_start_of_its_scenario_and_names_the_rate() -> None:
+    found = came("reach(replicas >= 10) < 10s", _scaled, scenario="ramp")
+    assert (found.result, found.observed, found.limit) == (Result.PASS, (3, 4), 10)
+    assert found.note == "reached at 30/s to 40/s offered"
+    assert came("reach(replicas >= 10) < 3s", _scaled, scenario="ramp").result is Result.FAIL
+    assert came("reach(replicas >= 10) < 3.5s", _scaled, scenario="ramp").result is Result.INCONCLUSIVE
+    near = came("reach(replicas >= 10) < 4.1s", _scaled, scenario="ramp")
+    assert (near.result, near.note) == (Result.WARN, "above 90 % of the limit; reached at 30/s to 40/s offered")
+    assert came("reach(replicas >= 10) < 3s", _scaled, scenario="ramp", critical="9s").result is Result.WARN
+    since = came("reach(replicas == 10) < 10s", _scaled, after="12s")
+    assert (since.result, since.observed) == (Result.PASS, (1, 2))
+
+
+def test_what_is_never_reached_is_no_pass_and_what_was_there_already_says_nothing() -> None:
+    late = came("reach(replicas > 10) < 15s", _scaled, scenario="ramp")
+    assert (late.result, late.observed) == (Result.FAIL, (19, None))
+    patient = came("reach(replicas > 10) < 1m", _scaled, scenario="ramp")
+    assert (patient.result, patient.note) == (Result.INCONCLUSIVE, "it was not reached by the last sample")
+    already = came("reach(replicas >= 2) < 1m", _scaled, scenario="ramp")
+    assert (already.result, already.observed) == (Result.INCONCLUSIVE, (None, None))
+    assert already.note == "it was so already at the moment from which this counts"
+    after = came("reach(replicas >= 10) < 1m", _scaled, after="1m")
+    assert (after.result, after.note) == (Result.INCONCLUSIVE, already.note)
+    never = came("reach(replicas > 10) < 1m", _scaled, after="1m")
+    assert (never.result, never.observed) == (Result.INCONCLUSIVE, (0, None))
+
+
+def test_a_counter_that_rose_breaks_what_must_not_rise() -> None:
+    fell = {"missed": [5.0] * 10 + [7.0] * 10}
+    assert came("rise(missed) == 0", fell).result is Result.FAIL
+    assert came("rise(missed) == 0", fell).observed == (2, 2)
+    assert came("rise(missed) == 2", fell).result is Result.PASS
+    assert came("rise(missed) < 2.1", fell).result is Result.WARN
+    assert came("rise(missed) >= 2", fell).result is Result.PASS
+    assert came("rise(missed) == 0", fell, after="12s").result is Result.PASS
+    at_the_step = came("rise(missed) == 0", fell, after="9500ms")
+    assert (at_the_step.result, at_the_step.observed) == (Result.INCONCLUSIVE, (0, 2))
+    assert at_the_step.note == "the samples are too far apart to tell"
+    anew = came("rise(missed) <= 9", {"missed": [5.0, 6, 1, 4]})
+    assert (anew.result, anew.observed) == (Result.PASS, (5, 5))
+    assert anew.note == "it began anew once, and what it counted right before that is not in it"
+
+
+def test_a_counter_that_nobody_saw_has_not_stayed_at_nothing() -> None:
+    """No data is never a pass; what came to be meanwhile counts from 0."""
+    absent = came("rise(missed) == 0", {"missed": [MISSING] * 10})
+    assert (absent.result, absent.observed) == (Result.INCONCLUSIVE, (None, None))
+    assert absent.note == "none of 10 samples had a missed, and no data is no pass"
+    born = came("rise(missed) == 0", {"missed": [MISSING] * 10 + [1.0] * 3})
+    assert (born.result, born.observed) == (Result.FAIL, (1, 1))
+
+
+def test_a_gauge_adds_up_to_an_interval() -> None:
+    found = came("integral(replicas) < 3m", _scaled)
+    # 13 s of 2, a second of 2 to 10, 15 s of 10.
+    assert found.observed == (178, 186)
+    assert found.result is Result.INCONCLUSIVE
+    assert came("integral(replicas) < 1h", _scaled).result is Result.PASS
+    assert came("integral(replicas) < 100", _scaled).result is Result.FAIL
+    assert came("integral(replicas) < 1h", _scaled, after="20s").observed == (90, 90)
+
+
+def test_growth_passes_only_by_the_upper_end_of_its_slope() -> None:
+    noise = [((second * 7919) % 101) / 100 for second in range(600)]
+    level = {"replicas": [100 + noise[second] for second in range(600)]}
+    found = came("growth(replicas) < 5/h", level)
+    assert found.result is Result.PASS
+    low, high = found.observed
+    assert low is not None
+    assert high is not None
+    assert low < 0 < high < 4.5
+    assert came(f"growth(replicas) < {high * 0.99:g}/h", level).result is Result.INCONCLUSIVE
+    assert came(f"growth(replicas) < {high * 1.05:g}", level).result is Result.WARN
+    leak = came("growth(replicas) < 5", {"replicas": [second / 60 + noise[second] for second in range(600)]})
+    assert leak.result is Result.FAIL
+    assert leak.note.endswith("per hour by the line through the samples")
+    short = came("growth(replicas) < 5", {"replicas": [100.0] * 9})
+    assert (short.result, short.note) == (Result.INCONCLUSIVE, "too few samples for a trend, and no data is no pass")
+
+
+def test_one_is_judged_as_a_share_of_another() -> None:
+    values = {"missed": [0.0] * 10 + [4.0] * 10, "asked": [100.0] * 10 + [200.0] * 10}
+    found = came("rise(missed) / rise(pods.asked) < 5%", values)
+    assert (found.result, found.observed, found.limit) == (Result.PASS, (0.04, 0.04), 0.05)
+    assert came("rise(missed) / rise(pods.asked) < 4%", values).result is Result.FAIL
+    assert came("rise(missed) / rise(pods.asked) >= 4%", values).result is Result.PASS
+    around = came("rise(missed) / rise(pods.asked) < 5%", values, after="9500ms")
+    assert (around.result, around.note) == (
+        Result.INCONCLUSIVE, "rise(pods.asked) is 0, and of nothing there is no share"
+    )  # fmt: skip
+    assert came("max(missed) / max(pods.asked) < 5%", values).observed == (0.02, 0.02)
+    assert came("integral(missed) / integral(pods.asked) < 5%", values).observed == (36 / 2900, 40 / 2800)
+    none = came("rise(missed) / rise(pods.asked) < 5%", {"missed": [0.0, 1.0]})
+    assert (none.result, none.observed) == (Result.INCONCLUSIVE, (None, None))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "reach(replicas >= 10) < 1m", "rise(replicas) < 100", "integral(replicas) < 1000", "growth(replicas) < 1e9",
+        "stretch(replicas >= 10) < 1m", "max(replicas) / min(replicas) < 10",
+    ],
+)  # fmt: skip
+def test_samples_that_failed_leave_a_pass_open(text: str) -> None:
+    scenario = "ramp" if text.startswith("reach") else None
+    course = (lambda second: second * 7919 % 101) if text.startswith("growth") else _scaled
+    for failed, result in ((3, Result.PASS), (4, Result.INCONCLUSIVE)):
+        found = came(text, course, failed, scenario=scenario)
+        assert found.result is result, found
+        assert f"{failed} samples could not be taken" in found.note
+
+
+def test_a_stretch_of_a_gauge_lasts_between_its_samples_and_those_around() -> None:
+    found = came("stretch(replicas >= 10) < 20s", lambda second: 10 if 5 <= second < 12 else 2)
+    assert (found.result, found.observed, found.limit) == (Result.PASS, (6, 8), 20)
+    assert came("stretch(replicas >= 10) < 7s", _scaled).result is Result.FAIL
+    assert came("stretch(replicas < 10) < 14s", _scaled).result is Result.INCONCLUSIVE
+
+
+# -- of several gauges ---------------------------------------------------------------------------------------------
+
+
+def test_of_several_gauges_the_one_that_keeps_the_limit_least_counts() -> None:
+    for text, operator, worst in (("rise(asked)", "< 10", 7), ("rise(asked)", "> 10", 2), ("rise(asked)", "== 2", 7)):
+        objective = parse(f"{text} {operator}", gauges=GAUGES)
+        watches = GaugeWatches([objective], {}, GAUGES)
+        gauges = {name: GaugeSummary({"asked": Series()}) for name in GAUGES}
+        for second, told in enumerate(((0, 5), (2, 12))):
+            for name, value in zip(GAUGES, told, strict=True):
+                gauges[name].series["asked"].add(value)
+                watches.sampled(name, second * S, second * S, {"asked": value})
+        found = judge(objective, Summary(gauges=gauges, watches=watches.results()))
+        assert found.observed == (worst, worst), objective.expression
+
+
+# -- without an ack ------------------------------------------------------------------------------------------------
+
+
+def silent(due: dict[int, int], acked: dict[int, int], errors: dict[int, int], text: str) -> ObjectiveResult:
+    """Of events by the step of 100 ms in which they were due, were acked, or were due and never acked."""
+    scope = ScenarioSummary()
+    for name, counted in (("acked", acked), ("errors", errors)):
+        steps = scope.counter_steps[name, 100 * MS] = StepCounts(100 * MS)
+        for step, events in due.items():
+            steps.add(step * 100 * MS, events, 0, 0)
+        for step, events in counted.items():
+            steps.add(step * 100 * MS, 0, 0, events)
+    return judge(parse(text), Summary({"main": scope}))
+
+
+def test_the_longest_time_without_an_ack() -> None:
+    every = dict.fromkeys(range(100), 2)
+    dead = silent(
+        every, {s: 2 for s in every if not 20 <= s < 60}, dict.fromkeys(range(20, 60), 2), "stretch(errors) < 5s"
+    )
+    assert (dead.result, dead.observed, dead.limit) == (Result.PASS, (3.9, 4.1), 5)
+    assert silent(every, every, {}, "stretch(errors) < 5s").observed == (0, 0.1)
+    end = silent(every, dict.fromkeys(range(20), 2), dict.fromkeys(range(20, 100), 2), "stretch(errors) < 5s")
+    assert (end.result, end.observed) == (Result.FAIL, (7.8, 8))
+    never = silent(every, {}, every, "stretch(errors) < 5s")
+    assert (never.result, never.observed) == (Result.FAIL, (9.8, 10))
+    assert silent({}, {}, {}, "stretch(errors) < 5s").result is Result.INCONCLUSIVE
+    assert silent(every, {s: 2 for s in every if not 20 <= s < 60}, dict.fromkeys(range(20, 60), 2),
+                  "stretch(errors) < 4s").result is Result.INCONCLUSIVE  # fmt: skip
+
+
+def test_a_time_in_which_nobody_asked_is_no_silence() -> None:
+    idle = dict.fromkeys((*range(10), *range(500, 510)), 1)
+    assert silent(idle, idle, {}, "stretch(errors) < 5s").observed == (0, 0.1)
+    refused = silent(idle, {s: 1 for s in idle if s != 4}, {4: 1}, "stretch(errors) < 5s")
+    assert refused.observed == (0, 0.2)
+
+
+def test_who_waits_for_an_ack_makes_it_a_silence_though_nothing_more_is_due() -> None:
+    """Two at once, of which the one is answered after a second and the other after 30."""
+    assert silent({0: 2}, {10: 1, 300: 1}, {}, "stretch(errors) < 40s").observed == (28.9, 29.1)
+
+
+# -- from the first to the last answer -----------------------------------------------------------------------------
+
+
+def _burst(**more: Any) -> Summary:
+    ledger = ScenarioSummary().ledger | more.pop("ledger", {})
+    return Summary({"cold": ScenarioSummary(ledger=ledger, first_intended_ns=2 * S, last_acked_ns=5 * S, **more)})
+
+
+def test_the_span_of_a_burst_ends_with_its_last_answer() -> None:
+    found = judge(parse("span(publish) < 10s", scenario="cold"), _burst())
+    assert (found.result, found.observed, found.limit) == (Result.PASS, (3, 3), 10)
+    assert judge(parse("span(publish) < 3s"), _burst()).result is Result.FAIL
+    open_end = judge(parse("span(publish) < 10s"), _burst(ledger={"in_doubt": 2}))
+    assert (open_end.result, open_end.observed) == (Result.INCONCLUSIVE, (3, None))
+    assert open_end.note == "2 events got no answer"
+    assert judge(parse("span(publish) < 2s"), _burst(ledger={"unsent": 2})).result is Result.FAIL
+    nothing = judge(parse("span(publish) < 10s"), Summary({"cold": ScenarioSummary()}))
+    assert (nothing.result, nothing.observed) == (Result.INCONCLUSIVE, (None, None))
+
+
+# -- ending a run ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "reason"),
+    [
+        ("reach(replicas > 10) < 15s", {"scenario": "ramp"}, "replicas is not there after 19s"),
+        ("reach(replicas >= 10) < 2s", {"scenario": "ramp"}, "replicas took 3s to get there"),
+        ("reach(replicas >= 10) < 5s", {"scenario": "ramp"}, ""),
+        ("rise(replicas) == 0", {}, "replicas rose by 8"),
+        ("rise(replicas) <= 8", {}, ""),
+        ("rise(replicas) > 10", {}, ""),
+        ("integral(replicas) < 2m", {}, "replicas added up to 178"),
+        ("integral(replicas) > 1h", {}, ""),
+        ("stretch(replicas >= 10) < 5s", {}, "replicas was >= 10 for 15s"),
+        ("growth(replicas) < 1", {}, ""),
+        ("max(replicas) / min(replicas) < 2", {}, ""),
+    ],
+)
+def test_what_can_not_turn_any_more_ends_a_run(text: str, more: dict[str, Any], reason: str) -> None:
+    objective = parse(text, gauges=GAUGES, abort_after_ns=0, **more)
+    summary = sampled(objective, {"replicas": [_scaled(second) for second in range(30)]})
+    found = reason_to_abort([objective], summary, 30 * S, {"ramp": RAMP})
+    assert found == (None if not reason else (objective, f"ended after 30s: {reason}"))
+
+
+def test_what_may_fall_below_nothing_again_does_not_end_a_run() -> None:
+    objective = parse("integral(replicas) < 100", gauges=GAUGES, abort_after_ns=0)
+    assert reason_to_abort([objective], sampled(objective, {"replicas": [-1.0, *[90.0] * 9]}), 30 * S) is None
+
+
+def test_a_span_that_is_too_long_ends_a_run() -> None:
+    objective = parse("span(publish) < 2s", abort_after_ns=0)
+    found = reason_to_abort([objective], _burst(), 30 * S)
+    assert found == (objective, "ended after 30s: the last answer came after 3s")
+    assert reason_to_abort([parse("span(publish) < 4s", abort_after_ns=0)], _burst(), 30 * S) is None
