@@ -13,9 +13,11 @@ class PrometheusGaugeConfig(PrometheusGaugeSettings):
     """Settings of the gauge. `labels` must be equal; labels that aren't named may be anything."""
 
     def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Gauge]:
-        """Ask once, yield the gauge. Raises TargetError if the endpoint doesn't know the metric.
+        """Ask once, yield the gauge. Raises TargetError if nothing answers with metrics, or if what is to rise is no
+        counter there.
 
-        A metric that is announced and has no series yet is fine: labelled ones appear with their first value.
+        A metric that isn't there yet is fine: labelled ones appear with their first value, others perhaps with the
+        first event of all.
         """
         from .reader import open_reader
 

@@ -28,26 +28,41 @@ _AGGREGATES: Final[Mapping[str, Callable[[Sequence[float]], float]]] = {
 }  # fmt: skip
 
 
-class ExpositionReader:
-    """The gauge."""
+_TYPED: Final = re.compile(r"^# TYPE ([A-Za-z_:][A-Za-z0-9_:]*)[ \t]+(\w+)", re.MULTILINE)
+_PARTS: Final = ("_bucket", "_sum", "_count")
+"""Series of a histogram or summary, which are counters."""
 
-    def __init__(self, config: PrometheusGaugeSettings, page: Page) -> None:
+
+class ExpositionReader:
+    """The gauge. `rises`: an objective asks how much it rises."""
+
+    def __init__(self, config: PrometheusGaugeSettings, page: Page, *, rises: bool = False) -> None:
         self._page = page
+        self._counts: _Counts | None = _Counts() if rises else None
+        self._unsure = rises and config.counter is None
+        """Nobody has said yet that it is a counter."""
         self._metric = config.metric
         self._labels = config.labels.items()
         self._aggregate = _AGGREGATES[config.aggregate]
         self._name = config.metrics[0]
 
     async def sample(self) -> Sample:
-        """The value over all series that have the labels; none of them is an error, not a zero."""
+        """The value over all series that have the labels; without any there is no value, and not a zero."""
         try:
-            values = self._values(await self.exposition())
+            text = await self.exposition()
+            if wrong := self.no_counter(text):
+                return Sample({}, wrong)
+            series = self._values(text)
         except NoAnswer as failure:
             return Sample({}, str(failure))
         except ValueError as failure:
             return Sample({}, f"not Prometheus text: {' '.join(str(failure).split())}")
-        if not values:
-            return Sample({}, f"no series of {self._metric} has these labels")
+        if not series:
+            # Labelled series come to be with their first value. What they had counted before they went stays counted.
+            return Sample({}, missing=True)
+        values = list(series.values())
+        if self._counts is not None:
+            values = self._counts.risen(series, all_of_them=self._aggregate is math.fsum)
         value = self._aggregate(values)
         return Sample({self._name: value}) if math.isfinite(value) else Sample({}, f"{self._metric} is {value}")
 
@@ -58,16 +73,54 @@ class ExpositionReader:
             raise NoAnswer(f"HTTP {answer.status}")
         return as_utf8(answer.body, field(answer.headers, b"content-type")).decode(errors="replace")
 
-    def _values(self, text: str) -> list[float]:
+    def no_counter(self, text: str) -> str:
+        """Why it can't be said how much it rises; empty if it can, if nobody asks, or if nobody knows yet."""
+        if not self._unsure:
+            return ""
+        types = dict(_TYPED.findall(text))
+        part = next((one for one in _PARTS if self._metric.endswith(one)), None)
+        kind = types.get(self._metric) or types.get(self._metric.removesuffix("_total"))
+        if (
+            kind is None
+            and part is not None
+            and types.get(self._metric.removesuffix(part)) in ("histogram", "summary")
+        ):
+            kind = "counter"
+        if kind is None and not self._values(text):
+            return ""
+        if kind == "counter":
+            self._unsure = False
+            return ""
+        return f"{self._metric} is a {kind or 'metric without a type'}, not a counter, so its rise says nothing"
+
+    def _values(self, text: str) -> dict[frozenset[tuple[str, str]], float]:
+        """The value of each series that has the labels."""
         # Only the lines about this metric are parsed: an endpoint may have tens of thousands of others, and
         # the parser would hold up the event loop with them.
         lines = "".join(f"{line}\n" for line in text.split("\n") if line.startswith(self._metric))
-        return [
-            float(sample.value)
+        return {
+            frozenset(sample.labels.items()): float(sample.value)
             for family in text_string_to_metric_families(lines)
             for sample in family.samples
             if sample.name == self._metric and self._labels <= sample.labels.items()
-        ]
+        }
+
+
+class _Counts:
+    """What several counters have counted, each on its own: one that begins anew is no fall of their sum, and one that
+    is gone takes nothing back."""
+
+    def __init__(self) -> None:
+        self._by_series: dict[frozenset[tuple[str, str]], tuple[float, float]] = {}
+        """What each counted before it began anew, and since."""
+
+    def risen(self, series: Mapping[frozenset[tuple[str, str]], float], *, all_of_them: bool) -> list[float]:
+        """What each has counted in all; those that are gone are left out unless it is about all of them."""
+        for name, value in series.items():
+            before, last = self._by_series.get(name, (0.0, 0.0))
+            self._by_series[name] = (before + last if value < last else before, value)
+        chosen = self._by_series if all_of_them else series
+        return [sum(self._by_series[name]) for name in chosen]
 
 
 @asynccontextmanager
@@ -75,15 +128,24 @@ async def open_reader(config: PrometheusGaugeSettings, surroundings: Surrounding
     """Look for the metric, yield the gauge. Raises TargetError."""
     shown = parse_url(config.url).shown
     async with open_settings_page(config, surroundings, _ACCEPT) as page:
-        reader = ExpositionReader(config, page)
+        reader = ExpositionReader(config, page, rises=bool(surroundings.rises))
         try:
-            names = set(_NAMED.findall(await reader.exposition()))
+            text = await reader.exposition()
+            names = set(_NAMED.findall(text))
         except NoAnswer as failure:
             raise TargetError(f"no metrics at {shown}: {failure}; start the endpoint, or correct url") from failure
+        try:
+            wrong = reader.no_counter(text)
+        except ValueError:
+            wrong = ""  # A sample will say what is wrong with the text.
+        if not names:
+            raise TargetError(f"no metrics at {shown}: it answers with something else; correct url")
+        if wrong:
+            raise TargetError(f"{wrong}; write counter: true if it only ever grows, or ask for its max")
         # A histogram or summary is announced without the suffix that its series have.
         announced = {config.metric, re.sub(r"_(bucket|sum|count|total)$", "", config.metric)}
         if names.isdisjoint(announced):
             close = near(config.metric, names)
-            cure = f"did you mean {close[0]!r}?" if close else "correct metric, or url"
-            raise TargetError(f"there is no metric {config.metric!r} at {shown}; {cure}")
+            hint = f", only for example {close[0]}" if close else ""
+            surroundings.remark(f"there is no metric {config.metric} at {shown} yet{hint}")
         yield reader

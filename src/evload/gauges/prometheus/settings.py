@@ -29,5 +29,10 @@ class PrometheusGaugeSettings(HttpGaugeSettings):
     ] = None
 
     @property
+    def counters(self) -> tuple[str, ...]:
+        """Unless the config says what it is, the endpoint does: once the run begins."""
+        return () if self.counter is False else self.metrics
+
+    @property
     def metrics(self) -> tuple[str, ...]:
         return (self.name or self.metric,)
