@@ -52,7 +52,7 @@ BROKEN: Final = {
     "raising": ("1 / 0", "can't be imported (division by zero); install what it needs"),
     "syntax": ("def broken(:", "can't be imported (invalid syntax (syntax.py, line 1)); install what it needs"),
     "no_model": ("Config = 7", "is no ProducerSettings but no_model:Config; correct the entry point of its package"),
-    "no_attribute": ("", "can't be imported (module 'no_attribute' has no attribute 'Config'); install what it needs"),
+    "nothing": ("", "can't be imported (module 'nothing' has no attribute 'Config'); install what it needs"),
     "version": (
         GOOD + "    spi = 99\n",
         "is written for version 99 of evload.spi, and this evload has 1; install versions that go together",

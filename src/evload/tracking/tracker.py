@@ -42,8 +42,8 @@ class _Watch:
 
     __slots__ = (
         "alone", "calm", "confirm_from", "confirm_reads", "consumed_at", "done", "due", "effects", "facts", "failed",
-        "first_upper", "item", "key_writes", "last_start", "named", "plain", "plan", "position", "processed_at", "profile",
-        "reader", "reading", "reads", "regressions", "session_wanted", "vague",
+        "first_upper", "item", "key_writes", "last_start", "named", "plain", "plan", "position", "processed_at",
+        "profile", "reader", "reading", "reads", "regressions", "session_wanted", "vague",
     )  # fmt: skip
 
     def __init__(
@@ -64,7 +64,7 @@ class _Watch:
         self.alone: Side | None = None
         """What answers without a replica's name told."""
         self.named: dict[str, Side] | None = None
-        """What each replica told that was named. Most events are followed without: a dict weighs more than all else."""
+        """What each replica told that was named. Most events do without: a dict weighs more than the rest."""
         self.due = -1
         self.reading = False
         self.done = False
