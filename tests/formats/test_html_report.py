@@ -647,7 +647,8 @@ def objective(expression: str, low: float | None, high: float | None, limit: flo
 def test_a_run_without_an_event_has_a_report() -> None:
     empty = LatencyOverTime([{}], [{}], [0])
     names = [name for name in ScenarioOverTime.__dataclass_fields__ if name not in TIMES]
-    told = ScenarioOverTime(**{name: [0] for name in names}, **dict.fromkeys(TIMES, empty))
+    fields: dict[str, Any] = {name: [0] for name in names} | dict.fromkeys(TIMES, empty)
+    told = ScenarioOverTime(**fields)
     timeline = Timeline(S, 1, {"main": told})
     text = render(report_of(run_of(scenario())), timeline, [])
     assert "Nothing stands out" in text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import pytest
 
@@ -21,7 +21,7 @@ from evload.probes.postgres_listen import PostgresListenConfig
 from evload.probes.rabbitmq_tap import RabbitmqTapConfig
 from evload.probes.redis import RedisProbeConfig
 from evload.producers.rabbitmq import RabbitmqProducerConfig
-from evload.spi.probe import ProbeSettings
+from evload.spi.probe import ProbeSettings, PushProbe
 from tests.rigs.asking import RUN, A
 from tests.rigs.turned_secret import TurnedSecret
 from tests.servers.mysql_server import MysqlServer
@@ -72,7 +72,7 @@ async def _open(config: ProbeSettings) -> None:
 
 
 def test_redis(redis: RedisServer) -> None:
-    client = redis.client
+    client: Any = redis.client
     client.execute_command("ACL", "SETUSER", "reader", "on", f">{OLD}", "~*", "+@all")
     client.set("e", "1")
 
@@ -143,13 +143,13 @@ def test_rabbitmq(rabbitmq: RabbitNode) -> None:
         receipts: list[Receipt] = []
         around = opened(secret)
         async with producer.open(around) as publisher, gauge.open(around) as depth, tap.open(around) as listener:
-            listening = asyncio.create_task(listener.listen(lambda result: None))
+            listening = asyncio.create_task(cast(PushProbe, listener).listen(lambda result: None))
             await asyncio.to_thread(rabbitmq.rabbitmqctl, "change_password", "turned", NEW)
             await asyncio.to_thread(rabbitmq.rabbitmqctl, "close_all_user_connections", "turned", "turned")
             secret.turn(NEW)
 
             async def publishes() -> bool:
-                event = Event(len(receipts), RUN.ids.id_of(len(receipts)), 0, "t", 0, None, b"{}", (), ())
+                event = Event(len(receipts), RUN.ids.id_of(len(receipts)), 0, 0, 0, None, b"{}", (), ())
                 before = len(receipts)
                 await publisher.publish([event], receipts.extend)
 

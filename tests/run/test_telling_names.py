@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Final
+from typing import Any, Final
 
 import pytest
 import yaml
@@ -42,7 +42,7 @@ def test_in_an_example(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("where", ["a header", "a parameter"])
 def test_in_a_config(name: str, where: str) -> None:
-    producer = {"kind": "http", "url": "http://host/?a=1"}
+    producer: dict[str, Any] = {"kind": "http", "url": "http://host/?a=1"}
     if where == "a header":
         producer |= {"headers": {name: SECRET}}
     else:

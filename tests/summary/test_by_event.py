@@ -19,7 +19,7 @@ LOAD = ({"rate": "20/s", "for": "10s"},)
 
 def mixed(path: Path | None = None, **more: Any) -> Simulated:
     """A scenario that sends one kind three times as often as the other, and one that sends the rarer one alone."""
-    scenarios = {
+    scenarios: dict[str, dict[str, Any]] = {
         "mix": {"events": {"often": 3, "seldom": 1}, "load": LOAD},
         "alone": {"events": ["seldom"], "load": LOAD},
     }

@@ -175,7 +175,7 @@ def circumstances(about: Circumstances) -> list[tuple[str, str]]:
 def by_event(summary: Summary) -> list[tuple[str, str, Distribution]]:
     """(event, metric, how long it took) of each name of events; none of a run that sends a single one."""
     events = summary.events()
-    found = [
+    found: list[tuple[str, str, Distribution]] = [
         (name, metric, part.distributions[metric])
         for name, part in events.items()
         for metric in _OF_EVENTS
