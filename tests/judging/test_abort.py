@@ -334,3 +334,9 @@ def test_what_has_not_recovered_in_time() -> None:
     assert "not recovered 1m40s after 1h21m40s" in _reason(text, late, at_s=5000, after="4900s")
     spans = {"fault": ScenarioCriteria(0, 10 * S)}
     assert _reason(text, _over_time(1 * S, 5, 35), after="fault", spans=spans)
+
+
+def test_nobody_knows_when_a_scenario_ended_while_its_last_answers_are_awaited() -> None:
+    text, spans = "recovery(p95(consistency) < 2s) < 15s", {"s0": ScenarioCriteria(0, 10 * S)}
+    assert "not recovered" in _reason(text, _over_time(1 * S, 5, 35), after="s0", spans=spans)
+    assert not _reason(text, _over_time(1 * S, 5, 35, outstanding=1), after="s0", spans=spans)

@@ -168,6 +168,16 @@ def test_a_steady_state_ends_where_it_is_said_to_or_with_the_last_event() -> Non
     assert "at 90 s; slope" in cut.note
 
 
+def test_a_claimed_span_in_which_nothing_came_tells_nothing() -> None:
+    quiet = sound()
+    quiet.flow = StepCounts(S)
+    quiet.flow.add(0, 100, 100, 0)
+    quiet.flow.add(149 * S, 100, 100, 0)
+    spans = {"s0": ScenarioCriteria(0, 150 * S, steady=(20 * S, 120 * S))}
+    check = checked(quiet, spans=spans)["steady state"]
+    assert (check.value, check.note) == (None, "its span was too short to tell")
+
+
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
 def test_of_several_scenarios_the_one_that_grows_most_is_shown(order: tuple[int, int, int]) -> None:
     flows = [_flow(lambda second: 100), _flow(lambda second: 98), _flow(lambda second: 95)]

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,14 @@ def test_what_is_written_is_read_back(
     ledger.close()
     expected = [shifted(seen, -START) for seen in sorted(observations, key=lambda seen: seen.seq)]
     assert [shifted(seen, 0) for seen in read(path)] == expected
+
+
+def test_whether_anything_can_have_been_sent_is_known(tmp_path: Path) -> None:
+    ledger = LedgerFile(tmp_path / "events.sqlite", {}, threaded=False)
+    assert ledger.begun is False
+    ledger.begin(0, datetime(2026, 1, 1, tzinfo=UTC))
+    assert ledger.begun is True
+    ledger.close()
 
 
 def test_scenarios_are_read_apart(tmp_path: Path) -> None:

@@ -152,6 +152,21 @@ def test_what_no_run_says_of_itself(name: str, whole: Path, tmp_path: Path) -> N
     assert refused(path).startswith(f"is damaged: {said}")
 
 
+@pytest.mark.parametrize("where", ["the scenario", "a slice of it"])
+def test_steps_that_are_too_many_to_count_in(where: str, whole: Path, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(whole)) as db:
+        plan = json.loads(db.execute("SELECT value FROM meta WHERE key = 'plan'").fetchone()[0])
+    own = plan[0]["counted"]
+    counted = {**own, "steps": [["consistency", 1_000_000_000, 1]]}
+    if where == "the scenario":
+        plan[0]["counted"] = counted
+    else:
+        keys = {"label": "a", "counted": counted, "event": None, "key": "a*", "probe": None, "replica": None}
+        plan[0]["slices"] = [keys]
+    path = changed(whole, tmp_path, ("UPDATE meta SET value = ? WHERE key = 'plan'", (json.dumps(plan),)))
+    assert "isn't counted in steps of 1 ns" in refused(path)
+
+
 ENDLESS: Final = "WITH RECURSIVE n(x) AS (SELECT 0 UNION ALL SELECT x + 1 FROM n)"
 INSTEAD: Final[dict[str, tuple[Callable[[str], list[str]], str]]] = {
     "a view": (

@@ -52,6 +52,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"routing_key": "{data.nothing}"}, "data.nothing"),
     ({"routing_key": "{tpye}"}, "did you mean"),
     ({"header_prefix": ""}, "'' can't stand before names; write cloudEvents: or ce-"),
+    ({"header_prefix": "x" * 201}, "can't stand before names; write cloudEvents: or ce-"),
+    ({"header_prefix": "ä" * 101}, "can't stand before names; write cloudEvents: or ce-"),
     ({"mode": "binary", "headers": {"cloudEvents:id": "1"}}, "header 'cloudEvents:id' is part of mode binary; leave"),
     ({"headers": {"x": 1 << 70}}, "is too large a number; write at most 9223372036854775807"),
     ({"headers": {"x": 1.5}}, "1.5 is not a header's value; write text, a whole number, true or false"),
@@ -83,6 +85,10 @@ def test_one_clear_line_for_each_mistake(producer: dict[str, Any], said: str) ->
     assert said in line
     assert "Input should" not in line
     assert "s3cret" not in line
+
+
+def test_a_prefix_has_200_bytes_at_most() -> None:
+    assert load({"header_prefix": "x" * 200}).header_prefix == "x" * 200
 
 
 def test_what_is_left_out_is_durable_safe_and_confirmed_by_the_thousand() -> None:

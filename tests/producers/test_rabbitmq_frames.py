@@ -16,6 +16,9 @@ from pamqp.header import ContentHeader
 
 from evload.model.states import Outcome
 from evload.model.travel import Event, Receipt
+from evload.producers.rabbitmq import RabbitmqProducerConfig
+from evload.producers.rabbitmq.frames import described
+from evload.spi import Message
 from evload.testing import virtual_clock
 from tests.rigs.memory_network import run
 from tests.rigs.rabbitmq_scripted import TEMPLATED, moment, outcomes, publishing, settled
@@ -47,6 +50,22 @@ def messages(
 def given(message: Published) -> dict[str, Any]:
     """The properties that it has."""
     return {name: value for name, value in message.properties if value not in (None, {}, "")}
+
+
+def test_what_is_sent_is_told_to_people() -> None:
+    config = RabbitmqProducerConfig(
+        kind="rabbitmq", url="amqp://localhost/", exchange="shop", routing_key="{type}", persistent=False,
+        headers={"tenant": "a", "of": "{key}"},
+    )  # fmt: skip
+    event = Event(7, "c-7", 0, 0, 0, "k1", b'{"a":1}', (("ce-type", "placed"),), ("order.created", "k1"))
+    head = """basic.publish exchange='shop' routing_key='order.created' mandatory
+tenant: a
+ce-type: placed
+of: k1
+delivery_mode: 1
+correlation_id: c-7
+message_id: c-7"""
+    assert described(config, event) == Message(head, b'{"a":1}')
 
 
 class TestFrames:
