@@ -116,6 +116,7 @@ def test_charts_are_drawn_and_every_one_has_words_and_numbers(chromium: Chromium
         names = [
             "Survival curve",
             "Windows",
+            "Publish",
             "Rates",
             "Backlog",
             "Replicas and probes",
@@ -389,12 +390,20 @@ def test_a_scenario_alone_or_all_of_them(chromium: Chromium, two_path: Path) -> 
             page.locator(".worst > li"),
         )
         metrics, flows = page.locator("#hops tbody tr"), page.locator(".flow")
-        whole = ["Survival curve", "Windows", "Rates", "Backlog", "Replicas and probes", "work: queue_depth"]
+        whole = [
+            "Survival curve",
+            "Windows",
+            "Publish",
+            "Rates",
+            "Backlog",
+            "Replicas and probes",
+            "work: queue_depth",
+        ]
         assert await figures.evaluate_all(SHOWN) == whole
         assert len(await rows.evaluate_all(ROWS)) == 3
         assert (await flows.evaluate_all(ROWS))[0].split()[:2] == ["100", "scheduled"]
         await page.locator("#scenario").select_option("wild & loud")
-        own = ["Survival curve", "Windows", "Rates", "Backlog", "Replicas and probes"]
+        own = ["Survival curve", "Windows", "Publish", "Rates", "Backlog", "Replicas and probes"]
         assert await figures.evaluate_all(SHOWN) == [f"{name} of wild & loud" for name in own]
         assert [" [calm]" in row for row in await rows.evaluate_all(ROWS)] == [False, False]
         assert [("310 ms" in row, "90 ms" in row) for row in await metrics.evaluate_all(ROWS)] == [(True, False)]

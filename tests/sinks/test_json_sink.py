@@ -70,13 +70,17 @@ def written(told: Report) -> dict[str, Any]:
 def test_the_head() -> None:
     told = written(report())
     assert list(told)[:6] == ["format", "run_id", "name", "started_at", "duration", "verdict"]
-    assert {key: told[key] for key in list(told)[:8]} == {
+    assert {key: told[key] for key in list(told)[:12]} == {
         "format": 1,
         "run_id": "20260131-120000-4f1c",
         "name": "placements",
         "started_at": "2026-01-31T12:00:00Z",
         "duration": 61.2,
         "verdict": "fail",
+        "labels": {},
+        "params": {},
+        "profiles": [],
+        "part": None,
         "interrupted": False,
         "crashed": False,
     }

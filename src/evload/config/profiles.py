@@ -55,7 +55,8 @@ def take(root: MappingNode, chosen: Sequence[str]) -> Profiles:
                 _add(root, path.removeprefix(_MORE), value)
             else:
                 yamlfile.put(root, path, value, yamlfile.place_of(value))
-    scenarios = [key.value for key, _ in getattr(_at(root, "scenarios"), "value", ()) if isinstance(key, ScalarNode)]
+    known_ones = _at(root, "scenarios")
+    scenarios = [key.value for key, _ in known_ones.value] if isinstance(known_ones, MappingNode) else []
     for one in only:
         if one.value not in scenarios:
             close = near(one.value, scenarios)

@@ -26,6 +26,7 @@ _NO_COLLECTOR: Final = "correct url, or set protocol: http/protobuf for a collec
 _NO_ANSWERS: Final[Mapping[str, str]] = {
     "essage larger than max": f"the answer is longer than {MOST_OF_ANSWER} bytes; {_NO_COLLECTOR}",
     "etadata size exceeds": f"the answer's headers are longer than gRPC takes; {_NO_COLLECTOR}",
+    "overflows local window": f"more came at once than gRPC lets an answer have; {_NO_COLLECTOR}",
     "Failed parsing HTTP/2": f"what answers there doesn't speak gRPC; {_NO_COLLECTOR}",
 }
 """A piece of what gRPC says of answers that no collector gives, and what it means."""
