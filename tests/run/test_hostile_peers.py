@@ -21,7 +21,10 @@ SHARE: Final = ("http-probe", "redis")
 A_MINUTE: Final = 60
 
 
-SPEAK_TO_NOBODY: Final = {"sqlite", "generator", "csv", "files", "hlog", "html", "junit", "markdown"}
+SPEAK_TO_NOBODY: Final = {
+    "sqlite", "generator", "process", "command", "csv", "files", "hlog", "html", "junit", "markdown",
+}  # fmt: skip
+"""There is nobody else at the other end. What a command may print has its limits in tests/gauges/test_command.py."""
 GROUPS: Final[Sequence[Group]] = ("evload.producers", "evload.probes", "evload.gauges", "evload.sinks")
 
 
