@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import Callable
@@ -11,9 +12,11 @@ from typing import Any
 
 import pytest
 
-from evload.clients.credentials.grant import GrantReader, NoGrant
+from evload.clients.credentials.grant import Grant, GrantReader, NoGrant
+from evload.clients.credentials.live import LiveSecret
 from evload.clients.web import Answer
 from evload.errors import TargetError
+from evload.testing import run_virtual, virtual_clock
 from tests.rigs.token_system import SECRET, Steps, TokenSystem, config, run, token_of
 from tests.servers.httpserver import Step, answer, json_answer
 
@@ -307,3 +310,22 @@ def test_an_end_that_was_asked_for_and_is_none_is_an_error_without_the_token() -
     with pytest.raises(NoGrant) as none:
         lifetime({"t": "hush-hush-hush"}, "body.t")
     assert str(none.value) == "HTTP 200, in which 'body.t' is text, no time that lies ahead"
+
+
+def test_all_that_are_refused_at_once_wait_for_one_renewal() -> None:
+    """A producer and its probes each find out for themselves that a token is good no more."""
+    asked: list[str] = []
+
+    class Source:
+        async def get(self) -> Grant:
+            await asyncio.sleep(1)
+            asked.append(f"token-{len(asked)}")
+            return Grant(asked[-1])
+
+    async def main() -> list[bool]:
+        secret = LiveSecret("api", Source(), virtual_clock(), renew=0.8, learn=lambda *_: None, tell=lambda *_: None)
+        await secret.begin()
+        return await asyncio.gather(*(secret.renewed("token-0") for _ in range(3)))
+
+    assert run_virtual(main()) == [True, True, True]
+    assert asked == ["token-0", "token-1"]
