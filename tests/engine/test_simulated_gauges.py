@@ -16,7 +16,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 import pytest
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from evload.clock import Clock
 from evload.model.correlation import CorrelationIds
@@ -44,6 +44,8 @@ class Depth(GaugeSettings):
     kind: Literal["depth"] = "depth"
     world: MemoryWorld
     takes_ms: int = 40
+    looks: list[int] = Field(default_factory=list)
+    """When it was true, on the clock of the run."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -63,6 +65,7 @@ class _Depth:
     async def sample(self) -> Sample:
         start, takes = self._clock.now_ns(), self._settings.takes_ms * MS
         await self._clock.sleep_until_ns(start + self._rng.randrange(takes))
+        self._settings.looks.append(self._clock.now_ns())
         depth = self._settings.world.world.queue(self._clock.now_ns()).depth
         await self._clock.sleep_until_ns(start + takes)
         return Sample({"queue_depth": depth})
@@ -75,6 +78,8 @@ class Run:
     seed: int
     done: Simulated
     memory: MemoryWorld
+    looks: list[int]
+    """When the gauge looked, since the schedule began."""
 
     def observed(self, expression: str) -> tuple[int | None, int | None]:
         """What came of an objective, in nanoseconds."""
@@ -102,11 +107,14 @@ class Run:
         return found
 
     def first(self, from_ns: int, holds: Callable[[int], bool]) -> int | None:
-        """When the depth first holds from a moment on."""
+        """When the depth first holds from a moment on, until a look at it at least: what is over before the next look
+        was seen by nobody."""
         start = bisect_right(self.depths, from_ns, key=lambda one: one[0]) - 1
-        for at_ns, depth in self.depths[start:]:
-            if holds(depth):
-                return max(at_ns, from_ns)
+        since: int | None = None
+        for (at_ns, depth), (until_ns, _) in pairwise([*self.depths[start:], (2**62, 0)]):
+            since = (max(at_ns, from_ns) if since is None else since) if holds(depth) else None
+            if since is not None and any(max(at_ns, from_ns) <= look < until_ns for look in self.looks):
+                return since
         return None
 
     def longest_above(self) -> int:
@@ -186,9 +194,10 @@ def ran(seed: int, **more: Any) -> Run:
             {"seed": seed, "workers": 2, "service": {"uniform": {"from": "10ms", "to": "50ms"}}, "faults": faults}
         )
     )
+    gauge = Depth.model_validate({"world": memory, "every": "250ms", "takes_ms": chance.randrange(2, 90)})
     simulation = Simulation(
         memory, ({"rate": "30/s", "for": "12s"}, {"idle": "8s"}), seed=seed,
-        gauges={"queue": Depth(world=memory, every="250ms", takes_ms=chance.randrange(2, 90))},
+        gauges={"queue": gauge},
         probe={"bulk": 500, "deadline": "15s"},
         slos=[
             {"text": f"reach(queue_depth >= {LEVEL}) < 30s", "scenario": "main"},
@@ -200,7 +209,8 @@ def ran(seed: int, **more: Any) -> Run:
         ],
         **more,
     )  # fmt: skip
-    return Run(seed, simulation.run(), memory)
+    done = simulation.run()
+    return Run(seed, done, memory, [look - done.start_ns for look in gauge.looks])
 
 
 @pytest.mark.parametrize("seed", seeds(200, 5))

@@ -49,6 +49,12 @@ def test_a_stretch_lasts_between_the_broken_samples_and_the_good_ones_around_the
     assert _watched(StretchWatch(_beyond), (1, 5), (2, 100), (3, 6)) == (0, 2.01)
 
 
+def test_a_stretch_that_nobody_saw_is_possible_where_that_is_asked() -> None:
+    """It is no longer than the longest pause between two looks."""
+    assert _watched(StretchWatch(_beyond, unseen=True), (1, 5), (2, 6), (4, 7)) == (0, 2.01)
+    assert _watched(StretchWatch(_beyond, unseen=True), (1, 5), (2, 100), (4, 100), (5, 7)) == (1.99, 4.01)
+
+
 def test_a_stretch_may_have_begun_before_the_first_sample_and_goes_on_to_the_last() -> None:
     assert _watched(StretchWatch(_beyond), (1, 100), (4, 100)) == (2.99, 4.01)
 

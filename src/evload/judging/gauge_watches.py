@@ -115,7 +115,7 @@ def _new_watch(
     objective: Objective, limit: Fraction, scenarios: Mapping[str, ScenarioCriteria]
 ) -> SampleWatch | None:
     if objective.measure is Measure.STRETCH:
-        return StretchWatch(objective.fulfils)
+        return StretchWatch(objective.fulfils, unseen=True)
     if objective.measure is not Measure.GAUGE:
         from_ns = objective.anchor_ns(scenarios)
         whole = objective.after is None and objective.scenario is None

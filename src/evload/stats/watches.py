@@ -80,11 +80,13 @@ class StretchWatch(_Watch):
     """The longest time, in seconds, for which every sample was `broken`. Keeps one sample.
 
     For sure it lasted from the end of the first broken sample to the start of the last one; possibly from the start
-    of the good one before to the end of the good one after.
+    of the good one before to the end of the good one after. With `unseen` it also counts as possible that it was so
+    between two good samples, where nobody looked.
     """
 
-    def __init__(self, broken: Callable[[float], bool]) -> None:
+    def __init__(self, broken: Callable[[float], bool], *, unseen: bool = False) -> None:
         self._broken = broken
+        self._unseen = unseen
         self._sure_ns = self._maybe_ns = 0
         self._good_ns = 0
         """Start of the last good sample, or of the schedule."""
@@ -98,7 +100,7 @@ class StretchWatch(_Watch):
             if self._first_end_ns is None:
                 self._first_end_ns = end_ns
             self._sure_ns = max(self._sure_ns, start_ns - self._first_end_ns)
-        if self._first_end_ns is not None:
+        if self._unseen or self._first_end_ns is not None:
             self._maybe_ns = max(self._maybe_ns, end_ns - self._good_ns)
         if not self._broken(value):
             self._first_end_ns = None
