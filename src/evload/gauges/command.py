@@ -3,77 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-import math
 import os
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, cast
 
 from jmespath.exceptions import JMESPathError
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field
 
 from ..clients import exact_json
-from ..clients.jmes import Expression, check_expression, kind_of
+from ..clients.jmes import Expression, kind_of
 from ..errors import TargetError
 from ..spi.context import AnswerTimeout, Surroundings
-from ..spi.gauge import Gauge, GaugeSettings, Sample
+from ..spi.gauge import Gauge, Sample
 from ..units import NS_PER_S, Duration, Size, format_duration
-from ._shared.http_settings import MetricName
+from ._shared.named_values import NamedValues, is_number
 
-_FIELDS: Final = ("code", "output")
 _SHOWN: Final = 200
 _LEAVING_S: Final = 1.0
 """For which what was ended is waited for."""
 
 
-class CommandGaugeConfig(GaugeSettings):
+class CommandGaugeConfig(NamedValues):
     """Settings of the command gauge.
 
     A text is given to the shell, a list is run as it is; in both cases where the config stands. What is printed is
     JSON, or else a text. A command that fails is a failed sample, unless an expression looks at its `code`.
     """
 
+    sees: ClassVar = ("code", "output")
+    example: ClassVar = "output.depth"
+    unasked: ClassVar = "output"
+
     kind: Literal["command"]
     run: Annotated[str | tuple[str, ...], Field(min_length=1, description="for the shell, or a list of arguments")]
     value: Annotated[str | None, Field(description="JMESPath over {code, output}: a number")] = None
-    name: Annotated[MetricName, Field(alias="as", description="what objectives call that value")] = "value"
-    values: Annotated[Mapping[MetricName, str], Field(description="several numbers: name to JMESPath")] = {}
     timeout: AnswerTimeout = 5_000_000_000
     max_output: Annotated[Size, Field(ge=1, description="a command that prints more is a failed sample")] = 1 << 20
     every: Annotated[Duration, Field(ge=10_000_000, description="time between two samples")] = 5 * NS_PER_S
-
-    @field_validator("value")
-    @classmethod
-    def _value_compiles(cls, text: str | None) -> str | None:
-        return None if text is None else check_expression(text, _FIELDS)
-
-    @field_validator("values")
-    @classmethod
-    def _values_compile(cls, values: Mapping[str, str]) -> Mapping[str, str]:
-        for text in values.values():
-            check_expression(text, _FIELDS)
-        return values
-
-    @model_validator(mode="after")
-    def _asks_once(self) -> Self:
-        if self.value is not None and self.values:
-            raise ValueError("both value and values are given; write one of them, such as value: output.depth")
-        if self.values and "name" in self.model_fields_set:
-            raise ValueError("as names a single value; leave it out, values have names already")
-        return self
-
-    @property
-    def expressions(self) -> Mapping[str, str]:
-        """Name to JMESPath of every value."""
-        return self.values or {self.name: self.value or "output"}
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """The names of the values."""
-        return tuple(self.expressions)
 
     @asynccontextmanager
     async def open(self, surroundings: Surroundings) -> AsyncIterator[Gauge]:
@@ -172,8 +142,8 @@ def _read(printed: bytes) -> Any:
 
 def _number(expression: Expression, answer: Mapping[str, Any]) -> float:
     value: Any = expression.search(answer)
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return value
+    if is_number(value):
+        return cast(float, value)
     found = repr(value[:_SHOWN]) if isinstance(value, str) else value if isinstance(value, float) else kind_of(value)
     raise ValueError(f"{expression.text!r} is {found}, not a number")
 

@@ -70,7 +70,7 @@ def judge_reach(
             return LimitResult(Result.INCONCLUSIVE, (low, None), "it was not reached by the last sample")
         return LimitResult(Result.FAIL, (low, None), _failed_note(objective, summary))
     holds = compare(objective.operator, low, high, limit)
-    judged = exact(holds, (low, high), limit, "the samples are too far apart to tell")
+    judged = exact(holds, (low, high), limit, _APART)
     if judged.result is Result.PASS:
         judged = _passed(objective, summary, (low, high), limit)
     offered = _offered(objective, summary, scenarios, (low, high))
@@ -186,7 +186,7 @@ def judge_drain(objective: Objective, summary: Summary, limit: Fraction) -> Limi
     if high is None and low < limit:
         return LimitResult(Result.INCONCLUSIVE, (low, None), "it was not back by the last sample")
     holds = compare(objective.operator, low, high, limit)
-    judged = exact(holds, (low, high), limit, "the samples are too far apart to tell")
+    judged = exact(holds, (low, high), limit, _APART)
     return judged if judged.result is not Result.PASS else _passed(objective, summary, (low, high), limit)
 
 
@@ -202,7 +202,7 @@ def _judge_window(objective: Objective, summary: Summary, limit: Fraction) -> Li
         if low >= span:
             return LimitResult(Result.FAIL, (low, high))
         if high >= span:
-            return LimitResult(Result.INCONCLUSIVE, (low, high), "the samples are too far apart to tell")
+            return LimitResult(Result.INCONCLUSIVE, (low, high), _APART)
         return _passed(objective, summary, (low, high), span, upper=True)
     worst = (max if objective.operator in UPPER else min)(low for low, _ in found)
     if not compare(objective.operator, worst, worst, limit):

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 from jmespath.exceptions import JMESPathError
 
@@ -15,6 +14,7 @@ from ...errors import TargetError
 from ...spi.context import Surroundings
 from ...spi.gauge import Sample
 from .._shared.http_get import NoAnswer, Page, open_settings_page
+from .._shared.named_values import is_number
 from .settings import HttpJsonGaugeSettings
 
 
@@ -41,8 +41,8 @@ class _NotANumber(ValueError):
 
 def _number(expression: Expression, answer: Answer) -> float:
     value: Any = expression.search(answer.as_dict() if expression.whole else answer)
-    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-        return value
+    if is_number(value):
+        return cast(float, value)
     found = value if isinstance(value, float) else kind_of(value)
     raise _NotANumber(f"HTTP {answer.status}, in which {expression.text!r} is {found}, not a number")
 
