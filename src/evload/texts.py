@@ -93,6 +93,12 @@ def near(wrong: str, known: Iterable[str], cutoff: float = 0.6) -> list[str]:
     )
 
 
+def meant(wrong: str, known: Iterable[str], otherwise: str) -> str:
+    """What to do about a name that isn't among the known ones: the one that was likely meant, or else something."""
+    close = near(wrong, known)
+    return f"did you mean {close[0]!r}?" if close else otherwise
+
+
 def _escape(match: re.Match[str]) -> str:
     letter = match[0]
     if _seen(letter):

@@ -18,7 +18,7 @@ probes:
   items: {kind: http, url: "{sandbox}/items/{correlation_id}"}
 gauges:
   shared: {kind: prometheus, url: "{sandbox}/metrics", metric: depth, as: queue_depth}
-  own: {kind: prometheus, url: "{sandbox}/metrics", scenarios: [spike], metric: depth, as: waiting}
+  own: {kind: prometheus, url: "{sandbox}/metrics", scenarios: [spike], metric: depth, as: waiting, counter: true}
   both: {kind: prometheus, url: "{sandbox}/metrics", scenarios: [spike, calm], metric: depth, as: other}
 scenarios:
   calm: {producer: api, events: [created], load: [{rate: 1/s, for: 10s}]}
@@ -36,6 +36,9 @@ ASKED = {
     "max(queue_depth) < 9": ("calm", "spike", "last"),
     "max(waiting) < 9": ("spike",),
     "max(other) < 9": ("calm", "spike"),
+    "rise(waiting) < 9": ("spike",),
+    "stretch(waiting > 5) < 9s": ("spike",),
+    "max(waiting) / max(queue_depth) < 2": ("spike",),
     "{objective: drain(queue_depth) < 9s, after: spike}": ("spike",),
     "{objective: drain(queue_depth <= 10) < 9s, after: 5s}": ("calm", "spike", "last"),
     "{objective: recovery(p95(consistency) < 3s) < 9s, after: spike}": ("spike",),

@@ -17,7 +17,7 @@ from pydantic import AfterValidator, Field
 
 from ..errors import TargetError
 from ..spi.context import AdapterSettings
-from ..texts import near
+from ..texts import meant
 from .bounded import CURE, LONGEST, TooLong
 from .web import Url, parse_url
 
@@ -286,8 +286,7 @@ def _unreachable(error: Exception, settings: AwsSettings) -> str:
     if settings.endpoint is not None:
         return f"can't connect to {shown}; start what should listen there, or correct endpoint"
     if settings.region is not None and settings.region not in (known := _regions()):
-        close = near(settings.region, known)
-        cure = f"did you mean {close[0]!r}?" if close else "correct region"
+        cure = meant(settings.region, known, "correct region")
         return f"can't connect to {shown}, and the SDK knows no region {settings.region!r}; {cure}"
     return f"can't connect to {shown}; check the network and the region"
 

@@ -9,7 +9,7 @@ import jmespath
 from jmespath.exceptions import IncompleteExpressionError, JMESPathError, ParseError
 from jmespath.functions import Functions
 
-from ..texts import near
+from ..texts import meant
 
 _WHOLE: Final = "@"
 _LONGEST: Final = 10_000
@@ -78,8 +78,7 @@ def check_expression(text: str, fields: Collection[str] | None) -> str:
     if fields is None:
         return text
     for root in sorted(expression.roots - set(fields)):
-        close = near(root, fields)
-        cure = f"did you mean {close[0]!r}?" if close else f"start with one of {', '.join(fields)}"
+        cure = meant(root, fields, f"start with one of {', '.join(fields)}")
         raise ValueError(f"{text!r} looks at {root!r}, which isn't there; {cure}")
     return text
 
@@ -130,8 +129,7 @@ def _check_call(text: str, call: dict[str, Any]) -> None:
     name, given = call["value"], len(call["children"])
     table = Functions.FUNCTION_TABLE
     if name not in table:
-        close = near(name, table)
-        cure = f"did you mean {close[0]!r}?" if close else f"known functions: {', '.join(sorted(table))}"
+        cure = meant(name, table, f"known functions: {', '.join(sorted(table))}")
         raise ValueError(f"{text!r} calls the unknown function {name!r}; {cure}")
     signature = table[name]["signature"]
     variadic = bool(signature) and bool(signature[-1].get("variadic"))

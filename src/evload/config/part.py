@@ -9,9 +9,9 @@ from typing import Final
 
 from ..errors import ConfigError, UsageError
 from ..model.facts import QUEUE_LAG
-from ..objectives.objective import Measure, Objective
+from ..objectives.objective import Objective
 from ..spi.gauge import GaugeSettings
-from ..texts import near
+from ..texts import meant
 from .load import load
 from .run_config import LoadedConfig
 from .sections import Scenario
@@ -31,8 +31,7 @@ def part_of(loaded: LoadedConfig, names: Sequence[str]) -> LoadedConfig:
     names = names or loaded.profiles.only
     for name in names:
         if name not in config.scenarios:
-            close = near(name, config.scenarios)
-            cure = f"did you mean {close[0]!r}?" if close else f"choose of {', '.join(config.scenarios)}"
+            cure = meant(name, config.scenarios, f"choose of {', '.join(config.scenarios)}")
             raise UsageError(f"{_OPTION} {name}: there is no such scenario; {cure}")
     if not names:
         return loaded
@@ -68,8 +67,11 @@ def _is_asked(objective: Objective, scenarios: Mapping[str, Scenario], gauges: M
     if objective.after_scenario is not None and objective.after_scenario not in scenarios:
         return False
     asked = objective.inner or objective
-    if asked.measure in (Measure.GAUGE, Measure.DRAIN):
-        return any(asked.subject in gauge.metrics for name, gauge in gauges.items() if asked.gauge in (None, name))
+    if asked.is_gauged:
+        return all(
+            any(one.subject in gauge.metrics for name, gauge in gauges.items() if one.gauge in (None, name))
+            for one in asked.parts or (asked,)
+        )
     if asked.subject == QUEUE_LAG:
         return any(_DEPTH in gauge.metrics for gauge in gauges.values())
     return any(

@@ -9,7 +9,7 @@ from typing import Final
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from ..errors import ConfigError, Problem, UsageError
-from ..texts import near
+from ..texts import meant
 from . import yaml as yamlfile
 
 _SECTION: Final = "profiles"
@@ -41,9 +41,7 @@ def take(root: MappingNode, chosen: Sequence[str]) -> Profiles:
     found = _items(section, "the profiles are", "write names, each with a mapping of paths to values")
     for name in chosen:
         if name not in found:
-            close = near(name, found)
-            known = f"choose of {', '.join(found)}" if found else "write it under profiles:"
-            cure = f"did you mean {close[0]!r}?" if close else known
+            cure = meant(name, found, f"choose of {', '.join(found)}" if found else "write it under profiles:")
             raise UsageError(f"--profile {name}: there is no such profile; {cure}")
     only: list[ScalarNode] = []
     for name in chosen:
@@ -59,8 +57,7 @@ def take(root: MappingNode, chosen: Sequence[str]) -> Profiles:
     scenarios = [key.value for key, _ in known_ones.value] if isinstance(known_ones, MappingNode) else []
     for one in only:
         if one.value not in scenarios:
-            close = near(one.value, scenarios)
-            cure = f"did you mean {close[0]!r}?" if close else f"choose of {', '.join(scenarios)}"
+            cure = meant(one.value, scenarios, f"choose of {', '.join(scenarios)}")
             raise _problem(one, f"there is no scenario {one.value!r}", cure)
     return Profiles(tuple(found), tuple(chosen), tuple(one.value for one in only))
 

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Final
 
 from ..model.facts import COUNTER_NAMES, METRICS, QUEUE_LAG, STALENESS, TALLIED, ByValue
-from ..texts import near
+from ..texts import meant
 from ..units import format_duration, parse_duration, parse_rate
 from .limits import exact_share, parse_count, parse_good_share, parse_growth, parse_time, parse_value
 from .objective import (
@@ -312,8 +312,8 @@ def _counter_name(name: str, known: Iterable[str] = (*COUNTER_NAMES, *_ALIASES))
 
 
 def _suggest(name: str, known: Iterable[str], what: str) -> str:
-    close = near(name, tuple(known))
-    return f"did you mean {close[0]!r}?" if close else f"{what} are {', '.join(known)}"
+    known = tuple(known)
+    return meant(name, known, f"{what} are {', '.join(known)}")
 
 
 def require(operator: str, allowed: tuple[str, ...], function: str) -> None:

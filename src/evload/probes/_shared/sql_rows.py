@@ -11,7 +11,7 @@ from typing import Any, Final
 from ...clients.stamps import NO_STAMP, Stamp, read_stamp, within_64_bits
 from ...model.states import Seen
 from ...model.travel import Read, Target
-from ...texts import near
+from ...texts import meant
 from .asked_ids import AskedIds, asked_id
 from .facts import ABSENT, Facts, NonsenseError, effects_of, position_of
 
@@ -40,8 +40,7 @@ class RowReader:
         names = [column.lower() for column in columns]
         for name in names:
             if name not in COLUMNS:
-                close = near(name, COLUMNS)
-                cure = f"did you mean {close[0]!r}?" if close else f"known columns: {', '.join(COLUMNS)}"
+                cure = meant(name, COLUMNS, f"known columns: {', '.join(COLUMNS)}")
                 raise BadColumns(f"the query has an unknown column {name!r}; {cure}")
             if names.count(name) > 1:
                 raise BadColumns(f"the query has {names.count(name)} columns {name!r}; keep one")
