@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from evload.gauges.command import CommandGauge, CommandGaugeConfig
 from evload.spi.context import Surroundings
 from evload.spi.gauge import Sample
 from evload.testing import check_gauge
+from tests.rigs.commands import wait_until
 
 
 def config(**settings: Any) -> CommandGaugeConfig:
@@ -72,6 +74,13 @@ def test_it_runs_where_the_config_stands(tmp_path: Path) -> None:
     assert sampled(tmp_path, run="cat depth") == Sample({"value": 12})
 
 
+def is_over(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def test_what_a_command_has_started_ends_with_it(tmp_path: Path) -> None:
     """One that is too slow, and one that has left something behind."""
     slow = sampled(tmp_path, run="sleep 300 & echo $! > slow; wait", timeout="300ms")
@@ -80,7 +89,7 @@ def test_what_a_command_has_started_ends_with_it(tmp_path: Path) -> None:
     assert left == Sample({"value": 1})
     for name in ("slow", "left"):
         pid = int((tmp_path / name).read_text())
-        assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+        wait_until(partial(is_over, pid))  # being killed takes the system a moment
 
 
 def test_a_command_without_a_number_is_said_before_the_run() -> None:
