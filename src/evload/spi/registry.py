@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from ..texts import near
+from .activity import ActivitySettings
 from .context import VERSION, AdapterSettings
 from .format import Format
 from .gauge import GaugeSettings
@@ -15,13 +16,16 @@ from .probe import ProbeSettings
 from .producer import ProducerSettings
 from .sink import SinkSettings
 
-Group = Literal["evload.producers", "evload.probes", "evload.gauges", "evload.sinks", "evload.formats"]
+Group = Literal[
+    "evload.producers", "evload.probes", "evload.gauges", "evload.activities", "evload.sinks", "evload.formats"
+]
 
 _BASES: Final[Mapping[Group, type[AdapterSettings | Format]]] = MappingProxyType(
     {
         "evload.producers": ProducerSettings,
         "evload.probes": ProbeSettings,
         "evload.gauges": GaugeSettings,
+        "evload.activities": ActivitySettings,
         "evload.sinks": SinkSettings,
         "evload.formats": Format,
     }
