@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import signal
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager, suppress
-from functools import partial
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, cast
 
 from jmespath.exceptions import JMESPathError
 from pydantic import Field
 
-from ..clients import exact_json
+from ..clients.commands import NotDone, arguments_of, run, shown
 from ..clients.jmes import Expression, kind_of
 from ..errors import TargetError
 from ..spi.context import AnswerTimeout, Surroundings
 from ..spi.gauge import Gauge, Sample
-from ..units import NS_PER_S, Duration, Size, format_duration
+from ..units import NS_PER_S, Duration, Size
 from ._shared.named_values import NamedValues, is_number
 
 _SHOWN: Final = 200
-_LEAVING_S: Final = 1.0
-"""For which what was ended is waited for."""
 
 
 class CommandGaugeConfig(NamedValues):
@@ -51,12 +45,8 @@ class CommandGaugeConfig(NamedValues):
         gauge = CommandGauge(self, surroundings.base_dir)
         first = await gauge.sample()
         if first.error:
-            raise TargetError(f"no value by {_shown(self.run)}: {first.error}; correct run or value")
+            raise TargetError(f"no value by {shown(self.run)!r}: {first.error}; correct run or value")
         yield gauge
-
-
-class _NoOutputError(Exception):
-    """The command came to nothing; says why."""
 
 
 class CommandGauge:
@@ -65,79 +55,21 @@ class CommandGauge:
     def __init__(self, settings: CommandGaugeConfig, base_dir: Path) -> None:
         self._settings = settings
         self._base_dir = base_dir
-        self._arguments = ("/bin/sh", "-c", settings.run) if isinstance(settings.run, str) else settings.run
+        self._arguments = arguments_of(settings.run)
         self._expressions = {name: Expression(text) for name, text in settings.expressions.items()}
         self._looks_at_code = any(one.whole or "code" in one.roots for one in self._expressions.values())
 
     async def sample(self) -> Sample:
         """All values of one run of it, or none of them."""
+        settings = self._settings
         try:
-            code, printed, complaint = await self._run()
-            if code and not self._looks_at_code:
-                raise _NoOutputError(f"it ended with {_ended(code)}{complaint}")
-            answer = {"code": code, "output": _read(printed)}
+            ran = await run(self._arguments, self._base_dir, timeout_ns=settings.timeout, most=settings.max_output)
+            if ran.code and not self._looks_at_code:
+                return Sample({}, " ".join(f"it ended with {ran.ended}{ran.complaint}".split()))
+            answer = {"code": ran.code, "output": ran.output}
             return Sample({name: _number(by, answer) for name, by in self._expressions.items()})
-        except (_NoOutputError, JMESPathError, OSError, ValueError) as failure:
+        except (NotDone, JMESPathError, OSError, ValueError) as failure:
             return Sample({}, " ".join(str(failure).split()))
-
-    async def _run(self) -> tuple[int, bytes, str]:
-        """The exit code, what it printed, and its last complaint."""
-        process = await asyncio.create_subprocess_exec(
-            *self._arguments,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            cwd=self._base_dir,
-            start_new_session=True,
-        )
-        assert process.stdout is not None
-        assert process.stderr is not None
-        timeout_ns, most = self._settings.timeout, self._settings.max_output
-        try:
-            async with asyncio.timeout(timeout_ns / NS_PER_S):
-                printed, complaints = await asyncio.gather(
-                    *(_all_of(stream, most, partial(_end, process)) for stream in (process.stdout, process.stderr))
-                )
-                code = await process.wait()
-        except TimeoutError:
-            raise _NoOutputError(f"it was not done after {format_duration(timeout_ns)}") from None
-        finally:
-            # Whoever it has started would go on, and a shell is no more than that.
-            _end(process)
-            if process.returncode is None:
-                # It counts as ended once its pipes are empty, unless somebody who fled the group holds them.
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(_LEAVING_S):
-                        await asyncio.gather(*(_all_of(one, 0, int) for one in (process.stdout, process.stderr)))
-                        await process.wait()
-        if len(printed) > most or len(complaints) > most:
-            raise _NoOutputError(f"it printed more than {most:,} bytes")
-        lines = complaints.decode(errors="replace").split("\n")
-        last = next((line.strip() for line in reversed(lines) if line.strip()), "")
-        return code, printed, f": {last[:_SHOWN]}" if last else ""
-
-
-def _end(process: asyncio.subprocess.Process) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-async def _all_of(stream: asyncio.StreamReader, most: int, too_much: Callable[[], object]) -> bytes:
-    """What comes to its end; beyond `most` bytes the rest is thrown away."""
-    found = bytearray()
-    while chunk := await stream.read(1 << 16):
-        if len(found) <= most:
-            found += chunk
-            if len(found) > most:
-                too_much()
-    return bytes(found)
-
-
-def _read(printed: bytes) -> Any:
-    try:
-        return exact_json.loads(printed)
-    except ValueError:
-        return printed.decode(errors="replace").strip()
 
 
 def _number(expression: Expression, answer: Mapping[str, Any]) -> float:
@@ -146,12 +78,3 @@ def _number(expression: Expression, answer: Mapping[str, Any]) -> float:
         return cast(float, value)
     found = repr(value[:_SHOWN]) if isinstance(value, str) else value if isinstance(value, float) else kind_of(value)
     raise ValueError(f"{expression.text!r} is {found}, not a number")
-
-
-def _ended(code: int) -> str:
-    return f"code {code}" if code > 0 else f"signal {-code}"
-
-
-def _shown(run: str | tuple[str, ...]) -> str:
-    text = run if isinstance(run, str) else " ".join(run)
-    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
