@@ -18,11 +18,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from evload.clients.databases import Refusal
 from evload.clock import SystemClock
 from evload.errors import TargetError
 from evload.model.states import Seen
 from evload.model.travel import Read, ReadResult, Target
-from evload.probes._shared.sql_reader import Refusal, Rows, SqlReader
+from evload.probes._shared.sql_reader import Rows, SqlReader
 from evload.probes._shared.sql_rows import BadColumns, BadRow, RowReader
 from evload.probes._shared.sql_settings import split_query
 from evload.probes.sqlite import SqliteProbeConfig

@@ -14,11 +14,12 @@ from urllib.parse import quote
 
 from pydantic import Field
 
+from ..clients.databases import Refusal
 from ..clock import Clock
 from ..spi.context import Surroundings
 from ..spi.probe import Probe
 from ..units import format_duration
-from ._shared.sql_reader import Refusal, Rows, SqlReader, reading
+from ._shared.sql_reader import Rows, SqlReader, reading
 from ._shared.sql_settings import SqlSettings, split_query
 
 _IDS: Final = "SELECT value FROM json_each(?)"

@@ -1,4 +1,4 @@
-"""What an activity is: something done to the system or to its surroundings, such as a fault, its undo, or a set-up."""
+"""What an activity is: something done to the system or around it, such as a fault, its undo, or a set-up."""
 
 from __future__ import annotations
 

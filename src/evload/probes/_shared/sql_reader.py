@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple, Protocol
 
+from ...clients.databases import Refusal
 from ...clock import Clock
 from ...errors import TargetError
 from ...model.states import Seen
@@ -32,13 +33,6 @@ class Rows(NamedTuple):
 
     columns: tuple[str, ...]
     rows: Sequence[Sequence[Any]]
-
-
-class Refusal(NamedTuple):
-    """Why a database can't be asked, and what would be right."""
-
-    reason: str
-    cure: str
 
 
 class Connection(Protocol):

@@ -7,10 +7,8 @@ from functools import partial
 from typing import Any, Final
 
 from ...clients.bounded import CURE, Allowance, Bounded, TooLong
-from ...spi.context import Surroundings
-from ...units import NS_PER_S, format_duration
-from .._shared.database_url import shown_address
-from .._shared.postgres import (
+from ...clients.databases import Refusal, shown_address
+from ...clients.postgres import (
     bounded_of,
     connect,
     connection_errors,
@@ -19,7 +17,9 @@ from .._shared.postgres import (
     message_of,
     remark_on,
 )
-from .._shared.sql_reader import Refusal, Rows
+from ...spi.context import Surroundings
+from ...units import NS_PER_S, format_duration
+from .._shared.sql_reader import Rows
 from .._shared.sql_rows import BadColumns
 from .._shared.sql_settings import split_query
 from .settings import PostgresProbeSettings

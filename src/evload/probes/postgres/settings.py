@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from .._shared.postgres_url import PostgresUrl
+from ...clients.postgres_url import PostgresUrl
 from .._shared.sql_settings import SqlSettings
 
 

@@ -9,6 +9,8 @@ from functools import partial
 from typing import Any, Final
 
 from ...clients.bounded import Allowance, Bounded
+from ...clients.databases import shown_address
+from ...clients.postgres import bounded_of, connect, connection_errors, explain_connection, load_asyncpg, remark_on
 from ...errors import TargetError
 from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
@@ -16,8 +18,6 @@ from ...spi.context import Surroundings
 from ...spi.listening import Cuts, Inbox, Tell, come_back, nothing_of
 from .._shared.attribution import by_match
 from .._shared.attribution_traffic import attribution
-from .._shared.database_url import shown_address
-from .._shared.postgres import bounded_of, connect, connection_errors, explain_connection, load_asyncpg, remark_on
 from .settings import PostgresListenSettings
 
 _PATIENCE_S: Final = 10.0

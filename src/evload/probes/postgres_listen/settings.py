@@ -7,10 +7,10 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from ...clients.jmes import check_expression
+from ...clients.postgres_url import PostgresUrl
 from ...spi.context import Capabilities
 from ...spi.probe import ProbeSettings
 from .._shared.fact_expressions import WHERE_CLOUDEVENTS_HAVE_IT
-from .._shared.postgres_url import PostgresUrl
 
 
 def _check_match(match: str) -> str:

@@ -6,10 +6,10 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
+from ...clients.databases import shown_address
 from ...errors import TargetError
 from ...spi.context import Surroundings
 from ...units import NS_PER_S
-from .._shared.database_url import shown_address
 from .settings import RedisProbeSettings
 
 _MOST: Final = 16

@@ -8,6 +8,7 @@ from typing import Any, Final, Protocol
 
 from ...clients.bounded import CURE as ASK_FOR_LESS
 from ...clients.bounded import Allowance, Bounded, TooLong
+from ...clients.databases import shown_address
 from ...clock import Clock
 from ...errors import TargetError
 from ...model.states import Seen
@@ -15,7 +16,6 @@ from ...model.travel import Read, ReadResult, Target
 from ...spi.context import Surroundings
 from ...spi.traffic import Exchange, Message, Traffic
 from ...units import NS_PER_S, format_duration
-from .._shared.database_url import shown_address
 from .._shared.facts import ABSENT, Facts
 from .._shared.id_template import KeyTemplate
 from .._shared.stored_value import BadValue, ValueReader, decoded

@@ -8,9 +8,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from ...clients.databases import parse_database_url, shown_address
 from ...spi.context import AnswerTimeout, Capabilities
 from ...spi.probe import ProbeSettings
-from .._shared.database_url import parse_database_url, shown_address
 from .._shared.fact_expressions import told_by
 from .._shared.id_template import EventKey, KeyTemplate, KeyText
 from .._shared.stored_value import ONE_EACH, ValueExpression

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from evload.probes._shared.postgres_url import PostgresAddress, parse_postgres_url
+from evload.clients.postgres_url import PostgresAddress, parse_postgres_url
 from evload.probes.postgres import PostgresProbeConfig
 from evload.probes.postgres_listen import PostgresListenConfig
 

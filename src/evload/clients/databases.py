@@ -1,17 +1,24 @@
-"""Addresses of databases: checked when the config is, and shown without their credentials. No I/O."""
+"""What clients of databases share: addresses, checked when the config is, and why one can't be asked. No I/O."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
-from ...texts import near
+from ..texts import near
 
 _CREDENTIALS: Final = re.compile(r"//.*@", re.DOTALL)
 """Up to the last @, because a password may hold what should have been escaped."""
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x20\x7f]")
+
+
+class Refusal(NamedTuple):
+    """Why a database can't be asked, and what would be right."""
+
+    reason: str
+    cure: str
 
 
 def parse_database_url(text: str, schemes: Sequence[str], example: str) -> SplitResult:

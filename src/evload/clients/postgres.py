@@ -1,4 +1,4 @@
-"""What the two PostgreSQL probes share: the driver, and what its errors mean."""
+"""Connections to PostgreSQL by asyncpg, and what its errors mean."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import parse_qsl, urlsplit
 
-from ...clients.bounded import Allowance, Bounded, BoundedLoop, TooLong
-from ...clients.web import reason_of, tls_context
-from ...errors import TargetError
+from ..errors import TargetError
+from .bounded import Allowance, Bounded, BoundedLoop, TooLong
+from .databases import Refusal
 from .postgres_url import parse_postgres_url
-from .sql_reader import Refusal
+from .web import reason_of, tls_context
 
 CONNECT_S: Final = 60.0
 """Longest time to connect, if the address doesn't say."""

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 from pydantic import AfterValidator
 
-from .database_url import parse_database_url
+from .databases import parse_database_url
 
 _DRIVERS: Final = frozenset(
     {
