@@ -25,7 +25,7 @@ FLOORS: Final = (
     ("errors",), ("units", "settings"), ("clock", "files"), ("texts",),
     ("stats",), ("model",), ("spi",), ("workload",), ("tracking",), ("summary",), ("objectives",), ("judging",),
     ("clients", "sandbox"),
-    ("producers", "probes", "gauges"),
+    ("producers", "probes", "gauges", "activities"),
     ("ledger",), ("config",), ("report",), ("engine",), ("formats",), ("run",), ("sinks",), ("comparing",),
     ("testing",), ("terminal",), ("commands",), ("cli",),
 )  # fmt: skip
@@ -48,9 +48,11 @@ IMPURE: Final = frozenset(
         "shutil",
     }
 )
-ADAPTERS: Final = ("producers", "probes", "gauges", "sinks")
+ADAPTERS: Final = ("producers", "probes", "gauges", "activities", "sinks")
 KNOWN_TO_ADAPTERS: Final = ("spi", "clients", "model", "units", "errors", "clock", "texts")
 KNOWN_TO_SINKS: Final = ("report", "formats")
+KNOWN_TO_ACTIVITIES: Final = ("sandbox",)
+"""Its settings: an activity turns the knobs of the embedded pipeline."""
 FOR_PEOPLE: Final = ("rich", "typer", "uvloop")
 """What the command line needs. Everything else that isn't a foundation belongs to an adapter."""
 FOUNDATIONS: Final = ("jmespath", "orjson", "pydantic", "pydantic_core", "yaml")
@@ -243,7 +245,8 @@ def test_pure_rooms_do_no_io_and_read_no_clock(path: Path) -> None:
 def test_an_adapter_knows_the_doors_and_no_other_adapter(path: Path) -> None:
     """What several share stands in `_shared`; a sink may also know the report and its formats."""
     room, *below = path.relative_to(ROOT).with_suffix("").parts
-    allowed = (*KNOWN_TO_ADAPTERS, *(KNOWN_TO_SINKS if room == "sinks" else ()))
+    more = {"sinks": KNOWN_TO_SINKS, "activities": KNOWN_TO_ACTIVITIES}.get(room, ())
+    allowed = (*KNOWN_TO_ADAPTERS, *more)
     for found in imports_of(path):
         if found.room is None:
             continue

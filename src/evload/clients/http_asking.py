@@ -34,7 +34,14 @@ _BESIDE: Final = 4 << 20
 
 
 class NoAnswer(Exception):
-    """There was no usable answer; the text is why."""
+    """There was no usable answer; the text is why.
+
+    sent  whether the request was written, so that it may have had its effect
+    """
+
+    def __init__(self, reason: str, *, sent: bool = True) -> None:
+        super().__init__(reason)
+        self.sent = sent
 
 
 class Answered(NamedTuple):
@@ -158,12 +165,16 @@ class Asker:
     async def ask(self, method: str, target: str, body: bytes | None = None, lines: str = "") -> Answered:
         """The answer, whatever its status. `lines` are further headers, each with its line end. Raises NoAnswer."""
         awaited = _Awaited(self._loop)
-        self.begin(awaited, self.clock.now_ns(), method, target, body, lines)
-        return await awaited.answer
+        request = self.begin(awaited, self.clock.now_ns(), method, target, body, lines)
+        try:
+            return await awaited.answer
+        except NoAnswer as failure:
+            failure.sent = request.sent_ns is not None
+            raise
 
     def begin(
         self, waiting: Waiting, asked_ns: int, method: str, target: str, body: bytes | None = None, lines: str = ""
-    ) -> None:
+    ) -> Exchange:
         """Send a request like `ask`, and tell `waiting` later what became of it. It is `asked_ns` now."""
         if body is None and method in _WITHOUT_LENGTH:
             request: tuple[bytes, ...] = (f"{method} {self._before}{target}{self._fixed}{lines}\r\n".encode(),)
@@ -173,7 +184,9 @@ class Asker:
                 f"{method} {self._before}{target}{self._fixed}{lines}content-length: {len(body)}\r\n\r\n".encode(),
                 body,
             )
-        self._send(_Request(request, waiting, asked_ns), method in _IDEMPOTENT)
+        exchange = _Request(request, waiting, asked_ns)
+        self._send(exchange, method in _IDEMPOTENT)
+        return exchange
 
     def _send_again(self, exchange: Exchange) -> None:
         """Send what was refused, with other headers."""

@@ -1,9 +1,9 @@
-"""The doors through which adapters come in: what a producer, a probe, a gauge and a sink must be able to do.
+"""The doors through which adapters come in: what producers, probes, gauges, activities and sinks must be able to do.
 
-An adapter is a pydantic settings model with a `kind` and one method, `open`. The settings are validated without the
-adapter's SDK; `open` imports it, connects, and yields the object that does the work. A format of the report is a
-class with one method, `files`. All that a plug-in needs is here; `evload.testing` has what holds it against what
-evload relies on.
+An adapter is a pydantic settings model with a `kind` (an activity's is one of its keys) and one method, `open`. The
+settings are validated without the adapter's SDK; `open` imports it, connects, and yields the object that does the
+work. A format of the report is a class with one method, `files`. All that a plug-in needs is here; `evload.testing`
+has what holds it against what evload relies on.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from ..model.report import EventSample, Report
 from ..model.states import Outcome, Seen
 from ..model.travel import Encoding, Event, Read, ReadResult, Receipt, Target
 from ..units import NS_PER_S, Duration, Rate, Share, Size, format_duration
+from .activity import Activity, ActivitySettings, Values, as_text, filled_in
+from .activity import Outcome as ActivityOutcome
 from .context import SECRET, VERSION, AdapterSettings, AnswerTimeout, Capabilities, Surroundings
 from .format import Files, Format
 from .gauge import Gauge, GaugeSettings, Sample
@@ -31,6 +33,9 @@ __all__ = [
     "NS_PER_S",
     "SECRET",
     "VERSION",
+    "Activity",
+    "ActivityOutcome",
+    "ActivitySettings",
     "AdapterSettings",
     "AnswerTimeout",
     "BackOff",
@@ -81,7 +86,10 @@ __all__ = [
     "TargetError",
     "Tell",
     "Traffic",
+    "Values",
+    "as_text",
     "come_back",
+    "filled_in",
     "format_duration",
     "nothing_of",
 ]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final, Protocol
@@ -15,7 +16,8 @@ from .context import AdapterSettings, Surroundings
 
 Values = Mapping[str, Any]
 """What placeholders stand for, by their names."""
-_PLACEHOLDER: Final = re.compile(r"\{([a-z_]\w*(?:\.[A-Za-z_]\w*)?)\}")
+PLACEHOLDER: Final = re.compile(r"\{([a-z_]\w*(?:\.[A-Za-z_]\w*)?)\}")
+"""What stands for a value in a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +26,14 @@ class Outcome:
 
     error     why it failed; empty if it is done
     in_doubt  it failed, and may all the same have had its effect
+    gone      it failed, and what it would be done to is no more, with all that had been done to it: an undo has
+              nothing left to do
     captured  what the settings took from the answer, by name
     """
 
     error: str = ""
     in_doubt: bool = False
+    gone: bool = False
     captured: Values = field(default_factory=dict)
 
 
@@ -41,17 +46,24 @@ class Activity(Protocol):
 
 
 class ActivitySettings(AdapterSettings):
-    """What every activity can be told. Its kind is the key that says what is done: `post`, `shell`, `sql`.
+    """What every activity can be told. Its kind is the key that says what is done, such as `post`, `shell` or `sql`,
+    and a field of that name is where it stands.
 
-    A text in them may hold placeholders in braces: `filled_in` puts values in their place.
+    A text in them may hold placeholders in braces: `filled_in` puts values in their place, where the kind has no
+    better way.
     """
 
     timeout: Annotated[Duration, Field(ge=1_000_000, description="longest wait for it to be done")] = 30_000_000_000
 
     @property
     def title(self) -> str:
-        """What is done, in a few words for people, such as `POST http://…/worker-delay`."""
+        """What is done, in a few words on one line, without credentials: `POST http://…/worker-delay`."""
         raise NotImplementedError
+
+    @property
+    def captured_names(self) -> Sequence[str]:
+        """Names of what an outcome without an error has captured: all of them."""
+        return ()
 
     def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Activity]:
         """Get ready, yield the activity, close. Raises TargetError if it can't be done here at all."""
@@ -65,12 +77,17 @@ def filled_in(written: Any, values: Values) -> Any:
     since a body may well hold braces.
     """
     if isinstance(written, str):
-        whole = _PLACEHOLDER.fullmatch(written)
+        whole = PLACEHOLDER.fullmatch(written)
         if whole is not None:
             return values.get(whole[1], written)
-        return _PLACEHOLDER.sub(lambda found: str(values.get(found[1], found[0])), written)
+        return PLACEHOLDER.sub(lambda found: as_text(values[found[1]]) if found[1] in values else found[0], written)
     if isinstance(written, Mapping):
         return {key: filled_in(value, values) for key, value in written.items()}
     if isinstance(written, list | tuple):
         return type(written)(filled_in(value, values) for value in written)
     return written
+
+
+def as_text(value: Any) -> str:
+    """A value within a text: what is no text is written as in JSON."""
+    return value if isinstance(value, str) else json.dumps(value)

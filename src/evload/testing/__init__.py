@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ..clock import SystemClock
+from .conformance.activity import check_activity, check_activity_peer
 from .conformance.gauge import check_gauge
 from .conformance.peers import PEERS, Peer
 from .conformance.probe import check_probe, check_probe_peer, check_push_peer, check_push_probe
@@ -24,6 +25,8 @@ __all__ = [
     "SystemClock",
     "VirtualClock",
     "VirtualLoop",
+    "check_activity",
+    "check_activity_peer",
     "check_gauge",
     "check_probe",
     "check_probe_peer",

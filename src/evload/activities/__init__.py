@@ -1,0 +1,1 @@
+"""Things that are done to a system, or around it."""
