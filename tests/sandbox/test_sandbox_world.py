@@ -459,6 +459,7 @@ def test_a_fault_can_be_planted_while_it_runs() -> None:
             "leave it out",
         ),
         ({"faults": [{"what": "broker-down", "at": "0s"}]}, "faults.0.lasting: is missing", "add it"),
+        ({"faults": [{"what": "broker-down", "lasting": "1s"}]}, "faults.0.lasting: lasting without at", "at: 0s"),
         ([], "[] can't be used", "dictionary"),
     ],
 )

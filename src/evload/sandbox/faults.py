@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from .settings import Fault
+
+_FOR_GOOD: Final = 1 << 62
+"""Longer than any clock goes on."""
 
 
 class Timetable:
@@ -13,9 +17,10 @@ class Timetable:
     def __init__(self, faults: Iterable[Fault], origin_ns: int) -> None:
         """`origin_ns` is the moment from which each fault's `at` counts."""
         self._windows: dict[str, list[tuple[int, int, Fault]]] = {}
-        for fault in sorted(faults, key=lambda fault: fault.at):
-            since = origin_ns + fault.at
-            self._windows.setdefault(fault.what, []).append((since, since + fault.lasting, fault))
+        for fault in sorted(faults, key=lambda fault: fault.at or 0):
+            since = origin_ns + (fault.at or 0)
+            until = since + fault.lasting if fault.lasting is not None else _FOR_GOOD
+            self._windows.setdefault(fault.what, []).append((since, until, fault))
 
     def _active(self, what: str, at_ns: int) -> Sequence[Fault]:
         windows = self._windows.get(what)

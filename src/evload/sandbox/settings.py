@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticKnownError
 
 from ..spi.context import AdapterSettings
 from ..units import Duration, Share
@@ -44,7 +45,10 @@ class Regressions(AdapterSettings):
 
 
 class Fault(AdapterSettings):
-    """An outage or a slow-down. `at` counts from the first event that was accepted."""
+    """An outage or a slow-down. `at` counts from the first event that was accepted; without it and `lasting` it is in
+    force as long as it stands there."""
+
+    model_config = ConfigDict(json_schema_extra={"dependentRequired": {"at": ["lasting"], "lasting": ["at"]}})
 
     what: Annotated[
         Literal["broker-down", "workers-down", "read-model-down", "slow-workers", "slow-broker"],
@@ -53,10 +57,19 @@ class Fault(AdapterSettings):
             "begun; slow-workers: service time times `factor`; slow-broker: a publish is answered `delay` later"
         ),
     ]
-    at: Annotated[Duration, Field(description="start, counted from the first accepted event")]
-    lasting: Annotated[Duration, Field(description="how long it lasts")]
+    at: Annotated[Duration | None, Field(description="start, counted from the first accepted event")] = None
+    lasting: Annotated[Duration | None, Field(validate_default=True, description="how long it lasts")] = None
     factor: Annotated[float | None, Field(gt=0, description="slow-workers only")] = None
     delay: Annotated[Duration | None, Field(description="slow-broker only")] = None
+
+    @field_validator("lasting")
+    @classmethod
+    def _has_both_times(cls, lasting: int | None, info: ValidationInfo) -> int | None:
+        if lasting is None and info.data.get("at") is not None:
+            raise PydanticKnownError("missing")
+        if lasting is not None and "at" in info.data and info.data["at"] is None:
+            raise ValueError("lasting without at; write at: 0s to begin with the first event")
+        return lasting
 
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> Self:
@@ -69,18 +82,9 @@ class Fault(AdapterSettings):
         return self
 
 
-class SandboxSettings(AdapterSettings):
-    """The embedded pipeline: broker, queue, workers, read model, and what is planted in them.
+class SandboxKnobs(AdapterSettings):
+    """What of the embedded pipeline can change while it runs. Each is replaced as a whole."""
 
-    Same seed and same events at the same times: same truth. A share is of the events; which events are
-    chosen for one plant doesn't depend on the other plants. A lost event is nothing else beside.
-    """
-
-    seed: Annotated[int, Field(description="of all that is random here")] = 1
-    draws: Annotated[
-        Literal["arrival", "event"],
-        Field(description="what happens to an event is drawn in the order of arrival, or by the event's own id"),
-    ] = "arrival"
     workers: Annotated[int, Field(ge=0, le=100_000, description="how many; 0 lets the queue grow")] = 4
     service: Annotated[Delay, Field(description="time a worker spends on one event")] = Constant(5_000_000)
     visibility: Annotated[Delay, Field(description="from processed to visible in the read model")] = Constant(
@@ -110,6 +114,20 @@ class SandboxSettings(AdapterSettings):
             if names.count(name) > 1:
                 raise ValueError(f"two replicas are called {name!r}; give each a name of its own")
         return replicas
+
+
+class SandboxSettings(SandboxKnobs):
+    """The embedded pipeline: broker, queue, workers, read model, and what is planted in them.
+
+    Same seed and same events at the same times: same truth. A share is of the events; which events are
+    chosen for one plant doesn't depend on the other plants. A lost event is nothing else beside.
+    """
+
+    seed: Annotated[int, Field(description="of all that is random here")] = 1
+    draws: Annotated[
+        Literal["arrival", "event"],
+        Field(description="what happens to an event is drawn in the order of arrival, or by the event's own id"),
+    ] = "arrival"
 
     def changed(self, patch: object) -> SandboxSettings:
         """These settings with the keys of `patch` replaced, each as a whole.
