@@ -15,6 +15,7 @@ from typing import Any, Final
 import orjson
 
 from ..errors import UsageError
+from ..model.marker import Marker
 from ..model.report import EventSample
 from ..model.states import State
 from ..model.travel import Observation, Part
@@ -213,6 +214,17 @@ class LedgerReader:
             query = "SELECT probe, took_ns, answered, sum(requests) FROM read_times GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
             for probe, rows in groupby(self.rows(query), key=itemgetter(0)):
                 yield probe, [(took_ns, bool(answered), requests) for _, took_ns, answered, requests in rows]
+
+    def markers(self) -> Iterator[Marker]:
+        """When something was done to the system, in order of time."""
+        if "markers" in self.tables:
+            query = (
+                "SELECT action, number, done_from_ns, done_to_ns, undone_from_ns, undone_to_ns, error, undo_error, "
+                "lasting FROM markers ORDER BY done_from_ns, action, number"
+            )
+            for action, number, done_from, done_to, undone_from, undone_to, *told, lasting in self.rows(query):
+                undone = None if undone_from is None else (undone_from, undone_to)
+                yield Marker(action, number, (done_from, done_to), undone, *told, lasting=bool(lasting))
 
     def ack_times(self, scenarios: Sequence[int]) -> Iterator[int]:
         """When the events of some scenarios were acked, in order of time."""

@@ -65,6 +65,13 @@ CREATE TABLE read_times (         -- requests of a probe in the ten seconds befo
     took_ns INTEGER NOT NULL,     -- lower edge of a bucket that is 0.8 % wide at most
     answered INTEGER NOT NULL, requests INTEGER NOT NULL
 );
+CREATE TABLE markers (            -- of actions: done and undone are brackets; no end: it was being done
+    action TEXT NOT NULL, number INTEGER NOT NULL,
+    done_from_ns INTEGER NOT NULL, done_to_ns INTEGER, undone_from_ns INTEGER, undone_to_ns INTEGER,
+    error TEXT NOT NULL, undo_error TEXT NOT NULL,
+    lasting INTEGER NOT NULL,     -- 0: done in a moment, and that was all
+    PRIMARY KEY (action, number)
+) WITHOUT ROWID;
 CREATE TABLE states (state INTEGER PRIMARY KEY, name TEXT NOT NULL);
 {_events_table()}
 CREATE TABLE parts (              -- what each probe and each replica says, where there are several
@@ -76,12 +83,15 @@ CREATE TABLE parts (              -- what each probe and each replica says, wher
 ) WITHOUT ROWID;
 """
 
-TABLES: Final = frozenset({"meta", "vitals", "samples", "reads", "read_times", "states", "events", "parts"})
+TABLES: Final = frozenset(
+    {"meta", "vitals", "samples", "reads", "read_times", "markers", "states", "events", "parts"}
+)
 
 INSERT: Final = f"INSERT INTO events VALUES ({', '.join('?' * len(COLUMNS))})"
 INSERT_PART: Final = "INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_READS: Final = "INSERT INTO reads VALUES (?, ?, ?)"
 INSERT_READ_TIMES: Final = "INSERT INTO read_times VALUES (?, ?, ?, ?, ?)"
+INSERT_MARKER: Final = "INSERT OR REPLACE INTO markers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_SAMPLE: Final = "INSERT INTO samples VALUES (?, ?, ?, ?, ?)"
 
 _NULL: Final = math.nan

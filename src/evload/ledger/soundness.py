@@ -106,6 +106,7 @@ def check(reader: LedgerReader) -> None:
         "sampled": (0, 1),
         "took_ns": (0, _FURTHEST_NS),
         "answered": (0, 1),
+        "lasting": (0, 1),
         "requests": (1, _FURTHEST_NS),
         "consumed_at": _ANY_INTEGER,
         "processed_at": _ANY_INTEGER,
@@ -152,7 +153,7 @@ def _schema() -> dict[str, dict[str, _Column]]:
                 name: _Column(kind, bool(not_null or key))
                 for _, name, kind, not_null, _, key in db.execute(f"PRAGMA table_info({table})")
             }
-            for table in ("events", "parts", "samples", "reads", "read_times", "vitals")
+            for table in ("events", "parts", "samples", "reads", "read_times", "markers", "vitals")
         }
 
 

@@ -18,11 +18,13 @@ from typing import Any, Final, Protocol
 import orjson
 
 from ..errors import OutputError
+from ..model.marker import Marker
 from ..model.states import State
 from ..model.travel import Observation
 from .schema import (
     FORMAT,
     INSERT,
+    INSERT_MARKER,
     INSERT_PART,
     INSERT_READ_TIMES,
     INSERT_READS,
@@ -59,6 +61,10 @@ class Ledger(Protocol):
 
     def read_times(self, probe: str, at_ns: int, times: Sequence[tuple[int, bool, int]]) -> None:
         """Add how long requests of a probe took: each time, whether they were answered, and their number."""
+        ...
+
+    def marked(self, marker: Marker) -> None:
+        """Keep when something was done to the system; again and again as more of it is known."""
         ...
 
     def note(self, at_ns: int, facts: Mapping[str, Any]) -> None:
@@ -148,6 +154,13 @@ class LedgerFile:
         moment = at_ns - self._start_ns
         rows = [(moment, probe, took_ns, int(answered), requests) for took_ns, answered, requests in times]
         self._put(lambda db: db.executemany(INSERT_READ_TIMES, rows))
+
+    def marked(self, marker: Marker) -> None:
+        begun, ended = marker.done, marker.undone or (None, None)
+        row = (
+            marker.action, marker.number, *begun, *ended, marker.error, marker.undo_error, int(marker.lasting),
+        )  # fmt: skip
+        self._put(lambda db: db.execute(INSERT_MARKER, row))
 
     def note(self, at_ns: int, facts: Mapping[str, Any]) -> None:
         row = (at_ns - self._start_ns, orjson.dumps(facts).decode())

@@ -16,6 +16,7 @@ from typing import Any, Final, TypeVar
 from ..stats.histogram import Histogram, bracket, rank_of
 from ..stats.thresholds import StepCounts, ThresholdCount, add_intervals
 from .facts import LEDGER_KEYS, PERCENTILES
+from .marker import Marker
 from .vitals import Vitals
 
 FROM_LEDGER: Final[Mapping[str, str]] = MappingProxyType(
@@ -285,6 +286,8 @@ class Summary:
     """Events whose own stamps say that they were processed before they were consumed."""
     contradictions: int = 0
     """Events whose stamps can't be true together with those of the others."""
+    markers: list[Marker] = field(default_factory=list)
+    """When something was done to the system, in order of time. One part of a run does it, for all of them."""
 
     def merge(self, other: Summary) -> None:
         """Add another part of the same run. What FROM_LEDGER names is to be worked out afterwards."""
@@ -299,6 +302,7 @@ class Summary:
             self.gauges.setdefault(name, GaugeSummary()).merge(gauge)
         for probe, reads in other.reads.items():
             _merge_distribution(self.reads, probe, reads)
+        self.markers = sorted({*self.markers, *other.markers}, key=lambda one: (one.done[0], one.action, one.number))
         self.watches, self.watch_notes = {}, {}
         self.negative_hops = self.contradictions = 0
 
@@ -346,10 +350,16 @@ def merged(parts: Iterable[ScenarioSummary]) -> ScenarioSummary:
 
 
 def slice_label(
-    *, event: str | None = None, key: str | None = None, probe: str | None = None, replica: str | None = None
+    *,
+    event: str | None = None,
+    key: str | None = None,
+    probe: str | None = None,
+    replica: str | None = None,
+    during: str | None = None,
+    after: str | None = None,
 ) -> str:
     """What a part of a scenario is called in `slices`; empty for the whole of it."""
-    parts = {"event": event, "key": key, "probe": probe, "replica": replica}
+    parts = {"event": event, "key": key, "probe": probe, "replica": replica, "during": during, "after": after}
     return ",".join(f"{name}={value}" for name, value in parts.items() if value is not None)
 
 

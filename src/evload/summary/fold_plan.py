@@ -53,6 +53,8 @@ class Slice:
     key      a glob that the event's key has to match
     probe    number of a probe whose view it is
     replica  name of a replica whose view it is
+    during   name of an action: events that were due while it was on for sure
+    after    name of an action: events that were due when it was over for sure
     """
 
     label: str
@@ -61,6 +63,13 @@ class Slice:
     key: str | None = None
     probe: int | None = None
     replica: str | None = None
+    during: str | None = None
+    after: str | None = None
+
+    @property
+    def timed(self) -> bool:
+        """Whether an event belongs to it is known only when the event is settled."""
+        return self.during is not None or self.after is not None
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Slice:

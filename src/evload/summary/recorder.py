@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from ..model.facts import DEFAULTS, EXACT, FACTS, INTERVAL_NS, Fact, amount_of
+from ..model.marker import Marker, ended_ns
 from ..model.phases import LEAST_NS, tolerance_ns
 from ..model.states import State
 from ..model.summary import Distribution, GaugeSummary, ScenarioSummary, Series, Summary, slice_label
@@ -231,15 +232,21 @@ class _Scenario:
         self.of_all: list[_Fold] = []
         self.of_some: list[tuple[Slice, _Fold]] = []
         """The views of all events, and those of one type or of some keys."""
+        self.timed: list[tuple[Slice, _Fold]] = []
+        """Portions and views of what was due while an action was on, or when it was over."""
         self._told: set[tuple[int | None, str | None]] = set()
         """Places with a view of all events."""
         for part in _in_order(plan):
             place = (part.probe, part.replica)
-            of_all = part.event is None and part.key is None
+            of_all = part.event is None and part.key is None and not part.timed
             fold = _Fold(part.counted, part, is_view=of_all and place != (None, None))
             self.summary.slices[part.label] = fold.summary
+            if part.timed:
+                self.timed.append((part, fold))
             if place == (None, None):
                 self.portions.append(fold)
+                if part.timed:
+                    continue
                 into = (
                     self._of_keys
                     if part.event is None or part.key is not None
@@ -257,8 +264,11 @@ class _Scenario:
         self.only = number if (number, None) in self.views else None
         """The only probe, if somebody asks for its view: its events have no parts."""
 
-    def views_of(self, part: Part, seen: Observation) -> Iterable[_Fold]:
-        """The folds that this view belongs to. What nobody asked for is folded as well: for the report."""
+    def views_of(self, part: Part, seen: Observation, timed: Container[int] = ()) -> Iterable[_Fold]:
+        """The folds that this view belongs to. What nobody asked for is folded as well: for the report.
+
+        `timed` are the ids of those by time that this event belongs to.
+        """
         number = part.probe if part.replica is None else None
         place = (number, part.replica)
         if place not in self._told:
@@ -276,7 +286,12 @@ class _Scenario:
             views = (*views, *self.views.get((part.probe, part.replica), ()))
         if not self.of_some:
             return views
-        return [view for view in views if view.part is None or _belongs(view.part, seen.type, seen.key)]
+        return [
+            view
+            for view in views
+            if view.part is None
+            or (id(view) in timed if view.part.timed else _belongs(view.part, seen.type, seen.key))
+        ]
 
     def portions_of(self, event: int, key: str | None) -> Sequence[_Fold]:
         """The portions that an event belongs to."""
@@ -314,6 +329,8 @@ class Recorder:
     vitals: Vitals = field(default_factory=Vitals)
     gauges: dict[str, GaugeSummary] = field(default_factory=dict)
     reads: dict[str, Distribution] = field(default_factory=dict)
+    markers: dict[tuple[str, int], Marker] = field(default_factory=dict)
+    """When something was done to the system, by action and number."""
     _scenarios: list[_Scenario] = field(init=False)
     _order: OrderCounter = field(init=False, default_factory=OrderCounter)
 
@@ -347,7 +364,7 @@ class Recorder:
                 for steps in portion.summary.counter_steps.values():
                     steps.add(intended - start, 1, 0, 0)
             for part, view in into.of_some:
-                if _belongs(part, event, key):
+                if not part.timed and _belongs(part, event, key):
                     view.schedule(1)
         count = len(moments)
         into.phases.due(moments)
@@ -399,6 +416,13 @@ class Recorder:
             into.lower.record(low, requests)
             into.upper.record(high if answered else None, requests)
 
+    def marked(self, marker: Marker) -> None:
+        """Keep when something was done to the system.
+
+        What was due is settled later than that: when it is, all is known that tells which events belong to it.
+        """
+        self.markers[marker.action, marker.number] = marker
+
     def summary(self) -> Summary:
         """Everything so far. Shares its parts with the recorder: don't keep it while the run goes on."""
         for scenario in self._scenarios:
@@ -407,7 +431,13 @@ class Recorder:
                     self._count_waiting(portion, scenario.plan)
             for fold in scenario.folds():
                 fold.flush()
-        return Summary({s.plan.name: s.summary for s in self._scenarios}, self.vitals, self.gauges, reads=self.reads)
+        return Summary(
+            {s.plan.name: s.summary for s in self._scenarios},
+            self.vitals,
+            self.gauges,
+            reads=self.reads,
+            markers=sorted(self.markers.values(), key=lambda one: (one.done[0], one.action, one.number)),
+        )
 
     # -- what is settled -----------------------------------------------------------------------------
 
@@ -425,10 +455,43 @@ class Recorder:
                     portion.waiting.append(seen)
                     if len(portion.waiting) >= _TOGETHER:
                         self._count_waiting(portion, into.plan)
+        if into.timed:
+            for seen in observations:
+                for portion in self._timed(into, seen.type, seen.key, seen.intended_ns):
+                    self._belongs_late(portion, seen)
+                    if portion.part is not None and (portion.part.probe, portion.part.replica) == (None, None):
+                        portion.waiting.append(seen)
+                        if len(portion.waiting) >= _TOGETHER:
+                            self._count_waiting(portion, into.plan)
         if into.keyed:
             for seen in observations:
                 if seen.key is not None:
                     self._order_of(into, seen)
+
+    def _timed(self, into: _Scenario, event: int, key: str | None, intended_ns: int) -> list[_Fold]:
+        """The portions and views by time that an event belongs to which is settled."""
+        at_ns = intended_ns - self.start_ns
+        return [fold for part, fold in into.timed if _belongs(part, event, key) and self._was_then(part, at_ns)]
+
+    def _was_then(self, part: Slice, at_ns: int) -> bool:
+        markers = self.markers.values()
+        if part.during is not None and not any(one.action == part.during and one.covers(at_ns) for one in markers):
+            return False
+        if part.after is None:
+            return True
+        over_ns = ended_ns(markers, part.after)
+        return over_ns is not None and over_ns <= at_ns
+
+    def _belongs_late(self, fold: _Fold, seen: Observation) -> None:
+        """Count as scheduled what nobody could tell to belong here when it was."""
+        at_ns = seen.intended_ns - self.start_ns
+        fold.schedule(1)
+        summary = fold.summary
+        first, last = summary.first_intended_ns, summary.last_intended_ns
+        summary.first_intended_ns = at_ns if first is None else min(first, at_ns)
+        summary.last_intended_ns = at_ns if last is None else max(last, at_ns)
+        for steps in summary.counter_steps.values():
+            steps.add(at_ns, 1, 0, 0)
 
     def _count_waiting(self, portion: _Fold, plan: ScenarioPlan) -> None:
         """Count the settled events of a portion, which may be few of each batch."""
@@ -472,7 +535,8 @@ class Recorder:
         event = Placed(seen.seq, seen.type, seen.intended_ns, sent_ns, seen.acked_ns, seen.position, seen.settled_ns)
         for kind, about in self._order.settle((seen.scenario, seen.key), event):
             at_ns = about.intended_ns - self.start_ns
-            for fold in (into.whole, *into.portions_of(about.type, seen.key)):
+            timed = self._timed(into, about.type, seen.key, about.intended_ns) if into.timed else ()
+            for fold in (into.whole, *into.portions_of(about.type, seen.key), *timed):
                 summary = fold.summary
                 if kind == "order":
                     summary.known["order"] = summary.known.get("order", 0) + 1
@@ -539,9 +603,10 @@ class Recorder:
         published = seen.sent_ns if seen.sent_ns is not None else seen.intended_ns
         latest: tuple[int, str] | None = None
         before: Part | None = None
+        timed = {id(one) for one in self._timed(into, seen.type, seen.key, seen.intended_ns)} if into.timed else ()
         stuck = False
         for part in parts:
-            folds = into.views_of(part, seen)
+            folds = into.views_of(part, seen, timed)
             for fold in folds:
                 self._view(fold, part, seen, acked, published, at_ns)
             if part.replica is not None or not acked or not seen.sampled or stuck:

@@ -16,6 +16,7 @@ from ..engine.control import RunControl
 from ..engine.engine import LEAD_NS
 from ..ledger.reader import LedgerReader
 from ..ledger.writer import Ledger, LedgerFile
+from ..model.marker import Marker
 from ..model.report import Report
 from ..model.summary import Summary
 from ..model.travel import Observation
@@ -52,6 +53,9 @@ class MemoryLedger:
         pass
 
     def read_times(self, probe: str, at_ns: int, times: Sequence[tuple[int, bool, int]]) -> None:
+        pass
+
+    def marked(self, marker: Marker) -> None:
         pass
 
     def note(self, at_ns: int, facts: Mapping[str, Any]) -> None:
