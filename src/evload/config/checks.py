@@ -8,7 +8,7 @@ from typing import Final
 
 from .. import files
 from ..model.facts import FACTS, QUEUE_LAG, told_as
-from ..objectives.objective import HORIZON, Objective
+from ..objectives.objective import HORIZON, Measure, Objective
 from ..spi.gauge import GaugeSettings
 from ..spi.probe import ProbeSettings
 from ..spi.producer import ProducerSettings
@@ -17,7 +17,9 @@ from ..units import format_duration
 from ..workload import events
 from ..workload.events import EventSettings
 from ..workload.records import Records
+from ..workload.schedule import duration_ns
 from .problems import Problems, unknown
+from .run_config import Action
 from .sections import Scenario
 from .yaml import DataPath, places, texts
 
@@ -75,7 +77,7 @@ class Checks:
             for place, text in texts(self._document.value(path), path):
                 for name in names_in(text):
                     self._name(name, "secrets", place)
-                    self._place(place, text, name, allowed)
+                    self._place(place, place[len(path) :], text, name, allowed)
 
     def _named_by_a_secret(self, name: str) -> None:
         """What is fetched may need a secret from a file, and no other: so none waits for itself."""
@@ -88,8 +90,9 @@ class Checks:
                     what = f"{{secrets.{other}}} is fetched itself, and a secret can need only those that are read"
                     self._problems.add(place, what, "name one with file:, or a variable such as ${NAME}")
 
-    def _place(self, place: DataPath, text: str, name: str, allowed: Set[str]) -> None:
-        key = str(place[4] if place[2] == "at" and len(place) > 4 else place[2])
+    def _place(self, place: DataPath, inside: DataPath, text: str, name: str, allowed: Set[str]) -> None:
+        """`inside` is the place within the settings of the adapter."""
+        key = str(inside[2] if inside[0] == "at" and len(inside) > 2 else inside[0])
         if key not in allowed:
             what = f"{{secrets.{name}}} can't stand in {key} of this kind"
             where = " or ".join(sorted(allowed))
@@ -132,8 +135,7 @@ class Checks:
             if not all(name in scenarios for name in chosen):
                 continue
             watching = {probe for name in chosen for probe in scenarios[name].probes}
-            if objective.after_scenario is not None and objective.after_scenario != objective.scenario:
-                self._name(objective.after_scenario, "scenarios", (*path, "after"))
+            self._named_moments(path, objective, set(scenarios))
             self._scope(path, objective, watching, probes)
             if objective.subject == "unread_writes" and watching and not _reads_own_writes(watching, probes):
                 what = f"no probe reads right after the ack, so {objective.expression!r} would always hold"
@@ -159,6 +161,87 @@ class Checks:
             if needed in _OF_PRODUCERS and not any(_may_tell(producer, needed) for producer in senders):
                 what = f"no producer of these events tells {objective.subject}, so this would always hold"
                 self._problems.add(path, what, "name a scenario whose producer does, or leave it out")
+
+    def _named_moments(self, path: DataPath, objective: Objective, scenarios: Set[str]) -> None:
+        """What an objective counts from, or is about: a scenario or an action."""
+        actions = self._document.section("actions")
+        if objective.during is not None:
+            self._name(objective.during, "actions", (*path, "during"))
+        after = objective.after_named
+        if after is None or after == objective.scenario or after in actions:
+            return
+        if not actions:
+            self._name(after, "scenarios", (*path, "after"))
+        elif after not in scenarios and not self._problems.full:
+            known = [*scenarios, *actions]
+            what, cure = unknown("scenario or action", after, known, otherwise="define it under actions:")
+            self._problems.add((*path, "after"), what, cure)
+        if after in scenarios and objective.slice and f"after={after}" in objective.slice:
+            what = f"{objective.expression!r} is told of what an action was followed by, and {after!r} is a scenario"
+            self._problems.add(
+                (*path, "after"), what, "name an action, or write scenario: for events of one scenario"
+            )
+
+    def actions(
+        self,
+        actions: Mapping[str, Action],
+        scenarios: Mapping[str, Scenario],
+        objectives: Mapping[DataPath, Objective],
+        observe_ns: int,
+    ) -> None:
+        """Actions begin, end while the run goes on, and are what objectives need them to be."""
+        known = {**self._document.section("scenarios"), **self._document.section("actions")}
+        ends = [scenario.start + duration_ns(scenario.load) for scenario in scenarios.values()]
+        over_ns = max(ends, default=0) + observe_ns
+        for name, action in actions.items():
+            path: DataPath = ("actions", name)
+            times = action.times
+            if name in scenarios:
+                self._problems.add(path, f"{name!r} is the name of a scenario, too", "give it another", key=True)
+            if times.after is not None and (times.after not in known or times.after == name):
+                what, cure = unknown("scenario or action", times.after, [one for one in known if one != name],
+                                     otherwise="name one that there is")  # fmt: skip
+                self._problems.add((*path, "after"), what, cure)
+            elif times.after in actions and self._waits_for_itself(name, actions):
+                self._problems.add((*path, "after"), f"{name!r} waits for its own end", "name another action")
+            last_ns = times.ends_ns
+            if scenarios and last_ns is not None and last_ns > over_ns:
+                what = (
+                    f"it lasts until {format_duration(last_ns)}, and the run is over after {format_duration(over_ns)}"
+                )
+                cure = f"write observe: {format_duration(last_ns - over_ns + observe_ns)} or more"
+                self._problems.add(path, what, cure)
+        for path, objective in objectives.items():
+            self._fits(path, objective, actions, observe_ns)
+
+    def _fits(self, path: DataPath, objective: Objective, actions: Mapping[str, Action], observe_ns: int) -> None:
+        during = actions.get(objective.during or "")
+        if during is not None and not during.times.lasting:
+            what = f"{objective.during!r} is done in a moment, so nothing happens during it"
+            self._problems.add((*path, "during"), what, "write after:, or give the action for:")
+        after = actions.get(objective.after_named or "")
+        if after is None:
+            return
+        if after.times.again and (
+            objective.abort_after_ns is not None or f"after={objective.after}" in objective.slice
+        ):
+            what = f"nobody knows which time of {objective.after!r} is the last as long as it goes on"
+            self._problems.add((*path, "after"), what, "write during:, or name an action that is done once")
+        if objective.measure is Measure.DRAIN and objective.level is None:
+            what = f"nobody knows the level of {objective.subject} before {objective.after!r}"
+            self._problems.add(path, what, f"write drain({objective.subject} <= 10) < ...")
+        if after.times.lasting and after.times.for_ is None and not after.times.again and not observe_ns:
+            what = f"{objective.after!r} lasts until the load is over, and nobody looks after that"
+            self._problems.add((*path, "after"), what, "write observe: 5m, or give the action for:")
+
+    @staticmethod
+    def _waits_for_itself(name: str, actions: Mapping[str, Action]) -> bool:
+        seen = {name}
+        at = actions[name].times.after
+        while at is not None and at in actions and at not in seen:
+            seen.add(at)
+            at = actions[at].times.after
+        return at == name
 
     def _counter(self, path: DataPath, part: Objective, gauges: Mapping[str, GaugeSettings]) -> None:
         """What rises has to be a counter: of anything else the last value less the first says nothing."""

@@ -17,7 +17,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from ..texts import TELLING
 from .walking import Schemas
-from .yaml import DataPath
+from .yaml import DataPath, document
 
 _SURELY: Final = 8
 """From this length on a value is masked wherever it occurs: a shorter one may well be a word of its own."""
@@ -57,6 +57,12 @@ class Literals:
         node = _at(self._root, (*path, *inside))
         if node is not None:
             self._walk(node, (*path, *inside), Schemas.of(TypeAdapter(model)))
+
+    def as_written(self, path: DataPath) -> Any:
+        """What stands at a place, with variables left as they are, and in the place of secrets that were found."""
+        node = _at(self._root, path)
+        assert isinstance(node, MappingNode)
+        return document(node, str)[0].data
 
     def _walk(self, node: Node, path: DataPath, schemas: Schemas) -> None:
         if isinstance(node, MappingNode):

@@ -17,12 +17,14 @@ from ..clients.credentials.settings import SecretSettings
 from ..errors import ConfigError, Problem, UsageError
 from ..model.report import Circumstances
 from ..objectives import grammar
-from ..objectives.objective import DEFAULT_DELAY_NS, Objective
+from ..objectives.condition import parse_condition
+from ..objectives.objective import DEFAULT_DELAY_NS, GaugeValues, Objective
 from ..objectives.policy import SelfCheckPolicy
 from ..sandbox.settings import SandboxSettings
 from ..spi import registry
 from ..spi.probe import ProbeSettings
 from ..spi.sink import SinkSettings
+from ..texts import near
 from ..workload.events import EventSettings
 from ..workload.templates import is_placeholder
 from . import yaml as yamlfile
@@ -32,9 +34,9 @@ from .literals import Literals
 from .params import Shown
 from .problems import Problems
 from .profiles import take
-from .run_config import SANDBOX, LateAddress, LoadedConfig, RunConfig, with_sandbox
+from .run_config import SANDBOX, Action, LateAddress, LoadedConfig, RunConfig, Step, with_sandbox
 from .secrets import Redactor
-from .sections import MOST, ConfigFile, Kind, ObjectiveEntry, Scenario
+from .sections import MOST, ActionTimes, ConfigFile, Kind, ObjectiveEntry, Scenario
 from .yaml import DataPath, Document, texts
 
 _NO_SANDBOX_YET: Final = "http://127.0.0.1:9"
@@ -44,6 +46,7 @@ _LONGEST: Final = 4 * yamlfile.LONGEST
 _LARGEST: Final = 2**63 - 1
 """What databases and protocols have room for. The data of an event may hold any number."""
 _EVENT_DATA: Final = ("events", "data")
+_ACTIVITIES: Final = "evload.activities"
 
 
 def _name_from(stem: str) -> str:
@@ -189,6 +192,8 @@ class _Reader:
         checks.captures(scenarios, producers, probes)
         checks.gauges(gauges)
         checks.objectives(objectives, scenarios, probes, gauges, producers)
+        actions = self._actions({name: gauge.metrics for name, gauge in gauges.items()})
+        checks.actions(actions, scenarios, objectives, top.observe)
         reports = self._reports()
         checks.secrets(self._live)
         return RunConfig(
@@ -207,6 +212,8 @@ class _Reader:
             settle=top.settle,
             records=checks.templates(types, scenarios, producers, self._base_dir),
             secrets=secrets,
+            actions=actions,
+            observe=top.observe,
             circumstances=Circumstances(labels=top.labels, params=self._params),
         )
 
@@ -304,6 +311,69 @@ class _Reader:
             return None
         return found
 
+    def _actions(self, gauges: GaugeValues) -> dict[str, Action]:
+        found = {}
+        for name in self._document.section("actions"):
+            path: DataPath = ("actions", name)
+            written = self._document.value(path)
+            if isinstance(written, dict) and "do" in written and "undo" not in written:
+                cure = "write what puts it back, or undo: none if nothing has to be put back"
+                self._problems.add(path, "nothing undoes what this does", cure)
+                continue
+            times = self._item(ActionTimes, path)
+            steps = [
+                () if written == "none" and key == "undo" else self._steps((*path, key))
+                for key in ("do", "undo")
+                if isinstance(written := self._document.value(path), dict) and (written := written.get(key))
+            ]
+            when = None
+            if times is not None and times.when is not None:
+                try:
+                    when = parse_condition(times.when, gauges)
+                except ValueError as error:
+                    self._problems.add_text((*path, "when"), str(error))
+            if times is not None and len(steps) == 2:
+                found[name] = Action(times, *steps, when)
+        return found
+
+    def _steps(self, path: DataPath) -> tuple[Step, ...]:
+        """The activities at a place, one or a list of them."""
+        written = self._document.value(path)
+        places: list[DataPath] = [(*path, n) for n in range(len(written))] if isinstance(written, list) else [path]
+        if not places:
+            self._problems.add(path, "there is nothing to do", "write an activity such as {shell: COMMAND}")
+        return tuple(step for place in places if (step := self._step(place)) is not None)
+
+    def _step(self, path: DataPath) -> Step | None:
+        written, kinds = self._document.value(path), registry.kinds(_ACTIVITIES)
+        if not isinstance(written, dict):
+            self._problems.add(
+                path, f"{written!r} is no activity", "write one such as {post: URL} or {shell: COMMAND}"
+            )
+            return None
+        named = [key for key in written if key in kinds]
+        if len(named) != 1:
+            what = f"{' and '.join(named)} are two things to do" if named else "nothing says what is done"
+            close = [one for key in written for one in near(str(key), kinds)]
+            known = f"write one of {', '.join(sorted(kinds))}"
+            cure = "make them a list" if named else f"did you mean {close[0]!r}?" if close else known
+            self._problems.add(path, what, cure)
+            return None
+        try:
+            model = registry.load(_ACTIVITIES, named[0])
+        except registry.BrokenPlugin as error:
+            self._problems.add_text((*path, named[0]), str(error), key=True)
+            return None
+        self._literals.hide(path, model)
+        self._live[path] = model.live
+        given = with_sandbox(written, _NO_SANDBOX_YET)
+        acts_on_it = any(field.default == SANDBOX for field in model.model_fields.values())
+        if (given != written or acts_on_it) and "sandbox" not in self._document.data:
+            self._problems.add(path, "there is no embedded pipeline to act on", "add sandbox: {} at the top level")
+        self._document.value(path[:-1])[path[-1]] = given
+        settings = self._item(model, path)
+        return None if settings is None else Step(settings, written, self._literals.as_written(path))
+
     def _insert_placeholders(self) -> None:
         """Where the embedded pipeline is named, and remember it: its address isn't known yet."""
         for section in ("producers", "probes", "gauges"):
@@ -346,7 +416,7 @@ class _Reader:
     ) -> Objective | None:
         scope = {
             name: value
-            for name in ("scenario", "event", "key", "probe", "replica", "after")
+            for name in ("scenario", "event", "key", "probe", "replica", "after", "during")
             if (value := getattr(entry, name)) is not None
         }
         given = {name: str(value) for name in ("target", "critical") if (value := getattr(entry, name)) is not None}

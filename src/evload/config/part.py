@@ -13,7 +13,7 @@ from ..objectives.objective import Objective
 from ..spi.gauge import GaugeSettings
 from ..texts import meant
 from .load import load
-from .run_config import LoadedConfig
+from .run_config import Action, LoadedConfig
 from .sections import Scenario
 
 _OPTION: Final = "--scenario"
@@ -41,12 +41,15 @@ def part_of(loaded: LoadedConfig, names: Sequence[str]) -> LoadedConfig:
         for name, gauge in config.gauges.items()
         if not gauge.scenarios or set(gauge.scenarios) & scenarios.keys()
     }
-    asked = [objective for objective in config.slos if _is_asked(objective, scenarios, gauges)]
+    actions = _actions_of(config.actions, scenarios)
+    asked = [objective for objective in config.slos if _is_asked(objective, scenarios, gauges, actions)]
     left_out = [objective for objective in config.slos if objective not in asked and not objective.implied]
     about = replace(
         config.circumstances, scenarios=tuple(scenarios), not_asked=tuple(objective.title for objective in left_out)
     )
-    part = replace(config, scenarios=scenarios, gauges=gauges, slos=tuple(asked), circumstances=about)
+    part = replace(
+        config, scenarios=scenarios, gauges=gauges, actions=actions, slos=tuple(asked), circumstances=about
+    )
     return replace(loaded, config=part)
 
 
@@ -62,9 +65,29 @@ def check_profiles(loaded: LoadedConfig, path: Path, sets: Sequence[str], enviro
         raise ConfigError(problems)
 
 
-def _is_asked(objective: Objective, scenarios: Mapping[str, Scenario], gauges: Mapping[str, GaugeSettings]) -> bool:
+def _actions_of(actions: Mapping[str, Action], scenarios: Mapping[str, Scenario]) -> dict[str, Action]:
+    """Those that don't wait for what is left out."""
+    left = dict(actions)
+    while late := [
+        name
+        for name, action in left.items()
+        if action.times.after is not None and action.times.after not in {*scenarios, *left}
+    ]:
+        for name in late:
+            del left[name]
+    return left
+
+
+def _is_asked(
+    objective: Objective,
+    scenarios: Mapping[str, Scenario],
+    gauges: Mapping[str, GaugeSettings],
+    actions: Mapping[str, Action],
+) -> bool:
     """Whether there is something left that it is about."""
-    if objective.after_scenario is not None and objective.after_scenario not in scenarios:
+    if objective.after_named is not None and objective.after_named not in {*scenarios, *actions}:
+        return False
+    if objective.during is not None and objective.during not in actions:
         return False
     asked = objective.inner or objective
     if asked.is_gauged:

@@ -13,9 +13,11 @@ from yaml.nodes import MappingNode
 
 from ..clients.credentials.settings import SecretSettings
 from ..model.report import Circumstances
+from ..objectives.condition import Condition
 from ..objectives.objective import Objective
 from ..objectives.policy import SelfCheckPolicy
 from ..sandbox.settings import SandboxSettings
+from ..spi.activity import ActivitySettings
 from ..spi.gauge import GaugeSettings
 from ..spi.probe import ProbeSettings
 from ..spi.producer import ProducerSettings
@@ -25,7 +27,56 @@ from ..workload.records import Records
 from . import yaml as yamlfile
 from .profiles import Profiles
 from .secrets import Redactor
-from .sections import Scenario
+from .sections import ActionTimes, Scenario
+
+SANDBOX: Final = "{sandbox}"
+"""What stands for the address of the embedded pipeline in the settings of adapters."""
+
+
+def with_sandbox(value: Any, url: str) -> Any:
+    """Plain data with an address in place of `{sandbox}`."""
+    if isinstance(value, dict):
+        return {key: with_sandbox(item, url) for key, item in value.items()}
+    if isinstance(value, list):
+        return [with_sandbox(item, url) for item in value]
+    return value.replace(SANDBOX, url) if isinstance(value, str) else value
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One activity of an action.
+
+    given    its settings as plain data, with the values of variables in them
+    written  the same as they were written, with `${NAME}` for a variable
+    """
+
+    settings: ActivitySettings
+    given: Mapping[str, Any]
+    written: Mapping[str, Any]
+
+    def at_sandbox(self, url: str) -> Step:
+        """With the address of the embedded pipeline where it is named."""
+        fields = type(self.settings).model_fields
+        named = {name: one.default for name, one in fields.items() if one.default == SANDBOX}
+        if SANDBOX not in json.dumps([self.given, named]):
+            return self
+        given = with_sandbox({**named, **self.given}, url)
+        return replace(self, settings=type(self.settings).model_validate(given), given=given)
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """Something that is done to the system, and undone. `when` is the condition that it waits for."""
+
+    times: ActionTimes
+    do: tuple[Step, ...]
+    undo: tuple[Step, ...]
+    when: Condition | None = None
+
+    def at_sandbox(self, url: str) -> Action:
+        """With the address of the embedded pipeline where it is named."""
+        do, undo = (tuple(step.at_sandbox(url) for step in steps) for steps in (self.do, self.undo))
+        return replace(self, do=do, undo=undo)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +87,8 @@ class RunConfig:
     records   the loaded data file of each event, by the event's name; None where it has none
     settle    longest drain after an interrupt, in nanoseconds
     secrets   where those values come from that may change while the run goes on
+    actions   what is done to the system while the run goes on
+    observe   how long it goes on after its load, in nanoseconds
     circumstances  what reports show of it beside its name
     """
 
@@ -54,20 +107,9 @@ class RunConfig:
     settle: int
     records: Mapping[str, Records | None]
     secrets: Mapping[str, SecretSettings] = field(default_factory=dict)
+    actions: Mapping[str, Action] = field(default_factory=dict)
+    observe: int = 0
     circumstances: Circumstances = field(default_factory=Circumstances)
-
-
-SANDBOX: Final = "{sandbox}"
-"""What stands for the address of the embedded pipeline in the settings of adapters."""
-
-
-def with_sandbox(value: Any, url: str) -> Any:
-    """Plain data with an address in place of `{sandbox}`."""
-    if isinstance(value, dict):
-        return {key: with_sandbox(item, url) for key, item in value.items()}
-    if isinstance(value, list):
-        return [with_sandbox(item, url) for item in value]
-    return value.replace(SANDBOX, url) if isinstance(value, str) else value
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +159,7 @@ class LoadedConfig:
         for name, gauge in self.config.gauges.items():
             # Of a part of a config fewer scenarios pass through a queue than are written.
             sections["gauges"][name] = sections["gauges"][name].model_copy(update={"scenarios": gauge.scenarios})
+        sections["actions"] = {name: one.at_sandbox(url) for name, one in self.config.actions.items()}
         return replace(self.config, **sections)
 
     def redact(self, text: str) -> str:

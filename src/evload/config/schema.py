@@ -13,7 +13,7 @@ from ..objectives.policy import SelfCheckPolicy
 from ..sandbox.settings import SandboxSettings
 from ..spi import registry
 from ..workload.events import EventSettings
-from .sections import ConfigFile, ObjectiveEntry, Scenario
+from .sections import ActionTimes, ConfigFile, ObjectiveEntry, Scenario
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _REFERENCE: Final = {"type": "string", "pattern": r"\$\{.+\}"}
@@ -27,8 +27,12 @@ def json_schema(say: Callable[[str], None]) -> dict[str, Any]:
     """The schema of a whole file, in the 2020-12 dialect. `say` is told what is installed and left out, and why."""
     producers, probes = _installed("evload.producers", say), _installed("evload.probes", say)
     gauges, sinks = _installed("evload.gauges", say), _installed("evload.sinks", say)
-    sections = (ConfigFile, SecretSettings, SandboxSettings, EventSettings, Scenario, ObjectiveEntry, SelfCheckPolicy)
-    models: list[type[BaseModel]] = [*sections, *producers, *probes, *gauges, *sinks]
+    activities = list(dict.fromkeys(_installed("evload.activities", say)))
+    sections = (
+        ConfigFile, SecretSettings, SandboxSettings, EventSettings, Scenario, ActionTimes, ObjectiveEntry,
+        SelfCheckPolicy,
+    )  # fmt: skip
+    models: list[type[BaseModel]] = [*sections, *producers, *probes, *gauges, *activities, *sinks]
     references, shared = models_json_schema([(model, "validation") for model in models])
     definitions = shared["$defs"]
 
@@ -40,6 +44,11 @@ def json_schema(say: Callable[[str], None]) -> dict[str, Any]:
 
     for model in probes:
         _complete_at_replicas(definitions[one(model)["$ref"].rpartition("/")[2]])
+    step = {"oneOf": [one(model) for model in activities]} if activities else False
+    steps: dict[str, Any] = {"anyOf": [step, {"type": "array", "items": step, "minItems": 1}]}
+    of_an_action = definitions[one(ActionTimes)["$ref"].rpartition("/")[2]]["properties"]
+    of_an_action["do"].update(steps)
+    of_an_action["undo"].update({"anyOf": [{"const": "none"}, *steps["anyOf"]]})
     whole = definitions.pop(one(ConfigFile)["$ref"].rpartition("/")[2])
     for section, contents in (
         ("secrets", {"additionalProperties": one(SecretSettings)}),
@@ -49,6 +58,7 @@ def json_schema(say: Callable[[str], None]) -> dict[str, Any]:
         ("probes", by_kind(probes)),
         ("gauges", by_kind(gauges)),
         ("scenarios", {"additionalProperties": one(Scenario), "minProperties": 1}),
+        ("actions", {"additionalProperties": one(ActionTimes)}),
         ("slos", {"items": {"anyOf": [{"type": "string"}, one(ObjectiveEntry)]}}),
         ("reports", by_kind(sinks)),
         ("self_checks", one(SelfCheckPolicy)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from ..objectives.objective import DEFAULT_DELAY_NS
 from ..settings import Settings
@@ -17,6 +17,10 @@ from .params import Label, Params
 _NAME: Final = re.compile(r"\w[\w .-]{0,99}")
 MOST: Final = 500
 """Scenarios, and objectives: each of these is looked at for each of those."""
+
+
+MOST_TIMES: Final = 10_000
+"""That an action is done."""
 
 
 def _name(text: str) -> str:
@@ -88,6 +92,71 @@ class AbortSettings(Settings):
     after: Annotated[Duration, Field(description="not before this long after the schedule began")] = DEFAULT_DELAY_NS
 
 
+class ActionTimes(Settings):
+    """What is done to the system while the run goes on, when, and how it is undone."""
+
+    at: Annotated[Duration | None, Field(description="how long after the schedule began")] = None
+    after: Annotated[str | None, Field(description="a scenario or an action: when that is over")] = None
+    when: Annotated[str | None, Field(description="a condition on a gauge, such as queue_depth > 500")] = None
+    from_: Annotated[Duration | None, Field(alias="from", description="when it is done for the first time")] = None
+    to: Annotated[Duration | None, Field(description="when it isn't done any more")] = None
+    every: Annotated[Duration | None, Field(ge=100_000_000, description="time from one time to the next")] = None
+    for_: Annotated[
+        Duration | None, Field(alias="for", ge=1_000_000, description="how long it is on; to the load's end without")
+    ] = None
+    do: Annotated[Any, Field(description="an activity, or a list of them: {post: URL}, {shell: COMMAND}")]
+    undo: Annotated[Any, Field(description="what puts it back, or none, if nothing has to be")]
+
+    @model_validator(mode="after")
+    def _when(self) -> ActionTimes:
+        given = [name for name in ("at", "after", "when", "from") if self._given(name) is not None]
+        if len(given) != 1:
+            both = f"it has {' and '.join(given)}" if given else "nothing says when it is done"
+            raise ValueError(f"{both}; write one of at: 2m, after: NAME, when: CONDITION, or from, to and every")
+        if given == ["from"]:
+            if self.to is None or self.every is None or self.from_ is None:
+                raise ValueError("what is done again and again needs from, to and every; write all three")
+            if self.to <= self.from_:
+                raise ValueError("to comes before from; write a later one")
+            if (self.to - self.from_) // self.every > MOST_TIMES:
+                raise ValueError(f"that is more than {MOST_TIMES} times; write a longer every")
+            if self.for_ is not None and self.for_ >= self.every:
+                raise ValueError("it would be done again before it is undone; write for: shorter than every:")
+            if self.for_ is None and self.undo != "none":
+                raise ValueError("nothing says when it is undone, each time; write for: shorter than every:")
+        elif wrong := [name for name in ("to", "every") if getattr(self, name) is not None]:
+            raise ValueError(f"{wrong[0]} goes with from; write from, to and every, or leave {wrong[0]} out")
+        return self
+
+    def _given(self, name: str) -> object:
+        return self.from_ if name == "from" else getattr(self, name)
+
+    @property
+    def at_ns(self) -> int | None:
+        """When it is first due, in nanoseconds since the schedule began; None: nobody knows beforehand."""
+        return self.at if self.from_ is None else self.from_
+
+    @property
+    def again(self) -> bool:
+        """It is done more than once."""
+        return self.every is not None
+
+    @property
+    def lasting(self) -> bool:
+        """It is on for a while, and not just done."""
+        return self.undo != "none" or self.for_ is not None or self.again
+
+    @property
+    def ends_ns(self) -> int | None:
+        """When it is over at last, in nanoseconds since the schedule began; None: nobody knows beforehand."""
+        if self.at_ns is None:
+            return None
+        if self.again and self.every is not None and self.to is not None:
+            last_ns = self.at_ns + (self.to - 1 - self.at_ns) // self.every * self.every
+            return self.to if self.for_ is None else last_ns + self.for_
+        return self.at_ns if self.for_ is None else self.at_ns + self.for_
+
+
 class ObjectiveEntry(Settings):
     """An objective with more than its expression."""
 
@@ -104,8 +173,12 @@ class ObjectiveEntry(Settings):
     probe: Annotated[str | None, Field(description="about what this probe of a chain sees")] = None
     replica: Annotated[str | None, Field(description="about what this replica shows")] = None
     after: Annotated[
-        str | None, Field(description="what counts from a moment: from the end of this scenario, or from this time")
+        str | None,
+        Field(description="what counts from a moment: from the end of this scenario or action, or from this time"),
     ] = None
+    during: Annotated[str | None, Field(description="about what was due, or sampled, while this action was on")] = (
+        None
+    )
     abort: Annotated[
         bool | AbortSettings, Field(description="end the run as soon as the objective can't be kept any more")
     ] = False
@@ -141,6 +214,10 @@ class ConfigFile(Settings):
     probes: Annotated[dict[Name, Any], Field(description="where their effect is read")] = {}
     gauges: Annotated[dict[Name, Any], Field(description="what is sampled while the run goes on")] = {}
     scenarios: Annotated[dict[Name, Any], Field(max_length=MOST, description="what happens, side by side")] = {}
+    actions: Annotated[
+        dict[Name, Any], Field(max_length=MOST, description="what is done to the system meanwhile, and undone")
+    ] = {}
+    observe: Annotated[Duration, Field(description="how long the run goes on after its load")] = 0
     slos: Annotated[list[Any], Field(max_length=MOST, description="what must hold")] = []
     reports: Annotated[
         dict[Name, Any], Field(description="what is told to whom at the end; an HTML page if left out")

@@ -10,6 +10,7 @@ from typing import Any, Final
 from ..clock import Clock
 from ..judging.live_checks import LiveChecks
 from ..ledger.writer import Ledger
+from ..model.marker import Marker
 from ..model.summary import Summary
 from ..model.travel import Event, Receipt
 from ..model.vitals import Vitals
@@ -75,6 +76,18 @@ class Bookkeeping:
         if self._live is not None and values:
             self._live.watches.sampled(gauge, start_ns - self._start_ns, end_ns - self._start_ns, values)
         self._ledger.sampled(gauge, start_ns, end_ns, values)
+
+    @property
+    def markers(self) -> Mapping[tuple[str, int], Marker]:
+        """When something was done to the system, by action and number."""
+        return self._recorder.markers
+
+    def marked(self, marker: Marker) -> None:
+        """Record when something was done to the system, and undone: each time that more of it is known."""
+        self._recorder.marked(marker)
+        if self._live is not None:
+            self._live.watches.marked(list(self._recorder.markers.values()))
+        self._ledger.marked(marker)
 
     def read(self, probe: str, reads: Sequence[tuple[int, int]]) -> None:
         """Record how much a probe read in each tenth of a second."""

@@ -17,6 +17,7 @@ class RunControl:
         self._clock = clock
         self._settle_ns = settle_ns
         self._stopping: list[Callable[[], None]] = []
+        self._aborting: list[Callable[[], None]] = []
         self.begun = False
         """All targets are open and the schedule is set."""
         self.interrupted = False
@@ -33,6 +34,10 @@ class RunControl:
     def when_stopped(self, call: Callable[[], None]) -> None:
         """Have `call` called when the load is stopped."""
         self._stopping.append(call)
+
+    def when_aborted(self, call: Callable[[], None]) -> None:
+        """Have `call` called whenever somebody wants the end at once."""
+        self._aborting.append(call)
 
     def stop(self) -> None:
         """Send nothing that is due later than now, wait for what is outstanding (at most `settle`), then finish."""
@@ -52,3 +57,5 @@ class RunControl:
         """Finish now: what is outstanding is settled as it stands."""
         self.stop()
         self.ends_ns = self._clock.now_ns()
+        for call in self._aborting:
+            call()

@@ -18,6 +18,7 @@ from ..judging.live_checks import LiveChecks
 from ..ledger.writer import Ledger
 from ..model.summary import Summary
 from ..model.vitals import Vitals
+from ..spi.activity import Values
 from ..spi.context import AdapterSettings, Surroundings
 from ..spi.gauge import Gauge
 from ..spi.probe import Probe
@@ -26,6 +27,7 @@ from ..spi.sink import Sink
 from ..spi.traffic import Traffic
 from ..summary.recorder import Recorder
 from ..tracking.tracker import Tracker
+from .acting import Acting, Bounded, OpenAction
 from .bookkeeping import Bookkeeping
 from .control import RunControl
 from .failures import Failures
@@ -35,6 +37,7 @@ from .pacing import Pacer
 from .plan import Plan
 from .progress import ProgressMeter
 from .reading import Reading
+from .undoing import NO_VALUES, Undoing, Unguarded
 
 LEAD_NS: Final = 50_000_000
 """Between the end of set-up and the first event, so that the first is no later than the others."""
@@ -58,6 +61,7 @@ class _Opened:
     producers: Mapping[str, Producer]
     probes: Sequence[Probe]
     gauges: Mapping[str, Gauge]
+    actions: Mapping[str, OpenAction]
     closing: AsyncExitStack
     """Closes the producers, which settles what they still hold."""
 
@@ -69,6 +73,7 @@ class Engine:
     `redact` takes secrets out of a text; it is applied to what adapters say of failures. `live` looks at the summary
     once a second, and may end the run. `traffic` looks on at what adapters send; nearly always it is None. `troubles`
     is given who takes down what fails beside the adapters, by its source and reason. `remarks` are about the run.
+    `undoing` guarantees that what is done to the system is undone; `values` are what placeholders in that stand for.
     """
 
     def __init__(
@@ -85,6 +90,8 @@ class Engine:
         traffic: Looking | None = None,
         troubles: Callable[[Callable[[str, str], None]], None] | None = None,
         remarks: Sequence[str] = (),
+        undoing: Undoing | None = None,
+        values: Values = NO_VALUES,
     ) -> None:
         self._plan = plan
         self._surroundings = surroundings
@@ -98,6 +105,8 @@ class Engine:
         self._traffic = traffic
         self._troubles = troubles
         self._remarks = sorted(map(redact, remarks))
+        self._undoing = undoing or Unguarded()
+        self._values = values
 
     async def run(self) -> Summary:
         """Run the plan to its end and return the summary.
@@ -147,6 +156,20 @@ class Engine:
                 name: await stack.enter_async_context(settings.open(around("gauge", name, settings)))
                 for name, settings in plan.gauges.items()
             },
+            {
+                action.name: OpenAction(
+                    *[
+                        [
+                            Bounded(
+                                await stack.enter_async_context(one.open(around("action", action.name, one))), one
+                            )
+                            for one in activities
+                        ]
+                        for activities in (action.do, action.undo)
+                    ]
+                )
+                for action in plan.actions
+            },
             closing,
         )
 
@@ -193,12 +216,26 @@ class Engine:
             reading.note(final=final)
             books.note(final=final)
 
+        spans = {one.fold.name: one.span for one in plan.scenarios}
+        load_ns = max((span.end_ns for span in spans.values()), default=0)
+
+        def over(scenario: str | None) -> bool:
+            now = clock.now_ns() - start_ns
+            if scenario is None:
+                return now >= load_ns and all(pacer.done for pacer in pacers)
+            done = {one.fold.name: pacer.done for one, pacer in zip(plan.scenarios, pacers, strict=True)}
+            return now >= spans[scenario].end_ns and done[scenario]
+
+        acting = Acting(
+            plan.actions, opened.actions, self._undoing, start_ns=start_ns, clock=clock, control=control,
+            books=books, failures=failures, over=over, values=self._values,
+        )  # fmt: skip
         house = Housekeeping(
-            start_ns=start_ns, until_ns=start_ns + max((one.span.end_ns for one in plan.scenarios), default=0),
+            start_ns=start_ns, until_ns=start_ns + load_ns + plan.observe_ns,
             clock=clock, control=control, tracker=tracker, books=books, vitals=vitals, live=self._live,
             sinks=self._sinks, note=note, strained=reading.strained,
             meter=ProgressMeter([scenario.span for scenario in plan.scenarios], plan.goal, plan.late_ns),
-            sending=lambda: not all(pacer.done for pacer in pacers),
+            sending=lambda: acting.busy or not all(pacer.done for pacer in pacers),
         )  # fmt: skip
 
         async def until_it_is_over() -> None:
@@ -219,8 +256,13 @@ class Engine:
                 for name, gauge in opened.gauges.items():
                     settings = plan.gauges[name]
                     group.create_task(
-                        gauging(name, gauge, settings, start_ns=start_ns, clock=clock, books=books, failures=failures)
-                    )
+                        gauging(
+                            name, gauge, settings, start_ns=start_ns, clock=clock, books=books, failures=failures,
+                            sampled=acting.sampled,
+                        )
+                    )  # fmt: skip
+                for action in plan.actions:
+                    group.create_task(acting.act(action))
                 group.create_task(until_it_is_over())
                 if clock.cpu_ns() is not None:
                     group.create_task(house.watch_the_generator())
@@ -230,6 +272,9 @@ class Engine:
             reading.close()
             for pacer in pacers:
                 pacer.give_up()
+            await acting.close()
+            for name in acting.never_began:
+                insort(self._remarks, f"action {name} never began")
             # Closing a producer settles what it still holds, and only then is the ledger complete.
             await opened.closing.aclose()
             tracker.close(clock.now_ns())

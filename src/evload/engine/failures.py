@@ -75,6 +75,10 @@ class Failures:
         """Something failed that is no read and no publish."""
         self._incident(source, self._example(self._shown(reason, _LONGEST)))
 
+    def shown_whole(self, text: str) -> str:
+        """What an adapter says, as it may be shown, as long as a reason may be."""
+        return self._shown(text, _LONGEST)
+
     def shown(self, example: str) -> str:
         """The beginning of something that came from outside, as it may be shown."""
         return self._shown(example, _SHOWN)

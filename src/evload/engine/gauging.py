@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
 from ..clock import Clock
 from ..spi.gauge import Gauge, GaugeSettings
 from ..stats.watches import MISSING
@@ -12,8 +14,12 @@ from .failures import Failures
 async def gauging(
     name: str, gauge: Gauge, settings: GaugeSettings, *,
     start_ns: int, clock: Clock, books: Bookkeeping, failures: Failures,
+    sampled: Callable[[str, Mapping[str, float]], None],
 ) -> None:  # fmt: skip
-    """Sample a gauge every so often from `start_ns` on, at fixed times and not at fixed pauses, until cancelled."""
+    """Sample a gauge every so often from `start_ns` on, at fixed times and not at fixed pauses, until cancelled.
+
+    `sampled` is told what it shows.
+    """
     every_ns = settings.every
     nothing = dict.fromkeys(settings.metrics, MISSING)
     due = start_ns
@@ -24,5 +30,7 @@ async def gauging(
         end = clock.now_ns()
         if sample.error:
             failures.look_failed(name, sample.error)
-        books.sampled(name, start, end, nothing if sample.missing else sample.values)
+        values = nothing if sample.missing else sample.values
+        books.sampled(name, start, end, values)
+        sampled(name, values)
         due += every_ns * max(1, -(-(end - due) // every_ns))

@@ -14,6 +14,7 @@ from ..tracking.reading_plan import ReadingPlan
 from ..tracking.tracker import Origin
 from ..workload.events import Renderer
 from ..workload.schedule import Arrivals
+from .acting import ActionRun
 from .progress import Goal, Span
 from .resending import Resend
 
@@ -68,3 +69,7 @@ class Plan:
     """How late sends may be."""
     rises: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """The values of each gauge of which an objective asks how much they rise."""
+    actions: Sequence[ActionRun] = ()
+    """What is done to the system meanwhile."""
+    observe_ns: int = 0
+    """How long the run goes on after its load."""

@@ -163,7 +163,7 @@ def _staleness(objective: Objective, state: _State, limit: Fraction) -> str:
 def _gauge(objective: Objective, state: _State, limit: Fraction) -> str:
     """A sample beyond its limit stays one; the mean of the run may still turn, and so may the last value."""
     grows = (objective.function, objective.operator) in {("max", "<"), ("max", "<="), ("min", ">"), ("min", ">=")}
-    if objective.measure is Measure.DRAIN and state.goes_on(objective.after_scenario):
+    if objective.measure is Measure.DRAIN and state.goes_on(objective.after_named):
         return ""
     if objective.measure is Measure.DRAIN:
         judged = judge_drain(objective, state.summary, limit)
@@ -178,7 +178,7 @@ def _gauge(objective: Objective, state: _State, limit: Fraction) -> str:
         how_long = moment(int(worst))
         return (
             f"{objective.subject} is not back after {how_long}"
-            if objective.after_scenario or objective.after
+            if objective.after_named or objective.after
             else (f"{objective.subject} was beyond its limit for {how_long}")
         )
     return f"{objective.subject} came to {float(worst):g}"
@@ -187,7 +187,7 @@ def _gauge(objective: Objective, state: _State, limit: Fraction) -> str:
 def _watched(objective: Objective, state: _State, limit: Fraction) -> str:
     """What a counter rose stays, and so does what a gauge added up to unless it can fall below 0; a time that is over
     stays over. What a trend or a ratio comes to may still turn."""
-    if state.goes_on(objective.after_scenario):
+    if state.goes_on(objective.after_named):
         return ""
     if objective.measure is Measure.REACH:
         judged = judge_reach(objective, state.summary, state.scenarios, limit)
@@ -244,7 +244,7 @@ def _window(objective: Objective, state: _State, limit: Fraction) -> str:
 
 def _recovery(objective: Objective, state: _State, limit: Fraction) -> str:
     inner, anchor_ns = objective.inner, anchor_of(objective, state.summary, state.scenarios)
-    if inner is None or inner.window is None or anchor_ns is None or state.goes_on(objective.after_scenario):
+    if inner is None or inner.window is None or anchor_ns is None or state.goes_on(objective.after_named):
         return ""
     since = max(0, state.offset_ns // inner.window.step_ns - _LOOKBACK)
     bad = _recent(inner, state, inner.limit, since)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
+from ..model.marker import Marker, ended_ns, of_action
 from ..objectives.objective import UPPER, GaugeValues, Measure, Objective
 from ..objectives.scenario import ScenarioCriteria
 from ..stats.watches import (
+    NOT_YET,
     AnchoredWatch,
     DrainWatch,
     GrowthWatch,
@@ -16,8 +18,12 @@ from ..stats.watches import (
     ReachWatch,
     Result,
     RiseWatch,
+    RiseWithinWatch,
     SampleWatch,
+    Spans,
     StretchWatch,
+    ValueWatch,
+    WithinWatch,
     is_missing,
 )
 from .limit_result import compare
@@ -35,6 +41,9 @@ class GaugeWatches:
         self._by_label: dict[str, SampleWatch] = {}
         self._fed: dict[tuple[str, str], list[SampleWatch]] = {}
         self._after: dict[str, list[AnchoredWatch]] = {}
+        self._within: list[tuple[Objective, WithinWatch | RiseWithinWatch]] = []
+        self._anchors: dict[str, int] = {}
+        self._scenarios = scenarios
         for objective in objectives:
             for part in objective.parts or (objective,):
                 for gauge, values in gauges.items():
@@ -62,6 +71,22 @@ class GaugeWatches:
                 for watch in watches:
                     watch.begins(at_ns)
 
+    def marked(self, markers: Sequence[Marker]) -> None:
+        """What is known by now of when actions were on. To be told before the samples that come after."""
+        for objective, watch in self._within:
+            watch.on(_spans(objective, markers))
+        for name, watches in self._after.items():
+            if name in self._scenarios:
+                continue
+            at_ns, known_ns = ended_ns(markers, name), self._anchors.get(name)
+            if at_ns is not None and (known_ns is None or at_ns > known_ns):
+                self._anchors[name] = at_ns
+                for watch in watches:
+                    if known_ns is None:
+                        watch.counts_from(at_ns)
+                    else:
+                        watch.begins(at_ns)
+
     def results(self) -> dict[str, Result]:
         """What each watch came to so far, by its label."""
         return {name: watch.result() for name, watch in self._by_label.items()}
@@ -78,8 +103,10 @@ class GaugeWatches:
         if watch is not None:
             self._by_label[name] = watch
             self._fed.setdefault((gauge, objective.subject), []).append(watch)
-            if isinstance(watch, AnchoredWatch) and objective.after_scenario is not None:
-                self._after.setdefault(objective.after_scenario, []).append(watch)
+            if isinstance(watch, WithinWatch | RiseWithinWatch):
+                self._within.append((objective, watch))
+            if isinstance(watch, AnchoredWatch) and objective.after_named is not None:
+                self._after.setdefault(objective.after_named, []).append(watch)
 
 
 def is_watched(objective: Objective) -> bool:
@@ -90,11 +117,18 @@ def is_watched(objective: Objective) -> bool:
     if objective.measure is not Measure.GAUGE:
         return objective.is_gauged and not objective.parts
     window = objective.window
+    if objective.actions:
+        return True
     return window is not None and (window.stretch or objective.function not in ("max", "min"))
 
 
 def label(objective: Objective, gauge: str, limit: Fraction) -> str:
     """The key in `Summary.watches` of what an objective has watched of one gauge at one of its limits."""
+    text = _label(objective, gauge, limit)
+    return text if objective.during is None else f"{text} during {objective.during}"
+
+
+def _label(objective: Objective, gauge: str, limit: Fraction) -> str:
     value = f"{gauge}.{objective.subject}"
     if objective.measure is Measure.DRAIN:
         back = "" if objective.level is None else f" <= {objective.level}"
@@ -104,14 +138,34 @@ def label(objective: Objective, gauge: str, limit: Fraction) -> str:
         since = f" after {objective.after}" if objective.after is not None else ""
         begun = f" since {objective.scenario}" if objective.scenario is not None else ""
         return f"{objective.measure}({value}{condition}){since}{begun}"
-    assert objective.window is not None
+    if objective.window is None:
+        return f"{objective.function}({value})" + ("" if objective.after is None else f" after {objective.after}")
     if objective.window.stretch:
         return f"{value} {objective.operator} {limit} for {objective.window.span_ns} ns"
     worst = "largest" if objective.operator in UPPER else "smallest"
     return f"{worst} mean({value}) in any {objective.window.span_ns} ns"
 
 
+def _spans(objective: Objective, markers: Sequence[Marker]) -> Spans:
+    """When what an objective is about was on; or from when it was over, for good."""
+    if objective.during is not None:
+        own = [(marker.inner, marker.outer) for marker in of_action(markers, objective.during)]
+        return [((inner[0], inner[1]), outer) for inner, outer in own if inner is not None and inner[0] is not None]
+    over_ns = None if objective.after_named is None else ended_ns(markers, objective.after_named)
+    return [] if over_ns is None else [((over_ns, None), (over_ns, None))]
+
+
 def _new_watch(
+    objective: Objective, limit: Fraction, scenarios: Mapping[str, ScenarioCriteria]
+) -> SampleWatch | None:
+    if objective.during is not None and objective.measure is Measure.RISE:
+        return RiseWithinWatch()
+    watch = _whole_watch(objective, limit, scenarios)
+    within = objective.during is not None or (objective.measure is Measure.GAUGE and objective.after is not None)
+    return watch if watch is None or not within else WithinWatch(watch)
+
+
+def _whole_watch(
     objective: Objective, limit: Fraction, scenarios: Mapping[str, ScenarioCriteria]
 ) -> SampleWatch | None:
     if objective.measure is Measure.STRETCH:
@@ -120,7 +174,8 @@ def _new_watch(
         from_ns = objective.anchor_ns(scenarios)
         whole = objective.after is None and objective.scenario is None
         if from_ns is None and not whole:
-            return None
+            # After an action, whose end nobody knows beforehand.
+            from_ns = NOT_YET
         match objective.measure:
             case Measure.RISE:
                 return RiseWatch(from_ns)
@@ -131,10 +186,11 @@ def _new_watch(
         assert from_ns is not None
         if objective.measure is Measure.REACH:
             return ReachWatch(from_ns, objective.fulfils)
-        load = scenarios.get(objective.after_scenario or "")
+        load = scenarios.get(objective.after_named or "")
         level = None if objective.level is None else float(objective.level)
         return DrainWatch(from_ns, level, 0 if load is None else load.start_ns)
-    assert objective.window is not None
+    if objective.window is None:
+        return ValueWatch(objective.function)
     if not objective.window.stretch:
         return MeanWatch(objective.window.span_ns, largest=objective.operator in UPPER)
 

@@ -36,12 +36,17 @@ Interval = tuple[Fraction, Fraction | None]
 
 def judge_gauge(objective: Objective, summary: Summary, limit: Fraction) -> LimitResult:
     """Exact for the samples that were taken; too many that were not leave it open."""
-    if is_watched(objective):
+    if objective.window is not None and is_watched(objective):
         return _judge_window(objective, summary, limit)
     gauges = dict(_gauges(objective, summary))
     if not gauges:
         return no_data(objective.subject)
-    values = [Fraction(_OF_SERIES[objective.function](g.series[objective.subject])) for g in gauges.values()]
+    if is_watched(objective):
+        values = [low for low, _ in _watched(objective, summary, limit)]
+        if not values:
+            return LimitResult(Result.INCONCLUSIVE, note="no sample was taken then, and no data is no pass")
+    else:
+        values = [Fraction(_OF_SERIES[objective.function](g.series[objective.subject])) for g in gauges.values()]
     if objective.operator in EXACTLY:
         # A value is a double, and so is what it has to be: 0.1 is.
         limit = Fraction(float(limit))

@@ -20,7 +20,7 @@ from .counters import judge_counter
 from .events import judge_extreme, judge_mean, judge_share, judge_staleness
 from .gauges import judge_drain, judge_gauge, judge_ratio, judge_reach, judge_watched
 from .limit_result import NEAR_NOTE, LimitResult
-from .moments import anchor_of
+from .moments import anchor_of, why_untold
 from .unseen import unseen
 from .windows import judge_recovery, judge_window
 
@@ -59,6 +59,8 @@ def judge(objective: Objective, summary: Summary, scenarios: Mapping[str, Scenar
         judged = LimitResult(Result.FAIL, judged.observed, summary.vitals.abort_note)
     if objective.needs_probe and (blind := unseen(summary, scenarios, objective)):
         judged, witnessed = LimitResult(Result.INCONCLUSIVE, judged.observed, blind), False
+    if untold := why_untold(objective, summary, scenarios):
+        judged, witnessed = LimitResult(Result.INCONCLUSIVE, note=untold), False
     unit = objective.unit
     low, high = judged.observed
     return ObjectiveResult(

@@ -18,17 +18,23 @@ _EXIT_CODES: Final = {
 
 
 def decide(
-    objectives: Sequence[ObjectiveResult], checks: Sequence[CheckResult], *, evidence: bool, blind: bool = False
+    objectives: Sequence[ObjectiveResult],
+    checks: Sequence[CheckResult],
+    *,
+    evidence: bool,
+    blind: bool = False,
+    undone: bool = True,
 ) -> Result:
     """The worst of all results, in the order FAIL, INVALID, INCONCLUSIVE, WARN, PASS; skipped checks don't count.
 
     An objective that failed though no self-check could have changed it is a failure, however noisy the rest was; what
     a check could have changed is INVALID already. A run without objectives was asked nothing; it passes if its checks
     do and there is any `evidence`. No data is never a pass, and neither is a probe that is `blind`: it never saw
-    anything.
+    anything. Nor does a run pass in which something was to be done to the system and could not be, or could not be
+    `undone`.
     """
     found = {Result.PASS, *(objective.result for objective in objectives), *(check.result for check in checks)}
-    if blind or not (objectives or evidence):
+    if blind or not undone or not (objectives or evidence):
         found.add(Result.INCONCLUSIVE)
     return next(result for result in _WORST_FIRST if result in found)
 

@@ -55,6 +55,7 @@ def _add_watches(summary: Summary, reader: LedgerReader, criteria: Criteria) -> 
     """What objectives about time find in the samples of the gauges."""
     metrics = {name: gauge["metrics"] for name, gauge in reader.meta["gauges"].items()}
     watches = GaugeWatches(criteria.objectives, criteria.scenarios, metrics)
+    watches.marked(summary.markers)
     watches.acked({name: scenario.last_acked_ns for name, scenario in summary.scenarios.items()})
     for gauge, start_ns, end_ns, values in reader.samples():
         watches.sampled(gauge, start_ns, end_ns, values)

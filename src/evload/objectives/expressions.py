@@ -172,18 +172,31 @@ def _parse_condition(
                 f"or rate({argument}) < 5% for 30s"
             )
         return Objective(expression, measure, argument, operator, parse_time(limit))
-    condition = _CONDITION.fullmatch(argument)
+    more = " or stretch(errors) < 30s" if function == "stretch" else ""
+    gauge, value, compared, level = parse_comparison(argument, f"{function}({{}}) < 30s{more}", gauges, function)
+    return Objective(
+        expression, measure, value, operator, parse_time(limit), gauge=gauge, level=level, compared=compared
+    )
+
+
+def parse_comparison(
+    text: str, example: str, gauges: GaugeValues, function: str = ""
+) -> tuple[str | None, str, str, Fraction]:
+    """A condition on a gauge: (gauge, value, operator, level), the gauge as in `_value_of`. Raises ValueError.
+
+    `example` is where it stands, with {} in its place; `function` whose argument it is.
+    """
+    condition = _CONDITION.fullmatch(text)
     if condition is None:
-        more = " or stretch(errors) < 30s" if function == "stretch" else ""
-        raise ValueError(
-            f"{argument!r} is not a condition; write for example {function}(queue_depth > 100) < 30s{more}"
-        )
+        raise ValueError(f"{text!r} is not a condition; write for example {example.format('queue_depth > 100')}")
     name, compared, level = condition.groups()
     gauge, value = _gauge_of(name, function, gauges)
-    return Objective(
-        expression, measure, value, operator, parse_time(limit), gauge=gauge, level=parse_value(level),
-        compared=compared,
-    )  # fmt: skip
+    return gauge, value, compared, parse_value(level)
+
+
+def gauges_with(value: str, gauges: GaugeValues) -> list[str]:
+    """The gauges that have a value of this name."""
+    return [name for name, values in gauges.items() if value in values]
 
 
 def _parse_running(
@@ -235,8 +248,8 @@ def _gauge_of(name: str, function: str, gauges: GaugeValues) -> tuple[str | None
     if found is None:
         values = [value for known in gauges.values() for value in known]
         cure = _suggest(name, values, "values of gauges") if values else "add a gauge under gauges:"
-        purpose = "to drain" if function == "drain" else f"for {function}(...)"
-        raise ValueError(f"there is no gauge with {name!r} {purpose}; {cure}")
+        purpose = " to drain" if function == "drain" else f" for {function}(...)" if function else ""
+        raise ValueError(f"there is no gauge with {name!r}{purpose}; {cure}")
     return found
 
 

@@ -16,6 +16,7 @@ _LONGEST: Final = 1000
 _PARTS: Final = ("scenario", "event", "key", "probe", "replica")
 _SEEN_BY_A_PROBE: Final = ("first_seen", "consistency", "end_to_end", "hop")
 _COUNTING: Final = ("drain(...)", "recovery(...)", "reach(...)", *(f"{one}(...)" for one in RUNNING))
+_WHOLE: Final = (Measure.INTEGRAL, Measure.GROWTH, Measure.RATIO)
 _STATES_OF_A_PROBE: Final = ("visible", "lost", "regressed", "unobserved", "pending")
 
 
@@ -30,6 +31,7 @@ def parse(
     probe: str | None = None,
     replica: str | None = None,
     after: str | None = None,
+    during: str | None = None,
     abort_after_ns: int | None = None,
     gauges: Mapping[str, Sequence[str]] = {},
 ) -> Objective:
@@ -56,6 +58,7 @@ def parse(
         probe=probe,
         replica=replica,
         after=after,
+        during=during,
         abort_after_ns=abort_after_ns,
         critical_text=critical,
         target_text=target,
@@ -64,6 +67,7 @@ def parse(
         objective = _over_time(objective, window)
     _check_parts(objective)
     _check_after(objective)
+    _check_during(objective)
     if objective.parts:
         objective = replace(objective, parts=tuple(replace(part, after=after) for part in objective.parts))
     if objective.inner is not None:
@@ -147,7 +151,7 @@ def _check_after(objective: Objective) -> None:
             if (objective.after is None) == (objective.scenario is None):
                 cure = "write scenario: NAME, or after: with a scenario or a time such as 5m"
                 raise ValueError(f"{objective.expression!r} has to count from one moment; {cure}")
-            if objective.after_scenario is None and objective.level is None:
+            if objective.after_named is None and objective.level is None:
                 cure = f"write drain({objective.subject} <= 10) < ..."
                 raise ValueError(f"nobody knows the level of {objective.subject} before {objective.after}; {cure}")
         case Measure.RECOVERY:
@@ -162,8 +166,23 @@ def _check_after(objective: Objective) -> None:
             if whole := [part for part in objective.parts if part.measure is Measure.GAUGE]:
                 raise ValueError(f"{whole[0].expression} is about the whole run; leave after out")
         case measure if measure not in FROM_A_MOMENT and objective.after is not None:
-            *others, last = _COUNTING
-            raise ValueError(f"only {', '.join(others)} and {last} count from a moment; leave after out")
+            if objective.after_named is None:
+                *others, last = _COUNTING
+                cure = "leave after out, or name an action"
+                raise ValueError(f"only {', '.join(others)} and {last} count from a time; {cure}")
+            if objective.subject == QUEUE_LAG or objective.measure is Measure.SPAN:
+                raise ValueError(f"{objective.expression!r} is about the whole run; leave after out")
+
+
+def _check_during(objective: Objective) -> None:
+    if objective.during is None:
+        return
+    if objective.after is not None:
+        raise ValueError("this is about the time while something is on, and about the time after; write one of them")
+    if objective.measure in (Measure.DRAIN, Measure.RECOVERY, Measure.REACH):
+        raise ValueError(f"{objective.expression!r} counts from a moment; write after: instead of during:")
+    if objective.measure in (*_WHOLE, Measure.SPAN) or objective.subject == QUEUE_LAG:
+        raise ValueError(f"{objective.expression!r} can't be told of a part of the run; leave during out")
 
 
 def _scoped(inner: Objective, outer: Objective) -> Objective:

@@ -116,7 +116,9 @@ class Objective:
     compared   for REACH and STRETCH: how
     parts      for RATIO: what is divided by what
     inner      for RECOVERY: the objective that has to hold again
-    after      for what counts from a moment: as written, a scenario's name or a time since the schedule began
+    after      for what counts from a moment: as written, the name of a scenario or of an action, or a time since the
+               schedule began; of events those that were due when the action was over
+    during     the name of an action: what was due, or sampled, while it was on
     scenario, event, key, probe, replica   the part of the events that it is about; `key` is a glob
     abort_after_ns  how long after the start of the schedule it may end the run; None: never
     critical_text, target_text   the limits beside the expression, as written
@@ -144,6 +146,7 @@ class Objective:
     parts: tuple[Objective, ...] = ()
     inner: Objective | None = None
     after: str | None = None
+    during: str | None = None
     abort_after_ns: int | None = None
     critical_text: str | None = None
     target_text: str | None = None
@@ -154,12 +157,17 @@ class Objective:
     @property
     def slice(self) -> str:
         """The label of the part of a scenario that it is about; empty for the whole."""
-        return slice_label(event=self.event, key=self.key, probe=self.probe, replica=self.replica)
+        of_events = not self.is_gauged and self.measure is not Measure.RECOVERY
+        return slice_label(
+            event=self.event, key=self.key, probe=self.probe, replica=self.replica, during=self.during,
+            after=self.after if of_events else None,
+        )  # fmt: skip
 
     @property
     def title(self) -> str:
         """The expression with what it is about, which tells it from all others."""
-        about = ", ".join(part for part in (self.scenario, self.slice) if part)
+        moment = "" if self.after is None or f"after={self.after}" in self.slice else f"after={self.after}"
+        about = ", ".join(part for part in (self.scenario, self.slice, moment) if part)
         return f"{self.expression} [{about}]" if about else self.expression
 
     def pieces(self, summary: Summary) -> list[ScenarioSummary]:
@@ -195,6 +203,11 @@ class Objective:
         return self.measure in GAUGED or (self.measure is Measure.STRETCH and bool(self.compared))
 
     @property
+    def actions(self) -> tuple[str, ...]:
+        """What may be names of actions among what it is about: `after` may as well name a scenario."""
+        return tuple(name for name in (self.during, self.after_named) if name is not None)
+
+    @property
     def rising(self) -> tuple[Objective, ...]:
         """What of it is about how much a counter rises."""
         if self.measure is Measure.RISE:
@@ -204,11 +217,7 @@ class Objective:
     def fulfils(self, value: float) -> bool:
         """Whether a value of the gauge is what REACH waits for, or what STRETCH is about."""
         assert self.level is not None
-        level = float(self.level)
-        return {
-            "<": value < level, "<=": value <= level, ">": value > level,
-            ">=": value >= level, "==": value == level, "!=": value != level,
-        }[self.compared]  # fmt: skip
+        return fulfils(value, self.compared, self.level)
 
     @property
     def needs_probe(self) -> bool:
@@ -304,16 +313,18 @@ class Objective:
     # -- moments -------------------------------------------------------------------------------------
 
     @property
-    def after_scenario(self) -> str | None:
-        """The scenario from whose end this counts; None if it counts from another moment, or from none."""
+    def after_named(self) -> str | None:
+        """The scenario or the action from whose end this counts; None if it counts from another moment, or none."""
         if self.measure is Measure.DRAIN and self.after is None:
             return self.scenario
         return None if self.after is None or _moment(self.after) is not None else self.after
 
     def anchor_ns(self, scenarios: Mapping[str, ScenarioCriteria]) -> int | None:
-        """From when this counts, since the schedule began; None if that isn't known. A scenario that is to come to
-        something counts from its start."""
-        name = self.after_scenario
+        """From when this counts, since the schedule began; None if that isn't known, as it isn't after an action.
+
+        A scenario that is to come to something counts from its start.
+        """
+        name = self.after_named
         if self.measure is Measure.REACH and self.after is None:
             load = scenarios.get(self.scenario or "")
             return None if load is None else load.start_ns
@@ -335,9 +346,19 @@ class Objective:
             "probe": self.probe,
             "replica": self.replica,
             "after": self.after,
+            **({} if self.during is None else {"during": self.during}),
             "abort_after_ns": self.abort_after_ns,
             **({"implied": True} if self.implied else {}),
         }
+
+
+def fulfils(value: float, compared: str, level: Fraction) -> bool:
+    """Whether a value of a gauge is as it should be."""
+    other = float(level)
+    return {
+        "<": value < other, "<=": value <= other, ">": value > other,
+        ">=": value >= other, "==": value == other, "!=": value != other,
+    }[compared]  # fmt: skip
 
 
 def _moment(text: str) -> int | None:

@@ -51,7 +51,11 @@ def build(
         name=about.name,
         started_at=about.started_at,
         verdict=verdict.decide(
-            objectives, checks, evidence=_is_evidence(summary), blind=bool(unseen(summary, criteria.scenarios))
+            objectives,
+            checks,
+            evidence=_is_evidence(summary),
+            blind=bool(unseen(summary, criteria.scenarios)),
+            undone=not any(marker.error or marker.undo_error for marker in summary.markers),
         ),
         summary=summary,
         objectives=objectives,

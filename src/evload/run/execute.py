@@ -8,6 +8,7 @@ from ..clients.credentials.opening import open_secrets, remark_of
 from ..clock import Clock
 from ..engine.control import RunControl
 from ..engine.engine import Engine, Looking, Start
+from ..engine.undoing import Undoing
 from ..judging.live_checks import LiveChecks
 from ..ledger.writer import Ledger
 from ..model.summary import Summary
@@ -26,11 +27,13 @@ async def execute(
     control: RunControl | None = None,
     start: Start | None = None,
     traffic: Looking | None = None,
+    undoing: Undoing | None = None,
 ) -> Summary:
     """Run it to its end.
 
     control  stops it before that
     start    says when the schedule begins, once all targets are open; by default at once
+    undoing  guarantees that what is done to the system is undone
     traffic  gives each producer and probe, by its name, somebody who looks on
 
     Raises TargetError if a target can't be opened. A ledger that can't be written says so itself.
@@ -48,6 +51,8 @@ async def execute(
             redact=prepared.redact,
             live=LiveChecks(prepared.criteria, prepared.gauge_values, prepared.redact),
             troubles=secrets.troubles.attend,
+            undoing=undoing,
+            values={"run_id": prepared.run_id},
             remarks=[told for name, one in secrets.live.items() if (told := remark_of(name, one, needed[name]))],
         )
         return await engine.run()

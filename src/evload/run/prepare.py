@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..clients.credentials.opening import Learn
-from ..config.run_config import RunConfig
+from ..config.run_config import Action, RunConfig
 from ..config.sections import Scenario
+from ..engine.acting import ActionRun
 from ..engine.plan import BULK_TICK_NS, LATE_NS, Plan, ReaderPlan, ScenarioRun
 from ..engine.progress import Span, goal_of
 from ..engine.resending import Resend
@@ -136,6 +137,8 @@ def build(config: RunConfig, run_id: str, segment: Segment = WHOLE) -> Plan:
         settle_ns=config.settle,
         goal=goal_of(config.slos, list(config.scenarios)),
         late_ns=None if (late_ns := lateness_limit_ns(config.slos)) is None else float(late_ns),
+        actions=[_action(name, action) for name, action in config.actions.items()],
+        observe_ns=config.observe,
         rises={
             name: frozenset(
                 part.subject
@@ -218,6 +221,8 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
                 key=first.key,
                 probe=None if first.probe is None else numbers[first.probe],
                 replica=first.replica,
+                during=first.during,
+                after=first.after,
             )
         )
     apart = [event for event in events[:_MOST_EVENTS] if event in scenario.events]
@@ -330,6 +335,21 @@ def _readers(config: RunConfig) -> list[ReaderPlan]:
         else:
             readers.append(ReaderPlan(name, name, Origin(number), config.probes[name]))
     return readers
+
+
+def _action(name: str, action: Action) -> ActionRun:
+    times = action.times
+    return ActionRun(
+        name=name,
+        do=[step.settings for step in action.do],
+        undo=[step.settings for step in action.undo],
+        at_ns=times.at_ns,
+        after=times.after,
+        when=action.when,
+        every_ns=times.every,
+        until_ns=times.to,
+        for_ns=times.for_,
+    )
 
 
 def _resend(scenario: Scenario) -> Resend | None:

@@ -8,13 +8,14 @@ nanoseconds since the schedule began, samples come in order, and results are in 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import isinf, nan
 from typing import Final, Protocol
 
 from ..units import NS_PER_S
-from .trend import FEWEST_POINTS, Spans, Trend, theil_sen
+from .trend import FEWEST_POINTS, Trend, theil_sen
+from .trend import Spans as TrendSpans
 
 Result = tuple[float | None, float | None]
 _BEFORE_NS: Final = 10 * NS_PER_S
@@ -72,8 +73,43 @@ class AnchoredWatch(_Watch):
             self._from_ns = from_ns
             self._moved()
 
+    def counts_from(self, from_ns: int) -> None:
+        """It is known now from when it counts, which nobody knew before: no sample so far began later."""
+        self._from_ns = from_ns
+
     def _moved(self) -> None:
         """Give up what was found and lies before the moment."""
+
+
+NOT_YET: Final = 1 << 62
+"""For `from_ns` of what counts from a moment that nobody knows yet."""
+
+
+class ValueWatch(_Watch):
+    """The largest, the smallest, the mean or the last of the values: `function` is max, min, mean or last."""
+
+    def __init__(self, function: str) -> None:
+        self._function = function
+        self._count = 0
+        self._kept = Fraction(0)
+
+    def add(self, start_ns: int, end_ns: int, value: float) -> None:
+        """Look at one sample."""
+        exact = Fraction(value)
+        self._count += 1
+        if self._count == 1 or self._function == "last":
+            self._kept = exact
+        elif self._function == "mean":
+            self._kept += exact
+        else:
+            self._kept = (max if self._function == "max" else min)(self._kept, exact)
+
+    def result(self) -> Result:
+        """The value, twice; (None, None) without a sample."""
+        if not self._count:
+            return None, None
+        value = float(self._kept / self._count if self._function == "mean" else self._kept)
+        return value, value
 
 
 class StretchWatch(_Watch):
@@ -105,6 +141,15 @@ class StretchWatch(_Watch):
         if not self._broken(value):
             self._first_end_ns = None
             self._good_ns = start_ns
+
+    def begins(self, at_ns: int) -> None:
+        """What was before this moment is no part of a stretch."""
+        self._good_ns, self._first_end_ns = at_ns, None
+
+    def ends(self, at_ns: int) -> None:
+        """What is after this moment is no part of a stretch."""
+        if self._any and (self._unseen or self._first_end_ns is not None):
+            self._maybe_ns = max(self._maybe_ns, at_ns - self._good_ns)
 
     def result(self) -> Result:
         """The longest stretch so far; (None, None) without a sample."""
@@ -148,6 +193,104 @@ class MeanWatch(_Watch):
         return worst, worst
 
 
+Spans = Sequence[tuple[tuple[int, int | None], tuple[int, int | None]]]
+"""Of each time that something was on: from when to when for sure, and from when to when perhaps; None: no end yet."""
+
+
+class WithinWatch(_Watch):
+    """What another watch finds in the samples that were taken while something was on for sure."""
+
+    def __init__(self, inner: SampleWatch) -> None:
+        self._inner = inner
+        self._spans: Spans = ()
+        self._in: int | None = None
+
+    def on(self, spans: Spans) -> None:
+        """When it was on, in order of time: of the last span the end may come later, and spans may be added."""
+        self._spans = spans
+
+    def add(self, start_ns: int, end_ns: int, value: float) -> None:
+        """Look at one sample."""
+        for number, ((from_ns, to_ns), _) in enumerate(self._spans):
+            if from_ns <= start_ns and (to_ns is None or end_ns <= to_ns):
+                if number != self._in:
+                    self._leave()
+                    self._in = number
+                    if isinstance(self._inner, StretchWatch):
+                        self._inner.begins(from_ns)
+                self._inner.add(start_ns, end_ns, value)
+
+    def _leave(self) -> None:
+        to_ns = None if self._in is None else self._spans[self._in][0][1]
+        if to_ns is not None and isinstance(self._inner, StretchWatch):
+            self._inner.ends(to_ns)
+
+    def result(self) -> Result:
+        """What the other watch says; (None, None) if no sample was taken then."""
+        self._leave()
+        return self._inner.result()
+
+    @property
+    def note(self) -> str:
+        """What the other watch says beside it."""
+        return self._inner.note
+
+
+class RiseWithinWatch(_Watch):
+    """How much a counter rose while something was on.
+
+    At least by what it counted between the first and the last sample that were taken while it was on for sure, and at
+    most by what it did between the last sample before it may have been on and the first one after.
+    """
+
+    def __init__(self) -> None:
+        self._spans: Spans = ()
+        self._last: Fraction | None = None
+        self._risen = Fraction(0)
+        self._samples: list[tuple[int, int, Fraction]] = []
+
+    def on(self, spans: Spans) -> None:
+        """When it was on, in order of time."""
+        self._spans = spans
+
+    def add(self, start_ns: int, end_ns: int, value: float) -> None:
+        """Look at one sample."""
+        exact = Fraction(value)
+        if self._last is not None:
+            self._risen += exact if exact < self._last else exact - self._last
+        self._last = exact
+        samples = self._samples
+        if len(samples) > 1 and samples[-1][2] == samples[-2][2] == self._risen:
+            # Of a level stretch its ends are enough: nothing rises in between.
+            samples[-1] = (start_ns, end_ns, self._risen)
+        else:
+            samples.append((start_ns, end_ns, self._risen))
+
+    def missing(self, start_ns: int, end_ns: int) -> None:
+        """A counter that isn't there: it will begin at 0."""
+        self.add(start_ns, end_ns, 0.0)
+
+    def result(self) -> Result:
+        """[for sure, perhaps]; (None, None) if no sample was taken while it was on."""
+        low, high, any_inside = Fraction(0), Fraction(0), False
+        unknown = False
+        for (from_ns, to_ns), (first_ns, last_ns) in self._spans:
+            inside = [
+                risen for start, end, risen in self._samples if from_ns <= start and (to_ns is None or end <= to_ns)
+            ]
+            any_inside = any_inside or bool(inside)
+            low += inside[-1] - inside[0] if inside else 0
+            before = [risen for _, end, risen in self._samples if end <= first_ns]
+            after = [risen for start, _, risen in self._samples if last_ns is not None and start >= last_ns]
+            if before and after:
+                high += after[0] - before[-1]
+            else:
+                unknown = True
+        if not any_inside:
+            return None, None
+        return float(low), None if unknown else float(high)
+
+
 class DrainWatch(AnchoredWatch):
     """The time in seconds from `from_ns` until the value is at or under its level again for the first time.
 
@@ -165,6 +308,10 @@ class DrainWatch(AnchoredWatch):
         self._back: tuple[int, int] | None = None
         """The first sample at it."""
         self._any = False
+
+    def counts_from(self, from_ns: int) -> None:
+        super().counts_from(from_ns)
+        self._above_ns = from_ns
 
     def _moved(self) -> None:
         """What was back before then hadn't been away yet."""
@@ -345,11 +492,11 @@ class GrowthWatch(AnchoredWatch):
 
     def __init__(self, from_ns: int = 0) -> None:
         super().__init__(from_ns)
-        self._spans = Spans()
+        self._spans = TrendSpans()
         self._known: Trend | None = None
 
     def _moved(self) -> None:
-        self._spans, self._known = Spans(), None
+        self._spans, self._known = TrendSpans(), None
 
     def add(self, start_ns: int, end_ns: int, value: float) -> None:
         """Look at one sample."""

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, Field
 
 from ..clock import Clock
 from ..model.states import Outcome, Seen
 from ..model.travel import Event, Read, ReadResult, Receipt, Target
-from ..sandbox.delay import DelayDistribution, parse_delay
+from ..sandbox.delay import Constant, Delay, DelayDistribution, parse_delay
 from ..sandbox.settings import SandboxSettings
 from ..sandbox.truth import Truth
 from ..sandbox.world import Item, World
+from ..spi.activity import Activity, ActivitySettings, Values
+from ..spi.activity import Outcome as DoneOrNot
 from ..spi.context import Capabilities, Surroundings
 from ..spi.probe import Probe, ProbeSettings
 from ..spi.producer import Producer, ProducerSettings, Settle
@@ -68,6 +70,10 @@ class MemoryWorld:
     def probe(self, **settings: Any) -> MemoryProbeSettings:
         """Settings of a probe for this world."""
         return MemoryProbeSettings(kind="memory", world=self, **settings)
+
+    def activity(self, change: Callable[[], object], **settings: Any) -> MemoryActivitySettings:
+        """Settings of an activity that changes this world, or whatever else, by a call."""
+        return MemoryActivitySettings(world=self, change=change, **settings)
 
     def is_too_much(self, now_ns: int, reads: int) -> bool:
         """Count event reads that begin now; whether there were too many of them in this second."""
@@ -140,6 +146,48 @@ class _MemoryProducer:
     def close(self) -> None:
         for seq in list(self._open):
             self._answer(seq, Outcome.IN_DOUBT)
+
+
+class MemoryActivitySettings(ActivitySettings):
+    """Calls `change` in the middle of the time that it takes. The first `fails` times it fails instead, and where it
+    is `in_doubt` it has had its effect all the same."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    world: MemoryWorld
+    change: Callable[[], object]
+    takes: Delay = Constant(10_000_000)
+    fails: int = 0
+    in_doubt: bool = False
+    captures: Mapping[str, Any] = Field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        return "change the world"
+
+    @asynccontextmanager
+    async def open(self, surroundings: Surroundings) -> AsyncIterator[Activity]:
+        yield _MemoryActivity(self, surroundings.clock)
+
+
+class _MemoryActivity:
+    def __init__(self, settings: MemoryActivitySettings, clock: Clock) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._fails = settings.fails
+
+    async def perform(self, values: Values) -> DoneOrNot:
+        settings, start_ns = self._settings, self._clock.now_ns()
+        took_ns = settings.takes.draw(settings.world._rng)
+        failed = self._fails > 0
+        self._fails -= failed
+        await self._clock.sleep_until_ns(start_ns + took_ns // 2)
+        if not failed or settings.in_doubt:
+            settings.change()
+        await self._clock.sleep_until_ns(start_ns + took_ns)
+        if failed:
+            return DoneOrNot("the world can't be changed now", in_doubt=settings.in_doubt)
+        return DoneOrNot(captured=settings.captures)
 
 
 class MemoryProbeSettings(ProbeSettings):

@@ -10,24 +10,27 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from ..config.run_config import RunConfig
-from ..config.sections import Scenario
+from ..config.run_config import Action, RunConfig, Step
+from ..config.sections import ActionTimes, Scenario
 from ..engine.control import RunControl
 from ..engine.engine import LEAD_NS
+from ..engine.undoing import Undoing
 from ..ledger.reader import LedgerReader
 from ..ledger.writer import Ledger, LedgerFile
 from ..model.marker import Marker
 from ..model.report import Report
 from ..model.summary import Summary
 from ..model.travel import Observation
+from ..objectives.condition import parse_condition
 from ..objectives.grammar import parse
-from ..objectives.objective import Objective
+from ..objectives.objective import GaugeValues, Objective
 from ..objectives.policy import SelfCheckPolicy
 from ..report.build import About, build
 from ..run.execute import execute
 from ..run.prepare import Prepared, prepare
 from ..spi.gauge import GaugeSettings
 from ..spi.sink import Sink
+from ..units import parse_duration
 from ..workload.events import EventSettings
 from ..workload.segment import WHOLE, Segment
 from .memory_world import MemoryWorld
@@ -71,6 +74,9 @@ class Simulation:
     `probes`, each given as its settings. `replicas` has, for a probe, the differing settings of each replica.
     Events differ in their names alone. Objectives are texts, or arguments of `grammar.parse` with `text` among them.
 
+    An action is as in a config, with settings of activities in the place of `do` and `undo`; `undoing` is who
+    guarantees that it is undone.
+
     `at` is called with what stops the run once the loop goes, and may plan calls (`loop.call_later`) such as an
     interrupt. `segment` is the part of the schedule to run. With `ledger_path` the events go to a real ledger file
     instead of a list, and the report has what it tells.
@@ -95,6 +101,9 @@ class Simulation:
     ledger_path: Path | None = None
     at: Callable[[RunControl], None] | None = None
     sinks: Sequence[Sink] = ()
+    actions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    observe: str = "0s"
+    undoing: Undoing | None = None
     segment: Segment = WHOLE
 
     def config(self) -> RunConfig:
@@ -124,11 +133,23 @@ class Simulation:
                 for probe, replicas in self.replicas.items()
             },
             records=dict.fromkeys(self.events),
+            actions={name: self._action(written) for name, written in self.actions.items()},
+            observe=parse_duration(self.observe),
         )
+
+    def _action(self, written: Mapping[str, Any]) -> Action:
+        times = ActionTimes.model_validate({"undo": "none", **written})
+        undo = () if times.undo == "none" else times.undo
+        do, undo = ([Step(one, {}, {}) for one in steps] for steps in (times.do, undo))
+        when = None if times.when is None else parse_condition(times.when, self._gauge_values())
+        return Action(times, tuple(do), tuple(undo), when)
+
+    def _gauge_values(self) -> GaugeValues:
+        return {name: gauge.metrics for name, gauge in self.gauges.items()}
 
     def _objective(self, given: str | Mapping[str, Any]) -> Objective:
         arguments = {"text": given} if isinstance(given, str) else given
-        return parse(**arguments, gauges={name: gauge.metrics for name, gauge in self.gauges.items()})
+        return parse(**arguments, gauges=self._gauge_values())
 
     def run(self) -> Simulated:
         """Run it in virtual time. Raises DeadlockError if it can't end."""
@@ -149,7 +170,9 @@ class Simulation:
             async def start() -> int:
                 return start_ns
 
-            summary = await execute(prepared, clock, ledger, self.sinks, control=control, start=start)
+            summary = await execute(
+                prepared, clock, ledger, self.sinks, control=control, start=start, undoing=self.undoing
+            )
             about = About("simulation", prepared.config.name, clock.wall(start_ns))
             if self.ledger_path is None:
                 report = build(summary, prepared.criteria, about)
