@@ -163,7 +163,17 @@ async def _targets(plan: Plan, surroundings: Surroundings) -> list[Examined]:
             await look_at(f"probe {reader.name}", probe, probe.open, asks)
         for name, gauge in plan.gauges.items():
             await look_at(f"gauge {name}", gauge, gauge.open, looks)
+        for action in plan.actions:
+            for activity in (*action.do, *action.undo):
+                await look_at(f"action {action.name}", activity, activity.open, _named(activity.title))
     return found
+
+
+def _named(title: str) -> Callable[[Any], Awaitable[str]]:
+    async def could_be_done(_: Any) -> str:
+        return f"{title}: not tried"
+
+    return could_be_done
 
 
 @asynccontextmanager

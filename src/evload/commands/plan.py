@@ -9,7 +9,7 @@ from rich.text import Text
 from ..config.run_config import LoadedConfig
 from ..objectives.objective import Measure
 from ..report.wording import circumstances
-from ..run.feasibility import Prospect, cautions, prospects, total_ns
+from ..run.feasibility import Prospect, cautions, prospects, times_of, total_ns
 from ..run.prepare import build
 from ..run.used_secrets import used_secrets
 from ..texts import printable
@@ -24,7 +24,8 @@ def print_plan(console: Console, loaded: LoadedConfig) -> None:
     about = " about" if any(scenario.arrivals == "poisson" for scenario in config.scenarios.values()) else ""
     total = format_duration(total_ns(config))
     title = (loaded.redact(config.name), "bold")
-    console.print(Text.assemble(title, f":{about} {events:,} events in {total}"))
+    looking = f", and {format_duration(config.observe)} more to look" if config.observe else ""
+    console.print(Text.assemble(title, f":{about} {events:,} events in {total}{looking}"))
 
     for name, value in circumstances(config.circumstances):
         console.print(Text(f"  {printable(loaded.redact(name))}: {printable(loaded.redact(value))}"))
@@ -46,6 +47,10 @@ def print_plan(console: Console, loaded: LoadedConfig) -> None:
     console.print()
     console.print(timeline)
 
+    if config.actions:
+        console.print()
+        console.print(_actions(loaded))
+
     needed = used_secrets(build(config, "plan"), config.secrets) if config.secrets else {}
     if needed:
         console.print()
@@ -66,6 +71,30 @@ def print_plan(console: Console, loaded: LoadedConfig) -> None:
         console.print(objectives)
     for caution in cautions(config):
         console.print(Text.assemble("\n", ("note", "yellow"), f" {loaded.redact(caution)}"))
+
+
+def _actions(loaded: LoadedConfig) -> Table:
+    """What is done to the system, and when."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("from", "to"):
+        table.add_column(column, justify="right")
+    for column in ("action", "what is done", "and undone"):
+        table.add_column(column)
+    load_ns = total_ns(loaded.config)
+    for name, action in loaded.config.actions.items():
+        times = action.times
+        spans = list(times_of(action, load_ns))
+        if spans:
+            begins, ends = format_duration(spans[0][0]), format_duration(spans[-1][1])
+        else:
+            begins = f"after {times.after}" if times.after is not None else f"when {times.when}"
+            ends = f"+{format_duration(times.for_)}" if times.for_ is not None else ""
+        if times.every is not None:
+            ends += f", every {format_duration(times.every)}"
+        do, undo = ("; ".join(step.settings.title for step in steps) for steps in (action.do, action.undo))
+        cells = (begins, ends if times.lasting else "", name, do, undo or "nothing has to be undone")
+        table.add_row(*(Text(printable(loaded.redact(cell))) for cell in cells))
+    return table
 
 
 def _how(prospect: Prospect) -> str:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from ..config.run_config import RunConfig
+from ..config.run_config import Action, RunConfig
 from ..config.sections import Scenario
 from ..objectives.objective import HORIZON, Measure, Objective
 from ..objectives.scenario import ScenarioCriteria
 from ..stats.binomial import clopper_pearson_upper, smallest_n
 from ..stats.trend import FEWEST_POINTS
 from ..units import format_duration
-from ..workload.schedule import duration_ns, expected_events
+from ..workload.schedule import duration_ns, expected_between, expected_events
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,36 @@ def total_ns(config: RunConfig) -> int:
     return max(scenario.start + duration_ns(scenario.load) for scenario in config.scenarios.values())
 
 
+def times_of(action: Action, load_ns: int) -> Iterator[tuple[int, int]]:
+    """From when to when an action is to be on, each time, in nanoseconds since the schedule began.
+
+    Empty where it waits for something of which nobody knows when it comes. The load ends after `load_ns`.
+    """
+    times = action.times
+    if times.at_ns is None:
+        return
+    if not times.again or times.every is None or times.to is None:
+        lasts_ns = times.for_ if times.for_ is not None else load_ns - times.at_ns if times.lasting else 0
+        yield times.at_ns, times.at_ns + max(0, lasts_ns)
+        return
+    for due_ns in range(times.at_ns, times.to, times.every):
+        yield due_ns, min(due_ns + times.every, times.to) if times.for_ is None else due_ns + times.for_
+
+
+def _due_meanwhile(config: RunConfig, scenario: Scenario, objective: Objective) -> float | None:
+    """How many events of a scenario an objective is about that asks for those around an action; None: nobody knows."""
+    named = objective.during or objective.after_named or ""
+    action, load_ns = config.actions.get(named), total_ns(config)
+    spans = [] if action is None else list(times_of(action, load_ns))
+    if not spans:
+        return None
+    if objective.during is None:
+        spans = [(spans[-1][1], load_ns)]
+    return sum(
+        expected_between(scenario.load, since - scenario.start, until - scenario.start) for since, until in spans
+    )
+
+
 def prospects(config: RunConfig) -> list[Prospect]:
     """One for each objective, in the order of the config."""
     events = {name: expected_events(scenario.load) for name, scenario in config.scenarios.items()}
@@ -59,10 +89,11 @@ def cautions(config: RunConfig) -> list[str]:
     """What is allowed and yet may leave objectives undecided, in sentences."""
     told = {}
     for objective in config.slos:
-        if (since := _counts_from(config, objective)) is not None and since >= total_ns(config):
+        over_ns = total_ns(config) + config.observe
+        if (since := _counts_from(config, objective)) is not None and since >= over_ns:
             told[objective.title, 0] = (
-                f"{objective.title} counts from when the schedule is over, and the run may end by then; give a "
-                "scenario a phase such as {idle: 1m} at its end"
+                f"{objective.title} counts from when the schedule is over, and the run may end by then; write "
+                "observe: 1m, and the run goes on for so long after its load"
             )
         longest_ns = objective.longest_wait_ns
         scenarios = [one for name, one in config.scenarios.items() if objective.scenario in (None, name)]
@@ -84,12 +115,17 @@ def _counts_from(config: RunConfig, objective: Objective) -> int | None:
         name: ScenarioCriteria(scenario.start, scenario.start + duration_ns(scenario.load))
         for name, scenario in config.scenarios.items()
     }
-    return objective.anchor_ns(terms) if objective.is_gauged else None
+    if not objective.is_gauged:
+        return None
+    action = config.actions.get(objective.after_named or "")
+    if action is not None:
+        return max((until for _, until in times_of(action, total_ns(config))), default=None)
+    return objective.anchor_ns(terms)
 
 
 def _why_not(config: RunConfig, objective: Objective) -> str:
     """Why the samples of gauges will say nothing of it; empty if they may."""
-    since_ns, total = _counts_from(config, objective) or 0, total_ns(config)
+    since_ns, total = _counts_from(config, objective) or 0, total_ns(config) + config.observe
     if since_ns > total and objective.measure is not Measure.DRAIN:
         return f"it counts from {format_duration(since_ns)}, and the schedule is over after {format_duration(total)}"
     if objective.measure is Measure.GROWTH:
@@ -116,11 +152,19 @@ def _prospect(config: RunConfig, objective: Objective, expected: Mapping[str, in
             # Of the unwatched events nobody could say what became of them.
             return Prospect(objective, 0, None, decidable=False)
         scenarios = watched
+    around = objective.during is not None or "after=" in objective.slice
+    due = {
+        name: _due_meanwhile(config, scenario, objective) if around else expected[name]
+        for name, scenario in scenarios.items()
+    }
     events = sum(
-        round(expected[name] * _share(config, scenario, objective, sampled=followed))
+        round((due[name] or 0) * _share(config, scenario, objective, sampled=followed))
         for name, scenario in scenarios.items()
     )
     needed = smallest_n(objective.share, 0) if inferred and objective.share is not None else None
+    if None in due.values():
+        unknown = f"nobody knows when {objective.during or objective.after} will be on"
+        return Prospect(objective, events, needed, decidable=True, unknown=unknown)
     if objective.key is not None and events:
         unknown = f"nobody knows how many events have a key like {objective.key}"
         return Prospect(objective, events, needed, decidable=True, unknown=unknown)

@@ -23,3 +23,6 @@ def _adapters(plan: Plan) -> Iterator[AdapterSettings]:
     yield from plan.producers.values()
     yield from (reader.settings for reader in plan.readers)
     yield from plan.gauges.values()
+    for action in plan.actions:
+        yield from action.do
+        yield from action.undo

@@ -204,6 +204,22 @@ def expected_in_steps(load: Sequence[Phase], start_ns: int, step_ns: int) -> lis
     return [0.0 if step in bursts else expected for step, expected in enumerate(steps)]
 
 
+def expected_between(load: Sequence[Phase], since_ns: int, until_ns: int) -> float:
+    """Expected arrivals from one moment of a load to another, bursts included; both from its start."""
+    expected, start_ns = 0.0, 0
+    for leg in _legs(load):
+        end_ns = start_ns + leg.duration_ns
+        since, until = max(start_ns, since_ns), min(end_ns, until_ns)
+        if leg.burst and since_ns <= start_ns <= until_ns:
+            expected += leg.burst
+        elif until > since:
+            middle = (since + until) / 2 - start_ns
+            rate = float(leg.from_rate) + float(leg.to_rate - leg.from_rate) * middle / leg.duration_ns
+            expected += rate * (until - since) / NS_PER_S
+        start_ns = end_ns
+    return expected
+
+
 def longest_hold(load: Sequence[Phase]) -> tuple[int, int] | None:
     """Start and end, from the start of the load, of the longest stretch with one rate; None if there is none."""
     longest: tuple[int, int] | None = None
