@@ -63,6 +63,11 @@ class RunDirectory:
         return self.path / "truth.jsonl"
 
     @property
+    def undo(self) -> Path:
+        """What was done to the system, how it is undone, and what became of that."""
+        return self.path / "undo.jsonl"
+
+    @property
     def traffic(self) -> Path:
         """What was sent and what came back, in samples, where that was asked for."""
         return self.path / "traffic.jsonl"
@@ -229,6 +234,25 @@ def find(path: Path) -> RunDirectory:
             )
         raise UsageError(f"{path} isn't the directory of a run: it has no events.sqlite; look under runs/")
     return run
+
+
+def goes_on(path: Path) -> bool:
+    """Whether a run is writing into a directory now. Where there are no locks nobody knows, and it isn't."""
+    try:
+        claim = _left_by_others(path)
+    except OSError:
+        return False
+    if claim is None:
+        return False
+    try:
+        fcntl.flock(claim, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(claim)
+    return False
 
 
 def _claimed(out: Path | None, now: datetime) -> OpenDirectory:
