@@ -53,6 +53,19 @@ class TargetError(EvloadError):
     exit_code = 3
 
 
+class NotUndoneError(EvloadError):
+    """Something that was done to a system could not be undone, or not yet.
+
+    The last line says what is left, and how to undo it. `during` is what ended the run before its time.
+    """
+
+    exit_code = 3
+
+    def __init__(self, text: str, during: BaseException | None = None) -> None:
+        self.during = during
+        super().__init__(text)
+
+
 class OutputError(EvloadError):
     """The results can't be written: the disk is full, or the directory isn't writable."""
 

@@ -171,6 +171,17 @@ class LoadedConfig:
         """From now on `redact` puts `name` in the place of another value, which the run has just got."""
         self._redactor.learn(name, value)
 
+    @property
+    def hidden(self) -> Mapping[str, str]:
+        """The values that `redact` takes out, by the names that stand in their place."""
+        return self._redactor.given
+
+    @property
+    def written_secrets(self) -> dict[str, Any]:
+        """Where secrets come from, as it is written: variables stay as they are, and passwords are variables."""
+        section = next((value for key, value in self._tree.value if key.value == "secrets"), None)
+        return yamlfile.document(section, str)[0].data if isinstance(section, MappingNode) else {}
+
     def as_run(self) -> str:
         """The config as YAML, `--set` applied and references to the environment left as they are.
 

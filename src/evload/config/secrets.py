@@ -53,6 +53,7 @@ class Redactor:
     """
 
     def __init__(self, given: Mapping[str, str], texts: Iterable[str] = ()) -> None:
+        self.given = given
         self._rows: dict[str, _Rows] = {}
         """By the values, what each of them is found by."""
         for name, value in given.items():

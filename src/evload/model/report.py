@@ -161,6 +161,9 @@ class Report:
     config_text: str = ""
     """The config as run, without secrets; empty if it isn't known."""
     circumstances: Circumstances = field(default_factory=Circumstances)
+    not_undone: str = ""
+    """What was done to the system and isn't undone, and how to undo it, in a line; mostly empty. It is the last of
+    whatever a person reads."""
 
 
 class Severity(enum.StrEnum):

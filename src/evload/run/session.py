@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, AsyncExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import uvloop
 from ..clock import Clock, SystemClock
 from ..config.run_config import LoadedConfig
 from ..engine.control import RunControl
-from ..errors import EvloadError, OutputError
+from ..errors import EvloadError, NotUndoneError, OutputError
 from ..judging import verdict
 from ..ledger.reader import LedgerReader, sample
 from ..ledger.writer import IncompleteLedger, LedgerFile
@@ -29,11 +29,15 @@ from .controls import Controls
 from .directory import OpenDirectory, RunDirectory
 from .execute import execute
 from .finishing import Guarded, finish
+from .guarding import Guard
 from .interrupts import Interrupts
 from .prepare import Prepared, prepare
 from .proxies import unused_proxies
 from .traffic_log import TrafficLog
 from .tuning import tuned
+from .undo_journal import UndoJournal
+from .undoables import guarded
+from .unfinished import last_line
 
 INTERRUPTED = 130
 
@@ -67,6 +71,8 @@ class _Executed:
     """Its ledger could not be written whole; the summary is right all the same."""
     troubles: Sequence[str]
     """What else could not be written, in lines for people."""
+    not_undone: str
+    """What was done to the system and isn't undone, in a line for people; mostly empty."""
 
 
 def run(
@@ -77,13 +83,15 @@ def run(
     say: Callable[[str], None],
     page: Page | None = None,
     verbose: bool = False,
+    listed: Path | None = None,
 ) -> Ended:
     """Run the config to its end, write the run directory, and give the report to the sinks.
 
     `say` gets remarks for a person (what an interrupt does, where the live page is). `page` serves a live page.
-    `verbose` writes down what is sent and what comes back, in samples.
-    Raises EvloadError: TargetError, OutputError (after the sinks have had the report), InterruptedEarlyError (during
-    set-up).
+    `verbose` writes down what is sent and what comes back, in samples. `listed` is where a run is listed as long as
+    something that it did isn't undone.
+    Raises EvloadError: TargetError, OutputError and NotUndoneError (after the sinks have had the report),
+    InterruptedEarlyError (during set-up).
     """
     started_at = datetime.now(UTC)
     with directories.opened(out, started_at) as directory:
@@ -93,7 +101,9 @@ def run(
             say(remark)
         directory.write(directory.names.config, loaded.as_run().encode())
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            ended, troubles = runner.run(_run(loaded, started_at, directory, sinks, say, page, verbose))
+            ended, troubles = runner.run(_run(loaded, started_at, directory, sinks, say, page, verbose, listed))
+    if ended.report.not_undone:
+        raise NotUndoneError("\n".join([*troubles, ended.report.not_undone]))
     if troubles:
         raise OutputError("\n".join(troubles))
     return ended
@@ -107,6 +117,7 @@ async def _run(
     say: Callable[[str], None],
     page: Page | None,
     verbose: bool,
+    listed: Path | None,
 ) -> tuple[Ended, list[str]]:
     """How it ended, and what could not be written, in lines for people."""
     settle_ns = loaded.config.settle
@@ -134,14 +145,16 @@ async def _run(
             traffic = (
                 opened.enter_context(_traffic_log(loaded, directory, clock, surroundings.say)) if verbose else None
             )
-            executed = await _execute(loaded, started_at, directory, told, clock, control, interrupts, traffic)
+            executed = await _execute(
+                loaded, started_at, directory, told, clock, control, interrupts, traffic, surroundings.say, listed
+            )
         except asyncio.CancelledError:
             raise InterruptedEarlyError("interrupted before the run began; nothing was sent") from None
         except EvloadError as error:
             error.args = (loaded.redact(str(error)),)  # it may hold what a target said
             raise
         ledgers.append(executed.ledger)
-        report = _report(executed, loaded, started_at, directory)
+        report = replace(_report(executed, loaded, started_at, directory), not_undone=executed.not_undone)
         troubles = list(executed.troubles)
         right = "summary"
         try:
@@ -170,6 +183,8 @@ async def _execute(
     control: RunControl,
     interrupts: Interrupts,
     traffic: TrafficLog | None,
+    say: Callable[[str], None],
+    listed: Path | None,
 ) -> _Executed:
     sandbox: Running | None = None
     names = directory.names
@@ -179,24 +194,72 @@ async def _execute(
             directory.create(names.truth)
             sandbox = await stack.enter_async_context(sandbox_process(config.sandbox, names.truth))
             config = loaded.at_sandbox(sandbox.url)
-        prepared = prepare(
-            config, directory.run_id, base_dir=loaded.base_dir, redact=loaded.redact, learn=loaded.learn
-        )
+        guard = await stack.enter_async_context(_guarding(loaded, directory, clock, say, listed))
+
+        def learn(shown: str, value: str) -> None:
+            loaded.learn(shown, value)
+            if guard is not None:
+                guard.learn(shown, value)
+
+        prepared = prepare(config, directory.run_id, base_dir=loaded.base_dir, redact=loaded.redact, learn=learn)
         interrupts.offer()
         stack.enter_context(tuned())
         directory.create(names.ledger)
         ledger = LedgerFile(names.ledger, {**prepared.meta, "started_at": started_at.isoformat()})
         try:
             looking = None if traffic is None else traffic.of
-            summary = await execute(prepared, clock, ledger, sinks, control=control, traffic=looking)
+            summary = await execute(prepared, clock, ledger, sinks, control=control, traffic=looking, undoing=guard)
         finally:
             ledger.close()
             if ledger.begun:
                 directory.keep()
         interrupts.end()
     troubles = [] if sandbox is None or sandbox.trouble is None else [str(sandbox.trouble)]
+    troubles += [] if guard is None else guard.troubles
+    not_undone = "" if guard is None else last_line(guard.left, names.path)
     where = names.ledger if ledger.trouble is None else directory.set_ledger_aside()
-    return _Executed(prepared, summary, where, ledger.trouble, troubles)
+    return _Executed(prepared, summary, where, ledger.trouble, troubles, not_undone)
+
+
+@asynccontextmanager
+async def _guarding(
+    loaded: LoadedConfig, directory: OpenDirectory, clock: Clock, say: Callable[[str], None], listed: Path | None
+) -> AsyncIterator[Guard | None]:
+    """Somebody who guarantees that what is done inside the block is undone; None where nothing has to be.
+
+    Where what ends the block leaves something undone, NotUndoneError says both.
+    """
+    what = guarded(loaded, directory.run_id)
+    if what is None:
+        yield None
+        return
+    loop = asyncio.get_running_loop()
+
+    def tell(text: str) -> None:
+        with suppress(RuntimeError):  # the loop is closed: nobody listens any more
+            loop.call_soon_threadsafe(say, text)
+
+    path = directory.names.undo
+    directory.create(path)
+    try:
+        journal = UndoJournal.begin(path, what.head)
+    except OSError as error:
+        raise OutputError(f"can't write {path}: {error.strerror}; free some space or choose --out") from error
+    guard = Guard(
+        what, journal, directory.names.path, listed=listed, clock=clock, keep=directory.keep, say=tell,
+        redact=loaded.redact,
+    )  # fmt: skip
+    try:
+        await guard.start()
+        yield guard
+    except BaseException as error:
+        await guard.close()
+        if line := last_line(guard.left, directory.names.path):
+            expected = isinstance(error, EvloadError)
+            text = f"{error}\n{line}" if expected else line
+            raise NotUndoneError(text, during=None if expected else error) from error
+        raise
+    await guard.close()
 
 
 @contextmanager

@@ -1,0 +1,186 @@
+"""`python -m evload.run.guardian_process DIRECTORY`: undoes what a run has promised to undo, if the run can't.
+
+It is told by lines of JSON on its standard input: first all that it needs for that, with the values of variables,
+then what is promised and what is undone. It says of each that it has it. When the lines end without a farewell, the
+run is gone, or wants it to: what is outstanding then is undone, and the outcome stands in its journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import orjson
+
+from ..clock import SystemClock
+from ..config.secrets import Redactor
+from ..engine.undoing import RETRIES
+from ..spi.activity import ActivitySettings
+from ..spi.context import Surroundings
+from ..units import NS_PER_S
+from . import undo_journal
+from .undo_journal import Key, UndoJournal
+from .undo_left import BadStepError, Left, settings_of, undo_all
+from .unfinished import Entry
+
+WHO: Final = "its guardian"
+_LOCK_EVERY_NS: Final = NS_PER_S // 10
+_LOCK_WITHIN_NS: Final = 600 * NS_PER_S
+"""How long somebody else may be at it before that is left to them."""
+
+
+class HeldSecret:
+    """A secret with the value that the run had of it last."""
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+
+    def watch(self, changed: Callable[[], None]) -> None:
+        """It doesn't change any more."""
+
+    async def renewed(self, refused: str) -> bool:
+        """Nobody renews it any more."""
+        return False
+
+
+class Guardian:
+    """What a guardian knows. `hello` is the first that it is told; see `Guard._hello` in `guarding`."""
+
+    def __init__(self, hello: Mapping[str, Any], clock: SystemClock) -> None:
+        self._hello = hello
+        self._clock = clock
+        self._undos: Mapping[str, Sequence[ActivitySettings]] = {
+            name: [settings_of(step) for step in steps] for name, steps in hello["undos"].items()
+        }
+        self._doing_ns: Mapping[str, int] = hello["doing_ns"]
+        self._secrets: dict[str, str] = dict(hello["secrets"])
+        self._promised: dict[Key, Mapping[str, Any]] = {}
+        self._done_by_ns: dict[Key, int] = {}
+        """When what is being done must be over."""
+        self._left_alone: set[Key] = set()
+        """What its run has given up, after as many tries as we would make."""
+        for promise in hello["promised"]:
+            self.hear(promise)
+
+    def hear(self, message: Mapping[str, Any]) -> None:
+        """Of something that is promised, done, undone or given up; and of the values of secrets."""
+        self._secrets.update(message.get("secrets", {}))
+        for what in ("promise", "done", "kept", "given_up"):
+            if what not in message:
+                continue
+            key = message[what], message["number"]
+            if what == "promise":
+                self._promised[key] = dict(message["values"])
+                self._done_by_ns[key] = self._clock.now_ns() + self._doing_ns[key[0]]
+            elif what == "done":
+                self._promised[key] = {**self._promised.get(key, {}), **message["values"]}
+                self._done_by_ns.pop(key, None)
+            elif what == "kept":
+                self._promised.pop(key, None)
+            elif not message["goes_on"]:
+                self._left_alone.add(key)
+
+    async def undo(self) -> None:
+        """Do what is outstanding."""
+        path = Path(self._hello["directory"]) / undo_journal.NAME
+        journal = await self._taken(path)
+        if journal is None:
+            return
+        try:
+            account = undo_journal.read(path)
+            left = []
+            for promise in account.left:
+                key = promise.key
+                if key in self._promised:
+                    if key not in self._left_alone:
+                        again_ns = self._done_by_ns.get(key)
+                        left.append(Left(key, self._undos[key[0]], self._promised[key], again_ns))
+                else:  # the run was gone before it could begin with it
+                    _noted(lambda key=key: journal.kept(key, WHO))  # type: ignore[misc]
+            await self._undo(left, journal)
+            # What nobody could read may have been a promise.
+            if not undo_journal.read(path).left and not account.broken:
+                self._remove_entry()
+        finally:
+            journal.close()
+
+    async def _taken(self, path: Path) -> UndoJournal | None:
+        """The journal, once nobody else has it: its run lets go of it when it ends."""
+        until_ns = self._clock.now_ns() + _LOCK_WITHIN_NS
+        while self._clock.now_ns() < until_ns:
+            if (journal := UndoJournal.take(path)) is not None:
+                return journal
+            await self._clock.sleep_until_ns(self._clock.now_ns() + _LOCK_EVERY_NS)
+        return None
+
+    async def _undo(self, left: Sequence[Left], journal: UndoJournal) -> None:
+        redact = Redactor(self._hello["hide"])
+        for name, value in self._secrets.items():
+            redact.learn(f"{{secrets.{name}}}", value)
+
+        def failed(one: Left, pause_ns: int | None) -> None:
+            if pause_ns is None:
+                _noted(lambda: journal.given_up(one.key, WHO, redact(one.reason)))
+
+        surroundings = Surroundings(
+            self._clock,
+            self._hello["run_id"],
+            Path(self._hello["base_dir"]),
+            secrets={name: HeldSecret(value) for name, value in self._secrets.items()},
+        )
+        await undo_all(
+            left, surroundings, RETRIES, kept=lambda one: _noted(lambda: journal.kept(one.key, WHO)), failed=failed
+        )
+
+    def _remove_entry(self) -> None:
+        if self._hello["listed"] is not None:
+            Entry(Path(self._hello["listed"]), Path(self._hello["directory"])).remove()
+
+
+def _noted(note: Callable[[], None]) -> None:
+    """Write into the journal what can be written: what can't stays promised there, and is done once more by whoever
+    looks."""
+    with suppress(OSError):
+        note()
+
+
+def main() -> int:
+    """Listen, and undo; the answer is the exit code. Its argument is for people who look at processes alone."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    clock = SystemClock()
+    guardian: Guardian | None = None
+    for line in sys.stdin.buffer:
+        try:
+            message = orjson.loads(line)
+        except orjson.JSONDecodeError:
+            break  # who said it was killed in the middle of it
+        if "farewell" in message:
+            return 0
+        try:
+            if guardian is None:
+                guardian = Guardian(message, clock)
+            else:
+                guardian.hear(message)
+        except BadStepError as error:
+            _say({"error": str(error)})
+            return 1
+        _say({"heard": True})
+    if guardian is not None:
+        asyncio.run(guardian.undo())
+    return 0
+
+
+def _say(message: Mapping[str, Any]) -> None:
+    with suppress(BrokenPipeError):  # the run is gone: the lines end, too
+        os.write(1, orjson.dumps(message, option=orjson.OPT_APPEND_NEWLINE))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,129 @@
+"""Undoes what a run has left: its guardian does, and so does `evload undo`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from ..clock import Clock
+from ..engine.undoing import Retries, Undo
+from ..errors import EvloadError
+from ..spi import registry
+from ..spi.activity import ActivitySettings, Outcome, Values
+from ..spi.context import Surroundings
+from ..units import NS_PER_S
+from .undo_journal import Key, Step
+
+_OVERTIME_NS: Final = 5 * NS_PER_S
+"""What an activity may take beyond its own limit before nobody waits for it any more."""
+
+
+class BadStepError(ValueError):
+    """A step that can't be read: what is wrong with it."""
+
+
+def settings_of(step: Step) -> ActivitySettings:
+    """The settings of a step, all variables resolved. Raises BadStepError."""
+    kinds = [key for key in step if key in registry.kinds("evload.activities")]
+    if len(kinds) != 1:
+        known = ", ".join(sorted(registry.kinds("evload.activities"))) or "none"
+        raise BadStepError(
+            f"nothing that is installed does {', '.join(map(str, step)) or 'nothing'} (installed: {known})"
+        )
+    try:
+        model = registry.load("evload.activities", kinds[0])
+        settings: ActivitySettings = model.model_validate(dict(step))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise BadStepError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    except LookupError as error:
+        raise BadStepError(str(error)) from None
+    return settings
+
+
+class OpenedEachTime:
+    """An activity that is opened for each try: what it needs may be back only later. It never raises."""
+
+    def __init__(self, settings: ActivitySettings, surroundings: Surroundings) -> None:
+        self._settings = settings
+        self._surroundings = surroundings
+
+    async def perform(self, values: Values) -> Outcome:
+        limit_ns = self._settings.timeout + _OVERTIME_NS
+        try:
+            async with asyncio.timeout(limit_ns / NS_PER_S):
+                async with self._settings.open(self._surroundings) as activity:
+                    return await activity.perform(values)
+        except TimeoutError:
+            return Outcome(error=f"no end within {limit_ns / NS_PER_S:.0f} s", in_doubt=True)
+        except EvloadError as error:
+            return Outcome(error=str(error))
+        except Exception as error:  # a plug-in's bug, which must not cost the others their undo
+            return Outcome(error=f"{type(error).__name__}: {error}")
+
+
+@dataclass(slots=True)
+class Left:
+    """One undo that is to be done.
+
+    again_ns  a reading of the clock: before it something of the doing may be under way, which the undo would come too
+              early for; then it is done once more; None: there is nothing
+    reason    why it isn't done, after a try
+    """
+
+    key: Key
+    steps: Sequence[ActivitySettings]
+    values: Mapping[str, Any] = field(default_factory=dict)
+    again_ns: int | None = None
+    reason: str = ""
+
+
+async def undo_all(
+    left: Sequence[Left],
+    surroundings: Surroundings,
+    retries: Retries,
+    *,
+    kept: Callable[[Left], None],
+    failed: Callable[[Left, int | None], None],
+) -> None:
+    """Undo them, the newest first; those that fail are tried again when all others have had their turn.
+
+    `kept` is told of each that is undone, `failed` of each try that failed and of the pause before the next one;
+    None: it is given up.
+    """
+    clock: Clock = surroundings.clock
+    begun_ns = clock.now_ns()
+    waiting = [(one, _undo(one, surroundings)) for one in reversed(left)]
+    again: list[Left] = []
+    tries = 0
+    while waiting:
+        failing = []
+        for one, undo in waiting:
+            one.reason = await undo.attempt(one.values)
+            if one.reason:
+                failing.append((one, undo))
+            elif one.again_ns is not None:
+                again.append(one)
+            else:
+                kept(one)
+        waiting, tries = failing, tries + 1
+        if waiting:
+            pause_ns = retries.pause_ns(tries, clock.now_ns() - begun_ns)
+            for one, _ in waiting:
+                failed(one, pause_ns)
+            if pause_ns is None:
+                break
+            await clock.sleep_until_ns(clock.now_ns() + pause_ns)
+    for one in sorted(again, key=lambda one: one.again_ns or 0):
+        await clock.sleep_until_ns(one.again_ns or 0)
+        # It was done once. If it can't be done again that is because there is nothing to undo.
+        await _undo(one, surroundings).attempt(one.values)
+        kept(one)
+
+
+def _undo(one: Left, surroundings: Surroundings) -> Undo:
+    return Undo([OpenedEachTime(settings, surroundings) for settings in one.steps])
