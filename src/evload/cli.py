@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperCommand
 
 from . import __version__
-from .errors import EvloadError, OutputError
+from .errors import EvloadError, NotUndoneError, OutputError
 from .terminal.streams import Stream, nobody_reads, take_over
 from .texts import printable
 
@@ -90,7 +90,7 @@ def run(
     """Run CONFIG, write its results, exit with the verdict.
 
     Exit codes: 0 pass (also with warnings), 1 an objective failed, 2 the config is wrong, 3 a target can't be
-    reached, 4 inconclusive, 5 invalid measurement, 130 interrupted.
+    reached or something isn't undone, 4 inconclusive, 5 invalid measurement, 130 interrupted.
     """
     port = 0 if ui and ui_port is None else ui_port
     _run(
@@ -305,6 +305,26 @@ def report(
 
 
 @app.command()
+def undo(
+    directory: Annotated[Path, typer.Argument(metavar="RUN", help="Directory of a run.", show_default=False)],
+) -> None:
+    """Undo what RUN did to a system and left.
+
+    What was ended by a crash of the machine, say. Variables are taken from the environment anew. Exit codes: 0 all
+    is undone, 2 there is no such run, 3 something isn't undone.
+    """
+    from .commands import undo as undoing
+    from .run.unfinished import state_directory
+
+    console = _console()
+
+    def say(text: str) -> None:
+        console.print(printable(text), soft_wrap=True)
+
+    undoing.run(directory, environ=os.environ, listed=state_directory(os.environ), say=say)
+
+
+@app.command()
 def compare(
     base: Annotated[
         str,
@@ -410,18 +430,24 @@ def main() -> None:
     try:
         app()
     except EvloadError as error:
+        if isinstance(error, NotUndoneError) and error.during is not None:
+            _tell_bug(error.during)
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
     except SystemExit:
         if out.trouble is not None and not nobody_reads(out.trouble):
             print(f"standard output is cut short: {out.trouble.strerror}", file=sys.stderr)
         raise
-    except Exception:
-        import traceback
-
-        traceback.print_exc()
-        print("this is a bug in evload; please report it with the lines above", file=sys.stderr)
+    except Exception as error:
+        _tell_bug(error)
         sys.exit(BUG)
+
+
+def _tell_bug(error: BaseException) -> None:
+    import traceback
+
+    traceback.print_exception(error)
+    print("this is a bug in evload; please report it with the lines above", file=sys.stderr)
 
 
 def _heed_signals() -> None:
@@ -460,10 +486,13 @@ def _run(
 ) -> None:
     from .commands.run import live_page
     from .run import session
+    from .run.unfinished import refuse_beside, state_directory
     from .sinks.console.sink import ConsoleSink
     from .sinks.github import from_environment
     from .sinks.json import JsonSink
 
+    listed = state_directory(os.environ)
+    refuse_beside(Path("runs") if out is None else out.absolute().parent, listed)
     # With --json standard output is for one document alone.
     told = _err() if as_json else _out()
     console = _console(told)
@@ -484,7 +513,7 @@ def _run(
         # The loop of the run takes the signals for itself, and leaves them without anybody.
         stack.callback(_heed_signals)
         stack.callback(shown.close)
-        ended = session.run(loaded, out=out, sinks=sinks, say=say, page=page, verbose=verbose)
+        ended = session.run(loaded, out=out, sinks=sinks, say=say, page=page, verbose=verbose, listed=listed)
     raise typer.Exit(ended.exit_code)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from ..errors import UsageError
 from ..ledger.reader import LedgerReader
 from ..report.build import build_again
 from ..run import directory as directories
+from ..run.unfinished import not_undone
 from ..sinks.console.sink import ConsoleSink
 from ..spi import registry
 from ..spi.format import Format
@@ -33,7 +35,7 @@ def again(
         raise UsageError(f"--format {form}: binary, and no use on a terminal; name a file with --out")
     run = directories.find(directory)
     with LedgerReader(run.ledger) as ledger:
-        report = build_again(ledger, run.path, run.config_text())
+        report = replace(build_again(ledger, run.path, run.config_text()), not_undone=not_undone(run.path))
     if chosen is None:
         if out is None:
             ConsoleSink(console, whole=True).show(report)

@@ -56,6 +56,10 @@ class Environment:
             )
         return self.take(name, default if has_default else None)
 
+    def has(self, name: str) -> bool:
+        """Whether a variable is set."""
+        return name in self._variables
+
     def take(self, name: str | None, default: str | None) -> str:
         """The value of a variable, or what a default amounts to. Raises ValueError where there is neither."""
         value = None if name is None else self._variables.get(name)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, NoReturn, TypeAlias, cast
@@ -262,6 +262,27 @@ def document(root: MappingNode, substitute: Callable[[str], str]) -> tuple[Docum
 
     found.data = build(root, ())
     return found, refused
+
+
+def substituted(data: Any, unquoted: Collection[DataPath], substitute: Callable[[str], str]) -> Any:
+    """Plain data as it is written, with `substitute` applied to each text.
+
+    `unquoted` are the places of texts that stood without quotes: what comes out there may be a number.
+    """
+
+    def build(data: Any, path: DataPath) -> Any:
+        if isinstance(data, Mapping):
+            return {key: build(value, (*path, key)) for key, value in data.items()}
+        if isinstance(data, list | tuple):
+            return [build(item, (*path, index)) for index, item in enumerate(data)]
+        if not isinstance(data, str):
+            return data
+        text = substitute(data)
+        value = scalar(text) if path in unquoted else text
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return text if is_number and str(value) != text else value
+
+    return build(data, ())
 
 
 def dump(root: MappingNode) -> str:

@@ -59,6 +59,8 @@ def junit(report: Report) -> bytes:
     checks = [
         _Case(check.name, check.result, wording.check_figures(check), _beside(check)) for check in report.checks
     ]
+    if report.not_undone:
+        objectives.append(_Case("undo", Result.INVALID, report.not_undone, ""))
     if _is_bad(report.verdict) and not any(_is_bad(case.result) for case in (*objectives, *checks)):
         objectives.append(_Case("verdict", report.verdict, wording.headline(report), ""))
     objectives += left_out

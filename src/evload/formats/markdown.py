@@ -54,6 +54,7 @@ def markdown(report: Report, environment: str = "") -> str:
         _gauges(report.summary),
         _section("Incidents", _incidents(report.summary.vitals.incidents)),
         _worst(report.objectives),
+        [f"**{escaped(report.not_undone)}**"] if report.not_undone else [],
     ]
     return "\n\n".join("\n".join(section) for section in sections if section) + "\n"
 

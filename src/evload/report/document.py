@@ -95,6 +95,7 @@ def document(report: Report) -> dict[str, Any]:
             }
             for incident in vitals.incidents
         ],
+        "not_undone": report.not_undone or None,
     }
 
 

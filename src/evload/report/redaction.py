@@ -27,6 +27,7 @@ def redacted(report: Report, redact: Redact) -> Report:
         insights=[_insight(insight, redact) for insight in report.insights],
         circumstances=report.circumstances.redacted(redact),
         timeline=None if report.timeline is None else _timeline(report.timeline, redact),
+        not_undone=redact(report.not_undone),
     )
 
 

@@ -84,6 +84,8 @@ def workflow_commands(report: Report) -> str:
             found[level].append(_command(level, f"self-check {check.name}", told))
     if not any(found.values()) and (level := _LEVELS.get(report.verdict)):
         found[level].append(_command(level, report.name, f"{report.verdict.value}: {wording.headline(report)}"))
+    if report.not_undone:  # the first: of many only the first are shown
+        found["error"].insert(0, _command("error", "not undone", report.not_undone))
     lines = []
     for level, commands in found.items():
         if len(commands) > MOST_ANNOTATIONS:

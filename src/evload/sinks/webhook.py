@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _TOLD: Final = (
     "format", "run_id", "name", "labels", "params", "profiles", "started_at", "duration", "verdict", "interrupted",
     "aborted", "crashed", "ledger", "distributions", "objectives", "self_checks",
+    "not_undone",
 )  # fmt: skip
 
 

@@ -91,6 +91,8 @@ class ConsoleSink:
             place = f"results in {report.directory}"
             more = f"; all of it: evload report {report.directory}" if cut else ""
             self._line(place + more)
+        if report.not_undone:
+            self._console.print(Text(printable(report.not_undone), style="bold red"), soft_wrap=True)
 
     def _line(self, text: str) -> None:
         self._console.print(Text(text), soft_wrap=True)
