@@ -197,9 +197,9 @@ def test_reach_counts_from_the_start_of_its_scenario_or_from_the_end_of_another(
     assert (reach.measure, reach.subject, reach.gauge) == (Measure.REACH, "replicas", "pods")
     assert (reach.compared, reach.level) == (">=", Fraction(10))
     assert reach.limits == (Fraction(60 * S), Fraction(120 * S))
-    assert (reach.anchor_ns(SPANS), reach.after_scenario, reach.needs_probe) == (60 * S, None, False)
+    assert (reach.anchor_ns(SPANS), reach.after_named, reach.needs_probe) == (60 * S, None, False)
     after = parse("reach(replicas == 0) < 60s", after="spike", gauges=GAUGES)
-    assert (after.anchor_ns(SPANS), after.after_scenario) == (90 * S, "spike")
+    assert (after.anchor_ns(SPANS), after.after_named) == (90 * S, "spike")
     assert parse("reach(replicas == 0) < 60s", after="5m", gauges=GAUGES).anchor_ns({}) == 300 * S
     assert reach.fulfils(10)
     assert not reach.fulfils(9)
@@ -263,7 +263,13 @@ def test_stretches_and_spans() -> None:
         ("stretch(lost) < 5s", {}, "no stretch of lost is counted; write stretch(errors) < 30s"),
         ("stretch(errors) < 5s", {"probe": "p"}, "is about answers to publishes, not about a probe; leave it out"),
         ("stretch(queue_depth) < 5s", {}, "is not a condition; write for example stretch(queue_depth > 100) < 30s"),
-        ("stretch(errors) < 5s", {"after": "5m"}, "count from a moment; leave after out"),
+        ("stretch(errors) < 5s", {"after": "5m"}, "count from a time; leave after out, or name an action"),
+        ("span(publish) < 5s", {"after": "fault"}, "is about the whole run; leave after out"),
+        ("max(missed) < 5", {"during": "a", "after": "b"}, "about the time after; write one of them"),
+        ("drain(missed < 5) < 5s", {"during": "a", "scenario": "s"}, "no drain"),
+        ("reach(missed > 5) < 5s", {"during": "a", "scenario": "s"}, "counts from a moment; write after: instead"),
+        ("growth(missed) < 5", {"during": "a"}, "can't be told of a part of the run; leave during out"),
+        ("p95(queue_lag) < 5s", {"during": "a"}, "can't be told of a part of the run; leave during out"),
         ("span(consistency) < 5s", {}, "there is no span of consistency; write span(publish), from the first due"),
         ("span(publish) < 5s", {"replica": "r"}, "is about answers to publishes, not about a replica"),
     ],

@@ -118,7 +118,7 @@ def test_the_title_tells_objectives_with_one_expression_apart() -> None:
         ("max(queue_depth) < 2", {"scenario": "spike"}, "a gauge belongs to no scenario; leave scenario out"),
         ("max(queue_depth) < 2", {"event": "a"}, "a gauge belongs to no event; leave event out"),
         ("p99(queue_lag) < 2s", {"key": "a"}, "the time in a queue belongs to no key; leave key out"),
-        ("lost == 0", {"after": "spike"}, "only drain(...), recovery(...), reach(...), rise(...)"),
+        ("lost == 0", {"after": "5m"}, "only drain(...), recovery(...), reach(...), rise(...)"),
     ],
 )
 def test_parts_that_make_no_sense_are_refused(text: str, part: dict[str, Any], message: str) -> None:
@@ -207,7 +207,7 @@ def test_recovery_is_about_another_objective() -> None:
     assert recovery.thresholds == (("consistency", 3 * S),)
     assert recovery.steps == (("consistency", 3 * S, 1 * S),)
     assert (recovery.latency_limit_ns, recovery.share, recovery.needs_probe) == (3 * S, None, True)
-    assert (recovery.after_scenario, recovery.anchor_ns(SPANS)) == ("spike", 90 * S)
+    assert (recovery.after_named, recovery.anchor_ns(SPANS)) == ("spike", 90 * S)
     assert recovery.inner is not None
     assert (recovery.inner.event, recovery.inner.scenario) == ("created", "calm")
     part: dict[str, Any] = {"key": "k*", "probe": "index", "replica": "b"}

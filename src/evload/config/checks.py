@@ -176,7 +176,7 @@ class Checks:
             known = [*scenarios, *actions]
             what, cure = unknown("scenario or action", after, known, otherwise="define it under actions:")
             self._problems.add((*path, "after"), what, cure)
-        if after in scenarios and objective.slice and f"after={after}" in objective.slice:
+        if after in scenarios and objective.of_later_events:
             what = f"{objective.expression!r} is told of what an action was followed by, and {after!r} is a scenario"
             self._problems.add(
                 (*path, "after"), what, "name an action, or write scenario: for events of one scenario"
@@ -222,9 +222,7 @@ class Checks:
         after = actions.get(objective.after_named or "")
         if after is None:
             return
-        if after.times.again and (
-            objective.abort_after_ns is not None or f"after={objective.after}" in objective.slice
-        ):
+        if after.times.again and (objective.abort_after_ns is not None or objective.of_later_events):
             what = f"nobody knows which time of {objective.after!r} is the last as long as it goes on"
             self._problems.add((*path, "after"), what, "write during:, or name an action that is done once")
         if objective.measure is Measure.DRAIN and objective.level is None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from ..model.facts import COUNTERS
 from ..model.report import ObjectiveResult, Result
-from ..model.summary import Summary
+from ..model.summary import Summary, slice_label
 from ..objectives.objective import UPPER, Measure, Objective
 from ..objectives.scenario import ScenarioCriteria
 from .answers import judge_silence, judge_span
@@ -72,8 +72,16 @@ def judge(objective: Objective, summary: Summary, scenarios: Mapping[str, Scenar
         note=judged.note,
         witnessed=witnessed,
         subject=objective.subject,
-        scope=objective.slice,
+        scope=_scope(objective, summary, scenarios),
     )
+
+
+def _scope(objective: Objective, summary: Summary, scenarios: Mapping[str, ScenarioCriteria]) -> str:
+    """The part of the run that it is about; of what counts from the end of an action which action that is."""
+    after = objective.after_named
+    if objective.slice or after is None or after in scenarios or after in summary.scenarios:
+        return objective.slice
+    return slice_label(after=after)
 
 
 def _finder(

@@ -157,17 +157,20 @@ class Objective:
     @property
     def slice(self) -> str:
         """The label of the part of a scenario that it is about; empty for the whole."""
-        of_events = not self.is_gauged and self.measure is not Measure.RECOVERY
         return slice_label(
             event=self.event, key=self.key, probe=self.probe, replica=self.replica, during=self.during,
-            after=self.after if of_events else None,
+            after=self.after if self.of_later_events else None,
         )  # fmt: skip
+
+    @property
+    def of_later_events(self) -> bool:
+        """It is about the events that were due when an action was over, and doesn't itself count from a moment."""
+        return self.after is not None and not self.is_gauged and self.measure is not Measure.RECOVERY
 
     @property
     def title(self) -> str:
         """The expression with what it is about, which tells it from all others."""
-        moment = "" if self.after is None or f"after={self.after}" in self.slice else f"after={self.after}"
-        about = ", ".join(part for part in (self.scenario, self.slice, moment) if part)
+        about = ", ".join(part for part in (self.scenario, self.slice) if part)
         return f"{self.expression} [{about}]" if about else self.expression
 
     def pieces(self, summary: Summary) -> list[ScenarioSummary]:

@@ -66,7 +66,7 @@ def times_of(action: Action, load_ns: int) -> Iterator[tuple[int, int]]:
 
 
 def _due_meanwhile(config: RunConfig, scenario: Scenario, objective: Objective) -> float | None:
-    """How many events of a scenario an objective is about that asks for those around an action; None: nobody knows."""
+    """How many events of a scenario an objective about an action is about; None: nobody knows."""
     named = objective.during or objective.after_named or ""
     action, load_ns = config.actions.get(named), total_ns(config)
     spans = [] if action is None else list(times_of(action, load_ns))
@@ -152,7 +152,7 @@ def _prospect(config: RunConfig, objective: Objective, expected: Mapping[str, in
             # Of the unwatched events nobody could say what became of them.
             return Prospect(objective, 0, None, decidable=False)
         scenarios = watched
-    around = objective.during is not None or "after=" in objective.slice
+    around = objective.during is not None or objective.of_later_events
     due = {
         name: _due_meanwhile(config, scenario, objective) if around else expected[name]
         for name, scenario in scenarios.items()
