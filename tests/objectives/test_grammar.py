@@ -266,7 +266,7 @@ def test_stretches_and_spans() -> None:
         ("stretch(errors) < 5s", {"after": "5m"}, "count from a time; leave after out, or name an action"),
         ("span(publish) < 5s", {"after": "fault"}, "is about the whole run; leave after out"),
         ("max(missed) < 5", {"during": "a", "after": "b"}, "about the time after; write one of them"),
-        ("drain(missed < 5) < 5s", {"during": "a", "scenario": "s"}, "no drain"),
+        ("drain(missed <= 5) < 5s", {"during": "a", "scenario": "s"}, "counts from a moment; write after: instead"),
         ("reach(missed > 5) < 5s", {"during": "a", "scenario": "s"}, "counts from a moment; write after: instead"),
         ("growth(missed) < 5", {"during": "a"}, "can't be told of a part of the run; leave during out"),
         ("p95(queue_lag) < 5s", {"during": "a"}, "can't be told of a part of the run; leave during out"),
