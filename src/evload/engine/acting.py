@@ -169,15 +169,17 @@ class Acting:
                 if not await self._event(self._met[action.name]):
                     return
                 self._waiting.add(action.name)
-                await self._once(action, 0, self._now())
+                if not await self._once(action, 0, self._now()):
+                    return
             elif action.after is not None:
-                if await self._end_of(action.after):
-                    await self._once(action, 0, self._now())
+                if not await self._end_of(action.after) or not await self._once(action, 0, self._now()):
+                    return
             else:
                 for number, due_ns in enumerate(action.times):
                     if not await self._until(due_ns):
                         return
-                    await self._once(action, number, due_ns)
+                    if not await self._once(action, number, due_ns):
+                        return
             if not self._stopped.is_set():
                 self._ended[action.name].set()
         finally:
@@ -199,7 +201,8 @@ class Acting:
         for key, on in reversed(list(self._on.items())):
             await self._undo(key, on)
 
-    async def _once(self, action: ActionRun, number: int, due_ns: int) -> None:
+    async def _once(self, action: ActionRun, number: int, due_ns: int) -> bool:
+        """Do it and undo it. False if it isn't undone: then it isn't done again, and nothing comes after it."""
         key = (action.name, number)
         opened = self._opened[action.name]
         marker = Marker(action.name, number, (self._now(), None), lasting=action.lasting)
@@ -212,7 +215,7 @@ class Acting:
                 on.marker = replace(marker, done=(marker.done[0], self._now()), error=f"it is not done: {failure}")
                 self._mark(on)
                 self._failures.happened(action.name, on.marker.error)
-                return
+                return True
         on.marker = replace(marker, done=(self._now(), None))
         self._on[key] = on
         self._mark(on)
@@ -227,6 +230,7 @@ class Acting:
         elif action.lasting:
             await self._while_on(action, due_ns)
         await self._undo(key, on)
+        return not on.marker.undo_error
 
     async def _do(self, steps: Sequence[Activity], values: dict[str, Any]) -> str:
         """Do the steps in their order, up to the first that fails: why it did."""

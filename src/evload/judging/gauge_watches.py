@@ -73,8 +73,8 @@ class GaugeWatches:
 
     def marked(self, markers: Sequence[Marker]) -> None:
         """What is known by now of when actions were on. To be told before the samples that come after."""
-        for objective, watch in self._within:
-            watch.on(_spans(objective, markers))
+        for objective, within in self._within:
+            within.on(_spans(objective, markers))
         for name, watches in self._after.items():
             if name in self._scenarios:
                 continue

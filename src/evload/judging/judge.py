@@ -20,7 +20,7 @@ from .counters import judge_counter
 from .events import judge_extreme, judge_mean, judge_share, judge_staleness
 from .gauges import judge_drain, judge_gauge, judge_ratio, judge_reach, judge_watched
 from .limit_result import NEAR_NOTE, LimitResult
-from .moments import anchor_of, why_untold
+from .moments import anchor_of, meanwhile, why_untold
 from .unseen import unseen
 from .windows import judge_recovery, judge_window
 
@@ -100,7 +100,10 @@ def _finder(
             return partial(judge_watched, objective, summary)
     scope = objective.scope(summary)
     if objective.measure is Measure.RECOVERY:
-        return partial(judge_recovery, objective, scope, anchor_ns=anchor_of(objective, summary, scenarios))
+        return partial(
+            judge_recovery, objective, scope, anchor_ns=anchor_of(objective, summary, scenarios),
+            meanwhile=meanwhile(objective, summary),
+        )  # fmt: skip
     if objective.window is not None:
         return partial(judge_window, objective, scope)
     return partial(_JUDGES[objective.measure], objective, scope)

@@ -27,6 +27,16 @@ def anchor_of(objective: Objective, summary: Summary, scenarios: Mapping[str, Sc
     return max(due_ns, scenario.last_acked_ns)
 
 
+def meanwhile(objective: Objective, summary: Summary) -> tuple[int, int] | None:
+    """From when to when the action was on, perhaps, after which an objective counts; None: it counts after no action,
+    or nobody knows."""
+    markers = of_action(summary.markers, objective.after_named or "")
+    if not markers:
+        return None
+    until_ns = markers[-1].outer[1]
+    return None if until_ns is None else (markers[0].outer[0], until_ns)
+
+
 def why_untold(objective: Objective, summary: Summary, scenarios: Mapping[str, ScenarioCriteria]) -> str:
     """Why nothing can be said of an objective about an action; empty if it is about none, or all is known of it."""
     for action in objective.actions:

@@ -147,14 +147,24 @@ def _slow_steps(views: Iterator[View], needed: Fraction, unplaced: int) -> Itera
 
 
 def judge_recovery(
-    objective: Objective, scope: ScenarioSummary, limit: Fraction, anchor_ns: int | None
+    objective: Objective,
+    scope: ScenarioSummary,
+    limit: Fraction,
+    anchor_ns: int | None,
+    meanwhile: tuple[int, int] | None = None,
 ) -> LimitResult:
-    """From its moment until the inner objective holds in every window that begins later."""
+    """From its moment until the inner objective holds in every window that begins later.
+
+    `meanwhile` is when that was on from which it recovers: without an event then, nobody knows what that did.
+    """
     inner = objective.inner
     assert inner is not None
     if anchor_ns is None:
         return LimitResult(Result.INCONCLUSIVE, note=f"nobody knows when {objective.after} ended")
     bad = bad_over_time(inner, scope, inner.limit)
+    if bad is not None and meanwhile is not None and not _any_due(bad, _window(inner), meanwhile):
+        note = f"no event was due while {objective.after} was on, so nothing is known to recover from"
+        return LimitResult(Result.INCONCLUSIVE, note=note)
     found = None if bad is None else recovery_ns(bad, _window(inner), anchor_ns)
     if found is None:
         return LimitResult(Result.INCONCLUSIVE, note="no event was due after that moment, and no data is no pass")
@@ -163,6 +173,11 @@ def judge_recovery(
         return LimitResult(Result.INCONCLUSIVE, found, "it did not hold again by the end")
     holds = compare(objective.operator, low, high, limit)
     return exact(holds, found, limit, "not every event can be told to be good or bad")
+
+
+def _any_due(bad: Bad, window: Window, span: tuple[int, int]) -> bool:
+    first, last = (at_ns // window.step_ns for at_ns in span)
+    return any(bad.counts.events[first : last + 1])
 
 
 def recovery_ns(

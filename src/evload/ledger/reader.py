@@ -222,9 +222,9 @@ class LedgerReader:
                 "SELECT action, number, done_from_ns, done_to_ns, undone_from_ns, undone_to_ns, error, undo_error, "
                 "lasting FROM markers ORDER BY done_from_ns, action, number"
             )
-            for action, number, done_from, done_to, undone_from, undone_to, *told, lasting in self.rows(query):
+            for action, number, done_from, done_to, undone_from, undone_to, error, left, lasting in self.rows(query):
                 undone = None if undone_from is None else (undone_from, undone_to)
-                yield Marker(action, number, (done_from, done_to), undone, *told, lasting=bool(lasting))
+                yield Marker(action, number, (done_from, done_to), undone, error, left, bool(lasting))
 
     def ack_times(self, scenarios: Sequence[int]) -> Iterator[int]:
         """When the events of some scenarios were acked, in order of time."""

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from ..model.correlation import CorrelationIds
 from ..model.facts import STALENESS, where
+from ..model.marker import Marker, ended_ns, of_action
 from ..model.report import WorstEvent
 from ..model.states import State
 from ..model.travel import Observation, Part
@@ -82,6 +83,7 @@ def worst_events(objective: Objective, reader: LedgerReader) -> Iterator[WorstEv
     if about.scenario is not None and about.scenario in scenarios:
         conditions.append("scenario = :scenario")
         values["scenario"] = scenarios.index(about.scenario)
+    conditions += _when_due(about, list(reader.markers()))
     if about.event is not None:
         conditions.append("type = :type")
         values["type"] = events.index(about.event)
@@ -112,6 +114,20 @@ def worst_events(objective: Objective, reader: LedgerReader) -> Iterator[WorstEv
             if about.subject != "out_of_order"
             else _overtaken(seen, reader.first_placed(_OVERTAKES, seen.seq), ids),
         )
+
+
+def _when_due(objective: Objective, markers: Sequence[Marker]) -> Iterator[str]:
+    """Conditions in SQL on when an event was due, of an objective about the time around an action."""
+    if objective.during is not None:
+        spans = [marker.inner for marker in of_action(markers, objective.during)]
+        inside = [
+            f"intended_ns >= {begun}" + ("" if over is None else f" AND intended_ns <= {over}")
+            for begun, over in (span for span in spans if span is not None)
+        ]
+        yield f"({' OR '.join(inside) or 'FALSE'})"
+    if objective.of_later_events:
+        over_ns = ended_ns(markers, objective.after or "")
+        yield "FALSE" if over_ns is None else f"intended_ns >= {over_ns}"
 
 
 def _choice(objective: Objective) -> tuple[str, str] | None:
