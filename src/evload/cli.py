@@ -86,6 +86,9 @@ def run(
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Write requests and answers, in samples, to traffic.jsonl in DIR.")
     ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave out the clean-up: `evload cleanup` does it later.")
+    ] = False,
 ) -> None:
     """Run CONFIG, write its results, exit with the verdict.
 
@@ -94,8 +97,9 @@ def run(
     """
     port = 0 if ui and ui_port is None else ui_port
     _run(
-        _load(config, sets, scenarios, profiles), out=out, quiet=quiet, as_json=as_json, ui_port=port, verbose=verbose
-    )
+        _load(config, sets, scenarios, profiles), out=out, quiet=quiet, as_json=as_json, ui_port=port,
+        verbose=verbose, keep=keep,
+    )  # fmt: skip
 
 
 @app.command()
@@ -325,6 +329,25 @@ def undo(
 
 
 @app.command()
+def cleanup(
+    directory: Annotated[Path, typer.Argument(metavar="RUN", help="Directory of a run.", show_default=False)],
+) -> None:
+    """Clean up after RUN: do what its config says under cleanup, as far as it isn't done.
+
+    Variables are taken from the environment anew. Exit codes: 0 all is done, 2 there is no such run or its config
+    can't be used, 3 something couldn't be done.
+    """
+    from .commands import cleanup as cleaning
+
+    console = _console()
+
+    def say(text: str) -> None:
+        console.print(printable(text), soft_wrap=True)
+
+    cleaning.run(directory, environ=os.environ, say=say)
+
+
+@app.command()
 def compare(
     base: Annotated[
         str,
@@ -483,6 +506,7 @@ def _run(
     as_json: bool,
     ui_port: int | None = None,
     verbose: bool = False,
+    keep: bool = False,
 ) -> None:
     from .commands.run import live_page
     from .run import session
@@ -513,7 +537,9 @@ def _run(
         # The loop of the run takes the signals for itself, and leaves them without anybody.
         stack.callback(_heed_signals)
         stack.callback(shown.close)
-        ended = session.run(loaded, out=out, sinks=sinks, say=say, page=page, verbose=verbose, listed=listed)
+        ended = session.run(
+            loaded, out=out, sinks=sinks, say=say, page=page, verbose=verbose, listed=listed, keep=keep
+        )
     raise typer.Exit(ended.exit_code)
 
 

@@ -18,7 +18,7 @@ from tests.mutants.changes import parsed
 ROOT: Final = Path(__file__).parents[2]
 PIECES: Final = [
     pytest.param(piece, id=f"{page.name}-{number}")
-    for page in (ROOT / "README.md", ROOT / "docs" / "probes.md", ROOT / "docs" / "secrets.md")
+    for page in (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("probes", "secrets", "actions")))
     for number, piece in enumerate(re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL))
 ]
 

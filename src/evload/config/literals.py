@@ -130,7 +130,10 @@ class Literals:
 
 def _at(node: Node | None, path: DataPath) -> Node | None:
     for step in path:
-        if not isinstance(node, MappingNode):
+        if isinstance(node, SequenceNode) and isinstance(step, int):
+            node = node.value[step] if step < len(node.value) else None
+        elif isinstance(node, MappingNode):
+            node = next((value for key, value in node.value if key.value == step), None)
+        else:
             return None
-        node = next((value for key, value in node.value if key.value == step), None)
     return node

@@ -193,6 +193,9 @@ class _Reader:
         checks.gauges(gauges)
         checks.objectives(objectives, scenarios, probes, gauges, producers)
         actions = self._actions({name: gauge.metrics for name, gauge in gauges.items()})
+        setup, cleanup = (
+            self._steps((name,)) if self._document.data.get(name) else () for name in ("setup", "cleanup")
+        )
         checks.actions(actions, scenarios, objectives, top.observe)
         reports = self._reports()
         checks.secrets(self._live)
@@ -214,6 +217,8 @@ class _Reader:
             secrets=secrets,
             actions=actions,
             observe=top.observe,
+            setup=setup,
+            cleanup=cleanup,
             circumstances=Circumstances(labels=top.labels, params=self._params),
         )
 
@@ -321,19 +326,17 @@ class _Reader:
                 self._problems.add(path, "nothing undoes what this does", cure)
                 continue
             times = self._item(ActionTimes, path)
-            steps = [
-                () if written == "none" and key == "undo" else self._steps((*path, key))
-                for key in ("do", "undo")
-                if isinstance(written := self._document.value(path), dict) and (written := written.get(key))
-            ]
+            if times is None:
+                continue
+            do = self._steps((*path, "do"))
+            undo = () if times.undo == "none" else self._steps((*path, "undo"))
             when = None
-            if times is not None and times.when is not None:
+            if times.when is not None:
                 try:
                     when = parse_condition(times.when, gauges)
                 except ValueError as error:
                     self._problems.add_text((*path, "when"), str(error))
-            if times is not None and len(steps) == 2:
-                found[name] = Action(times, *steps, when)
+            found[name] = Action(times, do, undo, when)
         return found
 
     def _steps(self, path: DataPath) -> tuple[Step, ...]:
@@ -351,6 +354,9 @@ class _Reader:
                 path, f"{written!r} is no activity", "write one such as {post: URL} or {shell: COMMAND}"
             )
             return None
+        each = written.pop("each", None) if path[0] == "cleanup" else None
+        if each not in (None, "acked"):
+            self._problems.add(path, f"each: {each} is nothing that can be cleaned up", "write each: acked")
         named = [key for key in written if key in kinds]
         if len(named) != 1:
             what = f"{' and '.join(named)} are two things to do" if named else "nothing says what is done"
@@ -372,7 +378,9 @@ class _Reader:
             self._problems.add(path, "there is no embedded pipeline to act on", "add sandbox: {} at the top level")
         self._document.value(path[:-1])[path[-1]] = given
         settings = self._item(model, path)
-        return None if settings is None else Step(settings, written, self._literals.as_written(path))
+        return (
+            None if settings is None else Step(settings, written, self._literals.as_written(path), each is not None)
+        )
 
     def _insert_placeholders(self) -> None:
         """Where the embedded pipeline is named, and remember it: its address isn't known yet."""

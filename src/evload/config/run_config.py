@@ -48,11 +48,13 @@ class Step:
 
     given    its settings as plain data, with the values of variables in them
     written  the same as they were written, with `${NAME}` for a variable
+    each     of a clean-up: it is done for each acked event
     """
 
     settings: ActivitySettings
     given: Mapping[str, Any]
     written: Mapping[str, Any]
+    each: bool = False
 
     def at_sandbox(self, url: str) -> Step:
         """With the address of the embedded pipeline where it is named."""
@@ -88,6 +90,7 @@ class RunConfig:
     settle    longest drain after an interrupt, in nanoseconds
     secrets   where those values come from that may change while the run goes on
     actions   what is done to the system while the run goes on
+    setup, cleanup  what is done before the run, and after it
     observe   how long it goes on after its load, in nanoseconds
     circumstances  what reports show of it beside its name
     """
@@ -109,6 +112,8 @@ class RunConfig:
     secrets: Mapping[str, SecretSettings] = field(default_factory=dict)
     actions: Mapping[str, Action] = field(default_factory=dict)
     observe: int = 0
+    setup: tuple[Step, ...] = ()
+    cleanup: tuple[Step, ...] = ()
     circumstances: Circumstances = field(default_factory=Circumstances)
 
 
@@ -160,6 +165,8 @@ class LoadedConfig:
             # Of a part of a config fewer scenarios pass through a queue than are written.
             sections["gauges"][name] = sections["gauges"][name].model_copy(update={"scenarios": gauge.scenarios})
         sections["actions"] = {name: one.at_sandbox(url) for name, one in self.config.actions.items()}
+        for name in ("setup", "cleanup"):
+            sections[name] = tuple(step.at_sandbox(url) for step in getattr(self.config, name))
         return replace(self.config, **sections)
 
     def redact(self, text: str) -> str:

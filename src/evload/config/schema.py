@@ -49,6 +49,7 @@ def json_schema(say: Callable[[str], None]) -> dict[str, Any]:
     of_an_action = definitions[one(ActionTimes)["$ref"].rpartition("/")[2]]["properties"]
     of_an_action["do"].update(steps)
     of_an_action["undo"].update({"anyOf": [{"const": "none"}, *steps["anyOf"]]})
+    each = {"type": "object", "required": ["each"], "properties": {"each": {"const": "acked"}}}
     whole = definitions.pop(one(ConfigFile)["$ref"].rpartition("/")[2])
     for section, contents in (
         ("secrets", {"additionalProperties": one(SecretSettings)}),
@@ -59,6 +60,8 @@ def json_schema(say: Callable[[str], None]) -> dict[str, Any]:
         ("gauges", by_kind(gauges)),
         ("scenarios", {"additionalProperties": one(Scenario), "minProperties": 1}),
         ("actions", {"additionalProperties": one(ActionTimes)}),
+        ("setup", {"items": step}),
+        ("cleanup", {"items": {"anyOf": [step, each]}}),
         ("slos", {"items": {"anyOf": [{"type": "string"}, one(ObjectiveEntry)]}}),
         ("reports", by_kind(sinks)),
         ("self_checks", one(SelfCheckPolicy)),

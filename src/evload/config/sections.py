@@ -217,6 +217,11 @@ class ConfigFile(Settings):
     actions: Annotated[
         dict[Name, Any], Field(max_length=MOST, description="what is done to the system meanwhile, and undone")
     ] = {}
+    setup: Annotated[list[Any], Field(max_length=MOST, description="activities before the run, in their order")] = []
+    cleanup: Annotated[
+        list[Any],
+        Field(max_length=MOST, description="activities after the run; with each: acked, once for each such event"),
+    ] = []
     observe: Annotated[Duration, Field(description="how long the run goes on after its load")] = 0
     slos: Annotated[list[Any], Field(max_length=MOST, description="what must hold")] = []
     reports: Annotated[

@@ -68,6 +68,11 @@ class RunDirectory:
         return self.path / "undo.jsonl"
 
     @property
+    def cleanup(self) -> Path:
+        """What placeholders of the clean-up stand for, and how far it is."""
+        return self.path / "cleanup.jsonl"
+
+    @property
     def traffic(self) -> Path:
         """What was sent and what came back, in samples, where that was asked for."""
         return self.path / "traffic.jsonl"
@@ -111,7 +116,8 @@ class OpenDirectory:
 
         In the directory it must not be there yet. A file elsewhere, which somebody named, is replaced.
         """
-        mode = files.PRIVATE if path == self.names.config else files.PUBLIC
+        private = (self.names.config, self.names.cleanup)
+        mode = files.PRIVATE if path in private else files.PUBLIC
         if not self._is_inside(path):
             try:
                 path.parent.mkdir(parents=True, exist_ok=True)

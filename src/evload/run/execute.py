@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..clients.credentials.opening import open_secrets, remark_of
 from ..clock import Clock
@@ -28,12 +29,14 @@ async def execute(
     start: Start | None = None,
     traffic: Looking | None = None,
     undoing: Undoing | None = None,
+    values: Mapping[str, Any] | None = None,
 ) -> Summary:
     """Run it to its end.
 
     control  stops it before that
     start    says when the schedule begins, once all targets are open; by default at once
     undoing  guarantees that what is done to the system is undone
+    values   what placeholders in activities stand for
     traffic  gives each producer and probe, by its name, somebody who looks on
 
     Raises TargetError if a target can't be opened. A ledger that can't be written says so itself.
@@ -52,7 +55,7 @@ async def execute(
             live=LiveChecks(prepared.criteria, prepared.gauge_values, prepared.redact),
             troubles=secrets.troubles.attend,
             undoing=undoing,
-            values={"run_id": prepared.run_id},
+            values=values or {"run_id": prepared.run_id},
             remarks=[told for name, one in secrets.live.items() if (told := remark_of(name, one, needed[name]))],
         )
         return await engine.run()

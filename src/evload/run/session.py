@@ -25,6 +25,7 @@ from ..report.document import as_json
 from ..sandbox.process import Running, sandbox_process
 from ..spi.sink import Sink, SinkSurroundings
 from . import directory as directories
+from .around import Around
 from .controls import Controls
 from .directory import OpenDirectory, RunDirectory
 from .execute import execute
@@ -84,12 +85,13 @@ def run(
     page: Page | None = None,
     verbose: bool = False,
     listed: Path | None = None,
+    keep: bool = False,
 ) -> Ended:
     """Run the config to its end, write the run directory, and give the report to the sinks.
 
     `say` gets remarks for a person (what an interrupt does, where the live page is). `page` serves a live page.
     `verbose` writes down what is sent and what comes back, in samples. `listed` is where a run is listed as long as
-    something that it did isn't undone.
+    something that it did isn't undone. With `keep` nothing is cleaned up.
     Raises EvloadError: TargetError, OutputError and NotUndoneError (after the sinks have had the report),
     InterruptedEarlyError (during set-up).
     """
@@ -101,7 +103,7 @@ def run(
             say(remark)
         directory.write(directory.names.config, loaded.as_run().encode())
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            ended, troubles = runner.run(_run(loaded, started_at, directory, sinks, say, page, verbose, listed))
+            ended, troubles = runner.run(_run(loaded, started_at, directory, sinks, say, page, verbose, listed, keep))
     if ended.report.not_undone:
         raise NotUndoneError("\n".join([*troubles, ended.report.not_undone]))
     if troubles:
@@ -118,6 +120,7 @@ async def _run(
     page: Page | None,
     verbose: bool,
     listed: Path | None,
+    keep: bool,
 ) -> tuple[Ended, list[str]]:
     """How it ended, and what could not be written, in lines for people."""
     settle_ns = loaded.config.settle
@@ -131,6 +134,7 @@ async def _run(
         lambda count: sample(ledgers[-1], count), loaded.base_dir, directory.write,
     )  # fmt: skip
     everybody: list[tuple[str, Sink]] = [(type(sink).__name__, sink) for sink in sinks]
+    around = Around(loaded.config, directory, clock, loaded.base_dir, loaded.learn, surroundings.say, keep=keep)
     async with AsyncExitStack() as opened:
         opened.callback(clock.close)
         try:
@@ -146,12 +150,15 @@ async def _run(
                 opened.enter_context(_traffic_log(loaded, directory, clock, surroundings.say)) if verbose else None
             )
             executed = await _execute(
-                loaded, started_at, directory, told, clock, control, interrupts, traffic, surroundings.say, listed
-            )
+                loaded, started_at, directory, told, clock, control, interrupts, traffic, surroundings.say, listed,
+                around,
+            )  # fmt: skip
         except asyncio.CancelledError:
+            await around.after_failure()
             raise InterruptedEarlyError("interrupted before the run began; nothing was sent") from None
         except EvloadError as error:
             error.args = (loaded.redact(str(error)),)  # it may hold what a target said
+            await around.after_failure()
             raise
         ledgers.append(executed.ledger)
         report = replace(_report(executed, loaded, started_at, directory), not_undone=executed.not_undone)
@@ -170,6 +177,7 @@ async def _run(
         except OutputError as error:
             troubles.append(str(error))
             whole = True
+        await around.after(executed.ledger if executed.incomplete is None else None, interrupts.enough)
     interrupted = report.summary.vitals.interrupted or (interrupts.enough.is_set() and not whole)
     return Ended(report, names, INTERRUPTED if interrupted else verdict.exit_code(report.verdict)), troubles
 
@@ -185,6 +193,7 @@ async def _execute(
     traffic: TrafficLog | None,
     say: Callable[[str], None],
     listed: Path | None,
+    around: Around,
 ) -> _Executed:
     sandbox: Running | None = None
     names = directory.names
@@ -201,6 +210,7 @@ async def _execute(
             if guard is not None:
                 guard.learn(shown, value)
 
+        values = await around.before(config)
         prepared = prepare(config, directory.run_id, base_dir=loaded.base_dir, redact=loaded.redact, learn=learn)
         interrupts.offer()
         stack.enter_context(tuned())
@@ -208,7 +218,9 @@ async def _execute(
         ledger = LedgerFile(names.ledger, {**prepared.meta, "started_at": started_at.isoformat()})
         try:
             looking = None if traffic is None else traffic.of
-            summary = await execute(prepared, clock, ledger, sinks, control=control, traffic=looking, undoing=guard)
+            summary = await execute(
+                prepared, clock, ledger, sinks, control=control, traffic=looking, undoing=guard, values=values
+            )
         finally:
             ledger.close()
             if ledger.begun:

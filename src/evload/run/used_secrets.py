@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from ..clients.credentials.settings import SecretSettings
 from ..engine.plan import Plan
@@ -12,9 +12,16 @@ from ..spi.secrets import names_in
 
 def used_secrets(plan: Plan, secrets: Mapping[str, SecretSettings]) -> dict[str, SecretSettings]:
     """Their settings by name, in the order of the config."""
+    return secrets_of(_adapters(plan), secrets)
+
+
+def secrets_of(
+    adapters: Iterable[AdapterSettings], secrets: Mapping[str, SecretSettings]
+) -> dict[str, SecretSettings]:
+    """Those that some adapters need, by name, in the order of the config."""
     if not secrets:
         return {}
-    named = {name for settings in _adapters(plan) for name in names_in(settings.model_dump())}
+    named = {name for settings in adapters for name in names_in(settings.model_dump())}
     named |= {other for name in named & secrets.keys() for other in names_in(secrets[name].model_dump())}
     return {name: settings for name, settings in secrets.items() if name in named}
 
