@@ -130,10 +130,10 @@ class Literals:
 
 def _at(node: Node | None, path: DataPath) -> Node | None:
     for step in path:
-        if isinstance(node, SequenceNode) and isinstance(step, int):
-            node = node.value[step] if step < len(node.value) else None
-        elif isinstance(node, MappingNode):
+        if isinstance(node, MappingNode):
             node = next((value for key, value in node.value if key.value == step), None)
+        elif isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.value):
+            node = node.value[step]
         else:
             return None
     return node

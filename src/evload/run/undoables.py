@@ -43,7 +43,9 @@ def _undoable(action: Action) -> Undoable | None:
         written=[step.written for step in steps],
         resolved=[step.given for step in steps],
         doing_ns=sum(step.settings.timeout for step in action.do),
-        unquoted=[(n, *place) for n, step in enumerate(steps) for place in _retyped(step.written, step.given)],
+        unquoted=tuple(
+            (number, *place) for number, step in enumerate(steps) for place in _retyped(step.written, step.given)
+        ),
     )
 
 

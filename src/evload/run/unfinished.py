@@ -70,7 +70,7 @@ def last_line(left: Sequence[StillOn], directory: Path) -> str:
     goes_on = ""
     if trying:
         whom = "it" if len(left) == 1 else "them" if len(trying) == len(left) else ", ".join(trying)
-        longest = format_duration(RETRIES.altogether_ns).replace(" ", "")
+        longest = format_duration(RETRIES.altogether_ns)
         goes_on = f"a guardian goes on trying to undo {whom} for {longest}; after that "
     return f"NOT UNDONE{yet}: {what}; {goes_on}run: evload undo {directory}"
 
