@@ -102,10 +102,12 @@ _AWS: Final = ("endpoint", "http://127.0.0.1:{port}")
 
 
 def _over_http(section: str, settings: Mapping[str, Any], speech: Speech, well: Script, path: str = "") -> Protocol:
-    return Protocol(section, settings, ("url", "http://127.0.0.1:{port}/" + path), speech, _by(well))
+    return Protocol(section, settings, ("url", "http://127.0.0.1:{port}/" + path), speech, by_script(well))
 
 
-def _by(script: Script) -> Callable[[], AbstractAsyncContextManager[int]]:
+def by_script(script: Script) -> Callable[[], AbstractAsyncContextManager[int]]:
+    """Makes an HTTP server that is well, and gives its port."""
+
     @asynccontextmanager
     async def well() -> AsyncIterator[int]:
         async with serving(script) as server:
@@ -134,7 +136,7 @@ def of_rabbitmq(port: int) -> dict[str, Protocol]:
     figures = b'{"messages_unacknowledged": 0}'
     management = Protocol(
         "gauges", managed, ("management", "http://127.0.0.1:{port}"), hostile.IN_JSON,
-        _by(lambda _: [json_answer(figures)]),
+        by_script(lambda _: [json_answer(figures)]),
     )  # fmt: skip
     return {"rabbitmq-management": management} | {
         name: Protocol(
@@ -192,7 +194,7 @@ def protocols() -> dict[str, Protocol]:
             json_said, lambda _: [json_answer(b'{"items": [], "next": "1"}')], "?since={{cursor}}",
         ),
         "sse": Protocol(
-            "probes", {"kind": "sse"}, _AT, hostile.IN_SSE, _by(lambda _: [_STREAM, 3600.0]),
+            "probes", {"kind": "sse"}, _AT, hostile.IN_SSE, by_script(lambda _: [_STREAM, 3600.0]),
             greetings=1, unasked=True,
         ),
         "webhook-probe": Protocol(
@@ -213,32 +215,33 @@ def protocols() -> dict[str, Protocol]:
             "reports", {"kind": "webhook", "timeout": "1s"}, hostile.IN_JSON, lambda _: [answer(200)]
         ),
         "eventbridge": Protocol(
-            "producers", {"kind": "eventbridge", "bus": "b", "timeout": "1s", **region}, _AWS, json_said, _by(_aws)
+            "producers", {"kind": "eventbridge", "bus": "b", "timeout": "1s", **region}, _AWS, json_said,
+            by_script(_aws),
         ),
         "dynamodb": Protocol(
             "probes",
             {"kind": "dynamodb", "table": "table", "key": {"pk": "{correlation_id}"}, "timeout": "1s", **region},
-            _AWS, json_said, _by(_aws),
+            _AWS, json_said, by_script(_aws),
         ),
         "s3": Protocol(
             "probes", {"kind": "s3", "bucket": "bucket", "key": "{correlation_id}", "timeout": "1s", **region},
-            _AWS, hostile.IN_XML, _by(_aws),
+            _AWS, hostile.IN_XML, by_script(_aws),
         ),
         "sqs": Protocol(
-            "probes", {"kind": "sqs-tap", "queue": "q", "pollers": 1, **region}, _AWS, json_said, _by(_aws)
+            "probes", {"kind": "sqs-tap", "queue": "q", "pollers": 1, **region}, _AWS, json_said, by_script(_aws)
         ),
         "sqs-queue": Protocol(
             "gauges", {"kind": "sqs-queue", "queue": "q", "every": "1s", **region}, _AWS,
-            json_said, _by(_aws),
+            json_said, by_script(_aws),
         ),
         "sqs-age": Protocol(
             "gauges", {"kind": "sqs-queue", "queue": "q", "oldest_age": True, "every": "1s", **region}, _AWS,
-            hostile.IN_METRIC_DATA, _by(_aws),
+            hostile.IN_METRIC_DATA, by_script(_aws),
         ),
         "cloudwatch": Protocol(
             "gauges",
             {"kind": "cloudwatch", "namespace": "n", "metric": "m", "period": "1s", "every": "1s", **region}, _AWS,
-            hostile.IN_METRIC_DATA, _by(_aws),
+            hostile.IN_METRIC_DATA, by_script(_aws),
         ),
         "otlp-grpc": Protocol(
             "reports", {"kind": "otlp", "protocol": "grpc", "every": "1s", "timeout": "1s"}, _AT, hostile.IN_GRPC,

@@ -58,10 +58,9 @@ class Calls:
 
     def document(self, answered: Answered) -> Any:
         """The JSON of an answer. Raises Failed if it has none."""
-        answer = self.answer(answered)
         try:
-            return answer.get("body")
-        except ValueError as error:
+            return Answer(answered.status, answered.headers, self._asker.body_of(answered)).get("body")
+        except (NoAnswer, ValueError) as error:
             raise Failed(str(error)) from None
 
 

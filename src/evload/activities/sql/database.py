@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from .statements import Statement
+
+MOST: Final = 1 << 20
+"""Bytes that a database may answer with. What is done by SQL says little, and drivers make much of each row."""
 
 
 class Found(NamedTuple):

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
-from ...clients.bounded import LONGEST, Allowance
+from ...clients.bounded import Allowance
 from ...clients.mysql import MysqlServer, number_and_message
 from ...spi.activity import as_text
 from ...spi.context import Surroundings
-from .database import Found
+from .database import MOST, Found
 from .settings import SqlActivitySettings
 from .statements import Statement
 
@@ -25,7 +25,7 @@ class MysqlDatabase:
     def __init__(self, config: SqlActivitySettings, surroundings: Surroundings) -> None:
         """Raises TargetError if the driver isn't there, or a file in the address is no use."""
         self._server = MysqlServer(
-            config.on, partial(surroundings.filled, config.on, quoted=True), Allowance(LONGEST),
+            config.on, partial(surroundings.filled, config.on, quoted=True), Allowance(MOST),
             surroundings.base_dir, verify=config.verify, remark=surroundings.remark, needs="sql on mysql",
         )  # fmt: skip
         self._limit_ns = config.timeout

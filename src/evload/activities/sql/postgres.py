@@ -8,7 +8,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
-from ...clients.bounded import LONGEST, Allowance
+from ...clients.bounded import Allowance, TooLong
 from ...clients.databases import shown_address
 from ...clients.postgres import (
     bounded_of,
@@ -22,7 +22,7 @@ from ...spi.activity import as_text
 from ...spi.context import Surroundings
 from ...units import NS_PER_S
 from .._shared.failing import Failed
-from .database import Found
+from .database import MOST, Found
 from .settings import SqlActivitySettings
 from .statements import Statement
 
@@ -67,14 +67,14 @@ class PostgresDatabase:
         """See `Database`."""
         limit_ms = max(1, self._limit_ns * 1000 // NS_PER_S)
         connection = await connect(
-            self._sdk, self._address(), {"statement_timeout": str(limit_ms)}, Allowance(LONGEST), verify=self._verify
+            self._sdk, self._address(), {"statement_timeout": str(limit_ms)}, Allowance(MOST), verify=self._verify
         )
         remark_on(connection, self._where, self._remark)
         return _Connection(connection)
 
     def explain(self, error: Exception) -> str:
         """See `Database`."""
-        return explain_connection(self._sdk, error).reason
+        return str(error) if isinstance(error, TooLong) else explain_connection(self._sdk, error).reason
 
     def refused(self, error: Exception) -> bool:
         """See `Database`."""
