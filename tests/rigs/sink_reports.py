@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
+from evload.model.marker import Marker
 from evload.model.progress import Progress
 from evload.model.report import CheckResult, ObjectiveResult, Report, Result, WorstEvent
 from evload.model.summary import GaugeSummary, Series
@@ -96,3 +97,23 @@ def moment(elapsed: float = 5.0, percentiles: Mapping[str, tuple[float, float | 
         states={"scheduled": 500, "acked": 497, "visible": 460},
         percentiles={"p50": (0.1, 0.11), "p99": (2.0, None)} if percentiles is None else percentiles,
     )
+
+
+def acted() -> list[Marker]:
+    """Workers that were slow for five minutes; two pods; a database of whose end nobody is sure; a failed `do`; and a
+    block that is still there."""
+    return [
+        Marker("slow-workers", 0, (120 * S, 120 * S + 12 * MS), (420 * S, 420 * S + 30 * MS)),
+        Marker("pods", 0, (130 * S, 130 * S + 200 * MS), lasting=False),
+        Marker("pods", 1, (160 * S, 160 * S), lasting=False),
+        Marker("db|down", 0, (600 * S, 602_500 * MS), (660 * S, 671 * S)),
+        Marker("cut", 0, (700 * S, 701 * S), (705 * S, 706 * S), error="exit code 1: <no> such host"),
+        Marker("blocked", 0, (900 * S, 900 * S), (930 * S, 990 * S), undo_error="HTTP 500"),
+    ]
+
+
+def with_actions() -> Report:
+    """The report of a run in which all that was done."""
+    report = finished()
+    report.summary.markers = acted()
+    return report

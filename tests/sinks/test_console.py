@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from evload.model.marker import Marker
 from evload.model.progress import Progress
 from evload.model.report import CheckResult, Insight, ObjectiveResult, Report, Result, Severity, WorstEvent
 from evload.model.summary import GaugeSummary, Series
 from evload.model.vitals import Incident, ReadVitals, Vitals
 from evload.sinks.console.look import remarks
 from evload.sinks.console.sink import ConsoleSink
-from tests.rigs.sink_reports import WORST, finished
+from tests.rigs.sink_reports import WORST, acted, finished
 from tests.rigs.summaries import MS, S, distribution, run_of, scenario
 
 
@@ -357,6 +358,26 @@ def test_many_incidents_are_told_by_the_worst_in_order_of_time() -> None:
     shown = [line.split()[0] for line in text.splitlines() if "broker: reason" in line]
     assert shown == ["2.0", "3.0", "4.0", "8.0", "9.0"]
     assert "and 4 more incidents, in summary.json" in text
+
+
+def test_what_was_done_is_told_in_order_of_time_and_what_failed_for_sure() -> None:
+    told = report()
+    told.summary.markers = acted()
+    lines = [line.strip() for line in printed(100, told).splitlines()]
+    shown = [line for line in lines if line.startswith(("2:00", "2:10", "2:40", "10:00", "11:40", "15:00"))]
+    assert shown == [
+        "2:00 – 7:00                      slow-workers",
+        "2:10 … 2:10.2                    pods #1",
+        "2:40                             pods #2",
+        "10:00 … 10:02.5 – 11:00 … 11:11  db|down",
+        "11:40 … 11:41 – 11:45 … 11:46    cut: it failed: exit code 1: <no> such host",
+        "15:00 – not undone               blocked: it could not be undone: HTTP 500",
+    ]
+    told.summary.markers = [Marker("pods", n, (n * S, n * S), lasting=False) for n in range(9)] + acted()[-1:]
+    text = printed(80, told)
+    assert text.count("pods #") == 5
+    assert "blocked: it could not be undone: HTTP 500" in text
+    assert "and 4 more times that something was done, in the report" in text
 
 
 class Screen(io.StringIO):

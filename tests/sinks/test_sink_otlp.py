@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final, cast
@@ -33,6 +33,8 @@ from evload.errors import TargetError
 from evload.formats.measures import Measure
 from evload.formats.otlp import unix_ns
 from evload.model.correlation import CorrelationIds
+from evload.model.marker import Marker
+from evload.model.progress import actions_now
 from evload.model.report import EventSample
 from evload.model.states import State
 from evload.model.travel import Encoding, Observation, Part
@@ -96,15 +98,17 @@ class World:
         async with settings.open(surroundings) as sink:
             yield cast(OtlpSink, sink)
 
-    async def run(self, *progress_ns: int) -> None:
-        """Show it moments of a run, each once the export before is over, and then the end."""
+    async def run(self, *progress_ns: int, markers: Sequence[Marker] = ()) -> None:
+        """Show it moments of a run in which this was done, each once the export before is over, and then the end."""
+        report = finished()
+        report.summary.markers = list(markers)
         async with self.open() as sink:
             for at_ns in progress_ns:
                 self.clock.at_ns = at_ns
-                sink.progress(moment(at_ns / S))
+                sink.progress(replace(moment(at_ns / S), actions=actions_now(markers)))
                 await others()
             self.clock.at_ns = 61 * S
-            await sink.finish(finished())
+            await sink.finish(report)
 
 
 async def others() -> None:
@@ -334,6 +338,60 @@ def test_spans_that_are_refused_are_not_followed_by_more() -> None:
         asyncio.run(main())
     assert [path for path, *_ in collector.got] == [METRICS, TRACES]
     assert world.said == [f"otlp {collector.host}: HTTP 400: {{}}; spans were not delivered"]
+
+
+# -- what was done to the system -----------------------------------------------------------------------------
+
+DONE: Final = (
+    Marker("slow-workers", 0, (10 * S, 11 * S), (20 * S, 21 * S)),
+    Marker("pods", 0, (25 * S, 26 * S), lasting=False),
+    Marker("block", 0, (30 * S, 30 * S), (31 * S, 32 * S), undo_error="HTTP 500"),
+    Marker("cut", 0, (40 * S, None)),
+)
+
+
+def check_actions(during: Any, last: Any, traces: Any) -> None:
+    """What a collector is told of them, over either protocol."""
+    for request in (during, last):
+        told = points(request)
+        on = {
+            name: point(told, "evload.action_on", action=name).as_double for name in ("slow-workers", "pods", "block")
+        }
+        assert on == {"slow-workers": 0, "pods": 0, "block": 1}
+    begun = point(points(last), "evload.action_begun", action="slow-workers", number="0", bound="upper")
+    assert begun.as_double == 11
+    acted = [span for span in spans_in(traces) if span.name.startswith("action ")]
+    assert [span.name for span in acted] == ["action slow-workers", "action pods", "action block", "action cut"]
+    assert [times(span) for span in acted] == [
+        [10 * S, 21 * S], [25 * S, 26 * S], [30 * S, 61_200 * MS], [40 * S, 61_200 * MS],
+    ]  # fmt: skip
+    assert [(event.name, event.time_unix_nano - BEGAN_NS) for event in acted[0].events] == [
+        ("done", 11 * S), ("being undone", 20 * S),
+    ]  # fmt: skip
+    assert attributes(acted[0]) == {"evload.action": "slow-workers", "evload.number": "0"}
+    assert [status(span) for span in acted] == [(0, ""), (0, ""), (2, "HTTP 500"), (0, "")]
+    assert len({span.trace_id for span in acted}) == 1
+    assert len({span.span_id for span in acted}) == 4
+    assert {span.kind for span in acted} == {1}
+
+
+def test_actions_over_http() -> None:
+    with collecting(Collector()) as collector:
+        world = World(collector.url, observations=[seen()])
+        asyncio.run(world.run(50 * S, markers=DONE))
+    (traces,) = collector.traces()
+    during, last = collector.metrics()
+    check_actions(during, last, traces)
+    assert world.said == []
+
+
+def test_actions_over_grpc() -> None:
+    collector = GrpcCollector()
+    with collecting_grpc(collector):
+        asyncio.run(World(collector.url, {"protocol": "grpc"}, [seen()]).run(50 * S, markers=DONE))
+    (traces,) = collector.traces
+    during, last = collector.metrics
+    check_actions(during, last, traces)
 
 
 # -- over gRPC -----------------------------------------------------------------------------------------------

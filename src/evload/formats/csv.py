@@ -10,9 +10,11 @@ from typing import Final
 
 from .. import texts
 from ..model.facts import METRICS, QUEUE_LAG, READ
+from ..model.marker import Marker
 from ..model.report import Report
 from ..model.summary import Distribution, slice_label
 from ..model.timeline import LatencyOverTime, Timeline
+from ..report.actions import on_between
 from ..spi.format import Files, Format
 from ..units import NS_PER_S
 
@@ -26,6 +28,7 @@ _SERIES: Final = (
     "start_s", "end_s", "scenario", *_COUNTS,
     *(f"{metric}_{p}_{end}_s" for metric in ("consistency", "publish") for p in _OVER_TIME
       for end in ("lower", "upper")),
+    "actions",
 )  # fmt: skip
 _GAUGES: Final = ("start_s", "end_s", "gauge", "value", "min", "mean", "max")
 
@@ -36,7 +39,8 @@ class CsvFormat(Format):
     def files(self, report: Report) -> Files:
         found = {"percentiles.csv": percentiles(report)}
         if report.timeline is not None:
-            found |= {"series.csv": series(report.timeline), "gauges.csv": gauges(report.timeline)}
+            found["series.csv"] = series(report.timeline, report.summary.markers)
+            found["gauges.csv"] = gauges(report.timeline)
         return found
 
 
@@ -51,9 +55,12 @@ def percentiles(report: Report) -> bytes:
     return _csv(_PERCENTILES, _percentile_rows(report))
 
 
-def series(timeline: Timeline) -> bytes:
-    """A row for each interval and scenario; empty percentiles are those of an interval without events."""
-    return _csv(_SERIES, _series_rows(timeline))
+def series(timeline: Timeline, markers: Sequence[Marker] = ()) -> bytes:
+    """A row for each interval and scenario; empty percentiles are those of an interval without events.
+
+    `actions` names those that may have been on in the interval, or were done in it, with semicolons between them.
+    """
+    return _csv(_SERIES, _series_rows(timeline, markers))
 
 
 def gauges(timeline: Timeline) -> bytes:
@@ -94,12 +101,14 @@ def _of(scenario: str, part: str, distributions: Mapping[str, Distribution]) -> 
             yield (scenario, part, metric, name, *map(_seconds, ends), distribution.count, distribution.censored)
 
 
-def _series_rows(timeline: Timeline) -> Iterator[Sequence[object]]:
+def _series_rows(timeline: Timeline, markers: Sequence[Marker]) -> Iterator[Sequence[object]]:
+    step_ns = timeline.step_ns
+    actions = [";".join(on_between(markers, i * step_ns, (i + 1) * step_ns)) for i in range(timeline.count)]
     for name, scenario in timeline.scenarios.items():
         counts = [getattr(scenario, column) for column in _COUNTS]
         for i in range(timeline.count):
             yield (*_interval(timeline, i), name, *(column[i] for column in counts), *_latencies(scenario.latency, i),
-                   *_latencies(scenario.publish, i))  # fmt: skip
+                   *_latencies(scenario.publish, i), actions[i])  # fmt: skip
 
 
 def _latencies(latency: LatencyOverTime, interval: int) -> Iterator[object]:

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from ..model.report import CheckResult, Report, Result
-from ..report import wording
+from ..report import actions, wording
 from ..spi.format import Files, Format
 from ..texts import lines
 from ..units import NS_PER_S
@@ -77,6 +77,7 @@ def junit(report: Report) -> bytes:
             *((("profiles", ", ".join(report.circumstances.profiles)),) if report.circumstances.profiles else ()),
             *((f"label {name}", value) for name, value in report.circumstances.labels.items()),
             *((f"param {name}", value) for name, value in report.circumstances.params.items()),
+            *((f"action {one.name}", one.sentence) for one in actions.done(report.summary.markers)),
         ):
             SubElement(properties, "property", {"name": name, "value": _clean(value)})
         for case in cases:

@@ -10,7 +10,7 @@ from ..model.facts import COUNTERS, LEDGER_SUMS, METRICS, QUEUE_LAG
 from ..model.report import ObjectiveResult, Report, Result, WorstEvent
 from ..model.summary import FIGURES, Distribution, ScenarioSummary, Summary
 from ..model.vitals import Incident
-from ..report import wording
+from ..report import actions, wording
 from ..spi.format import Files, Format
 from ..texts import printable
 from ..units import NS_PER_S, format_duration, format_rate
@@ -27,6 +27,8 @@ _SPECIAL: Final = re.compile(r"[\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w)")
 _WORST: Final = 5
 """Most events shown of an objective."""
 _INCIDENTS: Final = 20
+_ACTIONS: Final = 50
+"""Most times that something was done."""
 
 
 class MarkdownFormat(Format):
@@ -45,6 +47,7 @@ def markdown(report: Report, environment: str = "") -> str:
         _head(report, environment),
         _objectives(report.objectives),
         _section("Findings", (f"- {escaped(insight.sentence)}" for insight in report.insights)),
+        _actions(report.summary),
         _section("Self-checks not passed", _checks(report)),
         _distributions(report.summary),
         _events(report.summary),
@@ -106,6 +109,17 @@ def _objectives(objectives: Sequence[ObjectiveResult]) -> list[str]:
     table = ["## Objectives", "", *_table(("Metric", "Result", "Target", "Status"), rows)]
     lines = list(notes)
     return [*table, "", *lines] if lines else table
+
+
+def _actions(summary: Summary) -> list[str]:
+    """When each action was on."""
+    told = actions.done(summary.markers)
+    if not told:
+        return []
+    rows = [tuple(map(escaped, (one.name, one.on, one.off, one.lasted, one.failed))) for one in told[:_ACTIONS]]
+    table = _table(("Action", "On", "Off", "For", "What failed"), rows)
+    more = ["", f"and {len(told) - _ACTIONS} more times"] if len(told) > _ACTIONS else []
+    return ["## What was done", "", *table, *more]
 
 
 def _checks(report: Report) -> Iterator[str]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from ..model.facts import LEDGER_KEYS, METRICS, PERCENTILES, QUEUE_LAG
-from ..model.progress import Progress
+from ..model.marker import Marker
+from ..model.progress import ActionNow, Progress, actions_now
 from ..model.report import CheckResult, ObjectiveResult, Report
 from ..model.summary import Distribution, ScenarioSummary, Summary, slice_label
 from ..units import NS_PER_S
@@ -59,7 +60,7 @@ def of_progress(now: Progress) -> list[Measure]:
     for name, (low, high) in now.percentiles.items():
         for bound, value in (("lower", low), ("upper", math.inf if high is None else high)):
             consistency.add(value, quantile=_QUANTILES[name], bound=bound, scenario="", slice="")
-    return _with_points([*found, events, consistency])
+    return _with_points([*found, events, consistency, _on(now.actions)])
 
 
 def of_report(report: Report) -> list[Measure]:
@@ -94,7 +95,8 @@ def of_report(report: Report) -> list[Measure]:
             _add_percentiles(took, distribution, probe=probe)
     return _with_points(
         [run, label, started, duration, events, *_distributions(report.summary), *_gauges(report.summary), reads,
-         requests, failed, took, *_objectives(report.objectives), *_checks(report.checks)]
+         requests, failed, took, *_objectives(report.objectives), *_checks(report.checks),
+         *_actions(report.summary.markers)]
     )  # fmt: skip
 
 
@@ -179,6 +181,30 @@ def _checks(checks: Iterable[CheckResult]) -> Iterator[Measure]:
     for check in checks:
         result.add(1, check=check.name, result=check.result.value)
     yield result
+
+
+def _on(actions: Iterable[ActionNow]) -> Measure:
+    """Those that are over stay, so that whoever watches sees the end."""
+    on = Measure("action_on", "Whether an action on the system may be on: 1 or 0")
+    for one in actions:
+        on.add(1 if one.may_be_on else 0, action=one.name)
+    return on
+
+
+def _actions(markers: Iterable[Marker]) -> Iterator[Measure]:
+    begun = Measure("action_begun", "When an action on the system was done, since the schedule began", "s")
+    ended = Measure("action_ended", "When it was over, since the schedule began", "s")
+    failed = Measure("action_failed", "Whether it could not be done, or not be undone: 1 or 0")
+    for marker in markers:
+        labels = {"action": marker.action, "number": str(marker.number)}
+        ends = marker.done if not marker.lasting else marker.undone
+        for measure, bracket in ((begun, marker.done), (ended, ends)):
+            for bound, ns in zip(("lower", "upper"), bracket or (), strict=False):
+                if ns is not None:
+                    measure.add(ns / NS_PER_S, bound=bound, **labels)
+        for what, error in (("do", marker.error), ("undo", marker.undo_error)):
+            failed.add(1 if error else 0, what=what, **labels)
+    yield from (_on(actions_now(markers)), begun, ended, failed)
 
 
 def _with_points(measures: Iterable[Measure]) -> list[Measure]:

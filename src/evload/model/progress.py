@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Final, Literal, NamedTuple
 
+from ..units import NS_PER_S
+from .marker import Marker
 from .report import ObjectiveResult
+
+_NOTHING_MORE: Final[Mapping[str, int]] = {}
 
 
 class Standing(NamedTuple):
@@ -20,6 +24,62 @@ class Standing(NamedTuple):
     state: str
     result: ObjectiveResult
     note: str = ""
+
+
+class ActionNow(NamedTuple):
+    """An action while the run goes on, as it was done last. Times in seconds since the schedule began.
+
+    number  which time of it, from 0
+    state   doing, on, undoing; over: undone, or done in a moment; failed: what was done failed, and is undone if it
+            had to be; stuck: it can't be undone
+    since   when it was done, at the earliest
+    until   when it was over, at the latest; None: it is not, or nobody knows
+    lasts   how long it is to be on; None: that isn't known
+    note    why it failed
+    """
+
+    name: str
+    number: int
+    state: Literal["doing", "on", "undoing", "over", "failed", "stuck"]
+    since: float
+    until: float | None = None
+    lasts: float | None = None
+    note: str = ""
+
+    @property
+    def may_be_on(self) -> bool:
+        """Whether the system may feel it."""
+        return self.until is None
+
+
+def actions_now(markers: Iterable[Marker], lasts_ns: Mapping[str, int] = _NOTHING_MORE) -> tuple[ActionNow, ...]:
+    """Each action as it was done last, in order of time. `lasts_ns`: how long each is to be on."""
+    last = {marker.action: marker for marker in sorted(markers, key=lambda one: (one.done[0], one.number))}
+    return tuple(_now(marker, lasts_ns.get(marker.action)) for marker in last.values())
+
+
+def _now(marker: Marker, lasts_ns: int | None) -> ActionNow:
+    until_ns = marker.outer[1]
+    state: Literal["doing", "on", "undoing", "over", "failed", "stuck"]
+    if marker.undo_error:
+        state, until_ns = "stuck", None
+    elif marker.done[1] is None:
+        state = "doing"
+    elif marker.error:
+        state = "failed"
+    elif until_ns is not None:
+        state = "over"
+    else:
+        state = "on" if marker.undone is None else "undoing"
+    return ActionNow(
+        marker.action,
+        marker.number,
+        state,
+        marker.done[0] / NS_PER_S,
+        None if until_ns is None else until_ns / NS_PER_S,
+        None if lasts_ns is None else lasts_ns / NS_PER_S,
+        marker.undo_error or marker.error,
+    )
 
 
 @dataclass(slots=True)
@@ -40,6 +100,7 @@ class Progress:
     objectives   how each objective stands
     worries      self-checks that begin to fail, as texts
     incidents    what fails just now: text, since when, how often
+    actions      what is done to the system, or was: each action as it was done last
     history      one value each second, a minute at most, the newest last: `offered`, `achieved`, `consistency`
                  (upper end of the watched percentile; infinite: never; None: no event) and the gauges by name
     """
@@ -70,6 +131,7 @@ class Progress:
     objectives: Sequence[Standing] = ()
     worries: Sequence[str] = ()
     incidents: Sequence[tuple[str, float, int]] = ()
+    actions: Sequence[ActionNow] = ()
     history: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
 
     @property

@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 
 from ..model.facts import METRICS, QUEUE_LAG
+from ..model.marker import Bracket, Marker
 from ..model.report import Report, WorstEvent
 from ..model.summary import Distribution, GaugeSummary, ScenarioSummary, slice_label
 from ..model.vitals import ReadVitals
@@ -96,7 +97,25 @@ def document(report: Report) -> dict[str, Any]:
             for incident in vitals.incidents
         ],
         "not_undone": report.not_undone or None,
+        "actions": [_action(marker) for marker in report.summary.markers],
     }
+
+
+def _action(marker: Marker) -> dict[str, Any]:
+    """When it was done and undone, as brackets in seconds since the schedule began."""
+    return {
+        "action": marker.action,
+        "number": marker.number,
+        "done": _moments(marker.done),
+        "undone": None if marker.undone is None else _moments(marker.undone),
+        "lasting": marker.lasting,
+        "error": marker.error,
+        "undo_error": marker.undo_error,
+    }
+
+
+def _moments(bracket: Bracket) -> list[float | None]:
+    return [_seconds(end) for end in bracket]
 
 
 def _event(event: WorstEvent) -> dict[str, Any]:

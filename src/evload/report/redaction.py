@@ -47,6 +47,7 @@ def _summary(summary: Summary, redact: Redact) -> Summary:
             abort_note=redact(vitals.abort_note),
             replicas={probe: [redact(name) for name in names] for probe, names in vitals.replicas.items()},
         ),
+        markers=[replace(one, error=redact(one.error), undo_error=redact(one.undo_error)) for one in summary.markers],
     )
 
 

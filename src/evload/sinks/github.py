@@ -10,7 +10,7 @@ from ..errors import OutputError
 from ..formats.markdown import markdown
 from ..model.progress import Progress
 from ..model.report import Report, Result
-from ..report import wording
+from ..report import actions, wording
 from ..texts import printable
 
 MOST_BYTES: Final = 1024 * 1024
@@ -71,7 +71,8 @@ def from_environment(environ: Mapping[str, str], write: Callable[[bytes], None])
 
 
 def workflow_commands(report: Report) -> str:
-    """Annotations, a line each: an error or a warning for what isn't met, objectives before self-checks."""
+    """Annotations, a line each: an error or a warning for what isn't met, objectives before self-checks; an error for
+    what could not be done to the system, or not be undone."""
     found: dict[str, list[str]] = {"error": [], "warning": []}
     for objective in report.objectives:
         if level := _LEVELS.get(objective.result):
@@ -82,6 +83,9 @@ def workflow_commands(report: Report) -> str:
         if level := _LEVELS.get(check.result):
             told = f"{check.result.value}: {wording.check_figures(check)}"
             found[level].append(_command(level, f"self-check {check.name}", told))
+    for one in actions.done(report.summary.markers):
+        if one.failed:
+            found["error"].append(_command("error", f"action {one.name}", one.sentence))
     if not any(found.values()) and (level := _LEVELS.get(report.verdict)):
         found[level].append(_command(level, report.name, f"{report.verdict.value}: {wording.headline(report)}"))
     if report.not_undone:  # the first: of many only the first are shown

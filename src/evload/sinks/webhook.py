@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 
 _TOLD: Final = (
     "format", "run_id", "name", "labels", "params", "profiles", "started_at", "duration", "verdict", "interrupted",
-    "aborted", "crashed", "ledger", "distributions", "objectives", "self_checks",
-    "not_undone",
+    "aborted", "crashed", "ledger", "distributions", "objectives", "self_checks", "actions", "not_undone",
 )  # fmt: skip
 
 

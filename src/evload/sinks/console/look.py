@@ -9,7 +9,9 @@ from typing import Final
 from rich.text import Text
 
 from ...model.report import Insight, ObjectiveResult, Report, Result, Severity, WorstEvent
+from ...model.summary import Summary
 from ...model.vitals import Incident, Vitals
+from ...report.actions import Done, done
 from ...report.wording import check_figures, title
 from ...texts import printable
 from ...units import NS_PER_S, format_duration
@@ -28,6 +30,7 @@ _INSIGHTS: Final = 5
 _EVENTS: Final = 3
 _INCIDENTS: Final = 5
 _REASONS: Final = 5
+_ACTIONS: Final = 6
 _OUTCOME: Final = "settled as"
 
 
@@ -39,6 +42,7 @@ def remarks(report: Report, width: int) -> list[Text]:
         *_insights(report.insights, width),
         *_worst(report.objectives, width),
         *_late_hops(report, width),
+        *_actions(report.summary, width),
         *_incidents(vitals.incidents, width),
         *_notes(vitals, width),
     ]
@@ -103,6 +107,26 @@ def _late_hops(report: Report, width: int) -> Iterator[Text]:
     if late:
         told = ", ".join(f"{count:,} at {probe}" for probe, count in sorted(late.items(), key=lambda item: -item[1]))
         yield from Text(indented(f"late or lost, by where most time went: {told}", width, "  ")).split("\n")
+
+
+def _actions(summary: Summary, width: int) -> Iterator[Text]:
+    """What was done to the system, in order of time; where that is much, what failed is told before the rest."""
+    told = done(summary.markers)
+    chosen = sorted(told, key=lambda one: not one.failed)[:_ACTIONS]
+    times = {one.name: _span_of(one) for one in told if one in chosen}
+    room = max(map(len, times.values()), default=0)
+    for one in told:
+        if one in chosen:
+            text = f"{one.name}: {one.failed}" if one.failed else one.name
+            line = Text(indented(text, width, f"  {times[one.name]:<{room}}  "))
+            line.stylize("bold red" if one.failed else "")
+            yield from line.split("\n")
+    if len(told) > len(chosen):
+        yield Text(f"  and {len(told) - len(chosen)} more times that something was done, in the report", style="dim")
+
+
+def _span_of(one: Done) -> str:
+    return f"{one.on} – {one.off}" if one.marker.lasting else one.on
 
 
 def _incidents(incidents: Sequence[Incident], width: int) -> Iterator[Text]:

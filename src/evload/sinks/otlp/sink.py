@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -62,8 +63,10 @@ class OtlpSink:
         heard = await self._send_metrics(measures.of_report(report))
         if not heard.delivered or not self._events:
             return
-        sample = self._surroundings.sample(self._events)
-        for batch in in_batches(Spans(sample, report.run_id, self._resource, _SCOPE), _SPANS_PER_REQUEST):
+        spans = Spans(self._surroundings.sample(self._events), report.run_id, self._resource, _SCOPE)
+        summary = report.summary
+        acted = spans.of_actions(report.run_id, summary.markers, summary.vitals.duration_ns)
+        for batch in in_batches(chain([[one] for one in acted], spans), _SPANS_PER_REQUEST):
             heard = await self._traces.send(encode_spans(batch))
             self._hear(heard, self._traces, "spans")
             if not heard.delivered:

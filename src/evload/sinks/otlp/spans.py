@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -13,6 +13,7 @@ from opentelemetry.trace import SpanContext, SpanKind, Status, StatusCode, Trace
 
 from ...formats.otlp import unix_ns
 from ...model.correlation import CorrelationIds
+from ...model.marker import Marker
 from ...model.report import EventSample
 from ...model.states import State
 from ...model.travel import Observation, Part
@@ -85,6 +86,31 @@ class Spans:
                 ),
             )
 
+    def of_actions(self, run_id: str, markers: Sequence[Marker], end_ns: int) -> list[ReadableSpan]:
+        """What was done to the system, a span for each time, in a trace of their own.
+
+        A span begins before the doing and ends after the undoing, or with the run: from when to when it was on for
+        sure is in its events.
+        """
+        trace = blake2b(f"{run_id}/actions".encode(), digest_size=16).hexdigest()
+        return [
+            self._span(
+                f"action {one.action}",
+                _context(trace, blake2b(f"{trace}/{number}".encode(), digest_size=8).hexdigest()),
+                None,
+                _between(one, end_ns),
+                {"evload.action": one.action, "evload.number": str(one.number)},
+                one.undo_error or one.error or None,
+                tuple(
+                    Event(what, timestamp=self._origin_ns + at)
+                    for at, what in ((one.done[1], "done"), (one.undone and one.undone[0], "being undone"))
+                    if at is not None
+                ),
+                kind=SpanKind.INTERNAL,
+            )
+            for number, one in enumerate(markers)
+        ]
+
     def _span(
         self,
         name: str,
@@ -94,6 +120,7 @@ class Spans:
         about: Mapping[str, str],
         trouble: str | None,
         events: tuple[Event, ...] = (),
+        kind: SpanKind | None = None,
     ) -> ReadableSpan:
         start_ns, end_ns = between_ns
         return ReadableSpan(
@@ -104,7 +131,7 @@ class Spans:
             # A label without a value is the same as none.
             {key: text for key, text in about.items() if text},
             events,
-            kind=SpanKind.PRODUCER if parent is None else SpanKind.INTERNAL,
+            kind=kind or (SpanKind.PRODUCER if parent is None else SpanKind.INTERNAL),
             status=Status(StatusCode.UNSET) if trouble is None else Status(StatusCode.ERROR, trouble),
             start_time=self._origin_ns + start_ns,
             end_time=self._origin_ns + end_ns,
@@ -114,6 +141,11 @@ class Spans:
 
 def _context(trace: str, span: str) -> SpanContext:
     return SpanContext(int(trace, 16), int(span, 16), is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+
+
+def _between(marker: Marker, end_ns: int) -> tuple[int, int]:
+    first, last = marker.outer
+    return first, max(first, end_ns if last is None else last)
 
 
 def _publish_end(seen: Observation) -> int:
