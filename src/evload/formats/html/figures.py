@@ -31,7 +31,7 @@ from .palette import Dash, light
 HEIGHT: Final = 250
 _LEFT: Final = 74
 """Room for the labels of the vertical axis, so that charts below one another line up."""
-_FONT: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
+FONT: Final = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif"
 _TIP: Final = (
     '<div style="display:flex;gap:1.5em;justify-content:space-between;font:13px/1.5 system-ui,sans-serif">'
     '<span style="opacity:.75">{name}</span><span>{value}</span></div>'
@@ -76,7 +76,7 @@ def new_figure(*, height: int = HEIGHT, **settings: Any) -> figure:
     plot.add_tools(zoom)
     plot.toolbar.active_drag = zoom
     for axis in (*plot.xaxis, *plot.yaxis):
-        axis.axis_label_text_font = axis.major_label_text_font = _FONT
+        axis.axis_label_text_font = axis.major_label_text_font = FONT
         axis.axis_label_text_font_style = "normal"
         axis.axis_label_text_font_size = axis.major_label_text_font_size = "13px"
         axis.minor_tick_line_color = None

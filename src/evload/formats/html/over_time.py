@@ -15,15 +15,18 @@ from bokeh.plotting import figure
 
 from ...model.report import Insight, Report
 from ...model.timeline import PER_DECADE, Bounds, LatencyOverTime, ScenarioOverTime, Timeline
+from ...report import actions
 from ...units import NS_PER_S, format_duration
+from .bands import NS_PER_MS, Bands
 from .figures import Chart, Entry, TimeAxis, glyph, named, tip
 from .palette import Dash, line_colour, line_dash
 from .window import Limit, latency_limits
 
-NS_PER_MS: Final = 1_000_000
 _ROWS: Final = 24
 """Lines of the table that says a chart in numbers."""
 _GAUGES: Final = 8
+_ACTIONS: Final = 3
+"""Told in the words of each chart, at most."""
 _SCENARIOS: Final = 6
 """Drawn by themselves, at most."""
 _MERGED: Final = 2
@@ -51,9 +54,28 @@ def charts(report: Report, timeline: Timeline, insights: Sequence[Insight]) -> l
         of_it = [*_of(axis, timeline, over_time, own, scenario), *_replicas(axis, timeline, scenario)]
         made += [replace(chart, name=f"{chart.name}-{number}", scenario=scenario) for chart in of_it]
     marks = _Marks(report, timeline, insights)
+    bands = Bands(report.summary.markers, timeline.count * timeline.step_ns / NS_PER_MS)
     for chart in made:
+        bands.draw(chart.plot)
         marks.draw(chart.plot, chart.scenario)
-    return made
+    return [_with_actions(chart, report, timeline) for chart in made]
+
+
+def _with_actions(chart: Chart, report: Report, timeline: Timeline) -> Chart:
+    """The chart with what was done in its words and its numbers, for whoever doesn't see the bands."""
+    told = actions.done(report.summary.markers)
+    if not told:
+        return chart
+    sentences = [one.sentence for one in told[:_ACTIONS]]
+    sentences += [f"and {len(told) - _ACTIONS} more times something was done"] if len(told) > _ACTIONS else []
+    step_ns = timeline.step_ns
+    rows = [
+        [*row, ", ".join(actions.on_between(report.summary.markers, number * step_ns, (number + nth) * step_ns))]
+        for nth in (_nth(timeline),)
+        for number, row in zip(range(0, timeline.count, nth), chart.rows, strict=True)
+    ]
+    said = f"{chart.said} {'; '.join(sentences)}."
+    return replace(chart, said=said, columns=[*chart.columns, "actions"], rows=rows)
 
 
 def _of(
@@ -124,14 +146,18 @@ def _clock(ms: float) -> str:
 
 def _table(timeline: Timeline, series: Mapping[str, Sequence[str]]) -> tuple[list[str], list[list[str]]]:
     """The names of the columns, and every n-th interval, so that there are no more than a screen of them."""
-    nth = -(-timeline.count // _ROWS)
-    numbers = range(0, timeline.count, nth)
+    numbers = range(0, timeline.count, _nth(timeline))
     columns = {"time": [_clock(number * timeline.step_ns / NS_PER_MS) for number in numbers]}
     if timeline.began_at is not None:
         steps = [timedelta(microseconds=number * timeline.step_ns // 1000) for number in numbers]
         columns["UTC"] = [f"{(timeline.began_at + step).astimezone(UTC):%H:%M:%S}" for step in steps]
     columns |= {name: [cells[number] for number in numbers] for name, cells in series.items()}
     return list(columns), [list(row) for row in zip(*columns.values(), strict=True)]
+
+
+def _nth(timeline: Timeline) -> int:
+    """Of the intervals of a run every n-th one is a line of a table."""
+    return -(-timeline.count // _ROWS)
 
 
 def _joined(at: Any, values: Sequence[float]) -> tuple[Any, Any]:

@@ -17,6 +17,7 @@ LIGHT: Final[Mapping[str, str]] = {
     "fourth": "#7b4fa3",
     "bad": "#b3261e",
     "warn": "#8f5b00",
+    "action": "#0b7285",
 }
 """As they are until the page's script has looked at its theme; the page's styles have the dark ones."""
 _FIRST: Final = ("accent", "second", "third", "fourth", "muted", "bad")

@@ -15,13 +15,15 @@ from ...model.facts import COUNTERS, METRICS, PERCENTILES, QUEUE_LAG, STATES
 from ...model.report import Insight, ObjectiveResult, Report, Result, WorstEvent
 from ...model.summary import FIGURES, Distribution, ScenarioSummary
 from ...model.timeline import Timeline
-from ...report import wording
+from ...report import actions, wording
 from ...units import NS_PER_S, format_duration, format_rate, format_share
 from .drawings import WIDTH, Flow, flow, gauging, log_places
 from .palette import further
 
 _REASONS: Final = 20
 _INCIDENTS: Final = 50
+_ACTIONS: Final = 200
+"""Most times that something was done."""
 _EXPLAINED: Final[Mapping[str, str]] = {
     "schedule_delay": "how late evload itself sent an event",
     "publish": "from sending to the broker's answer",
@@ -102,6 +104,9 @@ def render(report: Report, timeline: Timeline, insights: Sequence[Insight], conf
         applied=sum(check.result is not Result.SKIPPED for check in report.checks),
         reasons=sorted(report.summary.vitals.errors.items(), key=lambda item: -item[1])[:_REASONS],
         incidents=report.summary.vitals.incidents[:_INCIDENTS],
+        actions=(told := actions.done(report.summary.markers))[:_ACTIONS],
+        more_actions=len(told) - _ACTIONS,
+        end_ns=timeline.count * timeline.step_ns,
         config_text=config_text,
         library=library(),
     )
