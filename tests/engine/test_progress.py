@@ -9,6 +9,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from evload.engine.progress import Goal, ProgressMeter, Span, goal_of
+from evload.model.marker import Marker
+from evload.model.progress import ActionNow
 from evload.model.summary import Distribution, GaugeSummary, ScenarioSummary, Series, Summary
 from evload.model.vitals import Incident
 from evload.objectives.grammar import parse
@@ -210,3 +212,14 @@ def test_a_limit_for_a_part_of_the_events_is_none_for_all() -> None:
 
 def test_a_goal_is_called_as_people_do() -> None:
     assert [Goal(Fraction(p, 1000)).name for p in (500, 950, 990, 999)] == ["p50", "p95", "p99", "p99.9"]
+
+
+def test_what_is_done_to_the_system_is_part_of_a_moment() -> None:
+    summary = summary_of(base={})
+    summary.markers = [Marker("slow", 0, (2 * S, 2 * S)), Marker("cut", 0, (S, S), (3 * S, 4 * S))]
+    meter = ProgressMeter([BASE], lasts_ns={"slow": 300 * S})
+    assert meter.read(5 * S, summary, 0, 0).actions == (
+        ActionNow("cut", 0, "over", 1.0, 4.0),
+        ActionNow("slow", 0, "on", 2.0, None, 300.0),
+    )
+    assert ProgressMeter([BASE]).read(5 * S, summary_of(base={}), 0, 0).actions == ()

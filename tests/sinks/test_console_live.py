@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
-from evload.model.progress import Progress, Standing
+from evload.model.marker import Marker
+from evload.model.progress import Progress, Standing, actions_now
 from evload.model.report import ObjectiveResult, Result
 from evload.sinks.console.live import news, screen, words
+from tests.rigs.summaries import S
 
 
 def moment(**more: Any) -> Progress:
@@ -184,3 +186,35 @@ def test_news_is_what_was_not_told() -> None:
         "read-model: connection refused\x1b[31m": 't=52.0s incident="read-model: connection refused [31m"'
     }
     assert len(news(moment(), set())) == 2
+
+
+ACTIONS: Final = actions_now(
+    [
+        Marker("slow-workers", 0, (2 * S, 2 * S)),
+        Marker("db-down", 0, (3 * S, 3 * S), (4 * S, 4 * S)),
+        Marker("block", 0, (3 * S, 3 * S), (4 * S, None), undo_error="HTTP 500"),
+    ],
+    {"slow-workers": 300 * S},
+)
+
+
+def test_what_is_on_is_told_with_its_time() -> None:
+    lines = shown(100, 40, moment(actions=ACTIONS, elapsed=44.0))
+    assert "actions      slow-workers on for 0:42 of 5:00" in lines
+    assert "             block can't be undone: HTTP 500" in lines
+    assert not any("db-down" in line for line in lines)
+    assert "actions slow-workers on for 0:42 of 5:00" in shown(50, 40, moment(actions=ACTIONS, elapsed=44.0))
+
+
+def test_a_pipe_is_told_what_is_on_and_once_what_came_and_went() -> None:
+    now = moment(actions=ACTIONS)
+    assert " actions=slow-workers,block" in words(now)
+    assert "actions=" not in words(moment())
+    at = f"t={now.elapsed:.1f}s"
+    fresh = news(now, set())
+    assert [line for line in fresh.values() if "action=" in line] == [
+        f'{at} action="slow-workers is on"',
+        f'{at} action="db-down is over"',
+        f'{at} action="block can\'t be undone: HTTP 500"',
+    ]
+    assert not any("action=" in line for line in news(now, set(fresh)).values())

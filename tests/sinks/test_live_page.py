@@ -18,15 +18,23 @@ import pytest
 from playwright.async_api import Page, expect
 
 from evload.errors import TargetError
-from evload.model.progress import Progress, Standing
+from evload.model.marker import Marker
+from evload.model.progress import Progress, Standing, actions_now
 from evload.model.report import ObjectiveResult, Result
 from evload.run.controls import Controls
 from evload.sinks.live_page import words
 from evload.sinks.live_page.sink import LivePage, served
 from tests.rigs.sink_reports import NASTY, finished, moment
+from tests.rigs.summaries import S
 from tests.servers.browser import Chromium, barriers, drag, show, until
 
 GAUGE: Final = "work <b>&amp; queue_depth"
+DONE: Final = (
+    Marker("slow <b>", 0, (10 * S, 10 * S)),
+    Marker("db-down", 0, (20 * S, 20 * S), (25 * S, 30 * S)),
+    Marker("block", 0, (31 * S, 31 * S), (32 * S, None), undo_error="HTTP 500"),
+)
+"""To the system: of the three two are still on."""
 FILES: Final = ("/", "/page.css", "/library.js", "/charts.js", "/look.js", "/live.js", "/events")
 
 
@@ -43,6 +51,7 @@ def instant(elapsed: float, **more: Any) -> Progress:
         gauges={GAUGE: 1234.0},
         worries=["lateness: main: p99 34 ms, limit 20 ms"],
         incidents=[("read-model: <b>connection refused</b>", 1.0, 120)],
+        actions=actions_now(DONE, {"slow <b>": 300 * S}) if elapsed > 10 else (),
         **more,
     )
 
@@ -289,6 +298,17 @@ def test_a_page_is_told_what_waits_and_how_each_objective_stands() -> None:
     assert (quiet["visible"], quiet["waiting"], quiet["overdue"], quiet["objectives"]) == (0.75, "", 0, [])
 
 
+def test_a_page_is_told_what_is_done() -> None:
+    told = json.loads(words.moment(instant(52)))["actions"]
+    assert told == [
+        {"name": "slow <b>", "number": 0, "since": 10, "until": None, "kind": "warning",
+         "text": "slow <b> on for 0:42 of 5:00"},
+        {"name": "db-down", "number": 0, "since": 20, "until": 30, "kind": "warning", "text": ""},
+        {"name": "block", "number": 0, "since": 31, "until": None, "kind": "bad",
+         "text": "block can't be undone: HTTP 500"},
+    ]  # fmt: skip
+
+
 # -- in a browser ------------------------------------------------------------------------------------
 
 
@@ -324,6 +344,17 @@ def test_it_shows_the_run_and_its_end_and_keeps_the_report(chromium: Chromium, t
             await until(tab, f"{drawn}.at.length === 2")
             assert await tab.evaluate(f"[...{drawn}.high, ...{drawn}.gauge0, ...{drawn}.at]") == [
                 1300, 1300, 1234, 1234, 5000, 52000,
+            ]  # fmt: skip
+            await expect(tab.locator("#actions li")).to_have_text(
+                ["slow <b> on for 0:42 of 5:00", "block can't be undone: HTTP 500"]
+            )
+            bands = "Bokeh.documents[0].get_model_by_name('actions-band').data"
+            assert await tab.evaluate(f"[...{bands}.from, ...{bands}.to]") == [
+                10_000, 20_000, 31_000, 52_000, 30_000, 52_000,
+            ]  # fmt: skip
+            names = "Bokeh.documents[0].get_model_by_name('actions-name').data"
+            assert await tab.evaluate(f"[...{names}.name, ...{names}.at, ...{names}.lower]") == [
+                "slow <b>", "db-down", "block", 10_000, 20_000, 31_000, 0, 17, 34,
             ]  # fmt: skip
             await expect(tab.locator("#spans svg")).to_have_count(2)
             await expect(tab.locator("#standings")).to_be_hidden()

@@ -10,7 +10,7 @@ from fractions import Fraction
 from itertools import starmap
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ..model.progress import Progress, Standing
+from ..model.progress import Progress, Standing, actions_now
 from ..model.summary import ScenarioSummary, Summary
 from ..model.vitals import Incident
 from ..stats.histogram import Histogram
@@ -109,11 +109,18 @@ def goal_of(objectives: Iterable[Objective], scenarios: Sequence[str]) -> Goal:
 class ProgressMeter:
     """Reads the totals again and again; the rates are those since the reading before.
 
-    `late_ns` is how late sends may be at their 99th percentile.
+    `late_ns` is how late sends may be at their 99th percentile, `lasts_ns` how long each action is to be on.
     """
 
-    def __init__(self, spans: Sequence[Span], goal: Goal = _P95, late_ns: float | None = None) -> None:
+    def __init__(
+        self,
+        spans: Sequence[Span],
+        goal: Goal = _P95,
+        late_ns: float | None = None,
+        lasts_ns: Mapping[str, int] | None = None,
+    ) -> None:
         self._spans = spans
+        self._lasts_ns = lasts_ns or {}
         self._shapes = {span.name: span.shape() for span in spans if span.rates}
         self._goal = goal
         self._percentiles = dict(sorted({**_SHOWN, goal.name: goal.share}.items(), key=lambda item: item[1]))
@@ -188,6 +195,7 @@ class ProgressMeter:
             objectives=tuple(objectives),
             worries=tuple(worries),
             incidents=_going_on(summary.vitals.incidents, offset_ns),
+            actions=actions_now(summary.markers, self._lasts_ns),
             history={name: tuple(values) for name, values in self._history.items()},
         )
 

@@ -9,7 +9,8 @@ import orjson
 from rich.text import Text
 
 from ...model.facts import TROUBLES
-from ...model.progress import Progress
+from ...model.progress import ActionNow, Progress
+from ...report import actions
 from ...report.wording import bracket, standing, title, waiting
 from ...texts import printable
 from ...units import NS_PER_S, format_duration, format_rate, format_share
@@ -25,6 +26,8 @@ _SCENARIOS: Final = 4
 _GAUGES: Final = 4
 _MOST_TROUBLES: Final = 5
 _OBJECTIVES: Final = 6
+_ACTIONS: Final = 4
+_FAILED: Final = frozenset({"failed", "stuck"})
 _STYLES: Final = {"holds": GOOD, "broken": BAD, "fails": BAD}
 _SHORT: Final = 120
 """Schedules of fewer seconds are told in seconds, others as on a clock."""
@@ -104,6 +107,10 @@ def _alike(now: Progress, room: int, *, label: bool = True) -> Iterator[_Block]:
         late = limit is not None and now.lateness > limit
         text = f"{'! ' if late else ''}p99 {format_duration(now.lateness * NS_PER_S)}{_limit(limit)}"
         yield _Block(3, [told("sent late", Text(text, style=BAD if late else ""))])
+    shown = [one for one in now.actions if one.state != "over"][-_ACTIONS:]
+    for number, action in enumerate(shown):
+        text = printable(actions.now(action, now.elapsed))
+        yield _Block(1, [told("actions" if not number else "", Text(text, style=BAD if _is_bad(action) else "bold"))])
     for number, one in enumerate(now.objectives[:_OBJECTIVES]):
         stands = Text(printable(standing(one)), style=_STYLES.get(one.state, ""))
         yield _Block(4, [told("objectives" if not number else "", stands)])
@@ -114,6 +121,10 @@ def _alike(now: Progress, room: int, *, label: bool = True) -> Iterator[_Block]:
             yield _Block(12 + number, [told("backlog" if not number else "", Text(f"{name} {text}{line}"))])
     for trouble in troubles(now)[:_MOST_TROUBLES]:
         yield _Block(0, [Text(f"! {trouble}", style=BAD)])
+
+
+def _is_bad(action: ActionNow) -> bool:
+    return action.state in _FAILED
 
 
 def _labelled(name: str, text: Text) -> Text:
@@ -193,17 +204,21 @@ def words(now: Progress) -> str:
     if now.lateness is not None:
         told["late_p99"] = _bare(format_duration(now.lateness * NS_PER_S))
     told |= {name.replace(" ", "."): f"{value:.6g}" for name, value in now.gauges.items()}
+    if on := [one.name for one in now.actions if one.may_be_on]:
+        told["actions"] = ",".join(on)
     told |= {title(one.result): one.state for one in now.objectives}
     return _joined(told)
 
 
 def news(now: Progress, told: Container[str]) -> dict[str, str]:
-    """The lines of troubles that were not `told`, by what they are about."""
+    """The lines of what was not `told`, by what they are about: troubles, and what was done to the system."""
     # The figures of a worry change all the time; what it is about stands before them.
     about = {text: ("incident", text) for text, *_ in now.incidents}
     about |= {text.partition(":")[0]: ("worry", text) for text in now.worries}
     about |= {f"broken {title(one.result)}": ("objective", standing(one)) for one in now.objectives
               if one.state == "broken"}  # fmt: skip
+    about |= {f"action {one.name} {one.number} {one.state}": ("action", text) for one in now.actions
+              if (text := actions.news(one))}  # fmt: skip
     at = f"{now.elapsed:.1f}s"
     return {name: _joined({"t": at, kind: text}) for name, (kind, text) in about.items() if name not in told}
 

@@ -8,8 +8,8 @@ from typing import Final
 from bokeh.models import ColumnDataSource
 from bokeh.plotting import figure
 
+from ...formats.html.bands import NS_PER_MS, draw
 from ...formats.html.figures import Chart, Entry, TimeAxis, glyph, named
-from ...formats.html.over_time import NS_PER_MS
 
 MOST_GAUGES: Final = 8
 _HEIGHT: Final = 210
@@ -17,6 +17,11 @@ _COLUMNS: Final = (
     "at", "zero", "offered", "achieved", "in_flight", "outstanding", "low", "high", "never", "limit", "late",
     "late_limit",
 )  # fmt: skip
+
+_BANDS: Final = {
+    "band": ("from", "to"), "doubt": ("from", "to"), "edge": ("at",), "name": ("at", "name", "lower"),
+}  # fmt: skip
+"""What was done to the system, as the page's script fills it in."""
 
 
 def live_charts(gauges: Sequence[str], lasts_ns: int) -> list[Chart]:
@@ -30,7 +35,7 @@ def live_charts(gauges: Sequence[str], lasts_ns: int) -> list[Chart]:
     empty = {name: [0.0] if name in ("at", "zero") else [float("nan")] for name in columns}
     source = ColumnDataSource(empty, name="live")
     axis = TimeAxis(lasts_ns / NS_PER_MS)
-    return [
+    made = [
         _window(axis, source),
         _lines(axis, source, "rates", "Rates", {"offered": "offered", "achieved": "achieved"}, "/s",
                "events per second: by the schedule, and answered by the target"),
@@ -40,6 +45,13 @@ def live_charts(gauges: Sequence[str], lasts_ns: int) -> list[Chart]:
         _late(axis, source),
         *_gauges(axis, source, shown),
     ]  # fmt: skip
+    bands = {
+        name: ColumnDataSource({column: [] for column in columns}, name=f"actions-{name}")
+        for name, columns in _BANDS.items()
+    }
+    for chart in made:
+        draw(chart.plot, bands, {False: bands["name"]})
+    return made
 
 
 def _window(axis: TimeAxis, source: ColumnDataSource) -> Chart:

@@ -7,12 +7,15 @@ from typing import Any, Final
 import orjson
 
 from ...formats.html.drawings import gauging
-from ...model.progress import Progress
+from ...model.progress import ActionNow, Progress
 from ...model.report import ObjectiveResult, Report, Result
-from ...report import wording
+from ...report import actions, wording
 
 _TEXT: Final = 300
 """Longest text of a trouble; what fails may have a whole document as its reason."""
+
+
+_NAME: Final = 40
 
 
 def event(name: str, data: bytes) -> bytes:
@@ -47,7 +50,21 @@ def moment(now: Progress) -> bytes:
         "gauges": now.gauges,
         "worries": [text[:_TEXT] for text in now.worries],
         "incidents": [(text[:_TEXT], since, count) for text, since, count in now.incidents],
+        "actions": [_action(one, now.elapsed) for one in now.actions],
     })  # fmt: skip
+
+
+def _action(one: ActionNow, elapsed: float) -> dict[str, Any]:
+    """For the list of what is on, and for its band in the charts."""
+    failed = one.state in ("failed", "stuck")
+    return {
+        "name": one.name[:_NAME],
+        "number": one.number,
+        "since": one.since,
+        "until": one.until,
+        "kind": "bad" if failed else "warning",
+        "text": "" if one.state == "over" else actions.now(one, elapsed)[:_TEXT],
+    }
 
 
 def ended(report: Report, *, report_is_served: bool) -> bytes:

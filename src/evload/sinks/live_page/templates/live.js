@@ -135,6 +135,7 @@
       ...now.worries.map((text) => ["warning", text]),
     ];
     list("troubles", troubles);
+    list("actions", now.actions.filter(({ text }) => text).map(({ kind, text }) => [kind, text]));
     list("standings", now.objectives.map(([state, text]) => [KINDS[state], text]));
     element("standings").hidden = !now.objectives.length;
   };
@@ -174,10 +175,33 @@
     return data;
   };
 
+  // Each action is told of as it was done last: what was before is in earlier moments.
+  const bands = (end) => {
+    const seen = new Map();
+    for (const now of moments) for (const one of now.actions) seen.set(`${one.number} ${one.name}`, one);
+    const found = [...seen.values()].sort((one, other) => one.since - other.since);
+    const from = found.map((one) => one.since * 1000);
+    const to = found.map((one) => (one.until === null ? end : one.until * 1000));
+    const names = new Map();  // of what is done again and again the newest has the name
+    found.forEach((one, number) => names.set(one.name, number));
+    const named = [...names.values()];
+    return {
+      band: { from, to },
+      edge: { at: [...from, ...to.filter((_, number) => found[number].until !== null)] },
+      name: {
+        at: named.map((number) => Math.max(from[number], moments[0].at * 1000)),
+        name: named.map((number) => found[number].name),
+        lower: named.map((_, row) => (row % 4) * 17),
+      },
+    };
+  };
+
   const plot = () => {
     const [source, range] = [model("live"), model("time")];
     if (!source || !range || !moments.length || document.hidden) return;
     source.data = columns();
+    const marks = bands(moments.at(-1).at * 1000);
+    for (const [name, data] of Object.entries(marks)) model(`actions-${name}`).data = data;
     const last = moments.at(-1).at;
     const first = Math.max(0, Math.min(moments[0].at, last - SHOWN_S));
     const whole = plan.total <= SHOWN_S ? [0, Math.max(plan.total, last)] : [first, Math.max(first + SHOWN_S, last)];
@@ -254,6 +278,7 @@
     say(told.verdict, told.headline);
     document.title = `${told.verdict.toUpperCase()}: ${name}`;
     list("troubles", []);
+    list("actions", []);
     element("standings").hidden = true;
     element("controls").hidden = true;
     list("findings", [...told.findings, ...told.checks.map((text) => ["warning", text])]);
