@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evload.ledger.reader import LedgerReader
-from evload.ledger.timeline import INTERVALS, read_timeline, step_for
+from evload.ledger.timeline import INTERVALS, closer, read_timeline, step_for
+from evload.model.marker import Marker
 from evload.model.states import State
 from evload.model.timeline import EDGES_NS, PUBLISH_EDGES_NS, LatencyOverTime, Stage, Standstill, Timeline
 from evload.model.travel import Observation, Part
@@ -69,6 +70,7 @@ def timeline_of(
     samples: Sequence[tuple[str, int, dict[str, float]]] = (),
     intervals: int = INTERVALS,
     reader: type[LedgerReader] = LedgerReader,
+    markers: Sequence[Marker] = (),
     **meta: object,
 ) -> Timeline:
     path = directory / "events.sqlite"
@@ -79,7 +81,7 @@ def timeline_of(
         ledger.sampled(gauge, at, at, values)
     ledger.close()
     with reader(path) as opened:
-        return read_timeline(opened, names, intervals=intervals)
+        return read_timeline(opened, names, markers=markers, intervals=intervals)
 
 
 def test_each_count_stands_where_it_happened(tmp_path: Path) -> None:
@@ -487,3 +489,71 @@ def test_sums_agree_with_the_summary(tmp_path: Path) -> None:
     low, high = total.publish.bounds(MEDIAN) or (None, None)
     assert None not in (publish, low, high)
     assert low <= publish <= high <= low * 1.13  # type: ignore[operator]
+
+
+# -- a close look at what was done -------------------------------------------------------------------
+
+BRIEF = Marker("cut", 0, (5000 * S, 5000 * S + 200 * MS), (5004 * S, 5004 * S + 100 * MS))
+
+
+@pytest.mark.parametrize("reader", [LedgerReader, Sipping])
+def test_four_seconds_of_two_hours(tmp_path: Path, reader: type[LedgerReader]) -> None:
+    """Intervals of the whole are half a minute. Events are due every half second around it."""
+    events = [
+        seen(
+            number,
+            4960 * S + number * S // 2,
+            2 * S if 5000 * S <= 4960 * S + number * S // 2 <= 5004 * S else 100 * MS,
+        )
+        for number in range(200)
+    ]
+    events.append(seen(200, 7000 * S, 100 * MS, scenario=1))
+    refused = Observation(201, 0, 0, State.REJECTED, 5003 * S, sent_ns=5003 * S, settled_ns=5003 * S)
+    samples = [
+        ("work", at * S, {"queue_depth": float(at - 4990), "messages": 9.0}) for at in (4990, 5001, 5003, 5010)
+    ]
+    told = timeline_of(
+        tmp_path, [*events, refused], names=("main", "other"), samples=samples, markers=[BRIEF], reader=reader
+    )
+    assert told.step_ns == 30 * S
+    closely = told.close_up
+    assert closely is not None
+    assert sum(closely.offered["main"]) == 201
+    assert sum(closely.offered["other"]) == 1
+    during = closely.within(5000 * S + 200 * MS, 5004 * S)
+    (number,) = during
+    assert (closely.offered["main"][number], closely.refused["main"][number]) == (8, 1)
+    assert sum(closely.refused["main"]) == 1
+    assert closely.latency["main"].bounds(MEDIAN, number, number + 1) == pytest.approx(
+        (1.778 * S, 2.239 * S), rel=1e-3
+    )
+    before = closely.within(4970 * S, 5000 * S)
+    assert sum(closely.offered["main"][n] for n in before) == 60
+    assert closely.latency["main"].bounds(MEDIAN, before[0], before[-1] + 1) == pytest.approx(
+        (89.1 * MS, 112.2 * MS), rel=1e-3
+    )
+    assert closely.depths["work"][number] == (11.0, 24.0, 2, 13.0)
+    assert [one for one in closely.depths["work"] if one is not None] == [
+        (0.0, 0.0, 1, 0.0), (11.0, 24.0, 2, 13.0), (20.0, 20.0, 1, 20.0),
+    ]  # fmt: skip
+    after = closely.within(5004 * S + 100 * MS, None)
+    assert [closely.edges_ns[n] - 5004 * S - 100 * MS for n in after[:3]] == [0, S, 2 * S]
+    assert 20 < len(after) < 120
+
+
+def test_without_a_marker_nothing_is_looked_at_closely(tmp_path: Path) -> None:
+    assert timeline_of(tmp_path, [seen(0, 0, 100 * MS)]).close_up is None
+    assert closer([], 100 * S) == []
+
+
+def test_where_a_close_look_begins_and_ends() -> None:
+    one = Marker("a", 0, (50 * S, 51 * S), (60 * S, 62 * S))
+    assert closer([one], 70 * S) == [0, 20 * S, 50 * S, 51 * S, 60 * S, *range(62 * S, 70 * S, S)]
+    assert closer([Marker("a", 0, (5 * S, 5 * S))], 10 * S) == [0, 5 * S]
+    again = Marker("a", 1, (90 * S, 90 * S), (95 * S, 95 * S))
+    edges = closer([one, again], 97 * S)
+    assert 63 * S not in edges
+    assert {60 * S, 92 * S, 95 * S, 96 * S} <= set(edges)
+    thousand = [Marker("pods", n, (n * S, n * S), lasting=False) for n in range(1000)]
+    assert len(closer(thousand, 3600 * S)) < 400
+    assert closer([Marker("a", 0, (500 * S, 500 * S))], 10 * S) == [0]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from evload.model.report import CheckResult, Insight, ObjectiveResult
 from evload.model.summary import ScenarioSummary, Summary
-from evload.model.timeline import PUBLISH_EDGES_NS, LatencyOverTime, ScenarioOverTime, Timeline
+from evload.model.timeline import PUBLISH_EDGES_NS, CloseUp, LatencyOverTime, ScenarioOverTime, Timeline
 from evload.model.vitals import Vitals
 from evload.report.insights import find
 from tests.rigs.summaries import MS, S, bucket_of, run_of, scenario
@@ -41,6 +41,17 @@ def timeline(*scenarios: ScenarioOverTime, **more: Any) -> Timeline:
     """Of scenarios named s0, s1 ..., in intervals of a second."""
     named = {f"s{number}": one for number, one in enumerate(scenarios or (course(),))}
     return Timeline(S, SECONDS, named, **more)
+
+
+def close_up(scenarios: Mapping[str, ScenarioOverTime], depths: Mapping[str, Sequence[float | None]]) -> CloseUp:
+    """What was looked at closely, second by second; each queue with a sample in each second, or none."""
+    return CloseUp(
+        [second * S for second in range(len(next(iter(scenarios.values())).offered))],
+        {name: one.offered for name, one in scenarios.items()},
+        {name: one.refused for name, one in scenarios.items()},
+        {name: one.latency for name, one in scenarios.items()},
+        {queue: [None if v is None else (v, v, 1, v) for v in values] for queue, values in depths.items()},
+    )
 
 
 def found(

@@ -6,14 +6,17 @@ takes: SQLite would sort all rows for each of the times by which they are counte
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
+from ..model.marker import Marker
 from ..model.states import State
 from ..model.timeline import (
     EDGES_NS,
     PUBLISH_EDGES_NS,
+    CloseUp,
     LatencyOverTime,
     ScenarioOverTime,
     Stage,
@@ -49,6 +52,12 @@ _STANDSTILL_BINS: Final = 5
 _STANDSTILLS: Final = 12
 """Of acks and of visibility each: the longest are kept."""
 _LATE_NS: Final = 10_000_000
+_MARKERS: Final = 100
+"""Of what was done more often only the first times are looked at closely."""
+_BEFORE_NS: Final = 30 * NS_PER_S
+_STEP_NS: Final = NS_PER_S
+_WIDER: Final = 10
+"""After an action intervals are a second long, or a tenth of the time since then."""
 _KEYS: Final = 3
 _KEY_ROWS: Final = 100_000
 """Of so many events the keys are counted, so that a run that lost everything doesn't take longer."""
@@ -69,19 +78,25 @@ _PART_ROWS: Final = 3_000_000
 """Of runs with more parts than this, replicas are compared by every n-th event."""
 
 
-def read_timeline(reader: LedgerReader, scenarios: Sequence[str], *, intervals: int = INTERVALS) -> Timeline:
-    """The timeline of a run. `scenarios` are the names by their number in the ledger.
+def read_timeline(
+    reader: LedgerReader, scenarios: Sequence[str], *, markers: Sequence[Marker] = (), intervals: int = INTERVALS
+) -> Timeline:
+    """The timeline of a run. `scenarios` are the names by their number in the ledger, `markers` what was done to the
+    system, which is looked at closely.
 
     Raises UsageError where the file is damaged.
     """
     end_ns = next((last for ((last,),) in reader.portions(f"SELECT max(n) FROM ({_LAST})", 1) if last is not None), 0)
     step_ns = step_for(end_ns, intervals)
     timeline = Timeline(step_ns, max(1, -(-end_ns // step_ns)))
-    fold = _Fold(timeline.step_ns, timeline.count, end_ns, len(scenarios))
+    edges_ns = closer(markers, end_ns)
+    fold = _Fold(timeline.step_ns, timeline.count, end_ns, len(scenarios), edges_ns)
     for rows in reader.portions(_QUERY, _PORTION):
         fold.add(rows)
     timeline.scenarios = dict(zip(scenarios, fold.scenarios(), strict=True))
     timeline.standstills = fold.standstills()
+    if edges_ns:
+        timeline.close_up = fold.close_up(scenarios)
     _add_gauges(timeline, reader)
     _add_parts(timeline, reader, scenarios)
     _add_keys(timeline, reader, scenarios)
@@ -99,6 +114,29 @@ def step_for(end_ns: int, intervals: int) -> int:
             return step_ns
     day_ns = round(_ROUND_S[-1] * NS_PER_S)
     return day_ns * -(-end_ns // (day_ns * intervals))
+
+
+def closer(markers: Sequence[Marker], end_ns: int) -> list[int]:
+    """Where the intervals of a close-up begin; nothing without a marker.
+
+    They begin and end with all that was done and undone. Each has a stretch before it that is as long as it was on,
+    or half a minute; after the last time of each action they are short at first.
+    """
+    markers = sorted(markers, key=lambda one: one.done[0])[:_MARKERS]
+    found = {0} if markers else set()
+    last = {one.action: one for one in markers}
+    for one in markers:
+        first, over = one.outer
+        found |= {ns for bracket in (one.done, one.undone or ()) for ns in bracket if ns is not None}
+        if over is None:
+            over = end_ns
+        found |= {first - max(_BEFORE_NS, over - first), over + _BEFORE_NS}
+        if last[one.action] is one:
+            at = over
+            while at < end_ns:
+                at += max(_STEP_NS, (at - over) // _WIDER)
+                found.add(at)
+    return sorted(ns for ns in found if 0 <= ns < max(end_ns, 1))
 
 
 class _Latency:
@@ -140,10 +178,20 @@ class _Latency:
 class _Fold:
     """All scenarios, being counted."""
 
-    def __init__(self, step_ns: int, count: int, end_ns: int, scenarios: int) -> None:
+    def __init__(self, step_ns: int, count: int, end_ns: int, scenarios: int, edges_ns: Sequence[int] = ()) -> None:
         import numpy as np
 
         self._np = np
+        self._edges_ns = edges_ns
+        self._edges = np.array(edges_ns, dtype=np.float64)
+        self._close = [
+            (
+                np.zeros(len(edges_ns), dtype=np.int64),
+                np.zeros(len(edges_ns), dtype=np.int64),
+                _Latency(len(edges_ns)),
+            )
+            for _ in range(scenarios if edges_ns else 0)
+        ]
         self._step_ns, self._count = step_ns, count
         self._counts = [{name: np.zeros(count, dtype=np.int64) for name in _COUNTED} for _ in range(scenarios)]
         self._late = [np.zeros(count) for _ in range(scenarios)]
@@ -186,6 +234,12 @@ class _Fold:
         counts["failed_reads"] += reads.astype(np.int64)
         np.maximum.at(self._late[number], due, late)
         self._latency[number].add(due[followed], sent[followed], acked[followed], lower[followed], upper[followed])
+        if self._close:
+            offered, refused, closer = self._close[number]
+            near = np.maximum(np.searchsorted(self._edges, intended, side="right") - 1, 0)
+            offered += np.bincount(near, minlength=len(offered))
+            refused += np.bincount(near[state <= State.IN_DOUBT], minlength=len(refused))
+            closer.add(near[followed], sent[followed], acked[followed], lower[followed], upper[followed])
         answered = left & (state >= State.VISIBLE)
         # Of what is in doubt it is known how long no answer had come.
         told = (answered & ~np.isnan(acked)) | (left & (state == State.IN_DOUBT))
@@ -211,6 +265,14 @@ class _Fold:
             told = {name: column.tolist() for name, column in counts.items()}
             late_ns = late.astype(int).tolist()
             yield ScenarioOverTime(**told, late_ns=late_ns, latency=latency.told(), publish=publish.told())
+
+    def close_up(self, scenarios: Sequence[str]) -> CloseUp:
+        """What was looked at closely, of scenarios with these names."""
+        told = CloseUp(self._edges_ns)
+        for name, (offered, refused, latency) in zip(scenarios, self._close, strict=True):
+            told.offered[name], told.refused[name] = offered.tolist(), refused.tolist()
+            told.latency[name] = latency.told()
+        return told
 
     def standstills(self) -> list[Standstill]:
         found = self._standing("acks", self._fine["sent"], self._fine["acked"])
@@ -252,6 +314,8 @@ def _add_gauges(timeline: Timeline, reader: LedgerReader) -> None:
             if is_missing(value):
                 continue
             told = seen.setdefault((gauge, metric), [[] for _ in range(count)])[interval]
+            if timeline.close_up is not None and metric == "queue_depth":
+                _look_closer(timeline.close_up, gauge, end_ns, value)
             # minimum, sum, number, maximum
             told[:] = [min(told[0], value), told[1] + value, told[2] + 1, max(told[3], value)] if told else [
                 value, value, 1, value,
@@ -262,6 +326,13 @@ def _add_gauges(timeline: Timeline, reader: LedgerReader) -> None:
             mean=_each(intervals, lambda told: told[1] / told[2]),
             maximum=_each(intervals, lambda told: told[3]),
         )
+
+
+def _look_closer(close_up: CloseUp, gauge: str, at_ns: int, value: float) -> None:
+    depths = close_up.depths.setdefault(gauge, [None] * len(close_up.edges_ns))
+    number = max(bisect_right(close_up.edges_ns, at_ns) - 1, 0)
+    least, total, count, most = depths[number] or (value, 0.0, 0, value)
+    depths[number] = min(least, value), total + value, count + 1, max(most, value)
 
 
 T = TypeVar("T")

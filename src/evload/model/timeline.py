@@ -146,6 +146,33 @@ class Stage:
 
 
 @dataclass(slots=True)
+class CloseUp:
+    """Some figures in intervals that begin and end with what was done to the system, however short that was.
+
+    edges_ns  where intervals begin; the last one ends with the run
+    offered, refused  events by intended time, of each scenario; refused: unsent, rejected, returned, in doubt
+    latency   of each scenario, from the ack to stable-visible
+    depths    of each queue that was watched the samples of an interval as [smallest, sum, number, largest]; None:
+              there was none
+    """
+
+    edges_ns: Sequence[int]
+    offered: dict[str, list[int]] = field(default_factory=dict)
+    refused: dict[str, list[int]] = field(default_factory=dict)
+    latency: dict[str, LatencyOverTime] = field(default_factory=dict)
+    depths: dict[str, list[tuple[float, float, int, float] | None]] = field(default_factory=dict)
+
+    def within(self, first_ns: int, last_ns: int | None) -> list[int]:
+        """The intervals that lie between two moments with all of their length. None: to the end of the run."""
+        ends = [*self.edges_ns[1:], None]
+        return [
+            number
+            for number, (start, end) in enumerate(zip(self.edges_ns, ends, strict=True))
+            if start >= first_ns and (last_ns is None or (end is not None and end <= last_ns))
+        ]
+
+
+@dataclass(slots=True)
 class Timeline:
     """A run in `count` intervals of `step_ns`."""
 
@@ -163,6 +190,8 @@ class Timeline:
     """(scenario, what befell them: lost, regressed or duplicated) to the keys that it befell most, with counts."""
     began_at: datetime | None = None
     """When the schedule began by the wall clock, if that is known."""
+    close_up: CloseUp | None = None
+    """Of a run in which something was done to the system."""
 
     @property
     def total(self) -> ScenarioOverTime:

@@ -42,7 +42,7 @@ def build(
     timeline = None
     if ledger is not None:
         work_out(summary, ledger, criteria)
-        timeline = read_timeline(ledger, [plan["name"] for plan in ledger.meta["plan"]])
+        timeline = read_timeline(ledger, [plan["name"] for plan in ledger.meta["plan"]], markers=summary.markers)
     judged = [judge(objective, summary, criteria.scenarios) for objective in criteria.objectives]
     checks, judged = run_checks(summary, criteria, judged)
     objectives = [_with_worst(*pair, ledger) for pair in zip(criteria.objectives, judged, strict=True)]

@@ -16,6 +16,7 @@ from ..model.summary import Distribution, ScenarioSummary, Summary
 from ..model.timeline import Timeline
 from ..model.vitals import Incident, Vitals
 from ..units import NS_PER_S, format_duration, format_share
+from .insights_of_actions import explains, of_actions, within_actions
 from .insights_over_time import lagging_replicas, moment, rising, saturated, stalls
 
 _ORDER: Final = tuple(Severity)
@@ -75,7 +76,11 @@ def find(
         *_unread_stamps(summary),
     ]
     found += _queue_contradictions(summary)
-    found += _slow_hop(summary) if is_late and not found else []
+    acted = of_actions(summary.markers, timeline)
+    found = [within_actions(one, summary.markers, timeline) for one in found if not explains(acted, one)]
+    felt = any(one.kind == "action" for one in acted)
+    found += _slow_hop(summary) if is_late and not found and not felt else []
+    found += acted
     return sorted(found, key=lambda one: _ORDER.index(one.severity))
 
 

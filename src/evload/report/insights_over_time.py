@@ -105,7 +105,7 @@ def saturated(timeline: Timeline) -> list[Insight]:
     quarter = max(1, len(growing) // 4) * per_bin
     early = total.latency.bounds(_P50, start * per_bin, start * per_bin + quarter)
     late = total.latency.bounds(_P50, (peak + 1) * per_bin - quarter, (peak + 1) * per_bin)
-    if not _is_slower(late, early):
+    if not is_slower(late, early):
         return []
     offered = _binned(total.offered, per_bin)
     onset = offered[start] * NS_PER_S / bin_ns
@@ -146,7 +146,7 @@ def _rounded(rate: float) -> float:
     return float(f"{rate:.2g}")
 
 
-def _is_slower(late: Bounds | None, early: Bounds | None) -> bool:
+def is_slower(late: Bounds | None, early: Bounds | None) -> bool:
     """Even the lower end of one is well above the upper end of the other."""
     if late is None or early is None or early[1] is None:
         return False
@@ -169,7 +169,7 @@ def rising(timeline: Timeline, stalled: Sequence[Span], outages: Sequence[Span])
             f"Windows rose after {moment(turn * timeline.step_ns)}{where}: {name} went from {_told(early)} to "
             f"{_told(late)}"
         )
-        evidence: dict[str, float | str] = {"before_s": _seconds(early[1]), "after_s": _seconds(late[0])}
+        evidence: dict[str, float | str] = {"before_s": seconds(early[1]), "after_s": seconds(late[0])}
         if blamed and len(blamed) < len(replicas):
             names = " and ".join(blamed)
             sentence += f", all on {'replica' if len(blamed) == 1 else 'replicas'} {names}"
@@ -202,9 +202,9 @@ def _turn(
             early, late = _bounds(latency, before, p), _bounds(latency, after, p)
             assert early is not None
             assert late is not None
-            if not _is_slower(late, early) or _share_above(latency, after, early[1]) < _EXCESS[p]:
+            if not is_slower(late, early) or _share_above(latency, after, early[1]) < _EXCESS[p]:
                 continue
-            low = sum(not _is_slower(late, one) for one in each[:turn])
+            low = sum(not is_slower(late, one) for one in each[:turn])
             high = sum(not _above(one, early) for one in each[turn:])
             wrong = low + high
             if wrong <= (1 - _MOSTLY) * len(segments) and (best is None or wrong < best[0]):
@@ -242,7 +242,7 @@ def _bounds(latency: LatencyOverTime, intervals: Sequence[int], p: Fraction) -> 
 
 
 def _turns(latency: LatencyOverTime, turn: int, count: int) -> bool:
-    return any(_is_slower(latency.bounds(p, turn, count), latency.bounds(p, 0, turn)) for p in (_P50, _P95))
+    return any(is_slower(latency.bounds(p, turn, count), latency.bounds(p, 0, turn)) for p in (_P50, _P95))
 
 
 def _parted(timeline: Timeline, scenario: str) -> Mapping[str, LatencyOverTime]:
@@ -269,7 +269,7 @@ def lagging_replicas(timeline: Timeline, *, hurts: bool) -> Iterator[Insight]:
                 f"Replica {laggard} of {probe} lags behind{where}: {name} until it shows an effect is "
                 f"{_told(found)}, on the others {_told(best)}."
             )
-            times = {"lower_s": _seconds(found[0]), "others_upper_s": _seconds(best[1])}
+            times = {"lower_s": seconds(found[0]), "others_upper_s": seconds(best[1])}
             evidence: dict[str, float | str] = {"replica": laggard, "probe": probe, **times}
             yield Insight("lagging_replica", Severity.WARNING if hurts else Severity.NOTE, sentence, evidence)
             break
@@ -278,7 +278,7 @@ def lagging_replicas(timeline: Timeline, *, hurts: bool) -> Iterator[Insight]:
 def _laggard(bounds: Mapping[str, Bounds | None]) -> str | None:
     for replica, own in bounds.items():
         others = [b for name, b in bounds.items() if name != replica]
-        if others and all(_is_slower(own, b) for b in others):
+        if others and all(is_slower(own, b) for b in others):
             return replica
     return None
 
@@ -288,5 +288,5 @@ def _told(bounds: Bounds) -> str:
     return f"{low} … {high}" if low != high else high
 
 
-def _seconds(ns: int | None) -> float:
+def seconds(ns: int | None) -> float:
     return float("inf") if ns is None else ns / NS_PER_S
