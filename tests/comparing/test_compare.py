@@ -429,6 +429,36 @@ def test_another_schedule_is_warned_about(tmp_path: Path) -> None:
     assert warnings == ["another schedule: NEW has 1,000 events, and not so short (900)"]
 
 
+def done(*names: str, error: str = "") -> list[dict[str, Any]]:
+    """What was done to the system, as a summary tells it, each a second time as well."""
+    return [{"action": name, "number": n, "error": error} for n in range(2) for name in names]
+
+
+def test_other_actions_are_warned_about(tmp_path: Path) -> None:
+    base = write_runs(tmp_path, "a", NOISE, actions=done("slow-workers"))
+    write_run(tmp_path / "a", "without", actions=[])
+    write_run(tmp_path / "a", "old")
+    write_run(tmp_path / "a", "in vain", actions=done("slow-workers", error="HTTP 500"))
+    new = write_runs(tmp_path, "b", NOISE, actions=done("slow-workers"))
+    assert compare(base, new).warnings == [
+        "other actions: with NEW slow-workers was done to the system, and not so with in vain "
+        "(slow-workers (failed)), old (nothing), without (nothing)"
+    ]
+    both = write_runs(tmp_path, "c", NOISE, actions=done("slow-workers", "db-down"))
+    (warning,) = compare(new, both).warnings
+    assert warning.startswith(
+        "other actions: with NEW db-down, slow-workers was done to the system, and not so with b-0"
+    )
+    assert compare(new, write_runs(tmp_path, "d", NOISE, actions=done("slow-workers"))).warnings == []
+
+
+def test_a_baseline_keeps_what_was_done(tmp_path: Path) -> None:
+    baseline = tmp_path / "baseline.json"
+    told(baseline, write_runs(tmp_path, "a", NOISE, actions=done("slow-workers")), save=baseline)
+    assert json.loads(baseline.read_bytes())["runs"][0]["actions"] == ["slow-workers"]
+    assert compare(str(baseline), write_runs(tmp_path, "b", NOISE, actions=done("slow-workers"))).warnings == []
+
+
 def test_one_scenario_of_many(tmp_path: Path) -> None:
     base, new = write_runs(tmp_path, "a", NOISE), write_runs(tmp_path, "b", scaled(2))
     summary = tmp_path / "b" / "b-0" / "summary.json"

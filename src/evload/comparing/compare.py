@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
-from statistics import median_low
+from statistics import median_low, mode
 from typing import Final
 
 from ..errors import UsageError
@@ -206,7 +206,25 @@ def _suggest(wrong: str, known: Collection[str]) -> str:
 def _differences(
     base: Sequence[RunFigures], new: Sequence[RunFigures], scopes: Sequence[Sequence[Scope]]
 ) -> list[str]:
-    """Runs whose schedule is another one than that of most of NEW."""
+    """Runs to whose systems something else was done, or whose schedule is another one, than with most of NEW."""
+    return [*_other_actions(base, new), *_other_schedules(base, new, scopes)]
+
+
+def _other_actions(base: Sequence[RunFigures], new: Sequence[RunFigures]) -> list[str]:
+    usual = mode(each.actions for each in new)
+    odd = [f"{each.id} ({_done(each.actions)})" for each in (*base, *new) if each.actions != usual]
+    if not odd:
+        return []
+    return [f"other actions: with NEW {_done(usual)} was done to the system, and not so with {', '.join(odd)}"]
+
+
+def _done(actions: Sequence[str]) -> str:
+    return ", ".join(actions) or "nothing"
+
+
+def _other_schedules(
+    base: Sequence[RunFigures], new: Sequence[RunFigures], scopes: Sequence[Sequence[Scope]]
+) -> list[str]:
     usual = median_low(scope.ledger.scheduled for scope in scopes[1])
     odd = [
         f"{each.id} ({scope.ledger.scheduled:,})"

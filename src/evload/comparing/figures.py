@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import AliasChoices, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 _End = Annotated[float, Field(ge=0)] | None
 _Bracket = tuple[_End, _End]
@@ -98,8 +98,19 @@ class Scope(_Stored):
         return Span(ledger.duplicated / ledger.scheduled, (ledger.duplicated + uncounted) / ledger.scheduled)
 
 
+def _actions_of(told: Any) -> Any:
+    """What was done, as `summary.json` tells it time by time: each name once, with what of it failed."""
+    if not isinstance(told, list | tuple) or not all(isinstance(one, dict) for one in told):
+        return told
+    names = {f"{one.get('action')} (failed)" if one.get("error") else f"{one.get('action')}" for one in told}
+    return tuple(sorted(names))
+
+
 class RunFigures(Scope):
-    """One run. `reading` is alike for runs that were read by the same plan; empty: not known."""
+    """One run. `reading` is alike for runs that were read by the same plan; empty: not known.
+
+    actions  names of what was done to the system, those that failed with a remark
+    """
 
     id: Annotated[str, Field(validation_alias=AliasChoices("id", "run_id"))]
     name: str
@@ -109,6 +120,7 @@ class RunFigures(Scope):
     crashed: bool = False
     reading: str = ""
     profiles: tuple[str, ...] = ()
+    actions: Annotated[tuple[str, ...], BeforeValidator(_actions_of)] = ()
     scenarios: Mapping[str, Scope] = {}
 
     def scope(self, scenario: str | None) -> Scope | None:
