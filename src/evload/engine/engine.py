@@ -234,7 +234,10 @@ class Engine:
             start_ns=start_ns, until_ns=start_ns + load_ns + plan.observe_ns,
             clock=clock, control=control, tracker=tracker, books=books, vitals=vitals, live=self._live,
             sinks=self._sinks, note=note, strained=reading.strained,
-            meter=ProgressMeter([scenario.span for scenario in plan.scenarios], plan.goal, plan.late_ns),
+            meter=ProgressMeter(
+                [scenario.span for scenario in plan.scenarios], plan.goal, plan.late_ns,
+                {one.name: lasts_ns for one in plan.actions if (lasts_ns := one.for_ns or one.every_ns)},
+            ),
             sending=lambda: acting.busy or not all(pacer.done for pacer in pacers),
         )  # fmt: skip
 
