@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from evload.config import load_text
+from evload.config.yaml import document, parse
 from evload.errors import ConfigError
 from tests.mutants.changes import parsed
 
@@ -25,11 +26,18 @@ PIECES: Final = [
 
 def completed(piece: str) -> dict[str, Any]:
     """The piece, with the plainest thing that fits for what it names and doesn't define."""
-    config: dict[str, Any] = yaml.safe_load(piece)
+    config: dict[str, Any] = document(parse(piece, "docs.yaml"), str)[0].data
     scenarios = config.setdefault("scenarios", {})
     probes = config.setdefault("probes", {})
+    if "actions" in config:
+        config.setdefault("sandbox", {})
+        values = {"queue_depth": "body.depth", "dead_letters": "body.dead"}
+        config["gauges"] = {
+            "queue": {"kind": "http-json", "url": "http://localhost/queue", "values": values, "counter": True}
+        }
+        probes["rm"] = {"kind": "http", "url": "http://localhost/{correlation_id}", "deadline": "1m"}
     if not scenarios:
-        load = [{"rate": "10/s", "for": "1m"}]
+        load = [{"rate": "10/s", "for": "20m" if "actions" in config else "1m"}]
         scenarios["s"] = {"producer": "api", "events": ["e"], "probes": list(probes), "load": load}
     producers, events = config.setdefault("producers", {}), config.setdefault("events", {})
     for scenario in scenarios.values():
@@ -47,7 +55,7 @@ def completed(piece: str) -> dict[str, Any]:
 def test_every_piece_of_config_in_the_docs_loads(piece: str) -> None:
     text = yaml.safe_dump(completed(piece), sort_keys=False)
     try:
-        load_text(text, "docs.yaml", environ={})
+        load_text(text, "docs.yaml", environ=dict.fromkeys(re.findall(r"\$\{(\w+)\}", piece), "http://localhost"))
     except ConfigError as error:
         pytest.fail(f"{error}\n{text}")
 
