@@ -725,5 +725,10 @@ def test_bad_settings_say_what_is_wrong(settings: dict[str, Any], message: str) 
     assert message in str(caught.value)
 
 
-def test_a_call_may_be_as_large_as_eventbridge_takes_it() -> None:
-    assert EventBridgeProducerConfig.model_validate({"kind": "eventbridge", "bus": "b"}).max_size == 262_144
+def test_what_is_left_out_is_as_eventbridge_takes_it() -> None:
+    assert EventBridgeProducerConfig.model_validate({"kind": "eventbridge"}).model_dump(mode="json") == {
+        "kind": "eventbridge", "region": None, "profile": None, "endpoint": None, "bus": "default",
+        "source": "{source}", "detail_type": "{type}", "detail": "event", "resources": [], "trace_header": None,
+        "batch": 10, "max_size": 262_144, "concurrency": 64, "timeout": "10s", "retries": 2,
+        "in_flight": 100_000, "when_full": "wait",
+    }  # fmt: skip

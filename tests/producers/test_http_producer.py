@@ -941,4 +941,9 @@ def test_one_login_is_enough() -> None:
 
 def test_what_is_not_said_is_as_documented() -> None:
     config = HttpProducerConfig.model_validate({"kind": "http", "url": "http://h/"})
-    assert (config.connections, config.method, config.mode) == (1000, "POST", "structured")
+    assert config.model_dump(mode="json") == {
+        "kind": "http", "url": "http://h/", "mode": "structured", "method": "POST", "headers": {}, "expect": ["2xx"],
+        "capture": None, "timeout": "10s", "connections": 1000, "max_idle": "4s", "requests_per_connection": None,
+        "batch": 100, "auth": None, "rabbitmq_api": None, "proxy": None, "ca_file": None, "verify": True,
+        "cert_file": None, "key_file": None, "in_flight": 100_000, "when_full": "wait",
+    }  # fmt: skip

@@ -93,11 +93,28 @@ def test_a_prefix_has_200_bytes_at_most() -> None:
 
 def test_what_is_left_out_is_durable_safe_and_confirmed_by_the_thousand() -> None:
     loaded = load({})
-    assert loaded.routing_key == "{type}"
-    assert (loaded.mode, loaded.header_prefix) == ("structured", "cloudEvents:")
-    assert (loaded.persistent, loaded.mandatory, loaded.window) == (True, True, 5000)
-    assert (loaded.timeout, loaded.on_connection_lost) == (10_000_000_000, "go-on")
+    assert loaded.model_dump(mode="json") == {
+        "kind": "rabbitmq", "url": "amqp://localhost/", "exchange": "events", "routing_key": "{type}",
+        "mode": "structured", "header_prefix": "cloudEvents:", "headers": {}, "persistent": True, "mandatory": True,
+        "priority": None, "expiration": None, "window": 5000, "timeout": "10s", "connections": 1, "channels": 1,
+        "on_connection_lost": "go-on", "declare": None, "ca_file": None, "verify": True, "cert_file": None,
+        "key_file": None, "auth": "plain", "in_flight": 100_000, "when_full": "wait",
+    }  # fmt: skip
     assert loaded.encoding().extras == ("{type}",)
+
+
+def test_what_is_declared_without_a_word_is_durable_and_removed_afterwards() -> None:
+    declare = load({"declare": {"exchange": {}, "queue": {"name": "work"}}}).declare
+    assert declare is not None
+    assert declare.model_dump() == {
+        "exchange": {"type": "topic", "durable": True},
+        "queue": {
+            "name": "work", "type": "classic", "durable": True, "max_length": None, "overflow": None,
+            "message_ttl": None, "dead_letter_exchange": None, "dead_letter_routing_key": None,
+        },
+        "binding": None,
+        "remove": True,
+    }  # fmt: skip
 
 
 def test_templates_are_rendered_in_the_order_in_which_the_publisher_takes_them() -> None:
