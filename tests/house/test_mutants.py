@@ -138,9 +138,11 @@ def changed(cwd: Path, package: str, modules: Sequence[str], *options: str | Pat
         return process.returncode, told
 
 
-def started(cwd: Path, package: str, modules: Sequence[str], *options: str | Path) -> subprocess.Popen[str]:
+def started(
+    cwd: Path, package: str, modules: Sequence[str], *options: str | Path, path: Sequence[Path] = ()
+) -> subprocess.Popen[str]:
     command = (sys.executable, "-c", PROGRAM, " ".join((package, *modules)), *options)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(cwd.parent)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, *path))), "TMPDIR": str(cwd.parent)}
     return subprocess.Popen(
         command, cwd=cwd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -203,17 +205,38 @@ def test_what_is_said_of_a_small_project(project: Path) -> None:
     assert files(project) == before
 
 
-def test_an_interrupt_leaves_nothing_behind(project: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupt_leaves_nothing_behind(project: Path, number: signal.Signals, code: int) -> None:
+    tests = project / "tests" / "test_tank.py"
+    tests.write_text(f"{TESTS}\ndef test_that_takes_longer_than_anybody_waits():\n    import time; time.sleep(900)\n")
     before = files(project)
     with started(project, "cellar", ["tank.py"]) as process:
         assert process.stdout is not None
-        # As soon as it says anything: most of its work is still to come.
         assert process.stdout.readline()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         told, _ = process.communicate(timeout=900)
-    assert process.returncode == 130
+    assert process.returncode == code
     assert "Traceback" not in told
     assert files(project) == before
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "try:\n    os.kill(os.getpid(), signal.SIGINT)\nexcept BaseException:\n    pass\n",
+        "os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGINT))\n",
+    ],
+    ids=["an import that goes on after anything", "a fork that goes on after anything"],
+)
+def test_no_interrupt_is_swallowed(project: Path, module: str) -> None:
+    (project.parent / "greedy.py").write_text(f"import os, signal\n{module}")
+    tests = project / "tests" / "test_tank.py"
+    tests.write_text(f"import greedy\n{TESTS}")
+    with started(project, "cellar", ["tank.py"], path=(project.parent,)) as process:
+        told, _ = process.communicate(timeout=900)
+    assert process.returncode == 130, told
+    assert "noticed" not in told
+    assert not list(project.parent.glob("mutants-*"))
 
 
 def test_how_a_child_may_end(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ long as the tests themselves.
 operators   what a change may be
 changes     all changes of a module, and a sample of them
 house       which rooms are changed, and where their tests are
+signals     when this process is to end, and how it hears of that
 children    processes of which each does one thing
 trials      what one of them does: it runs tests, with marks where changes would be, or with a change
 trying      which tests run what is changed, and what becomes of it

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -14,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from . import signals
 from .changes import sample
 from .children import OPEN
 from .excused import Excuse
@@ -27,10 +27,10 @@ _NOT_COPIED: Final = (".git", ".venv", ".bench-venv", ".*_cache", ".hypothesis",
 def main(arguments: Sequence[str], house: House, excuses: Sequence[Excuse]) -> int:
     """Try it with a copy of the house, which may be worked on meanwhile; the copy is where this process is then.
 
-    Returns 1 if too many changes were unnoticed or some could not be tried, 2 if nothing can be said, 130 after an
-    interrupt, else 0.
+    Returns 1 if too many changes were unnoticed or some could not be tried, 2 if nothing can be said, else 0. An
+    interrupt ends the process with 130, SIGTERM with 143, and nothing is left behind.
     """
-    with tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as directory:
+    with signals.waiting(), tempfile.TemporaryDirectory(prefix="mutants-", ignore_cleanup_errors=True) as directory:
         scratch = Path(directory)
         scratch.chmod(OPEN)
         copy = scratch / "house"
@@ -41,8 +41,6 @@ def main(arguments: Sequence[str], house: House, excuses: Sequence[Excuse]) -> i
         except UnusableError as error:
             print(f"mutants: {error}", file=sys.stderr)
             return 2
-        except KeyboardInterrupt:
-            return 128 + signal.SIGINT
 
 
 def _main(options: argparse.Namespace, house: House, excuses: Sequence[Excuse], scratch: Path) -> int:
@@ -67,6 +65,7 @@ def _main(options: argparse.Namespace, house: House, excuses: Sequence[Excuse], 
         said = f"{where(result.mutant)} {change(result.mutant)}"
         print(f"{len(results)}/{len(chosen)} {result.fate.value}: {said}", flush=True)
 
+    signals.look()
     print("", *table(results), "", *rooms(results), "", *unnoticed(results, house.root), sep="\n")
     print(f"{share(results):.1%} unnoticed, {options.allowed:g} % allowed; {time.monotonic() - began:.0f} s")
     untried = any(result.fate is Fate.UNTRIED for result in results)
@@ -87,5 +86,4 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # the children end too
     sys.exit(main(sys.argv[1:], House(ROOT, "evload"), Excuse.read()))

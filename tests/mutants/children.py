@@ -17,6 +17,8 @@ from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import psutil
 
+from . import signals
+
 Given = TypeVar("Given")
 Done = TypeVar("Done")
 
@@ -51,7 +53,8 @@ def each(
 ) -> Iterator[tuple[Given, Ended[Done]]]:
     """Do this with each of them in a process of its own, so many at once, and yield how each ended.
 
-    The next one is taken from `given` when there is room for it.
+    The next one is taken from `given` when there is room for it. Ends the process, and all of them, if a signal
+    wants it to.
     """
     children: dict[Connection, _Child] = {}
     waiting = iter(given)
@@ -65,7 +68,9 @@ def each(
                 children[ours] = _Child(process, one)
             if not children:
                 return
-            for pipe in wait(list(children), _LOOK_S):
+            ended = wait(list(children), _LOOK_S)
+            signals.look()
+            for pipe in ended:
                 assert isinstance(pipe, Connection)
                 child = children.pop(pipe)
                 yield child.given, _ended(child, pipe)
@@ -107,7 +112,7 @@ def _ended(child: _Child, pipe: Connection) -> Ended[Any]:
 
 
 def _live(work: Callable[[Any], Any], given: Any, pipe: Connection, scratch: Path) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signals.as_usual()
     nothing = os.open(os.devnull, os.O_RDWR)
     for stream in range(3):
         os.dup2(nothing, stream)

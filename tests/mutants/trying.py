@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import gc
 import importlib
-import signal
 import sys
 import time
 import warnings
@@ -22,15 +21,6 @@ from .trials import Known, Took, Trial, notice, see
 
 def preload(house: House) -> None:
     """Import what the children will need of others, so that none of them takes the time for it."""
-    # Some modules take whatever is raised in the middle of their import for something that isn't installed.
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        _import_all(house)
-    finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-
-
-def _import_all(house: House) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for name in sorted(house.borrowed()):
