@@ -227,23 +227,23 @@ def test_a_rate_is_measured_by_all_that_is_to_come() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "ends"),
+    ("text", "why"),
     [
-        ("max(queue_depth) < 100", True),
-        ("max(queue_depth) < 101", False),
-        ("min(queue_depth) > 0", True),
-        ("min(queue_depth) < 0", False),
-        ("last(queue_depth) < 10", False),
-        ("last(queue_depth) == 7", False),
-        ("mean(queue_depth) < 1", False),
-        ("max(queue_depth) < 50 for 10s", True),
-        ("max(queue_depth) < 50 for 30s", False),
-        ("mean(queue_depth) < 99 in any 10s", True),
-        ("drain(queue_depth <= 10) < 15s", True),
-        ("drain(queue_depth <= 10) < 25s", False),
+        ("max(queue_depth) < 100", "queue_depth came to 100"),
+        ("max(queue_depth) < 101", ""),
+        ("min(queue_depth) > 0", "queue_depth came to 0"),
+        ("min(queue_depth) < 0", ""),
+        ("last(queue_depth) < 10", ""),
+        ("last(queue_depth) == 7", ""),
+        ("mean(queue_depth) < 1", ""),
+        ("max(queue_depth) < 50 for 10s", "queue_depth was beyond its limit for 19s"),
+        ("max(queue_depth) < 50 for 30s", ""),
+        ("mean(queue_depth) < 99 in any 10s", "queue_depth came to 100"),
+        ("drain(queue_depth <= 10) < 15s", "queue_depth is not back after 19s"),
+        ("drain(queue_depth <= 10) < 25s", ""),
     ],
 )
-def test_gauges(text: str, ends: bool) -> None:
+def test_gauges(text: str, why: str) -> None:
     """100 from 20 s to 40 s, else 0."""
     more: dict[str, Any] = {"after": "20s"} if text.startswith("drain") else {}
     watches = GaugeWatches([parse(text, gauges=GAUGES, **more)], {}, GAUGES)
@@ -253,7 +253,7 @@ def test_gauges(text: str, ends: bool) -> None:
         series.add(depth)
         watches.sampled("work", second * S, second * S, {"queue_depth": depth})
     summary = Summary(gauges={"work": GaugeSummary({"queue_depth": series})}, watches=watches.results())
-    assert bool(_reason(text, summary=summary, **more)) is ends
+    assert _reason(text, summary=summary, **more) == (why and f"ended after 40s: {why}")
 
 
 # -- over time -----------------------------------------------------------------------------------------------

@@ -114,6 +114,11 @@ def test_what_is_told_of_reads_is_what_there_was() -> None:
     )
 
 
+def test_of_probes_that_are_as_bad_the_first_is_named() -> None:
+    probes = {name: ReadVitals(requests=1000, failed=5) for name in ("index", "audit")}
+    assert checked(sound(), vitals=sound_vitals(probes=probes))["observer effect"].note.startswith("index: ")
+
+
 def test_wider_gaps_are_admitted() -> None:
     check = _observer(ReadVitals(requests=1000, failed=5, throttled=2, busiest=90, stretch=3.2), 100)
     assert check.note == (

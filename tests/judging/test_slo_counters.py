@@ -154,6 +154,21 @@ def test_counters_that_could_not_fire_do_not_pass() -> None:
     assert order.note == "no read said in which order events were applied, and no data is no pass"
 
 
+def test_where_no_order_was_owed_none_was_broken_and_that_is_counted() -> None:
+    """Each event was sent before the one before it with its key was acked."""
+    one = scenario(visible=90, order_unknown=3)
+    broken = _judge("out_of_order == 0", one)
+    assert (broken.result, broken.note) == (
+        Result.INCONCLUSIVE,
+        "no order was owed: each event was sent before the one before it with its key was acked, and no data is no "
+        "pass",
+    )
+    unknown = _judge("order_unknown >= 3", one)
+    assert (unknown.result, unknown.observed, unknown.note) == (Result.PASS, (3, 3), "")
+    one.known["order"] = 1
+    assert _judge("out_of_order == 0", one).result is Result.PASS
+
+
 def test_no_duplicate_says_what_it_shows_and_whether_it_was_put_to_the_test() -> None:
     """The rule of three, made exact: 1 - 0.05^(1/n)."""
     untried = _judge("duplicates == 0", scenario(visible=90))

@@ -65,11 +65,25 @@ def test_what_is_reached_counts_from_the_start_of_its_scenario_and_names_the_rat
     assert (since.result, since.observed) == (Result.PASS, (1, 2))
 
 
+def test_what_is_reached_after_its_scenario_was_reached_at_no_rate() -> None:
+    late = came("reach(replicas >= 10) < 1m", lambda second: 10 if second >= 25 else 2, scenario="ramp")
+    assert (late.result, late.observed) == (Result.PASS, (14, 15))
+    assert late.note == "reached at 0/s offered"
+    end = came("reach(replicas >= 10) < 1m", lambda second: 10 if second >= 20 else 2, scenario="ramp")
+    assert end.note == "reached at 0/s to 90/s offered"
+    start = came("reach(replicas >= 10) < 1m", lambda second: 10 if second >= 11 else 2, scenario="ramp")
+    assert start.note == "reached at 0/s to 10/s offered"
+
+
 def test_what_is_never_reached_is_no_pass_and_what_was_there_already_says_nothing() -> None:
     late = came("reach(replicas > 10) < 15s", _scaled, scenario="ramp")
     assert (late.result, late.observed) == (Result.FAIL, (19, None))
     patient = came("reach(replicas > 10) < 1m", _scaled, scenario="ramp")
     assert (patient.result, patient.note) == (Result.INCONCLUSIVE, "it was not reached by the last sample")
+    after = came("reach(replicas > 10) < 1m", {"asked": [1.0] * 5}, scenario="ramp")
+    assert (after.result, after.note) == (
+        Result.INCONCLUSIVE, "no sample was taken after that moment, and no data is no pass"
+    )  # fmt: skip
     already = came("reach(replicas >= 2) < 1m", _scaled, scenario="ramp")
     assert (already.result, already.observed) == (Result.INCONCLUSIVE, (None, None))
     assert already.note == "it was so already at the moment from which this counts"
@@ -132,6 +146,23 @@ def test_growth_passes_only_by_the_upper_end_of_its_slope() -> None:
     assert (short.result, short.note) == (Result.INCONCLUSIVE, "too few samples for a trend, and no data is no pass")
 
 
+@pytest.mark.parametrize("function", ["rise", "integral"])
+def test_one_sample_is_too_few_for_what_adds_up(function: str) -> None:
+    found = came(f"{function}(replicas) < 5", {"replicas": [3.0]}, after="0s")
+    assert (found.result, found.note) == (
+        Result.INCONCLUSIVE, "no sample says anything of it, and no data is no pass"
+    )  # fmt: skip
+
+
+def test_what_no_moment_is_named_for_counts_from_the_start_of_the_schedule() -> None:
+    objective = parse("growth(replicas) < 5", gauges=GAUGES)
+    for first_ns, low in ((0, pytest.approx(3600)), (-1, None)):
+        watches = GaugeWatches([objective], {}, GAUGES)
+        for second in range(10):
+            watches.sampled("pods", first_ns + second * S, second * S, {"replicas": second})
+        assert [bounds[0] for bounds in watches.results().values()] == [low], "nine are too few for a trend"
+
+
 def test_one_is_judged_as_a_share_of_another() -> None:
     values = {"missed": [0.0] * 10 + [4.0] * 10, "asked": [100.0] * 10 + [200.0] * 10}
     found = came("rise(missed) / rise(pods.asked) < 5%", values)
@@ -143,9 +174,28 @@ def test_one_is_judged_as_a_share_of_another() -> None:
         Result.INCONCLUSIVE, "rise(pods.asked) is 0, and of nothing there is no share"
     )  # fmt: skip
     assert came("max(missed) / max(pods.asked) < 5%", values).observed == (0.02, 0.02)
+    one = came("max(missed) / max(pods.asked) < 5", {"missed": [0.0, 0.5], "asked": [0.0, 1.0]})
+    assert (one.result, one.observed) == (Result.PASS, (0.5, 0.5))
+    part = came("max(missed) / max(pods.asked) < 5", {"missed": [0.0, 0.5], "asked": [0.0, 0.25]})
+    assert (part.result, part.observed) == (Result.PASS, (2, 2))
     assert came("integral(missed) / integral(pods.asked) < 5%", values).observed == (36 / 2900, 40 / 2800)
     none = came("rise(missed) / rise(pods.asked) < 5%", {"missed": [0.0, 1.0]})
     assert (none.result, none.observed) == (Result.INCONCLUSIVE, (None, None))
+
+
+@pytest.mark.parametrize(("limit", "result"), [("5%", Result.INCONCLUSIVE), ("0.6%", Result.FAIL)])
+def test_what_rose_before_it_was_seen_has_no_upper_end_as_a_share_either(limit: str, result: Result) -> None:
+    objective = parse(f"rise(missed) / rise(pods.asked) < {limit}", after="500ms", gauges=GAUGES)
+    watches = GaugeWatches([objective], {}, GAUGES)
+    series = {"missed": Series(), "asked": Series()}
+    for second, missed, asked in ((0, None, 0.0), (1, 1.0, 100.0), (2, 3.0, 300.0)):
+        told = {"asked": asked} if missed is None else {"missed": missed, "asked": asked}
+        for name, value in told.items():
+            series[name].add(value, second * S)
+        watches.sampled("pods", second * S, second * S, told)
+    summary = Summary(gauges={"pods": GaugeSummary(series=series)}, watches=watches.results())
+    found = judge(objective, summary, {})
+    assert (found.result, found.observed) == (result, (pytest.approx(2 / 300), None))
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
+import pytest
+
+from evload.judging.unseen import unseen
 from evload.model.report import Report, Result
+from evload.model.summary import ScenarioSummary, Summary, slice_label
+from evload.model.vitals import ReadVitals, Vitals
+from evload.objectives.grammar import parse
+from evload.objectives.scenario import ScenarioCriteria
 from evload.sandbox.settings import SandboxSettings
 from evload.testing import MemoryWorld
 from evload.testing.simulation import Simulation
+from tests.rigs.summaries import S, run_of, scenario
 
 OBJECTIVES = ("errors == 0", "lost == 0", "p99(consistency) < 2s", "p99(publish) < 1s", "regressions == 0")
 
@@ -54,3 +62,65 @@ def test_an_objective_that_ended_the_run_is_no_evidence_either() -> None:
     told = Simulation(world, load=[{"rate": "50/s", "for": "60s"}], slos=[slo], probe={"deadline": "2s"}).run().report
     assert told.summary.vitals.aborted
     assert (told.verdict, results(told)["lost == 0"]) == (Result.INCONCLUSIVE, Result.INCONCLUSIVE)
+
+
+# -- which probe, and what it was answered -----------------------------------------------------------------------
+
+
+ALONE: Final = {"s0": ScenarioCriteria(0, S, probes=("bus",))}
+
+
+@pytest.mark.parametrize(
+    ("reads", "instead"),
+    [
+        (None, ": nothing arrived"),
+        (ReadVitals(), ": nothing arrived"),
+        (ReadVitals(requests=9, blanks={"404": 9}), ": all 9 reads answered 404"),
+        (
+            ReadVitals(requests=12, failed=2, blanks={"204": 3, "404": 7}),
+            ": of 12 reads 7 answered 404, 3 answered 204, 2 failed",
+        ),
+        (ReadVitals(requests=9, failed=2, blanks={"404": 7}), ": of 9 reads 7 answered 404, 2 failed"),
+        (ReadVitals(requests=9, failed=9), ": of 9 reads 9 failed"),
+        (ReadVitals(requests=9), ""),
+    ],
+    ids=["pushed", "never asked", "all the same", "several", "some failed", "all failed", "no words"],
+)
+def test_it_is_told_what_the_probe_was_answered(reads: ReadVitals | None, instead: str) -> None:
+    vitals = Vitals(probes={} if reads is None else {"bus": reads})
+    assert unseen(run_of(scenario(lost=5), vitals=vitals), ALONE) == f"bus never saw any of 5 events{instead}"
+
+
+@pytest.mark.parametrize("state", ["visible", "regressed", "recovered"])
+def test_one_event_that_it_saw_is_enough(state: str) -> None:
+    assert unseen(run_of(scenario(lost=5, **{state: 1})), ALONE) == ""
+    assert unseen(run_of(scenario(pending=5)), ALONE) == "", "nothing is lost so far"
+
+
+def _two() -> tuple[Summary, dict[str, ScenarioCriteria]]:
+    """The second of three scenarios is followed by two probes, of which the second is blind, and so is that of the
+    third; of the first nothing is known yet."""
+    both: ScenarioSummary = scenario(visible=5)
+    both.slices = {slice_label(probe="bus"): scenario(visible=5), slice_label(probe="index"): scenario(lost=5)}
+    summary = Summary(scenarios={"both": both, "other": scenario(lost=7)})
+    terms = {"none": ("audit",), "both": ("bus", "index"), "other": ("audit",)}
+    return summary, {name: ScenarioCriteria(0, S, probes=probes) for name, probes in terms.items()}
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        (None, "index never saw any of 5 events: nothing arrived"),
+        ({}, "index never saw any of 5 events: nothing arrived"),
+        ({"scenario": "both"}, "index never saw any of 5 events: nothing arrived"),
+        ({"scenario": "other"}, "audit never saw any of 7 events: nothing arrived"),
+        ({"probe": "index"}, "index never saw any of 5 events: nothing arrived"),
+        ({"probe": "audit"}, "audit never saw any of 7 events: nothing arrived"),
+        ({"probe": "bus"}, ""),
+        ({"scenario": "both", "probe": "bus"}, ""),
+        ({"scenario": "none"}, ""),
+    ],
+)
+def test_an_objective_hangs_on_the_probes_that_it_asks(part: dict[str, str] | None, said: str) -> None:
+    summary, terms = _two()
+    assert unseen(summary, terms, None if part is None else parse("lost == 0", **part)) == said

@@ -66,7 +66,8 @@ def _counter_unit(measure: Measure, scope: ScenarioSummary) -> Fraction | None:
     scheduled = scope.ledger["scheduled"]
     if measure is Measure.RATE:
         return Fraction(1, scheduled) if scheduled else None
-    if scope.first_intended_ns is None or scope.last_intended_ns is None:
+    if scope.first_intended_ns is None:
         return None
+    assert scope.last_intended_ns is not None
     span = scope.last_intended_ns - scope.first_intended_ns - 1
     return Fraction((scheduled - 1) * NS_PER_S, scheduled * span) if scheduled and span > 0 else None

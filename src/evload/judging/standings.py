@@ -15,7 +15,6 @@ from ..model.report import ObjectiveResult, Result
 from ..model.summary import Summary
 from ..objectives.objective import UPPER, Measure, Objective
 from ..objectives.scenario import ScenarioCriteria
-from ..stats.binomial import clopper_pearson_lower
 from ..tracking.outstanding import Moment
 from .abort import broken_for_good
 from .judge import judge
@@ -29,7 +28,7 @@ _FROM_ACK: Final = ("consistency", "end_to_end")
 def prepare(objectives: Iterable[Objective]) -> None:
     """Load what `standing` needs, which takes longer than a run may stand still. Call it before the run."""
     if any(objective.measure in (Measure.PERCENTILE, Measure.SHARE) for objective in objectives):
-        clopper_pearson_lower(1, 2)
+        import scipy.special  # noqa: F401
 
 
 def standing(

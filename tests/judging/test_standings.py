@@ -1,0 +1,77 @@
+"""How objectives stand while the run goes on, and what those events count for that are not settled."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import Final
+
+import pytest
+
+from evload.judging.standings import standing
+from evload.model.summary import ScenarioSummary
+from evload.objectives.grammar import parse
+from evload.stats.recent import cell_of
+from evload.tracking.outstanding import NOTHING, Moment
+from tests.rigs.summaries import MS, S, good_and_bad, run_of, scenario
+
+P95: Final = "p95(consistency) < 2s"
+EMPTY: Final = "no event has a consistency, and no data is no pass"
+
+
+def _settled(good: int, bad: int = 0) -> ScenarioSummary:
+    return scenario({"consistency": good_and_bad(good, bad, 2 * S)}, visible=good + bad)
+
+
+def _moment(waiting: Mapping[int, int] = {}, shown: Mapping[int, int] = {}) -> Moment:
+    """So many events that wait for so long, and that took as long and are looked after."""
+    return Moment([list(waiting.items())], [{(cell_of(ns), cell_of(ns)): count for ns, count in shown.items()}])
+
+
+@pytest.mark.parametrize(
+    ("settled", "moment", "state", "note"),
+    [
+        (scenario(), NOTHING, "open", EMPTY),
+        (scenario(), _moment({S: 5}), "open", EMPTY),
+        (scenario(), _moment({}, {MS: 1200}), "open", "1,200 events are seen, and looked after before they count"),
+        (_settled(1000), _moment({}, {MS: 1200}), "holds", ""),
+        (_settled(1000), _moment({3 * S: 1}), "holds", ""),
+        (_settled(1000), _moment({3 * S: 60}), "fails", "60 unsettled events are beyond the limit already"),
+        (_settled(1000), _moment({}, {3 * S: 60}), "fails", "60 unsettled events are beyond the limit already"),
+        (_settled(1000), _moment({3 * S: 60}, {MS: 1000}), "holds", ""),
+    ],
+    ids=["nothing", "waiting", "shown", "more shown", "one late", "late", "shown late", "late among many"],
+)
+def test_what_is_not_settled_counts_too(settled: ScenarioSummary, moment: Moment, state: str, note: str) -> None:
+    found = standing(parse(P95), run_of(settled), 10 * S, {}, moment)
+    assert (found.state, found.note) == (state, note)
+
+
+_LOADS: Final = """
+import sys
+from evload.judging.standings import prepare, standing
+from evload.objectives.grammar import parse
+from evload.tracking.outstanding import NOTHING
+from tests.rigs.summaries import S, good_and_bad, run_of, scenario
+
+def scipy():
+    return sorted(name for name in sys.modules if name.startswith("scipy"))
+
+one = run_of(scenario({"consistency": good_and_bad(990, 10, 2 * S)}, visible=1000))
+prepare([parse("lost == 0")])
+idle = len(scipy())
+asked = [parse("lost == 0"), parse("p95(consistency) < 2s")]
+prepare(asked)
+before = scipy()
+print(idle, len(before) > 0, [standing(each, one, 10 * S, {}, NOTHING).state for each in asked], scipy() == before)
+"""
+
+
+def test_what_takes_long_to_load_is_loaded_before_the_run_and_only_where_it_is_needed() -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", _LOADS], capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert told.stdout == "0 True ['holds', 'holds'] True\n"
