@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evload.errors import OutputError, UsageError
-from evload.ledger.reader import LedgerReader
+from evload.ledger.reader import LedgerReader, sample
 from evload.ledger.writer import LedgerFile
 from evload.model.states import State
 from evload.model.travel import Observation
@@ -245,6 +245,22 @@ def test_a_sample_of_the_events_is_spread_over_the_run(tmp_path: Path) -> None:
             50: [0, 1, 2, 5, 6, 7, 8, 9],
         }  # fmt: skip
         assert reader.spread(0) == []
+
+
+def test_a_sample_names_what_its_numbers_stand_for(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    meta = {
+        "events": ["order", "note"], "probes": ["queue", "read-model"],
+        "plan": [{"name": "checkout"}, {"name": "returns"}],
+    }  # fmt: skip
+    ledger = begun(path, START, meta, threaded=False)
+    ledger.append([dataclasses.replace(visible(n), sampled=True) for n in range(4)])
+    ledger.close()
+    found = sample(path, 2)
+    assert found.began_at == datetime(2026, 1, 31, tzinfo=UTC)
+    assert (found.scenarios, found.events) == (["checkout", "returns"], ["order", "note"])
+    assert found.probes == ["queue", "read-model"]
+    assert [seen.seq for seen in found.observations] == [0, 2]
 
 
 def test_a_sample_of_no_events(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from evload.errors import UsageError
 from evload.formats.csv import CsvFormat
 from evload.formats.markdown import markdown
 from evload.ledger.reader import LedgerReader
+from evload.ledger.replay import sound
 from evload.report.build import build_again
 from evload.report.document import as_json
 from evload.sandbox.settings import SandboxSettings
@@ -133,6 +134,25 @@ def test_a_cell_that_no_run_writes(name: str, whole: Path, tmp_path: Path) -> No
     assert line.endswith("; use an undamaged copy")
 
 
+@pytest.mark.parametrize(("letters", "shown"), [(58, "x" * 58 + "'"), (59, "x" * 58 + "…")])
+def test_of_a_long_value_sixty_characters_are_shown(letters: int, shown: str, whole: Path, tmp_path: Path) -> None:
+    line = refused(changed(whole, tmp_path, f"UPDATE events SET reads = '{'x' * letters}' WHERE seq = 3"))
+    assert line == f"is damaged: in events, reads is '{shown}; use an undamaged copy"
+
+
+@pytest.mark.parametrize("column", ["seq", "intended_ns"])
+def test_what_no_row_goes_without_is_asked_for_whatever_the_file_says_of_its_columns(
+    column: str, whole: Path, tmp_path: Path
+) -> None:
+    """A table that was made anew takes cells without a value."""
+    path = changed(
+        whole, tmp_path,
+        "CREATE TABLE copy AS SELECT * FROM events", "DROP TABLE events", "ALTER TABLE copy RENAME TO events",
+        f"UPDATE events SET {column} = NULL WHERE seq = 3",
+    )  # fmt: skip
+    assert refused(path) == f"is damaged: in events, {column} is None; use an undamaged copy"
+
+
 META: Final[dict[str, tuple[str, Any, str]]] = {
     "no scenario": ("plan", [], "plan: List should have at least 1 item"),
     "a plan that is none": ("plan", 7, "plan: Input should be a valid array"),
@@ -150,6 +170,28 @@ def test_what_no_run_says_of_itself(name: str, whole: Path, tmp_path: Path) -> N
     key, value, said = META[name]
     path = changed(whole, tmp_path, ("UPDATE meta SET value = ? WHERE key = ?", (json.dumps(value), key)))
     assert refused(path).startswith(f"is damaged: {said}")
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [(lambda: {}["terms"], "no 'terms'"), (lambda: [][1], "list index out of range"),
+     (lambda: 1 // 0, "integer division or modulo by zero")],
+    ids=["a name", "a place", "a number"],
+)  # fmt: skip
+def test_what_nobody_thought_of_is_named_all_the_same(broken: Callable[[], object], said: str, whole: Path) -> None:
+    with LedgerReader(whole) as reader, pytest.raises(UsageError) as raised, sound(reader):
+        broken()
+    assert str(raised.value) == f"{whole} is damaged: {said}; use an undamaged copy"
+
+
+@pytest.mark.parametrize(("letters", "shown"), [(172, "x" * 172 + "'"), (173, "x" * 172 + "…")])
+def test_of_a_long_reason_two_hundred_characters_are_shown(
+    letters: int, shown: str, whole: Path, tmp_path: Path
+) -> None:
+    statement = "UPDATE meta SET value = ? WHERE key = 'started_at'", (json.dumps("x" * letters),)
+    assert refused(changed(whole, tmp_path, statement)) == (
+        f"is damaged: Invalid isoformat string: '{shown}; use an undamaged copy"
+    )
 
 
 @pytest.mark.parametrize("where", ["the scenario", "a slice of it"])

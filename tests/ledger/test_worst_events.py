@@ -498,6 +498,15 @@ def test_of_one_probe_or_one_hop_what_that_took(tmp_path: Path) -> None:
     assert figures(tmp_path, events, "p99(hop) < 1s", probe="read-model") == ["hop 1.89 … 1.91 s", "hop 190 … 210 ms"]
 
 
+def test_a_hop_begins_when_the_last_replica_before_it_shows_an_event(tmp_path: Path) -> None:
+    shown = [(0, "eu", 110), (0, "us", 610), (0, None, 610), (1, None, 2_010)]
+    parts = tuple(
+        Part(probe, replica, VISIBLE, at(ms - 10), at(ms), at(ms - 10), at(ms)) for probe, replica, ms in shown
+    )
+    events = [seen_at(0, 2_010, parts=parts)]
+    assert figures(tmp_path, events, "p99(hop) < 1s", probe="read-model") == ["hop 1.39 … 1.41 s"]
+
+
 def test_the_id_that_the_target_gave_an_event_is_kept_and_told(tmp_path: Path) -> None:
     named_by_it, unnamed = worst_of(tmp_path, [never(0, capture="order-7"), never(1)], "lost == 0")
     assert (0.01, "the target calls it order-7") in named_by_it.log

@@ -118,11 +118,12 @@ class LedgerReader:
 
     def last_note(self) -> dict[str, Any] | None:
         """The newest vitals, or None if the run died before the first."""
-        row = next(self.rows("SELECT facts FROM vitals ORDER BY at_ns DESC LIMIT 1"), None)
         try:
-            return orjson.loads(row[0]) if row else None
+            for (facts,) in self.rows("SELECT facts FROM vitals ORDER BY at_ns DESC LIMIT 1"):
+                return orjson.loads(facts)
         except orjson.JSONDecodeError as error:
             raise self.damaged(error) from error
+        return None
 
     def observations(self, scenario: int) -> Iterator[Observation]:
         """The settled events of one scenario in the order of `seq`, which is the order of its schedule.
@@ -183,7 +184,7 @@ class LedgerReader:
     def spread(self, count: int) -> list[Observation]:
         """At most `count` of the settled events that were followed closely, evenly over the run."""
         (row,) = self.rows("SELECT max(seq) FROM events")
-        step = max(1, -(-((row[0] or 0) + 1) // max(count, 1)))
+        step = -(-((row[0] or 0) + 1) // max(count, 1))
         chosen = "sampled = 1 AND seq IN (SELECT value * :step FROM numbers)"
         self._db.execute("CREATE TEMP TABLE IF NOT EXISTS numbers (value INTEGER PRIMARY KEY)")
         self._db.execute("DELETE FROM numbers")

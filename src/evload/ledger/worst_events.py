@@ -191,7 +191,8 @@ def _took(subject: str, seen: Observation, values: Mapping[str, object]) -> tupl
     low, high = max(lowers, default=since), max(uppers, default=None)
     from_low = from_high = since
     if subject == "hop" and values.get("before") is not None:
-        before = [part for part in seen.parts if part.probe == values["before"] and part.replica is None]
+        # Of several replicas the last counts, and what is said of all of them is what it says.
+        before = [part for part in seen.parts if part.probe == values["before"]]
         from_low = max((part.stable_lower_ns for part in before if part.stable_lower_ns is not None), default=since)
         from_high = max((part.stable_upper_ns for part in before if part.stable_upper_ns is not None), default=since)
     return max(0, low - from_high), None if high is None else max(0, high - from_low)
