@@ -25,6 +25,7 @@ from evload.errors import TargetError
 from evload.model.states import Outcome
 from evload.model.travel import Event, Receipt
 from evload.producers.eventbridge import EventBridgeProducerConfig
+from evload.producers.eventbridge.calls import Refusal, call_refusal, entry_refusals
 from evload.spi.context import Surroundings
 from evload.testing import check_producer, sample_events
 from tests.servers.aws_server import REGION, AwsServer
@@ -400,6 +401,28 @@ def test_a_refused_call(answers: list[bytes], outcome: Outcome, detail: str) -> 
     assert detail in receipts[0].detail
     assert len(calls(server)) == len(answers)
     assert all(r.acked_ns is not None for r in receipts)
+
+
+@pytest.mark.parametrize("status", [400, 429, 499, 500, 501, 502, 503, 504, 505])
+def test_the_statuses_after_which_a_call_is_made_again(status: int) -> None:
+    again = status in (429, 500, 502, 503, 504)
+    assert call_refusal(status, [], b"") == Refusal(f"HTTP {status}", "", again)
+
+
+def test_what_is_refused_is_refused_also_where_nobody_counts_it() -> None:
+    entries = [
+        {"ErrorCode": "InternalFailure", "ErrorMessage": "try again"},
+        {"ErrorCode": "Denied"},
+        {"EventId": "1"},
+    ]
+    told = [Refusal("InternalFailure", "try again", True), Refusal("Denied", "", False), None]
+    for count in (0, 2, None):
+        for answered in (entries, entries[:2], entries[2:]):
+            document = {"Entries": answered} | ({} if count is None else {"FailedEntryCount": count})
+            found = entry_refusals(json.dumps(document).encode(), len(answered))
+            assert found == [told[entries.index(entry)] for entry in answered]
+    with pytest.raises(ValueError, match="not an answer of EventBridge"):
+        entry_refusals(b'{"FailedEntryCount": 0, "Entries": ["taken"]}', 1)
 
 
 def test_no_retries_are_an_option() -> None:

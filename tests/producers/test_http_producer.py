@@ -939,8 +939,9 @@ def test_one_login_is_enough() -> None:
     assert HttpProducerConfig.model_validate(other).auth is not None
 
 
-def test_what_is_not_said_is_as_documented() -> None:
-    config = HttpProducerConfig.model_validate({"kind": "http", "url": "http://h/"})
+@pytest.mark.parametrize("said", [{}, {"cert_file": None, "key_file": None}])
+def test_what_is_not_said_is_as_documented(said: dict[str, Any]) -> None:
+    config = HttpProducerConfig.model_validate({"kind": "http", "url": "http://h/", **said})
     assert config.model_dump(mode="json") == {
         "kind": "http", "url": "http://h/", "mode": "structured", "method": "POST", "headers": {}, "expect": ["2xx"],
         "capture": None, "timeout": "10s", "connections": 1000, "max_idle": "4s", "requests_per_connection": None,

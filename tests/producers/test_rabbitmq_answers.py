@@ -8,13 +8,15 @@ from __future__ import annotations
 import asyncio
 import sys
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from pamqp import commands
 
 from evload.model.states import Outcome
 from evload.model.travel import Receipt
-from evload.testing import VirtualClock
+from evload.spi.traffic import Exchange
+from evload.testing import VirtualClock, virtual_clock
 from tests.rigs.memory_network import MemoryLoop, memory_loop, run
 from tests.rigs.rabbitmq_scripted import (
     MS,
@@ -35,6 +37,20 @@ from tests.servers.amqp_peer import amqp_peer
 ACCEPTED, REJECTED, RETURNED = Outcome.ACCEPTED, Outcome.REJECTED, Outcome.RETURNED
 IN_DOUBT, UNSENT = Outcome.IN_DOUBT, Outcome.UNSENT
 NACKED = "nack: a queue refused it, being full or in trouble"
+
+
+class _Onlooker:
+    """Keeps what it is told: when it was sent and answered, what the answer was, what went wrong."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[int, int, str, str, str]] = []
+
+    def exchanged(self, exchange: Exchange) -> None:
+        sent, came = (make().head if make else "" for make in (exchange.sent, exchange.came))
+        self.told.append((exchange.start_ns, exchange.end_ns, sent.partition("\n")[0], came, exchange.error))
+
+    def found(self, name: str, expression: str, document: Any, value: Any) -> None:
+        raise AssertionError("this producer looks for nothing")
 
 
 class _Ticking(VirtualClock):
@@ -65,6 +81,27 @@ class TestConfirms:
                     (0, REJECTED, NACKED), (2, REJECTED, NACKED), (3, REJECTED, NACKED),
                     (4, ACCEPTED, ""), (5, ACCEPTED, ""),
                 ]  # fmt: skip
+
+        run(main())
+
+    def test_who_looks_on_is_told_each_answer_and_its_reason(self) -> None:
+        async def main() -> None:
+            onlooker = _Onlooker()
+            async with amqp_peer() as peer, traffic(peer.url, virtual_clock(), onlooker, routing_key="q") as load:
+                began = load.clock.now_ns()
+                await publish(load, 4)
+                peer.link.give_back(peer.link.published[2])
+                peer.link.ack(1)
+                peer.link.nack(2)
+                peer.link.ack(3)
+                await moment()
+            sent, at = "basic.publish exchange='' routing_key='q' mandatory", (began, began + 3 * MS)
+            assert onlooker.told == [
+                (*at, sent, "basic.ack", ""),
+                (*at, sent, f"basic.nack: {NACKED}", ""),
+                (*at, sent, "basic.return: 312 NO_ROUTE", ""),
+                (began, began, sent, "", "no answer before the end"),
+            ]
 
         run(main())
 

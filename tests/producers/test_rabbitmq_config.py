@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from evload import config
 from evload.clients import amqp
@@ -89,6 +90,16 @@ def test_one_clear_line_for_each_mistake(producer: dict[str, Any], said: str) ->
 
 def test_a_prefix_has_200_bytes_at_most() -> None:
     assert load({"header_prefix": "x" * 200}).header_prefix == "x" * 200
+
+
+@pytest.mark.parametrize("number", [-(1 << 63), (1 << 63) - 1])
+def test_a_number_in_a_header_has_64_bits(number: int) -> None:
+    settings = {"kind": "rabbitmq", "url": "amqp://localhost/"}
+    kept = RabbitmqProducerConfig.model_validate({**settings, "headers": {"x": number}})
+    assert kept.headers == {"x": number}
+    beyond = number + (1 if number > 0 else -1)
+    with pytest.raises(ValidationError, match="header 'x' doesn't fit into 64 bits; write it as text"):
+        RabbitmqProducerConfig.model_validate({**settings, "headers": {"x": beyond}})
 
 
 def test_what_is_left_out_is_durable_safe_and_confirmed_by_the_thousand() -> None:

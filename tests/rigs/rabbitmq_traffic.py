@@ -13,6 +13,7 @@ from typing import Any
 import aiormq
 from aiormq.abc import DeliveredMessage
 
+from evload import spi
 from evload.clock import Clock, SystemClock
 from evload.model.states import Outcome
 from evload.model.travel import Event, Receipt
@@ -91,11 +92,13 @@ class Traffic:
 
 
 @asynccontextmanager
-async def traffic(url: str, clock: Clock | None = None, **settings: Any) -> AsyncIterator[Traffic]:
+async def traffic(
+    url: str, clock: Clock | None = None, onlooker: spi.Traffic | None = None, **settings: Any
+) -> AsyncIterator[Traffic]:
     """An open producer. After the block everything is settled."""
     clock = clock or SystemClock()
     made = config(url, **settings)
-    async with made.open(Surroundings(clock, "conformance", Path.cwd())) as producer:
+    async with made.open(Surroundings(clock, "conformance", Path.cwd(), traffic=onlooker)) as producer:
         running = Traffic(producer, made, clock)
         yield running
     assert running.receipts.keys() == running.events.keys()

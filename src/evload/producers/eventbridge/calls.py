@@ -97,11 +97,8 @@ def entry_refusals(body: bytes, count: int) -> list[Refusal | None]:
     try:
         answer = orjson.loads(body)
         entries = answer["Entries"]
-        failed = answer.get("FailedEntryCount", 0)
         if len(entries) != count:
             raise ValueError(f"{len(entries)} results for {count} entries")
-        if not failed and not any("ErrorCode" in entry for entry in entries):
-            return [None] * count
         return [_entry_refusal(entry) for entry in entries]
     except (KeyError, TypeError, AttributeError, orjson.JSONDecodeError) as error:
         raise ValueError("not an answer of EventBridge") from error
