@@ -245,6 +245,7 @@ def test_stretches_and_spans() -> None:
     ("text", "more", "message"),
     [
         ("reach(replicas) < 5s", {"after": "5s"}, "'replicas' is not a condition; write for example reach(queue"),
+        ("reach(replicas) < 5s", {"after": "5s"}, "for example reach(queue_depth > 100) < 30s\n"),
         ("reach(replicas > 5) > 5s", {"after": "5s"}, "reach(...) can't be compared by >; write < or <="),
         ("reach(replicas > 5) < 5s", {}, "has to count from one moment; write scenario: NAME, from whose start on"),
         ("reach(replicas > 5) < 5s", {"after": "5s", "scenario": "s"}, "has to count from one moment"),
@@ -270,6 +271,7 @@ def test_stretches_and_spans() -> None:
         ("reach(missed > 5) < 5s", {"during": "a", "scenario": "s"}, "counts from a moment; write after: instead"),
         ("growth(missed) < 5", {"during": "a"}, "can't be told of a part of the run; leave during out"),
         ("p95(queue_lag) < 5s", {"during": "a"}, "can't be told of a part of the run; leave during out"),
+        ("stretch(queue_depth) < 5s", {}, "(queue_depth > 100) < 30s or stretch(errors) < 30s\n"),
         ("span(consistency) < 5s", {}, "there is no span of consistency; write span(publish), from the first due"),
         ("span(publish) < 5s", {"replica": "r"}, "is about answers to publishes, not about a replica"),
     ],
@@ -277,7 +279,7 @@ def test_stretches_and_spans() -> None:
 def test_what_gauges_can_not_come_to_is_refused(text: str, more: dict[str, str], message: str) -> None:
     with pytest.raises(ValueError) as raised:
         parse(text, gauges=GAUGES, **more)  # type: ignore[arg-type]
-    assert message in str(raised.value)
+    assert message in f"{raised.value}\n"
 
 
 @pytest.mark.parametrize(

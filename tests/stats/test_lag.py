@@ -88,6 +88,14 @@ def test_a_later_sample_that_missed_more_counts() -> None:
     assert lag.sampled(50, 51, depth=0) == [Stay(10, 30, 41), Stay(20, 20, 31)]
 
 
+def test_each_of_several_that_leave_at_once_stayed_until_the_last_sample_that_missed_it() -> None:
+    lag = QueueLag()
+    lag.published([10, 20])
+    lag.sampled(30, 40, depth=2)
+    lag.sampled(50, 60, depth=2, unconfirmed=1)
+    assert lag.sampled(70, 71, depth=0) == [Stay(10, 20, 61), Stay(20, 30, 51)]
+
+
 def test_what_is_delivered_again_is_gone_since_its_first_delivery() -> None:
     lag = QueueLag()
     lag.published([10, 20, 30])

@@ -202,6 +202,8 @@ def test_a_value_adds_up_between_the_least_and_the_most_that_its_samples_leave()
     assert _watched(IntegralWatch(5 * S), (0, 2), (10, 2), (20, 4), took_ms=0) == (30, 50)
     assert _watched(IntegralWatch(), (0, -2), (10, -2), took_ms=0) == (-20, -20)
     assert _watched(IntegralWatch(), (0, 3), (10, 3), took_ms=1000) == (27, 33)
+    assert _watched(IntegralWatch(), (0, -3), (10, -3), took_ms=1000) == (-33, -27)
+    assert _watched(IntegralWatch(), (0, -1), (10, 2), took_ms=1000) == (-11, 22)
     assert _watched(IntegralWatch(), (0, 3)) == (None, None)
 
 
@@ -228,6 +230,12 @@ def test_what_a_value_adds_up_to_is_in_the_interval(
 
         truth = until(seen[-1]) - until(max(seen[0], from_ms))
         assert low - 1e-9 <= truth <= high + 1e-9
+
+
+def test_growth_counts_the_samples_that_begin_at_its_moment_or_later() -> None:
+    ten = [(second, 3.0 * second) for second in range(10, 20)]
+    assert _watched(GrowthWatch(10 * S), (9, 0), *ten) == pytest.approx([10800, 10800])
+    assert _watched(GrowthWatch(10 * S + 1), (9, 0), *ten) == (None, None), "nine are too few"
 
 
 def test_growth_says_the_slope_and_its_interval_by_the_hour() -> None:

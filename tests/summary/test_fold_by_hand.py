@@ -60,6 +60,16 @@ EVENTS = (
           position=5),
 )  # fmt: skip
 
+
+def test_the_order_of_a_key_is_that_of_its_sends() -> None:
+    """The first was due before the second, and sent after its ack."""
+    late = event(0, VISIBLE, 10, 300, 310, (320, 330), (320, 330), 900, key="a1", position=1)
+    early = event(1, VISIBLE, 50, 60, 70, (320, 330), (320, 330), 900, key="a1", position=2)
+    unsent = event(2, State.UNSENT, 80, None, None, NEVER, NEVER, 100, key="a1")
+    ledger = fold(PLAN, (late, early, unsent)).ledger
+    assert (ledger["out_of_order"], ledger["order_unknown"]) == (1, 0)
+
+
 COUNTERS = (
     "sent", "acked", "visible", "lost", "regressed", "pending", "unobserved", "unsent", "rejected", "returned",
     "in_doubt", "errors", "regressions", "recovered", "duplicated", "out_of_order", "resent", "non_monotonic",

@@ -69,6 +69,16 @@ def test_a_longest_gap_can_be_set() -> None:
     assert max(after - before for before, after in pairwise(follow.starts)) <= 200 * MS
 
 
+def test_a_read_that_failed_is_repeated_no_sooner_than_where_gaps_are_widened() -> None:
+    """Otherwise those that fail would be read as often as if nothing had to be spared."""
+    for stretch, again in ((1.0, 120 * MS), (100.0, 200 * MS)):
+        follow = Follow(0).acked(0)
+        follow.tracker.stretch[0] = stretch
+        follow.start()
+        follow.end(FAILED)
+        assert (follow.starts[0], follow.start()) == (20 * MS, again)
+
+
 @pytest.mark.parametrize("limit_ns", [7 * MS, 150 * MS, 2 * S, 9_999 * MS])
 @pytest.mark.parametrize("counted_from", ["acked", "intended"])
 @pytest.mark.parametrize("slack_ns", [0, 2 * MS])

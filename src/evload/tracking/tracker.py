@@ -591,10 +591,7 @@ class Tracker:
 
     def _all_present(self, watch: _Watch) -> bool:
         """Whether the event has been seen, and not missed since, on every replica that is known."""
-        known = self._replicas[watch.reader]
-        if not known:
-            return watch.alone is not None and watch.alone.present
-        for name in known:
+        for name in self._replicas[watch.reader] or (None,):
             side = watch.side(name)
             if side is None or not side.present:
                 return False
