@@ -39,6 +39,7 @@ def in_function(statement: str) -> str:
         ("constants", "a[0]", ["a[1]", "a[-1]"]),
         ("constants", "a * 1_000_000_000", ["a * 2000000000", "a * 500000000"]),
         ("constants", "f(True)", ["f(False)"]),
+        ("constants", "zip(a, b, strict=True)", []),
         ("constants", "a * 0.5", ["a * 1.5", "a * -0.5"]),
         ("constants", "'text'", []),
         ("operands", "a and b", ["b", "a"]),

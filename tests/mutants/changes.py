@@ -180,6 +180,8 @@ def _walk(parent: ast.AST, around: _Spot) -> Iterator[tuple[_Spot, ast.AST]]:
     for name, value in ast.iter_fields(parent):
         if name in _NO_CODE or (isinstance(parent, ast.ClassDef) and name == "keywords"):
             continue
+        if isinstance(parent, ast.keyword) and parent.arg == "strict":
+            continue  # `zip(strict=True)` is an assertion
         for at, node in enumerate(value) if isinstance(value, list) else [(None, value)]:
             if isinstance(node, ast.AST) and not _is_for_readers(node):
                 spot = _spot(node, around)._replace(owner=parent, field=name, at=at)
