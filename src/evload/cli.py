@@ -311,6 +311,10 @@ def report(
 @app.command()
 def undo(
     directory: Annotated[Path, typer.Argument(metavar="RUN", help="Directory of a run.", show_default=False)],
+    by_hand: Annotated[
+        list[str] | None,
+        typer.Option("--by-hand", metavar="ACTION", help="This one is undone already, by a person; repeatable."),
+    ] = None,
 ) -> None:
     """Undo what RUN did to a system and left.
 
@@ -325,7 +329,7 @@ def undo(
     def say(text: str) -> None:
         console.print(printable(text), soft_wrap=True)
 
-    undoing.run(directory, environ=os.environ, listed=state_directory(os.environ), say=say)
+    undoing.run(directory, environ=os.environ, listed=state_directory(os.environ), say=say, by_hand=by_hand or ())
 
 
 @app.command()

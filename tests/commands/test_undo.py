@@ -198,3 +198,19 @@ def test_the_undo_of_somebody_else_is_not_done(left: Left, monkeypatch: pytest.M
     with pytest.raises(UsageError, match="isn't yours"):
         left.undo()
     assert left.system.on == {"a"}
+
+
+def test_what_a_person_has_undone_is_left_no_more(left: Left) -> None:
+    left.write(left.promise("a"), left.promise("b"), left.promise("a", 1))
+    left.system.refuse("a", "off")
+
+    def say_so(*names: str) -> None:
+        undo.run(
+            left.directory, environ={}, listed=left.listed, say=left.said.append, retries=QUICK, by_hand=names
+        )  # fmt: skip
+
+    with pytest.raises(UsageError, match="--by-hand c: nothing of that name is left; what is: a, b"):
+        say_so("c")
+    say_so("a")
+    assert left.said == ["undone by hand: a", "undone by hand: a", "undone: b (switch b off)"]
+    assert (left.names, list(left.listed.glob("*"))) == ([], [])

@@ -277,3 +277,31 @@ def test_what_a_killed_run_was_doing_is_undone_again_when_it_must_be_over(rig: R
 
     asyncio.run(run())
     assert (rig.left, rig.system.on) == ([], set())
+
+
+def test_where_the_run_directory_is_gone_the_guardian_knows_what_to_undo(rig: Rig) -> None:
+    async def run() -> None:
+        async with started(rig) as guard:
+            await guard.promise("a", 0)
+            rig.system.turn("a", "on")
+            await guard.done("a", 0)
+            (rig.directory / undo_journal.NAME).unlink()
+
+    asyncio.run(run())
+    assert rig.system.on == set()
+
+
+def test_a_guardian_that_is_killed_at_the_very_end_has_a_successor(rig: Rig) -> None:
+    async def run() -> Guard:
+        async with started(rig) as guard:
+            await guard.promise("a", 0)
+            rig.system.turn("a", "on")
+            await guard.done("a", 0)
+            guard._closing = True  # as if it were closing already, so that nobody watches
+            os.kill(rig.guardians[0], signal.SIGKILL)
+            await until(lambda: rig.guardians == [])
+            await guard.close()
+        return guard
+
+    guard = asyncio.run(run())
+    assert (guard.left, rig.left, rig.system.on) == ([], [], set())

@@ -219,14 +219,20 @@ def test_on_a_full_disk_nothing_is_promised_and_what_was_is_kept(
     room: int, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = begun(path)
+    for number in range(40):
+        journal.promise(promise("more", number))
     for action in ("a", "b"):
         journal.promise(promise(action))
     size = path.stat().st_size
     full_disk(monkeypatch, room)
     with pytest.raises(OSError):
         journal.promise(promise("c", values={"id": "x" * 5000}))
-    assert left(path) == [("a", 0), ("b", 0)]
+    assert left(path)[40:] == [("a", 0), ("b", 0)]
     assert path.stat().st_size == size
+    for number in range(40):
+        journal.done(("more", number), {})
+        journal.given_up(("more", number), "evload", "no" * 200)
+        journal.kept(("more", number), "evload undo")
     journal.done(("b", 0), {})
     journal.given_up(("b", 0), "evload", "é\x00" * 1000)
     journal.kept(("b", 0), "its guardian")
@@ -234,3 +240,12 @@ def test_on_a_full_disk_nothing_is_promised_and_what_was_is_kept(
     account = undo_journal.read(path)
     assert (account.left, account.broken) == ([], [])
     assert path.stat().st_size == size
+
+
+def test_what_is_undone_leaves_its_room_to_what_comes(path: Path) -> None:
+    """An action that is done ten thousand times doesn't fill the disk by itself."""
+    journal = begun(path)
+    for number in range(50):
+        journal.promise(promise("a", number))
+        journal.kept(("a", number), "evload")
+    assert path.stat().st_size < 50 * 250 + 5000

@@ -6,7 +6,7 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -44,8 +44,9 @@ def run(
     listed: Path | None,
     say: Callable[[str], None],
     retries: Retries = RETRIES,
+    by_hand: Sequence[str] = (),
 ) -> None:
-    """Undo what the run in a directory has left, and say what was done.
+    """Undo what the run in a directory has left, and say what was done. `by_hand` names what a person has undone.
 
     Raises UsageError where there is nothing of the kind, NotUndoneError if something is left.
     """
@@ -56,7 +57,7 @@ def run(
     try:
         if directories.goes_on(directory):
             raise UsageError(f"the run in {directory} still goes on, and undoes it itself; stop it with Ctrl-C")
-        undone = asyncio.run(_run(directory, path, environ, say, retries))
+        undone = asyncio.run(_run(directory, path, environ, say, retries, by_hand))
     except OSError as error:
         raise UsageError(
             f"{path} can't be had: {error.strerror}; name the directory of a run that did something to a system"
@@ -71,17 +72,22 @@ def run(
 
 
 async def _run(
-    directory: Path, path: Path, environ: Mapping[str, str], say: Callable[[str], None], retries: Retries
+    directory: Path,
+    path: Path,
+    environ: Mapping[str, str],
+    say: Callable[[str], None],
+    retries: Retries,
+    by_hand: Sequence[str],
 ) -> str:
     """What is left then, for people; empty if nothing is."""
     clock = SystemClock()
     journal = await _taken(path, clock, say)
     undone: set[Key] = set()
     try:
-        account = _account(path)
+        account = _by_hand(_account(path), by_hand, journal, say)
         if account.left:
             await _undo(account, journal, clock, environ, say, retries, undone)
-        elif not account.broken:
+        elif not account.broken and not by_hand:
             say(f"nothing is left to undo in {directory}")
     finally:
         journal.close()
@@ -94,6 +100,19 @@ async def _run(
 
 def _account(path: Path) -> Account:
     return undo_journal.read(path)
+
+
+def _by_hand(account: Account, names: Sequence[str], journal: UndoJournal, say: Callable[[str], None]) -> Account:
+    """What is left but for what a person says is undone."""
+    for name in names:
+        if name not in account.names:
+            known = ", ".join(account.names) or "nothing"
+            raise UsageError(f"--by-hand {name}: nothing of that name is left; what is: {known}")
+    for promise in account.left:
+        if promise.action in names:
+            journal.kept(promise.key, "a person")
+            say(f"undone by hand: {promise.action}")
+    return replace(account, left=[promise for promise in account.left if promise.action not in names])
 
 
 async def _taken(path: Path, clock: Clock, say: Callable[[str], None]) -> UndoJournal:

@@ -21,6 +21,7 @@ import orjson
 from ..clock import SystemClock
 from ..config.secrets import Redactor
 from ..engine.undoing import RETRIES
+from ..errors import UsageError
 from ..spi.activity import ActivitySettings
 from ..spi.context import Surroundings
 from ..units import NS_PER_S
@@ -79,7 +80,8 @@ class Guardian:
                 self._promised[key] = dict(message["values"])
                 self._done_by_ns[key] = self._clock.now_ns() + self._doing_ns[key[0]]
             elif what == "done":
-                self._promised[key] = {**self._promised.get(key, {}), **message["values"]}
+                if key in self._promised:
+                    self._promised[key] = {**self._promised[key], **message["values"]}
                 self._done_by_ns.pop(key, None)
             elif what == "kept":
                 self._promised.pop(key, None)
@@ -89,26 +91,29 @@ class Guardian:
     async def undo(self) -> None:
         """Do what is outstanding."""
         path = Path(self._hello["directory"]) / undo_journal.NAME
-        journal = await self._taken(path)
-        if journal is None:
+        try:
+            journal = await self._taken(path)
+            if journal is None:
+                return
+            account = undo_journal.read(path)
+        except (OSError, UsageError):
+            # The directory is gone, or can't be read: what there is to undo we know by heart.
+            await self._undo([self._left(key) for key in self._promised if key not in self._left_alone], None)
             return
         try:
-            account = undo_journal.read(path)
-            left = []
             for promise in account.left:
-                key = promise.key
-                if key in self._promised:
-                    if key not in self._left_alone:
-                        again_ns = self._done_by_ns.get(key)
-                        left.append(Left(key, self._undos[key[0]], self._promised[key], again_ns))
-                else:  # the run was gone before it could begin with it
-                    _noted(lambda key=key: journal.kept(key, WHO))  # type: ignore[misc]
-            await self._undo(left, journal)
+                if promise.key not in self._promised:  # the run was gone before it could begin with it
+                    _note(journal.kept, promise.key, WHO)
+            keys = [one.key for one in account.left if one.key in self._promised and one.key not in self._left_alone]
+            await self._undo([self._left(key) for key in keys], journal)
             # What nobody could read may have been a promise.
             if not undo_journal.read(path).left and not account.broken:
                 self._remove_entry()
         finally:
             journal.close()
+
+    def _left(self, key: Key) -> Left:
+        return Left(key, self._undos[key[0]], self._promised[key], self._done_by_ns.get(key))
 
     async def _taken(self, path: Path) -> UndoJournal | None:
         """The journal, once nobody else has it: its run lets go of it when it ends."""
@@ -119,14 +124,18 @@ class Guardian:
             await self._clock.sleep_until_ns(self._clock.now_ns() + _LOCK_EVERY_NS)
         return None
 
-    async def _undo(self, left: Sequence[Left], journal: UndoJournal) -> None:
+    async def _undo(self, left: Sequence[Left], journal: UndoJournal | None) -> None:
         redact = Redactor(self._hello["hide"])
         for name, value in self._secrets.items():
             redact.learn(f"{{secrets.{name}}}", value)
 
+        def kept(one: Left) -> None:
+            if journal is not None:
+                _note(journal.kept, one.key, WHO)
+
         def failed(one: Left, pause_ns: int | None) -> None:
-            if pause_ns is None:
-                _noted(lambda: journal.given_up(one.key, WHO, redact(one.reason)))
+            if pause_ns is None and journal is not None:
+                _note(journal.given_up, one.key, WHO, redact(one.reason))
 
         surroundings = Surroundings(
             self._clock,
@@ -134,20 +143,18 @@ class Guardian:
             Path(self._hello["base_dir"]),
             secrets={name: HeldSecret(value) for name, value in self._secrets.items()},
         )
-        await undo_all(
-            left, surroundings, RETRIES, kept=lambda one: _noted(lambda: journal.kept(one.key, WHO)), failed=failed
-        )
+        await undo_all(left, surroundings, RETRIES, kept=kept, failed=failed)
 
     def _remove_entry(self) -> None:
         if self._hello["listed"] is not None:
             Entry(Path(self._hello["listed"]), Path(self._hello["directory"])).remove()
 
 
-def _noted(note: Callable[[], None]) -> None:
+def _note(write: Callable[..., None], *what: Any) -> None:
     """Write into the journal what can be written: what can't stays promised there, and is done once more by whoever
     looks."""
     with suppress(OSError):
-        note()
+        write(*what)
 
 
 def main() -> int:

@@ -222,10 +222,14 @@ class Guard:
                 return self._left(tried_on=False)
         if guardian is None:
             return self._left(tried_on=False)
+        whole = any(one.given_up is None for one in self._outstanding.values())
+        if whole and guardian.wait(0):
+            # It was killed just now, and we are the last who can have another one.
+            with suppress(GuardianGoneError):
+                guardian = Guardian(self._hello())
         guardian.release()
         # What nobody has tried to the end: whoever asks wants to know what becomes of it. Where a person is in a
         # hurry the guardian's first try is as long as we wait.
-        whole = any(one.given_up is None for one in self._outstanding.values())
         guardian.wait(_WAIT_S if whole else _FIRST_TRY_S)
         return self._left(tried_on=not guardian.wait(0))
 

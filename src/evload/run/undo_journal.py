@@ -28,7 +28,8 @@ FORMAT: Final = 1
 _MOST: Final = 200_000_000
 """Bytes of a journal: more than any run writes."""
 _ROOM: Final = 2000
-"""Blanks behind a promise. What becomes of it is written in their place, for which a full disk has room, too."""
+"""Blanks behind the last line, for each promise that is open. What becomes of it is written in their place, for which
+a full disk has room, too."""
 _LONGEST: Final = 300
 """Characters of a reason: it has to find room there."""
 _BLANK: Final = b" \n\0"
@@ -105,6 +106,7 @@ class UndoJournal:
         self._descriptor = descriptor
         self._at = at
         self._size = size
+        self._open: set[Key] = set()
 
     @classmethod
     def begin(cls, path: Path, head: Head) -> UndoJournal:
@@ -163,7 +165,9 @@ class UndoJournal:
         if promise.unquoted:
             entry["unquoted"] = [list(place) for place in promise.unquoted]
         entry |= _values(promise.values, promise.withheld)
-        self._add(entry, room=_ROOM + 4 * len(promise.action.encode()))
+        names = [name for name, _ in (*self._open, promise.key)]
+        self._add(entry, room=sum(_ROOM + 4 * len(name.encode()) for name in names))
+        self._open.add(promise.key)
 
     def done(self, key: Key, values: Mapping[str, Any], withheld: Sequence[str] = ()) -> None:
         """`do` has ended, and captured this."""
@@ -172,6 +176,7 @@ class UndoJournal:
     def kept(self, key: Key, by: str) -> None:
         """It is undone, by whom."""
         self._add({"kept": key[0], "number": key[1], "by": by})
+        self._open.discard(key)
 
     def given_up(self, key: Key, by: str, reason: str) -> None:
         """It could not be undone, by whom, and why."""

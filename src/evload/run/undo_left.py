@@ -18,6 +18,8 @@ from ..spi.context import Surroundings
 from ..units import NS_PER_S
 from .undo_journal import Key, Step
 
+_AGAIN: Final = Retries(altogether_ns=3 * NS_PER_S)
+"""What was undone once may fail the second time because there is nothing to undo: that is not tried for minutes."""
 _OVERTIME_NS: Final = 5 * NS_PER_S
 """What an activity may take beyond its own limit before nobody waits for it any more."""
 
@@ -98,7 +100,7 @@ async def undo_all(
     clock: Clock = surroundings.clock
     begun_ns = clock.now_ns()
     waiting = [(one, _undo(one, surroundings)) for one in reversed(left)]
-    again: list[Left] = []
+    again: list[asyncio.Task[None]] = []
     tries = 0
     while waiting:
         failing = []
@@ -107,7 +109,7 @@ async def undo_all(
             if one.reason:
                 failing.append((one, undo))
             elif one.again_ns is not None:
-                again.append(one)
+                again.append(asyncio.create_task(_once_more(one, surroundings, kept)))
             else:
                 kept(one)
         waiting, tries = failing, tries + 1
@@ -118,11 +120,20 @@ async def undo_all(
             if pause_ns is None:
                 break
             await clock.sleep_until_ns(clock.now_ns() + pause_ns)
-    for one in sorted(again, key=lambda one: one.again_ns or 0):
-        await clock.sleep_until_ns(one.again_ns or 0)
-        # It was done once. If it can't be done again that is because there is nothing to undo.
-        await _undo(one, surroundings).attempt(one.values)
-        kept(one)
+    await asyncio.gather(*again)
+
+
+async def _once_more(one: Left, surroundings: Surroundings, kept: Callable[[Left], None]) -> None:
+    clock, undo, tries = surroundings.clock, _undo(one, surroundings), 0
+    begun_ns = one.again_ns or 0
+    await clock.sleep_until_ns(begun_ns)
+    while await undo.attempt(one.values):
+        tries += 1
+        pause_ns = _AGAIN.pause_ns(tries, clock.now_ns() - begun_ns)
+        if pause_ns is None:
+            break
+        await clock.sleep_until_ns(clock.now_ns() + pause_ns)
+    kept(one)
 
 
 def _undo(one: Left, surroundings: Surroundings) -> Undo:
