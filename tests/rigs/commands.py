@@ -210,6 +210,22 @@ def _warm(_asking: int) -> socket.socket:
     return ours
 
 
+@contextmanager
+def found_at(*places: Path) -> Iterator[None]:
+    """Inside the block commands, and what they start, look for modules and for plug-ins there, too."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([*map(str, places), *filter(None, [before])])
+    _warm.cache_clear()  # from now on they are forked from another one
+    try:
+        yield
+    finally:
+        _warm.cache_clear()
+        if before is None:
+            del os.environ["PYTHONPATH"]
+        else:
+            os.environ["PYTHONPATH"] = before
+
+
 def evload(
     *arguments: str | Path, cwd: Path, env: Mapping[str, str] | None = None, through: Sequence[str] = ()
 ) -> Ended:

@@ -12,7 +12,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -149,9 +149,3 @@ def installed(directory: Path) -> Path:
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: evload-switches\nVersion: 0\n")
     (info / "entry_points.txt").write_text(f"[evload.activities]\nswitch = {__name__}:{SwitchConfig.__name__}\n")
     return directory
-
-
-def environment(directory: Path, **more: Any) -> dict[str, str]:
-    """For commands that find the kind: its entry point is put into `directory`."""
-    paths = [str(installed(directory / "kinds")), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {"PYTHONPATH": os.pathsep.join(paths), "XDG_STATE_HOME": str(directory / "state"), **more}

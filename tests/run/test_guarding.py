@@ -23,7 +23,7 @@ from evload.run.guarding import Guard, Guarded, Undoable
 from evload.run.undo_journal import Head, UndoJournal
 from evload.run.unfinished import StillOn
 from evload.units import NS_PER_S
-from tests.rigs.switches import System, environment
+from tests.rigs.switches import ROOT, System, installed
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
 
@@ -82,8 +82,8 @@ class Rig:
 
 @pytest.fixture
 def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
-    for name, value in environment(tmp_path / "kinds").items():
-        monkeypatch.setenv(name, value)
+    places = [str(installed(tmp_path / "kinds")), str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(places))
     return Rig(tmp_path)
 
 

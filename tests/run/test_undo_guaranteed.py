@@ -22,16 +22,16 @@ from evload.commands import undo
 from evload.errors import NotUndoneError, UsageError
 from evload.run import undo_journal
 from evload.run.unfinished import refuse_beside
-from tests.rigs.commands import Ended, Started, started, wait_until
+from tests.rigs.commands import Ended, Started, found_at, started, wait_until
 from tests.rigs.shares import seeds
-from tests.rigs.switches import System, environment
+from tests.rigs.switches import ROOT, System, installed
 from tests.run.test_full_disk import can_mount
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks for processes in /proc")
 
 CONFIG: Final = """
 name: acting
-settle: 1s
+settle: 200ms
 producers: {{api: {{kind: http, url: "{url}"}}}}
 events: {{e: {{type: t, source: /tests}}}}
 scenarios: {{s: {{producer: api, events: [e], load: [{{rate: 20/s, for: {load}}}]}}}}
@@ -40,6 +40,13 @@ actions:
 self_checks: {{offered_rate: warn, lateness: warn, headroom: warn, resolution: warn}}
 reports: {{}}
 """
+
+
+@pytest.fixture(scope="module", autouse=True)
+def kinds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Commands know of switches."""
+    with found_at(installed(tmp_path_factory.mktemp("kinds")), ROOT):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +108,8 @@ class Trial:
     def __post_init__(self) -> None:
         self.system = System(self.directory / "system").make()
         self.out = self.directory / "runs" / "out"
-        self.environ = environment(self.directory / "kinds", SYSTEM=str(self.system.path))
-        self.listed = self.directory / "kinds" / "state" / "evload" / "unfinished"
+        self.environ = {"SYSTEM": str(self.system.path), "XDG_STATE_HOME": str(self.directory / "state")}
+        self.listed = self.directory / "state" / "evload" / "unfinished"
 
     def act(
         self, name: str, *, at: str = "200ms", lasts: str = "", do: str = "", undo: str = "", steps: int = 1
@@ -167,7 +174,7 @@ class Trial:
 
     def undo(self, monkeypatch: pytest.MonkeyPatch) -> str:
         """What is left then."""
-        monkeypatch.syspath_prepend(self.directory / "kinds" / "kinds")
+        monkeypatch.syspath_prepend(os.environ["PYTHONPATH"].partition(os.pathsep)[0])
         try:
             undo.run(self.out, environ=self.environ, listed=self.listed, say=lambda _: None)
         except NotUndoneError as error:
@@ -192,10 +199,11 @@ class Trial:
                     assert line.startswith("NOT UNDONE"), ended
                     assert f"evload undo {self.out}" in line, ended
                     assert all(name in line for name in left), ended
-            elif "NOT UNDONE yet" not in ended.err:
+            elif "NOT UNDONE yet" not in ended.err and self.promised:
+                # What was signalled before it heeded that is gone without having done anything.
                 assert ended.code in (0, 4, 130), ended
                 assert "NOT UNDONE" not in ended.said
-            assert "Traceback" not in ended.said, ended
+            assert "Traceback" not in ended.said or not self.promised, ended
         self.system.yield_again()
         if self.out.exists() and (self.out / undo_journal.NAME).exists():
             assert self.undo(monkeypatch) == ""
@@ -269,7 +277,7 @@ class Plan:
 
 def drawn(rng: random.Random, directory: Path, url: str) -> Trial:
     """A run with one to three actions, of which some fail."""
-    load_ms = rng.choice((1500, 2500, 4500))
+    load_ms = rng.choice((1200, 2000, 3000))
     trial = Trial(directory, url, load=f"{load_ms}ms")
     for name in ("slow", "down", "gone")[: rng.randint(1, 3)]:
         takes = rng.choice(("", "", f", takes: {rng.randrange(1, 600)}ms", f", late: {rng.randrange(1, 600)}ms"))
