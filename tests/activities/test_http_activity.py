@@ -251,7 +251,7 @@ def test_it_conforms_with_a_peer_at_fault(peer: Peer) -> None:
         ({"post": "http://x/{secrets.a}"}, "a secret can stand in the login of an address alone"),
         ({"post": "http://x/", "expect": 99}, "99 is not a final HTTP status"),
         ({"post": "http://x/", "capture": {"id": "bdy.id"}}, "did you mean 'body'?"),
-        ({"post": "http://x/", "capture": {"Id": "body.id"}}, "should match pattern"),
+        ({"post": "http://x/", "capture": {"Id": "body.id"}}, "'Id' can't be captured as a name; write"),
         ({"post": "http://x/", "headers": {"a": "{secrets.a} {id}"}}, "holds a secret and another placeholder"),
         ({"post": "http://x/", "headers": {"content-length": "1"}}, "is set for you; leave it out"),
         ({"get": "http://x/", "json": 1}, "Extra inputs"),

@@ -231,7 +231,7 @@ def test_it_conforms_with_a_peer_at_fault(rabbitmq: RabbitNode, vhost: str, peer
         ({"policy": {"name": "a", "pattern": "b", "definition": {}}}, "at least 1 item"),
         ({"limits": {}}, "limits names no limit; write max-connections or max-queues"),
         ({"limits": {"max-conections": 1}}, "Input should be 'max-connections'"),
-        ({"call": {"method": "PUT", "path": "api/x"}}, "should match pattern"),
+        ({"call": {"method": "PUT", "path": "api/x"}}, "'api/x' is no path of the API; write one such as"),
         ({"purge": "a", "capture": {"n": "body.n"}}, "purge has no answer to capture from"),
     ],
     ids=["nothing", "two", "empty", "any", "policy", "definition", "no limit", "limit", "path", "capture"],

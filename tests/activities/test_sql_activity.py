@@ -146,7 +146,7 @@ def test_the_title_has_no_login() -> None:
         ({"on": "postgresql://x/y?sslmode=on"}, "sslmode in url is 'on'"),
         ({"on": "mysql://x/y?ssl=1"}, "url has the unknown parameter 'ssl'"),
         ({"on": "mysql://x/{secrets.db}"}, "a secret can stand in the login of an address alone"),
-        ({"capture": {"a-b": "c"}}, "should match pattern"),
+        ({"capture": {"a-b": "c"}}, "'a-b' can't be captured as a name; write"),
     ],
     ids=["empty", "none", "blank", "several", "oracle", "slip", "path", "no file", "slashes", "sslmode", "parameter",
          "secret", "name"],

@@ -207,6 +207,55 @@ TABLE = [
 ]  # fmt: skip
 
 
+def acting(do: str, column: int, what: str, cure: str) -> Bad:
+    """An action in the good config that does this; the mistake stands in that column, from its own first letter."""
+    old = "self_checks: {lateness: warn}\n"
+    before = "  slow: {at: 1m, for: 1m, do: "
+    new = f"{old}actions:\n{before}{do}, undo: none}}\n"
+    return Bad(old, new, f"44:{len(before) + column}", what, cure)
+
+
+TABLE += [
+    # activities
+    acting("{psot: http://x/, json: 1}", 1, "nothing says what is done", "did you mean 'post'?"),
+    acting("{shel: docker pause db}", 1, "nothing says what is done", "did you mean 'shell'?"),
+    acting("{}", 1, "nothing says what is done", "write one of delete, get, patch"),
+    acting("docker pause db", 1, "'docker pause db' is no activity", "{shell: COMMAND}"),
+    acting("{post: http://x/, get: http://x/}", 1, "post and get are two things to do", "make them a list"),
+    acting("{post: http://x/, jsn: 1}", 19, "unknown key 'jsn'", "did you mean 'json'?"),
+    acting("{post: http://x/, json: 1, body: a}", 1, "json and body are 2 bodies", "keep one"),
+    acting("{get: http://x/, json: 1}", 18, "unknown key 'json'", "what there is: "),
+    acting("{post: localhost/x}", 8, "'localhost/x' has no scheme", "write an address such as"),
+    acting("{post: http://x/, expect: 99}", 27, "99 is not a final HTTP status", "2xx"),
+    acting("{post: http://x/, timeout: 5}", 28, "5 is not a duration", "250ms"),
+    acting("{post: http://x/, capture: {Id: status}}", 29, "'Id' can't be captured", "item_id"),
+    acting("{post: http://x/, capture: {id: bdy}}", 28, "'bdy' looks at 'bdy'", "did you mean 'body'?"),
+    acting('{post: "http://u:{secrets.pw}@x/"}', 8, "unknown secret 'pw'", "define it under secrets:"),
+    acting('{shell: ""}', 9, "shell is empty", "docker pause db"),
+    acting("{shell: []}", 9, "shell is empty", "docker pause db"),
+    acting("{shell: x, expect: 300}", 20, "300 is too large", "255"),
+    acting("{shell: x, expect: []}", 20, "no exit code is expected", "expect: 0"),
+    acting("{sql: UPDATE t SET a = 1}", 1, "the key 'on' is missing", "add it"),
+    acting("{sql: SELECT 1, on: shop.db}", 21, "'shop.db' is no address of a database", "sqlite:///shop.db"),
+    acting("{sql: SELECT 1, on: postgersql://x/y}", 21, "'postgersql://x/y' is no address", "postgresql://?"),
+    acting("{sql: SELECT 1; SELECT 2, on: sqlite:///a}", 1, "sql holds several statements", "a list"),
+    acting("{sandbox: {wrkers: 0}}", 12, "unknown key 'wrkers'", "did you mean 'workers'?"),
+    acting("{sandbox: {workers: -1}}", 21, "-1 is too small", "write 0 or more"),
+    acting("{sandbox: {}}", 11, "nothing is changed", "{workers: 0}"),
+    acting("{sandbox: {seed: 2}}", 12, "unknown key 'seed'", "what there is: workers"),
+    acting("{sandbox: {replicas: [{name: r2}]}}", 11, "replicas can't come, go or be renamed", "list r1"),
+    acting("{sandbox: {faults: [{what: slow-broker}]}}", 21, "slow-broker needs a delay", "200ms"),
+    acting("{rabbitmq: http://x}", 1, "nothing says what is done", "write purge: QUEUE"),
+    acting("{rabbitmq: http://x, purge: a, delete_policy: b}", 1, "purge and delete_policy are 2", "a list"),
+    acting("{rabbitmq: amqp://x, purge: a}", 12, "'amqp://x' is not an http or https address", "http://"),
+    acting(
+        "{rabbitmq: http://x, limits: {max-conections: 1}}", 31, "'max-conections' is no choice", "max-connections"
+    ),
+    acting("{rabbitmq: http://x, close_connections: {}}", 41, "nothing says which connections", "a glob"),
+    acting("{rabbitmq: http://x, call: {method: GET, path: /x}}", 48, "'/x' is no path of the API", "/api/queues"),
+]
+
+
 @pytest.mark.parametrize("bad", TABLE, ids=lambda bad: f"{bad.where} {bad.what}")
 def test_each_mistake_is_one_clear_line(bad: Bad) -> None:
     assert bad.old in GOOD

@@ -29,6 +29,10 @@ def probe(kind: str, **settings: Any) -> dict[str, Any]:
     return {"probes": {"r-1": {"kind": kind, **settings}}}
 
 
+def acts(**activity: Any) -> dict[str, Any]:
+    return {"actions": {"a": {"at": "0s", "do": [{"shell": "true"}, activity], "undo": "none"}}}
+
+
 SQL: Final = {"query": "SELECT 1 FROM t WHERE id IN (:ids)"}
 WRITTEN: Final[dict[str, tuple[dict[str, Any], str, str]]] = {
     "an address": (http(url="https://app:s3cret-long@host/x?page=1"),
@@ -57,6 +61,14 @@ WRITTEN: Final[dict[str, tuple[dict[str, Any], str, str]]] = {
                               "s3cret-a s3cret-b"),
     "a header of another name": (http(headers={"x-api-key": "s3cret-long"}), "${PRODUCERS_P_HEADERS_X_API_KEY}",
                                  "s3cret-long"),
+    "the login of an activity": (acts(post="http://app:s3cret-long@host/"),
+                                 "http://app:${ACTIONS_A_DO_1_POST_PASSWORD}@host/", "s3cret-long"),
+    "the database of an activity": (acts(sql="SELECT 1", on="mysql://app:s3cret-long@host/shop"),
+                                    "mysql://app:${ACTIONS_A_DO_1_ON_PASSWORD}@host/shop", "s3cret-long"),
+    "what an activity sends": (acts(post="http://host/", json={"login": {"password": "s3cret-long"}, "ms": 5}),
+                               "${ACTIONS_A_DO_1_JSON_LOGIN_PASSWORD}", "s3cret-long"),
+    "a form of an activity": ({"setup": [{"post": "http://host/", "form": {"api_key": "s3cret-long"}}]},
+                              "${SETUP_0_FORM_API_KEY}", "s3cret-long"),
     "AMQP": ({"producers": {"p": {"kind": "rabbitmq", "url": "amqp://app:s3cret-long@host/v", "exchange": "x"}}},
              "amqp://app:${PRODUCERS_P_URL_PASSWORD}@host/v", "s3cret-long"),
     "PostgreSQL": (probe("postgres", url="postgresql://app:s3cret-long@host/db",

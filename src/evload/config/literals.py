@@ -32,7 +32,9 @@ _HEADER: Final = re.compile(
     rf"(?:proxy-)?authorization|(?:set-)?cookie|(?:x-)?auth(?:-.*)?|.*(?:{TELLING}).*", re.IGNORECASE
 )
 _BODIES: Final = frozenset({"json", "form", "params"})
-"""Where the settings of a secret have what is sent to get it."""
+"""Where the settings of a secret, or of an activity, have what is sent."""
+_SENDING: Final = ("secrets", "actions", "setup", "cleanup")
+"""Sections that have such bodies."""
 _SCHEME: Final = re.compile(r"(?P<scheme>[A-Za-z][\w-]*\s+)?(?P<rest>.*)", re.DOTALL)
 """Of an authorization: `Bearer` and the like are no part of what is secret, nor of how a target quotes it."""
 _VARIABLE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -76,8 +78,8 @@ class Literals:
 
     def _hide_in(self, node: ScalarNode, path: DataPath, *, whole: bool) -> None:
         written = node.value
-        # In the body of a request for a token passwords stand under names as telling as those of headers.
-        asked = path[0] == "secrets" and not _BODIES.isdisjoint(path[2:-1])
+        # In the body of such a request passwords stand under names as telling as those of headers.
+        asked = path[0] in _SENDING and not _BODIES.isdisjoint(path[2:-1])
         header = (path[-2:-1] == ("headers",) or asked) and _HEADER.fullmatch(str(path[-1])) is not None
         if whole or header:
             # Braces of another kind are placeholders: what they stand for is nobody's password.

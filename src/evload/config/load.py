@@ -20,7 +20,7 @@ from ..objectives import grammar
 from ..objectives.condition import parse_condition
 from ..objectives.objective import DEFAULT_DELAY_NS, GaugeValues, Objective
 from ..objectives.policy import SelfCheckPolicy
-from ..sandbox.settings import SandboxSettings
+from ..sandbox.settings import SandboxKnobs, SandboxSettings
 from ..spi import registry
 from ..spi.probe import ProbeSettings
 from ..spi.sink import SinkSettings
@@ -169,6 +169,7 @@ class _Reader:
         self._live: dict[DataPath, frozenset[str]] = {}
         """The settings of each adapter in which a secret may stand that changes, by the adapter's place."""
         self._readers: dict[type[Any], TypeAdapter[Any]] = {}
+        self._sandbox: SandboxSettings | None = None
         self._models: dict[tuple[str, str], type[Any] | str] = {}
         """The settings model of each kind, or why there is none: to look for what is installed takes its time."""
 
@@ -177,6 +178,7 @@ class _Reader:
         top = self._problems.validate(TypeAdapter(ConfigFile), ()) or ConfigFile()
         name = top.name if "name" in top.model_fields_set else _name_from(stem)
         sandbox = self._item(SandboxSettings, ("sandbox",)) if "sandbox" in self._document.data else None
+        self._sandbox = sandbox
         secrets = self._secrets()
         self._insert_placeholders()
         producers = self._adapters("producers", "evload.producers")
@@ -373,14 +375,25 @@ class _Reader:
         self._literals.hide(path, model)
         self._live[path] = model.live
         given = with_sandbox(written, _NO_SANDBOX_YET)
-        acts_on_it = any(field.default == SANDBOX for field in model.model_fields.values())
+        acts_on_it = any(one.default == SANDBOX and key not in written for key, one in model.model_fields.items())
         if (given != written or acts_on_it) and "sandbox" not in self._document.data:
             self._problems.add(path, "there is no embedded pipeline to act on", "add sandbox: {} at the top level")
         self._document.value(path[:-1])[path[-1]] = given
         settings = self._item(model, path)
+        if acts_on_it:
+            self._can_be_changed(path, settings)
         return (
             None if settings is None else Step(settings, written, self._literals.as_written(path), each is not None)
         )
+
+    def _can_be_changed(self, path: DataPath, settings: object) -> None:
+        """What the embedded pipeline would refuse is told before it runs."""
+        knobs = getattr(settings, "sandbox", None)
+        if self._sandbox is not None and isinstance(knobs, SandboxKnobs):
+            try:
+                self._sandbox.changed(knobs.model_dump(mode="json", exclude_unset=True))
+            except ValueError as error:
+                self._problems.add_text((*path, "sandbox"), str(error))
 
     def _insert_placeholders(self) -> None:
         """Where the embedded pipeline is named, and remember it: its address isn't known yet."""

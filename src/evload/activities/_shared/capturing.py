@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Final
 
 from jmespath.exceptions import JMESPathError
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 
 from ...clients.jmes import Expression, NoDocument, check_expression
 from ...spi.activity import ActivitySettings
 from .failing import Failed
 
-CapturedName = Annotated[str, Field(pattern=r"^[a-z_][A-Za-z0-9_]*$")]
+_NAME: Final = r"^[a-z_][A-Za-z0-9_]*$"
+
+
+def _check_name(name: str) -> str:
+    if not re.match(_NAME, name):
+        raise ValueError(f"{name!r} can't be captured as a name; write small letters, digits and _, such as item_id")
+    return name
+
+
+CapturedName = Annotated[str, AfterValidator(_check_name), Field(json_schema_extra={"pattern": _NAME})]
 """A name as placeholders have it."""
 
 _PLAIN: Final = (str, int, float, bool, dict, list)

@@ -57,9 +57,19 @@ class Call(AdapterSettings):
     """Any request to the management API."""
 
     method: Annotated[Literal["GET", "POST", "PUT", "DELETE"], Field(description="HTTP method")]
-    path: Annotated[str, Field(pattern=r"^/api/", description="path and query, such as /api/queues/%2F/orders")]
+    path: Annotated[
+        str,
+        Field(description="path and query, such as /api/queues/%2F/orders", json_schema_extra={"pattern": "^/api/"}),
+    ]
     document: Annotated[Any, Field(alias="json", description="JSON that is sent")] = None
     expect: Annotated[Statuses, Field(description="statuses that say that it is done")] = ("2xx",)
+
+    @field_validator("path")
+    @classmethod
+    def _path_is_of_the_api(cls, path: str) -> str:
+        if not path.startswith("/api/"):
+            raise ValueError(f"{path!r} is no path of the API; write one such as /api/queues/%2F/orders")
+        return path
 
     @field_validator("document")
     @classmethod
