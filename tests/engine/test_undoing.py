@@ -63,3 +63,17 @@ def test_a_step_that_fails_keeps_none_of_the_others_back_and_is_done_later() -> 
     undo = Undo([Step("a", done), Step("b", done, failures=2), Step("c", done, failures=1), Step("d", done)])
     assert [asyncio.run(undo.attempt({})) for _ in range(4)] == ["b is away; c is away", "b is away", "", ""]
     assert done == ["a", "d", "c", "b"]
+
+
+class Gone:
+    """What it would be done to is no more."""
+
+    async def perform(self, values: Values) -> Outcome:
+        return Outcome("connection refused", gone=True)
+
+
+def test_what_is_gone_needs_no_undo() -> None:
+    done: list[str] = []
+    undo = Undo([Gone(), Step("a", done, failures=1)])
+    assert [asyncio.run(undo.attempt({})) for _ in range(2)] == ["a is away", ""]
+    assert done == ["a"]

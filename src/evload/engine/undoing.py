@@ -100,13 +100,13 @@ class Undo:
     async def attempt(self, values: Mapping[str, Any]) -> str:
         """Do the steps that are left, in their order, each of them whatever became of the others.
 
-        Returns why not all of them are done; empty if they are.
+        Returns why not all of them are done; empty if they are. What is gone with all that was done to it needs none.
         """
         errors: list[str] = []
         left: list[Activity] = []
         for step in self._left:
             outcome = await step.perform(values)
-            if outcome.error:
+            if outcome.error and not outcome.gone:
                 left.append(step)
                 errors.append(outcome.error)
         self._left = left
