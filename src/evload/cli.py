@@ -106,13 +106,14 @@ def run(
 def validate(config: ConfigPath, sets: Sets = None, scenarios: Scenarios = None, profiles: Profiles = None) -> None:
     """Check CONFIG without touching any target."""
     from .config.part import check_profiles
-    from .run.feasibility import cautions, prospects, total_ns
+    from .run.feasibility import cautions, may_end_early, prospects, total_ns
     from .units import format_duration
 
     loaded = _load(config, sets, scenarios, profiles)
     if not profiles:
         check_profiles(loaded, config, sets or (), os.environ)
-    seconds = format_duration(total_ns(loaded.config))
+    at_most = "up to " if may_end_early(loaded.config) else ""
+    seconds = at_most + format_duration(total_ns(loaded.config))
     typer.echo(f"{config}: good; {len(loaded.config.scenarios)} scenario(s) over {seconds}")
     for prospect in prospects(loaded.config):
         if not prospect.decidable:

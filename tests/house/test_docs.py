@@ -19,7 +19,10 @@ from tests.mutants.changes import parsed
 ROOT: Final = Path(__file__).parents[2]
 PIECES: Final = [
     pytest.param(piece, id=f"{page.name}-{number}")
-    for page in (ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in ("probes", "secrets", "actions")))
+    for page in (
+        ROOT / "README.md",
+        *(ROOT / "docs" / f"{name}.md" for name in ("probes", "secrets", "actions", "gauges")),
+    )
     for number, piece in enumerate(re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL))
 ]
 
@@ -45,7 +48,7 @@ def completed(piece: str) -> dict[str, Any]:
         producers.setdefault(scenario["producer"], capture)
         for name in scenario["events"]:
             events.setdefault(name, {"type": "t", "source": "/s", "key": "{int:1..9}"})
-        for name in scenario["probes"]:
+        for name in scenario.get("probes", ()):
             probe = {"kind": "http", "url": "http://localhost/{correlation_id}", "position": "body.position"}
             probes.setdefault(name, probe).setdefault("position", "body.position")
     return config

@@ -103,6 +103,11 @@ def test_what_somebody_added_for_himself_does_no_harm(whole: Path, tmp_path: Pat
     assert told(changed(whole, tmp_path / "a", *own)) == told(changed(whole, tmp_path / "b"))
 
 
+ENDED: Final = (
+    "UPDATE vitals SET facts = json_set(facts, '$.vitals.endings', json_array(json_object('scenario', 'main', "
+    "'phase', 0, 'until', 'x == 0', 'start_ns', {start}, 'due_ns', {due}, 'at_ns', {at})))"
+)
+"""A phase that waited for a gauge."""
 CELLS: Final[dict[str, tuple[str, str]]] = {
     "a scenario that there isn't": ("UPDATE events SET scenario = 99 WHERE seq = 3", "in events, scenario is 99"),
     "a scenario before the first": ("UPDATE events SET scenario = -1 WHERE seq = 3", "in events, scenario is -1"),
@@ -122,6 +127,12 @@ CELLS: Final[dict[str, tuple[str, str]]] = {
     "a text for a sample": ("UPDATE samples SET value = 'deep'", "in samples, value is 'deep'"),
     "a text for the time of a sample": ("UPDATE samples SET start_ns = 'a'", "in samples, start_ns is 'a'"),
     "bytes for vitals": ("UPDATE vitals SET facts = x'00'", "in vitals, facts is b'\\x00'"),
+    "a phase that ended before it began": (ENDED.format(start=5, due=9, at=4),
+                                           "a phase from 5 to 9 ns can't end early at 4 ns"),
+    "a phase that ended early after its time": (ENDED.format(start=5, due=9, at=1 << 60),
+                                                f"a phase from 5 to 9 ns can't end early at {1 << 60} ns"),
+    "a phase without a condition": ("UPDATE vitals SET facts = json_set(facts, '$.vitals.endings', json('[{}]'))",
+                                    "no 'scenario'"),
     "a text for a number of reads": ("UPDATE reads SET events = 'many'", "in reads, events is 'many'"),
 }  # fmt: skip
 

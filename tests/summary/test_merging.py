@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evload.model.facts import FACTS, METRICS
+from evload.model.phases import Ending
 from evload.model.states import Seen, State
 from evload.model.summary import (
     FROM_LEDGER,
@@ -202,6 +203,11 @@ def test_every_kind_of_summary_can_be_merged() -> None:
         assert callable(kind.merge), kind
 
 
+FIRST = Ending("a", 0, "x == 0", 0, 9, 4)
+SECOND = Ending("a", 2, "x == 0", 5, 9)
+THIRD = Ending("b", 0, "x == 1", 1, 9, 3)
+
+
 def test_vitals_add_up_or_the_worst_counts() -> None:
     def vitals(**changes: Any) -> Vitals:
         return Vitals(**{field.name: changes.pop(field.name) for field in dataclasses.fields(Vitals)})
@@ -211,7 +217,7 @@ def test_vitals_add_up_or_the_worst_counts() -> None:
         unexpected_ids=3, interrupted=False, crashed=False, replicas={"p": ["b"], "q": []}, errors={"x": 1, "y": 2},
         incidents=[Incident("bus", "x", 1 * S, 2 * S, 2)], probes={"p": ReadVitals(1, 10, 2, 1, 9, 1.5)},
         copies={"accepted": 2}, aborted="", abort_note="", wall_drift_ns=5,
-        remarks=["probe p: in the clear", "probe r: unchecked"],
+        remarks=["probe p: in the clear", "probe r: unchecked"], endings=[FIRST, SECOND],
     )  # fmt: skip
     other = vitals(
         duration_ns=7, cpu_share=0.75, longest_stall_ns=4, read_requests=2, event_reads=20, failed_reads=1,
@@ -219,7 +225,7 @@ def test_vitals_add_up_or_the_worst_counts() -> None:
         incidents=[Incident("bus", "x", 6 * S, 8 * S, 3), Incident("bus", "z", 0, 0, 1)],
         probes={"p": ReadVitals(3, 20, 1, 0, 7, 1.25), "q": ReadVitals(1, 1)}, copies={"accepted": 1, "rejected": 1},
         aborted="lost == 0", abort_note="ten are", wall_drift_ns=3,
-        remarks=["probe p: in the clear", "probe a: unchecked"],
+        remarks=["probe p: in the clear", "probe a: unchecked"], endings=[SECOND, THIRD],
     )  # fmt: skip
     one.merge(other)
     assert one == vitals(
@@ -230,6 +236,7 @@ def test_vitals_add_up_or_the_worst_counts() -> None:
         probes={"p": ReadVitals(4, 30, 3, 1, 0, 1.5), "q": ReadVitals(1, 1)},
         copies={"accepted": 3, "rejected": 1}, aborted="lost == 0", abort_note="ten are", wall_drift_ns=5,
         remarks=["probe a: unchecked", "probe p: in the clear", "probe r: unchecked"],
+        endings=[FIRST, SECOND, THIRD],
     )  # fmt: skip
 
 

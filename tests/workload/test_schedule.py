@@ -22,6 +22,7 @@ from evload.workload.schedule import (
     duration_ns,
     expected_events,
     expected_in_steps,
+    fewest_events,
     longest_hold,
     rate_of,
 )
@@ -306,3 +307,75 @@ def test_a_wrong_load_gives_one_error_in_its_place(
     (error,) = caught.value.errors()
     assert error["loc"] == where
     assert message in error["msg"]
+
+
+# -- phases that end early ---------------------------------------------------------------------------
+
+
+def written(duration: int) -> str:
+    return f"{duration // S}.{duration % S:09d}s"
+
+
+PHASES = st.one_of(
+    st.builds(lambda rate, ns: {"rate": f"{rate}/s", "for": written(ns)}, st.integers(1, 30), st.integers(1, 3 * S)),
+    st.builds(lambda ns: {"idle": written(ns)}, st.integers(1, 3 * S)),
+    st.builds(lambda events: {"burst": events}, st.integers(1, 9)),
+    st.builds(
+        lambda low, high, ns: {"from": f"{low}/s", "to": f"{high}/s", "for": written(ns)},
+        st.integers(0, 30), st.integers(1, 30), st.integers(1, 3 * S),
+    ),
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(PHASES, min_size=1, max_size=6), st.sampled_from(["constant", "poisson"]), st.data())
+def test_what_ends_early_is_a_load_that_was_written_shorter(
+    phases: list[dict[str, Any]], shape: Any, data: st.DataObject
+) -> None:
+    """Event for event, whatever was taken or looked at before, and however many phases end early."""
+    waiting = [{**one, "until": "x == 0"} if one.keys() & {"rate", "idle"} else one for one in phases]
+    phases, waiting = [*phases, {"burst": 1}], [*waiting, {"burst": 1}]
+    arrivals, taken = Arrivals(load_of(*waiting), shape, "seed"), []
+    for stretch in arrivals.open_stretches():
+        if not data.draw(st.booleans()):
+            continue
+        (current,) = (one for one in arrivals.open_stretches() if one.number == stretch.number)
+        now = data.draw(st.integers(current.start_ns, current.end_ns - 1))
+        assert arrivals.open_at(now) == current
+        arrivals.peek()
+        # An event may wait, so that not all that is due has been taken.
+        taken += arrivals.take_until(now, data.draw(st.integers(0, 40)))
+        ended = arrivals.end_early(current, now)
+        assert ended is None or now <= ended <= now + 1
+        if ended is not None:
+            key = "idle" if "idle" in phases[stretch.number] else "for"
+            phases[stretch.number] = {**phases[stretch.number], key: written(ended - current.start_ns)}
+    taken += arrivals.take_until(FOREVER, 10**9)
+    assert taken == Arrivals(load_of(*phases), shape, "seed").take_until(FOREVER, 10**9)
+
+
+def test_a_phase_that_ended_early_is_over() -> None:
+    arrivals = Arrivals(load_of({"idle": "5s", "until": "x == 0"}, {"burst": 1}), "constant", "")
+    (phase,) = arrivals.open_stretches()
+    assert arrivals.open_at(5 * S) is None
+    assert arrivals.end_early(phase, 2 * S) == 2 * S
+    assert arrivals.open_at(S) is None
+    assert arrivals.open_stretches() == []
+    assert arrivals.peek() == 2 * S
+
+
+def test_no_phase_ends_before_what_was_taken_of_it_nor_after_its_time() -> None:
+    load = load_of({"rate": "1/s", "for": "5s", "until": "x == 0"}, {"burst": 1})
+    arrivals = Arrivals(load, "constant", "")
+    (phase,) = arrivals.open_stretches()
+    assert arrivals.take_until(4 * S, 9) == [0, S, 2 * S, 3 * S, 4 * S]
+    assert arrivals.end_early(phase, 3 * S) == 4 * S + 1
+    assert arrivals.peek() == 4 * S + 1
+    late = Arrivals(load, "constant", "")
+    assert late.end_early(phase, 5 * S) is None
+    assert len(late.take_until(FOREVER, 99)) == 6
+
+
+def test_how_few_events_there_are_if_each_phase_ends_at_once() -> None:
+    load = load_of({"rate": "5/s", "for": "2s"}, {"rate": "5/s", "for": "10s", "until": "x == 0"}, {"burst": 3})
+    assert (fewest_events(load), expected_events(load)) == (13, 63)

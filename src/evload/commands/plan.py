@@ -9,12 +9,12 @@ from rich.text import Text
 from ..config.run_config import LoadedConfig
 from ..objectives.objective import Measure, Objective
 from ..report.wording import circumstances
-from ..run.feasibility import Prospect, cautions, prospects, times_of, total_ns
+from ..run.feasibility import Prospect, cautions, may_end_early, prospects, times_of, total_ns
 from ..run.prepare import build
 from ..run.used_secrets import used_secrets
 from ..texts import printable
 from ..units import format_duration
-from ..workload.schedule import describe, expected_events
+from ..workload.schedule import describe, expected_events, fewest_events, open_stretches
 
 
 def print_plan(console: Console, loaded: LoadedConfig) -> None:
@@ -23,6 +23,10 @@ def print_plan(console: Console, loaded: LoadedConfig) -> None:
     events = sum(expected_events(scenario.load) for scenario in config.scenarios.values())
     about = " about" if any(scenario.arrivals == "poisson" for scenario in config.scenarios.values()) else ""
     total = format_duration(total_ns(config))
+    if may_end_early(config):
+        if events != sum(fewest_events(scenario.load) for scenario in config.scenarios.values()):
+            about = f" up to{about}"
+        total = f"up to {total}"
     title = (loaded.redact(config.name), "bold")
     looking = f", and {format_duration(config.observe)} more to look" if config.observe else ""
     console.print(Text.assemble(title, f":{about} {events:,} events in {total}{looking}"))
@@ -37,13 +41,17 @@ def print_plan(console: Console, loaded: LoadedConfig) -> None:
     timeline.add_column("load")
     timeline.add_column("by")
     lines = [
-        (scenario.start + stretch.start_ns, scenario.start + stretch.end_ns, name, stretch.text, scenario)
+        (scenario.start + stretch.start_ns, scenario.start + stretch.end_ns, name, number, stretch.text, scenario)
         for name, scenario in config.scenarios.items()
-        for stretch in describe(scenario.load)
+        for number, stretch in enumerate(describe(scenario.load))
     ]
-    for start, end, name, text, scenario in sorted(lines, key=lambda line: line[:2]):
+    for start, end, name, number, text, scenario in sorted(lines, key=lambda line: line[:2]):
         arrivals = " (poisson)" if scenario.arrivals == "poisson" else ""
-        timeline.add_row(format_duration(start), format_duration(end), name, text + arrivals, scenario.producer)
+        early = min((one.number for one in open_stretches(scenario.load)), default=number + 1)
+        timeline.add_row(
+            _at(start, latest=early < number), _at(end, latest=early <= number), name,
+            loaded.redact(text) + arrivals, scenario.producer,
+        )  # fmt: skip
     console.print()
     console.print(timeline)
 
@@ -103,17 +111,24 @@ def _actions(loaded: LoadedConfig) -> Table:
     return table
 
 
+def _at(moment_ns: int, *, latest: bool) -> str:
+    return f"up to {format_duration(moment_ns)}" if latest else format_duration(moment_ns)
+
+
 def _how(prospect: Prospect) -> str:
     if prospect.unknown:
         return prospect.unknown
     if prospect.bad is None:
         if prospect.needed is None:
             return "not every scenario is watched by a probe"
-        return f"needs {prospect.needed:,} events, has {prospect.events:,}"
+        return f"needs {prospect.needed:,} events, has {prospect.has}"
     if prospect.objective.measure is Measure.GROWTH:
         return "an interval, by the samples of the gauge"
     if prospect.objective.is_gauged:
         return "exact, by the samples of the gauge"
     if prospect.needed is None:
-        return f"exact, over {prospect.events:,} events"
-    return f"{prospect.events:,} events; {prospect.bad:,} may be bad"
+        return f"exact, over {prospect.has} events"
+    if prospect.fewest is not None and prospect.fewest < prospect.needed:
+        return f"needs {prospect.needed:,} events, has {prospect.has}"
+    most = "up to " if prospect.fewest not in (None, prospect.events) else ""
+    return f"{prospect.has} events; {most}{prospect.bad:,} may be bad"

@@ -8,6 +8,7 @@ from typing import Final
 
 from .. import files
 from ..model.facts import FACTS, QUEUE_LAG, told_as
+from ..objectives.condition import parse_condition
 from ..objectives.objective import HORIZON, Measure, Objective
 from ..spi.gauge import GaugeSettings
 from ..spi.probe import ProbeSettings
@@ -17,7 +18,7 @@ from ..units import format_duration
 from ..workload import events
 from ..workload.events import EventSettings
 from ..workload.records import Records
-from ..workload.schedule import duration_ns
+from ..workload.schedule import Hold, Idle, duration_ns
 from .problems import Problems, unknown
 from .run_config import Action
 from .sections import Scenario
@@ -65,6 +66,19 @@ class Checks:
         for name, gauge in gauges.items():
             for index, scenario in enumerate(gauge.scenarios):
                 self._name(scenario, "scenarios", ("gauges", name, "scenarios", index))
+
+    def waits(self, scenarios: Mapping[str, Scenario], gauges: Mapping[str, GaugeSettings]) -> None:
+        """What phases of a load wait for has to be something that a gauge can show."""
+        if len(gauges) < len(self._document.section("gauges")):
+            return  # One has a mistake of its own, and nobody knows its values.
+        values = {name: gauge.metrics for name, gauge in gauges.items()}
+        for name, scenario in scenarios.items():
+            for index, phase in enumerate(scenario.load):
+                if isinstance(phase, Hold | Idle) and phase.until:
+                    try:
+                        parse_condition(phase.until, values)
+                    except ValueError as error:
+                        self._problems.add_text(("scenarios", name, "load", index, "until"), str(error))
 
     def secrets(self, live: Mapping[DataPath, Set[str]]) -> None:
         """Where secrets are named that may change: they must be there, and whoever is told one must know what to do.

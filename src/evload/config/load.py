@@ -193,6 +193,7 @@ class _Reader:
         checks.references()
         checks.captures(scenarios, producers, probes)
         checks.gauges(gauges)
+        checks.waits(scenarios, gauges)
         checks.objectives(objectives, scenarios, probes, gauges, producers)
         actions = self._actions({name: gauge.metrics for name, gauge in gauges.items()})
         setup, cleanup = (

@@ -9,11 +9,13 @@ from typing import Final
 
 from ..errors import ConfigError, UsageError
 from ..model.facts import QUEUE_LAG
+from ..objectives.condition import parse_condition
 from ..objectives.objective import Objective
 from ..spi.gauge import GaugeSettings
 from ..texts import meant
+from ..workload.schedule import open_stretches
 from .load import load
-from .run_config import Action, LoadedConfig
+from .run_config import Action, LoadedConfig, RunConfig
 from .sections import Scenario
 
 _OPTION: Final = "--scenario"
@@ -41,6 +43,7 @@ def part_of(loaded: LoadedConfig, names: Sequence[str]) -> LoadedConfig:
         for name, gauge in config.gauges.items()
         if not gauge.scenarios or set(gauge.scenarios) & scenarios.keys()
     }
+    _keep_what_ends_phases(config, scenarios, gauges)
     actions = _actions_of(config.actions, scenarios)
     asked = [objective for objective in config.slos if _is_asked(objective, scenarios, gauges, actions)]
     left_out = [objective for objective in config.slos if objective not in asked and not objective.implied]
@@ -51,6 +54,22 @@ def part_of(loaded: LoadedConfig, names: Sequence[str]) -> LoadedConfig:
         config, scenarios=scenarios, gauges=gauges, actions=actions, slos=tuple(asked), circumstances=about
     )
     return replace(loaded, config=part)
+
+
+def _keep_what_ends_phases(
+    config: RunConfig, scenarios: Mapping[str, Scenario], gauges: Mapping[str, GaugeSettings]
+) -> None:
+    """Raises UsageError if a phase waits for a gauge that goes with the scenarios that are left out."""
+    values = {name: gauge.metrics for name, gauge in config.gauges.items()}
+    for name, scenario in scenarios.items():
+        for phase in open_stretches(scenario.load):
+            gauge = parse_condition(phase.until, values).gauge
+            if gauge not in gauges:
+                others = " and ".join(config.gauges[gauge].scenarios)
+                raise UsageError(
+                    f"{_OPTION} {name}: it has a phase until {phase.until}, and the gauge {gauge} goes with "
+                    f"{others}; choose {others}, too, or name {name} under the gauge's scenarios:"
+                )
 
 
 def check_profiles(loaded: LoadedConfig, path: Path, sets: Sequence[str], environ: Mapping[str, str]) -> None:

@@ -89,6 +89,13 @@ class Bookkeeping:
             self._live.watches.marked(list(self._recorder.markers.values()))
         self._ledger.marked(marker)
 
+    def ended(self) -> None:
+        """A phase of the load ended early, as the vitals say: write it down before anything that is due by that."""
+        self._recorder.ended(self._vitals.endings)
+        if self._live is not None:
+            self._live.ended(self._vitals.endings)
+        self.note()
+
     def read(self, probe: str, reads: Sequence[tuple[int, int]]) -> None:
         """Record how much a probe read in each tenth of a second."""
         self._ledger.read(probe, reads)

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from ..judging.live_checks import LiveChecks
 from ..ledger.writer import Ledger
+from ..model.phases import Course
 from ..model.summary import Summary
 from ..model.vitals import Vitals
 from ..spi.activity import Values
@@ -30,6 +31,7 @@ from ..tracking.tracker import Tracker
 from .acting import Acting, Bounded, OpenAction
 from .bookkeeping import Bookkeeping
 from .control import RunControl
+from .ending import Endings
 from .failures import Failures
 from .gauging import gauging
 from .housekeeping import Housekeeping
@@ -216,26 +218,45 @@ class Engine:
             reading.note(final=final)
             books.note(final=final)
 
-        spans = {one.fold.name: one.span for one in plan.scenarios}
-        load_ns = max((span.end_ns for span in spans.values()), default=0)
+        spans = [one.span for one in plan.scenarios]
+        numbers = {one.fold.name: number for number, one in enumerate(plan.scenarios)}
+
+        def ended(number: int) -> None:
+            """A phase of a scenario ended early."""
+            spans[number] = plan.scenarios[number].span.as_it_went(Course(spans[number].name, vitals.endings))
+            house.ended(number, spans[number])
+            books.ended()
+            pacers[number].wake()
+
+        endings = Endings(
+            plan.scenarios, vitals.endings, start_ns=start_ns, clock=clock, control=control, ended=ended
+        )  # fmt: skip
+
+        def load_ns() -> int:
+            return max((span.end_ns for span in spans), default=0)
 
         def over(scenario: str | None) -> bool:
             now = clock.now_ns() - start_ns
             if scenario is None:
-                return now >= load_ns and all(pacer.done for pacer in pacers)
-            done = {one.fold.name: pacer.done for one, pacer in zip(plan.scenarios, pacers, strict=True)}
-            return now >= spans[scenario].end_ns and done[scenario]
+                return now >= load_ns() and all(pacer.done for pacer in pacers)
+            number = numbers[scenario]
+            return now >= spans[number].end_ns and pacers[number].done
 
         acting = Acting(
             plan.actions, opened.actions, self._undoing, start_ns=start_ns, clock=clock, control=control,
             books=books, failures=failures, over=over, values=self._values,
         )  # fmt: skip
+
+        def heed(gauge: str, began_ns: int, values: Mapping[str, float]) -> None:
+            endings.sampled(gauge, began_ns, values)
+            acting.sampled(gauge, values)
+
         house = Housekeeping(
-            start_ns=start_ns, until_ns=start_ns + load_ns + plan.observe_ns,
+            start_ns=start_ns, until_ns=lambda: start_ns + load_ns() + plan.observe_ns,
             clock=clock, control=control, tracker=tracker, books=books, vitals=vitals, live=self._live,
             sinks=self._sinks, note=note, strained=reading.strained,
             meter=ProgressMeter(
-                [scenario.span for scenario in plan.scenarios], plan.goal, plan.late_ns,
+                spans, plan.goal, plan.late_ns,
                 {one.name: lasts_ns for one in plan.actions if (lasts_ns := one.for_ns or one.every_ns)},
             ),
             sending=lambda: acting.busy or not all(pacer.done for pacer in pacers),
@@ -261,7 +282,7 @@ class Engine:
                     group.create_task(
                         gauging(
                             name, gauge, settings, start_ns=start_ns, clock=clock, books=books, failures=failures,
-                            sampled=acting.sampled,
+                            heed=heed,
                         )
                     )  # fmt: skip
                 for action in plan.actions:
@@ -282,5 +303,6 @@ class Engine:
             await opened.closing.aclose()
             tracker.close(clock.now_ns())
             books.collect()
+            endings.close()
             note(final=True)
         return books.summary()

@@ -16,7 +16,7 @@ from ..tracking.tracker import Tracker
 from ..units import NS_PER_S
 from .bookkeeping import Bookkeeping
 from .control import RunControl
-from .progress import ProgressMeter
+from .progress import ProgressMeter, Span
 
 _TICK_NS: Final = 100_000_000
 _NOTE_NS: Final = NS_PER_S
@@ -26,14 +26,14 @@ _CPU_SECONDS: Final = 10
 
 
 class Housekeeping:
-    """`until_ns` is when the schedule ends, idle phases included. `sending` says whether anything is left to send;
+    """`until_ns` says when the schedule ends, idle phases included. `sending` says whether anything is left to send;
     `note` brings the notes up to date; `strained` is told each second which share of its core the generator used."""
 
     def __init__(
         self,
         *,
         start_ns: int,
-        until_ns: int,
+        until_ns: Callable[[], int],
         clock: Clock,
         control: RunControl,
         tracker: Tracker,
@@ -75,7 +75,7 @@ class Housekeeping:
             if now - shown >= _PROGRESS_NS:
                 shown = now
                 self._show(now)
-            through = now >= self._until_ns or self._control.stopped_ns is not None
+            through = now >= self._until_ns() or self._control.stopped_ns is not None
             if through and not self._sending() and not self._tracker.outstanding:
                 break
             if self._control.ends_ns is not None and now >= self._control.ends_ns:
@@ -105,6 +105,10 @@ class Housekeeping:
                     share = max(vitals.cpu_share or 0.0, share)
                 # Before that there is only the time since the start, in which nothing has settled.
                 vitals.cpu_share = share
+
+    def ended(self, scenario: int, span: Span) -> None:
+        """A phase of a scenario ended early: it is over sooner."""
+        self._meter.ended(scenario, span)
 
     def _look_ahead(self, now: int) -> None:
         """End the run if an objective that is worth it can't be kept any more."""

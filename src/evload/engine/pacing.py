@@ -101,6 +101,7 @@ class Pacer:
         self._held = Waits()
         self._room = asyncio.Event()
         self._sleeper: asyncio.Task[None] | None = None
+        self._woken = False
         self._resender: Resender | None = None
         if run.resend is not None:
             self._resender = Resender(run.resend, producer, clock, books.count_copies)
@@ -155,21 +156,28 @@ class Pacer:
             reason = "still waiting to be sent when the run was stopped"
             self._settle([Receipt(event.seq, Outcome.UNSENT, None, None, reason) for event in events])
 
+    def wake(self) -> None:
+        """What comes next is due at another time."""
+        if self._sleeper is not None:
+            self._woken = True
+            self._sleeper.cancel()
+            # Once: a task that is cancelled twice has to end.
+            self._sleeper = None
+
     def _stop(self) -> None:
         self._room.set()
         if self._resender is not None:
             self._resender.give_up()
-        if self._sleeper is not None:
-            self._sleeper.cancel()
+        self.wake()
 
     async def _sleep(self, until_ns: int) -> None:
-        """Sleep. Stopping the load may cut it short."""
+        """Sleep. Stopping the load may cut it short, and so may a phase that ends early."""
         task = asyncio.current_task()
-        self._sleeper = task
+        self._sleeper, self._woken = task, False
         try:
             await self._clock.sleep_until_ns(until_ns)
         except asyncio.CancelledError:
-            if self._control.stopped_ns is None or task is None or task.uncancel() > 0:
+            if not self._woken or task is None or task.uncancel() > 0:
                 raise
         finally:
             self._sleeper = None

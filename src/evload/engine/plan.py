@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from ..objectives.condition import Condition
 from ..spi.gauge import GaugeSettings
 from ..spi.probe import ProbeSettings
 from ..spi.producer import ProducerSettings
@@ -32,7 +33,7 @@ BULK_TICK_NS: Final = 2_000_000
 @dataclass(frozen=True, slots=True)
 class ScenarioRun:
     """One scenario, ready to run. `reading` says how each reader, by its number, follows its events, in the order of
-    the chain of probes."""
+    the chain of probes; `waits` what a phase of its load, by its number, waits for."""
 
     fold: ScenarioPlan
     span: Span
@@ -41,6 +42,7 @@ class ScenarioRun:
     producer: str
     reading: Mapping[int, ReadingPlan]
     resend: Resend | None = None
+    waits: Mapping[int, Condition] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

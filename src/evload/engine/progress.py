@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import starmap
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ..model.phases import Course
 from ..model.progress import Progress, Standing, actions_now
 from ..model.summary import ScenarioSummary, Summary
 from ..model.vitals import Incident
@@ -57,6 +58,15 @@ class Span:
             for one in stretches
         ]
         return cls(name, start_ns, start_ns + duration_ns(load), stretches, rates)
+
+    def as_it_went(self, course: Course) -> Span:
+        """The same, now that some of its phases ended early."""
+
+        def moment(offset_ns: int) -> int:
+            return course.moment(self.start_ns + offset_ns) - self.start_ns
+
+        moved = [one._replace(start_ns=moment(one.start_ns), end_ns=moment(one.end_ns)) for one in self.stretches]
+        return replace(self, end_ns=course.moment(self.end_ns), stretches=moved)
 
     def phase(self, offset_ns: int) -> str | None:
         """What it does at an offset from the start of the schedule; None before and after."""
@@ -119,9 +129,9 @@ class ProgressMeter:
         late_ns: float | None = None,
         lasts_ns: Mapping[str, int] | None = None,
     ) -> None:
-        self._spans = spans
+        self._spans = list(spans)
         self._lasts_ns = lasts_ns or {}
-        self._shapes = {span.name: span.shape() for span in spans if span.rates}
+        self._shapes = _shapes(spans)
         self._goal = goal
         self._percentiles = dict(sorted({**_SHOWN, goal.name: goal.share}.items(), key=lambda item: item[1]))
         limits = {"consistency": goal.limit_ns, "schedule_delay": late_ns}
@@ -131,6 +141,11 @@ class ProgressMeter:
         self._delays_next = False
         self._reading, self._second = _Mark(), _Mark()
         self._history: dict[str, deque[float | None]] = {}
+
+    def ended(self, number: int, span: Span) -> None:
+        """A phase of a scenario ended early, which goes like this now."""
+        self._spans[number] = span
+        self._shapes = _shapes(self._spans)
 
     def read(
         self,
@@ -225,6 +240,10 @@ class _Mark(NamedTuple):
         """Events scheduled and events answered per second."""
         seconds = max(self.at_ns - before.at_ns, 1) / NS_PER_S
         return (self.scheduled - before.scheduled) / seconds, (self.answered - before.answered) / seconds
+
+
+def _shapes(spans: Sequence[Span]) -> dict[str, tuple[tuple[float, float, float, float], ...]]:
+    return {span.name: span.shape() for span in spans if span.rates}
 
 
 def _ends(scenarios: Mapping[str, ScenarioSummary], metric: str, *, lower: bool = False) -> dict[str, Histogram]:

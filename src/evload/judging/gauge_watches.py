@@ -87,6 +87,13 @@ class GaugeWatches:
                     else:
                         watch.begins(at_ns)
 
+    def moved(self, scenarios: Mapping[str, ScenarioCriteria]) -> None:
+        """A phase ended early, and with it these scenarios will: what comes after one begins sooner."""
+        for scenario, watches in self._after.items():
+            if scenario in scenarios:
+                for watch in watches:
+                    watch.counts_from(scenarios[scenario].end_ns)
+
     def results(self) -> dict[str, Result]:
         """What each watch came to so far, by its label."""
         return {name: watch.result() for name, watch in self._by_label.items()}

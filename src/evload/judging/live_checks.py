@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from ..model.phases import Ending
 from ..model.progress import Standing
 from ..model.summary import Summary
 from ..objectives.criteria import Criteria
@@ -21,12 +22,18 @@ class LiveChecks:
     secrets out of what is shown of the objectives."""
 
     def __init__(self, terms: Criteria, gauges: GaugeValues, redact: Callable[[str], str] = str) -> None:
-        self._terms = terms
+        self._planned = self._terms = terms
         self._redact = redact
         prepare(terms.objectives)
         self._standings: dict[int, Standing] = {}
         self._turn = 0
         self.watches = GaugeWatches(terms.objectives, terms.scenarios, gauges)
+
+    def ended(self, endings: Sequence[Ending]) -> None:
+        """Phases of the load ended early: all that did so far."""
+        before, self._terms = self._terms, self._planned.as_it_went(endings)
+        moved = {name: one for name, one in self._terms.scenarios.items() if one != before.scenarios[name]}
+        self.watches.moved(moved)
 
     def prepare_standings(self) -> None:
         """Load what `standings` needs. To be called before a run that somebody watches: it takes half a second."""

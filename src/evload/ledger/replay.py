@@ -117,6 +117,7 @@ def _fold(reader: LedgerReader, plans: Sequence[ScenarioPlan]) -> Summary:
     vitals = Vitals.from_data(note["vitals"])
     vitals.crashed = not note["final"]
     recorder = Recorder(plans, 0, vitals)
+    recorder.ended(vitals.endings)
     for marker in reader.markers():
         recorder.marked(marker)
     # Event n of scenario i has seq n * scenarios + i: what was scheduled last is known from the rows as well.

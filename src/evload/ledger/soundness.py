@@ -7,7 +7,7 @@ only be noticed where a fold stumbles over it, or nowhere.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -119,6 +119,7 @@ def check(reader: LedgerReader) -> None:
     _check_steps(reader)
     if (note := reader.last_note()) is not None:
         _check_document(reader, _Note, note)
+        _check_endings(reader, note["vitals"].get("endings", ()))
 
 
 def _check_document(reader: LedgerReader, kind: type[BaseModel], document: Any) -> None:
@@ -130,6 +131,15 @@ def _check_document(reader: LedgerReader, kind: type[BaseModel], document: Any) 
         if first["type"] == "missing":
             raise reader.damaged(f"no {last!r}") from error
         raise reader.damaged(f"{'.'.join(map(str, (*around, last)))}: {first['msg']}") from error
+
+
+def _check_endings(reader: LedgerReader, endings: Sequence[Mapping[str, Any]]) -> None:
+    """A phase that ended early did so while it went on: what comes after it moves by the rest."""
+    for one in endings:
+        at_ns = one["due_ns"] if one.get("at_ns") is None else one["at_ns"]
+        if not 0 <= one["start_ns"] <= at_ns <= one["due_ns"] <= _FURTHEST_NS:
+            what = f"a phase from {one['start_ns']} to {one['due_ns']} ns can't end early at {at_ns} ns"
+            raise reader.damaged(what)
 
 
 def _check_steps(reader: LedgerReader) -> None:

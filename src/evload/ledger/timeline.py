@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from ..model.marker import Marker
+from ..model.phases import Course, Ending
 from ..model.states import State
 from ..model.timeline import (
     EDGES_NS,
@@ -79,10 +80,15 @@ _PART_ROWS: Final = 3_000_000
 
 
 def read_timeline(
-    reader: LedgerReader, scenarios: Sequence[str], *, markers: Sequence[Marker] = (), intervals: int = INTERVALS
+    reader: LedgerReader,
+    scenarios: Sequence[str],
+    *,
+    markers: Sequence[Marker] = (),
+    endings: Sequence[Ending] = (),
+    intervals: int = INTERVALS,
 ) -> Timeline:
     """The timeline of a run. `scenarios` are the names by their number in the ledger, `markers` what was done to the
-    system, which is looked at closely.
+    system, which is looked at closely, `endings` the phases that were to end when a gauge says so.
 
     Raises UsageError where the file is damaged.
     """
@@ -102,7 +108,11 @@ def read_timeline(
     _add_keys(timeline, reader, scenarios)
     began_at = reader.meta.get("began_at")
     timeline.began_at = None if began_at is None else datetime.fromisoformat(began_at)
-    timeline.stages = [Stage(*stage) for stage in reader.meta.get("stages", ())]
+    courses = {name: Course(name, endings) for name in scenarios}
+    timeline.stages = [
+        Stage(name, courses[name].moment(start_ns), courses[name].moment(stage_end_ns), text)
+        for name, start_ns, stage_end_ns, text in reader.meta.get("stages", ())
+    ]
     return timeline
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
+from .phases import Ending
+
 N = TypeVar("N", int, float)
 
 _BLANKS: Final = 10
@@ -127,6 +129,8 @@ class Vitals:
     is."""
     wall_drift_ns: int | None = None
     """Most by which the wall clock and the monotonic one parted within a minute."""
+    endings: list[Ending] = field(default_factory=list)
+    """How the phases went that were to end when a gauge says so, those that are over."""
 
     def merge(self, other: Vitals) -> None:
         """Add those of another part of the same run: of what can't be added up the worst counts."""
@@ -149,6 +153,7 @@ class Vitals:
         self.incidents = joined([*self.incidents, *other.incidents])
         for probe, reads in other.probes.items():
             self.probes.setdefault(probe, ReadVitals()).merge(reads)
+        self.endings += [ending for ending in other.endings if ending not in self.endings]
         if not self.aborted:
             self.aborted, self.abort_note = other.aborted, other.abort_note
 
@@ -157,6 +162,7 @@ class Vitals:
         """From what `dataclasses.asdict` gave and JSON kept."""
         vitals = cls(**data)
         vitals.incidents = [Incident(**incident) for incident in data.get("incidents", ())]
+        vitals.endings = [Ending(**ending) for ending in data.get("endings", ())]
         vitals.probes = {name: ReadVitals(**reads) for name, reads in data.get("probes", {}).items()}
         return vitals
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any, Final
 
+from ..model.phases import Course, Ending
 from .grammar import from_data
 from .objective import GaugeValues, Objective
 from .policy import SelfCheckPolicy
@@ -27,6 +28,14 @@ class Criteria:
     deadlines_ns: Mapping[str, int]
     scenarios: Mapping[str, ScenarioCriteria] = field(default_factory=dict)
     max_reads: Mapping[str, float | None] = field(default_factory=dict)
+
+    def as_it_went(self, endings: Iterable[Ending]) -> Criteria:
+        """The same, with each scenario's schedule as it came to be. Only to be asked of what was planned."""
+        endings = list(endings)
+        if not endings:
+            return self
+        scenarios = {name: one.as_it_went(Course(name, endings)) for name, one in self.scenarios.items()}
+        return replace(self, scenarios=scenarios)
 
     def as_data(self) -> dict[str, Any]:
         """As JSON can keep it."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
+
+from ..model.phases import Course
+from ..workload.schedule import arrivals_in_steps
 
 
 @dataclass(frozen=True, slots=True)
 class ScenarioCriteria:
-    """A scenario as it was planned. Times in nanoseconds since the schedule began.
+    """A scenario as it was planned, or `as_it_went`. Times in nanoseconds since the schedule began.
 
     arrival_step_ns  length of the steps of `expected`; None where arrivals aren't random
     expected         mean number of arrivals in each step since the schedule began, 0 where it says nothing of the
@@ -19,6 +22,7 @@ class ScenarioCriteria:
     probes           the names of the probes that follow its events
     events           the most events that its schedule can have; None where arrivals are random
     rates            from when to when it has a rate, and from how many events per second to how many it goes
+    bursts           when its bursts fall
     """
 
     start_ns: int
@@ -30,6 +34,7 @@ class ScenarioCriteria:
     events: int | None = None
     probes: tuple[str, ...] = ()
     rates: tuple[tuple[int, int, float, float], ...] = ()
+    bursts: tuple[int, ...] = ()
 
     def rate_at(self, at_ns: float) -> float:
         """How many events per second it offers at a moment; 0 before and after it. A burst has no rate."""
@@ -37,6 +42,22 @@ class ScenarioCriteria:
             if start_ns <= at_ns < end_ns:
                 return from_rate + (to_rate - from_rate) * (at_ns - start_ns) / (end_ns - start_ns)
         return 0.0
+
+    def as_it_went(self, course: Course) -> ScenarioCriteria:
+        """The same, now that some of its phases ended early. `events` stays the most that there can be."""
+        if course.as_planned:
+            return self
+        moment = course.moment
+        rates = tuple((moment(start_ns), moment(end_ns), low, high) for start_ns, end_ns, low, high in self.rates)
+        bursts, end_ns, step_ns = tuple(map(moment, self.bursts)), moment(self.end_ns), self.arrival_step_ns
+        return replace(
+            self,
+            end_ns=end_ns,
+            expected=() if step_ns is None else tuple(arrivals_in_steps(rates, bursts, end_ns, step_ns)),
+            steady=None if self.steady is None else (moment(self.steady[0]), moment(self.steady[1])),
+            rates=rates,
+            bursts=bursts,
+        )
 
     def as_data(self) -> dict[str, Any]:
         """As JSON can keep it."""
@@ -53,5 +74,6 @@ class ScenarioCriteria:
                 "steady": None if steady is None else (steady[0], steady[1]),
                 "probes": tuple(data.get("probes", ())),
                 "rates": tuple((start, end, low, high) for start, end, low, high in data.get("rates", ())),
+                "bursts": tuple(data.get("bursts", ())),
             }
         )

@@ -19,7 +19,7 @@ from ..model.report import Circumstances, ObjectiveResult, Report, Result
 from ..model.summary import Summary
 from ..objectives.criteria import Criteria
 from ..objectives.objective import Objective
-from .insights import connections, find
+from .insights import connections, find, phases
 from .redaction import Redact, redacted
 
 
@@ -40,9 +40,12 @@ def build(
 ) -> Report:
     """The report of a run that amounts to `summary`. Without its ledger, what only that knows is left out."""
     timeline = None
+    endings = summary.vitals.endings
+    criteria = criteria.as_it_went(endings)
     if ledger is not None:
         work_out(summary, ledger, criteria)
-        timeline = read_timeline(ledger, [plan["name"] for plan in ledger.meta["plan"]], markers=summary.markers)
+        names = [plan["name"] for plan in ledger.meta["plan"]]
+        timeline = read_timeline(ledger, names, markers=summary.markers, endings=endings)
     judged = [judge(objective, summary, criteria.scenarios) for objective in criteria.objectives]
     checks, judged = run_checks(summary, criteria, judged)
     objectives = [_with_worst(*pair, ledger) for pair in zip(criteria.objectives, judged, strict=True)]
@@ -63,6 +66,7 @@ def build(
         directory=about.directory,
         insights=[
             *([] if timeline is None else find(summary, objectives, checks, timeline)),
+            *phases(summary.vitals),
             *connections(summary.vitals),
         ],
         timeline=timeline,

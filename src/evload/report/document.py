@@ -83,6 +83,17 @@ def document(report: Report) -> dict[str, Any]:
             "cpu_share": vitals.cpu_share,
             "longest_stall": None if vitals.longest_stall_ns is None else vitals.longest_stall_ns / NS_PER_S,
         },
+        "phases_until": [
+            {
+                "scenario": one.scenario,
+                "phase": one.phase,
+                "until": one.until,
+                "start": one.start_ns / NS_PER_S,
+                "planned_end": one.due_ns / NS_PER_S,
+                "ended_early": None if one.at_ns is None else one.at_ns / NS_PER_S,
+            }
+            for one in vitals.endings
+        ],
         "copies": vitals.copies,
         "remarks": vitals.remarks,
         "errors": dict(sorted(vitals.errors.items(), key=lambda item: -item[1])),

@@ -55,6 +55,23 @@ def connections(vitals: Vitals) -> Iterator[Insight]:
         yield Insight("connection", Severity.NOTE, f"{source[:1].upper()}{source[1:]}: {what}.", {"source": source})
 
 
+def phases(vitals: Vitals) -> Iterator[Insight]:
+    """What became of the phases that were to end when a gauge says so."""
+    for one in vitals.endings:
+        span = (one.start_ns, one.due_ns if one.at_ns is None else one.at_ns)
+        lasted, planned = (format_duration(ns) for ns in (span[1] - span[0], one.due_ns - one.start_ns))
+        told = f"{one.scenario}: {one.until} "
+        if one.at_ns is None:
+            told += f"never came in the phase from {moment(one.start_ns)} on, which lasted all of its {planned}."
+        else:
+            told += f"came at {moment(one.at_ns)} and ended its phase after {lasted} of at most {planned}."
+        evidence: dict[str, float | str] = {
+            "scenario": one.scenario, "until": one.until, "lasted_s": (span[1] - span[0]) / NS_PER_S,
+            "planned_s": (one.due_ns - one.start_ns) / NS_PER_S,
+        }  # fmt: skip
+        yield Insight("phase", Severity.NOTE, told, evidence, span)
+
+
 def find(
     summary: Summary, objectives: Sequence[ObjectiveResult], checks: Sequence[CheckResult], timeline: Timeline
 ) -> list[Insight]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ..config.run_config import Action, RunConfig
 from ..config.sections import Scenario
@@ -13,7 +13,7 @@ from ..objectives.scenario import ScenarioCriteria
 from ..stats.binomial import clopper_pearson_upper, smallest_n
 from ..stats.trend import FEWEST_POINTS
 from ..units import format_duration
-from ..workload.schedule import duration_ns, expected_between, expected_events
+from ..workload.schedule import duration_ns, expected_between, expected_events, fewest_events, open_stretches
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class Prospect:
     """Whether a run is long enough for one objective.
 
     events     that it will be judged by, as many as the schedule asks for
+    fewest     the same if each phase that may end early ends at once
     needed     events it takes to pass with none bad; None where any number decides
     decidable  whether the run can end in a pass, as far as can be told
     unknown    why the number of events can't be told beforehand, or why nothing will be; empty if they can
@@ -31,6 +32,14 @@ class Prospect:
     needed: int | None
     decidable: bool
     unknown: str = ""
+    fewest: int | None = None
+
+    @property
+    def has(self) -> str:
+        """The events, for people."""
+        if self.fewest is None or self.fewest == self.events:
+            return f"{self.events:,}"
+        return f"{self.fewest:,} to {self.events:,}"
 
     @property
     def bad(self) -> int | None:
@@ -45,7 +54,7 @@ class Prospect:
 
 
 def total_ns(config: RunConfig) -> int:
-    """From the start of the schedule to the end of its last phase, in nanoseconds."""
+    """From the start of the schedule to the end of its last phase, in nanoseconds, if none ends early."""
     return max(scenario.start + duration_ns(scenario.load) for scenario in config.scenarios.values())
 
 
@@ -79,10 +88,20 @@ def _due_meanwhile(config: RunConfig, scenario: Scenario, objective: Objective) 
     )
 
 
+def may_end_early(config: RunConfig) -> bool:
+    """Whether a phase waits for a gauge, so that the run may be over sooner."""
+    return any(open_stretches(scenario.load) for scenario in config.scenarios.values())
+
+
 def prospects(config: RunConfig) -> list[Prospect]:
     """One for each objective, in the order of the config."""
-    events = {name: expected_events(scenario.load) for name, scenario in config.scenarios.items()}
-    return [_prospect(config, objective, events) for objective in config.slos]
+    most = {name: expected_events(scenario.load) for name, scenario in config.scenarios.items()}
+    fewest = {name: fewest_events(scenario.load) for name, scenario in config.scenarios.items()}
+    found = [_prospect(config, objective, most) for objective in config.slos]
+    if fewest == most:
+        return found
+    least = [_prospect(config, objective, fewest).events for objective in config.slos]
+    return [replace(one, fewest=events) for one, events in zip(found, least, strict=True)]
 
 
 def cautions(config: RunConfig) -> list[str]:

@@ -14,9 +14,11 @@ from ..engine.acting import ActionRun
 from ..engine.plan import BULK_TICK_NS, LATE_NS, Plan, ReaderPlan, ScenarioRun
 from ..engine.progress import Span, goal_of
 from ..engine.resending import Resend
+from ..errors import UsageError
 from ..ledger import replay
 from ..model.correlation import CorrelationIds
 from ..model.summary import slice_label
+from ..objectives.condition import parse_condition
 from ..objectives.criteria import Criteria, lateness_limit_ns
 from ..objectives.objective import GaugeValues, Objective
 from ..objectives.scenario import ScenarioCriteria
@@ -28,11 +30,16 @@ from ..units import NS_PER_S
 from ..workload.events import EventType, Renderer
 from ..workload.schedule import (
     Arrivals,
+    Hold,
+    Idle,
+    Load,
+    bursts_of,
     describe,
     duration_ns,
     expected_events,
     expected_in_steps,
     longest_hold,
+    open_stretches,
     rates_of,
 )
 from ..workload.segment import WHOLE, Segment
@@ -74,7 +81,12 @@ class Prepared:
     @property
     def gauge_values(self) -> GaugeValues:
         """The names of each gauge's values."""
-        return {name: gauge.metrics for name, gauge in self.config.gauges.items()}
+        return gauge_values(self.config)
+
+
+def gauge_values(config: RunConfig) -> GaugeValues:
+    """The names of each gauge's values."""
+    return {name: gauge.metrics for name, gauge in config.gauges.items()}
 
 
 def prepare(
@@ -89,7 +101,7 @@ def prepare(
     """A run of a config under a name, or the part of it that a segment has."""
     # Events and answers are judged, kept and shown by keys and replicas without secrets: then so are objectives.
     config = replace(config, slos=tuple(_without_secrets(objective, redact) for objective in config.slos))
-    plan, criteria = build(config, run_id, segment), criteria_of(config)
+    plan, criteria = build(config, run_id, segment, redact), criteria_of(config)
     meta = _meta(config, plan, criteria, run_id, segment, redact)
     return Prepared(config, run_id, base_dir, segment, plan, criteria, meta, redact, learn)
 
@@ -99,17 +111,28 @@ def _without_secrets(objective: Objective, redact: Callable[[str], str]) -> Obje
     return replace(objective, key=key, replica=replica)
 
 
-def build(config: RunConfig, run_id: str, segment: Segment = WHOLE) -> Plan:
-    """The plan of a config, for a run of that name. Only what a scenario uses is part of it."""
+def build(config: RunConfig, run_id: str, segment: Segment = WHOLE, redact: Callable[[str], str] = str) -> Plan:
+    """The plan of a config, for a run of that name. Only what a scenario uses is part of it. `redact` takes secrets
+    out of what is shown of it.
+
+    Raises UsageError where several are to send parts of a load of which a phase may end early: each would end it at a
+    moment of its own, and what they send would be no one schedule.
+    """
     readers = _readers(config)
+    for name, scenario in config.scenarios.items():
+        if segment.of > 1 and (found := open_stretches(scenario.load)):
+            raise UsageError(
+                f"scenario {name!r} has a phase until {found[0].until}, which each of {segment.of} senders would end "
+                "at a moment of its own; let one process send all of it, or leave the until out"
+            )
     producers = {scenario.producer for scenario in config.scenarios.values()}
     ids = CorrelationIds.for_run(run_id)
     return Plan(
         scenarios=[
             ScenarioRun(
                 fold=fold_plan(config, name),
-                span=Span.of(name, scenario.start, scenario.load),
-                arrivals=Arrivals(scenario.load, scenario.arrivals, f"{config.seed}/{name}/arrivals"),
+                span=Span.of(name, scenario.start, _shown(scenario.load, redact)),
+                arrivals=Arrivals(_shown(scenario.load, redact), scenario.arrivals, f"{config.seed}/{name}/arrivals"),
                 renderer=Renderer(
                     scenario=index,
                     scenarios=len(config.scenarios),
@@ -128,6 +151,10 @@ def build(config: RunConfig, run_id: str, segment: Segment = WHOLE) -> Plan:
                     if reader.probe == probe
                 },
                 resend=_resend(scenario),
+                waits={
+                    one.number: parse_condition(one.until, gauge_values(config))
+                    for one in open_stretches(scenario.load)
+                },
             )
             for index, (name, scenario) in enumerate(config.scenarios.items())
         ],
@@ -286,8 +313,18 @@ def _meta(
         stages=[
             (name, scenario.start + stretch.start_ns, scenario.start + stretch.end_ns, stretch.text)
             for name, scenario in config.scenarios.items()
-            for stretch in describe(scenario.load)
+            for stretch in describe(_shown(scenario.load, redact))
         ],
+    )
+
+
+def _shown(load: Load, redact: Callable[[str], str]) -> Load:
+    """A load whose conditions are without secrets."""
+    return tuple(
+        phase.model_copy(update={"until": redact(phase.until)})
+        if isinstance(phase, Hold | Idle) and phase.until
+        else phase
+        for phase in load
     )
 
 
@@ -307,6 +344,7 @@ def _scenario_criteria(scenario: Scenario) -> ScenarioCriteria:
             (scenario.start + start_ns, scenario.start + end_ns, from_rate, to_rate)
             for start_ns, end_ns, from_rate, to_rate in rates_of(scenario.load)
         ),
+        bursts=tuple(scenario.start + at_ns for at_ns in bursts_of(scenario.load)),
     )
 
 

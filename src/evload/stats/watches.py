@@ -74,7 +74,8 @@ class AnchoredWatch(_Watch):
             self._moved()
 
     def counts_from(self, from_ns: int) -> None:
-        """It is known now from when it counts, which nobody knew before: no sample so far began later."""
+        """It is known now from when it counts, which nobody knew before, or which is sooner than was thought: no
+        sample so far began later."""
         self._from_ns = from_ns
 
     def _moved(self) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from ..model.facts import DEFAULTS, EXACT, FACTS, INTERVAL_NS, Fact, amount_of
 from ..model.marker import Marker, ended_ns
-from ..model.phases import LEAST_NS, tolerance_ns
+from ..model.phases import LEAST_NS, Course, Ending, planned_length, tolerance_ns
 from ..model.states import State
 from ..model.summary import Distribution, GaugeSummary, ScenarioSummary, Series, Summary, slice_label
 from ..model.travel import Observation, Part
@@ -165,10 +165,25 @@ class _Phases:
     """Counts in which phase of a load events were due, and which of them left too late to be of that phase."""
 
     def __init__(self, phases: Sequence[tuple[int, int]], counts: dict[tuple[int, int], list[int]]) -> None:
-        self._phases = [phase for phase in phases if phase[1] > phase[0]]
-        self._starts = [start for start, _ in self._phases]
-        self._bursts = {start: (start, end) for start, end in phases if start == end}
+        self._planned = phases
+        self._now = list(phases)
         self._counts = counts
+        self._set({})
+
+    def ended(self, course: Course, endings: Sequence[Ending]) -> None:
+        """Some ended early, so that they and those after them lie elsewhere."""
+        before, self._now = self._now, course.phases(self._planned)
+        moved = dict(zip(before, self._now, strict=True))
+        counts = {moved[phase]: count for phase, count in self._counts.items()}
+        self._counts.clear()
+        self._counts.update(counts)
+        self._set({phase: tolerance_ns(planned_length(phase, endings)) for phase in self._now})
+
+    def _set(self, tolerances: Mapping[tuple[int, int], int]) -> None:
+        self._phases = [phase for phase in self._now if phase[1] > phase[0]]
+        self._starts = [start for start, _ in self._phases]
+        self._bursts = {start: (start, end) for start, end in self._now if start == end}
+        self._tolerances = {phase: tolerances.get(phase, tolerance_ns(phase)) for phase in self._now}
 
     def due(self, moments: Sequence[int]) -> None:
         """Events are due at these times since the schedule began, in order."""
@@ -185,9 +200,9 @@ class _Phases:
         if delay_ns is not None and delay_ns <= LEAST_NS:
             return
         phase = self._at(at_ns)
-        if phase is not None and (delay_ns is None or delay_ns > tolerance_ns(phase)):
+        if phase is not None and (delay_ns is None or delay_ns > self._tolerances[phase]):
             self._count(phase, 1, 1)
-            if own_ns > tolerance_ns(phase):
+            if own_ns > self._tolerances[phase]:
                 self._count(phase, 2, 1)
 
     def _at(self, at_ns: int) -> tuple[int, int] | None:
@@ -407,6 +422,13 @@ class Recorder:
             into.series.setdefault(metric, Series()).add(value, end_ns - self.start_ns)
         if not values:
             into.failed += 1
+
+    def ended(self, endings: Sequence[Ending]) -> None:
+        """Phases of the load ended early: all that did so far, before anything is due that moved."""
+        for into in self._scenarios:
+            course = Course(into.plan.name, endings)
+            if not course.as_planned:
+                into.phases.ended(course, [one for one in endings if one.scenario == into.plan.name])
 
     def read_times(self, probe: str, times: Iterable[tuple[int, bool, int]]) -> None:
         """Count requests of a probe: (how long they took, whether they were answered, how many) by coarse buckets."""

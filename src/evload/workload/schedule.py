@@ -4,17 +4,20 @@ Arrival n (from 0) is due when the cumulative intensity Λ(t) passes n, that is 
 kept as exact fractions across phases, so no gap is ever rounded and then added, and what one phase leaves
 of an event the next one carries on. Poisson arrivals are a unit-rate process mapped through the same
 inverse (the time-change theorem). A burst stands beside Λ: it takes nothing from the carry.
+
+A phase may end earlier than planned. What comes after it moves, and Λ goes on from what had passed by then: event n
+stays event n, and a random gap the gap before it.
 """
 
 from __future__ import annotations
 
 import random
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import accumulate
 from math import ceil, isqrt, lcm, log
-from typing import Annotated, Any, Final, Literal, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple, Protocol
 
 from pydantic import AfterValidator, Field, WrapValidator
 
@@ -37,12 +40,14 @@ class Leg(NamedTuple):
     duration_ns         its length; 0 for a burst
     from_rate, to_rate  events per second at its start and at its end
     burst               events that are all due at its start
+    until               the condition on a gauge that ends it before its time; empty: it lasts its time
     """
 
     duration_ns: int
     from_rate: Fraction = Fraction(0)
     to_rate: Fraction = Fraction(0)
     burst: int = 0
+    until: str = ""
 
     @property
     def events(self) -> Fraction:
@@ -54,17 +59,31 @@ class Leg(NamedTuple):
             return f"burst of {self.burst}"
         if self.from_rate != self.to_rate:
             return f"ramp {format_rate(self.from_rate)} to {format_rate(self.to_rate)}"
-        return f"hold {format_rate(self.from_rate)}" if self.from_rate else "idle"
+        text = f"hold {format_rate(self.from_rate)}" if self.from_rate else "idle"
+        return f"{text} until {self.until}" if self.until else text
+
+
+def _condition(text: str) -> str:
+    if not text.strip():
+        raise ValueError("this is no condition; write for example until: replicas == 0, or leave it out")
+    return " ".join(text.split())
+
+
+Until = Annotated[
+    Annotated[str, Field(max_length=200), AfterValidator(_condition)] | None,
+    Field(description="ends it before its time: a condition on a gauge, such as replicas == 0"),
+]
 
 
 class Hold(Settings):
     """One rate for a while."""
 
     rate: Annotated[Rate, Field(description="events per second, minute or hour")]
-    for_: Annotated[Duration, Field(alias="for", description="how long")]
+    for_: Annotated[Duration, Field(alias="for", description="how long, at most where there is an until")]
+    until: Until = None
 
     def legs(self) -> tuple[Leg, ...]:
-        return (Leg(self.for_, self.rate, self.rate),)
+        return (Leg(self.for_, self.rate, self.rate, until=self.until or ""),)
 
 
 class Ramp(Settings):
@@ -100,10 +119,11 @@ class Burst(Settings):
 class Idle(Settings):
     """Nothing for a while."""
 
-    idle: Annotated[Duration, Field(description="how long nothing is sent")]
+    idle: Annotated[Duration, Field(description="how long nothing is sent, at most where there is an until")]
+    until: Until = None
 
     def legs(self) -> tuple[Leg, ...]:
-        return (Leg(self.idle),)
+        return (Leg(self.idle, until=self.until or ""),)
 
 
 _MODEL_BY_KEY: Final[Mapping[str, type[Settings]]] = {
@@ -119,6 +139,8 @@ def _pick_model(value: Any, _: Callable[[Any], Any]) -> Any:
         raise ValueError("a phase is a mapping; write e.g. {rate: 100/s, for: 5m}")
     for key, model in _MODEL_BY_KEY.items():
         if key in value:
+            if "until" in value and "until" not in model.model_fields:
+                raise ValueError("only a phase of one rate, or an idle one, can end early; leave until out")
             return model.model_validate(value)
     raise ValueError("this phase has none of rate, from/to, steps, burst, idle; write e.g. {rate: 100/s, for: 5m}")
 
@@ -146,15 +168,35 @@ class Stretch(NamedTuple):
     text: str
 
 
+class Open(NamedTuple):
+    """A stretch that may end early: its number among all stretches of its load, when it is, and what ends it."""
+
+    number: int
+    start_ns: int
+    end_ns: int
+    until: str
+
+
 def duration_ns(load: Sequence[Phase]) -> int:
-    """From the start of the load to the end of its last phase."""
+    """From the start of the load to the end of its last phase, if none ends early."""
     return sum(leg.duration_ns for leg in _legs(load))
 
 
 def expected_events(load: Sequence[Phase]) -> int:
-    """Number of events: exact for constant arrivals; for Poisson the mean, rounded up."""
+    """Number of events if no phase ends early: exact for constant arrivals; for Poisson the mean, rounded up."""
     legs = _legs(load)
     return ceil(sum(leg.events for leg in legs)) + sum(leg.burst for leg in legs)
+
+
+def fewest_events(load: Sequence[Phase]) -> int:
+    """The same if each phase that may end early ends at once."""
+    legs = [leg for leg in _legs(load) if not leg.until]
+    return ceil(sum(leg.events for leg in legs)) + sum(leg.burst for leg in legs)
+
+
+def open_stretches(load: Sequence[Phase]) -> list[Open]:
+    """The stretches that may end early, as they are if none does."""
+    return _open(_legs(load))
 
 
 def rate_of(load: Sequence[Phase]) -> Callable[[int], float]:
@@ -175,33 +217,45 @@ def rate_of(load: Sequence[Phase]) -> Callable[[int], float]:
 
 def rates_of(load: Sequence[Phase]) -> list[tuple[int, int, float, float]]:
     """From when to when the load has a rate, and from how many events per second to how many it goes meanwhile."""
-    found, start_ns = [], 0
-    for leg in _legs(load):
-        if leg.duration_ns:
-            found.append((start_ns, start_ns + leg.duration_ns, float(leg.from_rate), float(leg.to_rate)))
-        start_ns += leg.duration_ns
-    return found
+    return [
+        (start_ns, start_ns + leg.duration_ns, float(leg.from_rate), float(leg.to_rate))
+        for start_ns, leg in _placed(_legs(load))
+        if leg.duration_ns
+    ]
+
+
+def bursts_of(load: Sequence[Phase]) -> list[int]:
+    """When the bursts of a load fall."""
+    return [start_ns for start_ns, leg in _placed(_legs(load)) if leg.burst]
 
 
 def expected_in_steps(load: Sequence[Phase], start_ns: int, step_ns: int) -> list[float]:
-    """Expected arrivals in each step since time 0, of a load that begins at `start_ns`.
+    """Expected arrivals in each step since time 0, of a load that begins at `start_ns` and of which no phase ends
+    early: see `arrivals_in_steps`."""
+    rates = [(start_ns + since, start_ns + until, low, high) for since, until, low, high in rates_of(load)]
+    bursts = [start_ns + at_ns for at_ns in bursts_of(load)]
+    return arrivals_in_steps(rates, bursts, start_ns + duration_ns(load), step_ns)
+
+
+def arrivals_in_steps(
+    rates: Iterable[tuple[int, int, float, float]], bursts: Iterable[int], end_ns: int, step_ns: int
+) -> list[float]:
+    """Expected arrivals in each step since time 0, up to `end_ns`, with these rates (see `rates_of`) and bursts.
 
     0 where a burst falls, which is not random.
     """
-    steps = [0.0] * -(-(start_ns + duration_ns(load)) // step_ns)
-    bursts = set()
-    for leg in _legs(load):
-        if leg.burst:
-            bursts.add(start_ns // step_ns)
-        end_ns = start_ns + leg.duration_ns
-        for step in range(start_ns // step_ns, -(-end_ns // step_ns)):
-            since, until = max(start_ns, step * step_ns), min(end_ns, (step + 1) * step_ns)
+    steps = [0.0] * -(-end_ns // step_ns)
+    for start_ns, stop_ns, from_rate, to_rate in rates:
+        for step in range(start_ns // step_ns, -(-stop_ns // step_ns)):
+            since, until = max(start_ns, step * step_ns), min(stop_ns, (step + 1) * step_ns)
             if until > since:
                 middle = (since + until) / 2 - start_ns
-                rate = float(leg.from_rate) + float(leg.to_rate - leg.from_rate) * middle / leg.duration_ns
+                rate = from_rate + (to_rate - from_rate) * middle / (stop_ns - start_ns)
                 steps[step] += rate * (until - since) / NS_PER_S
-        start_ns = end_ns
-    return [0.0 if step in bursts else expected for step, expected in enumerate(steps)]
+    for at_ns in bursts:
+        if at_ns // step_ns < len(steps):
+            steps[at_ns // step_ns] = 0.0
+    return steps
 
 
 def expected_between(load: Sequence[Phase], since_ns: int, until_ns: int) -> float:
@@ -252,12 +306,18 @@ class Arrivals:
     """
 
     def __init__(self, load: Sequence[Phase], shape: Shape, seed: str) -> None:
-        if shape == "constant":
-            self._blocks = _constant_blocks(_segments(load, 1))
-        else:
-            self._blocks = _poisson_blocks(_segments(load, _POISSON_UNIT), random.Random(seed))
+        self._legs = _legs(load)
+        self._positions: _Positions = _Counted() if shape == "constant" else _Drawn(random.Random(seed))
+        self._segments = _segments(self._legs, self._positions.unit)
+        self._number = 0
+        """Of the segment from which the block comes, and the next one, too."""
+        self._burst = 0
+        """Events of a burst in that segment that went into a block."""
         self._block: list[int] = []
         self._taken = 0
+        self._behind: Sequence[int] = ()
+        """Positions of what is in the block; of a burst there are none."""
+        self._last_ns = -1
 
     def peek(self) -> int | None:
         """When the next event is due, in nanoseconds from the start of the scenario; None after the last."""
@@ -273,25 +333,136 @@ class Arrivals:
                 break
             due += block[taken:end]
             self._taken = end
+        if due:
+            self._last_ns = due[-1]
         return due
+
+    def open_at(self, offset_ns: int) -> Open | None:
+        """The stretch that goes on at an offset, if it may end early."""
+        return next((one for one in _open(self._legs) if one.start_ns <= offset_ns < one.end_ns), None)
+
+    def open_stretches(self) -> list[Open]:
+        """Those that may end early, and didn't."""
+        return _open(self._legs)
+
+    def end_early(self, stretch: Open, offset_ns: int) -> int | None:
+        """End a stretch at an offset, but no earlier than what was taken of it; what comes after it begins then.
+
+        Gives when that is; None if it lasts its time all the same.
+        """
+        end_ns = max(offset_ns, stretch.start_ns + 1, self._last_ns + 1)
+        if end_ns >= stretch.end_ns:
+            return None
+        legs = self._legs
+        # What ended early doesn't end once more.
+        legs[stretch.number] = legs[stretch.number]._replace(duration_ns=end_ns - stretch.start_ns, until="")
+        self._segments = _segments(legs, self._positions.unit)
+        keep = len(self._block)
+        if self._number == stretch.number:
+            keep = bisect_left(self._block, end_ns, self._taken)
+        elif self._number > stretch.number:
+            keep = self._taken
+        self._put_back(keep)
+        return end_ns
+
+    def _put_back(self, keep: int) -> None:
+        """What stands in the block from there on is due at another time."""
+        block, behind = self._block, self._behind
+        if keep < len(block):
+            if behind:
+                self._positions.put_back(behind[keep:])
+            else:
+                self._burst -= len(block) - keep
+            self._block, self._behind = block[:keep], behind[:keep]
 
     def _refill(self) -> bool:
         if self._taken < len(self._block):
             return True
-        self._block = next(self._blocks, [])
-        self._taken = 0
-        return bool(self._block)
+        self._block, self._behind, self._taken = [], (), 0
+        while self._number < len(self._segments):
+            segment = self._segments[self._number]
+            if segment.offsets is None:
+                events = min(segment.stop - self._burst, _BLOCK)
+                self._burst += events
+                self._block = [segment.start_ns] * events
+            else:
+                self._behind = self._positions.below(segment.stop, _BLOCK)
+                self._block = segment.offsets(self._behind)
+            if self._block:
+                return True
+            self._number += 1
+            self._burst = 0
+        return False
+
+
+class _Positions(Protocol):
+    """Where on Λ the arrivals are, in order. `unit` is the number of parts into which one event is divided."""
+
+    unit: int
+
+    def below(self, stop: int, limit: int) -> Sequence[int]:
+        """The next ones below `stop`, at most `limit`; takes them away."""
+        ...
+
+    def put_back(self, positions: Sequence[int]) -> None:
+        """These were taken last, and come again."""
+        ...
+
+
+class _Counted:
+    """Evenly spaced: 0, 1, 2, …"""
+
+    unit = 1
+
+    def __init__(self) -> None:
+        self._next = 0
+
+    def below(self, stop: int, limit: int) -> Sequence[int]:
+        """See `_Positions`."""
+        found = range(self._next, min(stop, self._next + limit))
+        self._next += len(found)
+        return found
+
+    def put_back(self, positions: Sequence[int]) -> None:
+        """See `_Positions`."""
+        self._next = positions[0]
+
+
+class _Drawn:
+    """A Poisson process of unit rate."""
+
+    unit = _POISSON_UNIT
+
+    def __init__(self, rng: random.Random) -> None:
+        self._uniform = rng.random
+        self._next = int(-log(1.0 - self._uniform()) * _POISSON_UNIT)
+        self._again: list[int] = []
+        """What was put back beside the next one, the last first."""
+
+    def below(self, stop: int, limit: int) -> Sequence[int]:
+        """See `_Positions`."""
+        found: list[int] = []
+        position, again, uniform = self._next, self._again, self._uniform
+        while position < stop and len(found) < limit:
+            found.append(position)
+            position = again.pop() if again else position + int(-log(1.0 - uniform()) * _POISSON_UNIT)
+        self._next = position
+        return found
+
+    def put_back(self, positions: Sequence[int]) -> None:
+        """See `_Positions`."""
+        self._again += [self._next, *reversed(positions[1:])]
+        self._next = positions[0]
 
 
 class _Segment(NamedTuple):
-    """A leg with events, made ready: positions of Λ, in whole units, and the way back to offsets.
+    """A leg made ready: positions of Λ, in whole units, and the way back to offsets.
 
-    first, stop  the positions p with first <= p < stop fall into this segment
-    offsets      positions to nanoseconds; None for a burst, of which there are `stop` at `start_ns`
+    stop     the positions below it that don't fall into the segments before fall into this one
+    offsets  positions to nanoseconds; None for a burst, of which there are `stop` at `start_ns`
     """
 
     start_ns: int
-    first: int
     stop: int
     offsets: Callable[[Iterable[int]], list[int]] | None
 
@@ -300,20 +471,35 @@ def _legs(load: Sequence[Phase]) -> list[Leg]:
     return [leg for phase in load for leg in phase.legs()]
 
 
-def _segments(load: Sequence[Phase], unit: int) -> list[_Segment]:
-    """`unit` is the number of parts into which one event is divided."""
-    segments = []
+def _placed(legs: Iterable[Leg]) -> Iterator[tuple[int, Leg]]:
+    """Each leg with its start."""
     start_ns = 0
-    passed = Fraction(0)
-    for leg in _legs(load):
-        if leg.burst:
-            segments.append(_Segment(start_ns, 0, leg.burst, None))
-        elif leg.events:
-            offsets = (_even if leg.from_rate == leg.to_rate else _ramped)(leg, start_ns, passed, unit)
-            after = passed + leg.events
-            segments.append(_Segment(start_ns, ceil(passed * unit), ceil(after * unit), offsets))
-            passed = after
+    for leg in legs:
+        yield start_ns, leg
         start_ns += leg.duration_ns
+
+
+def _open(legs: Iterable[Leg]) -> list[Open]:
+    return [
+        Open(number, start_ns, start_ns + leg.duration_ns, leg.until)
+        for number, (start_ns, leg) in enumerate(_placed(legs))
+        if leg.until
+    ]
+
+
+def _segments(legs: Iterable[Leg], unit: int) -> list[_Segment]:
+    """One for each leg. `unit` is the number of parts into which one event is divided."""
+    segments = []
+    passed = Fraction(0)
+    for start_ns, leg in _placed(legs):
+        if leg.burst:
+            segments.append(_Segment(start_ns, leg.burst, None))
+            continue
+        offsets: Callable[[Iterable[int]], list[int]] = list
+        if leg.events:
+            offsets = (_even if leg.from_rate == leg.to_rate else _ramped)(leg, start_ns, passed, unit)
+        passed += leg.events
+        segments.append(_Segment(start_ns, ceil(passed * unit), offsets))
     return segments
 
 
@@ -353,28 +539,3 @@ def _ramped(leg: Leg, start_ns: int, passed: Fraction, unit: int) -> Callable[[I
         return [(~isqrt(p * whole_step + whole_base - 1) + shift) // divisor for p in positions]
 
     return rising if slope > 0 else falling
-
-
-def _constant_blocks(segments: Sequence[_Segment]) -> Iterator[list[int]]:
-    for segment in segments:
-        for first in range(segment.first, segment.stop, _BLOCK):
-            yield _offsets(segment, range(first, min(first + _BLOCK, segment.stop)))
-
-
-def _poisson_blocks(segments: Sequence[_Segment], rng: random.Random) -> Iterator[list[int]]:
-    uniform = rng.random
-    position = int(-log(1.0 - uniform()) * _POISSON_UNIT)
-    for segment in segments:
-        if segment.offsets is None:
-            yield from _constant_blocks([segment])
-            continue
-        while position < segment.stop:
-            block: list[int] = []
-            while position < segment.stop and len(block) < _BLOCK:
-                block.append(position)
-                position += int(-log(1.0 - uniform()) * _POISSON_UNIT)
-            yield segment.offsets(block)
-
-
-def _offsets(segment: _Segment, positions: range) -> list[int]:
-    return segment.offsets(positions) if segment.offsets else [segment.start_ns] * len(positions)

@@ -9,7 +9,7 @@ from functools import partial
 from itertools import accumulate
 from typing import Final
 
-from ...model.phases import tolerance_ns
+from ...model.phases import planned_length, tolerance_ns
 from ...model.summary import HOPS, ScenarioSummary, Summary
 from ...objectives.criteria import Criteria, lateness_limit_ns
 from ...objectives.objective import Objective
@@ -40,6 +40,7 @@ def load_as_scheduled(summary: Summary) -> Check:
     """
     worst, note, counted, bunched = 0.0, "", False, False
     for name, scenario in summary.scenarios.items():
+        endings = [one for one in summary.vitals.endings if one.scenario == name]
         for (start_ns, end_ns), (due, late, own) in sorted(scenario.phases.items()):
             if not due:
                 continue
@@ -49,7 +50,7 @@ def load_as_scheduled(summary: Summary) -> Check:
                 worst = share
                 when = "the burst at" if start_ns == end_ns else "the phase from"
                 until = "" if start_ns == end_ns else f" to {format_duration(end_ns)}"
-                allowed = format_duration(tolerance_ns((start_ns, end_ns)))
+                allowed = format_duration(tolerance_ns(planned_length((start_ns, end_ns), endings)))
                 note = (
                     f"{name}: {late} of {due} events of {when} {format_duration(start_ns)}{until} "
                     f"left more than {allowed} late, or never"

@@ -42,11 +42,12 @@ class LivePage:
         self._loop = loop
         self._server = server
         self._report = report
-        self._planned = False
+        self._planned: object = None
+        """The course of the load as it was told last."""
 
     def progress(self, now: Progress) -> None:
-        if not self._planned:
-            self._planned = True
+        if self._planned is not now.spans:
+            self._planned = now.spans
             self._hand(lambda: self._server.plan(words.plan(now)))
         self._hand(lambda: self._server.moment(words.moment(now)))
 

@@ -24,7 +24,7 @@ def event(name: str, data: bytes) -> bytes:
 
 
 def plan(now: Progress) -> bytes:
-    """What is the same in every moment of a run, as JSON."""
+    """What is the same from moment to moment, unless a phase ends early, as JSON."""
     return orjson.dumps({"total": now.total, "spans": now.spans, "limits": now.limits, "recent": now.RECENT_S})
 
 
