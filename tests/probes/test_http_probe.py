@@ -111,6 +111,18 @@ def test_all_that_an_answer_can_say() -> None:
     assert read[4:9] == (2, "r-2", 17.5, 1_767_225_600_000_000_001, 1_767_225_601_500_000_000)
 
 
+def test_an_answer_gives_its_event_tags_whether_or_not_it_shows_it() -> None:
+    tag = {"cold": "headers.\"x-cold\" == 'true'", "shard": "body.shard"}
+    assert single(json_answer(b'{"shard": 3}', 200, "X-Cold: true"), tag=tag).facts == {"tags": "cold\nshard=3"}
+    absent = single(json_answer(b'{"shard": null}', 404), tag=tag)
+    assert (absent.seen, absent.facts) == (Seen.ABSENT, {"tags": "cold=\nshard="})
+    # A body that isn't JSON leaves open what it would have said; the status is enough for the rest.
+    page = single(answer(404, b"<html>"), tag=tag)
+    assert (page.seen, page.facts) == (Seen.ABSENT, {"tags": "cold="})
+    assert single(answer(200, b"<html>"), tag={"shard": "body.shard"}).facts is None
+    assert config_of("http://localhost/{correlation_id}", tag=tag).capabilities.tags == {"cold", "shard"}
+
+
 def test_what_an_absent_event_says_is_only_its_replica_and_its_version() -> None:
     reply = json_answer(b'{"replica": 3, "version": 7}', 404)
     read = single(reply, effects="length(body.items)", replica="body.replica", version="body.version")
@@ -340,6 +352,14 @@ def test_fields_of_items() -> None:
 def test_an_empty_text_is_no_position() -> None:
     items = [{"id": "a", "p": ""}, {"id": "b", "p": "0"}]
     assert [read.position for read in bulk({"items": items}, position="item.p").reads] == [None, 0, None]
+
+
+def test_in_a_bulk_answer_each_item_may_give_its_event_tags() -> None:
+    document = {"items": [{"id": "a", "on": "x"}, {"id": "b"}]}
+    result = bulk(document, tag={"on": "item.on", "by": 'headers."x-replica"'})
+    assert [(read.facts or {}).get("tags") for read in result.reads] == [
+        "by=r-1\non=x", "by=r-1\non=", "by=r-1\non=",
+    ]  # fmt: skip
 
 
 def test_one_replica_answers_for_all_of_them() -> None:

@@ -10,6 +10,7 @@ import gzip
 import json
 import os
 import random
+import re
 import socket
 import ssl
 import subprocess
@@ -757,6 +758,52 @@ def test_the_words_of_a_refusal_are_read_as_they_are_sent(reply: bytes, detail: 
         assert receipt.detail.removeprefix("HTTP 400: ")[:100] == random.Random(1).randbytes(9000).hex()[:100]
     else:
         assert receipt.detail == detail
+
+
+@pytest.mark.parametrize(
+    ("tag", "reply", "tags"),
+    [
+        ({"cold": "headers.\"x-cold-start\" == 'true'"}, answer(202, b"", "X-Cold-Start: true"), "cold"),
+        ({"cold": "headers.\"x-cold-start\" == 'true'"}, answer(202), "cold="),
+        ({"region": "headers.region"}, answer(202, b"", "Region: eu"), "region=eu"),
+        ({"region": "headers.region"}, answer(503, b"busy", "Region: eu"), "region=eu"),
+        ({"b": "body.b", "a": "status"}, json_answer(b'{"b": "x"}'), "a=200\nb=x"),
+        ({"b": "body.b"}, json_answer(gzip.compress(b'{"b": "x"}', mtime=0), 200, "Content-Encoding: gzip"), "b=x"),
+        ({"b": "body.b"}, json_answer(b'{"b": "' + b"y" * 5000 + b'"}', 409), "b=" + "y" * 60),
+        ({"whole": "values(@) | [0]"}, json_answer(b"{}", 201), "whole=201"),
+        # What can't be read leaves it open; what reads the head alone doesn't care.
+        ({"b": "body.b", "region": "headers.region"}, answer(502, b"<html>", "Region: eu"), "region=eu"),
+        ({"b": "length(body)"}, json_answer(b"1"), ""),
+        ({"b": "body.b"}, json_answer(b'{"b": "' + b"y" * 1_100_000 + b'"}'), ""),
+    ],
+    ids=[
+        "true", "no such header", "a text", "a refusal", "a number", "gzip", "a long refusal", "as a whole",
+        "no json", "no such function of it", "too long",
+    ],
+)  # fmt: skip
+def test_an_answer_gives_its_event_tags(tag: dict[str, str], reply: bytes, tags: str) -> None:
+    receipt = receipt_from(reply, tag=tag)
+    assert (receipt.facts or {}).get("tags", "") == tags
+    assert (receipt.facts or {})["status"] >= 200
+
+
+def test_a_producer_says_which_tags_it_gives() -> None:
+    config = config_of("http://localhost/", tag={"cold": "headers.a", "region": "headers.b"})
+    assert config.capabilities.tags == {"cold", "region"}
+
+
+@pytest.mark.parametrize(
+    ("tag", "message"),
+    [
+        ({"cold": "headers.x-cold"}, 'write a name with a dash in double quotes, such as headers."x-replica"'),
+        ({"cold": "answer.x"}, "looks at 'answer', which isn't there; start with one of status, headers, body"),
+        ({"a b": "status"}, "String should match pattern"),
+        ({f"t{number}": "status" for number in range(9)}, "at most 8 items"),
+    ],
+)
+def test_tags_that_can_not_be(tag: dict[str, str], message: str) -> None:
+    with pytest.raises(ValidationError, match=re.escape(message)):
+        config_of("http://localhost/", tag=tag)
 
 
 def test_a_refusal_captures_nothing() -> None:

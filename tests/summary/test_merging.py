@@ -46,7 +46,9 @@ PLANS = [
         "chain", True, 10 * S, COUNTED,
         (Slice("key=1*", COUNTED, key="1*"), Slice("event=e1", COUNTED, event=1), Slice("event=e0", event=0),
          Slice("replica=b", replica="b"),
-         Slice("key=1*,probe=first", COUNTED, key="1*", probe=0)),
+         Slice("key=1*,probe=first", COUNTED, key="1*", probe=0),
+         Slice("tag=cold", COUNTED, tag="cold"), Slice("tag=cold?", COUNTED, tag="cold?"),
+         Slice("event=e1,tag=region=eu", COUNTED, event=1, tag="region=eu")),
         ((0, "first"), (1, "second")), arrival_step_ns=S, flow_step_ns=S, phases=((0, 9 * S), (9 * S, 40 * S)),
     ),
     ScenarioPlan("alone", True, 10 * S, COUNTED, (Slice("probe=first", COUNTED, probe=0),), ((0, "first"),)),
@@ -98,6 +100,7 @@ def look(draw: st.DrawFn, seen: Observation) -> None:
     seen.session = draw(st.sampled_from([None, *Seen]))
     seen.staleness = draw(st.sampled_from([None, 0, 1, 4]))
     seen.status = draw(st.sampled_from([None, 202, 201]))
+    seen.tags = draw(st.sampled_from(["", "cold", "cold=", "cold\nregion=eu", "cold=\nregion=us", "region=eu"]))
     if seen.scenario == 0:
         brackets = (seen.first_lower_ns, seen.first_upper_ns, seen.stable_lower_ns, seen.stable_upper_ns)
         replica = draw(st.sampled_from(["a", "b"]))

@@ -8,6 +8,8 @@ from typing import Final
 
 from .. import files
 from ..model.facts import FACTS, QUEUE_LAG, told_as
+from ..model.tags import MOST as MOST_TAGS
+from ..model.tags import name_of
 from ..objectives.condition import parse_condition
 from ..objectives.objective import HORIZON, Measure, Objective
 from ..spi.gauge import GaugeSettings
@@ -254,6 +256,31 @@ class Checks:
             seen.add(at)
             at = actions[at].times.after
         return at == name
+
+    def tags(
+        self,
+        objectives: Mapping[DataPath, Objective],
+        scenarios: Mapping[str, Scenario],
+        probes: Mapping[str, ProbeSettings],
+        producers: Mapping[str, ProducerSettings],
+    ) -> None:
+        """A tag that an objective is about has to be one that an answer gives to some of its events."""
+        asked = {objective.tag for objective in objectives.values() if objective.tag is not None}
+        for path, objective in objectives.items():
+            if objective.tag is None:
+                continue
+            chosen = [one for name, one in scenarios.items() if objective.scenario in (None, name)]
+            tellers: list[ProducerSettings | ProbeSettings | None] = [producers.get(one.producer) for one in chosen]
+            tellers += [probes.get(name) for one in chosen for name in one.probes]
+            known = sorted({name for one in tellers if one is not None for name in one.capabilities.tags})
+            if None not in tellers and name_of(objective.tag) not in known:
+                add = f"write tag: {{{name_of(objective.tag)}: …}} on their producer or probe"
+                what, cure = unknown("tag", name_of(objective.tag), known, otherwise=add)
+                self._problems.add((*path, "tag"), what, cure)
+            elif len(asked) > MOST_TAGS:
+                what = f"the objectives are about {len(asked)} tags, and {MOST_TAGS} are told apart"
+                self._problems.add((*path, "tag"), what, "ask for fewer")
+                break
 
     def _counter(self, path: DataPath, part: Objective, gauges: Mapping[str, GaugeSettings]) -> None:
         """What rises has to be a counter: of anything else the last value less the first says nothing."""

@@ -195,6 +195,7 @@ class _Reader:
         checks.gauges(gauges)
         checks.waits(scenarios, gauges)
         checks.objectives(objectives, scenarios, probes, gauges, producers)
+        checks.tags(objectives, scenarios, probes, producers)
         actions = self._actions({name: gauge.metrics for name, gauge in gauges.items()})
         setup, cleanup = (
             self._steps((name,)) if self._document.data.get(name) else () for name in ("setup", "cleanup")
@@ -438,7 +439,7 @@ class _Reader:
     ) -> Objective | None:
         scope = {
             name: value
-            for name in ("scenario", "event", "key", "probe", "replica", "after", "during")
+            for name in ("scenario", "event", "key", "tag", "probe", "replica", "after", "during")
             if (value := getattr(entry, name)) is not None
         }
         given = {name: str(value) for name in ("target", "critical") if (value := getattr(entry, name)) is not None}

@@ -170,6 +170,9 @@ class ObjectiveEntry(Settings):
     scenario: Annotated[str | None, Field(description="about this scenario alone")] = None
     event: Annotated[str | None, Field(description="about events of this name alone")] = None
     key: Annotated[str | None, Field(description="about events whose key matches this glob alone")] = None
+    tag: Annotated[
+        str | None, Field(description="about events with this tag alone: a name, or NAME=VALUE, as answers gave it")
+    ] = None
     probe: Annotated[str | None, Field(description="about what this probe of a chain sees")] = None
     replica: Annotated[str | None, Field(description="about what this replica shows")] = None
     after: Annotated[

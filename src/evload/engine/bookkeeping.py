@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from ..judging.live_checks import LiveChecks
 from ..ledger.writer import Ledger
 from ..model.marker import Marker
 from ..model.summary import Summary
+from ..model.tags import KnownTags
 from ..model.travel import Event, Receipt
 from ..model.vitals import Vitals
 from ..summary.recorder import Recorder
@@ -25,7 +26,8 @@ _DRIFT_NOTES: Final = 60
 
 
 class Bookkeeping:
-    """The books of one run, whose schedule begins at `start_ns`. `hide` takes secrets out of keys."""
+    """The books of one run, whose schedule begins at `start_ns`. `hide` takes secrets out of keys and tags; `tags`
+    are those that are asked for."""
 
     def __init__(
         self,
@@ -39,7 +41,9 @@ class Bookkeeping:
         start_ns: int,
         live: LiveChecks | None = None,
         hide: Callable[[str], str] = str,
+        tags: Iterable[str] = (),
     ) -> None:
+        self._tags = KnownTags(tags)
         self._live = live
         self._hide = hide
         self._tracker = tracker
@@ -62,6 +66,9 @@ class Bookkeeping:
         """Record what is settled, in the order in which `evload report` will see it again."""
         settled = self._tracker.take(before_ns)
         if settled:
+            for seen in settled:
+                if seen.tags:
+                    seen.tags = self._tags.capped(self._hide(seen.tags))
             self._recorder.settle(settled)
             self._ledger.append(settled)
 

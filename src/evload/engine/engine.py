@@ -26,6 +26,7 @@ from ..spi.probe import Probe
 from ..spi.producer import Producer
 from ..spi.sink import Sink
 from ..spi.traffic import Traffic
+from ..summary.fold_plan import asked_tags
 from ..summary.recorder import Recorder
 from ..tracking.tracker import Tracker
 from .acting import Acting, Bounded, OpenAction
@@ -190,7 +191,7 @@ class Engine:
             self._troubles(failures.happened)
         books = Bookkeeping(
             tracker, recorder, self._ledger, vitals, clock=clock, control=control, start_ns=start_ns, live=self._live,
-            hide=self._redact,
+            hide=self._redact, tags=asked_tags(scenario.fold for scenario in plan.scenarios),
         )  # fmt: skip
         group = asyncio.TaskGroup()
 

@@ -6,13 +6,15 @@ Absence of data is never a pass. Who judges what is in `_finder`; `objectives.gr
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from typing import Final
 
 from ..model.facts import COUNTERS
 from ..model.report import ObjectiveResult, Result
-from ..model.summary import Summary, slice_label
+from ..model.summary import Summary, merged, slice_label
+from ..model.tags import unanswered
 from ..objectives.objective import UPPER, Measure, Objective
 from ..objectives.scenario import ScenarioCriteria
 from .answers import judge_silence, judge_span
@@ -40,6 +42,9 @@ _JUDGES: Final = {
 }
 
 
+_GOOD: Final = (Result.PASS, Result.WARN)
+
+
 def judge(objective: Objective, summary: Summary, scenarios: Mapping[str, ScenarioCriteria] = {}) -> ObjectiveResult:
     """PASS, WARN, FAIL or INCONCLUSIVE, with what was observed and why.
 
@@ -48,6 +53,35 @@ def judge(objective: Objective, summary: Summary, scenarios: Mapping[str, Scenar
     has. One that ended the run before its time has failed. What hangs on a probe that never saw anything is
     INCONCLUSIVE; `scenarios` are needed for that, for `recovery` and for `reach`.
     """
+    if objective.tag is not None:
+        return _judge_tagged(objective, summary, scenarios)
+    return _judge(objective, summary, scenarios)
+
+
+def _judge_tagged(
+    objective: Objective, summary: Summary, scenarios: Mapping[str, ScenarioCriteria]
+) -> ObjectiveResult:
+    """Events that nobody answered may have the tag or not: what is asked has to come out alike either way."""
+    judged = _judge(objective, summary, scenarios)
+    mine, open_ones = objective.slice, replace(objective, tag=unanswered(objective.tag or "")).slice
+    found = {
+        name: replace(one, slices={**one.slices, mine: merged(one.slices[label] for label in (mine, open_ones))})
+        for name, one in summary.scenarios.items()
+        if mine in one.slices and open_ones in one.slices
+    }
+    if not found:
+        return judged
+    with_them = _judge(objective, replace(summary, scenarios={**summary.scenarios, **found}), scenarios)
+    if judged.result in _GOOD and with_them.result in _GOOD:
+        return judged if judged.result is Result.WARN else with_them
+    if judged.result in (Result.INCONCLUSIVE, with_them.result):
+        return judged
+    count = sum(summary.scenarios[name].slices[open_ones].ledger["scheduled"] for name in found)
+    note = f"no answer says of {count:,} events whether they are {objective.tag}, and with them this is otherwise"
+    return replace(judged, result=Result.INCONCLUSIVE, note=note, witnessed=False)
+
+
+def _judge(objective: Objective, summary: Summary, scenarios: Mapping[str, ScenarioCriteria]) -> ObjectiveResult:
     find = _finder(objective, summary, scenarios)
     judged = find(objective.limit)
     if objective.critical is not None and judged.result in (Result.FAIL, Result.INCONCLUSIVE):

@@ -90,6 +90,9 @@ def worst_events(objective: Objective, reader: LedgerReader) -> Iterator[WorstEv
     if about.key is not None:
         conditions.append("matches(key, :key)")
         values["key"] = about.key
+    if about.tag is not None:
+        conditions.append("instr(char(10) || tags || char(10), char(10) || :tag || char(10)) > 0")
+        values["tag"] = about.tag
     if about.probe is not None or about.replica is not None:
         conditions.append(f"({_TOLD} OR {_ALONE})")
         values["probe"] = None if about.probe is None else probes.index(about.probe)

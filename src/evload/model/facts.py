@@ -16,8 +16,9 @@ from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from .states import Seen, State
+from .tags import together
 
-Joined = Literal["largest", "sum", "any", "first"]
+Joined = Literal["largest", "sum", "any", "first", "together"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +203,15 @@ class EventFacts:
             by_producer=True,
         ),
     )
+    tags: str = field(
+        default="",
+        metadata=_row(
+            meaning="its tags by what answers say, a line each; NAME= alone: an answer gave it none of that name",
+            column="TEXT",
+            joined="together",
+            of="tags",
+        ),
+    )
     capture: str | None = field(
         default=None,
         metadata=_row(
@@ -297,6 +307,8 @@ def joined(name: str, known: Any, more: Any) -> Any:
             return known or more
         case "first":
             return known
+        case "together":
+            return together(known, more)
 
 
 _RECOVERED: Final = Counter(

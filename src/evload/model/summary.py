@@ -353,13 +353,16 @@ def slice_label(
     *,
     event: str | None = None,
     key: str | None = None,
+    tag: str | None = None,
     probe: str | None = None,
     replica: str | None = None,
     during: str | None = None,
     after: str | None = None,
 ) -> str:
     """What a part of a scenario is called in `slices`; empty for the whole of it."""
-    parts = {"event": event, "key": key, "probe": probe, "replica": replica, "during": during, "after": after}
+    parts = {
+        "event": event, "key": key, "tag": tag, "probe": probe, "replica": replica, "during": during, "after": after,
+    }  # fmt: skip
     return ",".join(f"{name}={value}" for name, value in parts.items() if value is not None)
 
 

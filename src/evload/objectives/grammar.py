@@ -13,7 +13,7 @@ from .limits import parse_limit
 from .objective import FROM_A_MOMENT, LOWER, UPPER, GaugeValues, Measure, Objective, Window
 
 _LONGEST: Final = 1000
-_PARTS: Final = ("scenario", "event", "key", "probe", "replica")
+_PARTS: Final = ("scenario", "event", "key", "tag", "probe", "replica")
 _SEEN_BY_A_PROBE: Final = ("first_seen", "consistency", "end_to_end", "hop")
 _COUNTING: Final = ("drain(...)", "recovery(...)", "reach(...)", *(f"{one}(...)" for one in RUNNING))
 _WHOLE: Final = (Measure.INTEGRAL, Measure.GROWTH, Measure.RATIO)
@@ -28,6 +28,7 @@ def parse(
     scenario: str | None = None,
     event: str | None = None,
     key: str | None = None,
+    tag: str | None = None,
     probe: str | None = None,
     replica: str | None = None,
     after: str | None = None,
@@ -55,6 +56,7 @@ def parse(
         scenario=scenario,
         event=event,
         key=key,
+        tag=tag,
         probe=probe,
         replica=replica,
         after=after,
@@ -131,6 +133,8 @@ def _check_parts(objective: Objective) -> None:
         raise ValueError(f"the time in a queue belongs to no {wrong[0]}; leave {wrong[0]} out")
     if objective.subject == "hop" and objective.probe is None:
         raise ValueError("a hop ends at one probe of the chain; add probe: NAME")
+    if objective.tag is not None:
+        _check_tag(objective)
     if objective.probe is None and objective.replica is None:
         return
     if objective.measure in (Measure.STRETCH, Measure.SPAN):
@@ -143,6 +147,16 @@ def _check_parts(objective: Objective) -> None:
         raise ValueError(f"{objective.subject} is not known of one {whose}; known are {', '.join(known)}")
     if counted and objective.window is not None:
         raise ValueError(f"what one {whose} tells isn't counted over time; leave the window or the {whose} out")
+
+
+def _check_tag(objective: Objective) -> None:
+    """Which events have a tag is known only when they are answered."""
+    if wrong := [name for name in ("probe", "replica") if getattr(objective, name) is not None]:
+        raise ValueError(f"a tag is of an event, whoever looks at it; leave {wrong[0]} out")
+    if objective.abort_after_ns is not None:
+        raise ValueError(f"what is still to be answered may be {objective.tag}, too; leave abort out")
+    if objective.measure in (Measure.STRETCH, Measure.SPAN):
+        raise ValueError(f"{objective.expression!r} is about all answers; leave tag out")
 
 
 def _check_after(objective: Objective) -> None:
@@ -191,6 +205,7 @@ def _scoped(inner: Objective, outer: Objective) -> Objective:
         scenario=outer.scenario,
         event=outer.event,
         key=outer.key,
+        tag=outer.tag,
         probe=outer.probe,
         replica=outer.replica,
     )

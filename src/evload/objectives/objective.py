@@ -119,7 +119,7 @@ class Objective:
     after      for what counts from a moment: as written, the name of a scenario or of an action, or a time since the
                schedule began; of events those that were due when the action was over
     during     the name of an action: what was due, or sampled, while it was on
-    scenario, event, key, probe, replica   the part of the events that it is about; `key` is a glob
+    scenario, event, key, tag, probe, replica   the part of the events that it is about; `key` is a glob
     abort_after_ns  how long after the start of the schedule it may end the run; None: never
     critical_text, target_text   the limits beside the expression, as written
     implied    no config asks for it; it is what is asked where none names objectives
@@ -138,6 +138,7 @@ class Objective:
     function: str = ""
     event: str | None = None
     key: str | None = None
+    tag: str | None = None
     probe: str | None = None
     replica: str | None = None
     window: Window | None = None
@@ -158,8 +159,8 @@ class Objective:
     def slice(self) -> str:
         """The label of the part of a scenario that it is about; empty for the whole."""
         return slice_label(
-            event=self.event, key=self.key, probe=self.probe, replica=self.replica, during=self.during,
-            after=self.after if self.of_later_events else None,
+            event=self.event, key=self.key, tag=self.tag, probe=self.probe, replica=self.replica,
+            during=self.during, after=self.after if self.of_later_events else None,
         )  # fmt: skip
 
     @property
@@ -346,6 +347,7 @@ class Objective:
             "scenario": self.scenario,
             "event": self.event,
             "key": self.key,
+            **({} if self.tag is None else {"tag": self.tag}),
             "probe": self.probe,
             "replica": self.replica,
             "after": self.after,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +18,7 @@ from ..errors import UsageError
 from ..ledger import replay
 from ..model.correlation import CorrelationIds
 from ..model.summary import slice_label
+from ..model.tags import name_of, unanswered
 from ..objectives.condition import parse_condition
 from ..objectives.criteria import Criteria, lateness_limit_ns
 from ..objectives.objective import GaugeValues, Objective
@@ -107,8 +108,9 @@ def prepare(
 
 
 def _without_secrets(objective: Objective, redact: Callable[[str], str]) -> Objective:
-    key, replica = (None if text is None else redact(text) for text in (objective.key, objective.replica))
-    return replace(objective, key=key, replica=replica)
+    parts = (objective.key, objective.tag, objective.replica)
+    key, tag, replica = (None if text is None else redact(text) for text in parts)
+    return replace(objective, key=key, tag=tag, replica=replica)
 
 
 def build(config: RunConfig, run_id: str, segment: Segment = WHOLE, redact: Callable[[str], str] = str) -> Plan:
@@ -235,10 +237,13 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
     by_slice: dict[str, list[Objective]] = {}
     for objective in objectives:
         by_slice.setdefault(objective.slice, []).append(objective)
+    told = tags_told(config, scenario)
     slices = []
     for label, about in by_slice.items():
         first = about[0]
         if not label or (first.event is not None and first.event not in scenario.events):
+            continue
+        if first.tag is not None and name_of(first.tag) not in told:
             continue
         slices.append(
             Slice(
@@ -246,12 +251,14 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
                 _counted(about),
                 event=None if first.event is None else events.index(first.event),
                 key=first.key,
+                tag=first.tag,
                 probe=None if first.probe is None else numbers[first.probe],
                 replica=first.replica,
                 during=first.during,
                 after=first.after,
             )
         )
+    slices += _unanswered(objectives, told, scenario, events)
     apart = [event for event in events[:_MOST_EVENTS] if event in scenario.events]
     if len(scenario.events) > 1:
         labels = {slice_label(event=event): events.index(event) for event in apart}
@@ -273,6 +280,36 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
         ),
         event=apart[0] if apart and len(scenario.events) == 1 else "",
     )
+
+
+def tags_told(config: RunConfig, scenario: Scenario) -> Set[str]:
+    """The names of the tags that answers give the events of a scenario."""
+    able = [config.producers[scenario.producer].capabilities]
+    able += [config.probes[probe].capabilities for probe in scenario.probes]
+    return {name for one in able for name in one.tags}
+
+
+def _unanswered(
+    objectives: Sequence[Objective], told: Set[str], scenario: Scenario, events: Sequence[str]
+) -> list[Slice]:
+    """The events that may have a tag which an objective is about, because no answer said: with all that is counted of
+    those that have it."""
+    by_part: dict[str, list[Objective]] = {}
+    for one in objectives:
+        if one.tag is not None and name_of(one.tag) in told and one.event in (None, *scenario.events):
+            by_part.setdefault(replace(one, tag=unanswered(one.tag)).slice, []).append(one)
+    return [
+        Slice(
+            label,
+            _counted(about),
+            event=None if about[0].event is None else events.index(about[0].event),
+            key=about[0].key,
+            tag=unanswered(about[0].tag or ""),
+            during=about[0].during,
+            after=about[0].after if about[0].of_later_events else None,
+        )
+        for label, about in by_part.items()
+    ]
 
 
 def _counted(objectives: Sequence[Objective]) -> Counted:

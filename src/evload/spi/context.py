@@ -102,6 +102,7 @@ class Capabilities:
 
     tells            what it may say of an event: of a probe `effects`, `position`, `version`, `consumed_at`,
                      `processed_at`, `replica`; of a producer facts such as `status`
+    tags             names of the tags that it gives events, by what answers say
     captures         a producer: it takes the id that the target gives an event
     asks_by_capture  a probe: it asks with that id, which is known only after the ack
     pushes           a probe: it is told, and asked only about what has not come by its deadline
@@ -109,6 +110,7 @@ class Capabilities:
     """
 
     tells: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
     captures: bool = False
     asks_by_capture: bool = False
     pushes: bool = False

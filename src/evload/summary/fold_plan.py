@@ -5,9 +5,11 @@ Plain data, kept in the ledger file so that `evload report` folds the same way.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
+
+from ..model.tags import is_unanswered
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,7 @@ class Slice:
     label    its name in `ScenarioSummary.slices`
     event    index of an event
     key      a glob that the event's key has to match
+    tag      a tag that answers gave it; `NAME?`: no answer told of that name
     probe    number of a probe whose view it is
     replica  name of a replica whose view it is
     during   name of an action: events that were due while it was on for sure
@@ -61,6 +64,7 @@ class Slice:
     counted: Counted = Counted()
     event: int | None = None
     key: str | None = None
+    tag: str | None = None
     probe: int | None = None
     replica: str | None = None
     during: str | None = None
@@ -117,3 +121,8 @@ class ScenarioPlan:
                 "phases": tuple((start, end) for start, end in data.get("phases", ())),
             }
         )
+
+
+def asked_tags(plans: Iterable[ScenarioPlan]) -> set[str]:
+    """The tags that objectives ask for."""
+    return {part.tag for plan in plans for part in plan.slices if part.tag and not is_unanswered(part.tag)}

@@ -37,6 +37,7 @@ class Placed(NamedTuple):
     acked_ns: int | None
     position: Position | None
     settled_ns: int
+    tags: str = ""
 
 
 class Found(NamedTuple):

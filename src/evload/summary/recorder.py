@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter as Tally
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from operator import attrgetter
@@ -18,6 +18,7 @@ from ..model.marker import Marker, ended_ns
 from ..model.phases import LEAST_NS, Course, Ending, planned_length, tolerance_ns
 from ..model.states import State
 from ..model.summary import Distribution, GaugeSummary, ScenarioSummary, Series, Summary, slice_label
+from ..model.tags import is_unanswered, name_of, names_in, tags_of, unanswered
 from ..model.travel import Observation, Part
 from ..model.vitals import Vitals
 from ..stats.histogram import Histogram, coarse
@@ -251,10 +252,25 @@ class _Scenario:
         """Portions and views of what was due while an action was on, or when it was over."""
         self._told: set[tuple[int | None, str | None]] = set()
         """Places with a view of all events."""
+        self._tagged: dict[str, list[_Fold]] = {}
+        """By a tag, or by the name of one of which no answer told (`NAME?`)."""
+        self._whole_tags: set[str] = set()
+        """Those of which all events are a portion, and not those of one name or some keys alone."""
+        self.asked_tags: frozenset[str] = frozenset()
+        """Names of tags that objectives ask for."""
         for part in _in_order(plan):
             place = (part.probe, part.replica)
             of_all = part.event is None and part.key is None and not part.timed
             fold = _Fold(part.counted, part, is_view=of_all and place != (None, None))
+            if part.tag is not None:
+                self.portions.append(fold)
+                self._tagged.setdefault(part.tag, []).append(fold)
+                if of_all:
+                    self._whole_tags.add(part.tag)
+                if not is_unanswered(part.tag):
+                    self.asked_tags |= {name_of(part.tag)}
+                    self.summary.slices[part.label] = fold.summary
+                continue
             self.summary.slices[part.label] = fold.summary
             if part.timed:
                 self.timed.append((part, fold))
@@ -314,6 +330,31 @@ class _Scenario:
         if not self._of_keys:
             return found
         return [*found, *(fold for fold in self._of_keys if fold.part and _belongs(fold.part, event, key))]
+
+    def tagged_of(self, tags: str, event: int, key: str | None) -> Iterator[_Fold]:
+        """The portions that an event belongs to by what answers said. Those that nobody asked for are made: for the
+        report."""
+        wanted = tags_of(tags) if tags else []
+        for tag in wanted:
+            if tag not in self._whole_tags:
+                self._whole_tags.add(tag)
+                fold = _Fold(Counted(), Slice(slice_label(tag=tag), tag=tag))
+                self.portions.append(fold)
+                self._tagged.setdefault(tag, []).append(fold)
+        if self.asked_tags:
+            wanted += map(unanswered, self.asked_tags - names_in(tags))
+        for tag in wanted:
+            for fold in self._tagged.get(tag, ()):
+                if fold.part is not None and _belongs(fold.part, event, key):
+                    yield fold
+
+    def unanswered(self) -> Iterator[_Fold]:
+        """The portions of events of which no answer told a tag that is asked for."""
+        for name in sorted(self.asked_tags):
+            for fold in self._tagged.get(unanswered(name), ()):
+                if fold.part is not None:
+                    self.summary.slices.setdefault(fold.part.label, fold.summary)
+                    yield fold
 
     def folds(self) -> Iterable[_Fold]:
         yield self.whole
@@ -404,12 +445,16 @@ class Recorder:
         into = self._scenarios[scenario]
         into.summary.ledger["scheduled"] += count
         into.summary.ledger["in_doubt"] += count
+        for fold in into.unanswered():
+            fold.schedule(count)
+            fold.summary.ledger["in_doubt"] += count
         if into.plan.watched:
-            metric = into.whole.metric("end_to_end")
-            for _ in range(count):
-                metric.record(0, None, 0)
-                if into.whole.on_time is not None:
-                    into.whole.on_time.record(0, None, 0)
+            for fold in (into.whole, *into.unanswered()):
+                metric = fold.metric("end_to_end")
+                for _ in range(count):
+                    metric.record(0, None, 0)
+                    if fold.on_time is not None:
+                        fold.on_time.record(0, None, 0)
 
     def sampled(self, gauge: str, start_ns: int, end_ns: int, values: Mapping[str, float]) -> None:
         """Count one sample of a gauge, taken in [start_ns, end_ns]; no values: it could not be taken, no number for
@@ -485,6 +530,9 @@ class Recorder:
                         portion.waiting.append(seen)
                         if len(portion.waiting) >= _TOGETHER:
                             self._count_waiting(portion, into.plan)
+        for seen in observations:
+            if seen.tags or into.asked_tags:
+                self._count_tagged(into, seen)
         if into.keyed:
             for seen in observations:
                 if seen.key is not None:
@@ -514,6 +562,21 @@ class Recorder:
         summary.last_intended_ns = at_ns if last is None else max(last, at_ns)
         for steps in summary.counter_steps.values():
             steps.add(at_ns, 1, 0, 0)
+
+    def _tagged(self, into: _Scenario, tags: str, event: int, key: str | None, intended_ns: int) -> list[_Fold]:
+        """The portions that an event belongs to by what answers said, of those by time those that it was due in."""
+        at_ns = intended_ns - self.start_ns
+        found = into.tagged_of(tags, event, key) if tags or into.asked_tags else ()
+        return [one for one in found if one.part and (not one.part.timed or self._was_then(one.part, at_ns))]
+
+    def _count_tagged(self, into: _Scenario, seen: Observation) -> None:
+        """Count a settled event in the parts to which its answers assigned it: nobody knew of that before."""
+        for fold in self._tagged(into, seen.tags, seen.type, seen.key, seen.intended_ns):
+            into.summary.slices.setdefault(fold.part.label if fold.part else "", fold.summary)
+            self._belongs_late(fold, seen)
+            fold.waiting.append(seen)
+            if len(fold.waiting) >= _TOGETHER:
+                self._count_waiting(fold, into.plan)
 
     def _count_waiting(self, portion: _Fold, plan: ScenarioPlan) -> None:
         """Count the settled events of a portion, which may be few of each batch."""
@@ -554,11 +617,14 @@ class Recorder:
     def _order_of(self, into: _Scenario, seen: Observation) -> None:
         """Count what is found of the order of a key now that an event of it is settled."""
         sent_ns = seen.intended_ns if seen.sent_ns is None else seen.sent_ns
-        event = Placed(seen.seq, seen.type, seen.intended_ns, sent_ns, seen.acked_ns, seen.position, seen.settled_ns)
+        event = Placed(
+            seen.seq, seen.type, seen.intended_ns, sent_ns, seen.acked_ns, seen.position, seen.settled_ns, seen.tags
+        )  # fmt: skip
         for kind, about in self._order.settle((seen.scenario, seen.key), event):
             at_ns = about.intended_ns - self.start_ns
             timed = self._timed(into, about.type, seen.key, about.intended_ns) if into.timed else ()
-            for fold in (into.whole, *into.portions_of(about.type, seen.key), *timed):
+            tagged = self._tagged(into, about.tags, about.type, seen.key, about.intended_ns)
+            for fold in (into.whole, *into.portions_of(about.type, seen.key), *timed, *tagged):
                 summary = fold.summary
                 if kind == "order":
                     summary.known["order"] = summary.known.get("order", 0) + 1

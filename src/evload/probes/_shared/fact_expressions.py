@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from pydantic import Field
 
+from ...clients.answer_tags import TagReader
 from ...clients.expression_traffic import watched
 from ...clients.jmes import Expression, kind_of, truthy
 from ...clients.stamps import NO_STAMP, Stamp, read_stamp
@@ -52,9 +54,10 @@ class FactReader:
         consumed_at: str | None,
         processed_at: str | None,
         version: str | None,
+        tag: Mapping[str, str] = {},
         traffic: Traffic | None = None,
     ) -> None:
-        """`traffic` looks on at what they find."""
+        """`traffic` looks on at what they find. With `tag` documents are answers."""
         self._visible = _compile("visible", visible, traffic)
         self._effects = _compile("effects", effects, traffic)
         self._replica = _compile("replica", replica, traffic)
@@ -62,6 +65,7 @@ class FactReader:
         self._consumed_at = _compile("consumed_at", consumed_at, traffic)
         self._processed_at = _compile("processed_at", processed_at, traffic)
         self._version = _compile("version", version, traffic)
+        self._tags = TagReader(tag, traffic) if tag else None
 
     def visible(self, document: Any, otherwise: bool) -> bool:
         """Whether it shows its event; `otherwise` if no expression says so. Raises NotJson or JMESPathError."""
@@ -70,8 +74,9 @@ class FactReader:
     def facts(self, document: Any, visible: bool) -> Facts:
         """What it says. Raises BadAnswer, NotJson or JMESPathError."""
         replica = None if self._replica is None else _text(self._replica, document)
+        tags = "" if self._tags is None else self._tags.of(document)
         if not visible:
-            return Facts(Seen.ABSENT, replica=replica, version=self._version_of(document, visible))
+            return Facts(Seen.ABSENT, replica=replica, version=self._version_of(document, visible), tags=tags)
         consumed, processed = self._stamp(self._consumed_at, document), self._stamp(self._processed_at, document)
         return Facts(
             Seen.PRESENT,
@@ -82,6 +87,7 @@ class FactReader:
             processed.ns,
             version=self._version_of(document, visible),
             unread_stamp=consumed.unread or processed.unread,
+            tags=tags,
         )
 
     @staticmethod

@@ -22,13 +22,14 @@ class Facts(NamedTuple):
     processed_at: int | None = None
     version: float | None = None
     unread_stamp: str = ""
+    tags: str = ""
 
     def read(self, seq: int, start_ns: int, end_ns: int) -> Read:
         """The read of an answer to a question of ours: between the two times."""
         return Read(
             seq, self.seen, start_ns, end_ns, effects=self.effects, replica=self.replica, position=self.position,
             consumed_at=self.consumed_at, processed_at=self.processed_at, version=self.version,
-            unread_stamp=self.unread_stamp,
+            unread_stamp=self.unread_stamp, facts={"tags": self.tags} if self.tags else None,
         )  # fmt: skip
 
     def pushed(self, seq: int, at_ns: int) -> Read:

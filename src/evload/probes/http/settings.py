@@ -8,9 +8,11 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
+from ...clients.answer_tags import SEEN, TAGGED, TagName, check_tags
 from ...clients.credentials.headers import check_alone, held
 from ...clients.jmes import check_expression
 from ...clients.web import Url, check_method, unchecked
+from ...model.tags import MOST
 from ...spi.context import AdapterSettings, Capabilities
 from ...spi.probe import ProbeSettings
 from .._shared.asked_ids import AskedBy
@@ -75,6 +77,7 @@ class HttpProbeSettings(HttpTargetSettings, ProbeSettings):
     version: Version = None
     consumed_at: ConsumedAt = None
     processed_at: ProcessedAt = None
+    tag: Annotated[Mapping[TagName, str], Field(max_length=MOST, description=TAGGED)] = {}
 
     @property
     def remarks(self) -> Sequence[str]:
@@ -85,10 +88,11 @@ class HttpProbeSettings(HttpTargetSettings, ProbeSettings):
         tells = told_by(self, "effects", "position", "version", "consumed_at", "processed_at", "replica")
         if self.ids is not None:
             # A list that has an event twice tells its effects without an expression.
-            return Capabilities(tells=tells | {"effects"}, asks_by_capture=self.by == "capture")
+            tells |= {"effects"}
+            return Capabilities(tells=tells, tags=frozenset(self.tag), asks_by_capture=self.by == "capture")
         texts = (self.url, *self.headers.values())
         by_capture = any("{capture}" in text for text in texts)
-        return Capabilities(tells=tells, asks_by_capture=by_capture, begins_many=True)
+        return Capabilities(tells=tells, tags=frozenset(self.tag), asks_by_capture=by_capture, begins_many=True)
 
     @model_validator(mode="before")
     @classmethod
@@ -140,6 +144,11 @@ class HttpProbeSettings(HttpTargetSettings, ProbeSettings):
         return check_expression(
             text, ("status", "headers", "body", "item") if bulk else ("status", "headers", "body")
         )
+
+    @field_validator("tag")
+    @classmethod
+    def _tags_compile(cls, tags: Mapping[str, str], info: ValidationInfo) -> Mapping[str, str]:
+        return check_tags(tags, SEEN if info.data.get("ids") is None else (*SEEN, "item"))
 
     @field_validator("id")
     @classmethod

@@ -6,14 +6,15 @@ import asyncio
 import re
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from jmespath.exceptions import JMESPathError
 
 from ...clients import bodies
+from ...clients.answer_tags import TagReader
 from ...clients.credentials.headers import REFUSED, LiveHeaders, Make
 from ...clients.credentials.refusals import Refusals
 from ...clients.expression_traffic import watched
@@ -51,6 +52,8 @@ _CAPTURE_LIMIT: Final = 1 << 20
 _DETAIL_LIMIT: Final = 1024
 """How much of the body of a refusal is kept for people, in bytes."""
 _CODING: Final = b"content-encoding"
+_FACTS_LIMIT: Final = 1000
+"""Most different things that answers say of their events, kept so that what is alike is there once."""
 _HEADS_LIMIT: Final = 1000
 """Most request heads kept: there is one for each content type."""
 
@@ -153,7 +156,8 @@ class HttpPublisher:
         self._requests = Requests(config, live)
         self._batch = config.batch if config.mode == "batched" else 0
         self._expected = expand_statuses(config.expect)
-        self._facts: dict[int, Mapping[str, int]] = {}
+        self._facts: dict[tuple[int, str], Mapping[str, Any]] = {}
+        self._tags = TagReader(config.tag, traffic) if config.tag else None
         self._capture = watched(Expression(config.capture), "capture", traffic) if config.capture else None
         self._refusals = Refusals(self, live, self._send_again) if live is not None and live.heeds else None
         listener: Listener = self._refusals or self
@@ -247,14 +251,27 @@ class HttpPublisher:
             text = excerpt(_legible(headers, body))
             detail = f"HTTP {status}: {text}" if text else f"HTTP {status}"
         acked_ns = None if outcome is Outcome.IN_DOUBT else at_ns
-        self._settle(into, events, outcome, exchange.sent_ns, acked_ns, detail, capture, self._facts_of(status))
+        facts = self._facts_of(status, self._tagged(status, headers, body))
+        self._settle(into, events, outcome, exchange.sent_ns, acked_ns, detail, capture, facts)
 
-    def _facts_of(self, status: int) -> Mapping[str, int]:
-        """One mapping for all answers with a status."""
-        facts = self._facts.get(status)
+    def _facts_of(self, status: int, tags: str) -> Mapping[str, Any]:
+        """One mapping for all answers that say the same."""
+        facts = self._facts.get((status, tags))
         if facts is None:
-            facts = self._facts[status] = {"status": status}
+            facts = {"status": status, "tags": tags} if tags else {"status": status}
+            if len(self._facts) < _FACTS_LIMIT:
+                self._facts[status, tags] = facts
         return facts
+
+    def _tagged(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> str:
+        """The tags that an answer gives its events."""
+        if self._tags is None:
+            return ""
+        readable = b""
+        if self._tags.needs_body and len(body) < _CAPTURE_LIMIT:
+            with suppress(bodies.Garbled):
+                readable = bodies.unpacked(body, bodies.field(headers, _CODING), _CAPTURE_LIMIT)
+        return self._tags.of(Answer(status, headers, readable))
 
     def failed(self, exchange: Exchange, reason: str) -> None:
         """See `http_wire.Listener`."""
@@ -268,6 +285,8 @@ class HttpPublisher:
 
     def body_limit(self, status: int) -> int:
         """See `http_wire.Listener`."""
+        if self._tags is not None and self._tags.needs_body:
+            return _CAPTURE_LIMIT
         if status not in self._expected or self._may_return:
             return _DETAIL_LIMIT
         return _CAPTURE_LIMIT if self._capture else 0
@@ -281,7 +300,7 @@ class HttpPublisher:
         acked_ns: int | None,
         detail: str,
         capture: str | None = None,
-        facts: Mapping[str, int] | None = None,
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
         for event in events:
             self.receipts.add(into, Receipt(event.seq, outcome, sent_ns, acked_ns, detail, capture, facts))

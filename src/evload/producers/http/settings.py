@@ -10,10 +10,12 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, StrictInt, StrictStr, ValidationInfo, field_validator, model_validator
 
+from ...clients.answer_tags import TAGGED, TagName, check_tags
 from ...clients.credentials.headers import Fill, check_alone, held
 from ...clients.jmes import check_expression
 from ...clients.proxies import ProxyKey
 from ...clients.web import Statuses, Url, check_header, check_method, has_control, parse_url, unchecked
+from ...model.tags import MOST
 from ...model.travel import Encoding
 from ...spi.context import SECRET, AdapterSettings, AnswerTimeout, Capabilities
 from ...spi.producer import ProducerSettings
@@ -135,6 +137,7 @@ class HttpProducerSettings(ProducerSettings):
         str | None,
         Field(description="JMESPath over {status, headers, body}: the id that the target gave the event"),
     ] = None
+    tag: Annotated[Mapping[TagName, str], Field(max_length=MOST, description=TAGGED)] = {}
     timeout: AnswerTimeout = 10_000_000_000
     connections: Annotated[int, Field(ge=1, le=60_000, description="most connections at a time")] = 1000
     max_idle: Annotated[
@@ -195,6 +198,11 @@ class HttpProducerSettings(ProducerSettings):
             raise ValueError("capture can't tell the events of a batch apart; use another mode, or leave it out")
         return check_expression(capture, ("status", "headers", "body"))
 
+    @field_validator("tag")
+    @classmethod
+    def _tags_compile(cls, tags: Mapping[str, str]) -> Mapping[str, str]:
+        return check_tags(tags)
+
     @field_validator("auth")
     @classmethod
     def _one_login(cls, auth: Auth | None, info: ValidationInfo) -> Auth | None:
@@ -247,7 +255,7 @@ class HttpProducerSettings(ProducerSettings):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(captures=self.capture is not None, tells=frozenset({"status"}))
+        return Capabilities(captures=self.capture is not None, tells=frozenset({"status"}), tags=frozenset(self.tag))
 
     def encoding(self) -> Encoding:
         """The content mode, and as extras the templates, that of the routing key last."""
