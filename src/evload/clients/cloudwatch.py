@@ -29,6 +29,52 @@ class Metric:
     statistic: str
     period_s: int
 
+    def stat(self) -> dict[str, Any]:
+        """As a query asks for it."""
+        dimensions = [{"Name": name, "Value": value} for name, value in self.dimensions.items()]
+        return {
+            "Metric": {"Namespace": self.namespace, "MetricName": self.name, "Dimensions": dimensions},
+            "Period": self.period_s,
+            "Stat": self.statistic,
+        }
+
+
+class PeriodValues:
+    """The values of one metric, each with the period that it is about."""
+
+    def __init__(self, cloudwatch: Any, metric: Metric) -> None:
+        self._cloudwatch = cloudwatch
+        self._metric = metric
+        self.period = timedelta(seconds=metric.period_s)
+
+    def begun(self, at: datetime) -> datetime:
+        """When the period began in which a moment (UTC) lies."""
+        seconds = self._metric.period_s
+        return datetime.fromtimestamp(at.timestamp() // seconds * seconds, UTC)
+
+    async def between(self, start: datetime, end: datetime) -> dict[datetime, float]:
+        """Of the periods that began from `start` on and before `end` those that have a value, by their beginning.
+
+        Raises what the SDK raises.
+        """
+        found: dict[datetime, float] = {}
+        token: dict[str, str] = {}
+        while start < end:
+            answer = await self._cloudwatch.get_metric_data(
+                MetricDataQueries=[{"Id": "values", "MetricStat": self._metric.stat()}],
+                StartTime=start,
+                EndTime=end,
+                ScanBy="TimestampAscending",
+                **token,
+            )
+            for told in answer["MetricDataResults"]:
+                times = [at.astimezone(UTC) for at in told["Timestamps"]]
+                found |= dict(zip(times, map(float, told["Values"]), strict=True))
+            if not answer.get("NextToken"):
+                break
+            token = {"NextToken": answer["NextToken"]}
+        return found
+
 
 class LatestValue:
     """The newest value of one metric about the run, asked for once in a period at most."""
@@ -51,7 +97,7 @@ class LatestValue:
             seconds = self._metric.period_s
             end = datetime.fromtimestamp(now.timestamp() // seconds * seconds, UTC)
             answer = await self._cloudwatch.get_metric_data(
-                MetricDataQueries=[{"Id": "newest", "MetricStat": self._stat()}],
+                MetricDataQueries=[{"Id": "newest", "MetricStat": self._metric.stat()}],
                 StartTime=end - max(_LATE, _LATE_PERIODS * self._period),
                 EndTime=end,
                 ScanBy="TimestampDescending",
@@ -61,12 +107,3 @@ class LatestValue:
             known = bool(found["Values"]) and found["Timestamps"][0] + self._period > self._since
             self._newest = float(found["Values"][0]) if known else None
         return self._newest
-
-    def _stat(self) -> dict[str, Any]:
-        metric = self._metric
-        dimensions = [{"Name": name, "Value": value} for name, value in metric.dimensions.items()]
-        return {
-            "Metric": {"Namespace": metric.namespace, "MetricName": metric.name, "Dimensions": dimensions},
-            "Period": metric.period_s,
-            "Stat": metric.statistic,
-        }

@@ -66,6 +66,12 @@ def print_plan(console: Console, loaded: LoadedConfig) -> None:
         said = f"secret {secret}: {settings.where}, {settings.habit}"
         console.print(Text(printable(loaded.redact(said))), soft_wrap=True)
 
+    waits = {name: late for name, gauge in config.gauges.items() if (late := gauge.late_ns)}
+    if waits:
+        console.print()
+    for name, late_ns in waits.items():
+        console.print(Text(f"gauge {name}: up to {format_duration(late_ns)} more for values that come late"))
+
     if config.slos:
         objectives = Table(box=None, pad_edge=False, header_style="bold")
         for column in ("objective", "decidable", "how"):

@@ -34,7 +34,7 @@ from .bookkeeping import Bookkeeping
 from .control import RunControl
 from .ending import Endings
 from .failures import Failures
-from .gauging import gauging
+from .gauging import Gauging
 from .housekeeping import Housekeeping
 from .pacing import Pacer
 from .plan import Plan
@@ -263,8 +263,19 @@ class Engine:
             sending=lambda: acting.busy or not all(pacer.done for pacer in pacers),
         )  # fmt: skip
 
+        gaugings = [
+            Gauging(
+                name, gauge, plan.gauges[name], start_ns=start_ns, clock=clock, books=books, failures=failures,
+                heed=heed,
+            )
+            for name, gauge in opened.gauges.items()
+        ]  # fmt: skip
+        through = False
+
         async def until_it_is_over() -> None:
+            nonlocal through
             await house.watch_over()
+            through = True
             # At once: what is started while the group stops its tasks would be waited for.
             reading.close()
             raise _OverError
@@ -278,14 +289,8 @@ class Engine:
                     group.create_task(pacer.resend())
                 for listener in reading.listeners():
                     group.create_task(listener)
-                for name, gauge in opened.gauges.items():
-                    settings = plan.gauges[name]
-                    group.create_task(
-                        gauging(
-                            name, gauge, settings, start_ns=start_ns, clock=clock, books=books, failures=failures,
-                            heed=heed,
-                        )
-                    )  # fmt: skip
+                for one in gaugings:
+                    group.create_task(one.run())
                 for action in plan.actions:
                     group.create_task(acting.act(action))
                 group.create_task(until_it_is_over())
@@ -305,5 +310,7 @@ class Engine:
             tracker.close(clock.now_ns())
             books.collect()
             endings.close()
+            if through:
+                await asyncio.gather(*(one.look_again(control, house.show) for one in gaugings))
             note(final=True)
         return books.summary()

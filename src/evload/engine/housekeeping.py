@@ -106,6 +106,10 @@ class Housekeeping:
                 # Before that there is only the time since the start, in which nothing has settled.
                 vitals.cpu_share = share
 
+    def show(self) -> None:
+        """Let who looks on see how it is."""
+        self._show(self._clock.now_ns())
+
     def ended(self, scenario: int, span: Span) -> None:
         """A phase of a scenario ended early: it is over sooner."""
         self._meter.ended(scenario, span)

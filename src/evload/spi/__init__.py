@@ -21,7 +21,7 @@ from .activity import Activity, ActivitySettings, Values, as_text, filled_in
 from .activity import Outcome as ActivityOutcome
 from .context import SECRET, VERSION, AdapterSettings, AnswerTimeout, Capabilities, Surroundings
 from .format import Files, Format
-from .gauge import Gauge, GaugeSettings, Sample
+from .gauge import Gauge, GaugeSettings, Late, LateGauge, Sample
 from .listening import BackOff, Cuts, Inbox, Tell, come_back, nothing_of
 from .probe import BatchProbe, Confirm, Elsewhere, Probe, ProbeSettings, PushProbe
 from .producer import Producer, ProducerSettings, Settle
@@ -57,6 +57,8 @@ __all__ = [
     "Gauge",
     "GaugeSettings",
     "Inbox",
+    "Late",
+    "LateGauge",
     "Message",
     "Outcome",
     "OutputError",

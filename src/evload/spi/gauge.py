@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Annotated, Protocol
+from typing import Annotated, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import Field
 
@@ -17,12 +17,18 @@ from .context import AdapterSettings, Surroundings
 class Sample:
     """One look at a gauge: values by metric name, or an error with no values.
 
-    missing  it was looked at well and has no such values (yet), which is neither a failure nor a zero
+    missing    it was looked at well and has no such values (yet), which is neither a failure nor a zero
+    span       what the values are about, on the clock of the run; None: the time of the look
+    earlier    others that came with it, the earliest first
+    unchanged  there is nothing that an earlier one hadn't said
     """
 
     values: Mapping[str, float]
     error: str = ""
     missing: bool = False
+    span: tuple[int, int] | None = None
+    earlier: tuple[Sample, ...] = ()
+    unchanged: bool = False
 
 
 class Gauge(Protocol):
@@ -30,6 +36,25 @@ class Gauge(Protocol):
 
     async def sample(self) -> Sample:
         """The values now. A failure is a Sample with an error, never an exception."""
+        ...
+
+
+class Late(NamedTuple):
+    """What a second look gave: samples that came late, and whether all are there now."""
+
+    samples: Sequence[Sample]
+    complete: bool
+
+
+@runtime_checkable
+class LateGauge(Gauge, Protocol):
+    """A gauge whose values come late, so that some about the run aren't there when it ends."""
+
+    async def look_again(self, start_ns: int, end_ns: int, *, last: bool) -> Late:
+        """What wasn't there yet of what is about this time, on the clock of the run. A failure is a Sample, too.
+
+        It is asked again until all of it is there; with `last` no more: what isn't there is missing.
+        """
         ...
 
 
@@ -54,6 +79,11 @@ class GaugeSettings(AdapterSettings):
     def counters(self) -> tuple[str, ...]:
         """Names of the values that are counters, or that may turn out to be: `Surroundings.rises` asks to look."""
         return self.metrics if self.counter else ()
+
+    @property
+    def late_ns(self) -> int | None:
+        """For how long after the load it is asked again, as a LateGauge; None: it isn't."""
+        return None
 
     def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Gauge]:
         """Connect, yield the gauge, close. Raises TargetError if there is nothing to look at."""

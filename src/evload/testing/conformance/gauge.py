@@ -19,7 +19,7 @@ async def check_gauge(
     """Take `samples` samples, `settings.every` apart, and hold them against what the engine relies on.
 
     Returns the samples. Raises AssertionError that says what is wrong: a value that `metrics` doesn't name or
-    that is no finite number, a sample that is both values and an error, or neither and not missing.
+    that is no finite number, a sample that is both values and an error, or neither and not missing or unchanged.
     """
     taken: list[Sample] = []
     promises = Promises()
@@ -31,8 +31,8 @@ async def check_gauge(
             due_ns = clock.now_ns() + settings.every
             sample = await gauge.sample()
             taken.append(sample)
-            if bool(sample.values) + bool(sample.error) + sample.missing != 1:
-                promises.broken(f"a sample has either values or an error, or is missing: {sample}")
+            if bool(sample.values) + bool(sample.error) + sample.missing + sample.unchanged != 1:
+                promises.broken(f"a sample has either values or an error, or is missing or unchanged: {sample}")
             if unknown := sample.values.keys() - known:
                 promises.broken(f"values that metrics doesn't name: {sorted(unknown)}")
             for name, value in sample.values.items():
