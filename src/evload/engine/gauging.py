@@ -76,5 +76,7 @@ class Gauging:
         if sample.error:
             self._failures.look_failed(self._name, sample.error)
         values = self._nothing if sample.missing else sample.values
+        if sample.absent:
+            values = {**values, **dict.fromkeys(sample.absent, MISSING)}
         self._books.sampled(self._name, *(sample.span or (start, end)), values)
         self._heed(self._name, start if sample.span is None else sample.span[0], values)

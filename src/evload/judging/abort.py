@@ -26,6 +26,7 @@ from ..stats.windows import Counts, longest_stretch, steps_broken, survey
 from ..units import NS_PER_S, format_duration, format_share
 from .count import count
 from .events import question
+from .gauge_watches import at_lower_end
 from .gauges import judge_drain, judge_gauge, judge_reach, judge_watched
 from .moments import anchor_of, moment
 from .windows import Bad, bad_over_time, recovery_ns
@@ -99,7 +100,15 @@ def broken_for_good(
 
 
 def _violation(objective: Objective, state: _State, limit: Fraction) -> str:
-    """Why the objective is broken for good; empty if it isn't."""
+    """Why the objective is broken for good; empty if it isn't. Of a value that is a bracket both ends have to be."""
+    lower = at_lower_end(objective)
+    bracketed = any(lower.subject in gauge.series for gauge in state.summary.gauges.values())
+    if objective.is_gauged and bracketed and not _violated(lower, state, limit):
+        return ""
+    return _violated(objective, state, limit)
+
+
+def _violated(objective: Objective, state: _State, limit: Fraction) -> str:
     match objective.measure:
         case Measure.GAUGE | Measure.DRAIN:
             return _gauge(objective, state, limit)

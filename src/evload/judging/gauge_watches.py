@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from ..model.marker import Marker, ended_ns, of_action
+from ..model.summary import LOWER_END
 from ..objectives.objective import UPPER, GaugeValues, Measure, Objective
 from ..objectives.scenario import ScenarioCriteria
 from ..stats.watches import (
@@ -48,8 +50,10 @@ class GaugeWatches:
             for part in objective.parts or (objective,):
                 for gauge, values in gauges.items():
                     if part.gauge in (None, gauge) and part.subject in values and is_watched(part):
+                        ends = [part] if part.subject + LOWER_END not in values else [part, at_lower_end(part)]
                         for limit in part.limits:
-                            self._watch(part, gauge, limit, scenarios)
+                            for end in ends:
+                                self._watch(end, gauge, limit, scenarios)
 
     def sampled(self, gauge: str, start_ns: int, end_ns: int, values: Mapping[str, float]) -> None:
         """Look at one sample, taken in [start_ns, end_ns] since the schedule began. They come in order of time.
@@ -114,6 +118,11 @@ class GaugeWatches:
                 self._within.append((objective, watch))
             if isinstance(watch, AnchoredWatch) and objective.after_named is not None:
                 self._after.setdefault(objective.after_named, []).append(watch)
+
+
+def at_lower_end(objective: Objective) -> Objective:
+    """The same of the lower end of a gauge's value."""
+    return replace(objective, subject=objective.subject + LOWER_END)
 
 
 def is_watched(objective: Objective) -> bool:

@@ -13,7 +13,7 @@ from ..model.summary import Ends, GaugeSummary, Series, Summary
 from ..objectives.objective import EXACTLY, UPPER, Measure, Objective
 from ..objectives.scenario import ScenarioCriteria
 from ..units import NS_PER_S, format_rate
-from .gauge_watches import is_watched, label
+from .gauge_watches import at_lower_end, is_watched, label
 from .limit_result import NEAR, NEAR_NOTE, LimitResult, compare, exact, no_data
 from .moments import anchor_of
 
@@ -32,6 +32,47 @@ _DOUBTS: Final = {
 }
 
 Interval = tuple[Fraction, Fraction | None]
+
+
+def judge_bracketed(
+    objective: Objective, summary: Summary, limit: Fraction, judge: Callable[[Objective, Fraction], LimitResult]
+) -> LimitResult:
+    """What is known as a bracket is judged by both of its ends, and has to come out alike. `judge` judges one end.
+
+    A sample without an upper end, or without a lower one, passes nothing; and what can't be any less than the limit
+    allows is broken, whatever it was at most.
+    """
+    upper = judge(objective, limit)
+    lower_one = at_lower_end(objective)
+    chosen = [g for name, g in summary.gauges.items() if objective.gauge in (None, name)]
+    pairs = [
+        (gauge.series.get(objective.subject, Series()).count, gauge.series[lower_one.subject].count)
+        for gauge in chosen
+        if lower_one.subject in gauge.series
+    ]
+    if not pairs or objective.parts:
+        return upper
+    lower = judge(lower_one, limit)
+    without_end = sum(max(0, low - high) for high, low in pairs)
+    without_start = sum(max(0, high - low) for high, low in pairs)
+    lows = [low for low in (lower.observed[0], upper.observed[0]) if low is not None]
+    if objective.measure is Measure.GAUGE:
+        lows = lows[:1]
+    highs = [upper.observed[1], lower.observed[1]]
+    observed: Ends = (
+        min(lows, default=None),
+        None if without_end or None in highs else max(high for high in highs if high is not None),
+    )
+    if lower.result is Result.FAIL and objective.measure is Measure.GAUGE and objective.operator in UPPER:
+        return replace(lower, observed=observed)
+    if without_end or without_start:
+        where = f"above the last bound in {without_end}" if without_end else f"below the first in {without_start}"
+        return LimitResult(Result.INCONCLUSIVE, observed, f"it was {where} of its samples, and has no value there")
+    if Result.INCONCLUSIVE in (upper.result, lower.result):
+        return upper if upper.result is Result.INCONCLUSIVE else lower
+    if (upper.result is Result.FAIL) is not (lower.result is Result.FAIL):
+        return LimitResult(Result.INCONCLUSIVE, observed, "the bounds of its bucket are on both sides of the limit")
+    return replace(upper if upper.result is Result.WARN else lower, observed=observed)
 
 
 def judge_gauge(objective: Objective, summary: Summary, limit: Fraction) -> LimitResult:

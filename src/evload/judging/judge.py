@@ -20,7 +20,7 @@ from ..objectives.scenario import ScenarioCriteria
 from .answers import judge_silence, judge_span
 from .counters import judge_counter
 from .events import judge_extreme, judge_mean, judge_share, judge_staleness
-from .gauges import judge_drain, judge_gauge, judge_ratio, judge_reach, judge_watched
+from .gauges import judge_bracketed, judge_drain, judge_gauge, judge_ratio, judge_reach, judge_watched
 from .limit_result import NEAR_NOTE, LimitResult
 from .moments import anchor_of, meanwhile, why_untold
 from .unseen import unseen
@@ -121,17 +121,8 @@ def _scope(objective: Objective, summary: Summary, scenarios: Mapping[str, Scena
 def _finder(
     objective: Objective, summary: Summary, scenarios: Mapping[str, ScenarioCriteria]
 ) -> Callable[[Fraction], LimitResult]:
-    match objective.measure:
-        case Measure.GAUGE:
-            return partial(judge_gauge, objective, summary)
-        case Measure.DRAIN:
-            return partial(judge_drain, objective, summary)
-        case Measure.REACH:
-            return partial(judge_reach, objective, summary, scenarios)
-        case Measure.RATIO:
-            return partial(judge_ratio, objective, summary)
-        case _ if objective.is_gauged:
-            return partial(judge_watched, objective, summary)
+    if objective.is_gauged:
+        return partial(judge_bracketed, objective, summary, judge=partial(_judge_gauged, summary, scenarios))
     scope = objective.scope(summary)
     if objective.measure is Measure.RECOVERY:
         return partial(
@@ -141,6 +132,21 @@ def _finder(
     if objective.window is not None:
         return partial(judge_window, objective, scope)
     return partial(_JUDGES[objective.measure], objective, scope)
+
+
+def _judge_gauged(
+    summary: Summary, scenarios: Mapping[str, ScenarioCriteria], objective: Objective, limit: Fraction
+) -> LimitResult:
+    match objective.measure:
+        case Measure.GAUGE:
+            return judge_gauge(objective, summary, limit)
+        case Measure.DRAIN:
+            return judge_drain(objective, summary, limit)
+        case Measure.REACH:
+            return judge_reach(objective, summary, scenarios, limit)
+        case Measure.RATIO:
+            return judge_ratio(objective, summary, limit)
+    return judge_watched(objective, summary, limit)
 
 
 def _weigh_critical(objective: Objective, at_limit: LimitResult, at_critical: LimitResult) -> LimitResult:

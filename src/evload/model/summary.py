@@ -38,6 +38,8 @@ Ends = tuple[int | Fraction | None, int | Fraction | None]
 """[lower, upper] in nanoseconds; None: infinite."""
 _EVENT: Final = re.compile(r"event=[^,]*")
 """Label of all events of one name."""
+LOWER_END: Final = ".low"
+"""Behind the name of a gauge's value: its lower end, where it is known as a bracket. The value is the upper one."""
 HOPS: Final = ("sent_to_consumed", "consumed_to_processed", "processed_to_visible")
 """The distributions that are worked out from the ledger."""
 

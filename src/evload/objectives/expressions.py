@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Final
 
 from ..model.facts import COUNTER_NAMES, METRICS, QUEUE_LAG, STALENESS, TALLIED, ByValue
+from ..model.summary import LOWER_END
 from ..texts import meant
 from ..units import format_duration, parse_duration, parse_rate
 from .limits import exact_share, parse_count, parse_good_share, parse_growth, parse_time, parse_value
@@ -246,7 +247,7 @@ def _gauge_of(name: str, function: str, gauges: GaugeValues) -> tuple[str | None
     """(gauge, value) that `name` is. Raises ValueError if there is none."""
     found = _value_of(name, gauges)
     if found is None:
-        values = [value for known in gauges.values() for value in known]
+        values = [value for known in gauges.values() for value in known if not value.endswith(LOWER_END)]
         cure = _suggest(name, values, "values of gauges") if values else "add a gauge under gauges:"
         purpose = " to drain" if function == "drain" else f" for {function}(...)" if function else ""
         raise ValueError(f"there is no gauge with {name!r}{purpose}; {cure}")

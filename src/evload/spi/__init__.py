@@ -21,7 +21,7 @@ from .activity import Activity, ActivitySettings, Values, as_text, filled_in
 from .activity import Outcome as ActivityOutcome
 from .context import SECRET, VERSION, AdapterSettings, AnswerTimeout, Capabilities, Surroundings
 from .format import Files, Format
-from .gauge import Gauge, GaugeSettings, Late, LateGauge, Sample
+from .gauge import Gauge, GaugeSettings, Late, LateGauge, Sample, lower_end
 from .listening import BackOff, Cuts, Inbox, Tell, come_back, nothing_of
 from .probe import BatchProbe, Confirm, Elsewhere, Probe, ProbeSettings, PushProbe
 from .producer import Producer, ProducerSettings, Settle
@@ -93,5 +93,6 @@ __all__ = [
     "come_back",
     "filled_in",
     "format_duration",
+    "lower_end",
     "nothing_of",
 ]

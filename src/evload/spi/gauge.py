@@ -9,8 +9,17 @@ from typing import Annotated, NamedTuple, Protocol, runtime_checkable
 
 from pydantic import Field
 
+from ..model.summary import LOWER_END
 from ..units import Duration
 from .context import AdapterSettings, Surroundings
+
+
+def lower_end(value: str) -> str:
+    """What the lower end of a value is called that is known as a bracket; the value itself is its upper end.
+
+    A gauge that has both in `metrics` gives both: objectives about the value are judged by either.
+    """
+    return f"{value}{LOWER_END}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +27,7 @@ class Sample:
     """One look at a gauge: values by metric name, or an error with no values.
 
     missing    it was looked at well and has no such values (yet), which is neither a failure nor a zero
+    absent     names of values that aren't there (yet), where others are
     span       what the values are about, on the clock of the run; None: the time of the look
     earlier    others that came with it, the earliest first
     unchanged  there is nothing that an earlier one hadn't said
@@ -26,6 +36,7 @@ class Sample:
     values: Mapping[str, float]
     error: str = ""
     missing: bool = False
+    absent: tuple[str, ...] = ()
     span: tuple[int, int] | None = None
     earlier: tuple[Sample, ...] = ()
     unchanged: bool = False

@@ -1,4 +1,4 @@
-"""One metric of a Prometheus endpoint, summed up over the series that its labels choose."""
+"""One metric of a Prometheus endpoint, summed up over the series that its labels choose; quantiles of histograms."""
 
 from __future__ import annotations
 
@@ -10,7 +10,11 @@ from .settings import PrometheusGaugeSettings
 
 
 class PrometheusGaugeConfig(PrometheusGaugeSettings):
-    """Settings of the gauge. `labels` must be equal; labels that aren't named may be anything."""
+    """Settings of the gauge. `labels` must be equal; labels that aren't named may be anything.
+
+    `values` are quantiles of histograms: of what all chosen series observed in the time `over` before a sample, by
+    what their buckets gained between samples. A value is the upper bound of the bucket in which the quantile lies.
+    """
 
     def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Gauge]:
         """Ask once, yield the gauge. Raises TargetError if nothing answers with metrics, or if what is to rise is no

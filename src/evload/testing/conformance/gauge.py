@@ -33,7 +33,7 @@ async def check_gauge(
             taken.append(sample)
             if bool(sample.values) + bool(sample.error) + sample.missing + sample.unchanged != 1:
                 promises.broken(f"a sample has either values or an error, or is missing or unchanged: {sample}")
-            if unknown := sample.values.keys() - known:
+            if unknown := (sample.values.keys() | set(sample.absent)) - known:
                 promises.broken(f"values that metrics doesn't name: {sorted(unknown)}")
             for name, value in sample.values.items():
                 if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
