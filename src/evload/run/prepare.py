@@ -255,7 +255,7 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
                 probe=None if first.probe is None else numbers[first.probe],
                 replica=first.replica,
                 during=first.during,
-                after=first.after,
+                after=first.after if first.of_later_events else None,
             )
         )
     slices += _unanswered(objectives, told, scenario, events)
