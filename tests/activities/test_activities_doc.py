@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 import yaml
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from evload.config.yaml import document, parse
 from evload.spi import registry

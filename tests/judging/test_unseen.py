@@ -93,7 +93,8 @@ def test_it_is_told_what_the_probe_was_answered(reads: ReadVitals | None, instea
 
 @pytest.mark.parametrize("state", ["visible", "regressed", "recovered"])
 def test_one_event_that_it_saw_is_enough(state: str) -> None:
-    assert unseen(run_of(scenario(lost=5, **{state: 1})), ALONE) == ""
+    one: dict[str, Any] = {state: 1}
+    assert unseen(run_of(scenario(lost=5, **one)), ALONE) == ""
     assert unseen(run_of(scenario(pending=5)), ALONE) == "", "nothing is lost so far"
 
 
@@ -121,6 +122,6 @@ def _two() -> tuple[Summary, dict[str, ScenarioCriteria]]:
         ({"scenario": "none"}, ""),
     ],
 )
-def test_an_objective_hangs_on_the_probes_that_it_asks(part: dict[str, str] | None, said: str) -> None:
+def test_an_objective_hangs_on_the_probes_that_it_asks(part: dict[str, Any] | None, said: str) -> None:
     summary, terms = _two()
     assert unseen(summary, terms, None if part is None else parse("lost == 0", **part)) == said

@@ -185,7 +185,7 @@ def test_what_no_run_says_of_itself(name: str, whole: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize(
     ("broken", "said"),
-    [(lambda: {}["terms"], "no 'terms'"), (lambda: [][1], "list index out of range"),
+    [(lambda: dict[str, str]()["terms"], "no 'terms'"), (lambda: [][1], "list index out of range"),
      (lambda: 1 // 0, "integer division or modulo by zero")],
     ids=["a name", "a place", "a number"],
 )  # fmt: skip

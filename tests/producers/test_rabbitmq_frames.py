@@ -173,7 +173,7 @@ class TestFrames:
     ) -> None:
         async def main() -> None:
             async with amqp_peer() as peer:
-                settings = {"exchange": TEMPLATED, "routing_key": "{data.text}"}
+                settings: dict[str, Any] = {"exchange": TEMPLATED, "routing_key": "{data.text}"}
                 async with traffic(peer.url, virtual_clock(), **settings) as load:
                     (event,) = load.make(1)
                     event.extras, event.headers = extras, headers

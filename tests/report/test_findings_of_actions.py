@@ -242,7 +242,7 @@ def test_a_queue_grows_by_twenty(most: float, told_of: int) -> None:
 
 def test_a_queue_that_grew_after_a_moment() -> None:
     pod = Marker("pods", 0, (40 * S, 40 * S), lasting=False)
-    depth: list[float | None] = [4.0] * 42 + [100.0] * 20 + [4.0] * 58
+    depth: list[float | None] = [*[4.0] * 42, *[100.0] * 20, *[4.0] * 58]
     finding = only("action", told(pod, depths={"work": depth}))
     assert finding.sentence.endswith("to 100 within 30 s after pods, and was back 23 s after it.")
 
@@ -250,7 +250,7 @@ def test_a_queue_that_grew_after_a_moment() -> None:
 def test_all_effects_are_one_finding() -> None:
     one = windows(a40=(3900, 4100), a60=(282, 300))
     one.refused[40:60] = [15] * 20
-    depth: list[float | None] = [0.0] * 40 + [100.0] * 80
+    depth: list[float | None] = [*[0.0] * 40, *[100.0] * 80]
     finding = only("action", told(SLOW, of=[one], depths={"work": depth}))
     assert finding.sentence.count("while slow-workers was on") == 3
     last = "The depth of work rose from 0 at most to 100 while slow-workers was on, and did not come back before the"

@@ -120,7 +120,8 @@ class LedgerReader:
         """The newest vitals, or None if the run died before the first."""
         try:
             for (facts,) in self.rows("SELECT facts FROM vitals ORDER BY at_ns DESC LIMIT 1"):
-                return orjson.loads(facts)
+                note: dict[str, Any] = orjson.loads(facts)
+                return note
         except orjson.JSONDecodeError as error:
             raise self.damaged(error) from error
         return None
