@@ -107,8 +107,8 @@ def document(report: Report) -> dict[str, Any]:
             }
             for incident in vitals.incidents
         ],
-        "not_undone": report.not_undone or None,
         "actions": [_action(marker) for marker in report.summary.markers],
+        "not_undone": report.not_undone or None,
     }
 
 

@@ -178,6 +178,8 @@ async def _run(
             troubles.append(str(error))
             whole = True
         await around.after(executed.ledger if executed.incomplete is None else None, interrupts.enough)
+        if report.not_undone and loaded.config.cleanup:
+            say(report.not_undone)  # the last line is still that
     interrupted = report.summary.vitals.interrupted or (interrupts.enough.is_set() and not whole)
     return Ended(report, names, INTERRUPTED if interrupted else verdict.exit_code(report.verdict)), troubles
 
