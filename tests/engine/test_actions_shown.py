@@ -36,7 +36,7 @@ def test_a_fault_is_seen_while_it_is_on_and_found_afterwards(tmp_path: Path) -> 
     assert seen.lines[-1] == "slow over"
     (finding,) = (one for one in ran.report.insights if one.kind.startswith("action"))
     assert "rose from 44.7 … 56.2 ms to 1.78 … 2.24 s" in finding.sentence, finding.sentence
-    assert finding.sentence.endswith("while slow was on, and was back as soon as it ended.")
+    assert finding.sentence.endswith("while slow was on, and was back at its end.")
     with LedgerReader(path) as ledger:
         again = build_again(ledger, tmp_path)
     assert document(again)["actions"] == document(ran.report)["actions"]

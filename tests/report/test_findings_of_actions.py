@@ -69,7 +69,7 @@ def test_windows_that_rose_and_came_back() -> None:
 
 def test_windows_that_were_back_at_once() -> None:
     (finding,) = told(SLOW, of=[windows(a40=(3900, 4100), a60=(282, 300))])
-    assert finding.sentence.endswith("while slow-workers was on, and was back as soon as it ended.")
+    assert finding.sentence.endswith("while slow-workers was on, and was back at its end.")
 
 
 def test_windows_that_did_not_come_back() -> None:
@@ -134,7 +134,7 @@ def test_events_at_a_doubtful_edge_belong_to_neither_side() -> None:
     vague = Marker("slow-workers", 0, (35 * S, 45 * S), (60 * S, 70 * S))
     (finding,) = told(vague, of=[windows(a38=(3900, 4100), a66=(282, 300))])
     assert "rose from 282 … 316 ms to 3.55 … 4.47 s" in finding.sentence
-    assert finding.sentence.endswith("and was back as soon as it ended.")
+    assert finding.sentence.endswith("and was back at its end.")
     assert finding.span_ns == (35 * S, 70 * S)
 
 
@@ -189,7 +189,7 @@ def test_where_two_were_on_both_are_named() -> None:
     other = Marker("db-down", 0, (50 * S, 50 * S), (55 * S, 55 * S))
     findings = told(SLOW, other, of=[windows(a40=(3900, 4100), a60=(282, 300))])
     mine = next(one for one in findings if one.evidence.get("action") == "slow-workers")
-    assert "while slow-workers and db-down were on, and was back as soon as it ended." in mine.sentence
+    assert "while slow-workers and db-down were on, and was back at slow-workers's end." in mine.sentence
     theirs = next(one for one in findings if one.evidence.get("action") == "db-down")
     assert theirs.sentence == "db-down had no effect that could be seen."
 
@@ -210,7 +210,8 @@ def test_errors_that_rose() -> None:
     one.refused[40:63] = [15] * 23
     finding = only("action", told(SLOW, of=[one]))
     assert finding.sentence == (
-        "Errors rose from 1 of 900 events to 300 of 600 while slow-workers was on, and was back 3 s after its end."
+        "Errors rose from 1 of 900 events to 300 of 600 while slow-workers was on, and were as few as before 3 s "
+        "after its end."
     )
     assert (finding.evidence["errors"], finding.evidence["errors_before"]) == (300, 1)
 

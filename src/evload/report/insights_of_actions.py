@@ -129,13 +129,17 @@ def _failed(markers: Sequence[Marker]) -> Iterator[Insight]:
 class _Effect:
     """What an action did to one figure: the sentence without what was on when, and when it was over.
 
-    back_ns  when it was as before; None: not seen. `lasted`: at the end of what was looked at it was worse for sure
+    back_ns  when it was as before; None: not seen
+    lasted   at the end of what was looked at it was worse for sure
+    back, still  the words for that
     """
 
     sentence: str
     evidence: Mapping[str, float | str]
     back_ns: int | None
     lasted: bool
+    back: str = "was back"
+    still: str = "did not come back"
 
 
 class _Action:
@@ -208,12 +212,15 @@ class _Action:
             return f"{effect.sentence} {when}, to the end of the run."
         if effect.back_ns is not None:
             late = effect.back_ns - over
-            its = f"the last of its {self._times} times" if self._times > 1 else "its end" if self._lasting else "it"
-            ago = f"{format_duration(late)} after {its}" if late > 0 else "as soon as it ended"
-            return f"{effect.sentence} {when}, and was back {ago}."
+            whose = f"{self._name}'s" if len(self._named) > 1 else "its"
+            its = f"{whose} end" if self._lasting else self._name if len(self._named) > 1 else "it"
+            if self._times > 1:
+                its = f"the last of {whose} {self._times} times"
+            ago = f"{format_duration(late)} after {its}" if late > 0 else f"at {its}"
+            return f"{effect.sentence} {when}, and {effect.back} {ago}."
         if effect.lasted:
             until = f"by {clock(self._next)}, when something else was done" if self._next else "before the run ended"
-            return f"{effect.sentence} {when}, and did not come back {until}."
+            return f"{effect.sentence} {when}, and {effect.still} {until}."
         return f"{effect.sentence} {when}."
 
     def _undecided(self) -> str:
@@ -286,7 +293,10 @@ class _Action:
                 return True if count <= usual * of else False if clopper_pearson_lower(count, of) > usual else None
 
             back, lasted = self._return(offered, fine)
-            yield _Effect(sentence, {"errors": late, "errors_before": early}, back, lasted)
+            yield _Effect(
+                sentence, {"errors": late, "errors_before": early}, back, lasted, "were as few as before",
+                "were not as few as before",
+            )  # fmt: skip
 
     def _depths(self) -> Iterator[_Effect]:
         for gauge, depths in self._close_up.depths.items():
