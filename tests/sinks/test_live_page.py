@@ -352,10 +352,16 @@ def test_it_shows_the_run_and_its_end_and_keeps_the_report(chromium: Chromium, t
             assert await tab.evaluate(f"[...{bands}.from, ...{bands}.to]") == [
                 10_000, 20_000, 31_000, 52_000, 30_000, 52_000,
             ]  # fmt: skip
+            assert await tab.evaluate("Bokeh.documents[0].get_model_by_name('actions-left').data.name") == []
             names = "Bokeh.documents[0].get_model_by_name('actions-name').data"
             assert await tab.evaluate(f"[...{names}.name, ...{names}.at, ...{names}.lower]") == [
                 "slow <b>", "db-down", "block", 10_000, 20_000, 31_000, 0, 17, 34,
             ]  # fmt: skip
+            late = Marker("late", 0, (70 * S, 70 * S))
+            live.progress(replace(instant(71), actions=actions_now([late])))
+            left = "Bokeh.documents[0].get_model_by_name('actions-left').data"
+            await until(tab, f"{left}.name.length === 1")
+            assert await tab.evaluate(f"[...{left}.name, ...{left}.at]") == ["late", 70_000]
             await expect(tab.locator("#spans svg")).to_have_count(2)
             await expect(tab.locator("#standings")).to_be_hidden()
             live.progress(outage(53))

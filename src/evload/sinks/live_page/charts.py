@@ -20,6 +20,7 @@ _COLUMNS: Final = (
 
 _BANDS: Final = {
     "band": ("from", "to"), "doubt": ("from", "to"), "edge": ("at",), "name": ("at", "name", "lower"),
+    "left": ("at", "name", "lower"),
 }  # fmt: skip
 """What was done to the system, as the page's script fills it in."""
 
@@ -50,7 +51,7 @@ def live_charts(gauges: Sequence[str], lasts_ns: int) -> list[Chart]:
         for name, columns in _BANDS.items()
     }
     for chart in made:
-        draw(chart.plot, bands, {False: bands["name"]})
+        draw(chart.plot, bands, {False: bands["name"], True: bands["left"]})
     return made
 
 

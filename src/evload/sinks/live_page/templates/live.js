@@ -176,7 +176,7 @@
   };
 
   // Each action is told of as it was done last: what was before is in earlier moments.
-  const bands = (end) => {
+  const bands = (end, middle) => {
     const seen = new Map();
     for (const now of moments) for (const one of now.actions) seen.set(`${one.number} ${one.name}`, one);
     const found = [...seen.values()].sort((one, other) => one.since - other.since);
@@ -184,15 +184,17 @@
     const to = found.map((one) => (one.until === null ? end : one.until * 1000));
     const names = new Map();  // of what is done again and again the newest has the name
     found.forEach((one, number) => names.set(one.name, number));
-    const named = [...names.values()];
+    const named = [...names.values()].map((number, row) => ({
+      at: Math.max(from[number], moments[0].at * 1000), name: found[number].name, lower: (row % 4) * 17,
+    }));
+    const told = (some) => ({
+      at: some.map(({ at }) => at), name: some.map(({ name }) => name), lower: some.map(({ lower }) => lower),
+    });
     return {
       band: { from, to },
       edge: { at: [...from, ...to.filter((_, number) => found[number].until !== null)] },
-      name: {
-        at: named.map((number) => Math.max(from[number], moments[0].at * 1000)),
-        name: named.map((number) => found[number].name),
-        lower: named.map((_, row) => (row % 4) * 17),
-      },
+      name: told(named.filter(({ at }) => at <= middle)),
+      left: told(named.filter(({ at }) => at > middle)),  // to the right there may be no room
     };
   };
 
@@ -200,12 +202,12 @@
     const [source, range] = [model("live"), model("time")];
     if (!source || !range || !moments.length || document.hidden) return;
     source.data = columns();
-    const marks = bands(moments.at(-1).at * 1000);
-    for (const [name, data] of Object.entries(marks)) model(`actions-${name}`).data = data;
     const last = moments.at(-1).at;
     const first = Math.max(0, Math.min(moments[0].at, last - SHOWN_S));
     const whole = plan.total <= SHOWN_S ? [0, Math.max(plan.total, last)] : [first, Math.max(first + SHOWN_S, last)];
     const ends = whole.map((at) => at * 1000);
+    const marks = bands(last * 1000, (ends[0] + ends[1]) / 2);
+    for (const [name, data] of Object.entries(marks)) model(`actions-${name}`).data = data;
     if (following && shown.length && (range.start !== shown[0] || range.end !== shown[1])) follow(false);
     if (following) {
       range.setv({ bounds: ends, start: ends[0], end: ends[1] });
