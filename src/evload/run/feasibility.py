@@ -184,8 +184,9 @@ def _prospect(config: RunConfig, objective: Objective, expected: Mapping[str, in
     if None in due.values():
         unknown = f"nobody knows when {objective.during or objective.after} will be on"
         return Prospect(objective, events, needed, decidable=True, unknown=unknown)
-    if objective.key is not None and events:
-        unknown = f"nobody knows how many events have a key like {objective.key}"
+    if (objective.key is not None or objective.tag is not None) and events:
+        about = f"are {objective.tag}" if objective.key is None else f"have a key like {objective.key}"
+        unknown = f"nobody knows how many events {about}"
         return Prospect(objective, events, needed, decidable=True, unknown=unknown)
     return Prospect(objective, events, needed, decidable=events > 0 if needed is None else events >= needed)
 
