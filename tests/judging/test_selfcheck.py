@@ -230,6 +230,15 @@ def test_events_that_can_not_be_told_are_no_matter_where_they_change_nothing(bad
     assert check.note.endswith(f"{undecided} of 1000 events can't be told, which changes nothing")
 
 
+def test_of_objectives_that_are_as_coarse_the_first_is_named() -> None:
+    coarse = sound()
+    for metric in ("consistency", "end_to_end"):
+        coarse.distributions[metric] = good_and_bad(900, 0, 2 * S, undecided=100)
+    texts = ("p99(end_to_end) < 2s", "p99(consistency) < 2s")
+    for objectives in (texts, texts[::-1]):
+        assert checked(coarse, objectives=objectives)["resolution"].note.startswith(f"{objectives[0]}: 100 of 1000")
+
+
 def test_resolution_looks_at_the_critical_threshold_too() -> None:
     one = sound()
     one.distributions["consistency"] = distribution([(S, S + MS)] * 990 + [(9 * S, 11 * S)] * 10, 2 * S, 10 * S)
