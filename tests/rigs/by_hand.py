@@ -140,6 +140,7 @@ def told(summary: ScenarioSummary) -> dict[str, Any]:
         "sent_steps": by_step(summary.sent_steps) if summary.sent_steps else None,
         "flow": by_step(summary.flow) if summary.flow else None,
         "slices": {label: told(piece) for label, piece in summary.slices.items()},
+        "warmup": told(summary.warmup) if summary.warmup else {},
     }
     return {name: value for name, value in everything.items() if value}
 

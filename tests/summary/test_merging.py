@@ -50,6 +50,7 @@ PLANS = [
          Slice("tag=cold", COUNTED, tag="cold"), Slice("tag=cold?", COUNTED, tag="cold?"),
          Slice("event=e1,tag=region=eu", COUNTED, event=1, tag="region=eu")),
         ((0, "first"), (1, "second")), arrival_step_ns=S, flow_step_ns=S, phases=((0, 9 * S), (9 * S, 40 * S)),
+        warmup=(0, 1200 * MS),
     ),
     ScenarioPlan("alone", True, 10 * S, COUNTED, (Slice("probe=first", COUNTED, probe=0),), ((0, "first"),)),
     ScenarioPlan("unwatched", False, 0, event="e0"),
@@ -152,7 +153,7 @@ def rich() -> Summary:
         acked = None if state is State.IN_DOUBT else at + 5 * MS
         stable = None if state is State.LOST else at + 7 * S
         seen = Observation(
-            n * 3, 0, n % 2, state, at, "1", at - (n == 0), acked, True, at + 90 * MS, at + 7 * S, at + 90 * MS,
+            n * 3, 0, n % 2, state, at, "1", at - (n < 8), acked, True, at + 90 * MS, at + 7 * S, at + 90 * MS,
             stable, at + 20 * S, regressions=n % 3, effects=n % 3, position=-n, session=Seen(n % 3),
             staleness=n % 5, status=202, resent=n % 2 == 0, non_monotonic=n % 3 == 0,
         )  # fmt: skip

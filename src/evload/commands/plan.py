@@ -14,7 +14,7 @@ from ..run.prepare import build
 from ..run.used_secrets import used_secrets
 from ..texts import printable
 from ..units import format_duration
-from ..workload.schedule import describe, expected_events, fewest_events, open_stretches
+from ..workload.schedule import describe, events_before, expected_events, fewest_events, open_stretches
 
 
 def print_plan(console: Console, loaded: LoadedConfig) -> None:
@@ -54,6 +54,14 @@ def print_plan(console: Console, loaded: LoadedConfig) -> None:
         )  # fmt: skip
     console.print()
     console.print(timeline)
+
+    warmups = {name: scenario for name, scenario in config.scenarios.items() if scenario.warmup}
+    if warmups:
+        console.print()
+    for name, scenario in warmups.items():
+        left_out = events_before(scenario.load, scenario.warmup)
+        told = f"warm-up of {name}: {format_duration(scenario.warmup)}, {left_out:,} events, in no objective"
+        console.print(Text(printable(loaded.redact(told))), soft_wrap=True)
 
     if config.actions:
         console.print()

@@ -192,6 +192,7 @@ class _Reader:
         checks = Checks(self._problems)
         checks.references()
         checks.captures(scenarios, producers, probes)
+        checks.warmups(scenarios)
         checks.gauges(gauges)
         checks.waits(scenarios, gauges)
         checks.objectives(objectives, scenarios, probes, gauges, producers)

@@ -80,6 +80,9 @@ class Scenario(Settings):
     probes: Annotated[tuple[str, ...], Field(description="names of the probes that look for its effect")] = ()
     arrivals: Annotated[Shape, Field(description="evenly spaced, or random with the same rate")] = "constant"
     load: Annotated[Load, Field(description="phases, one after another")]
+    warmup: Annotated[
+        Duration, Field(description="what is due so long after its start is sent and followed, and asked of nobody")
+    ] = 0
     resend: Annotated[Resend | None, Field(description="copies of some events, with the same source and id")] = None
     steady: Annotated[
         bool, Field(description="claims a steady state in its longest hold: what is in flight doesn't grow")

@@ -135,8 +135,13 @@ class Bookkeeping:
             vitals.duration_ns = max(0, now - self._start_ns)
         vitals.interrupted = self._control.interrupted
         self._note_drift()
-        scheduled = [s.ledger["scheduled"] for s in self._recorder.summary().scenarios.values()]
-        facts: dict[str, Any] = {"scheduled": scheduled, "vitals": asdict(vitals), "final": final}
+        scenarios = self._recorder.summary().scenarios.values()
+        facts: dict[str, Any] = {
+            "scheduled": [one.with_warmup("scheduled") for one in scenarios],
+            "warmup": [one.with_warmup("scheduled") - one.ledger["scheduled"] for one in scenarios],
+            "vitals": asdict(vitals),
+            "final": final,
+        }
         self._ledger.note(now, facts)
 
     def _note_drift(self) -> None:

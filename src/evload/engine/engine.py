@@ -183,6 +183,9 @@ class Engine:
             [scenario.reading for scenario in plan.scenarios],
             [reader.origin for reader in plan.readers],
             resent=[0.0 if scenario.resend is None else scenario.resend.share for scenario in plan.scenarios],
+            warm_until_ns=[
+                start_ns + scenario.fold.judged_ns if scenario.fold.warmup else 0 for scenario in plan.scenarios
+            ],
             hide=self._redact,
         )
         recorder = Recorder([scenario.fold for scenario in plan.scenarios], start_ns, vitals)

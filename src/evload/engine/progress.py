@@ -41,6 +41,7 @@ class Span:
     """When a scenario runs, from the start of the schedule, and what it does when (from its own start).
 
     rates  events per second at the start and at the end of each stretch
+    warmup_ns  how long its warm-up lasts, from its start on
     """
 
     name: str
@@ -48,16 +49,17 @@ class Span:
     end_ns: int
     stretches: Sequence[Stretch]
     rates: Sequence[tuple[float, float]] = ()
+    warmup_ns: int = 0
 
     @classmethod
-    def of(cls, name: str, start_ns: int, load: Sequence[Phase]) -> Span:
+    def of(cls, name: str, start_ns: int, load: Sequence[Phase], warmup_ns: int = 0) -> Span:
         """The span of a scenario that begins its load at `start_ns`."""
         stretches, rate_at = describe(load), rate_of(load)
         rates = [
             (rate_at(one.start_ns), rate_at(one.end_ns - 1)) if one.end_ns > one.start_ns else (0.0, 0.0)
             for one in stretches
         ]
-        return cls(name, start_ns, start_ns + duration_ns(load), stretches, rates)
+        return cls(name, start_ns, start_ns + duration_ns(load), stretches, rates, warmup_ns)
 
     def as_it_went(self, course: Course) -> Span:
         """The same, now that some of its phases ended early."""
@@ -73,7 +75,8 @@ class Span:
         if not self.start_ns <= offset_ns < self.end_ns:
             return None
         current = [s.text for s in self.stretches if s.start_ns <= offset_ns - self.start_ns]
-        return f"{self.name}: {current[-1]}" if current else None
+        warms_up = ", warm-up" if offset_ns - self.start_ns < self.warmup_ns else ""
+        return f"{self.name}: {current[-1]}{warms_up}" if current else None
 
     def shape(self) -> tuple[tuple[float, float, float, float], ...]:
         """Start and end of each stretch in seconds since the schedule began, and the rate at both."""
@@ -132,6 +135,11 @@ class ProgressMeter:
         self._spans = list(spans)
         self._lasts_ns = lasts_ns or {}
         self._shapes = _shapes(spans)
+        self._warmups = {
+            span.name: (span.start_ns / NS_PER_S, (span.start_ns + span.warmup_ns) / NS_PER_S)
+            for span in spans
+            if span.warmup_ns
+        }
         self._goal = goal
         self._percentiles = dict(sorted({**_SHOWN, goal.name: goal.share}.items(), key=lambda item: item[1]))
         limits = {"consistency": goal.limit_ns, "schedule_delay": late_ns}
@@ -166,17 +174,19 @@ class ProgressMeter:
         for scenario in summary.scenarios.values():
             for key, count in scenario.ledger.items():
                 states[key] = states.get(key, 0) + count
-        scheduled = states["scheduled"]
-        mark = _Mark(offset_ns, scheduled, scheduled - unanswered - states["unsent"])
+        scheduled, unsent = (
+            sum(one.with_warmup(key) for one in summary.scenarios.values()) for key in ("scheduled", "unsent")
+        )
+        mark = _Mark(offset_ns, scheduled, scheduled - unanswered - unsent)
         offered, achieved = mark.rates_since(self._reading)
         self._reading = mark
         # In turns: the loop stands still while this goes on.
         self._delays_next = not self._delays_next
         if self._delays_next:
-            self._lower.look(offset_ns, _ends(summary.scenarios, "consistency", lower=True))
-            self._upper.look(offset_ns, _ends(summary.scenarios, "consistency"))
+            for values, lower in ((self._lower, True), (self._upper, False)):
+                values.look(offset_ns, *_ends(summary.scenarios, "consistency", lower=lower))
         else:
-            self._delays.look(offset_ns, _ends(summary.scenarios, "schedule_delay"))
+            self._delays.look(offset_ns, *_ends(summary.scenarios, "schedule_delay"))
         shown = acked.values()
         recent = _percentiles(self._percentiles, self._lower.last, self._upper.last, shown)
         late = self._delays.last.quantiles([_P99])[0] if self._delays.last.total else None
@@ -197,6 +207,7 @@ class ProgressMeter:
             states={key: count for key, count in states.items() if count},
             percentiles=_percentiles(_SHOWN, self._lower.all, self._upper.all, shown),
             spans=self._shapes,
+            warmups=self._warmups,
             recent=recent,
             recent_events=self._upper.last.total,
             watched=self._goal.name,
@@ -246,12 +257,19 @@ def _shapes(spans: Sequence[Span]) -> dict[str, tuple[tuple[float, float, float,
     return {span.name: span.shape() for span in spans if span.rates}
 
 
-def _ends(scenarios: Mapping[str, ScenarioSummary], metric: str, *, lower: bool = False) -> dict[str, Histogram]:
-    return {
-        name: shown.lower if lower else shown.upper
-        for name, scenario in scenarios.items()
-        if (shown := scenario.distributions.get(metric)) is not None
-    }
+def _ends(
+    scenarios: Mapping[str, ScenarioSummary], metric: str, *, lower: bool = False
+) -> tuple[dict[str, Histogram], dict[str, Histogram]]:
+    """Of what is judged, and of the warm-ups."""
+
+    def ends(found: Mapping[str, ScenarioSummary]) -> dict[str, Histogram]:
+        return {
+            name: shown.lower if lower else shown.upper
+            for name, scenario in found.items()
+            if (shown := scenario.distributions.get(metric)) is not None
+        }
+
+    return ends(scenarios), ends({name: one.warmup for name, one in scenarios.items() if one.warmup is not None})
 
 
 def _percentiles(

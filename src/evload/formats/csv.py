@@ -28,7 +28,7 @@ _SERIES: Final = (
     "start_s", "end_s", "scenario", *_COUNTS,
     *(f"{metric}_{p}_{end}_s" for metric in ("consistency", "publish") for p in _OVER_TIME
       for end in ("lower", "upper")),
-    "actions",
+    "warmup", "actions",
 )  # fmt: skip
 _GAUGES: Final = ("start_s", "end_s", "gauge", "value", "min", "mean", "max")
 
@@ -58,7 +58,8 @@ def percentiles(report: Report) -> bytes:
 def series(timeline: Timeline, markers: Sequence[Marker] = ()) -> bytes:
     """A row for each interval and scenario; empty percentiles are those of an interval without events.
 
-    `actions` names those that may have been on in the interval, or were done in it, with semicolons between them.
+    `warmup` is 1 where it begins in the warm-up. `actions` names those that may have been on in the interval, or were
+    done in it, with semicolons between them.
     """
     return _csv(_SERIES, _series_rows(timeline, markers))
 
@@ -108,7 +109,12 @@ def _series_rows(timeline: Timeline, markers: Sequence[Marker]) -> Iterator[Sequ
         counts = [getattr(scenario, column) for column in _COUNTS]
         for i in range(timeline.count):
             yield (*_interval(timeline, i), name, *(column[i] for column in counts), *_latencies(scenario.latency, i),
-                   *_latencies(scenario.publish, i), actions[i])  # fmt: skip
+                   *_latencies(scenario.publish, i), int(_is_warmup(timeline, name, i)), actions[i])  # fmt: skip
+
+
+def _is_warmup(timeline: Timeline, scenario: str, interval: int) -> bool:
+    start_ns, end_ns = timeline.warmups.get(scenario, (0, 0))
+    return start_ns <= interval * timeline.step_ns < end_ns
 
 
 def _latencies(latency: LatencyOverTime, interval: int) -> Iterator[object]:

@@ -83,6 +83,10 @@ def of_report(report: Report) -> list[Measure]:
     for name, scenario in {"": report.summary.total(), **report.summary.scenarios}.items():
         for state, count in scenario.ledger.items():
             events.add(count, state=state, scenario=name)
+    warmup = Measure("warmup_events", "Events of the warm-up, which are in no other figure", kind="counter")
+    for name, scenario in {"": report.summary.total(), **report.summary.scenarios}.items():
+        for state, count in {} if scenario.warmup is None else scenario.warmup.ledger.items():
+            warmup.add(count, state=state, scenario=name)
     reads = Measure("reads", "Events asked about, one for each in each read", kind="counter")
     reads.add(vitals.event_reads)
     requests = Measure("read_requests", "Requests to the read model", kind="counter")
@@ -94,8 +98,8 @@ def of_report(report: Report) -> list[Measure]:
         if distribution.count:
             _add_percentiles(took, distribution, probe=probe)
     return _with_points(
-        [run, label, started, duration, events, *_distributions(report.summary), *_gauges(report.summary), reads,
-         requests, failed, took, *_objectives(report.objectives), *_checks(report.checks),
+        [run, label, started, duration, events, warmup, *_distributions(report.summary), *_gauges(report.summary),
+         reads, requests, failed, took, *_objectives(report.objectives), *_checks(report.checks),
          *_actions(report.summary.markers)]
     )  # fmt: skip
 

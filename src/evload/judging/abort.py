@@ -313,7 +313,7 @@ def _worth(
             batch[1] += beyond
     size = effective_size((batches[window][0], batches[window][1]) for window in sorted(batches))
     if size is None:
-        planned_ns = max((one.end_ns for one in terms), default=0) - min((one.start_ns for one in terms), default=0)
+        planned_ns = max((one.end_ns for one in terms), default=0) - min((one.judged_ns for one in terms), default=0)
         if planned_ns < FEWEST_BATCHES * INTERVAL_NS:
             return 1.0
         size = min(len(batches), state.offset_ns // INTERVAL_NS)

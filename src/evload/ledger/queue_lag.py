@@ -14,6 +14,7 @@ from ..model.summary import Distribution, Summary
 from ..objectives.objective import Objective
 from ..stats.lag import QueueLag, Stay
 from ..stats.watches import is_missing
+from ..summary.fold_plan import ScenarioPlan
 from ..summary.recorder import MetricFold
 from .reader import LedgerReader
 
@@ -21,24 +22,29 @@ _DEPTH: Final = "queue_depth"
 
 
 def add_lag(summary: Summary, reader: LedgerReader, objectives: Sequence[Objective]) -> None:
-    """Fill in `GaugeSummary.lag` of each gauge of a queue."""
+    """Fill in `GaugeSummary.lag` of each gauge of a queue.
+
+    What came into it while all whose events pass through it still warmed up, or had not begun, is left out.
+    """
     thresholds = sorted({x for objective in objectives for about, x in objective.thresholds if about == QUEUE_LAG})
     steps = sorted(
         {(x, step) for objective in objectives for about, x, step in objective.steps if about == QUEUE_LAG}
     )
-    scenarios = [plan["name"] for plan in reader.meta["plan"]]
+    plans = [ScenarioPlan.from_data(plan) for plan in reader.meta["plan"]]
+    scenarios = [plan.name for plan in plans]
     for name, gauge in summary.gauges.items():
         if _DEPTH in gauge.series:
             passing = reader.meta["gauges"][name]["scenarios"] or scenarios
-            gauge.lag, gauge.contradictions = _lag(
-                reader, name, [scenarios.index(scenario) for scenario in passing], thresholds, steps
-            )
+            numbers = [scenarios.index(scenario) for scenario in passing]
+            since_ns = min(plans[number].judged_ns for number in numbers)
+            gauge.lag, gauge.contradictions = _lag(reader, name, numbers, since_ns, thresholds, steps)
 
 
 def _lag(
     reader: LedgerReader,
     gauge: str,
     scenarios: Sequence[int],
+    since_ns: int,
     thresholds: Sequence[int],
     steps: Sequence[tuple[int, int]],
 ) -> tuple[Distribution, int]:
@@ -51,16 +57,17 @@ def _lag(
             unconfirmed = sends.skip_until(end_ns) - acks.taken
             # What a gauge was told may be nonsense: no queue holds less than nothing.
             depth = max(0, int(values[_DEPTH]))
-            _record(fold, lag.sampled(start_ns, end_ns, depth, max(0, unconfirmed)))
+            _record(fold, lag.sampled(start_ns, end_ns, depth, max(0, unconfirmed)), since_ns)
     lag.published(acks.until(None))
-    _record(fold, lag.close())
+    _record(fold, lag.close(), since_ns)
     fold.flush()
     return fold.distribution, lag.contradictions
 
 
-def _record(fold: MetricFold, stays: Sequence[Stay]) -> None:
+def _record(fold: MetricFold, stays: Sequence[Stay], since_ns: int) -> None:
     for stay in stays:
-        fold.record(stay.lower_ns, stay.upper_ns, stay.published_ns)
+        if stay.published_ns >= since_ns:
+            fold.record(stay.lower_ns, stay.upper_ns, stay.published_ns)
 
 
 class _Stream:

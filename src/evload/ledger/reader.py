@@ -91,6 +91,13 @@ class LedgerReader:
             if name in TABLES and any(column[-1] for column in self._db.execute(f"PRAGMA table_xinfo({name})")):
                 raise sqlite3.DatabaseError(f"{name} has columns that are worked out")
 
+    @property
+    def judged(self) -> str:
+        """Which rows of `events` objectives are about, in SQL: those of no warm-up."""
+        ends = {number: plan["warmup"][1] for number, plan in enumerate(self.meta["plan"]) if plan.get("warmup")}
+        told = [f"NOT (scenario = {number} AND intended_ns < {int(end_ns)})" for number, end_ns in ends.items()]
+        return " AND ".join(told) or "1"
+
     def damaged(self, what: object) -> UsageError:
         """What is to be raised where the file holds something else than a run has written."""
         return UsageError(f"{self.path} is damaged: {_line(what)}; use an undamaged copy")

@@ -122,6 +122,7 @@ def _fold(reader: LedgerReader, plans: Sequence[ScenarioPlan]) -> Summary:
         recorder.marked(marker)
     # Event n of scenario i has seq n * scenarios + i: what was scheduled last is known from the rows as well.
     highest, rows = [-1] * len(plans), [0] * len(plans)
+    warm, warm_rows = list(note.get("warmup", [0] * len(plans))), [0] * len(plans)
     settled: list[tuple[int, int, Observation]] = []
     streams = [reader.observations(scenario) for scenario in range(len(plans))]
     for seen in heapq.merge(*streams, key=lambda row: row.intended_ns):
@@ -132,6 +133,9 @@ def _fold(reader: LedgerReader, plans: Sequence[ScenarioPlan]) -> Summary:
         heapq.heappush(settled, (seen.settled_ns, seen.seq, seen))
         highest[seen.scenario] = seen.seq // len(plans)
         rows[seen.scenario] += 1
+        if not plans[seen.scenario].judges(seen.intended_ns):
+            warm[seen.scenario] = max(warm[seen.scenario], highest[seen.scenario] + 1)
+            warm_rows[seen.scenario] += 1
     while settled:
         recorder.settle([heapq.heappop(settled)[2]])
     for gauge, start_ns, end_ns, values in reader.samples():
@@ -141,5 +145,5 @@ def _fold(reader: LedgerReader, plans: Sequence[ScenarioPlan]) -> Summary:
     for scenario, scheduled in enumerate(note["scheduled"]):
         missing = max(scheduled, highest[scenario] + 1) - rows[scenario]
         if missing:
-            recorder.unrecorded(scenario, missing)
+            recorder.unrecorded(scenario, missing, min(missing, max(0, warm[scenario] - warm_rows[scenario])))
     return recorder.summary()

@@ -85,6 +85,7 @@ class _Meta(BaseModel):
 
 class _Note(BaseModel):
     scheduled: list[Annotated[int, Field(ge=0, le=_FURTHEST_NS)]]
+    warmup: list[Annotated[int, Field(ge=0, le=_FURTHEST_NS)]] = []
     vitals: Vitals
     final: bool
 

@@ -113,6 +113,8 @@ def read_timeline(
         Stage(name, courses[name].moment(start_ns), courses[name].moment(stage_end_ns), text)
         for name, start_ns, stage_end_ns, text in reader.meta.get("stages", ())
     ]
+    plans = dict(zip(scenarios, reader.meta["plan"], strict=True))
+    timeline.warmups = {name: (span[0], span[1]) for name, plan in plans.items() if (span := plan.get("warmup"))}
     return timeline
 
 
@@ -382,7 +384,8 @@ def _add_keys(timeline: Timeline, reader: LedgerReader, scenarios: Sequence[str]
     for what, condition in _BEFELL.items():
         query = (
             f"SELECT scenario, key, count(*) AS n FROM (SELECT scenario, key FROM events WHERE {condition} "
-            f"AND key IS NOT NULL LIMIT {_KEY_ROWS}) GROUP BY scenario, key ORDER BY scenario, n DESC"
+            f"AND {reader.judged} AND key IS NOT NULL LIMIT {_KEY_ROWS}) "
+            "GROUP BY scenario, key ORDER BY scenario, n DESC"
         )
         for rows in reader.portions(query, _PORTION):
             for scenario, key, count in rows:

@@ -40,7 +40,9 @@ def _add_hops(summary: Summary, reader: LedgerReader) -> None:
     ]
     estimate = OffsetEstimate()
     for seen in reader.stamped():
-        for name, (low, high) in hops(seen, estimate, several=len(plans[seen.scenario].probes) > 1).items():
+        plan = plans[seen.scenario]
+        told = hops(seen, estimate, several=len(plan.probes) > 1)
+        for name, (low, high) in told.items() if plan.judges(seen.intended_ns) else ():
             folds[seen.scenario][name].record(low, high, seen.intended_ns)
     summary.negative_hops, summary.contradictions = estimate.negative, estimate.contradictions
     for plan, metrics in zip(plans, folds, strict=True):

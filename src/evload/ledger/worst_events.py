@@ -79,7 +79,7 @@ def worst_events(objective: Objective, reader: LedgerReader) -> Iterator[WorstEv
     if about.subject == "out_of_order":
         reader.place()
     condition, order = chosen
-    conditions, values = [condition], dict[str, object]()
+    conditions, values = [condition, reader.judged], dict[str, object]()
     if about.scenario is not None and about.scenario in scenarios:
         conditions.append("scenario = :scenario")
         values["scenario"] = scenarios.index(about.scenario)

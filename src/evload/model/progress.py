@@ -91,6 +91,9 @@ class Progress:
     waiting      acked events that are not seen yet, `oldest` for how long at least, and `overdue`: those beyond the
                  limit on the consistency window already
     shown        acked events that everybody shows and that are looked after, so that they aren't settled
+    states       how many events are what, without those of the warm-ups, which `scheduled`, `in_flight`,
+                 `outstanding`, `recent` and the rates count as well
+    warmups      scenario to start and end of its warm-up
     spans        scenario to its stretches: start, end, the rate at both; one without a length is a burst
     recent       like `percentiles`, of the events settled in the last RECENT_S and of all that are not
     watched      which of these the limit on the consistency window is about
@@ -118,6 +121,7 @@ class Progress:
     states: Mapping[str, int]
     percentiles: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
     spans: Mapping[str, Sequence[tuple[float, float, float, float]]] = field(default_factory=dict)
+    warmups: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     recent: Mapping[str, tuple[float, float | None]] = field(default_factory=dict)
     recent_events: int = 0
     watched: str = "p95"

@@ -209,6 +209,16 @@ class ScenarioSummary:
     """Where arrivals are random: `events` sent per step, by intended time."""
     flow: StepCounts | None = None
     """Where a steady state is claimed: `events` acked, `within` of them seen or given up, by when that happened."""
+    warmup: ScenarioSummary | None = None
+    """Of a scenario with a warm-up: what the events due in it amount to. They are in no other figure here."""
+
+    def with_warmup(self, count: str) -> int:
+        """One of the counts of the ledger, with the events of the warm-up."""
+        return self.ledger[count] + (0 if self.warmup is None else self.warmup.ledger[count])
+
+    def whole_flow(self, flow: StepCounts) -> StepCounts:
+        """The flow with the events of the warm-up: what of these is in flight is so for all."""
+        return flow if self.warmup is None else _merged_steps(flow, self.warmup.flow) or flow
 
     def merge(self, other: ScenarioSummary, *, same: bool = True) -> None:
         """Add the counts of other events of the same scenario; or of another one, whose steps are its own."""
@@ -242,6 +252,9 @@ class ScenarioSummary:
         _add_counts(self.late_hops, other.late_hops)
         self.agreeing += other.agreeing
         self.asked += other.asked
+        if other.warmup is not None:
+            self.warmup = self.warmup or ScenarioSummary()
+            self.warmup.merge(other.warmup, same=same)
         if same:
             add_intervals(self.phases, other.phases)
             self.sent_steps = _merged_steps(self.sent_steps, other.sent_steps)
@@ -321,7 +334,8 @@ class Summary:
         for scenario in self.scenarios.values():
             own = {label: part for label, part in scenario.slices.items() if _EVENT.fullmatch(label)}
             if scenario.event:
-                own.setdefault(slice_label(event=scenario.event), replace(scenario, slices={}))
+                alone = replace(scenario, slices={}, warmup=None)
+                own.setdefault(slice_label(event=scenario.event), alone)
             for label, part in own.items():
                 found.setdefault(label.removeprefix("event="), []).append(part)
         told = {name: merged(parts) for name, parts in found.items()}

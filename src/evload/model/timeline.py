@@ -188,10 +188,17 @@ class Timeline:
     stages: list[Stage] = field(default_factory=list)
     keys: dict[tuple[str, str], Sequence[tuple[str, int]]] = field(default_factory=dict)
     """(scenario, what befell them: lost, regressed or duplicated) to the keys that it befell most, with counts."""
+    warmups: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Scenario to start and end of its warm-up, whose events are in what is told here, and in no objective."""
     began_at: datetime | None = None
     """When the schedule began by the wall clock, if that is known."""
     close_up: CloseUp | None = None
     """Of a run in which something was done to the system."""
+
+    def judged(self, scenario: str, counts: Sequence[int]) -> Sequence[int]:
+        """Counts of a scenario by when events were due, without those of its warm-up."""
+        warm = self.warmups.get(scenario, (0, 0))[1] // self.step_ns
+        return [0] * min(warm, len(counts)) + list(counts[warm:])
 
     @property
     def total(self) -> ScenarioOverTime:

@@ -23,6 +23,7 @@ class ScenarioCriteria:
     events           the most events that its schedule can have; None where arrivals are random
     rates            from when to when it has a rate, and from how many events per second to how many it goes
     bursts           when its bursts fall
+    warmup_ns        how long its events are left out, from its start on; `events` and `expected` are of the others
     """
 
     start_ns: int
@@ -35,6 +36,12 @@ class ScenarioCriteria:
     probes: tuple[str, ...] = ()
     rates: tuple[tuple[int, int, float, float], ...] = ()
     bursts: tuple[int, ...] = ()
+    warmup_ns: int = 0
+
+    @property
+    def judged_ns(self) -> int:
+        """From when its events are judged."""
+        return self.start_ns + self.warmup_ns
 
     def rate_at(self, at_ns: float) -> float:
         """How many events per second it offers at a moment; 0 before and after it. A burst has no rate."""

@@ -19,7 +19,7 @@ from ..model.report import Circumstances, ObjectiveResult, Report, Result
 from ..model.summary import Summary
 from ..objectives.criteria import Criteria
 from ..objectives.objective import Objective
-from .insights import connections, find, phases
+from .insights import connections, find, phases, warmups
 from .redaction import Redact, redacted
 
 
@@ -67,6 +67,7 @@ def build(
         insights=[
             *([] if timeline is None else find(summary, objectives, checks, timeline)),
             *phases(summary.vitals),
+            *warmups(summary),
             *connections(summary.vitals),
         ],
         timeline=timeline,

@@ -28,6 +28,7 @@ def document(report: Report) -> dict[str, Any]:
     """The report as plain data. A percentile is [lower, upper] in seconds; an end that is unbounded is None."""
     vitals = report.summary.vitals
     total, events = report.summary.total(), report.summary.events()
+    scheduled = total.with_warmup("scheduled")
     for name, part in events.items():
         if (label := slice_label(event=name)) in total.slices:
             total.slices[label] = part  # also of scenarios that send nothing else
@@ -72,7 +73,7 @@ def document(report: Report) -> dict[str, Any]:
         "reads": {
             "requests": vitals.read_requests,
             "events": vitals.event_reads,
-            "per_event": vitals.event_reads / total.ledger["scheduled"] if total.ledger["scheduled"] else None,
+            "per_event": vitals.event_reads / scheduled if scheduled else None,
             "per_second": vitals.event_reads * NS_PER_S / vitals.duration_ns if vitals.duration_ns else None,
             "failed_requests": vitals.failed_reads,
             "unexpected_ids": vitals.unexpected_ids,
@@ -191,6 +192,8 @@ def _scope(scenario: ScenarioSummary) -> dict[str, Any]:
         told["replicas_that_agree"] = scenario.agreeing / scenario.asked
     if scenario.late_hops:
         told["late_hops"] = dict(sorted(scenario.late_hops.items(), key=lambda item: -item[1]))
+    if scenario.warmup is not None:
+        told["warmup"] = _scope(scenario.warmup)
     if scenario.slices:
         told["slices"] = {label: _scope(part) for label, part in scenario.slices.items()}
     return told

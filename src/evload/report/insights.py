@@ -11,6 +11,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Final
 
+from ..model.facts import TROUBLES
 from ..model.report import CheckResult, Insight, ObjectiveResult, Result, Severity
 from ..model.summary import Distribution, ScenarioSummary, Summary
 from ..model.timeline import Timeline
@@ -18,6 +19,7 @@ from ..model.vitals import Incident, Vitals
 from ..units import NS_PER_S, format_duration, format_share
 from .insights_of_actions import explains, of_actions, within_actions
 from .insights_over_time import lagging_replicas, moment, rising, saturated, stalls
+from .wording import spoken
 
 _ORDER: Final = tuple(Severity)
 _P50, _P95, _P99 = Fraction(1, 2), Fraction(95, 100), Fraction(99, 100)
@@ -72,6 +74,20 @@ def phases(vitals: Vitals) -> Iterator[Insight]:
         yield Insight("phase", Severity.NOTE, told, evidence, span)
 
 
+def warmups(summary: Summary) -> Iterator[Insight]:
+    """What is counted apart, so that nobody takes it for all that was sent."""
+    for name, scenario in summary.scenarios.items():
+        if scenario.warmup is None:
+            continue
+        ledger = scenario.warmup.ledger
+        bad = [f"{ledger[state]:,} {spoken(state)}" for state in TROUBLES if ledger[state]]
+        told = f"; of them {_listed(bad)}" if bad else ""
+        sentence = f"{ledger['scheduled']:,} events of the warm-up of {name} are left out of all figures{told}."
+        evidence: dict[str, float | str] = {"scenario": name, "events": ledger["scheduled"]}
+        evidence |= {state: ledger[state] for state in TROUBLES if ledger[state]}
+        yield Insight("warm-up", Severity.NOTE, sentence, evidence)
+
+
 def find(
     summary: Summary, objectives: Sequence[ObjectiveResult], checks: Sequence[CheckResult], timeline: Timeline
 ) -> list[Insight]:
@@ -107,13 +123,14 @@ def _befell(summary: Summary, timeline: Timeline) -> Iterator[Insight]:
             count, whole = scenario.ledger[counter], scenario.ledger["acked"]
             if not count:
                 continue
-            over_time = getattr(timeline.scenarios[name], kind)
+            over_time = timeline.judged(name, getattr(timeline.scenarios[name], kind))
+            offered = timeline.judged(name, timeline.scenarios[name].offered)
             sentence = f"{count:,} {told.format(whole=whole)}"
             if whole:
                 sentence += f" ({format_share(count / whole)})"
             if len(summary.scenarios) > 1:
                 sentence += f" in {name}"
-            when, span = _when(over_time, timeline.scenarios[name].offered, timeline.step_ns)
+            when, span = _when(over_time, offered, timeline.step_ns)
             sentence += when
             evidence: dict[str, float | str] = {"events": count, "acked": whole, **_named(summary, name)}
             for key, of_key in timeline.keys.get((name, kind), ())[:1]:
@@ -178,10 +195,13 @@ def _refused(summary: Summary, timeline: Timeline) -> Iterator[Insight]:
         told = [f"{counts[state]:,} {what}" for state, what in _REFUSED if counts[state]]
         if not told:
             continue
-        refused = timeline.scenarios[name].refused
+        refused, offered = (
+            timeline.judged(name, counts)
+            for counts in (timeline.scenarios[name].refused, timeline.scenarios[name].offered)
+        )
         where = f" in {name}" if len(summary.scenarios) > 1 else ""
         sentence = f"Of {scenario.ledger['scheduled']:,} events{where}, {_listed(told)}"
-        when, span = _when(refused, timeline.scenarios[name].offered, timeline.step_ns)
+        when, span = _when(refused, offered, timeline.step_ns)
         happened = {state: count for state, count in counts.items() if count}
         yield Insight("refused", Severity.BAD, f"{sentence}{when}.", {**happened, **_named(summary, name)}, span)
 

@@ -14,6 +14,7 @@ from ..stats.binomial import clopper_pearson_upper, smallest_n
 from ..stats.trend import FEWEST_POINTS
 from ..units import format_duration
 from ..workload.schedule import duration_ns, expected_between, expected_events, fewest_events, open_stretches
+from .prepare import judged_events
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,8 @@ def _due_meanwhile(config: RunConfig, scenario: Scenario, objective: Objective) 
     if objective.during is None:
         spans = [(spans[-1][1], load_ns)]
     return sum(
-        expected_between(scenario.load, since - scenario.start, until - scenario.start) for since, until in spans
+        expected_between(scenario.load, max(since - scenario.start, scenario.warmup), until - scenario.start)
+        for since, until in spans
     )
 
 
@@ -95,13 +97,19 @@ def may_end_early(config: RunConfig) -> bool:
 
 def prospects(config: RunConfig) -> list[Prospect]:
     """One for each objective, in the order of the config."""
-    most = {name: expected_events(scenario.load) for name, scenario in config.scenarios.items()}
-    fewest = {name: fewest_events(scenario.load) for name, scenario in config.scenarios.items()}
+    most = {name: judged_events(scenario) for name, scenario in config.scenarios.items()}
+    fewest = {name: _fewest(scenario) for name, scenario in config.scenarios.items()}
     found = [_prospect(config, objective, most) for objective in config.slos]
     if fewest == most:
         return found
     least = [_prospect(config, objective, fewest).events for objective in config.slos]
     return [replace(one, fewest=events) for one, events in zip(found, least, strict=True)]
+
+
+def _fewest(scenario: Scenario) -> int:
+    """The fewest events of a scenario that are judged, if each phase that may end early ends at once."""
+    warm = expected_events(scenario.load) - judged_events(scenario)
+    return max(0, fewest_events(scenario.load) - warm)
 
 
 def cautions(config: RunConfig) -> list[str]:

@@ -37,6 +37,7 @@ from ..workload.schedule import (
     bursts_of,
     describe,
     duration_ns,
+    events_before,
     expected_events,
     expected_in_steps,
     longest_hold,
@@ -133,7 +134,7 @@ def build(config: RunConfig, run_id: str, segment: Segment = WHOLE, redact: Call
         scenarios=[
             ScenarioRun(
                 fold=fold_plan(config, name),
-                span=Span.of(name, scenario.start, _shown(scenario.load, redact)),
+                span=Span.of(name, scenario.start, _shown(scenario.load, redact), scenario.warmup),
                 arrivals=Arrivals(_shown(scenario.load, redact), scenario.arrivals, f"{config.seed}/{name}/arrivals"),
                 renderer=Renderer(
                     scenario=index,
@@ -279,6 +280,7 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
             for stretch in describe(scenario.load)
         ),
         event=apart[0] if apart and len(scenario.events) == 1 else "",
+        warmup=(scenario.start, scenario.start + scenario.warmup) if scenario.warmup else None,
     )
 
 
@@ -366,23 +368,34 @@ def _shown(load: Load, redact: Callable[[str], str]) -> Load:
 
 
 def _scenario_criteria(scenario: Scenario) -> ScenarioCriteria:
-    step_ns = arrival_step_ns(scenario)
+    step_ns, warm_ns = arrival_step_ns(scenario), scenario.warmup
     hold = longest_hold(scenario.load) if scenario.steady else None
+    expected = [] if step_ns is None else expected_in_steps(scenario.load, scenario.start, step_ns)
+    if step_ns is not None and warm_ns:
+        # Of a step that begins in the warm-up nobody counts all.
+        counted_from = -(-(scenario.start + warm_ns) // step_ns)
+        expected = [0.0 if step < counted_from else mean for step, mean in enumerate(expected)]
     return ScenarioCriteria(
         start_ns=scenario.start,
         end_ns=scenario.start + duration_ns(scenario.load),
         arrival_step_ns=step_ns,
-        expected=() if step_ns is None else tuple(expected_in_steps(scenario.load, scenario.start, step_ns)),
-        steady=None if hold is None else (scenario.start + hold[0], scenario.start + hold[1]),
+        expected=tuple(expected),
+        steady=None if hold is None else (scenario.start + max(hold[0], warm_ns), scenario.start + hold[1]),
         watched=bool(scenario.probes),
         probes=tuple(scenario.probes),
-        events=expected_events(scenario.load) if scenario.arrivals == "constant" else None,
+        events=judged_events(scenario) if scenario.arrivals == "constant" else None,
         rates=tuple(
             (scenario.start + start_ns, scenario.start + end_ns, from_rate, to_rate)
             for start_ns, end_ns, from_rate, to_rate in rates_of(scenario.load)
         ),
         bursts=tuple(scenario.start + at_ns for at_ns in bursts_of(scenario.load)),
+        warmup_ns=warm_ns,
     )
+
+
+def judged_events(scenario: Scenario) -> int:
+    """How many events its schedule has after its warm-up; of random arrivals the mean."""
+    return expected_events(scenario.load) - events_before(scenario.load, scenario.warmup)
 
 
 def arrival_step_ns(scenario: Scenario) -> int | None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _TOLD: Final = (
     "format", "run_id", "name", "labels", "params", "profiles", "started_at", "duration", "verdict", "interrupted",
-    "aborted", "crashed", "ledger", "distributions", "objectives", "self_checks", "actions", "not_undone",
+    "aborted", "crashed", "ledger", "warmup", "distributions", "objectives", "self_checks", "actions", "not_undone",
 )  # fmt: skip
 
 
@@ -46,7 +46,7 @@ class WebhookSink:
 def message(report: Report) -> bytes:
     """What `summary.json` says of the run as a whole, under the same names."""
     whole = document(report)
-    return orjson.dumps({name: whole[name] for name in _TOLD})
+    return orjson.dumps({name: whole[name] for name in _TOLD if name in whole})
 
 
 class WebhookConfig(HttpSettings):

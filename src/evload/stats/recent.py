@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from itertools import accumulate, compress, count, islice, repeat
 from operator import is_not
+from types import MappingProxyType
 from typing import Final
 
 from .histogram import Histogram, rank_of
@@ -25,23 +26,29 @@ class RecentValues:
 
     def __init__(self, span_ns: int) -> None:
         self._span_ns = span_ns
-        self._seen: dict[str, _Seen] = {}
+        self._seen: dict[tuple[str, bool], _Seen] = {}
         self._cells = _Cells()
         self._added: deque[tuple[int, Values]] = deque()
         self.last = Values()
         self.all = Values()
 
-    def look(self, at_ns: int, histograms: Mapping[str, Histogram]) -> None:
-        """Take in what was added since the look before. Histograms only grow, and looks go forward in time."""
-        added = Values()
-        for name, histogram in histograms.items():
-            seen = self._seen.setdefault(name, _Seen())
-            if histogram.total != seen.total:
-                seen.take(histogram, added, self._cells)
+    def look(
+        self, at_ns: int, histograms: Mapping[str, Histogram], passing: Mapping[str, Histogram] = MappingProxyType({})
+    ) -> None:
+        """Take in what was added since the look before. Histograms only grow, and looks go forward in time. Those
+        that are `passing` count for the last seconds alone."""
+        added, to_all = Values(), Values()
+        for into, found in ((to_all, histograms), (added, passing)):
+            for name, histogram in found.items():
+                seen = self._seen.setdefault((name, found is passing), _Seen())
+                if histogram.total != seen.total:
+                    seen.take(histogram, into, self._cells)
+        if to_all.total:
+            self.all.add(to_all)
+            added.add(to_all)
         if added.total:
             self._added.append((at_ns, added))
             self.last.add(added)
-            self.all.add(added)
         while self._added and self._added[0][0] <= at_ns - self._span_ns:
             self.last.remove(self._added.popleft()[1])
 

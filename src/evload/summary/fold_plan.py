@@ -92,6 +92,7 @@ class ScenarioPlan:
     flow_step_ns     length of the steps in which acks and sightings are counted, where a steady state is claimed
     phases           (start, end) of each phase of its load since the schedule began; a burst ends when it starts
     event            name of the only event that it sends; empty where it sends several, each of which is a slice
+    warmup           (start, end) of its warm-up since the schedule began: what is due in it is counted apart
     """
 
     name: str
@@ -104,6 +105,18 @@ class ScenarioPlan:
     flow_step_ns: int | None = None
     phases: tuple[tuple[int, int], ...] = ()
     event: str = ""
+    warmup: tuple[int, int] | None = None
+
+    @property
+    def judged_ns(self) -> int:
+        """From when its events are judged, in nanoseconds since the schedule began."""
+        if self.warmup is not None:
+            return self.warmup[1]
+        return min((start for start, _ in self.phases), default=0)
+
+    def judges(self, at_ns: int) -> bool:
+        """Whether an event that was due then counts."""
+        return self.warmup is None or at_ns >= self.warmup[1]
 
     def as_data(self) -> dict[str, Any]:
         """As JSON can keep it."""
@@ -112,9 +125,11 @@ class ScenarioPlan:
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> ScenarioPlan:
         """From what `as_data` gave. Raises KeyError or TypeError for anything else."""
+        warmup = data.get("warmup")
         return cls(
             **{
                 **data,
+                "warmup": None if warmup is None else (warmup[0], warmup[1]),
                 "counted": Counted.from_data(data["counted"]),
                 "slices": tuple(Slice.from_data(part) for part in data["slices"]),
                 "probes": tuple((number, name) for number, name in data["probes"]),

@@ -5,12 +5,12 @@ The same fold serves the run itself and `evload report`, which feeds it the rows
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import Counter as Tally
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Any, Final, NamedTuple
 
 from ..model.facts import DEFAULTS, EXACT, FACTS, INTERVAL_NS, Fact, amount_of
@@ -45,6 +45,7 @@ _COUNTED: Final = tuple(
     if fact.column is not None and (fact.counters or fact.tallied is not None or fact.ranged or name == "position")
 )
 _FACTS_OF: Final = attrgetter(*(counted.name for counted in _COUNTED))
+_WHEN_EXPECTED: Final = itemgetter(1)
 _FLUSH: Final = 512
 """Values folded into a histogram at a time."""
 _TOGETHER: Final = 64
@@ -291,9 +292,23 @@ class _Scenario:
                 self._told.add(place)
             else:
                 self.of_some.append((part, fold))
+        self.apart = True
+        """What its probes and replicas say is counted apart."""
+        self.warming: _Scenario | None = None
+        """The events of the warm-up, as a scenario that has no parts."""
+        if plan.warmup is not None:
+            self.warming = _Scenario(
+                ScenarioPlan(plan.name, plan.watched, plan.deadline_ns, flow_step_ns=plan.flow_step_ns)
+            )
+            self.warming.apart = False
+            self.summary.warmup = self.warming.summary
         number = plan.probes[0][0] if len(plan.probes) == 1 else None
         self.only = number if (number, None) in self.views else None
         """The only probe, if somebody asks for its view: its events have no parts."""
+
+    def of_event(self, at_ns: int) -> _Scenario:
+        """Where an event counts that was due at a time since the schedule began: here, or in the warm-up."""
+        return self if self.warming is None or self.plan.judges(at_ns) else self.warming
 
     def views_of(self, part: Part, seen: Observation, timed: Container[int] = ()) -> Iterable[_Fold]:
         """The folds that this view belongs to. What nobody asked for is folded as well: for the report.
@@ -358,6 +373,8 @@ class _Scenario:
 
     def folds(self) -> Iterable[_Fold]:
         yield self.whole
+        if self.warming is not None:
+            yield self.warming.whole
         yield from self.portions
         for views in self.views.values():
             yield from views
@@ -396,6 +413,14 @@ class Recorder:
     def expect(self, scenario: int, events: Iterable[tuple[int, int, str | None, int]]) -> None:
         """Count events as scheduled: (seq, intended_ns, key, type) of each, in the order of the schedule."""
         into = self._scenarios[scenario]
+        if into.warming is not None:
+            events = list(events)
+            warm = bisect_left(events, self.start_ns + into.plan.judged_ns, key=_WHEN_EXPECTED)
+            self._expect(into.warming, scenario, events[:warm])
+            events = events[warm:]
+        self._expect(into, scenario, events)
+
+    def _expect(self, into: _Scenario, scenario: int, events: Iterable[tuple[int, int, str | None, int]]) -> None:
         summary = into.summary
         offered, start = summary.offered, self.start_ns
         moments: list[int] = []
@@ -439,10 +464,16 @@ class Recorder:
             if own := [seen for seen in observations if seen.scenario == number]:
                 self._settle_all(into, own)
 
-    def unrecorded(self, scenario: int, count: int) -> None:
-        """Count `count` scheduled events of which nothing more is known: they were outstanding when the
-        run was killed. Nobody knows whether the broker has them, so they are in doubt and never seen."""
+    def unrecorded(self, scenario: int, count: int, warmup: int = 0) -> None:
+        """Count `count` scheduled events of which nothing more is known, `warmup` of them in the warm-up: they were
+        outstanding when the run was killed. Nobody knows whether the broker has them, so they are in doubt and never
+        seen."""
         into = self._scenarios[scenario]
+        if into.warming is not None:
+            self._unrecorded(into.warming, warmup)
+        self._unrecorded(into, count - warmup)
+
+    def _unrecorded(self, into: _Scenario, count: int) -> None:
         into.summary.ledger["scheduled"] += count
         into.summary.ledger["in_doubt"] += count
         for fold in into.unanswered():
@@ -510,6 +541,10 @@ class Recorder:
 
     def _settle_all(self, into: _Scenario, observations: Sequence[Observation]) -> None:
         """Count settled events of one scenario: what can be counted by the batch is, and the rest one by one."""
+        if into.warming is not None:
+            until_ns = self.start_ns + into.plan.judged_ns
+            self._settle_all(into.warming, [seen for seen in observations if seen.intended_ns < until_ns])
+            observations = [seen for seen in observations if seen.intended_ns >= until_ns]
         if not observations:
             return
         for seen in observations:
@@ -536,7 +571,7 @@ class Recorder:
         if into.keyed:
             for seen in observations:
                 if seen.key is not None:
-                    self._order_of(into, seen)
+                    self._order_of(seen)
 
     def _timed(self, into: _Scenario, event: int, key: str | None, intended_ns: int) -> list[_Fold]:
         """The portions and views by time that an event belongs to which is settled."""
@@ -607,14 +642,14 @@ class Recorder:
             summary.flow.add(seen.acked_ns - self.start_ns, 1, 0, 0)
             gone_ns = seen.settled_ns if seen.stable_upper_ns is None else seen.stable_upper_ns
             summary.flow.add(gone_ns - self.start_ns, 0, 1, 0)
-        parts = seen.parts
+        parts = seen.parts if into.apart else ()
         if not parts and into.only is not None:
             first, stable = (seen.first_lower_ns, seen.first_upper_ns), (seen.stable_lower_ns, seen.stable_upper_ns)
             parts = (Part(into.only, None, state, *first, *stable),)
         if parts:
             self._take_apart(into, seen, parts, at_ns)
 
-    def _order_of(self, into: _Scenario, seen: Observation) -> None:
+    def _order_of(self, seen: Observation) -> None:
         """Count what is found of the order of a key now that an event of it is settled."""
         sent_ns = seen.intended_ns if seen.sent_ns is None else seen.sent_ns
         event = Placed(
@@ -622,6 +657,7 @@ class Recorder:
         )  # fmt: skip
         for kind, about in self._order.settle((seen.scenario, seen.key), event):
             at_ns = about.intended_ns - self.start_ns
+            into = self._scenarios[seen.scenario].of_event(at_ns)
             timed = self._timed(into, about.type, seen.key, about.intended_ns) if into.timed else ()
             tagged = self._tagged(into, about.tags, about.type, seen.key, about.intended_ns)
             for fold in (into.whole, *into.portions_of(about.type, seen.key), *timed, *tagged):

@@ -151,7 +151,8 @@ class Tracker:
     `plans[scenario]` maps the number of a reader to the ReadingPlan with which it follows the scenario's events,
     in the order of the scenario's probes; an empty mapping means that nobody reads them. `readers` says whose view
     each reader gives; a number instead: so many probes with a reader each. `resent` has the share of each scenario's
-    events of which copies are sent. `hide` takes secrets out of keys and of the names of replicas.
+    events of which copies are sent. Those of each scenario that are due before `warm_until_ns` are of a warm-up, and
+    `acked` says nothing of them. `hide` takes secrets out of keys and of the names of replicas.
     """
 
     def __init__(
@@ -160,6 +161,7 @@ class Tracker:
         readers: Sequence[Origin] | int,
         *,
         resent: Sequence[float] = (),
+        warm_until_ns: Sequence[int] = (),
         hide: Callable[[str], str] = str,
     ) -> None:
         self._hide = hide
@@ -179,6 +181,7 @@ class Tracker:
         ]
         self._shares = [min((p.sample for p in plan.values()), default=0.0) for plan in plans]
         self._resent = resent or [0.0] * len(plans)
+        self._warm_until_ns = warm_until_ns or [0] * len(plans)
         self._versions = [any(p.versions for p in plan.values()) for plan in plans]
         self._key_writes: dict[tuple[int, str], int] = {}
         self.stretch = [1.0] * readers
@@ -566,6 +569,8 @@ class Tracker:
         if acked is None or not item.sampled:
             return
         scenario = item.event.scenario
+        if item.event.intended_ns < self._warm_until_ns[scenario]:
+            return
         place: int | tuple[int, int]
         lower = upper = acked
         for watch in item.watches:

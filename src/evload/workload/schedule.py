@@ -54,6 +54,15 @@ class Leg(NamedTuple):
         """What Λ grows by, exactly; a burst isn't part of it."""
         return (self.from_rate + self.to_rate) / 2 * self.duration_ns / NS_PER_S
 
+    def begun(self, after_ns: int) -> Leg:
+        """As much of it as is over after a time; nothing of a burst at its very instant."""
+        if after_ns <= 0:
+            return Leg(0)
+        if after_ns >= self.duration_ns:
+            return self
+        to_rate = self.from_rate + (self.to_rate - self.from_rate) * Fraction(after_ns, self.duration_ns)
+        return self._replace(duration_ns=after_ns, to_rate=to_rate)
+
     def __str__(self) -> str:
         if self.burst:
             return f"burst of {self.burst}"
@@ -184,7 +193,19 @@ def duration_ns(load: Sequence[Phase]) -> int:
 
 def expected_events(load: Sequence[Phase]) -> int:
     """Number of events if no phase ends early: exact for constant arrivals; for Poisson the mean, rounded up."""
-    legs = _legs(load)
+    return _count(_legs(load))
+
+
+def events_before(load: Sequence[Phase], offset_ns: int) -> int:
+    """How many of them are due before an offset from the start of the load."""
+    begun, start_ns = [], 0
+    for leg in _legs(load):
+        begun.append(leg.begun(offset_ns - start_ns))
+        start_ns += leg.duration_ns
+    return _count(begun)
+
+
+def _count(legs: Sequence[Leg]) -> int:
     return ceil(sum(leg.events for leg in legs)) + sum(leg.burst for leg in legs)
 
 

@@ -100,7 +100,7 @@ def _apart(timeline: Timeline) -> list[tuple[str, ScenarioOverTime]]:
 
 
 class _Marks:
-    """Phases, incidents and standstills, the same in every chart: each kind one glyph on one set of data."""
+    """Phases, warm-ups, incidents, standstills, the same in every chart: each kind one glyph on one set of data."""
 
     def __init__(self, report: Report, timeline: Timeline, insights: Sequence[Insight]) -> None:
         self._edges = {
@@ -111,11 +111,20 @@ class _Marks:
         incidents = [(one.first_ns, one.last_ns) for one in report.summary.vitals.incidents]
         stalls = [one.span_ns for one in insights if one.kind.startswith("stall") and one.span_ns]
         self._bands = {"bad": _bands(incidents, least_ns), "warn": _bands(stalls, least_ns)}
+        everything = list(timeline.warmups.values())
+        self._warmups = {
+            scenario: _bands([timeline.warmups[scenario]] if scenario in timeline.warmups else [], least_ns)
+            for scenario in timeline.scenarios
+        } | {"": _bands(everything, least_ns)}
 
     def draw(self, plot: figure, scenario: str) -> None:
         """Mark them in a chart of a scenario, or of the whole run."""
         line = plot.vspan("at", source=self._edges[scenario], line_dash="dashed", line_alpha=0.5, level="underlay")
         glyph(line, line_color="muted")
+        warmup = plot.vstrip(
+            "from", "to", source=self._warmups[scenario], fill_alpha=0.3, line_color=None, level="underlay"
+        )
+        glyph(warmup, fill_color="muted")
         for colour, source in self._bands.items():
             band = plot.vstrip("from", "to", source=source, fill_alpha=0.13, line_color=None, level="underlay")
             glyph(band, fill_color=colour)

@@ -85,6 +85,7 @@ def render(report: Report, timeline: Timeline, insights: Sequence[Insight], conf
         began_ms=None if timeline.began_at is None else round(timeline.began_at.timestamp() * 1000),
         drawn=drawn,
         stages=timeline.stages,
+        warmups=timeline.warmups,
         metrics=[line for scenario in ("", *apart) for line in _metrics(report, scenario)],
         figures=FIGURES,
         reads=[

@@ -75,7 +75,8 @@ def lateness(summary: Summary, terms: Criteria, judged: Sequence[Judged]) -> Che
 
     Only `end_to_end` contains that delay, and it only makes it longer: a pass stands.
     """
-    early = sum(scenario.early_sends for scenario in summary.scenarios.values())
+    scenarios = summary.scenarios.values()
+    early = sum(one.early_sends + (one.warmup.early_sends if one.warmup else 0) for one in scenarios)
     if early:
         return Check(False, early, 0, f"{early} events were sent before they were due", everything)
     late = late_sends(summary, terms.objectives)
@@ -198,15 +199,16 @@ def steady_state(summary: Summary, scenarios: Mapping[str, ScenarioCriteria]) ->
         if terms.steady is None or scenario is None or scenario.flow is None:
             continue
         claimed = True
-        step_ns = scenario.flow.step_ns
+        flow = scenario.whole_flow(scenario.flow)
+        step_ns = flow.step_ns
         end_ns = terms.steady[1]
         if scenario.last_intended_ns is not None:
             end_ns = min(end_ns, scenario.last_intended_ns)
-        first, end = -(-terms.steady[0] // step_ns), min(len(scenario.flow), end_ns // step_ns)
-        came = scenario.flow.events[first:end]
+        first, end = -(-terms.steady[0] // step_ns), min(len(flow), end_ns // step_ns)
+        came = flow.events[first:end]
         if end - first < _FEWEST_POINTS or not sum(came):
             continue
-        inside = [*accumulate(n - gone for n, gone in zip(scenario.flow.events, scenario.flow.within, strict=True))]
+        inside = [*accumulate(n - gone for n, gone in zip(flow.events, flow.within, strict=True))]
         line = least_squares([float(n) for n in range(first, end)], [float(n) for n in inside[first:end]])
         growth = line.per_unit * len(came) / sum(came)
         note = (

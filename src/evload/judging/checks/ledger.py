@@ -9,7 +9,8 @@ from .check import Check, everything
 def ledger_closes(summary: Summary) -> Check:
     """The sums close, and no answer names an event that was never sent."""
     residuals = 0
-    for scenario in summary.scenarios.values():
+    warmups = [one.warmup for one in summary.scenarios.values() if one.warmup is not None]
+    for scenario in (*summary.scenarios.values(), *warmups):
         has = scenario.ledger
         unanswered = ("unsent", "acked", "rejected", "returned", "in_doubt")
         residuals += abs(has["scheduled"] - sum(has[state] for state in unanswered))

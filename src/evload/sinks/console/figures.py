@@ -94,7 +94,7 @@ def reading(summary: Summary, width: int) -> list[Text]:
     """What the reads cost, and what they tell beside the percentiles."""
     total, vitals = summary.total(), summary.vitals
     told = []
-    events = total.ledger["acked"]
+    events = total.with_warmup("acked")
     for name, reads in vitals.probes.items():
         if not reads.events:
             continue

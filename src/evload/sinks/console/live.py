@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import orjson
@@ -14,7 +14,7 @@ from ...report import actions
 from ...report.wording import bracket, standing, title, waiting
 from ...texts import printable
 from ...units import NS_PER_S, format_duration, format_rate, format_share
-from .charts import BAD, GOOD, QUIET, chart, cursor, shape, sparkline
+from .charts import BAD, GOOD, QUIET, Stretch, chart, cursor, shape, sparkline
 
 _NARROW: Final = 60
 """With fewer columns only the essential lines are shown, without labels."""
@@ -58,7 +58,7 @@ def _wide(now: Progress, width: int) -> Iterator[_Block]:
     peak = max((rate for stretches in now.spans.values() for one in stretches for rate in one[2:]), default=0.0)
     for number, (name, stretches) in enumerate(now.spans.items()):
         if number < _SCENARIOS:
-            yield _Block(6 + number, [_labelled(name, Text(shape(stretches, now.total, peak, room)))])
+            yield _Block(6 + number, [_labelled(name, _shape(now, name, stretches, peak, room))])
     yield _Block(2, [_labelled("", cursor(now.elapsed, now.total, room))])
     yield _Block(0, [_labelled("time", Text.assemble(_time(now), "   ", (printable(now.phase), "bold")))])
     for name, rate in (("offered", now.offered_rate), ("achieved", now.achieved_rate)):
@@ -125,6 +125,15 @@ def _alike(now: Progress, room: int, *, label: bool = True) -> Iterator[_Block]:
 
 def _is_bad(action: ActionNow) -> bool:
     return action.state in _FAILED
+
+
+def _shape(now: Progress, name: str, stretches: Sequence[Stretch], peak: float, width: int) -> Text:
+    """The load of a scenario over time, its warm-up in grey."""
+    drawn = Text(shape(stretches, now.total, peak, width))
+    start, end = now.warmups.get(name, (0.0, 0.0))
+    if end and now.total:
+        drawn.stylize(QUIET, round(start / now.total * width), round(end / now.total * width))
+    return drawn
 
 
 def _labelled(name: str, text: Text) -> Text:

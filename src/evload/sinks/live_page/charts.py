@@ -28,7 +28,7 @@ _BANDS: Final = {
 def live_charts(gauges: Sequence[str], lasts_ns: int) -> list[Chart]:
     """From top to bottom; one for each of the first gauges, whose columns are `gauge0`, `gauge1` and so on.
 
-    `lasts_ns` is the length of the schedule.
+    `lasts_ns` is the length of the schedule. Warm-ups are grey; the page's script says where they are.
     """
     shown = gauges[:MOST_GAUGES]
     columns = (*_COLUMNS, *(f"gauge{number}" for number in range(len(shown))))
@@ -50,7 +50,10 @@ def live_charts(gauges: Sequence[str], lasts_ns: int) -> list[Chart]:
         name: ColumnDataSource({column: [] for column in columns}, name=f"actions-{name}")
         for name, columns in _BANDS.items()
     }
+    warmups = ColumnDataSource({"from": [], "to": []}, name="warmups")
     for chart in made:
+        grey = chart.plot.vstrip("from", "to", source=warmups, fill_alpha=0.3, line_color=None, level="underlay")
+        glyph(grey, fill_color="muted")
         draw(chart.plot, bands, {False: bands["name"], True: bands["left"]})
     return made
 

@@ -25,7 +25,9 @@ def event(name: str, data: bytes) -> bytes:
 
 def plan(now: Progress) -> bytes:
     """What is the same from moment to moment, unless a phase ends early, as JSON."""
-    return orjson.dumps({"total": now.total, "spans": now.spans, "limits": now.limits, "recent": now.RECENT_S})
+    return orjson.dumps({
+        "total": now.total, "spans": now.spans, "warmups": now.warmups, "limits": now.limits, "recent": now.RECENT_S,
+    })  # fmt: skip
 
 
 def moment(now: Progress) -> bytes:

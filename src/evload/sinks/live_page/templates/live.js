@@ -7,7 +7,7 @@
   const KEPT = 600;  // moments, as many as the server keeps
   const SHOWN_S = 300;
   const KINDS = { holds: "good", fails: "warning", open: "note", broken: "bad" };
-  let plan = { total: 1, spans: {}, limits: {}, recent: 5 };
+  let plan = { total: 1, spans: {}, warmups: {}, limits: {}, recent: 5 };
   let moments = [];
   let asked = "";
   let over = false;
@@ -71,6 +71,11 @@
       const x = (at) => ((at / plan.total) * 1000).toFixed(1);
       const y = (value) => (40 - (value / peak) * 38).toFixed(1);
       draw("rect", { class: "past", x: 0, y: 0, width: 0, height: 40 }, svg);
+      if (plan.warmups[name]) {
+        const [from, to] = plan.warmups[name];
+        const warmup = { class: "warmup", x: x(from), y: 0, width: x(to - from), height: 40 };
+        draw("title", {}, draw("rect", warmup, svg)).textContent = "warm-up";
+      }
       let line = "";
       for (const [start, end, first, last] of stretches) {
         line += end > start
@@ -202,6 +207,11 @@
     const [source, range] = [model("live"), model("time")];
     if (!source || !range || !moments.length || document.hidden) return;
     source.data = columns();
+    const warmups = Object.values(plan.warmups);
+    const grey = model("warmups");
+    if (grey && grey.data.from.length !== warmups.length) {
+      grey.data = { from: warmups.map(([from]) => from * 1000), to: warmups.map(([, to]) => to * 1000) };
+    }
     const last = moments.at(-1).at;
     const first = Math.max(0, Math.min(moments[0].at, last - SHOWN_S));
     const whole = plan.total <= SHOWN_S ? [0, Math.max(plan.total, last)] : [first, Math.max(first + SHOWN_S, last)];
