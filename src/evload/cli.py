@@ -54,6 +54,12 @@ Profiles = Annotated[
     list[str] | None,
     typer.Option("--profile", metavar="NAME", help="Change CONFIG by this profile of it; repeatable, in this order."),
 ]
+MayLoad = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--i-may-load", metavar="HOST", help="Load it although the guard doesn't allow it; repeatable. Denied stays."
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print the verdict and nothing else.")]
 Json = Annotated[bool, typer.Option("--json", help="Print summary.json on stdout; all else goes to stderr.")]
 
@@ -74,6 +80,7 @@ def run(
     sets: Sets = None,
     scenarios: Scenarios = None,
     profiles: Profiles = None,
+    may_load: MayLoad = None,
     quiet: Quiet = False,
     as_json: Json = False,
     ui: Annotated[
@@ -96,10 +103,8 @@ def run(
     reached or something isn't undone, 4 inconclusive, 5 invalid measurement, 130 interrupted.
     """
     port = 0 if ui and ui_port is None else ui_port
-    _run(
-        _load(config, sets, scenarios, profiles), out=out, quiet=quiet, as_json=as_json, ui_port=port,
-        verbose=verbose, keep=keep,
-    )  # fmt: skip
+    loaded = _load(config, sets, scenarios, profiles, may_load)
+    _run(loaded, out=out, quiet=quiet, as_json=as_json, ui_port=port, verbose=verbose, keep=keep)
 
 
 @app.command()
@@ -175,11 +180,13 @@ def burst(
     ] = False,
     out: Out = None,
     sets: Sets = None,
+    may_load: MayLoad = None,
     quiet: Quiet = False,
     as_json: Json = False,
 ) -> None:
     """Send a burst of events to URL, no file needed."""
     from .commands.adhoc import OPTIONS, burst_config
+    from .config.guard import held
     from .config.load import load_text
 
     text = burst_config(
@@ -190,7 +197,7 @@ def burst(
     if print_config:
         typer.echo(loaded.as_run(), nl=False)
         return
-    _run(loaded, out=out, quiet=quiet, as_json=as_json)
+    _run(held(loaded, os.environ, may_load or ()), out=out, quiet=quiet, as_json=as_json)
 
 
 @app.command()
@@ -209,6 +216,7 @@ def try_out(
     config: ConfigPath,
     sets: Sets = None,
     profiles: Profiles = None,
+    may_load: MayLoad = None,
     wait: Annotated[
         str | None,
         typer.Option(
@@ -235,9 +243,8 @@ def try_out(
     def say(text: str) -> None:
         remarks.print(f"note: {printable(text)}", soft_wrap=True)
 
-    code = trying.run(
-        _load(config, sets, profiles=profiles), console, wait=wait, say=say, document=_to_stdout if as_json else None
-    )
+    loaded = _load(config, sets, profiles=profiles, may_load=may_load)
+    code = trying.run(loaded, console, wait=wait, say=say, document=_to_stdout if as_json else None)
     raise typer.Exit(code)
 
 
@@ -494,13 +501,18 @@ def _interrupted(*_: object) -> None:
 
 
 def _load(
-    path: Path, sets: list[str] | None, scenarios: list[str] | None = None, profiles: list[str] | None = None
+    path: Path,
+    sets: list[str] | None,
+    scenarios: list[str] | None = None,
+    profiles: list[str] | None = None,
+    may_load: list[str] | None = None,
 ) -> LoadedConfig:
+    from .config.guard import held
     from .config.load import load
     from .config.part import part_of
 
     loaded = load(path, sets=sets or (), profiles=profiles or (), environ=os.environ)
-    return part_of(loaded, scenarios or ())
+    return held(part_of(loaded, scenarios or ()), os.environ, may_load or ())
 
 
 def _run(

@@ -47,6 +47,12 @@ class UsageError(EvloadError):
     exit_code = 2
 
 
+class GuardError(EvloadError):
+    """A target turned out to be outside of what a run may load."""
+
+    exit_code = 2
+
+
 class TargetError(EvloadError):
     """A target can't be reached, or refused to be set up, before the run began."""
 

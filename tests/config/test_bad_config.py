@@ -200,10 +200,16 @@ TABLE = [
     Bad("source: /evload", 'source: "\\ud83d"', "14:13", "half of a surrogate pair", "write the whole character"),
     Bad("seed: 42", "---\nseed: 42", "2:1", "a second document begins", "keep one"),
     # the environment
-    # the warm-up
+    # the warm-up and the guard
     Bad("    producer: commands", "    producer: commands\n    warmup: 1s", "36:13",
         "no event is due after a warm-up of 1 s, so nothing is judged", "write a shorter one"),
     Bad("    producer: commands", "    producer: commands\n    warmup: x", "36:13", "'x' is no duration", "10s"),
+    Bad("seed: 42", "guard: {allows: [localhost]}", "2:9", "unknown key 'allows'", "did you mean 'allow'?"),
+    Bad("seed: 42", "guard: {allow: localhost}", "2:16", "'localhost' is not a list", "write a list"),
+    Bad("seed: 42", 'guard: {deny: ["http://x.example/"]}', "2:16", "is an address and no host", "such as localhost"),
+    Bad("seed: 42", 'guard: {allow: ["shop.example:80"]}', "2:17", "has a port", "leave the port out"),
+    Bad("seed: 42", "guard: {shell: yes please}", "2:16", "'yes please' is not", "allowed"),
+    Bad("seed: 42", "guard: {most: 5}", "2:15", "5 is no rate", "100/s"),
     Bad("seed: 42", "seed: ${SEED}", "2:7", "environment variable SEED isn't set", "write ${SEED:-a default}"),
     Bad("timeout: 5s", "timeout: '${T}'", "9:14", "environment variable T isn't set", "write ${T:-a default}"),
     Bad("source: /evload", "source: /${}", "14:13", "'${}' names no environment variable", "write ${NAME}"),

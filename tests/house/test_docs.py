@@ -21,7 +21,7 @@ PIECES: Final = [
     pytest.param(piece, id=f"{page.name}-{number}")
     for page in (
         ROOT / "README.md",
-        *(ROOT / "docs" / f"{name}.md" for name in ("probes", "secrets", "actions", "gauges")),
+        *(ROOT / "docs" / f"{name}.md" for name in ("probes", "secrets", "actions", "gauges", "guard")),
     )
     for number, piece in enumerate(re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL))
 ]

@@ -8,10 +8,11 @@ from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, Field, field_validator
 
-from ..clients.web import parse_url
+from ..clients.web import parse_url, reach_of
 from ..sandbox.settings import SandboxKnobs
 from ..spi.activity import Activity, ActivitySettings, Outcome, Values, filled_in
 from ..spi.context import Surroundings
+from ..spi.guard import NOBODY, Reach
 from ._shared.failing import Failed
 from ._shared.http_address import json_body, parse_address
 
@@ -52,6 +53,10 @@ class SandboxConfig(ActivitySettings):
     def changes(self) -> dict[str, Any]:
         """What is changed, as it can be written."""
         return self.sandbox.model_dump(mode="json", exclude_unset=True)
+
+    @property
+    def reach(self) -> Reach:
+        return NOBODY if self.at == _EMBEDDED else reach_of(self.at)
 
     @property
     def title(self) -> str:

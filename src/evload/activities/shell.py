@@ -13,6 +13,7 @@ from ..clients.commands import NotDone, arguments_of, run, shown
 from ..errors import TargetError
 from ..spi.activity import PLACEHOLDER, Activity, Outcome, Values, as_text, filled_in
 from ..spi.context import Surroundings
+from ..spi.guard import Reach
 from ..spi.secrets import PLACEHOLDER as SECRET
 from ..units import Size
 from ._shared.capturing import Capturer, Capturing
@@ -72,6 +73,10 @@ class ShellConfig(Capturing):
         if not codes:
             raise ValueError("no exit code is expected; write expect: 0")
         return codes
+
+    @property
+    def reach(self) -> Reach:
+        return Reach(opaque="a command")
 
     @property
     def title(self) -> str:

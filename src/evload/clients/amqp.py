@@ -20,6 +20,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, Wit
 
 from ..errors import TargetError
 from ..spi.context import AdapterSettings
+from ..spi.guard import Reach
 from ..spi.secrets import without
 from .bounded import Allowance
 from .web import ascii_host, reason_of, tls_context, unescaped, without_credentials
@@ -178,6 +179,10 @@ class AmqpSettings(AdapterSettings):
         if auth == "external" and info.data.get("cert_file") is None:
             raise ValueError("auth: external logs in by a certificate, and there is none; name a cert_file")
         return auth
+
+    @property
+    def reach(self) -> Reach:
+        return Reach((parse_url(self.url).host,))
 
     @property
     def remarks(self) -> Sequence[str]:

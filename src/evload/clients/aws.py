@@ -17,11 +17,13 @@ from pydantic import AfterValidator, Field
 
 from ..errors import TargetError
 from ..spi.context import AdapterSettings
+from ..spi.guard import NO_GUARD, Guard, Reach, is_aws
 from ..texts import meant
 from .bounded import CURE, LONGEST, TooLong
 from .web import Url, parse_url
 
 _REGION: Final = re.compile(r"[a-z]{2,}(-[a-z]+)+-\d+")
+_OWNER: Final = re.compile(r"(?:\barn:[\w-]+:[\w-]+:[\w-]*:|://\S+/)(\d{12})(?=[:/])")
 _CONNECT_S: Final = 5
 _READ_MARGIN_S: Final = 10
 _CONNECTIONS: Final = 100
@@ -51,6 +53,19 @@ class AwsSettings(AdapterSettings):
     ] = None
     endpoint: Annotated[Url | None, Field(description="address to call instead of the region's own")] = None
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """What may say whose it is: ARNs, and addresses of queues."""
+        return ()
+
+    @property
+    def reach(self) -> Reach:
+        if self.endpoint is not None and not is_aws(host := parse_url(self.endpoint).host):
+            return Reach((host,))
+        if any("{" in text for text in self.named):
+            return Reach(aws=True, unknown="what is named differs from one event to the next, and so may whose it is")
+        return Reach(aws=True, accounts=tuple(dict.fromkeys(_OWNER.findall(" ".join(self.named)))))
+
 
 class Aws:
     """The SDK's session of one adapter. What it raises is a TargetError of one line.
@@ -58,7 +73,11 @@ class Aws:
     errors  what calls of a client raise: they failed, or what answered isn't AWS
     """
 
-    def __init__(self, settings: AwsSettings, kind: str) -> None:
+    def __init__(self, settings: AwsSettings, kind: str, guard: Guard = NO_GUARD) -> None:
+        self._guard = guard
+        self._held = False
+        self.account: str | None = None
+        """Whose credentials these are, where the guard had to know that."""
         try:
             import aioboto3
             from aiobotocore.session import AioSession
@@ -97,16 +116,35 @@ class Aws:
             max_pool_connections=_CONNECTIONS,
         )
         try:
-            opening = self._session.client(service, endpoint_url=self._settings.endpoint, config=config)
+            endpoint = None if service == "sts" else self._settings.endpoint
+            opening = self._session.client(service, endpoint_url=endpoint, config=config)
             client = await opening.__aenter__()
         except self.errors as error:
             raise self.error(error) from None
         client._endpoint.http_session = _Bounded(client._endpoint.http_session)
         client._make_api_call = _parsed(client._make_api_call)
         try:
+            await self._hold(parse_url(client.meta.endpoint_url).host, service)
             yield client
         finally:
             await opening.__aexit__(None, None, None)
+
+    async def _hold(self, host: str, service: str) -> None:
+        """Raises GuardError if this is outside of what may be loaded: the environment has its say in where it is, and
+        the credentials in whose. Raises TargetError if AWS doesn't say whose they are."""
+        if not is_aws(host):
+            self._guard.check(host)
+            return
+        self._guard.check_denied(host)
+        if service == "sts" or self._held or not self._guard.asks_for_accounts or self._settings.reach.accounts:
+            return
+        async with self.client("sts") as sts:
+            try:
+                self.account = str((await sts.get_caller_identity())["Account"])
+            except self.errors as error:
+                raise self.error(error, "can't tell which AWS account this is, and the guard has to know") from None
+        self._guard.check(self.account)
+        self._held = True
 
     async def credentials(self) -> Any:
         """The SDK's credentials, which renew themselves where they expire; it has got hold of them once."""

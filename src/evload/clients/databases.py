@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from typing import Final, NamedTuple
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from ..spi.guard import LOCALHOST, Reach
 from ..texts import near
 
 _CREDENTIALS: Final = re.compile(r"//.*@", re.DOTALL)
@@ -43,6 +44,15 @@ def parse_database_url(text: str, schemes: Sequence[str], example: str) -> Split
     if "@" not in url.netloc and "@" in url.path:
         raise ValueError(f"{shown} has a / in its user or password; write %2F for it")
     return url
+
+
+def reach_of_database(text: str) -> Reach:
+    """The host of an address; where it names none, or a socket, it is this machine."""
+    url = urlsplit(text)
+    parameters = dict(parse_qsl(url.query))
+    if url.scheme == "unix" or "socket" in parameters:
+        return Reach((LOCALHOST,))
+    return Reach((unquote(url.hostname or parameters.get("host", LOCALHOST)),))
 
 
 def shown_address(text: str) -> str:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from typing import Annotated, Final, NamedTuple
-from urllib.parse import parse_qsl, quote, urlencode
+from urllib.parse import parse_qsl, quote, unquote, urlencode
 
 from pydantic import AfterValidator
 
+from ..spi.guard import LOCALHOST, Reach
 from .databases import parse_database_url
 
 _DRIVERS: Final = frozenset(
@@ -85,6 +86,20 @@ def parse_postgres_url(text: str) -> PostgresAddress:
         given.get("target_session_attrs"),
         {"application_name": name, **settings},
     )
+
+
+def reach_of_postgres(text: str) -> Reach:
+    """The hosts of an address. What it doesn't name would be said by the environment, or by a file of services."""
+    url = parse_database_url(text, ("postgresql", "postgres"), "postgresql://reader@localhost/shop")
+    written = url.netloc.partition("@")[2] if "@" in url.netloc else url.netloc
+    hosts = unquote(written) or dict(parse_qsl(url.query)).get("host", "")
+    if not hosts:
+        return Reach(unknown="url names no host, which is left to PGHOST or to a service then")
+    return Reach(tuple(LOCALHOST if host.startswith("/") else _without_port(host) for host in hosts.split(",")))
+
+
+def _without_port(host: str) -> str:
+    return host.partition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
 
 
 def _check(name: str, value: str) -> None:

@@ -19,6 +19,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
+from ..spi.guard import Reach
 from . import bodies, exact_json
 from .jmes import NoDocument
 
@@ -120,6 +121,11 @@ def parse_url(text: str) -> Endpoint:
         credentials=credentials,
         shown=f"{scheme}://{netloc}{path}",
     )
+
+
+def reach_of(*urls: str | None) -> Reach:
+    """The hosts of addresses; of those that aren't given there are none."""
+    return Reach(tuple(parse_url(url).host for url in urls if url is not None))
 
 
 def without_credentials(text: str) -> str:

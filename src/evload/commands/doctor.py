@@ -19,7 +19,7 @@ from ..clients.credentials.settings import SecretSettings
 from ..clock import Clock, SystemClock
 from ..config.run_config import LoadedConfig, RunConfig
 from ..engine.plan import Plan
-from ..errors import EvloadError
+from ..errors import EvloadError, GuardError
 from ..model.report import Result
 from ..model.states import Seen
 from ..model.travel import Target
@@ -61,8 +61,8 @@ class Examined:
 def run(loaded: LoadedConfig, console: Console) -> int:
     """Examine everything a config names, print what was found, and return the exit code.
 
-    0 all is well, 3 a target can't be reached or doesn't answer as it should, 5 this machine is too slow. A target
-    goes before the machine, which may only be busy at the moment.
+    0 all is well, 2 a target may not be loaded, 3 one can't be reached or doesn't answer as it should, 5 this machine
+    is too slow. A target goes before the machine, which may only be busy at the moment.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         examined = runner.run(_examine(loaded))
@@ -81,7 +81,7 @@ def run(loaded: LoadedConfig, console: Console) -> int:
 def exit_code_of(examined: Sequence[Examined]) -> int:
     """What all of it together ends with."""
     found = {one.exit_code for one in examined}
-    return next((code for code in (_TARGET, _MACHINE) if code in found), 0)
+    return next((code for code in (GuardError.exit_code, _TARGET, _MACHINE) if code in found), 0)
 
 
 async def _examine(loaded: LoadedConfig) -> list[Examined]:
@@ -94,7 +94,7 @@ async def _examine(loaded: LoadedConfig) -> list[Examined]:
             config = loaded.at_sandbox(sandbox.url)
         plan = build(config, _RUN_ID)
         secrets = OpenSecrets()
-        surroundings = Surroundings(clock, _RUN_ID, loaded.base_dir, secrets=secrets)
+        surroundings = Surroundings(clock, _RUN_ID, loaded.base_dir, secrets=secrets, guard=config.guard)
         got = await _secrets(used_secrets(plan, config.secrets), secrets, stack, surroundings, loaded.learn)
         return [*got, *await _targets(plan, surroundings), *await _machine(config, plan, clock)]
 
@@ -149,7 +149,9 @@ async def _targets(plan: Plan, surroundings: Surroundings) -> list[Examined]:
         what: str, settings: AdapterSettings, open_it: Opening[T], ask: Callable[[T], Awaitable[str]]
     ) -> None:
         remarks = [*settings.remarks]
-        found.append(await _try(what, partial(open_it, replace(surroundings, remark=remarks.append)), ask))
+        guard = surroundings.guard.of(what)
+        around = replace(surroundings, remark=remarks.append, guard=guard)
+        found.append(await _try(what, partial(open_it, around), ask))
         found.extend(Examined(what, Result.WARN, text) for text in dict.fromkeys(remarks))
 
     async with AsyncExitStack() as stack:
@@ -195,6 +197,8 @@ async def _try(
             return Examined(what, Result.PASS, await ask(opened))
     except TimeoutError:
         return Examined(what, Result.FAIL, f"no answer within {_PATIENCE_S:g} s; is it reachable from here?", _TARGET)
+    except GuardError as error:
+        return Examined(what, Result.FAIL, str(error), GuardError.exit_code)
     except (EvloadError, _Unwell) as error:
         return Examined(what, Result.FAIL, str(error), _TARGET)
 

@@ -12,8 +12,9 @@ from ..report.wording import circumstances
 from ..run.feasibility import Prospect, cautions, may_end_early, prospects, times_of, total_ns
 from ..run.prepare import build
 from ..run.used_secrets import used_secrets
+from ..spi.guard import Rules
 from ..texts import printable
-from ..units import format_duration
+from ..units import format_duration, format_rate
 from ..workload.schedule import describe, events_before, expected_events, fewest_events, open_stretches
 
 
@@ -33,6 +34,9 @@ def print_plan(console: Console, loaded: LoadedConfig) -> None:
 
     for name, value in circumstances(config.circumstances):
         console.print(Text(f"  {printable(loaded.redact(name))}: {printable(loaded.redact(value))}"))
+
+    for rules in config.guard.rules:
+        console.print(Text(printable(loaded.redact(f"  {told_of(rules)}"))), soft_wrap=True)
 
     timeline = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("from", "to"):
@@ -93,6 +97,15 @@ def print_plan(console: Console, loaded: LoadedConfig) -> None:
         console.print(objectives)
     for caution in cautions(config):
         console.print(Text.assemble("\n", ("note", "yellow"), f" {loaded.redact(caution)}"))
+
+
+def told_of(rules: Rules) -> str:
+    """A guard in one line."""
+    told = [f"allows {'everybody' if rules.allow is None else ', '.join(rules.allow) or 'nobody'}"]
+    told += [f"denies {', '.join(rules.deny)}"] if rules.deny else []
+    told += [f"{format_rate(rules.most)} at most"] if rules.most is not None else []
+    told += ["commands too"] if rules.shell else []
+    return f"{rules.source}: {', '.join(told)}"
 
 
 def _title(objective: Objective) -> str:

@@ -22,6 +22,7 @@ from ..objectives.objective import DEFAULT_DELAY_NS, GaugeValues, Objective
 from ..objectives.policy import SelfCheckPolicy
 from ..sandbox.settings import SandboxKnobs, SandboxSettings
 from ..spi import registry
+from ..spi.guard import NO_GUARD, Guard
 from ..spi.probe import ProbeSettings
 from ..spi.sink import SinkSettings
 from ..texts import near
@@ -30,6 +31,7 @@ from ..workload.templates import is_placeholder
 from . import yaml as yamlfile
 from .checks import Checks
 from .environment import Environment
+from .guard import GuardSettings
 from .literals import Literals
 from .params import Shown
 from .problems import Problems
@@ -96,6 +98,11 @@ def load_text(
     for path, braces in yamlfile.bare_braces(tree):
         if path[::2][:2] == _EVENT_DATA and is_placeholder(braces):
             problems.add(path, f"{braces} without quotes is a mapping, and no placeholder", f'write "{braces}"')
+    for path in document.values:
+        if path[:1] == ("guard",) and not document.position(path).line:
+            what = "the guard of a config can't be changed from outside"
+            problems.add(path, what, "correct the file, or say --i-may-load HOST")
+            break
     literals = Literals(tree, environment.substitute)
     reader = _Reader(problems, base_dir, literals, shown.params)
     written = [text for _, text in texts(document.data, ())]
@@ -107,7 +114,7 @@ def load_text(
     if "name" not in document.data:
         # The config as run may lie in a file of another name.
         yamlfile.assign(tree, f'name="{config.name}"')
-    return LoadedConfig(config, Path(name), base_dir, tree, redactor, tuple(reader.late), profiled)
+    return LoadedConfig(config, Path(name), base_dir, document, tree, redactor, tuple(reader.late), profiled)
 
 
 def _read(path: Path) -> str:
@@ -189,6 +196,7 @@ class _Reader:
         scenarios = self._items("scenarios", Scenario)
         objectives = self._objectives({name: gauge.metrics for name, gauge in gauges.items()})
         policy = self._item(SelfCheckPolicy, ("self_checks",)) if "self_checks" in self._document.data else None
+        guard = self._item(GuardSettings, ("guard",)) if "guard" in self._document.data else None
         checks = Checks(self._problems)
         checks.references()
         checks.captures(scenarios, producers, probes)
@@ -225,6 +233,7 @@ class _Reader:
             setup=setup,
             cleanup=cleanup,
             circumstances=Circumstances(labels=top.labels, params=self._params),
+            guard=NO_GUARD if guard is None else Guard((guard.rules("the guard of this config"),)),
         )
 
     def _secrets(self) -> dict[str, SecretSettings]:

@@ -14,6 +14,7 @@ from ..objectives.objective import Objective
 from ..spi.gauge import GaugeSettings
 from ..texts import meant
 from ..workload.schedule import open_stretches
+from .guard import held
 from .load import load
 from .run_config import Action, LoadedConfig, RunConfig
 from .sections import Scenario
@@ -73,11 +74,12 @@ def _keep_what_ends_phases(
 
 
 def check_profiles(loaded: LoadedConfig, path: Path, sets: Sequence[str], environ: Mapping[str, str]) -> None:
-    """Whether the config in a file holds together with each of its profiles by itself. Raises ConfigError."""
+    """Whether the config in a file holds together with each of its profiles by itself, and is within what may be
+    loaded. Raises ConfigError."""
     problems = []
     for name in loaded.profiles.known:
         try:
-            load(path, sets=sets, profiles=[name], environ=environ)
+            held(part_of(load(path, sets=sets, profiles=[name], environ=environ), ()), environ)
         except ConfigError as error:
             problems += [one._replace(what=f"with the profile {name}: {one.what}") for one in error.problems]
     if problems:

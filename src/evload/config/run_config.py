@@ -19,6 +19,7 @@ from ..objectives.policy import SelfCheckPolicy
 from ..sandbox.settings import SandboxSettings
 from ..spi.activity import ActivitySettings
 from ..spi.gauge import GaugeSettings
+from ..spi.guard import NO_GUARD, Guard
 from ..spi.probe import ProbeSettings
 from ..spi.producer import ProducerSettings
 from ..spi.sink import SinkSettings
@@ -28,6 +29,7 @@ from . import yaml as yamlfile
 from .profiles import Profiles
 from .secrets import Redactor
 from .sections import ActionTimes, Scenario
+from .yaml import Document
 
 SANDBOX: Final = "{sandbox}"
 """What stands for the address of the embedded pipeline in the settings of adapters."""
@@ -93,6 +95,7 @@ class RunConfig:
     setup, cleanup  what is done before the run, and after it
     observe   how long it goes on after its load, in nanoseconds
     circumstances  what reports show of it beside its name
+    guard     whom it may load, by itself; `guard.held` has the say of everybody else
     """
 
     name: str
@@ -115,6 +118,7 @@ class RunConfig:
     setup: tuple[Step, ...] = ()
     cleanup: tuple[Step, ...] = ()
     circumstances: Circumstances = field(default_factory=Circumstances)
+    guard: Guard = NO_GUARD
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,15 +147,24 @@ class LateAddress:
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
-    """A config, where it came from, and what of it may be shown. Relative paths in it start at `base_dir`."""
+    """A config, where it came from, and what of it may be shown. Relative paths in it start at `base_dir`.
+
+    document  what was read, with the place of each value
+    """
 
     config: RunConfig
     path: Path
     base_dir: Path
+    document: Document
     _tree: MappingNode
     _redactor: Redactor
     _late: tuple[LateAddress, ...] = ()
     profiles: Profiles = field(default_factory=Profiles)
+
+    @property
+    def sandboxed(self) -> frozenset[tuple[str, str]]:
+        """Section and name of the adapters that name the embedded pipeline."""
+        return frozenset((address.section, address.name) for address in self._late)
 
     def at_sandbox(self, url: str) -> RunConfig:
         """The config with the address of the embedded pipeline, which is known only once that runs."""
@@ -197,6 +210,7 @@ class LoadedConfig:
         """
         about = self.config.circumstances
         options = [("profile", name) for name in about.profiles] + [("scenario", name) for name in about.scenarios]
+        options += [("i-may-load", host) for host in sorted(self.config.guard.passed)]
         told = " ".join(f"--{option} {json.dumps(name)}" for option, name in options)
         remark = f"# run with {told}\n" if told else ""
         return remark + yamlfile.dump(self._tree)

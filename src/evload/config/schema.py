@@ -13,6 +13,7 @@ from ..objectives.policy import SelfCheckPolicy
 from ..sandbox.settings import SandboxSettings
 from ..spi import registry
 from ..workload.events import EventSettings
+from .guard import GuardSettings
 from .sections import ActionTimes, ConfigFile, ObjectiveEntry, Scenario
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -30,7 +31,7 @@ def json_schema(say: Callable[[str], None]) -> dict[str, Any]:
     activities = list(dict.fromkeys(_installed("evload.activities", say)))
     sections = (
         ConfigFile, SecretSettings, SandboxSettings, EventSettings, Scenario, ActionTimes, ObjectiveEntry,
-        SelfCheckPolicy,
+        SelfCheckPolicy, GuardSettings,
     )  # fmt: skip
     models: list[type[BaseModel]] = [*sections, *producers, *probes, *gauges, *activities, *sinks]
     references, shared = models_json_schema([(model, "validation") for model in models])
@@ -52,6 +53,7 @@ def json_schema(say: Callable[[str], None]) -> dict[str, Any]:
     each = {"type": "object", "required": ["each"], "properties": {"each": {"const": "acked"}}}
     whole = definitions.pop(one(ConfigFile)["$ref"].rpartition("/")[2])
     for section, contents in (
+        ("guard", one(GuardSettings)),
         ("secrets", {"additionalProperties": one(SecretSettings)}),
         ("sandbox", one(SandboxSettings)),
         ("producers", by_kind(producers)),

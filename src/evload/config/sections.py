@@ -211,6 +211,7 @@ class ConfigFile(Settings):
         Field(description="changes that --profile chooses: {NAME: {only: [scenario], path.to.value: …, +list: […]}}"),
     ] = {}
     seed: Annotated[int, Field(ge=0, lt=2**63, description="of all that is drawn at random")] = 1
+    guard: Annotated[Any, Field(description="whom a run may load, and how much; nobody else is spoken to")] = {}
     secrets: Annotated[
         dict[Name, Any], Field(description="values that change while the run goes on: {secrets.NAME} elsewhere")
     ] = {}

@@ -192,7 +192,7 @@ def _metric_of(config: CloudWatchConfig) -> Metric:
 
 @asynccontextmanager
 async def _open(config: CloudWatchConfig, surroundings: Surroundings) -> AsyncIterator[Gauge]:
-    aws = Aws(config, config.kind)
+    aws = Aws(config, config.kind, surroundings.guard)
     await aws.credentials()
     async with aws.client("cloudwatch") as cloudwatch:
         gauge: _CloudWatch | ByPeriod = _CloudWatch(aws, config, surroundings.clock, cloudwatch)

@@ -15,6 +15,7 @@ from ..clients.jmes import Expression, kind_of
 from ..errors import TargetError
 from ..spi.context import AnswerTimeout, Surroundings
 from ..spi.gauge import Gauge, Sample
+from ..spi.guard import Reach
 from ..units import NS_PER_S, Duration, Size
 from ._shared.named_values import NamedValues, is_number
 
@@ -38,6 +39,10 @@ class CommandGaugeConfig(NamedValues):
     timeout: AnswerTimeout = 5_000_000_000
     max_output: Annotated[Size, Field(ge=1, description="a command that prints more is a failed sample")] = 1 << 20
     every: Annotated[Duration, Field(ge=10_000_000, description="time between two samples")] = 5 * NS_PER_S
+
+    @property
+    def reach(self) -> Reach:
+        return Reach(opaque="a command")
 
     @asynccontextmanager
     async def open(self, surroundings: Surroundings) -> AsyncIterator[Gauge]:

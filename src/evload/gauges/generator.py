@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from ..clock import Clock
 from ..spi.context import Surroundings
 from ..spi.gauge import Gauge, GaugeSettings, Sample
+from ..spi.guard import NOBODY, Reach
 from ..units import NS_PER_S
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ class GeneratorGaugeConfig(GaugeSettings):
     """
 
     kind: Literal["generator"]
+
+    @property
+    def reach(self) -> Reach:
+        return NOBODY
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from pydantic import Field, model_validator
 from ..errors import TargetError
 from ..spi.context import Surroundings
 from ..spi.gauge import Gauge, GaugeSettings, Sample
+from ..spi.guard import NOBODY, Reach
 
 if TYPE_CHECKING:
     from psutil import Process
@@ -41,6 +42,10 @@ class ProcessGaugeConfig(GaugeSettings):
             found = f"{' and '.join(given)} are given" if given else "no process is named"
             raise ValueError(f"{found}; write one of pid: 4711, name: redis-server, command: '*app.worker*'")
         return self
+
+    @property
+    def reach(self) -> Reach:
+        return NOBODY
 
     @property
     def metrics(self) -> tuple[str, ...]:

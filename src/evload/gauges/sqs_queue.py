@@ -40,6 +40,10 @@ class SqsQueueConfig(AwsSettings, GaugeSettings):
     ] = False
 
     @property
+    def named(self) -> tuple[str, ...]:
+        return (self.queue, *([self.dead_letters] if isinstance(self.dead_letters, str) else []))
+
+    @property
     def metrics(self) -> tuple[str, ...]:
         """Those of the queue, and what was asked for beyond."""
         asked = (("dead_letters", self.dead_letters), ("oldest_age", self.oldest_age))
@@ -83,7 +87,7 @@ class _SqsQueue:
 
 @asynccontextmanager
 async def _open(config: SqsQueueConfig, surroundings: Surroundings) -> AsyncIterator[_SqsQueue]:
-    aws, clock = Aws(config, config.kind), surroundings.clock
+    aws, clock = Aws(config, config.kind, surroundings.guard), surroundings.clock
     await aws.credentials()
     async with AsyncExitStack() as stack:
         sqs = await stack.enter_async_context(aws.client("sqs"))

@@ -50,6 +50,10 @@ class S3ProbeConfig(AwsSettings, ProbeSettings):
 
     timeout: AnswerTimeout = 5_000_000_000
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        return (self.bucket,)
+
     @model_validator(mode="after")
     def _asks_about_one(self) -> Self:
         if self.bulk != 1:
@@ -65,6 +69,7 @@ class _S3Reader:
     def __init__(self, aws: Aws, config: S3ProbeConfig, s3: Any, surroundings: Surroundings) -> None:
         self._aws = aws
         self._config = config
+        self._bucket = _bucket(aws, config)
         self._s3 = watched_client(s3, surroundings.traffic, surroundings.clock)
         self._clock = surroundings.clock
         self._key = KeyTemplate(config.key)
@@ -93,9 +98,9 @@ class _S3Reader:
 
         try:
             if self._config.content is None:
-                await self._s3.head_object(Bucket=self._config.bucket, Key=key)
+                await self._s3.head_object(**self._bucket, Key=key)
                 return Facts(Seen.PRESENT)
-            answer = await self._s3.get_object(Bucket=self._config.bucket, Key=key)
+            answer = await self._s3.get_object(**self._bucket, Key=key)
         except ClientError as error:
             if code_of(error) in _MISSING:
                 return ABSENT
@@ -113,14 +118,20 @@ class _S3Reader:
 
 @asynccontextmanager
 async def _open(config: S3ProbeConfig, surroundings: Surroundings) -> AsyncIterator[_S3Reader]:
-    aws = Aws(config, config.kind)
+    aws = Aws(config, config.kind, surroundings.guard)
     await aws.credentials()
     async with aws.client("s3") as s3:
         try:
-            await s3.head_bucket(Bucket=config.bucket)
+            await s3.head_bucket(**_bucket(aws, config))
         except aws.errors as error:
             raise _refused(aws, config, error) from None
         yield _S3Reader(aws, config, s3, surroundings)
+
+
+def _bucket(aws: Aws, config: S3ProbeConfig) -> dict[str, str]:
+    """Which bucket, and under a guard whose it must be: somebody else's may have been opened to us."""
+    owner = {} if aws.account is None else {"ExpectedBucketOwner": aws.account}
+    return {"Bucket": config.bucket, **owner}
 
 
 def _refused(aws: Aws, config: S3ProbeConfig, error: Exception) -> TargetError:

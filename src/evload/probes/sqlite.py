@@ -17,6 +17,7 @@ from pydantic import Field
 from ..clients.databases import Refusal
 from ..clock import Clock
 from ..spi.context import Surroundings
+from ..spi.guard import NOBODY, Reach
 from ..spi.probe import Probe
 from ..units import format_duration
 from ._shared.sql_reader import Rows, SqlReader, reading
@@ -37,6 +38,10 @@ class SqliteProbeConfig(SqlSettings):
 
     kind: Literal["sqlite"]
     path: Annotated[Path, Field(description="the database's file")]
+
+    @property
+    def reach(self) -> Reach:
+        return NOBODY
 
     def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Probe]:
         """Open the file and ask once, yield the probe, close. Raises TargetError."""

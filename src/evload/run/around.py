@@ -106,4 +106,6 @@ class Around:
     async def _surroundings(self, steps: Sequence[Step]) -> AsyncIterator[Surroundings]:
         needed = secrets_of([step.settings for step in steps], self._config.secrets)
         async with open_secrets(needed, self._clock, self._base_dir, self._learn) as secrets:
-            yield Surroundings(self._clock, self._directory.run_id, self._base_dir, secrets=secrets)
+            yield Surroundings(
+                self._clock, self._directory.run_id, self._base_dir, secrets=secrets, guard=self._config.guard
+            )

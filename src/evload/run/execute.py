@@ -45,7 +45,7 @@ async def execute(
     async with open_secrets(needed, clock, prepared.base_dir, prepared.learn) as secrets:
         engine = Engine(
             prepared.plan,
-            Surroundings(clock, prepared.run_id, prepared.base_dir, secrets=secrets),
+            Surroundings(clock, prepared.run_id, prepared.base_dir, secrets=secrets, guard=prepared.config.guard),
             ledger,
             sinks,
             control=control or RunControl(clock, prepared.plan.settle_ns),
@@ -56,6 +56,12 @@ async def execute(
             troubles=secrets.troubles.attend,
             undoing=undoing,
             values=values or {"run_id": prepared.run_id},
-            remarks=[told for name, one in secrets.live.items() if (told := remark_of(name, one, needed[name]))],
+            remarks=[
+                *(told for name, one in secrets.live.items() if (told := remark_of(name, one, needed[name]))),
+                *(
+                    f"guard: {host} may be loaded because --i-may-load says so"
+                    for host in prepared.config.guard.passed
+                ),
+            ],
         )
         return await engine.run()

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import orjson
 from pydantic import Field
 
-from ..clients.web import Url
+from ..clients.web import Url, reach_of
 from ..model.progress import Progress
 from ..model.report import Report
 from ..report.document import document
+from ..spi.guard import Reach
 from ..spi.sink import Sink, SinkSurroundings
 from ._shared.http_settings import HttpSettings
 
@@ -54,6 +55,10 @@ class WebhookConfig(HttpSettings):
 
     kind: Literal["webhook"]
     url: Annotated[Url, Field(description="whom to tell")]
+
+    @property
+    def reach(self) -> Reach:
+        return reach_of(self.url)
 
     @asynccontextmanager
     async def open(self, surroundings: SinkSurroundings) -> AsyncIterator[Sink]:

@@ -9,7 +9,7 @@ has what holds it against what evload relies on.
 from __future__ import annotations
 
 from ..clock import Clock
-from ..errors import OutputError, TargetError
+from ..errors import GuardError, OutputError, TargetError
 from ..model.correlation import CorrelationIds
 from ..model.facts import EventFacts
 from ..model.progress import Progress
@@ -22,6 +22,7 @@ from .activity import Outcome as ActivityOutcome
 from .context import SECRET, VERSION, AdapterSettings, AnswerTimeout, Capabilities, Surroundings
 from .format import Files, Format
 from .gauge import Gauge, GaugeSettings, Late, LateGauge, Sample, lower_end
+from .guard import LOCALHOST, NOBODY, Guard, Reach
 from .listening import BackOff, Cuts, Inbox, Tell, come_back, nothing_of
 from .probe import BatchProbe, Confirm, Elsewhere, Probe, ProbeSettings, PushProbe
 from .producer import Producer, ProducerSettings, Settle
@@ -30,6 +31,8 @@ from .sink import Sink, SinkSettings, SinkSurroundings
 from .traffic import Exchange, Message, Traffic
 
 __all__ = [
+    "LOCALHOST",
+    "NOBODY",
     "NS_PER_S",
     "SECRET",
     "VERSION",
@@ -56,6 +59,8 @@ __all__ = [
     "Format",
     "Gauge",
     "GaugeSettings",
+    "Guard",
+    "GuardError",
     "Inbox",
     "Late",
     "LateGauge",
@@ -69,6 +74,7 @@ __all__ = [
     "Progress",
     "PushProbe",
     "Rate",
+    "Reach",
     "Read",
     "ReadResult",
     "Receipt",

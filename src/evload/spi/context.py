@@ -18,6 +18,7 @@ from ..clock import Clock
 from ..model.correlation import CorrelationIds
 from ..settings import Settings
 from ..units import Duration
+from .guard import NO_GUARD, Guard, Reach
 from .secrets import Secrets, filled
 from .traffic import Traffic
 
@@ -39,6 +40,8 @@ class Surroundings:
     traffic   looks on at what is sent and what comes; nearly always None
     secrets   those whose values may change while the run goes on
     rises     a gauge: those of its values of which an objective asks how much they rise
+    guard     whom the run may load. What the settings tell of it was looked at before; whoever is led elsewhere by a
+              redirect, or by an address that a broker advertises, asks it first
     """
 
     clock: Clock
@@ -48,6 +51,7 @@ class Surroundings:
     traffic: Traffic | None = None
     rises: frozenset[str] = frozenset()
     secrets: Secrets = field(default_factory=dict)
+    guard: Guard = NO_GUARD
 
     def filled(self, text: str, *, quoted: bool = False) -> str:
         """A text of the settings with the values of the moment of the secrets in it; `quoted` for one in an address.
@@ -82,6 +86,11 @@ class AdapterSettings(Settings):
 
     spi: ClassVar[int] = VERSION
     live: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def reach(self) -> Reach | None:
+        """Whom it speaks to with these settings. None: it doesn't say, so that no guard can let it through."""
+        return None
 
     @property
     def remarks(self) -> Sequence[str]:

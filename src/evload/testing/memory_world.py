@@ -21,6 +21,7 @@ from ..sandbox.world import Item, World
 from ..spi.activity import Activity, ActivitySettings, Values
 from ..spi.activity import Outcome as DoneOrNot
 from ..spi.context import Capabilities, Surroundings
+from ..spi.guard import NOBODY, Reach
 from ..spi.probe import Probe, ProbeSettings
 from ..spi.producer import Producer, ProducerSettings, Settle
 from ..units import NS_PER_S
@@ -93,6 +94,10 @@ class MemoryProducerSettings(ProducerSettings):
 
     kind: Literal["memory"]
     world: MemoryWorld
+
+    @property
+    def reach(self) -> Reach:
+        return NOBODY
 
     @asynccontextmanager
     async def open(self, surroundings: Surroundings) -> AsyncIterator[Producer]:
@@ -199,6 +204,10 @@ class MemoryProbeSettings(ProbeSettings):
     world: MemoryWorld
     replica: str | None = None
     of: Literal["read-model", "effects"] = "read-model"
+
+    @property
+    def reach(self) -> Reach:
+        return NOBODY
 
     @property
     def capabilities(self) -> Capabilities:

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import random
 from bisect import bisect_left, bisect_right
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from itertools import accumulate
 from math import ceil, isqrt, lcm, log
+from operator import itemgetter
 from typing import Annotated, Any, Final, Literal, NamedTuple, Protocol
 
 from pydantic import AfterValidator, Field, WrapValidator
@@ -248,6 +250,84 @@ def rates_of(load: Sequence[Phase]) -> list[tuple[int, int, float, float]]:
 def bursts_of(load: Sequence[Phase]) -> list[int]:
     """When the bursts of a load fall."""
     return [start_ns for start_ns, leg in _placed(_legs(load)) if leg.burst]
+
+
+class Peak(NamedTuple):
+    """The most that several loads ask for at a time.
+
+    rate   events per second, with those of the bursts in the second before
+    at_ns  when, on the common time of the loads
+    whose  which of the loads asks for most then, by its place
+    """
+
+    rate: Fraction
+    at_ns: int
+    whose: int
+
+
+def peak(loads: Sequence[tuple[int, Sequence[Phase], Fraction]]) -> Peak:
+    """Of loads that begin at a time each, and each of whose events counts so often.
+
+    Between two moments at which a phase begins or ends the sum of all rates is a line, so that it is highest at one
+    of its ends. Random arrivals count by their mean. Where a phase may end early, what comes after it may begin at
+    any time before: then the highest of each load counts, with and without such phases, as if all fell together.
+    """
+    if any(open_stretches(load) for _, load, _ in loads):
+        own = [
+            max(_peak([(start_ns, some, times)]) for some in (load, _closed(load))) for start_ns, load, times in loads
+        ]
+        most = max(range(len(own)), key=lambda place: own[place].rate)
+        return Peak(sum((one.rate for one in own), Fraction(0)), own[most].at_ns, most)
+    return _peak(loads)
+
+
+def _closed(load: Sequence[Phase]) -> list[Phase]:
+    """The load without the phases that may end early."""
+    return [phase for phase in load if not (isinstance(phase, Hold | Idle) and phase.until)]
+
+
+def _peak(loads: Sequence[tuple[int, Sequence[Phase], Fraction]]) -> Peak:
+    lines: list[tuple[int, int, Fraction, Fraction]] = []
+    """When, whose, and by how much the sum changes: its value at time 0, and its slope."""
+    bursts: list[tuple[int, int, Fraction]] = []
+    for whose, (start_ns, load, times) in enumerate(loads):
+        for leg in _legs(load):
+            if leg.burst:
+                bursts.append((start_ns, whose, leg.burst * times))
+            elif leg.duration_ns:
+                steep = (leg.to_rate - leg.from_rate) * times / leg.duration_ns
+                high = leg.from_rate * times - steep * start_ns
+                lines += [(start_ns, whose, high, steep), (start_ns + leg.duration_ns, whose, -high, -steep)]
+            start_ns += leg.duration_ns
+    highest = Peak(Fraction(0), 0, 0)
+    level, slope = [Fraction(0)] * len(loads), [Fraction(0)] * len(loads)
+    level_sum = slope_sum = Fraction(0)
+    recent: deque[tuple[int, int, Fraction]] = deque()
+    changes = sorted({one[0] for one in lines} | {one[0] for one in bursts})
+    lines.sort(key=itemgetter(0))
+    bursts.sort(key=itemgetter(0))
+    next_line = next_burst = 0
+    for at_ns in changes:
+        while recent and recent[0][0] <= at_ns - NS_PER_S:
+            recent.popleft()
+        while next_burst < len(bursts) and bursts[next_burst][0] == at_ns:
+            recent.append(bursts[next_burst])
+            next_burst += 1
+        for after in (False, True):
+            while after and next_line < len(lines) and lines[next_line][0] == at_ns:
+                _, whose, more, steeper = lines[next_line]
+                level[whose] += more
+                slope[whose] += steeper
+                level_sum += more
+                slope_sum += steeper
+                next_line += 1
+            rate = level_sum + slope_sum * at_ns + sum((one[2] for one in recent), Fraction(0))
+            if rate > highest.rate:
+                own = [level[n] + slope[n] * at_ns for n in range(len(loads))]
+                for _, whose, events in recent:
+                    own[whose] += events
+                highest = Peak(rate, at_ns, max(range(len(loads)), key=own.__getitem__))
+    return highest
 
 
 def expected_in_steps(load: Sequence[Phase], start_ns: int, step_ns: int) -> list[float]:

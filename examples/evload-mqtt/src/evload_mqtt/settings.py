@@ -19,6 +19,7 @@ from evload.spi import (
     Encoding,
     ProbeSettings,
     ProducerSettings,
+    Reach,
     TargetError,
 )
 
@@ -78,6 +79,11 @@ class MqttSettings(AdapterSettings):
         Duration,
         Field(ge=1_000_000_000, le=65_535_000_000_000, description="a broker silent for so long is asked for a sign"),
     ] = 5_000_000_000
+
+    @property
+    def reach(self) -> Reach:
+        """The broker alone: an address that it refers to is not followed."""
+        return Reach((parse_url(self.url).host,))
 
     @field_validator("ca_file")
     @classmethod

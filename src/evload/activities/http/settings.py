@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ...clients.proxies import ProxyKey
 from ...clients.web import Statuses, check_headers, unchecked
+from ...spi.guard import Reach
 from ...spi.secrets import without
 from .._shared.capturing import Capturing
 from .._shared.http_address import Address, json_body, parse_address
@@ -38,6 +39,10 @@ class HttpActivitySettings(Capturing):
     def address(self) -> Address:
         """The address, taken apart."""
         return parse_address(self.url)
+
+    @property
+    def reach(self) -> Reach:
+        return Reach((self.address.endpoint.host,))
 
     @property
     def title(self) -> str:

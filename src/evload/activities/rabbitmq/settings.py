@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, field_v
 from ...clients.proxies import ProxyKey
 from ...clients.web import Statuses, unchecked
 from ...spi.context import AdapterSettings
+from ...spi.guard import Reach
 from .._shared.capturing import Capturing
 from .._shared.http_address import ActionUrl, Address, json_body, parse_address
 
@@ -139,6 +140,10 @@ class RabbitmqActivitySettings(Capturing):
     def address(self) -> Address:
         """The address, taken apart."""
         return parse_address(self.rabbitmq)
+
+    @property
+    def reach(self) -> Reach:
+        return Reach((self.address.endpoint.host,))
 
     @property
     def title(self) -> str:

@@ -9,10 +9,11 @@ from urllib.parse import unquote
 
 from pydantic import Field, TypeAdapter, field_validator, model_validator
 
-from ...clients.databases import shown_address
+from ...clients.databases import reach_of_database, shown_address
 from ...clients.mysql_url import MysqlUrl
-from ...clients.postgres_url import PostgresUrl
+from ...clients.postgres_url import PostgresUrl, reach_of_postgres
 from ...spi.activity import ActivitySettings
+from ...spi.guard import NOBODY, Reach
 from ...spi.secrets import is_in_login, names_in
 from ...texts import near
 from .._shared.capturing import CapturedName
@@ -77,6 +78,12 @@ class SqlActivitySettings(ActivitySettings):
     def file(self) -> Path:
         """The file of an SQLite database."""
         return Path(unquote(self.on.removeprefix(_SQLITE)[1:]))
+
+    @property
+    def reach(self) -> Reach:
+        if self.database == "sqlite":
+            return NOBODY
+        return reach_of_postgres(self.on) if self.database == "postgres" else reach_of_database(self.on)
 
     @property
     def title(self) -> str:

@@ -98,10 +98,8 @@ async def _run(
                 open_secrets(used_secrets(plan, config.secrets), clock, loaded.base_dir, loaded.learn)
             )
             got.troubles.attend(lambda who, reason: say(f"{who}: {reason}"))
-            trial = Trial(
-                plan, kinds_of(config, run_id), Surroundings(clock, run_id, loaded.base_dir, secrets=got),
-                wait_ns=wait_ns, enough=enough, say=say,
-            )  # fmt: skip
+            around = Surroundings(clock, run_id, loaded.base_dir, secrets=got, guard=config.guard)
+            trial = Trial(plan, kinds_of(config, run_id), around, wait_ns=wait_ns, enough=enough, say=say)
             return await trial.run(done), enough.is_set()
         except asyncio.CancelledError:
             raise _InterruptedError("interrupted") from None

@@ -133,7 +133,7 @@ class Trial:
 
         for text in settings.remarks:
             remark(text)
-        return replace(self._surroundings, remark=remark, traffic=lens)
+        return replace(self._surroundings, remark=remark, traffic=lens, guard=self._surroundings.guard.of(what))
 
     async def _sender(self, stack: AsyncExitStack, name: str, settings: AdapterSettings) -> _Sender:
         lens = Lens()

@@ -8,10 +8,11 @@ from typing import Annotated, ClassVar, Final
 
 from pydantic import AfterValidator, Field, field_validator
 
-from ...clients.web import Url, check_headers, unchecked
+from ...clients.web import Url, check_headers, reach_of, unchecked
 from ...model.facts import METRICS, QUEUE_LAG
 from ...spi.context import AnswerTimeout
 from ...spi.gauge import GaugeSettings
+from ...spi.guard import Reach
 from ...units import Size
 
 _DISTRIBUTIONS: Final = (*METRICS, QUEUE_LAG)
@@ -38,6 +39,10 @@ class HttpGaugeSettings(GaugeSettings):
     max_body: Annotated[Size, Field(ge=1, description="a longer answer is a failed sample")] = 8 << 20
     ca_file: Annotated[Path | None, Field(description="certificate authorities to trust, PEM")] = None
     verify: Annotated[bool, Field(description="check the server's certificate")] = True
+
+    @property
+    def reach(self) -> Reach:
+        return reach_of(self.url)
 
     @property
     def remarks(self) -> Sequence[str]:

@@ -8,9 +8,10 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, field_validator
 
 from ...clients.amqp import AmqpSettings, ShortText
-from ...clients.web import Url, unchecked
+from ...clients.web import Url, reach_of, unchecked
 from ...spi.context import AnswerTimeout
 from ...spi.gauge import GaugeSettings
+from ...spi.guard import Reach
 
 DECLARED: Final = ("queue_depth", "queue_consumers")
 """What a passive declare tells."""
@@ -37,6 +38,10 @@ class RabbitmqQueueGaugeSettings(AmqpSettings, GaugeSettings):
         if url is not None and "{" in url:
             raise ValueError("management is a template, but a gauge belongs to no event; write a plain address")
         return url
+
+    @property
+    def reach(self) -> Reach:
+        return Reach((*super().reach.hosts, *reach_of(self.management).hosts))
 
     @property
     def remarks(self) -> Sequence[str]:

@@ -182,7 +182,7 @@ def _number(text: str) -> float:
 @asynccontextmanager
 async def open_reader(config: DynamodbProbeSettings, surroundings: Surroundings) -> AsyncIterator[DynamodbReader]:
     """Look at the table and ask once, yield the probe, disconnect. Raises TargetError."""
-    aws = Aws(config, config.kind)
+    aws = Aws(config, config.kind, surroundings.guard)
     errors: tuple[type[Exception], ...] = (*aws.errors, ValueError)
     await aws.credentials()
     async with aws.client("dynamodb") as dynamodb:

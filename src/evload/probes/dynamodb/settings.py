@@ -44,6 +44,10 @@ class DynamodbProbeSettings(AwsSettings, ProbeSettings):
     bulk: Annotated[int, Field(ge=1, le=100_000, description="most ids in one read")] = 1000
     parallel: Annotated[int, Field(ge=1, le=10_000, description="most reads at the same time")] = 4
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        return (self.table,)
+
     @field_validator("key")
     @classmethod
     def _key_names_the_event(cls, key: Mapping[str, int | str]) -> Mapping[str, int | str]:

@@ -11,9 +11,10 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator, mo
 from ...clients.answer_tags import SEEN, TAGGED, TagName, check_tags
 from ...clients.credentials.headers import check_alone, held
 from ...clients.jmes import check_expression
-from ...clients.web import Url, check_method, unchecked
+from ...clients.web import Url, check_method, reach_of, unchecked
 from ...model.tags import MOST
 from ...spi.context import AdapterSettings, Capabilities
+from ...spi.guard import Reach
 from ...spi.probe import ProbeSettings
 from .._shared.asked_ids import AskedBy
 from .._shared.fact_expressions import ConsumedAt, Position, ProcessedAt, Replica, Version, told_by
@@ -78,6 +79,10 @@ class HttpProbeSettings(HttpTargetSettings, ProbeSettings):
     consumed_at: ConsumedAt = None
     processed_at: ProcessedAt = None
     tag: Annotated[Mapping[TagName, str], Field(max_length=MOST, description=TAGGED)] = {}
+
+    @property
+    def reach(self) -> Reach:
+        return reach_of(self.url)
 
     @property
     def remarks(self) -> Sequence[str]:

@@ -8,8 +8,9 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, ValidationInfo, field_validator
 
 from ...clients.jmes import check_expression
-from ...clients.web import Url, unchecked
+from ...clients.web import Url, reach_of, unchecked
 from ...spi.context import Capabilities
+from ...spi.guard import Reach
 from ...spi.probe import ProbeSettings
 from ...units import Duration
 from .._shared.fact_expressions import ConsumedAt, Position, ProcessedAt, told_by
@@ -53,6 +54,10 @@ class HttpFeedSettings(HttpTargetSettings, ProbeSettings):
     consumed_at: ConsumedAt = None
     processed_at: ProcessedAt = None
     bulk: Annotated[int, Field(ge=1, le=100_000, description="most ids in one look back")] = 10_000
+
+    @property
+    def reach(self) -> Reach:
+        return reach_of(self.url)
 
     @property
     def remarks(self) -> Sequence[str]:

@@ -6,7 +6,9 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
+from ...clients.databases import reach_of_database
 from ...clients.mysql_url import MysqlUrl
+from ...spi.guard import Reach
 from .._shared.sql_settings import SqlSettings
 
 
@@ -18,3 +20,7 @@ class MysqlProbeSettings(SqlSettings):
     kind: Literal["mysql"]
     url: Annotated[MysqlUrl, Field(description="address, such as mysql://reader@localhost/shop?ssl-mode=REQUIRED")]
     verify: Annotated[bool, Field(description="check the server's certificate where TLS is asked for")] = True
+
+    @property
+    def reach(self) -> Reach:
+        return reach_of_database(self.url)

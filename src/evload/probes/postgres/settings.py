@@ -6,7 +6,8 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from ...clients.postgres_url import PostgresUrl
+from ...clients.postgres_url import PostgresUrl, reach_of_postgres
+from ...spi.guard import Reach
 from .._shared.sql_settings import SqlSettings
 
 
@@ -21,3 +22,7 @@ class PostgresProbeSettings(SqlSettings):
         PostgresUrl, Field(description="address, such as postgresql://reader@localhost/shop?sslmode=require")
     ]
     verify: Annotated[bool, Field(description="check the server's certificate where TLS is asked for")] = True
+
+    @property
+    def reach(self) -> Reach:
+        return reach_of_postgres(self.url)

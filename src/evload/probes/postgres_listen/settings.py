@@ -7,8 +7,9 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from ...clients.jmes import check_expression
-from ...clients.postgres_url import PostgresUrl
+from ...clients.postgres_url import PostgresUrl, reach_of_postgres
 from ...spi.context import Capabilities
+from ...spi.guard import Reach
 from ...spi.probe import ProbeSettings
 from .._shared.fact_expressions import WHERE_CLOUDEVENTS_HAVE_IT
 
@@ -34,6 +35,10 @@ class PostgresListenSettings(ProbeSettings):
         Field(description="JMESPath over a JSON payload: the correlation id; default: where CloudEvents have it"),
     ] = WHERE_CLOUDEVENTS_HAVE_IT
     bulk: Annotated[int, Field(ge=1, le=100_000, description="most ids in one look back")] = 10_000
+
+    @property
+    def reach(self) -> Reach:
+        return reach_of_postgres(self.url)
 
     @property
     def capabilities(self) -> Capabilities:

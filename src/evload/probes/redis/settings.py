@@ -8,8 +8,9 @@ from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
-from ...clients.databases import parse_database_url, shown_address
+from ...clients.databases import parse_database_url, reach_of_database, shown_address
 from ...spi.context import AnswerTimeout, Capabilities
+from ...spi.guard import Reach
 from ...spi.probe import ProbeSettings
 from .._shared.fact_expressions import told_by
 from .._shared.id_template import EventKey, KeyTemplate, KeyText
@@ -46,6 +47,10 @@ class RedisProbeSettings(ProbeSettings):
     pool: Annotated[int, Field(ge=1, le=1000, description="most connections; a read waits for a free one")] = 8
     parallel: Annotated[int, Field(ge=1, le=10_000, description="most reads at the same time")] = 8
     bulk: Annotated[int, Field(ge=1, le=100_000, description="most ids in one read")] = 1000
+
+    @property
+    def reach(self) -> Reach:
+        return reach_of_database(self.url)
 
     @property
     def remarks(self) -> Sequence[str]:

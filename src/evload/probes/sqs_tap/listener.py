@@ -118,7 +118,7 @@ class SqsListener:
 @asynccontextmanager
 async def open_listener(config: SqsTapSettings, surroundings: Surroundings) -> AsyncIterator[SqsListener]:
     """Find the queue, yield the tap. Raises TargetError."""
-    aws = Aws(config, config.kind)
+    aws = Aws(config, config.kind, surroundings.guard)
     await aws.credentials()
     async with aws.client("sqs", wait_s=_WAIT_S) as sqs:
         yield SqsListener(aws, config, surroundings, sqs, await find_queue(aws, sqs, config.queue))

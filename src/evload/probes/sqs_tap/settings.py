@@ -29,6 +29,10 @@ class SqsTapSettings(AwsSettings, ProbeSettings):
     ] = None
     pollers: Annotated[int, Field(ge=1, le=90, description="long polls at a time")] = 4
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        return (self.queue,)
+
     @field_validator("match")
     @classmethod
     def _match_compiles(cls, match: str) -> str:

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from ...clients.jmes import check_expression
-from ...clients.web import Url, unchecked
+from ...clients.web import Url, reach_of, unchecked
 from ...spi.context import Capabilities
+from ...spi.guard import Reach
 from ...spi.probe import ProbeSettings
 from ...units import Duration
 from .._shared.fact_expressions import WHERE_CLOUDEVENTS_HAVE_IT, ConsumedAt, Position, ProcessedAt, Version, told_by
@@ -40,6 +41,10 @@ class SseProbeSettings(HttpTargetSettings, ProbeSettings):
         Duration | None, Field(ge=1_000_000, description="longest silence of a server that is well")
     ] = None
     bulk: Annotated[int, Field(ge=1, le=100_000, description="most ids in one look back")] = 10_000
+
+    @property
+    def reach(self) -> Reach:
+        return reach_of(self.url)
 
     @property
     def remarks(self) -> Sequence[str]:

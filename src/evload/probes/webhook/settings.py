@@ -10,6 +10,7 @@ from ...clients.host_port import ListenAddress
 from ...clients.jmes import check_expression
 from ...clients.web import check_header
 from ...spi.context import SECRET, AdapterSettings, Capabilities
+from ...spi.guard import NOBODY, Reach
 from ...spi.probe import ProbeSettings
 from ...units import Size
 from .._shared.fact_expressions import ConsumedAt, Position, ProcessedAt, Version, told_by
@@ -65,6 +66,10 @@ class WebhookProbeSettings(ProbeSettings):
     consumed_at: ConsumedAt = None
     processed_at: ProcessedAt = None
     bulk: Annotated[int, Field(ge=1, le=100_000, description="most ids in one look back")] = 10_000
+
+    @property
+    def reach(self) -> Reach:
+        return NOBODY
 
     @property
     def capabilities(self) -> Capabilities:

@@ -282,7 +282,7 @@ async def open_publisher(
     config: EventBridgeProducerSettings, surroundings: Surroundings
 ) -> AsyncIterator[EventBridgePublisher]:
     """Find the bus, open the first connection, yield the producer, settle what is left. Raises TargetError."""
-    aws = Aws(config, config.kind)
+    aws = Aws(config, config.kind, surroundings.guard)
     credentials = await aws.credentials()
     async with aws.client("events") as sdk:
         if "{" not in config.bus:

@@ -42,6 +42,10 @@ class EventBridgeProducerSettings(AwsSettings, ProducerSettings):
     timeout: AnswerTimeout = 10_000_000_000
     retries: Annotated[int, Field(ge=0, le=20, description="how often what was throttled is sent again")] = 2
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        return (self.bus,)
+
     @field_validator("bus")
     @classmethod
     def _bus_can_be_named(cls, bus: str) -> str:

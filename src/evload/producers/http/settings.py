@@ -14,10 +14,11 @@ from ...clients.answer_tags import TAGGED, TagName, check_tags
 from ...clients.credentials.headers import Fill, check_alone, held
 from ...clients.jmes import check_expression
 from ...clients.proxies import ProxyKey
-from ...clients.web import Statuses, Url, check_header, check_method, has_control, parse_url, unchecked
+from ...clients.web import Statuses, Url, check_header, check_method, has_control, parse_url, reach_of, unchecked
 from ...model.tags import MOST
 from ...model.travel import Encoding
 from ...spi.context import SECRET, AdapterSettings, AnswerTimeout, Capabilities
+from ...spi.guard import Reach
 from ...spi.producer import ProducerSettings
 from ...spi.secrets import PLACEHOLDER
 from ...units import Duration
@@ -248,6 +249,10 @@ class HttpProducerSettings(ProducerSettings):
         """Whatever of target, method and header values holds a placeholder."""
         texts = (parse_url(self.url).target, self.method, *self.headers.values())
         return tuple(text for text in texts if is_template(text))
+
+    @property
+    def reach(self) -> Reach:
+        return reach_of(self.url)
 
     @property
     def remarks(self) -> Sequence[str]:

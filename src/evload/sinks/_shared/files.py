@@ -14,6 +14,7 @@ from ...errors import OutputError, TargetError
 from ...model.progress import Progress
 from ...model.report import Report
 from ...spi.format import Format
+from ...spi.guard import NOBODY, Reach
 from ...spi.registry import BrokenPlugin, UnknownKind, load_format
 from ...spi.sink import Sink, SinkSettings, SinkSurroundings, write_file
 
@@ -69,6 +70,10 @@ class FileSettings(SinkSettings):
     file: Place
 
     @property
+    def reach(self) -> Reach:
+        return NOBODY
+
+    @property
     def place(self) -> Path:
         return Path(normpath(self.file))
 
@@ -87,6 +92,10 @@ class FilesSettings(SinkSettings):
 
     form: ClassVar[str]
     directory: Place = Path()
+
+    @property
+    def reach(self) -> Reach:
+        return NOBODY
 
     @property
     def writes(self) -> str:

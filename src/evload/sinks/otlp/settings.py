@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from ...clients.web import Url
+from ...clients.web import Url, reach_of
+from ...spi.guard import LOCALHOST, Reach
 from ...units import NS_PER_S, Duration
 from .._shared.http_settings import HttpSettings
 
+_VARIABLE: Final = "OTEL_EXPORTER_OTLP_"
 Protocol = Literal["grpc", "http/protobuf"]
 
 
@@ -37,3 +40,16 @@ class OtlpSettings(HttpSettings):
     ] = None
     every: Annotated[Duration, Field(ge=NS_PER_S, description="time between two exports of metrics")] = 10 * NS_PER_S
     spans: Annotated[int, Field(ge=0, le=100_000, description="most events that are sent as spans at the end")] = 1000
+
+    @property
+    def reach(self) -> Reach:
+        if self.url is not None:
+            return reach_of(self.url)
+        general = os.environ.get(f"{_VARIABLE}ENDPOINT", "").strip() or LOCALHOST
+        signals = [os.environ.get(f"{_VARIABLE}{name}_ENDPOINT", "").strip() for name in ("METRICS", "TRACES")]
+        try:
+            return reach_of(
+                *(url if "://" in url else f"http://{url}" for one in signals for url in [one or general])
+            )
+        except ValueError as error:
+            return Reach(unknown=f"the environment says where it is, but {str(error).partition(';')[0]}")

@@ -1,0 +1,187 @@
+"""Holds a config against what may be loaded: the guard that it has itself, and the one of the machine.
+
+Asked of what a run would open, so that an adapter that no scenario of it names does no harm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, Field, TypeAdapter
+
+from .. import files
+from ..clients.web import reach_of
+from ..errors import UsageError
+from ..settings import Settings
+from ..spi.context import AdapterSettings
+from ..spi.guard import Guard, Reach, Rules, check_pattern
+from ..spi.secrets import names_in
+from ..units import Rate, format_rate
+from ..workload.schedule import peak
+from . import yaml as yamlfile
+from .problems import Problems
+from .run_config import SANDBOX, LoadedConfig, RunConfig, Step
+from .yaml import DataPath, Document, texts
+
+VARIABLE: Final = "EVLOAD_GUARD"
+"""Names the file of the machine."""
+OPTION: Final = "--i-may-load"
+_LONGEST: Final = 1_000_000
+_ADAPTER: Final[Mapping[str, str]] = {
+    "producers": "producer", "probes": "probe", "gauges": "gauge", "actions": "action",
+}  # fmt: skip
+
+Pattern = Annotated[str, AfterValidator(check_pattern)]
+
+
+class GuardSettings(Settings):
+    """Whom a run may load, and how much at most."""
+
+    allow: Annotated[
+        tuple[Pattern, ...] | None,
+        Field(description="hosts (*.staging.example.com, 10.1.0.0/16) and AWS accounts; all if left out"),
+    ] = None
+    deny: Annotated[tuple[Pattern, ...], Field(description="those of them that may not be, whoever says so")] = ()
+    most: Annotated[Rate | None, Field(description="events per second, of all scenarios together")] = None
+    shell: Annotated[
+        Literal["allowed", "refused"], Field(description="commands, of which nobody can tell whom they speak to")
+    ] = "refused"
+
+    def rules(self, source: str) -> Rules:
+        """What it says, under the name that it has in errors."""
+        return Rules(source, self.allow, self.deny, self.most, self.shell == "allowed")
+
+
+def held(loaded: LoadedConfig, environ: Mapping[str, str], may_load: Sequence[str] = ()) -> LoadedConfig:
+    """The config with all guards that hold for it. `may_load` are the values of `--i-may-load`.
+
+    Raises ConfigError for what is outside of them, each at its place; UsageError for what can't be asked for so.
+    """
+    passed = frozenset(map(_one, may_load))
+    machine = environ.get(VARIABLE, "")
+    rules = (*loaded.config.guard.rules, *([_of_machine(Path(machine))] if machine else []))
+    if not rules:
+        return loaded
+    document = loaded.document
+    places = {
+        f"{_ADAPTER[section]} {name}": str(document.position((section, name)))
+        for section in _ADAPTER
+        for name in document.section(section)
+    }
+    guard = Guard(rules, passed, places)
+    problems = Problems(document, {})
+    for path, reach, is_own in _reaches(loaded):
+        for refusal in guard.refusals(_without_own(reach) if is_own else reach):
+            problems.add_text(_place(document, path, reach, refusal), refusal)
+    _check_peak(loaded.config, rules, problems)
+    problems.close(loaded.redact)
+    return replace(loaded, config=replace(loaded.config, guard=guard))
+
+
+def _one(host: str) -> str:
+    try:
+        check_pattern(host)
+    except ValueError as error:
+        raise UsageError(f"{OPTION} {error}") from None
+    if set(host) & set("*?[/") - set("[" if host.endswith("]") else ""):
+        raise UsageError(f"{OPTION} {host}: it is for one host; name each that you may load")
+    return host
+
+
+def _of_machine(path: Path) -> Rules:
+    """Raises UsageError if the file can't be read, ConfigError for what is wrong in it."""
+    try:
+        text = files.read(path, _LONGEST, regular=False).decode("utf-8-sig")
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        cure = "correct the variable, or the file"
+        raise UsageError(f"{VARIABLE}={path}: the guard of this machine can't be read ({reason}); {cure}") from None
+    document, refused = yamlfile.document(yamlfile.parse(text, str(path)), str)
+    problems = Problems(document, refused)
+    settings = problems.validate(TypeAdapter(GuardSettings), ())
+    problems.close(str)
+    assert settings is not None
+    return settings.rules(f"the guard of this machine ({path})")
+
+
+def _reaches(loaded: LoadedConfig) -> Iterator[tuple[DataPath, Reach | None, bool]]:
+    """Where each adapter stands that a run would open, whom it speaks to, and whether the embedded pipeline is among
+    them, which is evload's own."""
+    config = loaded.config
+    producers = {scenario.producer for scenario in config.scenarios.values()}
+    probes = {probe for scenario in config.scenarios.values() for probe in scenario.probes}
+    used: list[AdapterSettings] = []
+    for section, adapters in (
+        ("producers", {name: one for name, one in config.producers.items() if name in producers}),
+        ("probes", {name: one for name, one in config.probes.items() if name in probes}),
+        ("gauges", config.gauges),
+        ("reports", config.reports),
+    ):
+        settings: AdapterSettings
+        for name, settings in adapters.items():
+            own = (section, name) in loaded.sandboxed
+            replicas = config.replicas.get(name, {}) if section == "probes" else {}
+            used.append(settings)
+            for replica, one in replicas.items():
+                yield (section, name, "at", replica), one.reach, own
+            if not replicas:
+                yield (section, name), settings.reach, own
+    for path, step in _steps(config, loaded.document):
+        used.append(step.settings)
+        yield path, step.settings.reach, SANDBOX in repr(step.given)
+    named = {name for one in used for name in names_in(one.model_dump())}
+    named |= {
+        other for name in named & config.secrets.keys() for other in names_in(config.secrets[name].model_dump())
+    }
+    for name in config.secrets:
+        if name in named:
+            yield ("secrets", name), reach_of(config.secrets[name].url), False
+
+
+def _steps(config: RunConfig, document: Document) -> Iterator[tuple[DataPath, Step]]:
+    """All that is done to the system, with its place."""
+    places: list[tuple[DataPath, Sequence[Step]]] = [(("setup",), config.setup), (("cleanup",), config.cleanup)]
+    for name, action in config.actions.items():
+        places += [(("actions", name, "do"), action.do), (("actions", name, "undo"), action.undo)]
+    for path, steps in places:
+        several = isinstance(document.value(path), list)
+        for number, step in enumerate(steps):
+            yield (*path, number) if several else path, step
+
+
+def _without_own(reach: Reach | None) -> Reach | None:
+    """Without the address of the embedded pipeline, which isn't known yet."""
+    return reach and replace(reach, hosts=tuple(host for host in reach.hosts if host != "127.0.0.1"))
+
+
+def _place(document: Document, path: DataPath, reach: Reach | None, refusal: str) -> DataPath:
+    """Where the host stands that is refused; the adapter as a whole, if nothing in it names one."""
+    hosts = () if reach is None else (*reach.hosts, *reach.accounts)
+    names = [host for host in hosts if host in refusal]
+    for place, text in texts(document.value(path), path):
+        if any(name.lower() in text.lower() for name in names):
+            return place
+    return path
+
+
+def _check_peak(config: RunConfig, rules: Sequence[Rules], problems: Problems) -> None:
+    limits = [(one.most, one.source) for one in rules if one.most is not None]
+    if not limits:
+        return
+    scenarios = list(config.scenarios.items())
+    found = peak([(one.start, one.load, _times(one.resend)) for _, one in scenarios])
+    most, source = min(limits)
+    if found.rate > most:
+        what = f"the schedule offers up to {format_rate(found.rate)}, and {source} allows {format_rate(most)} at most"
+        if len(scenarios) > 1:
+            what = what.replace("offers", "of all scenarios together offers")
+        problems.add(("scenarios", scenarios[found.whose][0], "load"), what, "write a lower rate")
+
+
+def _times(resend: Any) -> Fraction:
+    """How often an event is sent, on average, with the copies that are sent on purpose."""
+    return Fraction(1) if resend is None else 1 + Fraction(resend.share).limit_denominator(10**9) * resend.copies
