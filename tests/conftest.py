@@ -17,6 +17,7 @@ BROWSER: Final = "tests.servers.browser"
 SERVERS: Final = (
     "tests.servers.aws_server",
     "tests.servers.mysql_server",
+    "tests.servers.placements_server",
     "tests.servers.postgres_server",
     "tests.servers.rabbitmq_node",
     "tests.servers.redis_server",

@@ -1,0 +1,13 @@
+"""`python configs/stand-ins/placements`, or `python -m placements` where that can be imported."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+if __name__ == "__main__":
+    # Started as a folder, what is in it would be looked for in the folder itself.
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+    from placements.command import main
+
+    sys.exit(main(sys.argv[1:]))
