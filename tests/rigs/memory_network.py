@@ -33,11 +33,15 @@ _Item = bytes | None | OSError
 class _Socket:
     """Stands in for the socket, of which nobody asks more than to be reset instead of closed."""
 
+    family = socket.AF_UNIX
+    """Nothing of TCP is to be set."""
+
     def __init__(self) -> None:
         self.resets = False
 
     def setsockopt(self, level: int, option: int, value: object) -> None:
-        self.resets = True
+        if option == socket.SO_LINGER:
+            self.resets = True
 
 
 class _End(asyncio.Transport):
