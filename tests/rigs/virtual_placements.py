@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from evload.config.load import load
+from evload.config.part import part_of
 from evload.engine.control import RunControl
 from evload.engine.engine import LEAD_NS
 from evload.ledger.reader import LedgerReader
@@ -56,11 +57,6 @@ class Ran:
     record: Record
     ledger: Path
 
-    @property
-    def results(self) -> dict[str, str]:
-        """Of each objective."""
-        return {str(one.expression): one.result.value for one in self.report.objectives}
-
 
 def run_placements(
     name: str,
@@ -69,9 +65,13 @@ def run_placements(
     profiles: Sequence[str] = ("short",),
     knobs: Mapping[str, Any] = QUICK,
     sets: Sequence[str] = (),
+    parts: Sequence[str] = (),
 ) -> Ran:
-    """The run of a config in `configs/`. Credentials are to be in the environment: `aws_environment`."""
-    config = load(CONFIGS / name, profiles=profiles, sets=sets, environ={}).config
+    """The run of a config in `configs/`, or of these of its scenarios.
+
+    Credentials are to be in the environment: `aws_environment`.
+    """
+    config = part_of(load(CONFIGS / name, profiles=profiles, sets=sets, environ={}), parts).config
     prepared = prepare(config, "run-1")
     ledger_path = directory / "events.sqlite"
     record, turned = Record(), Knobs()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
@@ -158,91 +159,125 @@ def test_the_rate_that_started_another_task_is_named(
 
 # --- slow -------------------------------------------------------------------------------------------------
 
-SMALL: Final = (
-    "scenarios.baseline.load=[{rate: 40/s, for: 4s}]",
-    "scenarios.consistency.start=5s",
-    "scenarios.consistency.load=[{rate: 60/s, for: 2s}]",
-    "scenarios.idempotency.start=7s",
-    "scenarios.idempotency.load=[{rate: 2/s, for: 1s}]",
-    "scenarios.cold-start.start=10s",
-    "probes.read-model.deadline=90s",
-    "probes.placement.deadline=90s",
-)
+BRIEF: Final = "scenarios.baseline.load=[{rate: 40/s, for: 4s}]"
 """Enough to fail by, in less time."""
-SLOW: Final[dict[str, tuple[str, Mapping[str, Any], tuple[str, ...], set[str]]]] = {
-    "workers that take six seconds": (
-        "placements.yaml",
+PATIENT: Final = "probes.read-model.deadline=90s"
+"""So that what is late isn't lost."""
+
+
+@dataclass(frozen=True)
+class Slow:
+    """A stand-in that is slow, or wrong, in one way; and what fails of these parts of a config."""
+
+    knobs: Mapping[str, Any]
+    parts: tuple[str, ...]
+    fails: set[str]
+    sets: tuple[str, ...] = ()
+    name: str = "placements.yaml"
+
+
+SLOW: Final = {
+    "workers that take six seconds": Slow(
         {"delay_ms": 6000},
-        (*SMALL, "scenarios.cold-start.load=[{idle: 40s}, {burst: 60}]"),
+        ("baseline",),
         {
-            "max(queue_depth) < 100", "p99(end_to_end) < 5s", "p99(end_to_end) < 5s [baseline]",
-            "share(consistency < 2s) >= 95% [baseline]", "share(consistency < 2s) >= 95% [consistency]",
-            "share(consistency < 2s) >= 95% [cold-start]", "p99(queue_lag) < 1s",
+            "p99(end_to_end) < 5s", "p99(end_to_end) < 5s [baseline]", "share(consistency < 2s) >= 95% [baseline]",
+            "max(queue_depth) < 100", "p99(queue_lag) < 1s", "rise(gb_seconds) / rise(handled) < 0.05",
+        },
+        (BRIEF, PATIENT),
+    ),
+    # With some events before them, by which the distance of the clocks is known.
+    "functions that start slowly": Slow(
+        {"cold_ms": 800, "visibility_ms": 9000},
+        ("idempotency", "cold-start"),
+        {
+            "max(cold_start) < 500ms", "max(sent_to_consumed) < 500ms [cold-start]",
             "rise(gb_seconds) / rise(handled) < 0.05",
         },
     ),
-    "functions that start slowly": (
-        "placements.yaml",
-        {"cold_ms": 800},
-        SMALL,
-        {"max(cold_start) < 500ms", "max(sent_to_consumed) < 500ms [cold-start]"},
-    ),
-    "an API that takes long": (
-        "placements.yaml",
-        {"latency_ms": 600},
-        SMALL,
-        {"p50(publish) < 100ms [consistency]"},
-    ),
-    "workers that make another placement each time": (
-        "placements.yaml",
-        {"idempotent": False},
-        SMALL,
-        {"duplicates == 0 [idempotency]"},
-    ),
-    "a bus that throttles": (
-        "placements.yaml",
-        {"refused": 0.5},
-        SMALL,
+    "functions that start very slowly": Slow(
+        {"cold_ms": 2500, "visibility_ms": 9000},
+        ("idempotency", "cold-start"),
         {
-            "rate(errors) < 0.1%", "max(sent_to_consumed) < 500ms [cold-start]", "p99(end_to_end) < 5s",
-            "p99(end_to_end) < 5s [baseline]",
+            "max(cold_start) < 500ms", "max(sent_to_consumed) < 500ms [cold-start]",
+            "share(consistency < 2s) >= 95% [cold-start]", "rise(gb_seconds) / rise(handled) < 0.05",
         },
     ),
-    "messages that are given up while somebody works on them": (
-        "placements.yaml",
-        {"attempts": 1, "visibility_ms": 20},
-        SMALL,
-        {"rise(dead) == 0"},
+    "an API that takes 300 ms": Slow(
+        {"latency_ms": 300}, ("consistency",), {"p50(publish) < 100ms [consistency]"}
     ),
-    "tasks that take 70 seconds to start": (
-        "placements-load.yaml",
+    "an API that takes two seconds": Slow(
+        {"latency_ms": 2000},
+        ("consistency",),
+        {
+            "p50(publish) < 100ms [consistency]", "p99(publish) < 500ms [consistency]",
+        },
+    ),
+    "workers that make another placement each time": Slow(
+        {"idempotent": False}, ("idempotency", "cold-start"), {"duplicates == 0 [idempotency]"}
+    ),
+    "a bus that throttles": Slow(
+        {"refused": 0.5},
+        ("baseline",),
+        {"rate(errors) < 0.1%", "p99(end_to_end) < 5s", "p99(end_to_end) < 5s [baseline]"},
+        (BRIEF,),
+    ),
+    "messages that are given up while somebody works on them": Slow(
+        {"attempts": 1, "visibility_ms": 20, "least": 2}, ("baseline",), {"rise(dead) == 0"}, (BRIEF,)
+    ),
+    "tasks that take 70 seconds to start": Slow(
         {"start_ms": 70_000},
-        ("scenarios.calm.load=[{rate: 1/s, for: 80s}]",),
+        ("scale-up", "ceiling", "calm"),
         {
             "stretch(starting >= 1) < 60s", "throughput(visible) > 500/s for 2s [ceiling]",
             "share(consistency < 2s) >= 95% [ceiling]",
         },
-    ),
-    "a limit of one task": (
+        ("scenarios.calm.load=[{rate: 1/s, for: 80s}]",),
         "placements-load.yaml",
+    ),
+    "a limit of one task": Slow(
         {"most": 1},
-        ("scenarios.calm.load=[{rate: 5/s, for: 12s}]",),
+        ("scale-up", "ceiling"),
         {
             "rise(throttles) == 0", "throughput(visible) > 500/s for 2s [ceiling]",
             "share(consistency < 2s) >= 95% [ceiling]",
         },
+        name="placements-load.yaml",
     ),
 }  # fmt: skip
 
 
 def marked(what: str) -> Any:
     """What takes its time is for `make long`."""
-    return pytest.param(what, marks=pytest.mark.long if SLOW[what][0] == "placements-load.yaml" else ())
+    return pytest.param(what, marks=pytest.mark.long if SLOW[what].name == "placements-load.yaml" else ())
 
 
 @pytest.mark.parametrize("what", [marked(what) for what in SLOW])
 def test_where_it_is_slow_those_fail_that_are_about_it(what: str, tmp_path: Path) -> None:
-    name, knobs, sets, expected = SLOW[what]
-    ran = run_placements(name, tmp_path, knobs={**QUICK, **knobs}, sets=sets)
-    assert failing(ran) == expected
+    slow = SLOW[what]
+    knobs = {**QUICK, **slow.knobs}
+    ran = run_placements(slow.name, tmp_path, knobs=knobs, sets=slow.sets, parts=slow.parts)
+    assert failing(ran) == slow.fails
     assert ran.report.verdict.value == "fail"
+
+
+# --- for hours --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("leak", "fails"), [(0, set()), (20_000, {"growth(memory) < 10MB/h"})])
+def test_four_hours_tell_a_leak(leak: int, fails: set[str], tmp_path: Path) -> None:
+    """As many events as an hour takes to tell, and gauges that look as often as that needs."""
+    ran = run_placements(
+        "placements.yaml",
+        tmp_path,
+        profiles=["soak"],
+        knobs={"leak": leak},
+        sets=[
+            "scenarios.baseline.load=[{from: 0/min, to: 20/min, for: 5m}, {rate: 20/min, for: 4h}]",
+            *(f"gauges.{name}.every=10s" for name in ("placements-queue", "platform", "counted")),
+            "slos.6=p99(queue_lag) < 1m",
+        ],
+    )
+    assert failing(ran) == fails
+    assert ran.report.verdict.value == ("fail" if fails else "pass")

@@ -197,14 +197,20 @@ class Queue:
         if state == VISIBLE:
             self._visible.append(message)
             self.arrived()
-            while self._waiting:
-                waiter = self._waiting.popleft()
-                if not waiter.done():
-                    waiter.set_result(None)
-                    break
+            self._wake_one()
         else:
             message.until = self.now() + for_s
             heapq.heappush(self._later, (message.until, next(self._number), message))
+            if self._waiting:
+                # Whoever waits already doesn't know of this one.
+                asyncio.get_running_loop().call_later(max(_SOONEST_S, for_s), self._wake_one)
+
+    def _wake_one(self) -> None:
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                break
 
     def _catch_up(self) -> None:
         """What has become visible since somebody looked last."""
