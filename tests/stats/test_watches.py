@@ -13,6 +13,7 @@ from evload.stats.watches import (
     MeanWatch,
     ReachWatch,
     RiseWatch,
+    RiseWithinWatch,
     SampleWatch,
     StretchWatch,
 )
@@ -248,3 +249,28 @@ def test_growth_says_the_slope_and_its_interval_by_the_hour() -> None:
     watch.begins(95 * S)
     assert watch.result() == (None, None)
     assert watch.note == ""
+
+
+# -- while something is on -----------------------------------------------------------------------------------
+
+
+def _rise_within(*spans: tuple[float, float], samples: list[tuple[float, float]]) -> Result:
+    """While something was on from one second to another, each with 100 ms around them."""
+    watch = RiseWithinWatch()
+    watch.on([
+        ((round(at * S), round(to * S)), (round(at * S) - 100 * MS, round(to * S) + 100 * MS)) for at, to in spans
+    ])  # fmt: skip
+    return _watched(watch, *samples)
+
+
+def test_a_counter_that_is_level_for_long_didn_t_rise_while_something_was_on() -> None:
+    """Of a level stretch only the ends are kept, and neither of them lies in that time."""
+    level = [(float(second), 5.0) for second in range(30)]
+    assert _rise_within((10.2, 14.5), samples=level) == (0, 0)
+    assert _rise_within((10.2, 14.5), (20.2, 21.5), samples=level) == (0, 0)
+
+
+def test_what_rose_with_no_sample_meanwhile_is_not_known() -> None:
+    samples = [(0.0, 5.0), (10.0, 5.0), (20.0, 7.0), (30.0, 7.0)]
+    assert _rise_within((12, 18), samples=samples) == (None, None)
+    assert _rise_within((12, 18), samples=[(0.0, 5.0), (10.0, 5.0)]) == (None, None)

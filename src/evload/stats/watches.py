@@ -272,7 +272,7 @@ class RiseWithinWatch(_Watch):
         self.add(start_ns, end_ns, 0.0)
 
     def result(self) -> Result:
-        """[for sure, perhaps]; (None, None) if no sample was taken while it was on."""
+        """[for sure, perhaps]; (None, None) if it rose and no sample was taken while it was on."""
         low, high, any_inside = Fraction(0), Fraction(0), False
         unknown = False
         for (from_ns, to_ns), (first_ns, last_ns) in self._spans:
@@ -285,6 +285,8 @@ class RiseWithinWatch(_Watch):
             after = [risen for start, _, risen in self._samples if last_ns is not None and start >= last_ns]
             if before and after:
                 high += after[0] - before[-1]
+                # What is level around it was level in it, of which no sample may be left.
+                any_inside = any_inside or after[0] == before[-1]
             else:
                 unknown = True
         if not any_inside:
