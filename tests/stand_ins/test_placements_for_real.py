@@ -28,7 +28,7 @@ def patient(name: str, directory: Path) -> Path:
     """A copy of a config whose limits of times are long, and that asks for no rates."""
     config: dict[str, Any] = yaml.safe_load((CONFIGS / name).read_text())
     config["slos"] = [slo for slo in map(_patient, config["slos"]) if "throughput" not in str(slo)]
-    config["self_checks"] = dict.fromkeys(PATIENT, "warn")
+    config["self_checks"] = {**dict.fromkeys(PATIENT, "warn"), **config.get("self_checks", {})}
     for probe in config["probes"].values():
         probe["deadline"] = "5m"
     path = directory / name
@@ -50,7 +50,7 @@ def run(path: Path, *options: str) -> tuple[Ended, dict[str, Any], Record]:
     through = [sys.executable, str(PROGRAM), "--quick", "--directory", str(directory / "stand-in"), "--"]
     ended = evload(
         "run", path, "--profile", "short", "--out", directory / "out", "--quiet", *options, cwd=directory,
-        through=through,
+        through=through, env={"XDG_STATE_HOME": str(directory)},
     )  # fmt: skip
     return ended, summary_of(directory / "out"), read(directory / "stand-in" / "record.jsonl")
 
@@ -65,6 +65,18 @@ def test_an_ordinary_day(tmp_path: Path) -> None:
     assert ledger["scheduled"] == ledger["visible"] == record.counts["done"]
     assert (record.counts["came"], record.counts["refused"]) == (ledger["acked"] + 72, 72)
     assert "placements" in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_when_something_is_wrong(tmp_path: Path) -> None:
+    ended, summary, record = run(patient("placements-faults.yaml", tmp_path))
+    told = [(one["expression"], one["result"], one.get("note")) for one in summary["objectives"]]
+    assert ended.code == 0, (ended.said, told)
+    assert {one["result"] for one in summary["objectives"]} == {"pass"}, told
+    assert record.counts["done"] == summary["ledger"]["visible"] == summary["ledger"]["scheduled"]
+    assert record.counts["dead"] == record.counts["redriven"] > 0
+    assert [line["knobs"] for line in record.of("changed")] == [
+        {"delay_ms": 500}, {"delay_ms": 0}, {"database": False}, {"database": True}
+    ]  # fmt: skip
 
 
 @pytest.mark.long
