@@ -302,6 +302,9 @@ printf '%s\\n' "${COMPREPLY[@]}"
 """What bash does with what was typed when Tab is pressed."""
 
 
+WHOLE_KNATIVE: Final = ("builders", "endurance", "parsers")
+
+
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
@@ -311,7 +314,10 @@ printf '%s\\n' "${COMPREPLY[@]}"
         ("evload burst --pr", {"--probe", "--print-config"}),
         ("evload init --", {"--from", "--list"}),
         ("evload init --from r", {"rabbitmq", "redis"}),
-        ("evload init --from examples/k", {"examples/knative-builders", "examples/knative-parsers"}),
+        (
+            "evload init --from examples/k",
+            {f"examples/knative-{one}" for one in ("builders", "endurance", "parsers")},
+        ),
     ],
     ids=lambda value: value.strip().replace(" ", "_") if isinstance(value, str) else "",
 )

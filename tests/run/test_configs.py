@@ -1,6 +1,6 @@
-"""The configs for brokers run, only shorter, against a private node, a stand-in and the sandbox; so do bursts.
+"""The config for RabbitMQ runs, only shorter, against a private node and a consumer; so do bursts.
 
-And what `evload init` writes.
+And what `evload init` writes. Those of functions run in test_functions.py.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from evload.config import load
 from evload.run.feasibility import prospects
 from evload.run.prepare import build
 from evload.units import format_duration, format_rate, parse_duration, parse_rate
-from tests.rigs.commands import Ended, assert_closes, assert_one_clear_line, evload, started, summary_of
+from tests.rigs.commands import Ended, assert_closes, assert_one_clear_line, evload, summary_of
 from tests.rigs.queue_consumer import running_consumer
 from tests.servers.aws_server import ENVIRONMENT, AwsServer
 from tests.servers.rabbitmq_node import RabbitNode
@@ -150,27 +150,6 @@ def test_rabbitmq_passes_end_to_end_and_leaves_nothing_behind(
     assert missing(rabbitmq, f"queues/{name}/placements")
 
 
-def test_builders_pass_in_every_scenario(rabbitmq: RabbitNode, vhost: str, tmp_path: Path) -> None:
-    path = shorter(
-        "knative-builders.yaml", tmp_path, time=500, rate=2, loads={"baseline": [{"rate": "100/s", "for": "1s"}]}
-    )
-    with behind(rabbitmq, vhost, "knative-builders", BUILD) as environment:
-        summary = run(path, environment)
-    scheduled = {name: scenario["ledger"]["scheduled"] for name, scenario in summary["scenarios"].items()}
-    assert scheduled == {"baseline": 100, "ramp": 87, "spike": 96, "sustained": 180}
-    assert not missing(rabbitmq, f"exchanges/{vhost.rpartition('/')[2]}/cloud-events")
-
-
-def test_parsers_pass_in_every_scenario(rabbitmq: RabbitNode, vhost: str, tmp_path: Path) -> None:
-    path = shorter("knative-parsers.yaml", tmp_path, time=150, rate=5)
-    with behind(rabbitmq, vhost, "queue-of-its-own", PARSER) as environment:
-        summary = run(path, {**environment, "EVLOAD_QUEUE": "queue-of-its-own"})
-    scheduled = {name: scenario["ledger"]["scheduled"] for name, scenario in summary["scenarios"].items()}
-    assert scheduled == {
-        "block-burst": 64, "trading": 960, "parser-1": 200, "parser-2": 200, "parser-3": 200, "spike": 120
-    }  # fmt: skip
-
-
 def test_what_init_writes_for_rabbitmq_passes(rabbitmq: RabbitNode, vhost: str, tmp_path: Path) -> None:
     """With nothing changed in it but what stands at CHANGE, and a shorter load."""
     assert evload("init", "--from", "rabbitmq", cwd=tmp_path).code == 0
@@ -192,17 +171,18 @@ def test_what_init_writes_for_rabbitmq_passes(rabbitmq: RabbitNode, vhost: str, 
 
 TIMELINES: Final = {
     "knative-builders.yaml": (
-        365_700,
-        {"baseline": "0 s", "ramp": "5 min", "spike": "20 min", "sustained": "25 min"},
+        372_200,
+        {"baseline": "0 s", "ramp": "5 min", "spike": "20 min", "sustained": "25 min", "from-zero": "65 min"},
     ),
     "knative-parsers.yaml": (
-        1_308_000,
+        1_338_000,
         {
             "block-burst": "0 s", "trading": "2 min", "parser-1": "13 min", "parser-2": "13 min",
-            "parser-3": "13 min", "spike": "19 min",
+            "parser-3": "13 min", "spike": "19 min", "calm": "20 min",
         },
     ),
-    "http-broker.yaml": (45_120, {"cold-start": "0 s", "warm": "60 s", "steady": "2 min"}),
+    "knative-endurance.yaml": (1_440_000, {"soak": "0 s"}),
+    "http-broker.yaml": (45_120, {"cold-start": "1 s", "warm": "60 s", "steady": "2 min"}),
     "rabbitmq.yaml": (66_350, {"baseline": "0 s"}),
 }  # fmt: skip
 
@@ -238,20 +218,6 @@ def test_parser_events_have_the_fields_of_a_block() -> None:
     assert data["parameters"].keys() == {"blockId", "blockchainType", "urlForBlob", "logIndices"}
     assert data["parameters"]["urlForBlob"].endswith(data["contextId"])
     assert all(isinstance(index, int) for index in data["parameters"]["logIndices"])
-
-
-# --- HTTP -------------------------------------------------------------------------------------------------
-
-
-def test_http_broker_passes_against_the_sandbox(tmp_path: Path) -> None:
-    path = shorter("http-broker.yaml", tmp_path, time=300)
-    with started("sandbox", "--port", "0", "--set", "visibility=20ms", cwd=tmp_path) as running:
-        url = running.first_line().split()[2]
-        environment = {"EVLOAD_BROKER": f"{url}/events", "EVLOAD_READ_MODEL": url}
-        summary = run(path, environment)
-        examined = evload("doctor", path, cwd=tmp_path, env=environment)
-    assert summary["ledger"]["scheduled"] == 20 + 100 + 150
-    assert " ok " in line_about("producer broker", examined)
 
 
 # --- bursts -----------------------------------------------------------------------------------------------
