@@ -70,6 +70,13 @@ def test_each_key_of_each_kind_has_a_description(kind: str) -> None:
             assert one.get("description"), name
 
 
+@pytest.mark.parametrize("code", [-1, 256, "0", True, []])
+def test_a_schema_refuses_exit_codes_that_there_are_none_of(code: object) -> None:
+    schema = Draft202012Validator(model_of("shell").model_json_schema())
+    assert schema.is_valid({"shell": "x", "expect": [0, 255]})
+    assert not schema.is_valid({"shell": "x", "expect": code})
+
+
 def test_the_knobs_that_it_names_are_those_there_are() -> None:
     knobs = set(model_of("sandbox").model_json_schema()["$defs"]["SandboxKnobs"]["properties"])
     row = next(line for line in section("The embedded pipeline").splitlines() if line.startswith("| `sandbox`"))

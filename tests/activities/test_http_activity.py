@@ -188,6 +188,24 @@ def test_a_secret_is_the_one_of_the_moment_and_renewed_when_it_is_refused() -> N
     assert [json.loads(one.body) for one in requests] == [{"token": "old"}, {"token": "old"}]
 
 
+def test_a_refusal_that_is_expected_renews_nothing() -> None:
+    token = TurnedSecret("old")
+    outcome, requests = asked(
+        always(answer(401)), None, {"token": token}, get="/", headers={"x-key": "{secrets.token}"}, expect="4xx"
+    )
+    assert (outcome, len(requests)) == (Outcome(), 1)
+
+
+def test_secrets_stand_in_all_of_a_body() -> None:
+    secrets = {"a b": TurnedSecret("s/1")}
+    _, (request,) = asked(always(answer()), {"id": 1}, secrets, post="/", json=[{"k": ["{secrets.a b}", 2, None]}])
+    assert json.loads(request.body) == [{"k": ["s/1", 2, None]}]
+    _, (request,) = asked(always(answer()), {"id": 1}, secrets, post="/", form={"k": "{secrets.a b} {id}"})
+    assert request.body == b"k=s%2F1+1"
+    _, (request,) = asked(always(answer()), {"id": 1}, secrets, post="/", body="{secrets.a b} {id}")
+    assert request.body == b"s/1 1"
+
+
 def test_a_secret_in_the_login_of_an_address() -> None:
     outcome, (request,) = asked(always(answer()), None, {"pw": TurnedSecret("p/w")}, post="//app:{secrets.pw}@/x")
     assert outcome == Outcome()

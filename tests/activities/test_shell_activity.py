@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import tracemalloc
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -39,6 +40,11 @@ NASTY = "$(touch pwned); `touch pwned` 'x' \"y\" \\ & touch pwned | # {id}\n*"
         ),
         ({"shell": "kill -9 $$"}, Outcome("it ended with signal 9", in_doubt=True)),
         (
+            {"shell": "printf 'not \\033[31mred' >&2; exit 1"},
+            Outcome("it ended with code 1: not  [31mred", in_doubt=True),
+        ),
+        ({"shell": "printf '\\377'", "capture": {"said": "output"}}, Outcome(captured={"said": "\ufffd"})),
+        (
             {"shell": "echo waiting >&2; sleep 60", "timeout": "300ms"},
             Outcome("it was not done after 300 ms: waiting", in_doubt=True),
         ),
@@ -56,11 +62,21 @@ NASTY = "$(touch pwned); `touch pwned` 'x' \"y\" \\ & touch pwned | # {id}\n*"
          Outcome("it is done, but it printed more than 1,000 bytes, too much to capture from", in_doubt=True)),
         ({"shell": "yes | head -c 3000", "max_output": "1KB", "capture": {"c": "code"}}, Outcome(captured={"c": 0})),
     ],
-    ids=["text", "list", "code", "codes", "zero", "complaint", "signal", "slow", "no program", "much", "capture",
-         "text captured", "null", "too much", "enough"],
+    ids=["text", "list", "code", "codes", "zero", "complaint", "signal", "escape", "no text", "slow", "no program",
+         "much", "capture", "text captured", "null", "too much", "enough"],
 )  # fmt: skip
 def test_what_comes_of_it(written: Mapping[str, Any], outcome: Outcome) -> None:
     assert performed(**written) == outcome
+
+
+def test_however_much_it_prints_little_is_kept() -> None:
+    tracemalloc.start()
+    try:
+        assert performed(shell="head -c 50000000 /dev/zero", max_output="1KB") == Outcome()
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 10_000_000
 
 
 def test_it_is_done_where_the_config_stands_and_has_no_input(tmp_path: Path) -> None:
