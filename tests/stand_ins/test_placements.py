@@ -248,8 +248,9 @@ SLOW: Final = {
 
 
 def marked(what: str) -> Any:
-    """What takes its time is for `make long`."""
-    return pytest.param(what, marks=pytest.mark.long if SLOW[what].name == "placements-load.yaml" else ())
+    """What takes its time, or says much the same as another, is for `make long`."""
+    late = SLOW[what].name == "placements-load.yaml" or "very" in what or "two seconds" in what
+    return pytest.param(what, marks=pytest.mark.long if late else ())
 
 
 @pytest.mark.parametrize("what", [marked(what) for what in SLOW])
