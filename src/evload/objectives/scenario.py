@@ -57,11 +57,19 @@ class ScenarioCriteria:
         moment = course.moment
         rates = tuple((moment(start_ns), moment(end_ns), low, high) for start_ns, end_ns, low, high in self.rates)
         bursts, end_ns, step_ns = tuple(map(moment, self.bursts)), moment(self.end_ns), self.arrival_step_ns
+        expected: list[float] = []
+        if step_ns is not None:
+            # The warm-up doesn't move, and of a step that begins in it nobody counts all.
+            warm = -(-self.judged_ns // step_ns) if self.warmup_ns else 0
+            expected = arrivals_in_steps(rates, bursts, end_ns, step_ns)
+            expected[:warm] = [0.0] * min(warm, len(expected))
         return replace(
             self,
             end_ns=end_ns,
-            expected=() if step_ns is None else tuple(arrivals_in_steps(rates, bursts, end_ns, step_ns)),
-            steady=None if self.steady is None else (moment(self.steady[0]), moment(self.steady[1])),
+            expected=tuple(expected),
+            steady=None
+            if self.steady is None
+            else (max(moment(self.steady[0]), self.judged_ns), moment(self.steady[1])),
             rates=rates,
             bursts=bursts,
         )
