@@ -129,6 +129,13 @@ def test_what_was_slow_while_something_else_was_on_says_nothing() -> None:
     )
 
 
+def test_what_it_was_before_is_what_it_was_since_something_else_was_undone() -> None:
+    other = Marker("db-down", 0, (20 * S, 20 * S), (38 * S, 38 * S))
+    slow = windows(a20=(3900, 4100), a38=(282, 300), a40=(3900, 4100), a60=(282, 300))
+    mine = next(one for one in told(other, SLOW, of=[slow]) if one.evidence.get("action") == "slow-workers")
+    assert "rose from 282 … 316 ms to 3.55 … 4.47 s while slow-workers was on" in mine.sentence
+
+
 def test_events_at_a_doubtful_edge_belong_to_neither_side() -> None:
     """From 35 to 45 s nobody knows whether it was on; windows are long from 38 s on."""
     vague = Marker("slow-workers", 0, (35 * S, 45 * S), (60 * S, 70 * S))
@@ -239,6 +246,12 @@ def test_a_queue_grows_by_twenty(most: float, told_of: int) -> None:
     depth: list[float | None] = [4.0] * LONG
     depth[40:60] = [most] * 20
     assert sum(f.kind == "action" for f in told(SLOW, depths={"work": depth})) == told_of
+
+
+def test_a_queue_that_was_deep_for_a_moment_has_not_grown() -> None:
+    depth: list[float | None] = [4.0] * LONG
+    depth[30], depth[50] = 10.0, 80.0
+    assert only("action_no_effect", told(SLOW, depths={"work": depth}))
 
 
 def test_a_queue_that_grew_after_a_moment() -> None:
