@@ -387,6 +387,13 @@ def test_the_quickest_tests_that_run_it_come_first(patience_s: float, expected: 
     assert not trial(mutant(now="return 9"), files, patience_s).tests
 
 
+def test_whoever_is_run_first_may_take_what_the_slowest_of_the_file_takes_besides() -> None:
+    """Else a change would be called endless because a test pays for what another one had paid for before."""
+    file = Known({"a": Took(1, 2), "b": Took(5, 3), "c": Took(2, 9)}, runs={mutant(): ["a", "b"]})
+    ((_, tests),) = trial(mutant(), {Path("file"): file}, 6).tests
+    assert tests == {"a": Took(6, 11), "b": Took(10, 12)}
+
+
 RESULTS = [
     Result(mutant(), Fate.NOTICED, "tests/test_tank.py::test_it"),
     Result(mutant(now="return 0"), Fate.UNNOTICED, "tests that run it: 3"),

@@ -36,6 +36,10 @@ class Took(NamedTuple):
     cpu_s: float
     wall_s: float
 
+    def after(self, other: Took) -> Took:
+        """How long both take."""
+        return Took(self.cpu_s + other.cpu_s, self.wall_s + other.wall_s)
+
     def allow(self) -> None:
         """End this process if what comes next takes far longer. The machine may have much else to do."""
         allow(2 + 4 * self.cpu_s, 60 + 10 * self.wall_s)
@@ -59,7 +63,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A change, and tests in the order in which they are to be run, with how long each takes."""
+    """A change, and tests in the order in which they are to be run, with how long each takes at most."""
 
     mutant: Mutant
     tests: Sequence[tuple[Path, Mapping[str, Took]]]

@@ -84,6 +84,9 @@ def trial(mutant: Mutant, known: Mapping[Path, Known], patience_s: float) -> Tri
 
     What one test has filled, a cache or a fixture, others look at without running the code themselves. The quickest
     are taken, as many as fit into the patience, and the first at least; files that take the least come first.
+
+    Each may take as long as the slowest of its file besides: what that has paid for, fixtures and what is imported
+    when it is first asked for, is paid by whoever is run first.
     """
     files = {path: file for path, file in known.items() if mutant in file.runs}
     ranked = sorted(
@@ -98,4 +101,15 @@ def trial(mutant: Mutant, known: Mapping[Path, Known], patience_s: float) -> Tri
             used_s += took.wall_s
             groups.setdefault((is_other, path), {})[test] = took
     order = sorted(groups, key=lambda group: (group[0], sum(took.wall_s for took in groups[group].values())))
-    return Trial(mutant, [(group[1], groups[group]) for group in order])
+    slowest = {path: functools.reduce(_slower, file.took.values()) for path, file in files.items() if file.took}
+    return Trial(
+        mutant,
+        [
+            (path, {test: took.after(slowest[path]) for test, took in groups[is_other, path].items()})
+            for is_other, path in order
+        ],
+    )
+
+
+def _slower(one: Took, other: Took) -> Took:
+    return Took(max(one.cpu_s, other.cpu_s), max(one.wall_s, other.wall_s))
