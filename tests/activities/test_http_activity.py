@@ -15,7 +15,7 @@ from evload.errors import TargetError
 from evload.spi.activity import Outcome, Values
 from evload.spi.secrets import Secrets
 from evload.testing import PEERS, Peer, SystemClock, check_activity, check_activity_peer
-from tests.rigs.activities import activity, captured, opened
+from tests.rigs.activities import TIMEOUT, activity, captured, opened
 from tests.rigs.turned_secret import TurnedSecret
 from tests.servers.httpserver import Request, Script, Step, always, answer, json_answer, serving
 
@@ -251,12 +251,12 @@ def test_it_conforms_with_a_peer_at_fault(peer: Peer) -> None:
         async with serving(always(answer())) as server:
             port = int(server.url.rpartition(":")[2])
             return await check_activity_peer(
-                lambda port: activity(post=f"http://127.0.0.1:{port}/", timeout="500ms"), port, peer
+                lambda port: activity(post=f"http://127.0.0.1:{port}/", timeout=TIMEOUT[peer]), port, peer
             )
 
     outcome = asyncio.run(main())
     assert bool(outcome.error) == (peer != "slow")
-    assert peer != "clogged" or outcome == Outcome("no answer within 500 ms", in_doubt=True)
+    assert peer != "clogged" or outcome == Outcome("no answer within 3 s", in_doubt=True)
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from evload.activities.rabbitmq.management import fits
 from evload.activities.rabbitmq.settings import Connections
 from evload.spi.activity import Outcome
 from evload.testing import PEERS, Peer, SystemClock, check_activity, check_activity_peer
-from tests.rigs.activities import activity, captured, opened, performed
+from tests.rigs.activities import TIMEOUT, activity, captured, opened, performed
 from tests.rigs.turned_secret import TurnedSecret
 from tests.servers.httpserver import always, json_answer, serving
 from tests.servers.rabbitmq_node import RabbitNode
@@ -211,7 +211,7 @@ def test_it_conforms_with_a_peer_at_fault(rabbitmq: RabbitNode, vhost: str, peer
     outcome = asyncio.run(
         check_activity_peer(
             lambda port: activity(
-                rabbitmq=f"http://guest:guest@127.0.0.1:{port}", vhost=VHOST, purge="orders", timeout="2s"
+                rabbitmq=f"http://guest:guest@127.0.0.1:{port}", vhost=VHOST, purge="orders", timeout=TIMEOUT[peer]
             ),
             rabbitmq.management_port,
             peer,

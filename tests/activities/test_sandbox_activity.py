@@ -14,7 +14,7 @@ from evload.sandbox.server import serving
 from evload.sandbox.settings import SandboxSettings
 from evload.spi.activity import Outcome
 from evload.testing import PEERS, Peer, SystemClock, check_activity, check_activity_peer
-from tests.rigs.activities import activity, opened
+from tests.rigs.activities import TIMEOUT, activity, opened
 
 FAST = SandboxSettings.model_validate({"service": "0s", "visibility": "0s", "loss": "0.5%", "seed": 7})
 
@@ -118,7 +118,7 @@ def test_it_conforms() -> None:
 def test_it_conforms_with_a_peer_at_fault(peer: Peer) -> None:
     async def conforms(url: str) -> Outcome:
         return await check_activity_peer(
-            lambda port: activity(sandbox={"workers": 2}, at=f"http://127.0.0.1:{port}", timeout="500ms"),
+            lambda port: activity(sandbox={"workers": 2}, at=f"http://127.0.0.1:{port}", timeout=TIMEOUT[peer]),
             int(url.rpartition(":")[2]),
             peer,
         )

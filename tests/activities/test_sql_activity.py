@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from evload.activities.sql.statements import parse_statement
 from evload.spi.activity import Outcome
 from evload.testing import PEERS, Peer, SystemClock, check_activity, check_activity_peer
-from tests.rigs.activities import activity, captured, performed
+from tests.rigs.activities import TIMEOUT, activity, captured, performed
 from tests.rigs.turned_secret import TurnedSecret
 from tests.servers.mysql_server import MysqlServer
 from tests.servers.postgres_server import PostgresServer
@@ -214,7 +214,9 @@ def test_the_login_may_be_a_secret(postgres: PostgresServer) -> None:
 def test_postgres_with_a_peer_at_fault(peer: Peer, postgres: PostgresServer) -> None:
     outcome = asyncio.run(
         check_activity_peer(
-            lambda port: activity(on=f"postgresql://owner@127.0.0.1:{port}/postgres", sql="SELECT 1", timeout="2s"),
+            lambda port: activity(
+                on=f"postgresql://owner@127.0.0.1:{port}/postgres", sql="SELECT 1", timeout=TIMEOUT[peer]
+            ),
             postgres.port,
             peer,
         )
@@ -239,7 +241,7 @@ def test_mysql(mysql: MysqlServer) -> None:
 def test_mysql_with_a_peer_at_fault(peer: Peer, mysql: MysqlServer) -> None:
     outcome = asyncio.run(
         check_activity_peer(
-            lambda port: activity(on=f"mysql://root@127.0.0.1:{port}/", sql="SELECT 1", timeout="2s"),
+            lambda port: activity(on=f"mysql://root@127.0.0.1:{port}/", sql="SELECT 1", timeout=TIMEOUT[peer]),
             mysql.port,
             peer,
         )

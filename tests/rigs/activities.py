@@ -6,13 +6,17 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from evload.clock import SystemClock
 from evload.spi import registry
 from evload.spi.activity import Activity, ActivitySettings, Outcome, Values
 from evload.spi.context import Surroundings
 from evload.spi.secrets import Secrets
+from evload.testing import Peer
+
+TIMEOUT: Final[Mapping[Peer, str]] = {"slow": "30s", "clogged": "3s", "closing": "30s"}
+"""For what is done to a peer at fault: only who says nothing more is waited for to the end."""
 
 
 def activity(**written: Any) -> ActivitySettings:
