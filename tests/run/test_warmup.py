@@ -16,10 +16,12 @@ from evload.formats import csv as tables
 from evload.formats.measures import of_report
 from evload.judging.checks.generator import arrival_shape, steady_state
 from evload.ledger.reader import LedgerReader
+from evload.model.phases import Course, Ending
 from evload.model.progress import Progress
 from evload.model.report import Report, Result
 from evload.model.states import State
 from evload.model.summary import Summary
+from evload.objectives.scenario import ScenarioCriteria
 from evload.report.build import build_again
 from evload.report.document import document
 from evload.run.feasibility import prospects
@@ -253,6 +255,18 @@ def test_the_plan_counts_on_the_others_alone() -> None:
     found = prospects(simulation.config())
     assert [(one.events, one.decidable) for one in found] == [(50, False), (50, True)]
     assert simulation.config().scenarios["main"].warmup == 15_000_000_000
+
+
+def test_where_a_phase_ends_early_the_rest_is_still_judged_after_it() -> None:
+    """A hold that ended after 5 s: the next one began within the warm-up, and its steps there count for none."""
+    terms = ScenarioCriteria(
+        0, 40 * 10**9, arrival_step_ns=10**9, steady=(10 * 10**9, 40 * 10**9), warmup_ns=10 * 10**9,
+        rates=((0, 20 * 10**9, 9.0, 9.0), (20 * 10**9, 40 * 10**9, 30.0, 30.0)),
+    )  # fmt: skip
+    went = terms.as_it_went(Course("main", [Ending("main", 0, "q > 5", 0, 20 * 10**9, 5 * 10**9)]))
+    assert went.expected[:10] == (0.0,) * 10
+    assert went.expected[10:] == (30.0,) * 15
+    assert went.steady == (10 * 10**9, 25 * 10**9)
 
 
 # -- while it goes on ------------------------------------------------------------------------------------------------

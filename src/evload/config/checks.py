@@ -20,7 +20,7 @@ from ..units import format_duration
 from ..workload import events
 from ..workload.events import EventSettings
 from ..workload.records import Records
-from ..workload.schedule import Hold, Idle, duration_ns, events_before, expected_events, open_stretches
+from ..workload.schedule import Hold, Idle, duration_ns, events_before, expected_events
 from .problems import Problems, unknown
 from .run_config import Action
 from .sections import Scenario
@@ -70,9 +70,6 @@ class Checks:
             if scenario.warmup and events_before(scenario.load, scenario.warmup) == expected_events(scenario.load):
                 what = f"no event is due after a warm-up of {format_duration(scenario.warmup)}, so nothing is judged"
                 self._problems.add(("scenarios", name, "warmup"), what, "write a shorter one, or a longer load")
-            if any(phase.start_ns < scenario.warmup for phase in open_stretches(scenario.load)):
-                what = "a phase that may end early begins in the warm-up, so nobody knows what is judged"
-                self._problems.add(("scenarios", name, "warmup"), what, "write a shorter one, or leave until out")
 
     def gauges(self, gauges: Mapping[str, GaugeSettings]) -> None:
         for name, gauge in gauges.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -57,19 +57,13 @@ class ScenarioCriteria:
         moment = course.moment
         rates = tuple((moment(start_ns), moment(end_ns), low, high) for start_ns, end_ns, low, high in self.rates)
         bursts, end_ns, step_ns = tuple(map(moment, self.bursts)), moment(self.end_ns), self.arrival_step_ns
-        expected: list[float] = []
-        if step_ns is not None:
-            # The warm-up doesn't move, and of a step that begins in it nobody counts all.
-            warm = -(-self.judged_ns // step_ns) if self.warmup_ns else 0
-            expected = arrivals_in_steps(rates, bursts, end_ns, step_ns)
-            expected[:warm] = [0.0] * min(warm, len(expected))
+        steady = None if self.steady is None else (moment(self.steady[0]), moment(self.steady[1]))
+        expected = [] if step_ns is None else arrivals_in_steps(rates, bursts, end_ns, step_ns)
         return replace(
             self,
             end_ns=end_ns,
-            expected=tuple(expected),
-            steady=None
-            if self.steady is None
-            else (max(moment(self.steady[0]), self.judged_ns), moment(self.steady[1])),
+            expected=without_warmup(expected, step_ns, self.judged_ns if self.warmup_ns else 0),
+            steady=None if steady is None else (max(steady[0], self.judged_ns), steady[1]),
             rates=rates,
             bursts=bursts,
         )
@@ -92,3 +86,9 @@ class ScenarioCriteria:
                 "bursts": tuple(data.get("bursts", ())),
             }
         )
+
+
+def without_warmup(expected: Sequence[float], step_ns: int | None, judged_ns: int) -> tuple[float, ...]:
+    """What is expected in each step, and 0 in those that begin before events are judged: not all of them count."""
+    warm = 0 if step_ns is None else -(-judged_ns // step_ns)
+    return (*(0.0 for _ in expected[:warm]), *expected[warm:])

@@ -22,7 +22,7 @@ from ..model.tags import name_of, unanswered
 from ..objectives.condition import parse_condition
 from ..objectives.criteria import Criteria, lateness_limit_ns
 from ..objectives.objective import GaugeValues, Objective
-from ..objectives.scenario import ScenarioCriteria
+from ..objectives.scenario import ScenarioCriteria, without_warmup
 from ..spi.probe import ProbeSettings
 from ..summary.fold_plan import Counted, ScenarioPlan, Slice
 from ..tracking.reading_plan import ReadingPlan, Reference
@@ -371,19 +371,15 @@ def _scenario_criteria(scenario: Scenario) -> ScenarioCriteria:
     step_ns, warm_ns = arrival_step_ns(scenario), scenario.warmup
     hold = longest_hold(scenario.load) if scenario.steady else None
     expected = [] if step_ns is None else expected_in_steps(scenario.load, scenario.start, step_ns)
-    if step_ns is not None and warm_ns:
-        # Of a step that begins in the warm-up nobody counts all.
-        counted_from = -(-(scenario.start + warm_ns) // step_ns)
-        expected = [0.0 if step < counted_from else mean for step, mean in enumerate(expected)]
     return ScenarioCriteria(
         start_ns=scenario.start,
         end_ns=scenario.start + duration_ns(scenario.load),
         arrival_step_ns=step_ns,
-        expected=tuple(expected),
+        expected=without_warmup(expected, step_ns, scenario.start + warm_ns if warm_ns else 0),
         steady=None if hold is None else (scenario.start + max(hold[0], warm_ns), scenario.start + hold[1]),
         watched=bool(scenario.probes),
         probes=tuple(scenario.probes),
-        events=judged_events(scenario) if scenario.arrivals == "constant" else None,
+        events=_most_events(scenario) if scenario.arrivals == "constant" else None,
         rates=tuple(
             (scenario.start + start_ns, scenario.start + end_ns, from_rate, to_rate)
             for start_ns, end_ns, from_rate, to_rate in rates_of(scenario.load)
@@ -391,6 +387,11 @@ def _scenario_criteria(scenario: Scenario) -> ScenarioCriteria:
         bursts=tuple(scenario.start + at_ns for at_ns in bursts_of(scenario.load)),
         warmup_ns=warm_ns,
     )
+
+
+def _most_events(scenario: Scenario) -> int:
+    """The most that can be judged: where a phase ends early, more of those after it are due after the warm-up."""
+    return expected_events(scenario.load) if open_stretches(scenario.load) else judged_events(scenario)
 
 
 def judged_events(scenario: Scenario) -> int:
