@@ -306,7 +306,7 @@ def _virtual(config: RunConfig, system: System) -> RunConfig:
 
 def _metric(gauge: GaugeSettings, system: System) -> _Metric:
     metric, counts = "rabbitmq_queue_messages", False
-    if isinstance(gauge, PrometheusGaugeConfig):
+    if isinstance(gauge, PrometheusGaugeConfig) and gauge.metric is not None:
         metric, counts = gauge.metric, gauge.metric.endswith("_total")
     names = gauge.metrics if isinstance(gauge, PrometheusGaugeConfig) else ("queue_depth",)
     return _Metric(system=system, names=names, metric=metric, counts=counts).model_copy(update={"every": gauge.every})

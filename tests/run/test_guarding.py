@@ -237,7 +237,8 @@ def test_a_promise_that_is_cancelled_is_taken_back(rig: Rig) -> None:
                 await asyncio.sleep(wait_s)
                 promising.cancel()
                 await asyncio.wait((promising,))
-                assert promising.cancelled()
+                if not promising.cancelled():  # it was given before anybody could say so
+                    await guard.kept("a", 0)
                 assert rig.left == []
 
     asyncio.run(run())

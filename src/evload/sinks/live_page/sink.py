@@ -46,7 +46,7 @@ class LivePage:
         """The course of the load as it was told last."""
 
     def progress(self, now: Progress) -> None:
-        if self._planned is not now.spans:
+        if self._planned != now.spans:
             self._planned = now.spans
             self._hand(lambda: self._server.plan(words.plan(now)))
         self._hand(lambda: self._server.moment(words.moment(now)))
