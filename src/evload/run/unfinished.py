@@ -146,19 +146,25 @@ def _in_directory(parent: Path) -> Iterator[Unfinished]:
 
 def _look(directory: Path) -> Unfinished | None:
     """What a run in a directory has left undone; None if that is nothing, or nobody can say."""
+    left = _left_in(directory)
+    if not left or directories.goes_on(directory):
+        return None
+    # Once more: it may have come to its end just now, with all undone.
+    left = _left_in(directory)
+    return Unfinished(directory, left) if left else None
+
+
+def _left_in(directory: Path) -> list[str]:
     path = directory / undo_journal.NAME
     try:
         if path.lstat().st_uid != os.geteuid():
-            return None
+            return []
         account = undo_journal.read(path)
     except UsageError:
-        return Unfinished(directory, [f"what {path.name} says, which can't be read"])
+        return [f"what {path.name} says, which can't be read"]
     except OSError:
-        return None
-    left = [*account.names, *(f"line {number} of {path.name}, which can't be read" for number in account.broken)]
-    if not left or directories.goes_on(directory):
-        return None
-    return Unfinished(directory, left)
+        return []
+    return [*account.names, *(f"line {number} of {path.name}, which can't be read" for number in account.broken)]
 
 
 def _in_list(listed: Path | None) -> Iterator[Unfinished]:
