@@ -94,7 +94,9 @@ class LedgerReader:
     @property
     def judged(self) -> str:
         """Which rows of `events` objectives are about, in SQL: those of no warm-up."""
-        ends = {number: plan["warmup"][1] for number, plan in enumerate(self.meta["plan"]) if plan.get("warmup")}
+        ends = {
+            number: plan["warmup"][1] for number, plan in enumerate(self.meta.get("plan", ())) if plan.get("warmup")
+        }
         told = [f"NOT (scenario = {number} AND intended_ns < {int(end_ns)})" for number, end_ns in ends.items()]
         return " AND ".join(told) or "1"
 

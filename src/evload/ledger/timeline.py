@@ -113,7 +113,7 @@ def read_timeline(
         Stage(name, courses[name].moment(start_ns), courses[name].moment(stage_end_ns), text)
         for name, start_ns, stage_end_ns, text in reader.meta.get("stages", ())
     ]
-    plans = dict(zip(scenarios, reader.meta["plan"], strict=True))
+    plans = dict(zip(scenarios, reader.meta.get("plan", ()), strict=False))
     timeline.warmups = {name: (span[0], span[1]) for name, plan in plans.items() if (span := plan.get("warmup"))}
     return timeline
 
