@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Final
 
@@ -14,6 +16,7 @@ import pytest
 
 from evload.config import load, load_text
 from evload.errors import ConfigError, UsageError
+from evload.spi import registry
 from tests.rigs.commands import evload
 
 LONGEST_S: Final = 20.0
@@ -361,3 +364,24 @@ def test_validate_says_the_limit_and_ends_with_2(tmp_path: Path) -> None:
     assert "c.yaml:2:" in ended.err
     (tmp_path / "good.yaml").write_text(config())
     assert evload("validate", "good.yaml", cwd=tmp_path).code == 0
+
+
+def test_for_hundreds_of_actions_what_is_installed_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = []
+    kinds = registry.kinds
+
+    def counted(group: registry.Group) -> dict[str, EntryPoint]:
+        looked.append(group)
+        return kinds(group)
+
+    monkeypatch.setattr(registry, "kinds", counted)
+    steps = {"do": {"shell": "true"}, "undo": [{"shell": "true"}]}
+    config = {
+        "producers": {"api": {"kind": "http", "url": "http://localhost/events"}},
+        "events": {"order": {"type": "t", "source": "/s"}},
+        "scenarios": {"main": {"producer": "api", "events": ["order"], "load": [{"rate": "1/s", "for": "10s"}]}},
+        "actions": {f"a{number}": {"at": "1s", "for": "1s", **steps} for number in range(300)},
+    }
+
+    assert len(load_text(json.dumps(config), "many.yaml", environ={}).config.actions) == 300
+    assert looked.count("evload.activities") <= 2

@@ -51,6 +51,8 @@ class Literals:
         self._root = root
         self._substitute = substitute
         self._names: set[str] = set()
+        self._schemas: dict[type[Any], Schemas] = {}
+        """Of each kind of settings: many adapters of one may be written, and to make one takes its time."""
         self.given: dict[str, str] = {}
 
     def hide(self, path: DataPath, model: type[Any], inside: DataPath = ()) -> None:
@@ -58,7 +60,9 @@ class Literals:
         those of `model`."""
         node = _at(self._root, (*path, *inside))
         if node is not None:
-            self._walk(node, (*path, *inside), Schemas.of(TypeAdapter(model)))
+            if model not in self._schemas:
+                self._schemas[model] = Schemas.of(TypeAdapter(model))
+            self._walk(node, (*path, *inside), self._schemas[model])
 
     def as_written(self, path: DataPath) -> Any:
         """What stands at a place, with variables left as they are, and in the place of secrets that were found."""

@@ -6,6 +6,7 @@ import errno
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -319,16 +320,25 @@ class _Reader:
         entry = self._item(Kind, path)
         if entry is None:
             return None
-        if (group, entry.kind) not in self._models:
+        return self._installed(group, entry.kind, (*path, "kind"))
+
+    def _installed(self, group: registry.Group, kind: str, path: DataPath, *, key: bool = False) -> type[Any] | None:
+        """The settings model of a kind, which is named at a place, or by its key."""
+        if (group, kind) not in self._models:
             try:
-                self._models[group, entry.kind] = registry.load(group, entry.kind)
+                self._models[group, kind] = registry.load(group, kind)
             except (registry.UnknownKind, registry.BrokenPlugin) as error:
-                self._models[group, entry.kind] = str(error)
-        found = self._models[group, entry.kind]
+                self._models[group, kind] = str(error)
+        found = self._models[group, kind]
         if isinstance(found, str):
-            self._problems.add_text((*path, "kind"), found)
+            self._problems.add_text(path, found, key=key)
             return None
         return found
+
+    @cached_property
+    def _activities(self) -> Sequence[str]:
+        """The names of what can be done. To look for what is installed takes its time."""
+        return sorted(registry.kinds(_ACTIVITIES))
 
     def _actions(self, gauges: GaugeValues) -> dict[str, Action]:
         found = {}
@@ -362,7 +372,7 @@ class _Reader:
         return tuple(step for place in places if (step := self._step(place)) is not None)
 
     def _step(self, path: DataPath) -> Step | None:
-        written, kinds = self._document.value(path), registry.kinds(_ACTIVITIES)
+        written, kinds = self._document.value(path), self._activities
         if not isinstance(written, dict):
             self._problems.add(
                 path, f"{written!r} is no activity", "write one such as {post: URL} or {shell: COMMAND}"
@@ -375,14 +385,12 @@ class _Reader:
         if len(named) != 1:
             what = f"{' and '.join(named)} are two things to do" if named else "nothing says what is done"
             close = [one for key in written for one in near(str(key), kinds)]
-            known = f"write one of {', '.join(sorted(kinds))}"
+            known = f"write one of {', '.join(kinds)}"
             cure = "make them a list" if named else f"did you mean {close[0]!r}?" if close else known
             self._problems.add(path, what, cure)
             return None
-        try:
-            model = registry.load(_ACTIVITIES, named[0])
-        except registry.BrokenPlugin as error:
-            self._problems.add_text((*path, named[0]), str(error), key=True)
+        model = self._installed(_ACTIVITIES, named[0], (*path, named[0]), key=True)
+        if model is None:
             return None
         self._literals.hide(path, model)
         self._live[path] = model.live

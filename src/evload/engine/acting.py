@@ -40,18 +40,14 @@ class ActionRun:
 
     name: str
     do: Sequence[ActivitySettings]
-    undo: Sequence[ActivitySettings] = ()
+    undo: Sequence[ActivitySettings]
+    lasting: bool
     at_ns: int | None = None
     after: str | None = None
     when: Condition | None = None
     every_ns: int | None = None
     until_ns: int | None = None
     for_ns: int | None = None
-
-    @property
-    def lasting(self) -> bool:
-        """Whether it is on for a while."""
-        return bool(self.undo) or self.for_ns is not None or self.every_ns is not None
 
     @property
     def times(self) -> Iterator[int]:
@@ -153,8 +149,7 @@ class Acting:
     @property
     def never_began(self) -> list[str]:
         """Names of the actions that were not done once."""
-        began = {name for name, _ in self._books.markers}
-        return [action.name for action in self._actions if action.name not in began]
+        return [action.name for action in self._actions if action.name not in self._books.markers]
 
     def sampled(self, gauge: str, values: Mapping[str, float]) -> None:
         """A gauge was looked at: something may wait for what it shows."""

@@ -85,15 +85,15 @@ class Bookkeeping:
         self._ledger.sampled(gauge, start_ns, end_ns, values)
 
     @property
-    def markers(self) -> Mapping[tuple[str, int], Marker]:
-        """When something was done to the system, by action and number."""
+    def markers(self) -> Mapping[str, Sequence[Marker]]:
+        """When something was done to the system: the markers of each action, in order."""
         return self._recorder.markers
 
     def marked(self, marker: Marker) -> None:
         """Record when something was done to the system, and undone: each time that more of it is known."""
         self._recorder.marked(marker)
         if self._live is not None:
-            self._live.watches.marked(list(self._recorder.markers.values()))
+            self._live.watches.marked([one for own in self._recorder.markers.values() for one in own])
         self._ledger.marked(marker)
 
     def ended(self) -> None:

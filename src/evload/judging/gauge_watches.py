@@ -165,8 +165,8 @@ def _label(objective: Objective, gauge: str, limit: Fraction) -> str:
 def _spans(objective: Objective, markers: Sequence[Marker]) -> Spans:
     """When what an objective is about was on; or from when it was over, for good."""
     if objective.during is not None:
-        own = [(marker.inner, marker.outer) for marker in of_action(markers, objective.during)]
-        return [((inner[0], inner[1]), outer) for inner, outer in own if inner is not None and inner[0] is not None]
+        own = of_action(markers, objective.during)
+        return [(inner, marker.outer) for marker in own if (inner := marker.inner) is not None]
     over_ns = None if objective.after_named is None else ended_ns(markers, objective.after_named)
     return [] if over_ns is None else [((over_ns, None), (over_ns, None))]
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 Bracket = tuple[int, int | None]
@@ -47,6 +48,18 @@ class Marker:
         """Whether it was on at a moment, for sure."""
         inner = self.inner
         return inner is not None and inner[0] <= at_ns and (inner[1] is None or at_ns <= inner[1])
+
+
+def in_order(markers: Iterable[Marker]) -> list[Marker]:
+    """Markers in order of time."""
+    return sorted(markers, key=lambda marker: (marker.done[0], marker.action, marker.number))
+
+
+def was_on(own: Sequence[Marker], at_ns: int) -> bool:
+    """Whether an action was on at a moment, for sure. `own` are its markers in order: none begins before the one
+    before it is over, though it may at that very instant."""
+    last = bisect_right(own, at_ns, key=lambda marker: marker.done[0])
+    return any(marker.covers(at_ns) for marker in own[max(0, last - 2) : last])
 
 
 def of_action(markers: Iterable[Marker], action: str) -> list[Marker]:

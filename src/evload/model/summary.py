@@ -16,7 +16,7 @@ from typing import Any, Final, TypeVar
 from ..stats.histogram import Histogram, bracket, rank_of
 from ..stats.thresholds import StepCounts, ThresholdCount, add_intervals
 from .facts import LEDGER_KEYS, PERCENTILES
-from .marker import Marker
+from .marker import Marker, in_order
 from .vitals import Vitals
 
 FROM_LEDGER: Final[Mapping[str, str]] = MappingProxyType(
@@ -317,7 +317,7 @@ class Summary:
             self.gauges.setdefault(name, GaugeSummary()).merge(gauge)
         for probe, reads in other.reads.items():
             _merge_distribution(self.reads, probe, reads)
-        self.markers = sorted({*self.markers, *other.markers}, key=lambda one: (one.done[0], one.action, one.number))
+        self.markers = in_order({*self.markers, *other.markers})
         self.watches, self.watch_notes = {}, {}
         self.negative_hops = self.contradictions = 0
 

@@ -432,6 +432,7 @@ def _action(name: str, action: Action) -> ActionRun:
         name=name,
         do=[step.settings for step in action.do],
         undo=[step.settings for step in action.undo],
+        lasting=times.lasting,
         at_ns=times.at_ns,
         after=times.after,
         when=action.when,

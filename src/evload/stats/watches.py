@@ -7,6 +7,7 @@ nanoseconds since the schedule began, samples come in order, and results are in 
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -212,14 +213,18 @@ class WithinWatch(_Watch):
 
     def add(self, start_ns: int, end_ns: int, value: float) -> None:
         """Look at one sample."""
-        for number, ((from_ns, to_ns), _) in enumerate(self._spans):
-            if from_ns <= start_ns and (to_ns is None or end_ns <= to_ns):
-                if number != self._in:
-                    self._leave()
-                    self._in = number
-                    if isinstance(self._inner, StretchWatch):
-                        self._inner.begins(from_ns)
-                self._inner.add(start_ns, end_ns, value)
+        number = bisect_right(self._spans, start_ns, key=lambda span: span[0][0]) - 1
+        if number < 0:
+            return
+        from_ns, to_ns = self._spans[number][0]
+        if to_ns is not None and end_ns > to_ns:
+            return
+        if number != self._in:
+            self._leave()
+            self._in = number
+            if isinstance(self._inner, StretchWatch):
+                self._inner.begins(from_ns)
+        self._inner.add(start_ns, end_ns, value)
 
     def _leave(self) -> None:
         to_ns = None if self._in is None else self._spans[self._in][0][1]
@@ -275,23 +280,31 @@ class RiseWithinWatch(_Watch):
         """[for sure, perhaps]; (None, None) if it rose and no sample was taken while it was on."""
         low, high, any_inside = Fraction(0), Fraction(0), False
         unknown = False
+        samples = self._samples
         for (from_ns, to_ns), (first_ns, last_ns) in self._spans:
-            inside = [
-                risen for start, end, risen in self._samples if from_ns <= start and (to_ns is None or end <= to_ns)
-            ]
-            any_inside = any_inside or bool(inside)
-            low += inside[-1] - inside[0] if inside else 0
-            before = [risen for _, end, risen in self._samples if end <= first_ns]
-            after = [risen for start, _, risen in self._samples if last_ns is not None and start >= last_ns]
-            if before and after:
-                high += after[0] - before[-1]
+            first, end = self._begun(from_ns), len(samples) if to_ns is None else self._ended(to_ns)
+            if first < end:
+                any_inside = True
+                low += samples[end - 1][2] - samples[first][2]
+            before, after = self._ended(first_ns), len(samples) if last_ns is None else self._begun(last_ns)
+            if before and after < len(samples):
+                rise = samples[after][2] - samples[before - 1][2]
+                high += rise
                 # What is level around it was level in it, of which no sample may be left.
-                any_inside = any_inside or after[0] == before[-1]
+                any_inside = any_inside or not rise
             else:
                 unknown = True
         if not any_inside:
             return None, None
         return float(low), None if unknown else float(high)
+
+    def _begun(self, at_ns: int) -> int:
+        """The place of the first sample that began no earlier."""
+        return bisect_left(self._samples, at_ns, key=lambda sample: sample[0])
+
+    def _ended(self, at_ns: int) -> int:
+        """How many samples had ended by then."""
+        return bisect_right(self._samples, at_ns, key=lambda sample: sample[1])
 
 
 class DrainWatch(AnchoredWatch):

@@ -10,11 +10,12 @@ from collections import Counter as Tally
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import Any, Final, NamedTuple
 
 from ..model.facts import DEFAULTS, EXACT, FACTS, INTERVAL_NS, Fact, amount_of
-from ..model.marker import Marker, ended_ns
+from ..model.marker import Marker, in_order, was_on
 from ..model.phases import LEAST_NS, Course, Ending, planned_length, tolerance_ns
 from ..model.states import State
 from ..model.summary import Distribution, GaugeSummary, ScenarioSummary, Series, Summary, slice_label
@@ -402,8 +403,8 @@ class Recorder:
     vitals: Vitals = field(default_factory=Vitals)
     gauges: dict[str, GaugeSummary] = field(default_factory=dict)
     reads: dict[str, Distribution] = field(default_factory=dict)
-    markers: dict[tuple[str, int], Marker] = field(default_factory=dict)
-    """When something was done to the system, by action and number."""
+    markers: dict[str, list[Marker]] = field(default_factory=dict)
+    """When something was done to the system: the markers of each action, in order."""
     _scenarios: list[_Scenario] = field(init=False)
     _order: OrderCounter = field(init=False, default_factory=OrderCounter)
 
@@ -519,7 +520,11 @@ class Recorder:
 
         What was due is settled later than that: when it is, all is known that tells which events belong to it.
         """
-        self.markers[marker.action, marker.number] = marker
+        own = self.markers.setdefault(marker.action, [])
+        if own and own[-1].number == marker.number:
+            own[-1] = marker
+        else:
+            own.append(marker)
 
     def summary(self) -> Summary:
         """Everything so far. Shares its parts with the recorder: don't keep it while the run goes on."""
@@ -534,7 +539,7 @@ class Recorder:
             self.vitals,
             self.gauges,
             reads=self.reads,
-            markers=sorted(self.markers.values(), key=lambda one: (one.done[0], one.action, one.number)),
+            markers=in_order(chain.from_iterable(self.markers.values())),
         )
 
     # -- what is settled -----------------------------------------------------------------------------
@@ -579,12 +584,12 @@ class Recorder:
         return [fold for part, fold in into.timed if _belongs(part, event, key) and self._was_then(part, at_ns)]
 
     def _was_then(self, part: Slice, at_ns: int) -> bool:
-        markers = self.markers.values()
-        if part.during is not None and not any(one.action == part.during and one.covers(at_ns) for one in markers):
+        if part.during is not None and not was_on(self.markers.get(part.during, ()), at_ns):
             return False
         if part.after is None:
             return True
-        over_ns = ended_ns(markers, part.after)
+        own = self.markers.get(part.after)
+        over_ns = own[-1].outer[1] if own else None
         return over_ns is not None and over_ns <= at_ns
 
     def _belongs_late(self, fold: _Fold, seen: Observation) -> None:
