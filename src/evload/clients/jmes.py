@@ -55,6 +55,10 @@ class Expression:
         self.search: Callable[[Any], Any] = self._search if path is None else _path_search(path)
         self._compiled = jmespath.compile(text)
 
+    def looks_at(self, field: str) -> bool:
+        """Whether it looks at that field of the document."""
+        return self.whole or field in self.roots
+
     def _search(self, value: Any) -> Any:
         """What jmespath finds. It lets through what Python says of a comparison or a sum that can't be done."""
         try:

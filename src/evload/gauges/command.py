@@ -62,7 +62,7 @@ class CommandGauge:
         self._base_dir = base_dir
         self._arguments = arguments_of(settings.run)
         self._expressions = {name: Expression(text) for name, text in settings.expressions.items()}
-        self._looks_at_code = any(one.whole or "code" in one.roots for one in self._expressions.values())
+        self._looks_at_code = any(one.looks_at("code") for one in self._expressions.values())
 
     async def sample(self) -> Sample:
         """All values of one run of it, or none of them."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
@@ -97,17 +98,9 @@ async def clean_up_early(steps: Sequence[Step], surroundings: Surroundings, valu
     Returns what could not be done, in lines for people.
     """
     troubles = []
-    for number, step in enumerate(steps, start=1):
-        if step.each:
-            continue
-        try:
-            async with step.settings.open(surroundings) as activity:
-                outcome = await Bounded(activity, step.settings).perform(values)
-            trouble = "" if outcome.gone else outcome.error
-        except TargetError as error:
-            trouble = str(error)
-        if trouble:
-            troubles.append(f"clean-up, step {number} of {len(steps)}: {trouble}")
+    for number, step in enumerate(steps):
+        if not step.each and (trouble := await _tried(step, surroundings, partial(_once, values=dict(values)))):
+            troubles.append(_told(number, steps, trouble))
     return troubles
 
 
@@ -141,26 +134,38 @@ async def clean_up(
     for number, step in enumerate(steps):
         if number in progress.done:
             continue
-        try:
-            async with step.settings.open(surroundings) as activity:
-                bounded = Bounded(activity, step.settings)
-                if step.each:
-                    trouble = await _for_each(number, bounded, surroundings.ids, ledger, progress, journal)
-                else:
-                    outcome = await bounded.perform(progress.values)
-                    progress.values.update(outcome.captured)
-                    trouble = "" if outcome.gone else outcome.error
-        except TargetError as error:
-            trouble = str(error)
-        if trouble:
-            troubles.append(f"clean-up, step {number + 1} of {len(steps)}: {trouble}")
+        once = partial(_once, values=progress.values)
+        each = partial(
+            _for_each, number=number, ids=surroundings.ids, ledger=ledger, progress=progress, journal=journal
+        )
+        if trouble := await _tried(step, surroundings, each if step.each else once):
+            troubles.append(_told(number, steps, trouble))
         else:
             journal.note({"step": number, "done": True})
     return troubles
 
 
+def _told(number: int, steps: Sequence[Step], trouble: str) -> str:
+    return f"clean-up, step {number + 1} of {len(steps)}: {trouble}"
+
+
+async def _tried(step: Step, surroundings: Surroundings, do: Callable[[Activity], Awaitable[str]]) -> str:
+    """Open what a step does, and do it. Returns why it isn't done; empty if it is."""
+    try:
+        async with step.settings.open(surroundings) as activity:
+            return await do(Bounded(activity, step.settings))
+    except TargetError as error:
+        return str(error)
+
+
+async def _once(activity: Activity, values: dict[str, Any]) -> str:
+    outcome = await activity.perform(values)
+    values.update(outcome.captured)
+    return "" if outcome.gone else outcome.error
+
+
 async def _for_each(
-    number: int, activity: Activity, ids: CorrelationIds, ledger: Path | None, progress: Progress, journal: Journal
+    activity: Activity, number: int, ids: CorrelationIds, ledger: Path | None, progress: Progress, journal: Journal
 ) -> str:
     """Do one step for each acked event, those first for which it could not be done before."""
     if ledger is None:

@@ -57,7 +57,7 @@ class Capturer:
 
     def looks_at(self, field: str) -> bool:
         """Whether any expression looks at that field of the answer."""
-        return any(one.whole or field in one.roots for one in self._expressions.values())
+        return any(one.looks_at(field) for one in self._expressions.values())
 
     def take(self, answer: Any, whole: Any = None) -> dict[str, Any]:
         """All of them. `whole` makes the answer a dict, where it is none. Raises Failed."""

@@ -1,14 +1,19 @@
-"""Addresses of requests by which something is done, and their JSON. No I/O."""
+"""Addresses of requests by which something is done, how they get there, and their JSON. No I/O."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
-from ...clients.web import Endpoint, parse_url
+from ...clients.proxies import ProxyKey
+from ...clients.web import Endpoint, parse_url, unchecked
+from ...spi.activity import ActivitySettings
+from ...spi.guard import Reach
 from ...spi.secrets import is_in_login
 
 _LOGIN: Final = re.compile(r"^(\w+://)([^/?#]*)@")
@@ -42,6 +47,32 @@ def _check(text: str) -> str:
 
 ActionUrl = Annotated[str, AfterValidator(_check)]
 """An http(s) address as text. Its path and query may hold placeholders, its login secrets that may change."""
+
+
+class Asking(ActivitySettings):
+    """For activities to inherit that make requests: how they get to the server."""
+
+    proxy: ProxyKey = None
+    ca_file: Annotated[Path | None, Field(description="certificate authorities to trust, PEM")] = None
+    verify: Annotated[bool, Field(description="check the server's certificate")] = True
+
+    @property
+    def url(self) -> str:
+        """The address as it is written."""
+        raise NotImplementedError
+
+    @property
+    def address(self) -> Address:
+        """The address, taken apart."""
+        return parse_address(self.url)
+
+    @property
+    def reach(self) -> Reach:
+        return Reach((self.address.endpoint.host,))
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        return unchecked(self.verify, self.address.endpoint.shown)
 
 
 def json_body(document: Any) -> bytes:

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ...clients.proxies import ProxyKey
-from ...clients.web import Statuses, check_headers, unchecked
-from ...spi.guard import Reach
+from ...clients.web import Statuses, check_headers
 from ...spi.secrets import without
 from .._shared.capturing import Capturing
-from .._shared.http_address import Address, json_body, parse_address
+from .._shared.http_address import Asking, json_body
 
 _BODIES: Final = ("json", "form", "body")
 
 
-class HttpActivitySettings(Capturing):
+class HttpActivitySettings(Capturing, Asking):
     """A request. Its kind is its method, and what stands there the address."""
 
     sees: ClassVar = ("status", "headers", "body")
@@ -26,32 +23,14 @@ class HttpActivitySettings(Capturing):
 
     headers: Annotated[Mapping[str, str], Field(description="further headers")] = {}
     expect: Annotated[Statuses, Field(description="statuses that say that it is done")] = ("2xx",)
-    proxy: ProxyKey = None
-    ca_file: Annotated[Path | None, Field(description="certificate authorities to trust, PEM")] = None
-    verify: Annotated[bool, Field(description="check the server's certificate")] = True
 
     @property
     def url(self) -> str:
-        """The address as it is written."""
         return str(getattr(self, self.method.lower()))
-
-    @property
-    def address(self) -> Address:
-        """The address, taken apart."""
-        return parse_address(self.url)
-
-    @property
-    def reach(self) -> Reach:
-        return Reach((self.address.endpoint.host,))
 
     @property
     def title(self) -> str:
         return f"{self.method} {self.address.endpoint.shown}"
-
-    @property
-    def remarks(self) -> Sequence[str]:
-        endpoint = self.address.endpoint
-        return unchecked(self.verify, endpoint.shown)
 
     @field_validator("headers")
     @classmethod

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
-from ...clients.proxies import ProxyKey
-from ...clients.web import Statuses, unchecked
+from ...clients.web import Statuses
 from ...spi.context import AdapterSettings
-from ...spi.guard import Reach
 from .._shared.capturing import Capturing
-from .._shared.http_address import ActionUrl, Address, json_body, parse_address
+from .._shared.http_address import ActionUrl, Asking, json_body
 
 _WHAT: Final = ("purge", "close_connections", "policy", "delete_policy", "limits", "clear_limits", "call")
 _EXAMPLE: Final = "purge: QUEUE, close_connections: GLOB, or policy: {name: …, pattern: …, definition: {…}}"
@@ -86,7 +83,7 @@ def _pattern(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
 
-class RabbitmqActivitySettings(Capturing):
+class RabbitmqActivitySettings(Capturing, Asking):
     """What it can be told. The plug-in, with what opens it, is the package itself."""
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [what]} for what in _WHAT]})
@@ -120,9 +117,6 @@ class RabbitmqActivitySettings(Capturing):
         tuple[Limit, ...] | None, Field(description="limits of the virtual host that are taken away")
     ] = None
     call: Annotated[Call | None, Field(description="any other request: {method, path, json}")] = None
-    proxy: ProxyKey = None
-    ca_file: Annotated[Path | None, Field(description="certificate authorities to trust, PEM")] = None
-    verify: Annotated[bool, Field(description="check the server's certificate")] = True
 
     @model_validator(mode="after")
     def _does_one_thing(self) -> Self:
@@ -137,21 +131,12 @@ class RabbitmqActivitySettings(Capturing):
         return self
 
     @property
-    def address(self) -> Address:
-        """The address, taken apart."""
-        return parse_address(self.rabbitmq)
-
-    @property
-    def reach(self) -> Reach:
-        return Reach((self.address.endpoint.host,))
+    def url(self) -> str:
+        return self.rabbitmq
 
     @property
     def title(self) -> str:
         return f"rabbitmq: {self._what} at {self.address.endpoint.shown}"
-
-    @property
-    def remarks(self) -> Sequence[str]:
-        return unchecked(self.verify, self.address.endpoint.shown)
 
     @property
     def _what(self) -> str:
