@@ -51,10 +51,13 @@ class AwsServer:
         return str(self.client("sqs").create_queue(QueueName=name, Attributes=attributes)["QueueUrl"])
 
     def bus_into(self, bus: str, *queue_urls: str) -> None:
-        """Make an event bus with a rule that sends every event to these queues."""
+        """Make an event bus with a rule that sends every event to these queues, and nowhere else."""
         events, sqs = self.client("events"), self.client("sqs")
         if bus != "default":
-            events.create_event_bus(Name=bus)
+            if any(known["Name"] == bus for known in events.list_event_buses(NamePrefix=bus)["EventBuses"]):
+                _empty(events, bus)  # several files use the bus that a config names, and one process may run them all
+            else:
+                events.create_event_bus(Name=bus)
         events.put_rule(Name=f"{bus}-all", EventBusName=bus, EventPattern='{"account": [{"exists": true}]}')
         arns = [
             sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
@@ -72,6 +75,14 @@ class AwsServer:
             "Value": value,
         }
         self.client("cloudwatch").put_metric_data(Namespace=namespace, MetricData=[datum])
+
+
+def _empty(events: Any, bus: str) -> None:
+    """Take the rules of a bus away."""
+    for rule in events.list_rules(EventBusName=bus)["Rules"]:
+        targets = events.list_targets_by_rule(EventBusName=bus, Rule=rule["Name"])["Targets"]
+        events.remove_targets(EventBusName=bus, Rule=rule["Name"], Ids=[target["Id"] for target in targets])
+        events.delete_rule(EventBusName=bus, Name=rule["Name"])
 
 
 class MovableClock(SystemClock):
