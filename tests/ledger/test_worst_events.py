@@ -11,6 +11,7 @@ import pytest
 from evload.ledger.reader import LedgerReader
 from evload.ledger.worst_events import worst_events
 from evload.model.correlation import CorrelationIds
+from evload.model.marker import Marker
 from evload.model.report import WorstEvent
 from evload.model.states import Seen, State
 from evload.model.travel import Observation, Part
@@ -59,7 +60,9 @@ def never(seq: int, state: State = LOST, **facts: Any) -> Observation:
     return event(seq, state, first=(4_000, None), stable=(4_000, None), **facts)
 
 
-def worst_of(directory: Path, events: Sequence[Observation], text: str, **part: Any) -> tuple[WorstEvent, ...]:
+def worst_of(
+    directory: Path, events: Sequence[Observation], text: str, *, markers: Sequence[Marker] = (), **part: Any
+) -> tuple[WorstEvent, ...]:
     path = directory / "events.sqlite"
     path.unlink(missing_ok=True)
     meta = {
@@ -71,13 +74,15 @@ def worst_of(directory: Path, events: Sequence[Observation], text: str, **part: 
     }  # fmt: skip
     ledger = begun(path, START, meta, threaded=False)
     ledger.append(events)
+    for marker in markers:
+        ledger.marked(marker)
     ledger.close()
     with LedgerReader(path) as reader:
         return tuple(worst_events(parse(text, **part), reader))
 
 
 def named(directory: Path, events: Sequence[Observation], text: str, **part: Any) -> list[int | None]:
-    """The numbers of the events that are named."""
+    """The numbers of the events that are named. `part` says what the objective is about, and what was done."""
     return [IDS.seq_of(found.correlation_id) for found in worst_of(directory, events, text, **part)]
 
 
@@ -317,6 +322,62 @@ def test_of_a_hop_the_events_that_its_probe_showed_last(tmp_path: Path) -> None:
     assert named(tmp_path, CHAIN, "p99(hop) < 1s", probe="queue") == [3, 1, 4, 0, 2, 5]
 
 
+def on(action: str, number: int, begun: float, over: float | None, **more: Any) -> Marker:
+    """An action that takes 100 ms to be done at a moment, and as long to be undone at another; None: it is on.
+
+    In milliseconds since the schedule began, as with events; markers count from there.
+    """
+    undone = None if over is None else (round(over * MS), round((over + 100) * MS))
+    return Marker(action, number, (round(begun * MS), round((begun + 100) * MS)), undone, **more)
+
+
+DUE = (999, 1_000, 1_099, 1_100, 2_000, 2_001, 2_099, 2_100, 5_099, 5_100, 9_000)
+
+
+def due_at_all_of_them() -> list[Observation]:
+    return [never(ms, due=ms) for ms in DUE]
+
+
+def test_while_an_action_was_on_events_are_named_that_were_due_when_it_was_for_sure(tmp_path: Path) -> None:
+    events, slow = due_at_all_of_them(), on("slow", 0, 1_000, 2_000)
+    assert named(tmp_path, events, "lost == 0", during="slow", markers=[slow]) == [1_100, 2_000]
+    again = [slow, on("slow", 1, 5_000, None), on("away", 0, 0, 9_500)]
+    assert named(tmp_path, events, "lost == 0", during="slow", markers=again) == [1_100, 2_000, 5_100, 9_000]
+    failed = [slow, on("slow", 1, 5_000, None, error="exit 1")]
+    assert named(tmp_path, events, "lost == 0", during="slow", markers=failed) == [1_100, 2_000]
+    assert named(tmp_path, events, "lost == 0", during="slow", markers=failed[1:]) == []
+    assert named(tmp_path, events, "lost == 0", during="slow", markers=[on("away", 0, 0, 9_500)]) == []
+
+
+def test_after_an_action_events_are_named_that_were_due_when_it_was_over_for_sure(tmp_path: Path) -> None:
+    events, slow = due_at_all_of_them(), on("slow", 0, 1_000, 2_000)
+    later = [slow, on("slow", 1, 4_000, 5_000), on("away", 0, 0, 8_500)]
+    assert named(tmp_path, events, "lost == 0", after="slow", markers=[slow]) == [2_100, 5_099, 5_100, 9_000]
+    assert named(tmp_path, events, "lost == 0", after="slow", markers=later) == [5_100, 9_000]
+    assert named(tmp_path, events, "lost == 0", after="slow", markers=[slow, on("slow", 1, 4_000, None)]) == []
+    assert named(tmp_path, events, "lost == 0", after="slow", markers=[on("away", 0, 0, 0)]) == []
+
+
+def test_a_drain_after_an_action_is_about_no_single_event(tmp_path: Path) -> None:
+    events = due_at_all_of_them()
+    gauges = {"work-queue": ("depth",)}
+    told = worst_of(
+        tmp_path, events, "drain(depth <= 1) < 1m", after="slow", gauges=gauges, markers=[on("slow", 0, 0, 1)]
+    )
+    assert told == ()
+
+
+def test_events_with_one_of_the_tags(tmp_path: Path) -> None:
+    """A tag is a name and a value; one that begins as another is another."""
+    events = [
+        never(0, tags="cold=true"), never(1, tags="cold=truely\nzone=eu"), never(2),
+        never(3, tags="zone=eu\ncold=true"), never(4, tags="very cold=true"),
+    ]  # fmt: skip
+    assert named(tmp_path, events, "lost == 0") == [0, 1, 2, 3, 4]
+    assert named(tmp_path, events, "lost == 0", tag="cold=true") == [0, 3]
+    assert named(tmp_path, events, "lost == 0", tag="zone=eu") == [1, 3]
+
+
 def test_a_recovery_names_the_events_of_the_objective_that_had_to_hold_again(tmp_path: Path) -> None:
     events = [seen_at(0, 2_000), seen_at(1, 1_500), seen_at(2, 500)]
     assert named(tmp_path, events, "recovery(p95(consistency) < 1s) < 1m", after="10s") == [0, 1]
@@ -505,6 +566,18 @@ def test_a_hop_begins_when_the_last_replica_before_it_shows_an_event(tmp_path: P
     )
     events = [seen_at(0, 2_010, parts=parts)]
     assert figures(tmp_path, events, "p99(hop) < 1s", probe="read-model") == ["hop 1.39 … 1.41 s"]
+
+
+def test_a_hop_is_a_bracket_between_two_brackets(tmp_path: Path) -> None:
+    """Shown by the queue between 100 and 600 ms, by the read model between 500 and 2,000: it took 1.9 s at most."""
+    queue = Part(0, None, VISIBLE, at(50), at(60), at(100), at(600))
+    model = Part(1, None, VISIBLE, at(50), at(60), at(500), at(2_000))
+    events = [event(0, stable=(500, 2_000), parts=(queue, model))]
+    assert figures(tmp_path, events, "p99(hop) < 1s", probe="read-model") == ["hop 0 … 1.9 s"]
+    at_once = Part(0, None, VISIBLE, None, at(200), None, at(200))
+    assert figures(tmp_path, [event(0, parts=(at_once, model))], "p99(hop) < 1s", probe="read-model") == [
+        "hop 300 ms … 1.99 s"
+    ]
 
 
 def test_the_id_that_the_target_gave_an_event_is_kept_and_told(tmp_path: Path) -> None:
