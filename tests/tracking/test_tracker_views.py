@@ -7,6 +7,8 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evload.model.states import Outcome, Seen, State
 from evload.model.travel import Event, Observation, Read, Receipt
@@ -569,6 +571,17 @@ def test_the_backlog_counts_what_is_due() -> None:
     assert (tracker.backlog(0, 19 * MS), tracker.backlog(0, 20 * MS)) == (0, 50)
     tracker.due(0, 20 * MS, 30)
     assert tracker.backlog(0, 20 * MS) == 20
+
+
+@given(sent=st.lists(st.integers(0, 30), max_size=40))
+def test_the_backlog_is_of_those_whose_first_read_was_due(sent: list[int]) -> None:
+    """Each is to be read 20 ms after it was sent; of two readers each has its own."""
+    tracker = Tracker([{0: plan()}, {1: plan(first_ns=10 * MS)}], 2)
+    for seq, ms in enumerate(sent):
+        tracker.expect([event(seq)], ms * MS)
+    for now in range(60):
+        assert tracker.backlog(0, now * MS) == sum(ms + 20 <= now for ms in sent)
+        assert tracker.backlog(1, now * MS) == 0
 
 
 def confirmed(tracker: Tracker, seq: int, hidden: Collection[int] = ()) -> int:
