@@ -65,12 +65,12 @@ class Switch:
         if settings.late:
             # Another process turns it, and whoever asked for it may be gone by then.
             command = f"sleep {settings.late / NS_PER_S}; touch 'on/{name}'; echo '{name} {settings.to}' >>log"
-            await asyncio.create_subprocess_exec(
+            turning = await asyncio.create_subprocess_exec(
                 "/bin/sh", "-c", command, cwd=self._system.path, start_new_session=True,
                 stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.DEVNULL,
             )  # fmt: skip
-            await asyncio.sleep(settings.late / NS_PER_S)
+            await turning.wait()
             return Outcome()
         self._system.turn(name, settings.to, settings.level)
         return Outcome()
