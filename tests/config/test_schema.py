@@ -38,6 +38,9 @@ probes:
     effects: "length(body.items)"
     deadline: 15s
     confirm: {reads: 3, over: 10s}
+    tag: {cold: body.cold}
+gauges:
+  outbox: {kind: http-json, url: "http://localhost:8080/outbox", values: {pending: body.pending}}
 scenarios:
   baseline:
     producer: api
@@ -107,6 +110,10 @@ def test_the_configs_that_come_with_it_are_good(path: Path, errors: Callable[[An
         (("producers", "api"), {"url": "http://x/"}),
         (("events", "placement-created"), {"type": "x"}),
         (("probes", "read-model", "confirm", "reads"), 1001),
+        (("gauges", "outbox", "values"), {"": "body.pending"}),
+        (("gauges", "outbox", "values"), {"still pending": "body.pending"}),
+        (("probes", "read-model", "tag"), {"": "body.cold"}),
+        (("probes", "read-model", "tag"), {"is cold": "body.cold"}),
         (("scenarios",), {}),
         (("scenarios", "spike", "events"), []),
         (("scenarios", "spike", "events"), {"placement-created": 0}),

@@ -104,6 +104,8 @@ def _with_references(schema: Any) -> Any:
         if "string" in schema.get("type", ()) and not isinstance(about.get("default"), str):
             about.pop("default", None)  # a number of nanoseconds, which nobody may write
         return {**about, "anyOf": [narrow, _REFERENCE]}
+    if "patternProperties" in schema:
+        schema = {"additionalProperties": False, **schema}  # a key that no pattern fits is refused, and not let pass
     return {
         key: _properties(value) if key == "properties" else _with_references(value) for key, value in schema.items()
     }
