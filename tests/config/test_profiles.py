@@ -104,6 +104,18 @@ def test_a_mistake_is_told_where_the_profile_has_it(written: str, told: str) -> 
     assert str(caught.value.problems[0]).startswith(told)
 
 
+@pytest.mark.parametrize("written", ["", "~", "5", "[a]"])
+def test_a_profile_that_says_nothing_is_refused_whether_it_is_chosen_or_not(written: str) -> None:
+    text = "\n".join(f"  smoke: {written}" if "smoke" in line else line for line in TEXT.splitlines())
+    with pytest.raises(ConfigError) as caught:
+        read(text=f"{text}\n")
+    (problem,) = caught.value.problems
+    assert (problem.what, problem.cure) == (
+        "the profile 'smoke' is no mapping", "write paths with the values to put there",
+    )  # fmt: skip
+    assert problem.where.startswith("load.yaml:8:")
+
+
 def test_validate_looks_at_each_of_them(tmp_path: Path) -> None:
     path = tmp_path / "load.yaml"
     path.write_text(TEXT.replace('for": 10s', 'for": 10').replace("seed: 9", "seed: x"))

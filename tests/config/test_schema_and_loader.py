@@ -48,7 +48,7 @@ LOADER_ALONE: Final = (
         "a schema sees variables, and not what they hold",
     ),
     (
-        r"neither value nor values|ids without items|asks for no event|exchange '' is the broker's own| goes with "
+        r"neither \w+ nor \w+ |ids without items|asks for no event|exchange '' is the broker's own| goes with "
         r"|without a |is of no use|is for |needs ",
         "what goes together with what is said in words",
     ),

@@ -38,15 +38,19 @@ def take(root: MappingNode, chosen: Sequence[str]) -> Profiles:
     """
     section = _at(root, _SECTION)
     root.value = [(key, value) for key, value in root.value if key.value != _SECTION]
-    found = _items(section, "the profiles are", "write names, each with a mapping of paths to values")
+    found = {
+        name: _items(patch, f"the profile {name!r} is", "write paths with the values to put there")
+        for name, patch in _items(
+            section, "the profiles are", "write names, each with a mapping of paths to values"
+        ).items()
+    }
     for name in chosen:
         if name not in found:
             cure = meant(name, found, f"choose of {', '.join(found)}" if found else "write it under profiles:")
             raise UsageError(f"--profile {name}: there is no such profile; {cure}")
     only: list[ScalarNode] = []
     for name in chosen:
-        changes = _items(found[name], f"the profile {name!r} is", "write paths with the values to put there")
-        for path, value in changes.items():
+        for path, value in found[name].items():
             if path == _ONLY:
                 only = _names(value)
             elif path.startswith(_MORE):
