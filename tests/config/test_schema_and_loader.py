@@ -62,6 +62,22 @@ LOADER_ALONE: Final = (
         r"|more than \d+ (values|levels)|e\+\d+ is not a whole number$",
         "a schema counts no units, no values and no characters of a key",
     ),
+    (
+        r"is not (an SQS queue|an event bus|a (header name|method|final|header's)|the name of|where the management)"
+        r"|is no (path|ssl-mode|proxy|method|such thing)|nowhere to listen|names no (file|limit)|has a (fragment|/)"
+        r"|unknown parameter|parameter '\w+' in|is set (for you|by oauth2)|line break|control character"
+        r"|doesn't fit into|can't stand before|'amq\.' are|can't be captured|no way to write|no status is expected"
+        r"|is not free|a file of the run itself|are its buckets",
+        "names, queues and parts of addresses have grammars of their own, and some are taken",
+    ),
+    (
+        r"are \d+ bodies|two (bodies|logins|replicas)|is a template|a template can't|both match|is one of "
+        r"|listed twice|comes? before|before it is undone|nothing says|from one place|names no events"
+        r"|can't (tell|share|change|come)"
+        r"|is part of mode|names already|name of a distribution|the management API|belongs? to |is about a metric"
+        r"|asks for one id|many ids|holds no \{|has no (answer|\w+; leave)|is always durable|more than \d+ times",
+        "what goes together is said in words",
+    ),
     (r"…$", "of a very long text the beginning alone is told, and not what is wrong with it"),
 )  # fmt: skip
 """What the loader says of what the schema accepts, and why the schema can't."""
