@@ -325,6 +325,16 @@ def test_a_variable_that_is_not_utf_8() -> None:
     assert line == "load.yaml:14:13: the value of environment variable S isn't UTF-8; set it to text"
 
 
+def test_what_may_be_true_or_a_name_is_told_as_a_name() -> None:
+    queue = "gauges: {q: {kind: sqs-queue, queue: orders, dead_letters: a b}}\n"
+    (line,) = lines_of(GOOD + queue)
+    assert line.partition(": ")[2].startswith(
+        "'a b' is not an SQS queue; write its name, or its URL such as https://"
+    )
+    (line,) = lines_of(GOOD.replace("deadline: 15s", "reading: fast"))
+    assert "'fast' is no choice here; write" in line
+
+
 def test_two_scenarios_on_an_unknown_producer_are_both_told() -> None:
     text = GOOD.replace("producer: api", "producer: bus").replace("producer: commands", "producer: bus")
     assert lines_of(text) == [

@@ -214,7 +214,8 @@ def _without_unions(located: Iterable[_Located]) -> Iterator[_Located]:
     for place, branches in by_union.items():
         meant = [errors for errors in branches.values() if not _is_wrong_type(errors)]
         if len(branches) == 1 or meant:
-            yield from min(meant or branches.values(), key=len)
+            # One of a few values was hardly meant, where another type has more to say of what was written.
+            yield from min(meant or branches.values(), key=lambda errors: (len(errors), _is_no_choice(errors)))
         else:
             # No type fits the value's shape: ask for any of them, once.
             every = [item for errors in branches.values() for item in errors]
@@ -243,6 +244,10 @@ def _locate(error: ErrorDetails, document: Document, path: DataPath) -> _Located
         elif branch is None:
             branch = (path, str(step))
     return _Located(path, branch, error)
+
+
+def _is_no_choice(errors: list[_Located]) -> bool:
+    return all(item.error["type"] == "literal_error" for item in errors)
 
 
 def _explain(item: _Located, document: Document) -> _Found:
