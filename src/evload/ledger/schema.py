@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final
 
@@ -87,7 +87,6 @@ TABLES: Final = frozenset(
     {"meta", "vitals", "samples", "reads", "read_times", "markers", "states", "events", "parts"}
 )
 
-INSERT: Final = f"INSERT INTO events VALUES ({', '.join('?' * len(COLUMNS))})"
 INSERT_PART: Final = "INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_READS: Final = "INSERT INTO reads VALUES (?, ?, ?)"
 INSERT_READ_TIMES: Final = "INSERT INTO read_times VALUES (?, ?, ?, ?, ?)"
@@ -96,44 +95,59 @@ INSERT_SAMPLE: Final = "INSERT INTO samples VALUES (?, ?, ?, ?, ?)"
 
 _NULL: Final = math.nan
 _PLAIN: Final = frozenset({int, float})
-_FACTS_OF: Final = attrgetter(*_KEPT)
+_VALUES: Final = attrgetter(*COLUMNS)
 
 
-def row_of(seen: Observation, start: int) -> tuple[object, ...]:
-    """The row of one event; `start` is when the schedule began."""
-    sent, acked = seen.sent_ns, seen.acked_ns
-    first_lower, first_upper = seen.first_lower_ns, seen.first_upper_ns
-    stable_lower, stable_upper = seen.stable_lower_ns, seen.stable_upper_ns
-    # sqlite3 looks for an adapter, which takes longer than all the rest, for whatever isn't exactly an int, a float
-    # or a str: for an enum, a bool and None. SQLite itself stores a NaN as NULL.
-    null = _NULL
-    return (
-        seen.seq,
-        seen.scenario,
-        seen.type,
-        int(seen.state),
-        seen.intended_ns - start,
-        null if seen.key is None else seen.key,
-        null if sent is None else sent - start,
-        null if acked is None else acked - start,
-        int(seen.sampled),
-        null if first_lower is None else first_lower - start,
-        null if first_upper is None else first_upper - start,
-        null if stable_lower is None else stable_lower - start,
-        null if stable_upper is None else stable_upper - start,
-        seen.settled_ns - start,
-        *[
-            value if value.__class__ in _PLAIN else null if value is None else _stored(value)
-            for value in _FACTS_OF(seen)
-        ],
-    )
+def insertion(observations: Sequence[Observation], start: int) -> tuple[str, Iterable[tuple[object, ...]]]:
+    """A statement that inserts these events, one at least, and its rows; `start` is when the schedule began.
+
+    What isn't known of any of them stands in the statement: to bind a value takes as long as to store it.
+    """
+    places: list[str] = []
+    bound: list[Iterable[object]] = []
+    columns = zip(*map(_VALUES, observations), strict=True)
+    for column, (unknown, omitted, bindable) in zip(columns, _STORED, strict=True):
+        if column[0] == unknown and column.count(unknown) == len(column):
+            places.append(omitted)
+        else:
+            places.append("?")
+            bound.append(bindable(column, start))
+    return f"INSERT INTO events VALUES ({', '.join(places)})", zip(*bound, strict=True)
 
 
-def _stored(value: Any) -> object:
-    """A fact as a column holds it; a text that says nothing isn't kept."""
+# sqlite3 looks for an adapter, which takes longer than all the rest, for whatever isn't exactly an int, a float or a
+# str: for an enum, a bool and None. SQLite itself stores a NaN as NULL.
+
+
+def _numbers(column: Sequence[Any], start: int) -> Iterable[object]:
+    return map(int, column)
+
+
+def _moments(column: Sequence[Any], start: int) -> Iterable[object]:
+    return [_NULL if at is None else at - start for at in column]
+
+
+def _texts(column: Sequence[Any], start: int) -> Iterable[object]:
+    return [_NULL if text is None else text for text in column]
+
+
+def _facts(column: Sequence[Any], start: int) -> Iterable[object]:
+    return [value if value.__class__ in _PLAIN else _NULL if value is None else _fact(value) for value in column]
+
+
+def _fact(value: Any) -> object:
+    """One that isn't a number; a text that says nothing isn't kept."""
     if value == "":
         return _NULL
     return value if isinstance(value, str) else int(value)
+
+
+_CONVERTED: Final = {name: _moments if name.endswith("_ns") else _numbers for name in _CORE} | {"key": _texts}
+_STORED: Final = tuple(
+    (DEFAULTS.get(name), "0" if DEFAULTS.get(name) in (False, 0) else "NULL", _CONVERTED.get(name, _facts))
+    for name in COLUMNS
+)
+"""Of each column what stands for not knowing it, how that is stored, and what makes values that can be bound."""
 
 
 def part_rows(seen: Observation, start: int) -> Iterator[tuple[object, ...]]:

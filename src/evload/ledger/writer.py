@@ -23,15 +23,14 @@ from ..model.states import State
 from ..model.travel import Observation
 from .schema import (
     FORMAT,
-    INSERT,
     INSERT_MARKER,
     INSERT_PART,
     INSERT_READ_TIMES,
     INSERT_READS,
     INSERT_SAMPLE,
     SCHEMA,
+    insertion,
     part_rows,
-    row_of,
 )
 
 _GATHER_S: Final = 0.02
@@ -130,10 +129,12 @@ class LedgerFile:
         self._put(lambda db: db.executemany(_INSERT_META, rows))
 
     def append(self, observations: Sequence[Observation]) -> None:
+        if not observations:
+            return
         start = self._start_ns
 
         def write(db: sqlite3.Connection) -> None:
-            db.executemany(INSERT, [row_of(seen, start) for seen in observations])
+            db.executemany(*insertion(observations, start))
             parts = [row for seen in observations if seen.parts for row in part_rows(seen, start)]
             if parts:
                 db.executemany(INSERT_PART, parts)
