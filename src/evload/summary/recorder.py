@@ -29,7 +29,12 @@ from .fold_plan import Counted, ScenarioPlan, Slice
 from .order import OrderCounter, Placed
 
 _STATE_KEYS: Final = ["", *(state.name.lower() for state in State)]
-"""By number: an enum's hash is computed in Python, and this is asked for every event."""
+"""By number."""
+# Asked for every event: to look a member up in its class takes ten times as long as a name of its own.
+_UNSENT: Final = State.UNSENT
+_RETURNED: Final = State.RETURNED
+_IN_DOUBT: Final = State.IN_DOUBT
+_VISIBLE: Final = State.VISIBLE
 
 
 class _Counted(NamedTuple):
@@ -54,6 +59,12 @@ _TOGETHER: Final = 64
 _EDGE_NS: Final = 100_000_000
 
 
+_Ends = tuple[int | None, int | None]
+"""Lower and upper end of a bracket; None: infinite."""
+_Measured = tuple[int | None, int | None, int]
+"""The same, and when its event was due since the start of the schedule."""
+
+
 class MetricFold:
     """One distribution being filled, with its thresholds at hand. Complete after `flush`.
 
@@ -75,19 +86,19 @@ class MetricFold:
             exact,
             {(x, step): StepCounts(step) for x, step in steps},
         )
-        self._recorded: list[tuple[int | None, int | None, int]] = []
+        self._recorded: list[_Measured] = []
 
     def record(self, lower: int | None, upper: int | None, at_ns: int) -> None:
         """Count one event that was intended at `at_ns` since the start of the schedule; no end is negative."""
-        self._recorded.append((lower, upper, at_ns))
-        if len(self._recorded) >= _FLUSH:
-            self.flush()
+        self.record_all([(lower, upper, at_ns)])
 
     def record_since(self, reference: int, lower: int, upper: int | None, at_ns: int) -> None:
         """Count one event from two moments; what precedes the reference took no time."""
-        low = lower - reference
-        high = None if upper is None else upper - reference
-        self._recorded.append((low if low > 0 else 0, 0 if high is not None and high < 0 else high, at_ns))
+        self.record_all([_since(reference, lower, upper, at_ns)])
+
+    def record_all(self, measured: Iterable[_Measured]) -> None:
+        """Count some events, each with both ends and when it was due, as `record` does."""
+        self._recorded += measured
         if len(self._recorded) >= _FLUSH:
             self.flush()
 
@@ -102,24 +113,48 @@ class MetricFold:
         distribution.upper.record_all(uppers)
         if distribution.lower is not distribution.upper:
             distribution.lower.record_all(lowers)
-        intervals = [at_ns // INTERVAL_NS for at_ns in times] if distribution.thresholds else []
-        for threshold, count in distribution.thresholds.items():
-            for interval in set(intervals) - count.intervals.keys():
-                count.intervals[interval] = [0, 0, 0]
-            for lower, upper, interval in zip(lowers, uppers, intervals, strict=True):
-                batch = count.intervals[interval]
-                batch[0] += 1
-                if upper is not None and upper <= threshold:
-                    count.within += 1
-                    batch[1] += 1
-                elif lower is None or lower >= threshold:
-                    count.beyond += 1
-                    batch[2] += 1
+        if distribution.thresholds:
+            for interval, own in _by_interval(times, zip(lowers, uppers, strict=True)):
+                for threshold, count in distribution.thresholds.items():
+                    _count_at(threshold, count, interval, own)
         for (threshold, _), steps in distribution.steps.items():
             for lower, upper, at_ns in self._recorded:
                 within = upper is not None and upper <= threshold
                 steps.add(at_ns, 1, within, not within and (lower is None or lower >= threshold))
         self._recorded.clear()
+
+
+def _since(reference: int, lower: int, upper: int | None, at_ns: int) -> _Measured:
+    """Both ends counted from a moment; what precedes it took no time."""
+    low = lower - reference
+    high = None if upper is None else upper - reference
+    return low if low > 0 else 0, 0 if high is not None and high < 0 else high, at_ns
+
+
+def _by_interval(times: Sequence[int], ends: Iterable[_Ends]) -> Iterable[tuple[int, Sequence[_Ends]]]:
+    """Brackets by the number of the interval in which their events were due."""
+    if times and min(times) // INTERVAL_NS == (interval := max(times) // INTERVAL_NS):
+        return [(interval, list(ends))]
+    found: dict[int, list[_Ends]] = {}
+    for at_ns, own in zip(times, ends, strict=True):
+        found.setdefault(at_ns // INTERVAL_NS, []).append(own)
+    return found.items()
+
+
+def _count_at(threshold: int, count: ThresholdCount, interval: int, ends: Sequence[_Ends]) -> None:
+    """Count brackets of one interval at a threshold."""
+    within = beyond = 0
+    for lower, upper in ends:
+        if upper is not None and upper <= threshold:
+            within += 1
+        elif lower is None or lower >= threshold:
+            beyond += 1
+    count.within += within
+    count.beyond += beyond
+    batch = count.intervals.setdefault(interval, [0, 0, 0])
+    batch[0] += len(ends)
+    batch[1] += within
+    batch[2] += beyond
 
 
 class _Fold:
@@ -153,6 +188,10 @@ class _Fold:
 
     def schedule(self, count: int) -> None:
         self.summary.ledger["scheduled"] += count
+
+    def record(self, name: str, measured: Sequence[_Measured]) -> None:
+        if measured:
+            self.metric(name).record_all(measured)
 
     def flush(self) -> None:
         for metric in self.metrics.values():
@@ -293,6 +332,8 @@ class _Scenario:
                 self._told.add(place)
             else:
                 self.of_some.append((part, fold))
+        self.apart_at_once = bool(self._of_event or self._of_keys or self.of_some)
+        """It has parts to which an event is known to belong when it is scheduled."""
         self.apart = True
         """What its probes and replicas say is counted apart."""
         self.warming: _Scenario | None = None
@@ -414,47 +455,47 @@ class Recorder:
     def expect(self, scenario: int, events: Iterable[tuple[int, int, str | None, int]]) -> None:
         """Count events as scheduled: (seq, intended_ns, key, type) of each, in the order of the schedule."""
         into = self._scenarios[scenario]
+        events = list(events)
         if into.warming is not None:
-            events = list(events)
             warm = bisect_left(events, self.start_ns + into.plan.judged_ns, key=_WHEN_EXPECTED)
             self._expect(into.warming, scenario, events[:warm])
             events = events[warm:]
         self._expect(into, scenario, events)
 
-    def _expect(self, into: _Scenario, scenario: int, events: Iterable[tuple[int, int, str | None, int]]) -> None:
-        summary = into.summary
-        offered, start = summary.offered, self.start_ns
-        moments: list[int] = []
-        intended = None
-        for seq, intended, key, event in events:
-            moments.append(intended - start)
-            interval = (intended - start) // INTERVAL_NS
-            batch = offered.get(interval)
-            if batch is None:
-                batch = offered[interval] = [0, 0]
-            batch[0] += 1
-            if summary.first_intended_ns is None:
-                summary.first_intended_ns = intended - start
+    def _expect(self, into: _Scenario, scenario: int, events: Sequence[tuple[int, int, str | None, int]]) -> None:
+        if not events:
+            return
+        summary, start = into.summary, self.start_ns
+        moments = [intended - start for _, intended, _, _ in events]
+        if summary.first_intended_ns is None:
+            summary.first_intended_ns = moments[0]
+        summary.last_intended_ns = moments[-1]
+        summary.ledger["scheduled"] += len(moments)
+        into.phases.due(moments)
+        _offer(summary.offered, [at_ns // INTERVAL_NS for at_ns in moments], 0)
+        for steps in summary.counter_steps.values():
+            for at_ns in moments:
+                steps.add(at_ns, 1, 0, 0)
+        for view in into.of_all:
+            view.schedule(len(moments))
+        for seq, intended, key, _ in events:
             if key is not None:
                 into.keyed = True
                 self._order.expect((scenario, key), seq, intended)
-            for steps in summary.counter_steps.values():
-                steps.add(intended - start, 1, 0, 0)
-            for portion in into.portions_of(event, key):
-                portion.schedule(1)
-                _span(portion.summary, intended - start)
-                for steps in portion.summary.counter_steps.values():
-                    steps.add(intended - start, 1, 0, 0)
-            for part, view in into.of_some:
-                if not part.timed and _belongs(part, event, key):
-                    view.schedule(1)
-        count = len(moments)
-        into.phases.due(moments)
-        summary.ledger["scheduled"] += count
-        for view in into.of_all:
-            view.schedule(count)
-        if intended is not None:
-            summary.last_intended_ns = intended - start
+        if into.apart_at_once:
+            for _, intended, key, event in events:
+                self._expect_apart(into, event, key, intended - start)
+
+    def _expect_apart(self, into: _Scenario, event: int, key: str | None, at_ns: int) -> None:
+        """Count an event as scheduled in the parts to which it is known to belong."""
+        for portion in into.portions_of(event, key):
+            portion.schedule(1)
+            _span(portion.summary, at_ns)
+            for steps in portion.summary.counter_steps.values():
+                steps.add(at_ns, 1, 0, 0)
+        for part, view in into.of_some:
+            if not part.timed and _belongs(part, event, key):
+                view.schedule(1)
 
     def settle(self, observations: Sequence[Observation]) -> None:
         """Count settled events. Each must have been expected."""
@@ -552,8 +593,9 @@ class Recorder:
             observations = [seen for seen in observations if seen.intended_ns >= until_ns]
         if not observations:
             return
-        for seen in observations:
-            self._settle(into, seen)
+        self._count(into.whole, into.plan, observations)
+        self._count_sent(into, observations)
+        self._count_views(into, observations)
         columns = list(zip(*map(_FACTS_OF, observations), strict=True))
         _count_facts(into.whole.summary, columns)
         if into.portions:
@@ -571,7 +613,7 @@ class Recorder:
                         if len(portion.waiting) >= _TOGETHER:
                             self._count_waiting(portion, into.plan)
         for seen in observations:
-            if seen.tags or into.asked_tags:
+            if into.asked_tags or seen.tags:
                 self._count_tagged(into, seen)
         if into.keyed:
             for seen in observations:
@@ -621,38 +663,49 @@ class Recorder:
     def _count_waiting(self, portion: _Fold, plan: ScenarioPlan) -> None:
         """Count the settled events of a portion, which may be few of each batch."""
         waiting = portion.waiting
-        for seen in waiting:
-            self._count(portion, plan, seen, seen.intended_ns - self.start_ns)
+        self._count(portion, plan, waiting)
         _count_facts(portion.summary, list(zip(*map(_FACTS_OF, waiting), strict=True)))
         waiting.clear()
 
-    def _settle(self, into: _Scenario, seen: Observation) -> None:
-        at_ns = seen.intended_ns - self.start_ns
-        summary, state = into.summary, seen.state
-        self._count(into.whole, into.plan, seen, at_ns)
-        if seen.sent_ns is not None:
-            # What crosses the edge of an interval by a hair's breadth still counts where it was meant to be.
-            offered_ns = max(seen.intended_ns, seen.sent_ns - _EDGE_NS)
-            offered = (offered_ns - self.start_ns) // INTERVAL_NS
-            if offered not in summary.offered:
-                summary.offered[offered] = [0, 0]
-            summary.offered[offered][1] += 1
-            if summary.sent_steps is not None and state is not State.UNSENT:
-                summary.sent_steps.add(at_ns, 1, 0, 0)
-        if seen.sent_ns is None or state is State.UNSENT:
-            into.phases.sent(at_ns, None, 0)
-        else:
-            into.phases.sent(at_ns, seen.sent_ns - seen.intended_ns, _own_delay(seen))
-        if summary.flow is not None and seen.acked_ns is not None and state >= State.VISIBLE:
-            summary.flow.add(seen.acked_ns - self.start_ns, 1, 0, 0)
-            gone_ns = seen.settled_ns if seen.stable_upper_ns is None else seen.stable_upper_ns
-            summary.flow.add(gone_ns - self.start_ns, 0, 1, 0)
-        parts = seen.parts if into.apart else ()
-        if not parts and into.only is not None:
-            first, stable = (seen.first_lower_ns, seen.first_upper_ns), (seen.stable_lower_ns, seen.stable_upper_ns)
-            parts = (Part(into.only, None, state, *first, *stable),)
-        if parts:
-            self._take_apart(into, seen, parts, at_ns)
+    def _count_sent(self, into: _Scenario, observations: Sequence[Observation]) -> None:
+        """Count when settled events of a scenario were sent, and whether that was in time."""
+        summary, start_ns, phases = into.summary, self.start_ns, into.phases
+        offered: list[int] = []
+        for seen in observations:
+            intended_ns, sent_ns = seen.intended_ns, seen.sent_ns
+            if sent_ns is not None:
+                # What crosses the edge of an interval by a hair's breadth still counts where it was meant to be.
+                early_ns = sent_ns - _EDGE_NS
+                offered.append(((early_ns if early_ns > intended_ns else intended_ns) - start_ns) // INTERVAL_NS)
+                if seen.state is not _UNSENT:
+                    if summary.sent_steps is not None:
+                        summary.sent_steps.add(intended_ns - start_ns, 1, 0, 0)
+                    if sent_ns - intended_ns > LEAST_NS:
+                        phases.sent(intended_ns - start_ns, sent_ns - intended_ns, _own_delay(seen))
+                    continue
+            phases.sent(intended_ns - start_ns, None, 0)
+        _offer(summary.offered, offered, 1)
+        if summary.flow is not None:
+            for seen in observations:
+                if seen.acked_ns is not None and seen.state >= _VISIBLE:
+                    summary.flow.add(seen.acked_ns - start_ns, 1, 0, 0)
+                    gone_ns = seen.settled_ns if seen.stable_upper_ns is None else seen.stable_upper_ns
+                    summary.flow.add(gone_ns - start_ns, 0, 1, 0)
+
+    def _count_views(self, into: _Scenario, observations: Sequence[Observation]) -> None:
+        """Count what each probe and each replica says of settled events, where somebody wants to know."""
+        if not into.apart:
+            return
+        for seen in observations:
+            parts = seen.parts
+            if not parts and into.only is not None:
+                first, stable = (
+                    (seen.first_lower_ns, seen.first_upper_ns),
+                    (seen.stable_lower_ns, seen.stable_upper_ns),
+                )
+                parts = (Part(into.only, None, seen.state, *first, *stable),)
+            if parts:
+                self._take_apart(into, seen, parts, seen.intended_ns - self.start_ns)
 
     def _order_of(self, seen: Observation) -> None:
         """Count what is found of the order of a key now that an event of it is settled."""
@@ -675,60 +728,100 @@ class Recorder:
                     if counter == kind:
                         steps.add(at_ns, 0, 0, 1)
 
-    def _count(self, into: _Fold, plan: ScenarioPlan, seen: Observation, at_ns: int) -> None:
-        """Count one event in a scenario or in a portion of it."""
-        summary, ledger, state = into.summary, into.summary.ledger, seen.state
-        ledger[_STATE_KEYS[state]] += 1
-        acked = state >= State.VISIBLE
-        if acked:
-            ledger["acked"] += 1
-        elif state is State.IN_DOUBT and seen.recovered:
-            ledger["recovered"] += 1
-        if seen.parts:
-            summary.agreeing += seen.agreeing
-            summary.asked += seen.asked
+    def _count(self, into: _Fold, plan: ScenarioPlan, observations: Sequence[Observation]) -> None:
+        """Count settled events in a scenario or in a portion of it."""
+        summary, ledger, start_ns = into.summary, into.summary.ledger, self.start_ns
+        last_ns = summary.last_acked_ns
+        for seen in observations:
+            state = seen.state
+            ledger[_STATE_KEYS[state]] += 1
+            if state >= _VISIBLE:
+                ledger["acked"] += 1
+            elif state is _IN_DOUBT and seen.recovered:
+                ledger["recovered"] += 1
+            if seen.parts:
+                summary.agreeing += seen.agreeing
+                summary.asked += seen.asked
+            acked_ns = seen.acked_ns
+            if acked_ns is not None and (last_ns is None or acked_ns - start_ns > last_ns):
+                last_ns = acked_ns - start_ns
+        summary.last_acked_ns = last_ns
         for (counter, _), steps in summary.counter_steps.items():
-            moment_ns = _MOMENTS.get(counter, _when_due)(seen)
-            if moment_ns is not None and (amount := into.amounts[counter](seen)):
-                steps.add(moment_ns - self.start_ns, 0, 0, amount)
-        if seen.acked_ns is not None:
-            answered_ns = seen.acked_ns - self.start_ns
-            if summary.last_acked_ns is None or answered_ns > summary.last_acked_ns:
-                summary.last_acked_ns = answered_ns
-        if seen.sent_ns is not None and state is not State.UNSENT:
-            _publish(into, seen, acked, at_ns)
-        if plan.watched and seen.sampled:
-            self._visibility(into, plan, seen, acked, at_ns)
+            when, amount_in = _MOMENTS.get(counter, _when_due), into.amounts[counter]
+            for seen in observations:
+                moment_ns = when(seen)
+                if moment_ns is not None and (amount := amount_in(seen)):
+                    steps.add(moment_ns - start_ns, 0, 0, amount)
+        self._count_publishes(into, observations)
+        if plan.watched:
+            self._count_visibility(into, plan, observations)
 
-    def _visibility(self, into: _Fold, plan: ScenarioPlan, seen: Observation, acked: bool, at_ns: int) -> None:
-        summary = into.summary
-        end_to_end, on_time = into.metric("end_to_end"), into.on_time
-        if seen.state <= State.RETURNED:
-            # It will never be seen, and that is known: beyond every threshold.
-            end_to_end.record(None, None, at_ns)
+    def _count_publishes(self, into: _Fold, observations: Sequence[Observation]) -> None:
+        """Count how late settled events were sent, and how long their publish took."""
+        start_ns = self.start_ns
+        delays: list[_Measured] = []
+        publishes: list[_Measured] = []
+        for seen in observations:
+            sent_ns, intended_ns, state = seen.sent_ns, seen.intended_ns, seen.state
+            if sent_ns is None or state is _UNSENT:
+                continue
+            at_ns = intended_ns - start_ns
+            delay_ns = sent_ns - intended_ns
+            if delay_ns < 0:
+                into.summary.early_sends += 1
+                delay_ns = 0
+            delays.append((delay_ns, delay_ns, at_ns))
+            if state >= _VISIBLE:
+                if seen.acked_ns is not None:
+                    publish_ns = max(0, seen.acked_ns - sent_ns)
+                    publishes.append((publish_ns, publish_ns, at_ns))
+            elif state is _IN_DOUBT:
+                publishes.append((max(0, seen.settled_ns - sent_ns), None, at_ns))
+        into.record("schedule_delay", delays)
+        into.record("publish", publishes)
+
+    def _count_visibility(self, into: _Fold, plan: ScenarioPlan, observations: Sequence[Observation]) -> None:
+        """Count when settled events were seen, of those that were followed closely."""
+        start_ns, on_time = self.start_ns, into.on_time
+        late_ns = plan.deadline_ns * 2
+        end_to_end: list[_Measured] = []
+        in_time: list[_Measured] = []
+        consistency: list[_Measured] = []
+        first_seen: list[_Measured] = []
+        for seen in observations:
+            if not seen.sampled:
+                continue
+            state, intended_ns = seen.state, seen.intended_ns
+            at_ns = intended_ns - start_ns
+            if state <= _RETURNED:
+                # It will never be seen, and that is known: beyond every threshold.
+                end_to_end.append((None, None, at_ns))
+                in_time.append((None, None, at_ns))
+                continue
+            published = intended_ns if seen.sent_ns is None else seen.sent_ns
+            stable_upper, first_upper = seen.stable_upper_ns, seen.first_upper_ns
+            stable_lower = published if seen.stable_lower_ns is None else seen.stable_lower_ns
+            end_to_end.append(_since(intended_ns, stable_lower, stable_upper, at_ns))
             if on_time is not None:
-                on_time.record(None, None, at_ns)
-            return
-        published = seen.sent_ns if seen.sent_ns is not None else seen.intended_ns
-        stable_lower = published if seen.stable_lower_ns is None else seen.stable_lower_ns
-        stable_upper = seen.stable_upper_ns
-        end_to_end.record_since(seen.intended_ns, stable_lower, stable_upper, at_ns)
+                in_time.append(_since(intended_ns + _own_delay(seen), stable_lower, stable_upper, at_ns))
+            reference = seen.acked_ns
+            if state < _VISIBLE or reference is None:
+                continue
+            consistency.append(_since(reference, stable_lower, stable_upper, at_ns))
+            first_lower = published if seen.first_lower_ns is None else seen.first_lower_ns
+            first_seen.append(_since(reference, first_lower, first_upper, at_ns))
+            if first_upper is not None and (first_upper - reference) * 3 > late_ns:
+                into.summary.late_sightings += 1
+        into.summary.sampled += len(consistency)
+        into.record("end_to_end", end_to_end)
+        into.record("consistency", consistency)
+        into.record("first_seen", first_seen)
         if on_time is not None:
-            on_time.record_since(seen.intended_ns + _own_delay(seen), stable_lower, stable_upper, at_ns)
-        reference = seen.acked_ns
-        if not acked or reference is None:
-            return
-        summary.sampled += 1
-        into.metric("consistency").record_since(reference, stable_lower, stable_upper, at_ns)
-        first_lower = published if seen.first_lower_ns is None else seen.first_lower_ns
-        first_upper = seen.first_upper_ns
-        if first_upper is not None and (first_upper - reference) * 3 > plan.deadline_ns * 2:
-            summary.late_sightings += 1
-        into.metric("first_seen").record_since(reference, first_lower, first_upper, at_ns)
+            on_time.record_all(in_time)
 
     def _take_apart(self, into: _Scenario, seen: Observation, parts: Sequence[Part], at_ns: int) -> None:
         """Count what each probe and each replica says of an event."""
-        acked = seen.state >= State.VISIBLE
+        acked = seen.state >= _VISIBLE
         published = seen.sent_ns if seen.sent_ns is not None else seen.intended_ns
         latest: tuple[int, str] | None = None
         before: Part | None = None
@@ -821,18 +914,10 @@ _MOMENTS: Final[Mapping[str, Callable[[Observation], int | None]]] = {
 """Counters that count when it happens; the others count when the event was due."""
 
 
-def _publish(into: _Fold, seen: Observation, acked: bool, at_ns: int) -> None:
-    assert seen.sent_ns is not None
-    delay = seen.sent_ns - seen.intended_ns
-    if delay < 0:
-        into.summary.early_sends += 1
-        delay = 0
-    into.metric("schedule_delay").record(delay, delay, at_ns)
-    if acked and seen.acked_ns is not None:
-        publish = max(0, seen.acked_ns - seen.sent_ns)
-        into.metric("publish").record(publish, publish, at_ns)
-    elif seen.state is State.IN_DOUBT:
-        into.metric("publish").record(max(0, seen.settled_ns - seen.sent_ns), None, at_ns)
+def _offer(offered: dict[int, list[int]], intervals: Sequence[int], column: int) -> None:
+    """Count events by the number of the interval to which they belong."""
+    for interval, events in Tally(intervals).items():
+        offered.setdefault(interval, [0, 0])[column] += events
 
 
 def _own_delay(seen: Observation) -> int:
