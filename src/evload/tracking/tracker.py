@@ -35,6 +35,18 @@ _REST: Final = Read._fields.index("effects")
 _NOTHING_ELSE: Final = Read(0, Seen.ABSENT, 0, 0)[_REST:]
 _RETRY_NS: Final = 100_000_000
 """Pause before a failed read is tried again, at least."""
+# Asked for every event and every read: to look a member up in its class takes ten times as long as a name of its own.
+_ABSENT: Final = Seen.ABSENT
+_FAILED: Final = Seen.FAILED
+_PRESENT: Final = Seen.PRESENT
+_ACCEPTED: Final = Outcome.ACCEPTED
+_DOUBTFUL: Final = Outcome.IN_DOUBT
+_IN_DOUBT: Final = State.IN_DOUBT
+_LOST: Final = State.LOST
+_PENDING: Final = State.PENDING
+_REGRESSED: Final = State.REGRESSED
+_UNOBSERVED: Final = State.UNOBSERVED
+_VISIBLE: Final = State.VISIBLE
 
 
 class _Watch:
@@ -214,13 +226,12 @@ class Tracker:
 
     def expect(self, events: Iterable[Event], now_ns: int) -> None:
         """Start following events that are about to be published: an effect may precede the confirm."""
-        items = self._items
+        items, before = self._items, len(self._items)
         for event in events:
             scenario = event.scenario
-            plans = self._plans[scenario]
-            item = _Item(event, now_ns, is_chosen(event.seq, self._shares[scenario], "sample"))
-            items[event.seq] = item
-            self._unanswered += 1
+            plans, share = self._plans[scenario], self._shares[scenario]
+            sampled = share >= 1 or (share > 0 and is_chosen(event.seq, share, "sample"))
+            item = items[event.seq] = _Item(event, now_ns, sampled)
             if self._resent[scenario]:
                 item.resent = is_chosen(event.seq, self._resent[scenario], "resend")
             if plans:
@@ -233,27 +244,31 @@ class Tracker:
                 for watch in item.watches:
                     if not watch.plan.after_ack:
                         self._schedule(watch, self._first_due(watch))
+        self._unanswered += len(items) - before
 
     def settle(self, receipts: Iterable[Receipt], now_ns: int) -> None:
         """Take the answers to publishes. A receipt for an event that has one already is a bug in the
         producer and raises KeyError or ValueError."""
+        items = self._items
         for receipt in receipts:
-            item = self._items[receipt.seq]
+            seq, outcome, _, acked_ns, _, capture, _ = receipt
+            item = items[seq]
             if item.receipt is not None:
-                raise ValueError(f"event {receipt.seq} was settled twice")
+                raise ValueError(f"event {seq} was settled twice")
             item.receipt = receipt
-            item.outcome = receipt.outcome
+            item.outcome = outcome
             # The transport is done with them, and they are most of what an outstanding event weighs.
-            item.event.body, item.event.headers, item.event.extras = b"", (), ()
+            event = item.event
+            event.body, event.headers, event.extras = b"", (), ()
             self._unanswered -= 1
-            if receipt.outcome is Outcome.ACCEPTED:
-                item.acked = receipt.acked_ns
-                item.capture = receipt.capture
-                if self._versions[item.event.scenario] and item.event.key is not None:
-                    key = (item.event.scenario, item.event.key)
+            if outcome is _ACCEPTED:
+                item.acked = acked_ns
+                item.capture = capture
+                if self._versions[event.scenario] and event.key is not None:
+                    key = (event.scenario, event.key)
                     self._key_writes[key] = self._key_writes.get(key, 0) + 1
-            elif receipt.outcome is not Outcome.IN_DOUBT:
-                self._finish(item, _FINAL[receipt.outcome], now_ns)
+            elif outcome is not _DOUBTFUL:
+                self._finish(item, _FINAL[outcome], now_ns)
                 continue
             if not item.open_watches:
                 self._conclude(item, now_ns)
@@ -322,11 +337,11 @@ class Tracker:
             for watch in item.watches:
                 if watch.reader == reader and watch.reading:
                     watch.reading = False
-                    if took_ns is None and read.seen is not Seen.FAILED:
+                    if took_ns is None and read.seen is not _FAILED:
                         took_ns = read.end_ns - read.start_ns
                         latency.add(took_ns)
-                    if watch.plain and watch.first_upper is None and read.seen is Seen.ABSENT and not known:
-                        self._take_absent(watch, item, read, now_ns)
+                    if watch.plain and not known and read[_REST:] == _NOTHING_ELSE:
+                        self._take_plain(watch, item, read, now_ns)
                     else:
                         self._take(watch, read, now_ns)
 
@@ -361,29 +376,36 @@ class Tracker:
     def close(self, now_ns: int) -> None:
         """The run is over: whatever is outstanding is settled as it stands."""
         for item in list(self._items.values()):
-            if item.receipt is None or item.receipt.outcome is Outcome.IN_DOUBT:
-                self._finish(item, State.IN_DOUBT, now_ns)
+            if item.receipt is None or item.receipt.outcome is _DOUBTFUL:
+                self._finish(item, _IN_DOUBT, now_ns)
             else:
-                self._finish(item, State.PENDING, now_ns)
+                self._finish(item, _PENDING, now_ns)
 
     # -- reads ---------------------------------------------------------------------------------------
 
-    def _take_absent(self, watch: _Watch, item: _Item, read: Read, now_ns: int) -> None:
-        """As `_take`, of the read that is by far the most frequent: nobody has seen the event yet, there is one view
-        of it, and the answer says nothing else."""
-        if read[_REST:] != _NOTHING_ELSE:
-            self._take(watch, read, now_ns)
-            return
-        start_ns = watch.last_start = read.start_ns
-        watch.reads += 1
-        side = watch.alone
-        if side is None:
-            side = watch.alone = Side()
-        side.first_lower = side.lower = start_ns
-        if start_ns - item.reference() >= watch.plan.deadline_ns and item.receipt is not None:
-            self._end_watch(watch, now_ns)
+    def _take_plain(self, watch: _Watch, item: _Item, read: Read, now_ns: int) -> None:
+        """As `_take`, of reads that say nothing but whether the event is there, and of which there is one view.
+
+        By far the most frequent are those before it is seen, the one that shows it, and those that show it again.
+        """
+        seen, start_ns = read.seen, read.start_ns
+        if seen is _ABSENT and watch.first_upper is None:
+            watch.reads += 1
+            watch.last_start = start_ns
+            side = watch.alone
+            if side is None:
+                side = watch.alone = Side()
+            side.first_lower = side.lower = start_ns
+            if start_ns - item.reference() >= watch.plan.deadline_ns and item.receipt is not None:
+                self._end_watch(watch, now_ns)
+            else:
+                self._schedule(watch, self._next_due(watch))
+        elif seen is _PRESENT and watch.confirm_from is not None:
+            watch.reads += 1
+            watch.last_start = start_ns
+            self._after(watch, start_ns, now_ns)
         else:
-            self._schedule(watch, self._next_due(watch))
+            self._take(watch, read, now_ns)
 
     def _take(self, watch: _Watch, read: Read, now_ns: int) -> None:
         plan, item = watch.plan, watch.item
@@ -394,9 +416,9 @@ class Tracker:
             return
         if watch.session_wanted and item.acked is not None and read.start_ns >= item.acked:
             watch.session_wanted = False
-            if item.session is not Seen.ABSENT:
+            if item.session is not _ABSENT:
                 item.session = read.seen
-        if read.seen is Seen.FAILED:
+        if read.seen is _FAILED:
             watch.failed += 1
             elapsed = now_ns - item.reference()
             if elapsed >= self._patience(watch) and item.receipt is not None:
@@ -418,7 +440,7 @@ class Tracker:
             watch.consumed_at, watch.processed_at = read.consumed_at, read.processed_at
         watch.last_start = read.start_ns
         watch.vague = False
-        if read.seen is Seen.PRESENT:
+        if read.seen is _PRESENT:
             if watch.first_upper is None:
                 watch.first_upper = read.end_ns
         elif (watch.first_upper is not None or len(item.watches) > 1) and not item.non_monotonic:
@@ -501,7 +523,7 @@ class Tracker:
             self._mark_anonymous(watch, read, known)
             return
         side = watch.side_for(name)
-        if read.seen is Seen.PRESENT:
+        if read.seen is _PRESENT:
             if not side.present:
                 side.present = side.seen = True
                 side.upper = read.end_ns
@@ -521,7 +543,7 @@ class Tracker:
         event, which bounds stable-visible; it says nothing about the first to show it. A positive one could
         be any of them and shows no more than that the event was seen.
         """
-        if read.seen is Seen.PRESENT:
+        if read.seen is _PRESENT:
             watch.vague = True
             return
         sides = [watch.side_for(name) for name in known]
@@ -700,34 +722,41 @@ class Tracker:
 
     def _conclude(self, item: _Item, now_ns: int) -> None:
         """Settle an event whose receipt is in and whose watches are done."""
-        if item.outcome is Outcome.IN_DOUBT:
-            self._finish(item, State.IN_DOUBT, now_ns)
-            return
-        if len(item.watches) == 1:
-            self._finish(item, self._state(item.watches[0]), now_ns)
-            return
-        states = [self._state(watch) for watch in item.watches]
-        self._finish(item, max(states, key=WORST.__getitem__, default=State.UNOBSERVED), now_ns)
+        if item.outcome is _DOUBTFUL:
+            state = _IN_DOUBT
+        elif not item.watches:
+            state = _UNOBSERVED
+        elif len(item.watches) == 1:
+            state = self._state(item.watches[0])
+        else:
+            state = max([self._state(watch) for watch in item.watches], key=WORST.__getitem__)
+        self._finish(item, state, now_ns)
 
     def _state(self, watch: _Watch) -> State:
         """What one finished watch says of an acked event."""
         if watch.confirm_from is not None:
-            return State.VISIBLE
+            return _VISIBLE
         sides = self._sides(watch)
         if not watch.item.sampled and (watch.vague or any(side.present for side in sides)):
-            return State.VISIBLE  # Read once, and there it was.
+            return _VISIBLE  # Read once, and there it was.
         if watch.first_upper is not None:
             if watch.vague or all(side.present for side in sides):
-                return State.UNOBSERVED  # Present wherever it was looked for, but not met on every replica.
-            return State.REGRESSED
+                return _UNOBSERVED  # Present wherever it was looked for, but not met on every replica.
+            return _REGRESSED
         deadline = watch.item.reference() + watch.plan.deadline_ns
-        return State.LOST if sides and watch.last_start >= deadline else State.UNOBSERVED
+        return _LOST if sides and watch.last_start >= deadline else _UNOBSERVED
 
     def _finish(self, item: _Item, state: State, now_ns: int) -> None:
-        event, receipt = item.event, item.receipt
-        if receipt is None:
+        event, key = item.event, item.event.key
+        sent_ns: int | None = item.expected
+        facts: Mapping[str, Any] | None = None
+        detail = "no answer when the run ended"
+        if item.receipt is None:
             self._unanswered -= 1
-        self.acked.leave(event.scenario, item.place)
+        else:
+            _, _, sent_ns, _, detail, _, facts = item.receipt
+        if item.place is not None:
+            self.acked.leave(event.scenario, item.place)
         del self._items[event.seq]
         seen = Observation(
             event.seq,
@@ -735,26 +764,22 @@ class Tracker:
             event.type,
             state,
             event.intended_ns,
-            None if event.key is None else self._hide(event.key),
-            receipt.sent_ns if receipt else item.expected,
+            None if key is None else self._hide(key),
+            sent_ns,
             item.acked,
             item.sampled,
             settled_ns=now_ns,
-            detail=receipt.detail if receipt else "no answer when the run ended",
+            detail=detail,
+            own_delay=event.own_delay,
+            capture=item.capture,
+            resent=item.resent,
+            non_monotonic=item.non_monotonic,
+            session=item.session,
+            staleness=item.staleness,
         )
-        seen.own_delay = event.own_delay
-        seen.capture = item.capture
-        if receipt is not None and receipt.facts:
-            for name, value in receipt.facts.items():
+        if facts:
+            for name, value in facts.items():
                 setattr(seen, name, value)
-        if item.resent:
-            seen.resent = True
-        if item.non_monotonic:
-            seen.non_monotonic = True
-        if item.session is not None:
-            seen.session = item.session
-        if item.staleness is not None:
-            seen.staleness = item.staleness
         for watch in item.watches:
             watch.done = True
             seen.reads += watch.reads
@@ -782,6 +807,14 @@ class Tracker:
         With T_i in (L_i, R_i] on each: min T is in (min L, min R] and max T in (max L, max R]. A lower
         end that some replica's reads don't give is the publish itself, left as None.
         """
+        if len(item.watches) == 1 and not self._replicas[item.watches[0].reader]:
+            (watch,) = item.watches
+            seen.first_upper_ns = watch.first_upper
+            if (side := watch.alone) is not None:
+                seen.first_lower_ns, seen.stable_lower_ns = side.first_lower, side.lower
+                if watch.confirm_from is not None:
+                    seen.stable_upper_ns = side.upper
+            return
         firsts: list[int | None] = []
         lowers: list[int] = []
         uppers: list[int] = []
@@ -830,13 +863,13 @@ class Tracker:
             side = watch.side(replica)
             state = own
             if side is None:
-                state = State.UNOBSERVED
+                state = _UNOBSERVED
             elif side.present:
-                state = State.VISIBLE
+                state = _VISIBLE
             elif side.seen:
-                state = State.REGRESSED
-            elif own is not State.LOST:
-                state = State.UNOBSERVED
+                state = _REGRESSED
+            elif own is not _LOST:
+                state = _UNOBSERVED
             views.append(part_of(probe, replica, state, side, None))
         return views
 
