@@ -1,4 +1,4 @@
-"""An answer that is the same as the last one isn't parsed again, and nobody can tell."""
+"""An answer that begins like the last one with its status isn't parsed again, and nobody can tell."""
 
 from __future__ import annotations
 
@@ -18,7 +18,16 @@ ANSWERS: Final = {
     b"HTTP/1.1 204 No Content\r\n\r\n": (204, b""),
     b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nx-after: 1\r\n\r\n": (200, b"abc"),
     b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\ny": (200, b"y"),
+    b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n1\r\nb\r\n0\r\n\r\n": (200, b"ab"),
+    b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nxyz\r\n0\r\nx-after: 1\r\n\r\n": (200, b"xyz"),
+    b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n6\r\nabc\r\n0\r\n0\r\n\r\n": (200, b"abc\r\n0"),
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nn": (200, b"n"),
+    b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\ny": (200, b"y"),
+    b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nn": (200, b"n"),
+    b"HTTP/1.1 201 OK\r\ncontent-length: 1\r\n\r\nn": (201, b"n"),
+    b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nx: " + b"h" * 4096 + b"\r\n\r\n\r\n\r\n": (200, b"\r\n\r\n"),
     b"HTTP/1.1 200 OK\r\ncontent-length: 6000\r\n\r\n" + b"z" * 6000: (200, b"z" * 5000),
+    b"HTTP/1.1 200 OK\r\ncontent-length: 6000\r\n\r\n" + b"y" * 6000: (200, b"y" * 5000),
     b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 1\r\n\r\nx": (200, b"x"),
     b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nx+": (200, b"x"),
 }  # fmt: skip
@@ -36,7 +45,7 @@ class Peer:
     def __init__(self) -> None:
         self.clock = SystemClock()
         self.listener: Listener = self
-        self.known: Known | None = None
+        self.known: dict[bytes, Known] = {}
         self.told: list[tuple[int, Sequence[tuple[bytes, bytes]], bytes]] = []
         self.free = 0
 
@@ -109,37 +118,61 @@ def test_whatever_came_before_an_answer_is_what_it_is(script: list[tuple[bytes, 
         assert headers == alone.told[-1][1]
         free += answer not in LAST
         assert peer.free == free
-        assert peer.known is None or len(peer.known.data) <= 4096
+        assert all(len(known.head) <= 4096 for known in peer.known.values())
         if connection.closed:
             assert answer in LAST
             connection = connection_of(peer)
     assert len(peer.told) == len(script)
 
 
+class Counting:
+    """A parser, and what it is fed."""
+
+    def __init__(self, connection: Connection, fed: list[bytes]) -> None:
+        self.parser = connection._parser
+        self.fed = fed
+
+    def feed_data(self, data: bytes) -> None:
+        self.fed.append(data)
+        self.parser.feed_data(data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.parser, name)
+
+
+def parsed(peer: Peer, script: Sequence[bytes]) -> list[bytes]:
+    """Those of some answers that were parsed, which came in turns on two connections."""
+    fed: list[bytes] = []
+    connections = [connection_of(peer), connection_of(peer)]
+    for connection in connections:
+        counting: Any = Counting(connection, fed)
+        connection._parser = counting
+    for number, answer in enumerate(script):
+        connections[number % 2].send(Exchange((b"x",), None, 0), 0)
+        connections[number % 2].data_received(answer)
+    return fed
+
+
+def found(body: bytes) -> bytes:
+    return b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body)
+
+
 def test_the_same_answer_is_parsed_once() -> None:
     peer = Peer()
-    first, second = connection_of(peer), connection_of(peer)
     answer = next(iter(ANSWERS))
-    fed: list[bytes] = []
-    for connection in (first, second, first):
-        connection.send(Exchange((b"x",), None, 0), 0)
-
-        class Counting:
-            def __init__(self, parser: Any) -> None:
-                self.parser = parser
-
-            def feed_data(self, data: bytes) -> None:
-                fed.append(data)
-                self.parser.feed_data(data)
-
-            def __getattr__(self, name: str) -> Any:
-                return getattr(self.parser, name)
-
-        counting: Any = Counting(connection._parser)
-        connection._parser = counting
-        connection.data_received(answer)
-    assert fed == [answer]
+    assert parsed(peer, [answer] * 3) == [answer]
     assert [told[0] for told in peer.told] == [404] * 3
+
+
+def test_of_answers_that_differ_in_their_bodies_alone_the_first_is_parsed_of_each_status() -> None:
+    peer = Peer()
+    missing = next(iter(ANSWERS))
+    script = [missing, found(b"a1"), missing, found(b"b2"), missing, found(b"c3"), found(b"long"), found(b"d4")]
+    assert parsed(peer, script) == [missing, found(b"a1"), found(b"long"), found(b"d4")]
+    assert [(status, body) for status, _, body in peer.told] == [
+        (404, b'{"no":1}'), (200, b"a1"), (404, b'{"no":1}'), (200, b"b2"), (404, b'{"no":1}'), (200, b"c3"),
+        (200, b"long"), (200, b"d4"),
+    ]  # fmt: skip
 
 
 def test_a_connection_that_has_served_its_time_is_closed_all_the_same() -> None:

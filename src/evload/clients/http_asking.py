@@ -123,7 +123,7 @@ class Asker:
     ) -> None:
         self.clock = clock
         self.listener: Listener = self
-        self.known: Known | None = None
+        self.known: dict[bytes, Known] = {}
         self.dialer = Dialer.to(endpoint)
         self._tls = tls
         self._timeout_ns = timeout_ns

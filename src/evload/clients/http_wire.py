@@ -29,20 +29,45 @@ _LARGE: Final = 65_536
 """Of a body beyond this, in bytes, its owner is told each time that it grows."""
 _NO_BODY: Final = b""
 _KNOWN_LIMIT: Final = 4_096
-"""Longest answer that is remembered, in bytes."""
+"""Most bytes of an answer that are remembered."""
+_END_OF_HEAD: Final = b"\r\n\r\n"
+_FRAMING: Final = (b"content-length", b"transfer-encoding")
+"""Headers that say where a body ends."""
 GARBLED: Final = "the answer is cut off or garbled"
 
 
 class Known(NamedTuple):
-    """A whole answer as it came in one piece, and what the parser made of it; the connection stays usable after it.
+    """What the parser made of an answer that came in one piece; the connection stays usable after it.
 
-    Targets give the same answer again and again, and comparing costs less than parsing.
+    Targets answer alike again and again, and comparing costs less than parsing. An answer that has the same head and
+    is as long differs in its body alone.
+
+    head    all before the body, if that says how long the body is; otherwise all of the answer
+    length  of the whole answer, in bytes
+    body    as it was kept; None: what lies in [start, stop) of such an answer is kept
     """
 
-    data: bytes
+    head: bytes
+    length: int
     status: int
     headers: Sequence[tuple[bytes, bytes]]
-    body: bytes
+    body: bytes | None
+    start: int = 0
+    stop: int = 0
+
+    @classmethod
+    def of(cls, data: bytes, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Known:
+        """What is known by an answer, all of it, and what was kept of its body."""
+        start = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
+        if start < len(_END_OF_HEAD) or _length(headers) != len(data) - start:
+            return cls(data, len(data), status, headers, body)
+        return cls(data[:start], len(data), status, headers, None, start, start + len(body))
+
+
+def _length(headers: Sequence[tuple[bytes, bytes]]) -> int | None:
+    """How long a body is by its one content-length; None: nothing but that would say so."""
+    framing = [value for name, value in headers if name.lower() in _FRAMING]
+    return int(framing[0]) if len(framing) == 1 and framing[0].isdigit() else None
 
 
 class Exchange:
@@ -89,14 +114,15 @@ class Owner(Protocol):
     requests_per_connection  after so many a connection is closed; None: never
     hangs_up_at_limit        an answer whose body is longer than its limit ends there, and so does its connection;
                              otherwise the rest is read and thrown away
-    known                    the last answer that came in one piece; set by connections
+    known                    by the three digits of their status, the last answers that came in one piece; kept by
+                             connections
     """
 
     clock: Clock
     listener: Listener
     requests_per_connection: int | None
     hangs_up_at_limit: bool
-    known: Known | None
+    known: dict[bytes, Known]
 
     def grown(self) -> None:
         """A connection that hangs up at the limit has got a large part of a body, and more is to come."""
@@ -169,7 +195,7 @@ class Client:
         self.listener = listener
         self.requests_per_connection = requests_per_connection
         self.hangs_up_at_limit = False
-        self.known: Known | None = None
+        self.known: dict[bytes, Known] = {}
         self._dialer = Dialer.to(endpoint)
         self._tls = tls
         self._limit = connections
@@ -420,10 +446,13 @@ class Connection(asyncio.Protocol):
         if self._exchange is None:
             self.give_up("unasked")
             return
-        known, begun = self._owner.known, self.begun
-        if known is not None and data == known.data and not begun and self._left != 0:
-            self._answer(known.status, known.headers, known.body, reusable=True)
-            return
+        begun = self.begun
+        if not begun and self._left != 0:
+            known = self._owner.known.get(data[9:12])
+            if known is not None and len(data) == known.length and data.startswith(known.head):
+                body = data[known.start : known.stop] if known.body is None else known.body
+                self._answer(known.status, known.headers, body, reusable=True)
+                return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -475,7 +504,7 @@ class Connection(asyncio.Protocol):
 
     def _framed(self) -> bool:
         """Whether the answer says where its body ends, other than by closing the connection."""
-        return any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in self._headers)
+        return any(name.lower() in _FRAMING for name, _ in self._headers)
 
     def _complete(self, reusable: bool, whole: bytes | None = None) -> None:
         """An answer is through. `whole` is all of it, if it came in one piece and leaves the parser as it was."""
@@ -484,8 +513,10 @@ class Connection(asyncio.Protocol):
         if self._overlong:
             assert self._exchange is not None
             self._exchange.overlong = True
-        if whole is not None and len(whole) <= _KNOWN_LIMIT:
-            self._owner.known = Known(whole, status, headers, body)
+        if whole is not None:
+            known = Known.of(whole, status, headers, body)
+            if len(known.head) <= _KNOWN_LIMIT:
+                self._owner.known[whole[9:12]] = known
         self._reset()
         self._answer(status, headers, body, reusable)
 

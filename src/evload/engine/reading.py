@@ -25,6 +25,7 @@ _COUNT_NS: Final = 20_000_000
 _MOST_REPLICAS: Final = 100
 """More names than that in the answers of one reader are no replicas, unless the config lists them."""
 _LONGEST_NAME: Final = 256
+_ABSENT: Final = Seen.ABSENT
 _REPLICA_CURE: Final = "let replica give the name of the replica that answers, not of the request"
 
 
@@ -62,7 +63,10 @@ class _Reader:
         self.timer: asyncio.TimerHandle | None = None
         self.armed_ns = 0
         self.pumped_ns = 0
-        self.begins = settings.capabilities.begins_many
+        # Settings work out anew what they are capable of each time that they are asked.
+        capabilities = settings.capabilities
+        self.asks = not capabilities.pushes
+        self.begins = capabilities.begins_many
         self.take: Callable[[ReadResult], None] = partial(take, self)
         """Takes what was begun with one call."""
 
@@ -228,14 +232,14 @@ class Reading:
         vitals, own, budget = self._vitals, reader.vitals, reader.budget
         events, absent, odd, named = len(result.reads), 0, bool(result.strange or result.example), False
         for read in result.reads:
-            absent += read.seen is Seen.ABSENT
+            absent += read.seen is _ABSENT
             odd = odd or read.unread_stamp != ""
             named = named or read.replica is not None
         if named:
             _know_replicas(reader, result)
         if odd:
             self._count_odd(reader, result)
-        if not reader.plan.settings.capabilities.pushes:
+        if reader.asks:
             reader.times.count(result, requests)
         vitals.read_requests += requests
         vitals.event_reads += events

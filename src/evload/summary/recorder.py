@@ -916,8 +916,11 @@ _MOMENTS: Final[Mapping[str, Callable[[Observation], int | None]]] = {
 
 def _offer(offered: dict[int, list[int]], intervals: Sequence[int], column: int) -> None:
     """Count events by the number of the interval to which they belong."""
-    for interval, events in Tally(intervals).items():
-        offered.setdefault(interval, [0, 0])[column] += events
+    for interval in intervals:
+        counts = offered.get(interval)
+        if counts is None:
+            counts = offered[interval] = [0, 0]
+        counts[column] += 1
 
 
 def _own_delay(seen: Observation) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from ...clients.expression_traffic import watched
 from ...clients.http_asking import Answered
@@ -15,6 +16,9 @@ from .._shared.asked_ids import AskedIds, asked_id
 from .._shared.fact_expressions import BadAnswer, FactReader, items_of
 from .._shared.facts import Facts
 from .settings import HttpProbeSettings
+
+_PRESENT: Final = Seen.PRESENT
+_ABSENT: Final = Seen.ABSENT
 
 
 class AnswerReader:
@@ -37,7 +41,7 @@ class AnswerReader:
         """Judge an answer about one event; `body` is its readable one. Raises BadAnswer, NotJson or JMESPathError."""
         there = answered.status == 200
         if self._by_status:
-            return Read(target.seq, Seen.PRESENT if there else Seen.ABSENT, start_ns, end_ns)
+            return Read(target.seq, _PRESENT if there else _ABSENT, start_ns, end_ns)
         answer = Answer(answered.status, answered.headers, body)
         return self._facts.facts(answer, self._facts.visible(answer, there)).read(target.seq, start_ns, end_ns)
 
