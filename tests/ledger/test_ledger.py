@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from evload.errors import OutputError, UsageError
 from evload.ledger.reader import LedgerReader, sample
 from evload.ledger.writer import LedgerFile
-from evload.model.states import State
+from evload.model.states import Seen, State
 from evload.model.travel import Observation
 from tests.rigs.ledgers import begun
 
@@ -65,6 +65,24 @@ OBSERVATIONS = st.lists(
     max_size=10,
     unique_by=lambda seen: seen.seq,
 )  # fmt: skip
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_one_of_some_events_has_is_kept_of_that_one(tmp_path: Path, turned: bool) -> None:
+    bare = visible(1)
+    full = Observation(
+        2, 0, 3, State.LOST, START + 2, key="", sent_ns=START + 3, acked_ns=START + 4, sampled=True,
+        first_lower_ns=START + 5, first_upper_ns=START + 6, stable_lower_ns=START + 7, stable_upper_ns=START + 8,
+        settled_ns=START + 9, reads=1, failed_reads=2, effects=0, regressions=4, position="a", consumed_at=5,
+        processed_at=6, detail="no", status=409, tags="a=b", capture="c", own_delay=0, resent=True,
+        non_monotonic=True, session=Seen.ABSENT, staleness=0,
+    )  # fmt: skip
+    events = [full, bare] if turned else [bare, full]
+    write(tmp_path / "events.sqlite", events, [])
+    assert [shifted(seen, 0) for seen in read(tmp_path / "events.sqlite")] == [
+        shifted(bare, -START),
+        shifted(full, -START),
+    ]
 
 
 @settings(max_examples=25, deadline=None)
