@@ -446,13 +446,14 @@ class Connection(asyncio.Protocol):
         if self._exchange is None:
             self.give_up("unasked")
             return
-        begun = self.begun
+        begun = self.in_body or self._head_size > 0
         if not begun and self._left != 0:
             known = self._owner.known.get(data[9:12])
-            if known is not None and len(data) == known.length and data.startswith(known.head):
-                body = data[known.start : known.stop] if known.body is None else known.body
-                self._answer(known.status, known.headers, body, reusable=True)
-                return
+            if known is not None:
+                head, length, status, headers, body, start, stop = known
+                if len(data) == length and data.startswith(head):
+                    self._answer(status, headers, data[start:stop] if body is None else body, True)
+                    return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ..model.travel import ReadResult
-from ..stats.histogram import coarse
+from ..stats.histogram import coarse_edge
 from ..units import NS_PER_S
 
 _TOGETHER_NS: Final = 10 * NS_PER_S
@@ -28,11 +28,11 @@ class ReadTimes:
         reads = result.reads
         if requests == len(reads):
             for read in reads:
-                bucket = coarse(max(0, read.end_ns - read.start_ns))[0]
+                bucket = coarse_edge(max(0, read.end_ns - read.start_ns))
                 counts[bucket] = counts.get(bucket, 0) + 1
             return
         began, ended = min(read.start_ns for read in reads), max(read.end_ns for read in reads)
-        bucket = coarse(max(0, ended - began))[0]
+        bucket = coarse_edge(max(0, ended - began))
         counts[bucket] = counts.get(bucket, 0) + 1
 
     def is_time(self, now_ns: int) -> bool:

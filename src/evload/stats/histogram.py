@@ -131,9 +131,14 @@ class Histogram:
 
 def coarse(value: int) -> tuple[int, int]:
     """Both edges of a bucket that is 0.8 % wide at most, for what is kept in a row for each bucket."""
-    shift = max(0, value.bit_length() - _COARSE_BITS)
-    edge = value >> shift << shift
-    return edge, edge + (1 << shift) - 1
+    edge = coarse_edge(value)
+    return edge, edge + (1 << max(0, value.bit_length() - _COARSE_BITS)) - 1
+
+
+def coarse_edge(value: int) -> int:
+    """The lower edge of that bucket."""
+    shift = value.bit_length() - _COARSE_BITS
+    return value >> shift << shift if shift > 0 else value
 
 
 def rank_of(p: Fraction, n: int) -> int:

@@ -251,7 +251,7 @@ class Tracker:
         producer and raises KeyError or ValueError."""
         items = self._items
         for receipt in receipts:
-            seq, outcome, _, acked_ns, _, capture, _ = receipt
+            seq, outcome, _, acked_ns, _, capture, _ = receipt  # By name each of them takes as long as all together.
             item = items[seq]
             if item.receipt is not None:
                 raise ValueError(f"event {seq} was settled twice")
@@ -606,7 +606,8 @@ class Tracker:
                     upper = side.upper
         else:
             place = self.acked.show(scenario, lower - acked, upper - acked)
-        self.acked.leave(scenario, item.place)
+        if item.place is not None:
+            self.acked.leave(scenario, item.place)
         item.place = place
 
     def _sides(self, watch: _Watch) -> list[Side]:
@@ -643,9 +644,9 @@ class Tracker:
 
     def _first_due(self, watch: _Watch) -> int:
         item, plan = watch.item, watch.plan
-        if not item.sampled or plan.pushed:
-            return item.reference() + plan.deadline_ns
         reference = item.reference()
+        if not item.sampled or plan.pushed:
+            return reference + plan.deadline_ns
         first = reference + min(plan.first_ns, plan.deadline_ns)
         if watch.profile is not None:
             first = self._worthwhile(watch, watch.profile, reference, first)
@@ -690,9 +691,9 @@ class Tracker:
     def _pinned(self, watch: _Watch, last: int, due: int) -> int:
         """`due`, or a pin between `last` and it: a read that ends before a threshold, or one that starts at it."""
         item, plan = watch.item, watch.plan
-        ahead = self._latency[watch.reader].high + plan.slack_ns
+        reference, ahead = item.reference(), self._latency[watch.reader].high + plan.slack_ns
         for counted_from, threshold in plan.pins:
-            at = (item.reference() if counted_from == "acked" else item.event.intended_ns) + threshold
+            at = (reference if counted_from == "acked" else item.event.intended_ns) + threshold
             if last < at - ahead < due:
                 due = at - ahead
             elif last < at < due:
