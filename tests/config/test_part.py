@@ -40,6 +40,8 @@ ASKED = {
     "stretch(waiting > 5) < 9s": ("spike",),
     "max(waiting) / max(queue_depth) < 2": ("spike",),
     "{objective: drain(queue_depth) < 9s, after: spike}": ("spike",),
+    "{objective: drain(queue_depth) < 9s, scenario: spike}": ("spike",),
+    "{objective: reach(queue_depth >= 5) < 9s, scenario: spike}": ("spike",),
     "{objective: drain(queue_depth <= 10) < 9s, after: 5s}": ("calm", "spike", "last"),
     "{objective: recovery(p95(consistency) < 3s) < 9s, after: spike}": ("spike",),
     "{objective: recovery(p95(publish) < 3s) < 9s, after: 5s}": ("calm", "spike", "last"),

@@ -105,7 +105,9 @@ def _is_asked(
     gauges: Mapping[str, GaugeSettings],
     actions: Mapping[str, Action],
 ) -> bool:
-    """Whether there is something left that it is about."""
+    """Whether there is something left that it is about, and from which it counts."""
+    if objective.scenario not in {None, *scenarios}:
+        return False
     if objective.after_named is not None and objective.after_named not in {*scenarios, *actions}:
         return False
     if objective.during is not None and objective.during not in actions:
