@@ -152,7 +152,7 @@ def _counted(counter: str, step_ns: int, steps: list[tuple[int, int]], **ledger:
     """A scenario with (events scheduled, events counted) in each step."""
     counted = StepCounts(step_ns)
     for number, (events, happened) in enumerate(steps):
-        counted.add(number * step_ns, events, 0, happened)
+        counted.add(number * step_ns, events, happened, happened)
     one = scenario(None, **ledger)
     one.counter_steps = {(counter, step_ns): counted}
     return one
@@ -247,6 +247,40 @@ def test_a_step_with_one_event_fewer_than_asked_for_is_as_fast_as_one_can_tell(
     one = _counted("visible", 1 * S, planted, visible=visible * 10, pending=pending)
     judged = _judge("throughput(visible) >= 40/s for 10s", one)
     assert (judged.result, judged.observed) == (result, observed)
+
+
+def _seen(step_ns: int, steps: list[tuple[int, int, int]], visible: int) -> ScenarioSummary:
+    """A scenario with (events scheduled, last missed, first seen) in each step."""
+    one = scenario(None, visible=visible)
+    counted = StepCounts(step_ns)
+    for number, counts in enumerate(steps):
+        counted.add(number * step_ns, *counts)
+    one.counter_steps = {("visible", step_ns): counted}
+    return one
+
+
+def test_what_became_visible_between_two_reads_proves_no_throughput() -> None:
+    """25 a second did, and a read every four seconds shows them together."""
+    read_in = [(50, 25, 0), (50, 25, 0), (50, 25, 0), (50, 25, 100)] * 10
+    bunched = _seen(1 * S, read_in, 1000)
+    coarse = _judge("throughput(visible) >= 40/s for 10s", bunched)
+    assert (coarse.result, coarse.observed) == (Result.INCONCLUSIVE, (1, 40))
+    fine = _judge("throughput(visible) >= 40/s for 10s", _seen(1 * S, [(50, 25, 25)] * 40, 1000))
+    assert (fine.result, fine.observed) == (Result.FAIL, (40, 40))
+    # In twenty seconds it is no matter when in four of them.
+    longer = _seen(2 * S, [(100, 50, 0), (100, 50, 100)] * 10, 1000)
+    judged = _judge("throughput(visible) >= 40/s in any 20s", longer)
+    assert (judged.result, judged.observed) == (Result.FAIL, (25, 25))
+    near = _judge("throughput(visible) >= 24/s in any 20s", longer)
+    assert (near.result, near.observed) == (Result.INCONCLUSIVE, (22.5, 27.5))
+    assert near.note.startswith("worst from 2s to 22s; reads were too far apart")
+    assert _judge("throughput(visible) >= 20/s in any 20s", longer).result is Result.PASS
+
+
+def test_a_bracket_that_is_longer_than_the_window_counts_for_the_one_and_against_the_other() -> None:
+    one = _seen(1 * S, [(10, 10, 0), (10, 0, 0), (10, 0, 10)], 10)
+    judged = _judge("throughput(visible) >= 5/s for 10s", one)
+    assert (judged.result, judged.observed) == (Result.PASS, (0, 3))
 
 
 # -- recovery ------------------------------------------------------------------------------------------------

@@ -9,17 +9,23 @@ from __future__ import annotations
 from array import array
 from collections.abc import Iterator
 from fractions import Fraction
-from typing import NamedTuple
+from itertools import accumulate
+from typing import Final, NamedTuple
 
 from ..model.report import Result
 from ..model.summary import ScenarioSummary
 from ..objectives.objective import Measure, Objective, Window
+from ..stats.thresholds import StepCounts
 from ..stats.windows import Allowance, Counts, Step, View, longest_stretch, sliding, steps_broken, survey
 from ..units import NS_PER_S
 from .count import count
 from .events import question
 from .limit_result import NEAR, NEAR_NOTE, LimitResult, compare, exact, no_data
 from .moments import moment
+
+_WHEN: Final = (
+    "reads were too far apart to tell how many became visible in it; set a finer resolution, or a longer window"
+)
 
 
 class Bad(NamedTuple):
@@ -108,7 +114,11 @@ def _judge_stretch(longest: tuple[int, int], window: Window) -> LimitResult:
 
 
 def _judge_throughput(objective: Objective, scope: ScenarioSummary, limit: Fraction) -> LimitResult:
-    """Where the schedule asks for as many. A window's edges may cost it one event."""
+    """Where the schedule asks for as many. A window's edges may cost it one event.
+
+    What became visible did so between two reads: a window has those for sure whose reads both lie in it, and perhaps
+    those of which one does.
+    """
     window = _window(objective)
     steps = scope.counter_steps.get((objective.subject, window.step_ns))
     if steps is None:
@@ -117,23 +127,35 @@ def _judge_throughput(objective: Objective, scope: ScenarioSummary, limit: Fract
     unplaced = 0 if known.high is None else known.high - known.low
     length = 1 if window.stretch else window.steps
     needed = limit * length * window.step_ns / NS_PER_S - 1
-    counts = Counts(steps.events, steps.beyond, steps.beyond)
-    views = [view for view in sliding(counts, length) if view.events > needed]
+    views = [view for view in _happened(steps, length) if view.events > needed]
     if not views:
         note = "the schedule never asks for as much, and no data is no pass"
         return LimitResult(Result.INCONCLUSIVE, note=note)
     if window.stretch:
-        stretch = longest_stretch(_slow_steps(sliding(counts, 1), needed, unplaced))
-        return _judge_stretch(stretch, window)
-    worst = min(views, key=lambda view: view.sure)
+        return _judge_stretch(longest_stretch(_slow_steps(_happened(steps, 1), needed, unplaced)), window)
+    slow = [view for view in views if view.maybe + unplaced <= needed]
+    worst = min(slow, key=lambda view: view.maybe) if slow else min(views, key=lambda view: view.sure)
     span = Fraction((worst.end - worst.first) * window.step_ns, NS_PER_S)
-    observed = (worst.sure / span, (worst.sure + unplaced) / span)
+    observed = (worst.sure / span, (worst.maybe + unplaced) / span)
     note = f"worst from {moment(worst.first * window.step_ns)} to {moment(worst.end * window.step_ns)}"
+    if slow:
+        return LimitResult(Result.FAIL, observed, note)
     if worst.sure > needed:
         return LimitResult(Result.PASS, observed, note)
-    if worst.sure + unplaced <= needed:
-        return LimitResult(Result.FAIL, observed, note)
-    return LimitResult(Result.INCONCLUSIVE, observed, f"{note}; {known.doubt}")
+    doubt = known.doubt if worst.maybe <= needed else _WHEN
+    return LimitResult(Result.INCONCLUSIVE, observed, f"{note}; {doubt}")
+
+
+def _happened(steps: StepCounts, length: int) -> Iterator[View]:
+    """All windows of `length` steps, with what happened in each for sure and perhaps.
+
+    Begun by the end of a window and not over by its start is what may have happened in it. Over by its end and not
+    begun by its start is what did, but where one takes longer than the window: such is taken off, and not there.
+    """
+    begun, over = ([0, *accumulate(counts)] for counts in (steps.within, steps.beyond))
+    for view in sliding(Counts(steps.events, steps.beyond, steps.beyond), length):
+        sure = max(0, over[view.end] - begun[view.first])
+        yield view._replace(sure=sure, maybe=begun[view.end] - over[view.first])
 
 
 def _slow_steps(views: Iterator[View], needed: Fraction, unplaced: int) -> Iterator[Step]:
@@ -143,7 +165,7 @@ def _slow_steps(views: Iterator[View], needed: Fraction, unplaced: int) -> Itera
         elif view.sure > needed:
             yield Step.HOLDS
         else:
-            yield Step.BROKEN if view.sure + unplaced <= needed else Step.DOUBTFUL
+            yield Step.BROKEN if view.maybe + unplaced <= needed else Step.DOUBTFUL
 
 
 def judge_recovery(

@@ -747,11 +747,16 @@ class Recorder:
                 last_ns = acked_ns - start_ns
         summary.last_acked_ns = last_ns
         for (counter, _), steps in summary.counter_steps.items():
-            when, amount_in = _MOMENTS.get(counter, _when_due), into.amounts[counter]
+            happened, amount_in = _MOMENTS.get(counter), into.amounts[counter]
             for seen in observations:
-                moment_ns = when(seen)
-                if moment_ns is not None and (amount := amount_in(seen)):
-                    steps.add(moment_ns - start_ns, 0, 0, amount)
+                if not (amount := amount_in(seen)):
+                    continue
+                if happened is None:
+                    steps.add(seen.intended_ns - start_ns, 0, 0, amount)
+                elif (between := happened(seen)) is not None:
+                    earliest, latest = between
+                    steps.add(earliest - start_ns, 0, amount, 0)
+                    steps.add(latest - start_ns, 0, 0, amount)
         self._count_publishes(into, observations)
         if plan.watched:
             self._count_visibility(into, plan, observations)
@@ -898,20 +903,25 @@ def _count_facts(summary: ScenarioSummary, columns: Sequence[Sequence[Any]]) -> 
                     series.add(value)
 
 
-def _when_due(seen: Observation) -> int | None:
-    return seen.intended_ns
+def _exactly(moment_ns: int | None) -> tuple[int, int] | None:
+    return None if moment_ns is None else (moment_ns, moment_ns)
 
 
-def _when_seen(seen: Observation) -> int | None:
-    return seen.settled_ns if seen.stable_upper_ns is None else seen.stable_upper_ns
+def _when_seen(seen: Observation) -> tuple[int, int]:
+    published_ns = seen.intended_ns if seen.sent_ns is None else seen.sent_ns
+    return (
+        published_ns if seen.stable_lower_ns is None else seen.stable_lower_ns,
+        seen.settled_ns if seen.stable_upper_ns is None else seen.stable_upper_ns,
+    )
 
 
-_MOMENTS: Final[Mapping[str, Callable[[Observation], int | None]]] = {
-    "sent": lambda seen: seen.sent_ns,
-    "acked": lambda seen: seen.acked_ns,
+_MOMENTS: Final[Mapping[str, Callable[[Observation], tuple[int, int] | None]]] = {
+    "sent": lambda seen: _exactly(seen.sent_ns),
+    "acked": lambda seen: _exactly(seen.acked_ns),
     "visible": _when_seen,
 }
-"""Counters that count when it happens; the others count when the event was due."""
+"""Counters that count when it happens, at the earliest (`within` of a step) and at the latest (`beyond`); the others
+count when the event was due."""
 
 
 def _offer(offered: dict[int, list[int]], intervals: Sequence[int], column: int) -> None:
