@@ -99,6 +99,11 @@ def test_an_objective_is_judged_on_its_part_alone(
 def test_the_title_tells_objectives_with_one_expression_apart() -> None:
     assert parse("lost == 0").title == "lost == 0"
     assert parse("lost == 0", scenario="spike", event="a", key="k*").title == "lost == 0 [spike, event=a,key=k*]"
+    gauges = {"work": ["depth"]}
+    assert parse("drain(depth) < 5s", after="spike", gauges=gauges).title == "drain(depth) < 5s [after=spike]"
+    assert parse("max(depth) < 5", during="down", gauges=gauges).title == "max(depth) < 5 [during=down]"
+    recovery = parse("recovery(p95(publish) < 2s) < 5m", scenario="calm", event="a", after="15m")
+    assert recovery.title == "recovery(p95(publish) < 2s) < 5m [calm, event=a,after=15m]"
 
 
 @pytest.mark.parametrize(

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from evload.model.report import Report, Result
+from evload.model.report import ObjectiveResult, Report, Result
 from evload.model.summary import ScenarioSummary, Summary
 from evload.objectives.criteria import Criteria
 from evload.objectives.grammar import parse
 from evload.objectives.policy import SelfCheckPolicy
 from evload.objectives.scenario import ScenarioCriteria
+from evload.report import wording
 from evload.report.build import About, build
 from evload.stats.thresholds import StepCounts
 from tests.rigs.checked_runs import sound, sound_vitals
@@ -85,3 +86,23 @@ def test_how_long_something_took_to_recover_is_told_by_the_schedule() -> None:
     assert (judged.result, judged.observed) == (Result.PASS, (15, 15))
     (unknown,) = told(one, objectives=(text,), after="s0").objectives
     assert unknown.note == "nobody knows when s0 ended"
+
+
+@pytest.mark.parametrize(
+    ("expression", "subject", "seen", "told"),
+    [
+        ("max(cold_start) < 500ms", "cold_start", (0.169, 0.17), "169 … 170 ms"),
+        ("last(work-queue.oldest) <= 1m30s", "oldest", (75.0, 75.0), "75 s"),
+        ("mean(cpu) < 80%", "cpu", (0.5, 0.5), "50 %"),
+        ("max(queue_depth) < 100", "queue_depth", (7.0, 7.0), "7"),
+        ("max(memory) < 500MB", "memory", (4e8, 4e8), "4e+08"),
+        ("growth(memory) < 10MB/h", "memory", (1.0, 2.0), "1 … 2"),
+        ("rise(dead) / rise(handled) < 1%", "dead", (0.001, 0.001), "0.1 %"),
+        ("lost == 0", "lost", (0.0, 0.0), "0"),
+    ],
+)
+def test_a_gauge_is_told_in_the_unit_of_its_limit(
+    expression: str, subject: str, seen: tuple[float, float], told: str
+) -> None:
+    one = ObjectiveResult(expression, Result.PASS, seen, 1.0, subject=subject)
+    assert wording.observed(one) == told

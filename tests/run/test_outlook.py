@@ -165,8 +165,8 @@ def test_what_no_sample_will_say_is_said_before_the_run(objective: str, scope: d
 def test_what_counts_from_the_end_of_the_schedule_is_said_to_come_too_late() -> None:
     (told,) = cautions(gauged("drain(replicas <= 5) < 5s", after="20s").config)
     assert told == (
-        "drain(replicas <= 5) < 5s counts from when the schedule is over, and the run may end by then; write "
-        "observe: 1m, and the run goes on for so long after its load"
+        "drain(replicas <= 5) < 5s [after=20s] counts from when the schedule is over, and the run may end by then; "
+        "write observe: 1m, and the run goes on for so long after its load"
     )
     assert cautions(gauged("drain(replicas <= 5) < 5s", after="19s").config) == []
 

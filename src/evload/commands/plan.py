@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..config.run_config import LoadedConfig
-from ..objectives.objective import Measure, Objective
+from ..objectives.objective import Measure
 from ..report.wording import circumstances
 from ..run.feasibility import Prospect, cautions, may_end_early, prospects, times_of, total_ns
 from ..run.prepare import build
@@ -91,7 +91,7 @@ def print_plan(console: Console, loaded: LoadedConfig) -> None:
         for prospect in prospects(config):
             verdict = Text("yes", style="green") if prospect.decidable else Text("no", style="bold yellow")
             objectives.add_row(
-                Text(loaded.redact(_title(prospect.objective))), verdict, Text(loaded.redact(_how(prospect)))
+                Text(loaded.redact(prospect.objective.title)), verdict, Text(loaded.redact(_how(prospect)))
             )
         console.print()
         console.print(objectives)
@@ -106,12 +106,6 @@ def told_of(rules: Rules) -> str:
     told += [f"{format_rate(rules.most)} at most"] if rules.most is not None else []
     told += ["commands too"] if rules.shell else []
     return f"{rules.source}: {', '.join(told)}"
-
-
-def _title(objective: Objective) -> str:
-    """The objective with what it is about, and from when it counts."""
-    since = objective.after is not None and not objective.of_later_events
-    return f"{objective.title} after {objective.after}" if since else objective.title
 
 
 def _actions(loaded: LoadedConfig) -> Table:

@@ -13,7 +13,7 @@ from typing import Final
 
 from ..model.facts import COUNTERS
 from ..model.report import ObjectiveResult, Result
-from ..model.summary import Summary, merged, slice_label
+from ..model.summary import Summary, merged
 from ..model.tags import unanswered
 from ..objectives.objective import UPPER, Measure, Objective
 from ..objectives.scenario import ScenarioCriteria
@@ -106,16 +106,8 @@ def _judge(objective: Objective, summary: Summary, scenarios: Mapping[str, Scena
         note=judged.note,
         witnessed=witnessed,
         subject=objective.subject,
-        scope=_scope(objective, summary, scenarios),
+        scope=objective.about,
     )
-
-
-def _scope(objective: Objective, summary: Summary, scenarios: Mapping[str, ScenarioCriteria]) -> str:
-    """The part of the run that it is about; of what counts from the end of an action which action that is."""
-    after = objective.after_named
-    if objective.slice or after is None or after in scenarios or after in summary.scenarios:
-        return objective.slice
-    return slice_label(after=after)
 
 
 def _finder(

@@ -41,7 +41,7 @@ def standing(
         # All the steps of a long run are too many to be looked at while the load waits.
         result = ObjectiveResult(
             objective.expression, Result.INCONCLUSIVE, (None, None), float(objective.shown_limit / objective.unit),
-            objective.scenario, subject=objective.subject, scope=objective.slice,
+            objective.scenario, subject=objective.subject, scope=objective.about,
         )  # fmt: skip
         return Standing("broken", result, why) if why else Standing("open", result, "not broken so far")
     result = judge(objective, summary, scenarios)

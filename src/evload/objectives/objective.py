@@ -169,9 +169,17 @@ class Objective:
         return self.after is not None and not self.is_gauged and self.measure is not Measure.RECOVERY
 
     @property
+    def about(self) -> str:
+        """What it is about beside its scenario, and the moment from which it counts; empty if neither is written."""
+        return slice_label(
+            event=self.event, key=self.key, tag=self.tag, probe=self.probe, replica=self.replica,
+            during=self.during, after=self.after,
+        )  # fmt: skip
+
+    @property
     def title(self) -> str:
         """The expression with what it is about, which tells it from all others."""
-        about = ", ".join(part for part in (self.scenario, self.slice) if part)
+        about = ", ".join(part for part in (self.scenario, self.about) if part)
         return f"{self.expression} [{about}]" if about else self.expression
 
     def pieces(self, summary: Summary) -> list[ScenarioSummary]:

@@ -11,7 +11,7 @@ from ..model.facts import COUNTERS, FACTS, METRICS, QUEUE_LAG
 from ..model.progress import Progress, Standing
 from ..model.report import CheckResult, Circumstances, ObjectiveResult, Report, Result
 from ..model.summary import Distribution, ScenarioSummary, Summary
-from ..units import NS_PER_S, format_duration, format_rate, format_share
+from ..units import NS_PER_S, format_duration, format_rate, format_share, parse_duration
 
 Unit = Literal["time", "share", "rate", "count"]
 
@@ -76,7 +76,19 @@ def unit_of(objective: ObjectiveResult) -> Unit:
         return "share"
     if "(" in expression and objective.subject in (*METRICS, QUEUE_LAG):
         return "time"
-    return "count"
+    return _written_unit(objective)
+
+
+def _written_unit(objective: ObjectiveResult) -> Unit:
+    """Of a gauge, which has no unit of its own: the one in which its limit is written."""
+    limit = metric_and_target(objective)[1].lstrip("<>=! ")
+    if limit.endswith("%"):
+        return "share"
+    try:
+        parse_duration(limit)
+    except ValueError:
+        return "count"
+    return "time"
 
 
 def waiting(now: Progress) -> str:
