@@ -503,6 +503,16 @@ def test_every_figure_is_seen_on_a_telephone(which: str, chromium: Chromium, req
     assert chromium.visit(look) == {path.as_uri()}
 
 
+def test_no_column_is_hidden_in_an_ordinary_window(chromium: Chromium, page_path: Path) -> None:
+    hidden = "all => all.filter(one => one.scrollWidth > one.clientWidth).map(one => one.ariaLabel)"
+
+    async def look(page: Page) -> None:
+        await show(page, page_path.as_uri(), width=1280)
+        assert await page.locator(".scroll").evaluate_all(hidden) == []
+
+    browse(chromium, page_path, look)
+
+
 def test_the_legend_has_the_mark_of_the_chart(chromium: Chromium, page_path: Path) -> None:
     async def look(page: Page) -> None:
         mark = page.locator("[data-chart=window] .mark").last
@@ -665,10 +675,27 @@ def test_a_run_without_an_event_has_a_report() -> None:
     assert "Survival curve" not in text
 
 
+@pytest.mark.parametrize(
+    ("step_ns", "offered", "told"),
+    [
+        (100 * MS, [1, 2, *[0] * 9, 60, *[0] * 9], "up to 60 in a second"),
+        (100 * MS, [4] * 30, "up to 40 in a second"),
+        (S, [5, 7, 5], "up to 7 in a second"),
+        (10 * S, [500, 70], "up to 50 in a second"),
+        (S, [0], "up to 0 in a second"),
+    ],
+)
+def test_the_busiest_second_is_told(step_ns: int, offered: list[int], told: str) -> None:
+    count = len(offered)
+    one = replace(over_time(count, 0, steady(count, 40)), offered=offered)
+    assert told in render(report_of(run_of(scenario())), Timeline(step_ns, count, {"main": one}), [])
+
+
 def test_answers_to_publishes_are_drawn_over_time_with_what_is_asked_of_them() -> None:
     report, timeline = two_scenarios()
     timeline.scenarios["calm"].publish.never[8] = 1
     asked = [objective("p99(publish) < 300ms", 0.1, 0.1, 0.3, subject="publish", scenario="calm"),
+             objective("span(publish) < 5s", 0.1, 0.1, 5, subject="publish", scenario="calm"),
              objective("p99(consistency) < 1s", 0.1, 0.1, 1, subject="consistency")]  # fmt: skip
     drawn = {chart.name: chart for chart in charts(replace(report, objectives=asked), timeline, [])}
     assert [name for name in drawn if name.startswith("publish")] == ["publish", "publish-0", "publish-1"]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, timedelta
 from fractions import Fraction
+from itertools import accumulate
 from typing import Any, Final
 
 from ...model.facts import COUNTERS, METRICS, PERCENTILES, QUEUE_LAG, STATES
@@ -169,9 +170,16 @@ def _facts(report: Report, timeline: Timeline) -> list[tuple[str, str, str]]:
     if ledger["acked"] and ledger["visible"]:
         gone = ledger["lost"] + ledger["regressed"]
         facts.append(("visible", format_share(ledger["visible"] / ledger["acked"]), f"{gone:,} lost or regressed"))
-    peak = max(timeline.total.offered, default=0) * NS_PER_S / timeline.step_ns
-    facts.append(("events", f"{ledger['scheduled']:,}", f"up to {format_rate(round(peak))}"))
+    facts.append(("events", f"{ledger['scheduled']:,}", f"up to {_busiest(timeline):,} in a second"))
     return facts
+
+
+def _busiest(timeline: Timeline) -> int:
+    """Most events that were due in a second, or of one in a longer interval; what was due at once has no rate."""
+    intervals = max(1, round(NS_PER_S / timeline.step_ns))
+    sums = [0, *accumulate(timeline.total.offered)]
+    most = max((sums[min(n + intervals, len(sums) - 1)] - sums[n] for n in range(len(sums))), default=0)
+    return round(most * NS_PER_S / max(NS_PER_S, intervals * timeline.step_ns))
 
 
 def _objective(objective: ObjectiveResult) -> dict[str, Any]:
