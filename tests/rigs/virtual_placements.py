@@ -18,8 +18,9 @@ from evload.engine.control import RunControl
 from evload.engine.engine import LEAD_NS
 from evload.ledger.reader import LedgerReader
 from evload.ledger.writer import LedgerFile
-from evload.model.report import Report
+from evload.model.report import Report, Result
 from evload.report.build import About, build
+from evload.report.wording import title
 from evload.run.execute import execute
 from evload.run.prepare import prepare
 from evload.testing import virtual_clock
@@ -31,6 +32,12 @@ from tests.rigs.memory_network import MemoryLoop
 
 CONFIGS: Final = Path(__file__).parents[2] / "configs"
 PORT: Final = 8790
+HOURS: Final = (
+    "scenarios.baseline.load=[{from: 0/min, to: 20/min, for: 5m}, {rate: 20/min, for: 4h}]",
+    *(f"gauges.{name}.every=10s" for name in ("placements-queue", "platform", "counted")),
+    "slos.6=p99(queue_lag) < 1m",
+)
+"""Of the profile soak as many events as tell a leak, and gauges that look as often as that needs."""
 _MEMORY: Final = 100_000_000
 """What the stand-in takes beside what it leaks: the memory of the tests' own process says nothing of it."""
 
@@ -56,6 +63,18 @@ class Ran:
     report: Report
     record: Record
     ledger: Path
+
+    @property
+    def failing(self) -> set[str]:
+        """The titles of the objectives that failed."""
+        return {title(one) for one in self.report.objectives if one.result is Result.FAIL}
+
+    @property
+    def told(self) -> str:
+        """What came of each objective, a line each."""
+        return "\n".join(
+            f"{one.result.value}: {title(one)} {one.observed} {one.note}" for one in self.report.objectives
+        )
 
 
 def run_placements(

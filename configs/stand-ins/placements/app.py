@@ -123,6 +123,8 @@ class Api:
         except ValueError as error:
             return web.json_response({"error": str(error)}, status=422)
         correlation_id = request.headers.get("X-Correlation-ID") or str(uuid4())
+        if self._bus.throttles(correlation_id):
+            return web.json_response({"error": "too many requests"}, status=429)
         event_id = str(uuid5(NAMESPACE_URL, correlation_id))
         now = self._clock.stamp()
         detail = {

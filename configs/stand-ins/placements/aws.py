@@ -100,13 +100,19 @@ class Bus:
             detail = json.loads(entry["Detail"])
         except ValueError:
             return {"ErrorCode": "MalformedDetail", "ErrorMessage": "Detail is malformed."}
-        if self._knobs.refused and self._dice.random() < self._knobs.refused:
-            self._record.note("throttled", self._clock.now(), correlation_id=_correlation_of(detail))
+        if self.throttles(_correlation_of(detail)):
             return {"ErrorCode": "ThrottlingException", "ErrorMessage": "Rate exceeded"}
         event_id = str(uuid4())
         if str(entry.get("EventBusName") or "default").rpartition("/")[2] == BUS:
             self.accept(event_id, str(entry["Source"]), str(entry["DetailType"]), detail, entry.get("Resources", []))
         return {"EventId": event_id}
+
+    def throttles(self, correlation_id: str) -> bool:
+        """Whether this event isn't taken, because there are too many."""
+        throttled = bool(self._knobs.refused) and self._dice.random() < self._knobs.refused
+        if throttled:
+            self._record.note("throttled", self._clock.now(), correlation_id=correlation_id)
+        return throttled
 
     def accept(self, event_id: str, source: str, kind: str, detail: Any, resources: Any = ()) -> None:
         """Hand an event to the rule's queue, in the envelope that EventBridge puts around it."""

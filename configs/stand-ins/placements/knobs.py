@@ -39,15 +39,19 @@ class Knobs:
     latency_ms: float = 0.0
     """What each answer over HTTP takes longer."""
     refused: float = 0.0
-    """Share of the entries of PutEvents that are throttled."""
+    """Share of the entries of PutEvents, and of what the API is asked to place, that are throttled."""
     database: bool = True
     """False: the database is away; workers fail, and reads answer 503."""
     bus: bool = True
     """False: bus and queue are unavailable; what is sent to them is answered with 503."""
     idempotent: bool = True
     """False: a message that comes again makes another placement."""
+    lose: int = 0
+    """Of so many messages the workers take one off the queue and make nothing of it; with 0 of none."""
     leak: int = 0
     """Bytes that the workers keep of each message for no reason."""
+    leak_every: int = 0
+    """After so many messages the workers leave another connection to the database open; with 0 never."""
 
     def change(self, values: Mapping[str, Any]) -> None:
         """Set some of them, all or none. Raises ValueError."""

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 KINDS: Final = (
     "came", "throttled", "taken", "done", "refused", "failed", "back", "dead", "redriven", "cold_start", "task",
-    "changed",
+    "lost", "changed",
 )  # fmt: skip
 """What a line can be about:
 
@@ -29,6 +29,7 @@ dead        it has come too often, and is a dead letter
 redriven    a dead letter was put back into the queue
 cold_start  a task was new; `s` is how long its first messages waited
 task        the tasks are as many as `running` says, of `wanted`
+lost        a message was taken off the queue, and nothing was made of it
 changed     somebody turned knobs
 
 `depth` in a line is the number of visible messages right then.

@@ -47,6 +47,7 @@ class Workers:
         self.cold_s = 0.0
         self.took_s = 0.0
         self.gb_seconds = 0.0
+        self._handled = 0
         queue.arrived = self._wake
 
     @property
@@ -57,6 +58,17 @@ class Workers:
     def leaked(self) -> int:
         """Bytes that are kept for no reason."""
         return sum(map(len, self._leaked))
+
+    @property
+    def connections(self) -> int:
+        """To the database: one for each task, and those that are left open for no reason."""
+        every = self._knobs.leak_every
+        return self.running + (self._handled // every if every else 0)
+
+    @property
+    def cpu(self) -> float:
+        """What the tasks have in hand, as a share of what they could have."""
+        return self.busy / (self._knobs.slots * self.running) if self.running else 0.0
 
     async def scale(self) -> None:
         """Look at the queue again and again, and start what is wanted, until cancelled."""
@@ -157,6 +169,7 @@ class Workers:
         """A batch: begin all, work, finish all. What fails is left in the queue, which brings it again."""
         knobs = self._knobs
         begun: list[tuple[Message, str, str | None]] = []
+        messages = [message for message in messages if not self._loses(message)]
         for message in messages:
             with suppress(*_FAILURES):
                 begun.append((message, *self._begin(json.loads(message.body)["detail"], cold)))
@@ -169,6 +182,15 @@ class Workers:
         for message in messages:
             if message.id not in done:
                 self._record.note("failed", self._clock.now(), message=message.id, receives=message.receives)
+
+    def _loses(self, message: Message) -> bool:
+        """Whether it is one of those of which nobody hears again."""
+        self._handled += 1
+        if not self._knobs.lose or self._handled % self._knobs.lose:
+            return False
+        self._record.note("lost", self._clock.now(), message=message.id)
+        self._queue.delete(message.handle)
+        return True
 
     def _begin(self, event: dict[str, Any], cold: bool) -> tuple[str, str | None]:
         """The event's correlation id, and which placement is to be finished for it."""
@@ -203,10 +225,10 @@ def figures(workers: Workers, queue: Queue, dead: Queue, store: Store, record: R
             "tasks": workers.running, "wanted": workers.wanted, "starting": workers.wanted - workers.running,
             "concurrency": workers.busy, "throttles": workers.throttled, "duration_seconds": workers.took_s,
             "cold_starts": record.counts["cold_start"], "cold_start_seconds": workers.cold_s,
-            "gb_seconds": workers.gb_seconds, "memory_bytes": memory,
+            "gb_seconds": workers.gb_seconds, "memory_bytes": memory, "cpu": workers.cpu,
         },
         "database": {
-            "up": store.up, "connections": workers.running, "write_seconds": store.written_s,
+            "up": store.up, "connections": workers.connections, "write_seconds": store.written_s,
             "read_seconds": store.read_s,
         },
         "events": record.totals(),
