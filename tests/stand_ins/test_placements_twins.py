@@ -264,8 +264,8 @@ WRONG: Final = {
         {"drain(queue_depth <= 10) < 10m [after=slow-workers]", "rise(dead) >= 1 [during=database-down]"},
         {"visibility_ms": 90_000}, ["slow-consumer"],
         [
-            turned("slow-workers", "undo", post("knobs", most=1, slots=1, delay_ms=15_000)),
-            "scenarios.slow-consumer.load=[{idle: 1s}, {burst: 200}]", "observe=11m",
+            turned("slow-workers", "undo", post("knobs", most=1, slots=1, delay_ms=5000)),
+            "scenarios.slow-consumer.load=[{idle: 2500ms}, {burst: 600}]", "observe=11m",
             "probes.read-model.deadline=90m", *SLOW_GAUGES,
         ],
         FAULTS, long=True,
