@@ -285,7 +285,7 @@ WRONG: Final = {
         {RECOVERY.format("5m", "downstream", "database-down"), "max(worker_duration) >= 0.5 [during=slow-workers]"},
         {}, ["downstream"],
         [
-            turned("database-down", "undo", DATABASE["undo"], STAYS_SLOW), *FOR_LONG,
+            turned("database-down", "undo", DATABASE["undo"], STAYS_SLOW), *FOR_LONG, "actions.redrive.at=1m",
             "scenarios.downstream.load=[{rate: 20/s, for: 6s}, {rate: 30/min, for: 16m}]",
         ],
         FAULTS, long=True,
