@@ -652,7 +652,7 @@ def test_progress_is_shown_twice_a_second_and_at_the_end() -> None:
 class Nothing(MemoryLedger):
     """Keeps nothing."""
 
-    def append(self, observations: Sequence[Observation]) -> None:
+    def append(self, observations: Sequence[Observation], scheduled: Sequence[tuple[int, int]] = ()) -> None:
         pass
 
 

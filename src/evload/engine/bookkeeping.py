@@ -70,7 +70,7 @@ class Bookkeeping:
                 if seen.tags:
                     seen.tags = self._tags.capped(self._hide(seen.tags))
             self._recorder.settle(settled)
-            self._ledger.append(settled)
+            self._ledger.append(settled, self._recorder.scheduled())
 
     def collect_many(self, now_ns: int) -> None:
         """Record what is settled if it is enough to be worth it."""
@@ -135,10 +135,10 @@ class Bookkeeping:
             vitals.duration_ns = max(0, now - self._start_ns)
         vitals.interrupted = self._control.interrupted
         self._note_drift()
-        scenarios = self._recorder.summary().scenarios.values()
+        scheduled = self._recorder.scheduled()
         facts: dict[str, Any] = {
-            "scheduled": [one.with_warmup("scheduled") for one in scenarios],
-            "warmup": [one.with_warmup("scheduled") - one.ledger["scheduled"] for one in scenarios],
+            "scheduled": [events for events, _ in scheduled],
+            "warmup": [warmup for _, warmup in scheduled],
             "vitals": asdict(vitals),
             "final": final,
         }

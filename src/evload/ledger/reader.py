@@ -135,6 +135,12 @@ class LedgerReader:
             raise self.damaged(error) from error
         return None
 
+    def scheduled(self) -> dict[int, tuple[int, int]]:
+        """Of each scenario how many events were scheduled when its last rows were written, and in its warm-up."""
+        if "scheduled" not in self.tables:
+            return {}  # an older version wrote it
+        return {number: (events, warmup) for number, events, warmup in self.rows("SELECT * FROM scheduled")}
+
     def observations(self, scenario: int) -> Iterator[Observation]:
         """The settled events of one scenario in the order of `seq`, which is the order of its schedule.
 

@@ -120,9 +120,12 @@ def _fold(reader: LedgerReader, plans: Sequence[ScenarioPlan]) -> Summary:
     recorder.ended(vitals.endings)
     for marker in reader.markers():
         recorder.marked(marker)
-    # Event n of scenario i has seq n * scenarios + i: what was scheduled last is known from the rows as well.
-    highest, rows = [-1] * len(plans), [0] * len(plans)
-    warm, warm_rows = list(note.get("warmup", [0] * len(plans))), [0] * len(plans)
+    told = _scheduled(reader, note, len(plans))
+    rows, warm_rows = [0] * len(plans), [0] * len(plans)
+    # Event n of scenario i has seq n * scenarios + i: where a run has the whole schedule, what was scheduled last is
+    # known from the rows as well. A part of it has only some of the numbers.
+    whole = reader.meta.get("segment", (0, 1))[1] == 1
+    highest, highest_warm = [-1] * len(plans), [-1] * len(plans)
     settled: list[tuple[int, int, Observation]] = []
     streams = [reader.observations(scenario) for scenario in range(len(plans))]
     for seen in heapq.merge(*streams, key=lambda row: row.intended_ns):
@@ -131,10 +134,11 @@ def _fold(reader: LedgerReader, plans: Sequence[ScenarioPlan]) -> Summary:
             recorder.settle([heapq.heappop(settled)[2]])
         recorder.expect(seen.scenario, [(seen.seq, seen.intended_ns, seen.key, seen.type)])
         heapq.heappush(settled, (seen.settled_ns, seen.seq, seen))
-        highest[seen.scenario] = seen.seq // len(plans)
+        number = rows[seen.scenario]
         rows[seen.scenario] += 1
+        highest[seen.scenario] = seen.seq // len(plans) if whole else number
         if not plans[seen.scenario].judges(seen.intended_ns):
-            warm[seen.scenario] = max(warm[seen.scenario], highest[seen.scenario] + 1)
+            highest_warm[seen.scenario] = highest[seen.scenario]
             warm_rows[seen.scenario] += 1
     while settled:
         recorder.settle([heapq.heappop(settled)[2]])
@@ -142,8 +146,21 @@ def _fold(reader: LedgerReader, plans: Sequence[ScenarioPlan]) -> Summary:
         recorder.sampled(gauge, start_ns, end_ns, values)
     for probe, times in reader.read_times():
         recorder.read_times(probe, times)
-    for scenario, scheduled in enumerate(note["scheduled"]):
+    for scenario, (scheduled, warmup) in enumerate(told):
         missing = max(scheduled, highest[scenario] + 1) - rows[scenario]
         if missing:
-            recorder.unrecorded(scenario, missing, min(missing, max(0, warm[scenario] - warm_rows[scenario])))
+            warm = max(warmup, highest_warm[scenario] + 1) - warm_rows[scenario]
+            recorder.unrecorded(scenario, missing, min(missing, max(0, warm)))
     return recorder.summary()
+
+
+def _scheduled(reader: LedgerReader, note: Mapping[str, Any], scenarios: int) -> list[tuple[int, int]]:
+    """How many events of each scenario were scheduled for sure, and how many of them in its warm-up: by the last note
+    or with the last rows, whichever was later."""
+    none = [0] * scenarios
+    noted = zip(note["scheduled"], note.get("warmup", none), strict=True)
+    written = reader.scheduled()
+    return [
+        (max(events, written.get(number, (0, 0))[0]), max(warmup, written.get(number, (0, 0))[1]))
+        for number, (events, warmup) in enumerate(noted)
+    ]

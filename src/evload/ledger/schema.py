@@ -54,6 +54,10 @@ def _events_table() -> str:
 SCHEMA: Final = f"""
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE vitals (at_ns INTEGER PRIMARY KEY, facts TEXT NOT NULL);
+CREATE TABLE scheduled (          -- events of a scenario that were scheduled when its last rows were written
+    scenario INTEGER PRIMARY KEY, -- index into meta.plan
+    events INTEGER NOT NULL, warmup INTEGER NOT NULL -- all of them, and those of the warm-up
+);
 CREATE TABLE samples (            -- of gauges; without metric and value: not taken; without value: there was none
     start_ns INTEGER NOT NULL, end_ns INTEGER NOT NULL, gauge TEXT NOT NULL, metric TEXT, value REAL
 );
@@ -84,9 +88,10 @@ CREATE TABLE parts (              -- what each probe and each replica says, wher
 """
 
 TABLES: Final = frozenset(
-    {"meta", "vitals", "samples", "reads", "read_times", "markers", "states", "events", "parts"}
+    {"meta", "vitals", "scheduled", "samples", "reads", "read_times", "markers", "states", "events", "parts"}
 )
 
+INSERT_SCHEDULED: Final = "INSERT OR REPLACE INTO scheduled VALUES (?, ?, ?)"
 INSERT_PART: Final = "INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_READS: Final = "INSERT INTO reads VALUES (?, ?, ?)"
 INSERT_READ_TIMES: Final = "INSERT INTO read_times VALUES (?, ?, ?, ?, ?)"

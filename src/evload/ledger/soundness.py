@@ -78,6 +78,7 @@ class _Meta(BaseModel):
     events: list[str]
     probes: list[str]
     stages: list[tuple[str, int, int, str]]
+    segment: tuple[int, int] = (0, 1)
     gauges: dict[str, _Gauge]
     terms: _Terms
     circumstances: _Circumstances | None = None
@@ -109,6 +110,8 @@ def check(reader: LedgerReader) -> None:
         "answered": (0, 1),
         "lasting": (0, 1),
         "requests": (1, _FURTHEST_NS),
+        "events": (0, _FURTHEST_NS),
+        "warmup": (0, _FURTHEST_NS),
         "consumed_at": _ANY_INTEGER,
         "processed_at": _ANY_INTEGER,
     }
@@ -164,7 +167,7 @@ def _schema() -> dict[str, dict[str, _Column]]:
                 name: _Column(kind, bool(not_null or key))
                 for _, name, kind, not_null, _, key in db.execute(f"PRAGMA table_info({table})")
             }
-            for table in ("events", "parts", "samples", "reads", "read_times", "markers", "vitals")
+            for table in ("events", "parts", "scheduled", "samples", "reads", "read_times", "markers", "vitals")
         }
 
 

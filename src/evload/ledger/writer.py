@@ -28,6 +28,7 @@ from .schema import (
     INSERT_READ_TIMES,
     INSERT_READS,
     INSERT_SAMPLE,
+    INSERT_SCHEDULED,
     SCHEMA,
     insertion,
     part_rows,
@@ -46,8 +47,8 @@ class Ledger(Protocol):
         """The schedule begins at `start_ns` on the run's clock, and at `began_at` by the wall. Called first."""
         ...
 
-    def append(self, observations: Sequence[Observation]) -> None:
-        """Keep them."""
+    def append(self, observations: Sequence[Observation], scheduled: Sequence[tuple[int, int]] = ()) -> None:
+        """Keep them, and how many events of each scenario were scheduled so far, and in its warm-up."""
         ...
 
     def sampled(self, gauge: str, start_ns: int, end_ns: int, values: Mapping[str, float]) -> None:
@@ -128,16 +129,18 @@ class LedgerFile:
         rows = _meta_rows({"start_ns": start_ns, "began_at": began_at.isoformat()})
         self._put(lambda db: db.executemany(_INSERT_META, rows))
 
-    def append(self, observations: Sequence[Observation]) -> None:
-        if not observations:
+    def append(self, observations: Sequence[Observation], scheduled: Sequence[tuple[int, int]] = ()) -> None:
+        if not observations and not scheduled:
             return
         start = self._start_ns
 
         def write(db: sqlite3.Connection) -> None:
-            db.executemany(*insertion(observations, start))
+            if observations:
+                db.executemany(*insertion(observations, start))
             parts = [row for seen in observations if seen.parts for row in part_rows(seen, start)]
             if parts:
                 db.executemany(INSERT_PART, parts)
+            db.executemany(INSERT_SCHEDULED, [(number, *counts) for number, counts in enumerate(scheduled)])
 
         self._put(write)
 

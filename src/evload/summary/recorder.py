@@ -506,6 +506,14 @@ class Recorder:
             if own := [seen for seen in observations if seen.scenario == number]:
                 self._settle_all(into, own)
 
+    def scheduled(self) -> list[tuple[int, int]]:
+        """How many events of each scenario were expected so far, and how many of these in its warm-up."""
+        counts = []
+        for one in self._scenarios:
+            warmup = 0 if one.warming is None else one.warming.summary.ledger["scheduled"]
+            counts.append((one.summary.ledger["scheduled"] + warmup, warmup))
+        return counts
+
     def unrecorded(self, scenario: int, count: int, warmup: int = 0) -> None:
         """Count `count` scheduled events of which nothing more is known, `warmup` of them in the warm-up: they were
         outstanding when the run was killed. Nobody knows whether the broker has them, so they are in doubt and never

@@ -46,7 +46,7 @@ class MemoryLedger:
     def begin(self, start_ns: int, began_at: datetime) -> None:
         pass
 
-    def append(self, observations: Sequence[Observation]) -> None:
+    def append(self, observations: Sequence[Observation], scheduled: Sequence[tuple[int, int]] = ()) -> None:
         self.observations.extend(observations)
 
     def sampled(self, gauge: str, start_ns: int, end_ns: int, values: Mapping[str, float]) -> None:
