@@ -343,11 +343,12 @@ def undo(
 @app.command()
 def cleanup(
     directory: Annotated[Path, typer.Argument(metavar="RUN", help="Directory of a run.", show_default=False)],
+    may_load: MayLoad = None,
 ) -> None:
     """Clean up after RUN: do what its config says under cleanup, as far as it isn't done.
 
-    Variables are taken from the environment anew. Exit codes: 0 all is done, 2 there is no such run or its config
-    can't be used, 3 something couldn't be done.
+    Variables are taken from the environment anew, and guards are asked anew. Exit codes: 0 all is done, 2 there is no
+    such run, its config can't be used or a guard has something against it, 3 something couldn't be done.
     """
     from .commands import cleanup as cleaning
 
@@ -356,7 +357,7 @@ def cleanup(
     def say(text: str) -> None:
         console.print(printable(text), soft_wrap=True)
 
-    cleaning.run(directory, environ=os.environ, say=say)
+    cleaning.run(directory, environ=os.environ, say=say, may_load=may_load or ())
 
 
 @app.command()

@@ -102,3 +102,63 @@ def test_no_redirect_leads_out_of_it(tmp_path: Path) -> None:
     assert ended.code == 1, ended
     assert summary_of(tmp_path / "out")["ledger"]["rejected"] == 10
     assert elsewhere.asked == 0
+
+
+def test_a_clean_up_asks_the_guards_once_more(tmp_path: Path) -> None:
+    """By the time that somebody calls it, a variable may name another system, or the machine be another one."""
+    asked: list[str] = []
+
+    def script(request: Request) -> tuple[bytes | float | Step, ...]:
+        asked.append(request.method)
+        return (answer(202),)
+
+    def cleaned(*arguments: str, **env: str) -> Ended:
+        return evload("cleanup", "out", *arguments, cwd=tmp_path, env=env)
+
+    async def main() -> None:
+        async with serving(script) as server:
+            text = CONFIG.replace('"*.staging.example.com"', "localhost").replace("URL", server.url)
+            (tmp_path / "c.yaml").write_text(text + 'cleanup: [{delete: "${ADMIN}/items"}]\n')
+            await asyncio.to_thread(refused_then_done, server.url)
+
+    def refused_then_done(url: str) -> None:
+        ended = evload("run", "c.yaml", "--out", "out", "--keep", cwd=tmp_path, env={"ADMIN": url})
+        assert ended.code == 0, ended
+        asked.clear()
+        assert_one_clear_line(
+            cleaned(ADMIN="http://shop.prod.example.com"), 2,
+            "out/config.yaml:", "shop.prod.example.com is outside the guard of this config, which allows localhost",
+            "--i-may-load shop.prod.example.com",
+        )  # fmt: skip
+        (tmp_path / "machine.yaml").write_text("deny: [localhost]\n")
+        denied = {"ADMIN": url, "EVLOAD_GUARD": str(tmp_path / "machine.yaml")}
+        for arguments in ((), ("--i-may-load", "127.0.0.1")):
+            assert_one_clear_line(
+                cleaned(*arguments, **denied), 2, "the guard of this machine", "denies 127.0.0.1, by localhost"
+            )
+        assert asked == []
+        assert cleaned(ADMIN=url).code == 0
+        assert asked == ["DELETE"]
+
+    asyncio.run(main())
+
+
+def test_who_may_be_loaded_by_word_may_be_cleaned_up_by_word(tmp_path: Path) -> None:
+    text = 'cleanup: [{delete: "URL/items"}]\nguard:'
+
+    async def main() -> None:
+        shop = Shop()
+        async with serving(shop.script) as server:
+            (tmp_path / "c.yaml").write_text(CONFIG.replace("guard:", text).replace("URL", server.url))
+            may = ("--i-may-load", "127.0.0.1")
+            run = await asyncio.to_thread(
+                lambda: evload("run", "c.yaml", "--out", "out", "--keep", *may, cwd=tmp_path)
+            )
+            assert run.code == 0, run
+            before = shop.asked
+            refused = await asyncio.to_thread(lambda: evload("cleanup", "out", cwd=tmp_path))
+            assert_one_clear_line(refused, 2, "is outside the guard of this config", "say --i-may-load 127.0.0.1")
+            done = await asyncio.to_thread(lambda: evload("cleanup", "out", *may, cwd=tmp_path))
+            assert (done.code, shop.asked) == (0, before + 1), done
+
+    asyncio.run(main())

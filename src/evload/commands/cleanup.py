@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ..clients.credentials.opening import open_secrets
 from ..clock import SystemClock
+from ..config.guard import held_for_clean_up
 from ..config.load import load_text
 from ..config.run_config import LoadedConfig
 from ..errors import EvloadError, OutputError, UsageError
@@ -19,11 +20,13 @@ from ..run.used_secrets import secrets_of
 from ..spi.context import Surroundings
 
 
-def run(directory: Path, *, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
-    """Clean up after the run in a directory, and say what was done.
+def run(
+    directory: Path, *, environ: Mapping[str, str], say: Callable[[str], None], may_load: Sequence[str] = ()
+) -> None:
+    """Clean up after the run in a directory, and say what was done. `may_load` are hosts that a guard doesn't allow.
 
-    Raises UsageError where there is nothing of the kind, ConfigError where its config can't be used any more,
-    OutputError if something could not be done.
+    Raises UsageError where there is nothing of the kind, ConfigError where its config can't be used any more, or a
+    guard has something against it, OutputError if something could not be done.
     """
     names = directories.find(directory)
     if directories.goes_on(names.path):
@@ -35,6 +38,7 @@ def run(directory: Path, *, environ: Mapping[str, str], say: Callable[[str], Non
     if not loaded.config.cleanup:
         say(f"nothing is to be cleaned up: the config of {names.path} has no cleanup")
         return
+    loaded = held_for_clean_up(loaded, environ, may_load)
     try:
         troubles = asyncio.run(_clean(loaded, names))
     except EvloadError as error:
@@ -54,7 +58,7 @@ async def _clean(loaded: LoadedConfig, names: RunDirectory) -> list[str]:
     try:
         needed = secrets_of([step.settings for step in steps], loaded.config.secrets)
         async with open_secrets(needed, clock, loaded.base_dir, loaded.learn) as secrets:
-            surroundings = Surroundings(clock, run_id, loaded.base_dir, secrets=secrets)
+            surroundings = Surroundings(clock, run_id, loaded.base_dir, secrets=secrets, guard=loaded.config.guard)
             return await clean_up(steps, surroundings, names.ledger, Journal(names.cleanup))
     finally:
         clock.close()

@@ -5,7 +5,7 @@ Asked of what a run would open, so that an adapter that no scenario of it names 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -35,6 +35,8 @@ _ADAPTER: Final[Mapping[str, str]] = {
     "producers": "producer", "probes": "probe", "gauges": "gauge", "actions": "action",
 }  # fmt: skip
 
+_Reaching = tuple[DataPath, Reach | None, bool]
+"""Where it stands, whom it speaks to, and whether the embedded pipeline is among them, which is evload's own."""
 Pattern = Annotated[str, AfterValidator(check_pattern)]
 
 
@@ -61,6 +63,28 @@ def held(loaded: LoadedConfig, environ: Mapping[str, str], may_load: Sequence[st
 
     Raises ConfigError for what is outside of them, each at its place; UsageError for what can't be asked for so.
     """
+    return _held(loaded, environ, may_load, list(_reaches(loaded)), sends=True)
+
+
+def held_for_clean_up(loaded: LoadedConfig, environ: Mapping[str, str], may_load: Sequence[str] = ()) -> LoadedConfig:
+    """The same for its clean-up alone, which may come long after the run, with other values of variables."""
+    steps = loaded.config.cleanup
+    reaches = [
+        *_of_steps(_placed(("cleanup",), steps, loaded.document)),
+        *_of_secrets(loaded, [step.settings for step in steps]),
+    ]
+    return _held(loaded, environ, may_load, reaches, sends=False)
+
+
+def _held(
+    loaded: LoadedConfig,
+    environ: Mapping[str, str],
+    may_load: Sequence[str],
+    reaches: Sequence[_Reaching],
+    *,
+    sends: bool,
+) -> LoadedConfig:
+    """`sends`: its load is held against the guards as well."""
     passed = frozenset(map(_one, may_load))
     machine = environ.get(VARIABLE, "")
     rules = (*loaded.config.guard.rules, *([_of_machine(Path(machine))] if machine else []))
@@ -74,10 +98,11 @@ def held(loaded: LoadedConfig, environ: Mapping[str, str], may_load: Sequence[st
     }
     guard = Guard(rules, passed, places)
     problems = Problems(document, {})
-    for path, reach, is_own in _reaches(loaded):
+    for path, reach, is_own in reaches:
         for refusal in guard.refusals(_without_own(reach) if is_own else reach):
             problems.add_text(_place(document, path, reach, refusal), refusal)
-    _check_peak(loaded.config, rules, problems)
+    if sends:
+        _check_peak(loaded.config, rules, problems)
     problems.close(loaded.redact)
     return replace(loaded, config=replace(loaded.config, guard=guard))
 
@@ -108,9 +133,8 @@ def _of_machine(path: Path) -> Rules:
     return settings.rules(f"the guard of this machine ({path})")
 
 
-def _reaches(loaded: LoadedConfig) -> Iterator[tuple[DataPath, Reach | None, bool]]:
-    """Where each adapter stands that a run would open, whom it speaks to, and whether the embedded pipeline is among
-    them, which is evload's own."""
+def _reaches(loaded: LoadedConfig) -> Iterator[_Reaching]:
+    """Each adapter that a run would open."""
     config = loaded.config
     producers = {scenario.producer for scenario in config.scenarios.values()}
     probes = {probe for scenario in config.scenarios.values() for probe in scenario.probes}
@@ -130,16 +154,24 @@ def _reaches(loaded: LoadedConfig) -> Iterator[tuple[DataPath, Reach | None, boo
                 yield (section, name, "at", replica), one.reach, own
             if not replicas:
                 yield (section, name), settings.reach, own
-    for path, step in _steps(config, loaded.document):
-        used.append(step.settings)
+    steps = list(_steps(config, loaded.document))
+    yield from _of_steps(steps)
+    yield from _of_secrets(loaded, [*used, *(step.settings for _, step in steps)])
+
+
+def _of_steps(steps: Iterable[tuple[DataPath, Step]]) -> Iterator[_Reaching]:
+    for path, step in steps:
         yield path, step.settings.reach, SANDBOX in repr(step.given)
+
+
+def _of_secrets(loaded: LoadedConfig, used: Iterable[AdapterSettings]) -> Iterator[_Reaching]:
+    """Of the secrets that these adapters name."""
+    secrets = loaded.config.secrets
     named = {name for one in used for name in names_in(one.model_dump())}
-    named |= {
-        other for name in named & config.secrets.keys() for other in names_in(config.secrets[name].model_dump())
-    }
-    for name in config.secrets:
+    named |= {other for name in named & secrets.keys() for other in names_in(secrets[name].model_dump())}
+    for name in secrets:
         if name in named:
-            yield ("secrets", name), reach_of(config.secrets[name].url), False
+            yield ("secrets", name), reach_of(secrets[name].url), False
 
 
 def _steps(config: RunConfig, document: Document) -> Iterator[tuple[DataPath, Step]]:
@@ -148,9 +180,14 @@ def _steps(config: RunConfig, document: Document) -> Iterator[tuple[DataPath, St
     for name, action in config.actions.items():
         places += [(("actions", name, "do"), action.do), (("actions", name, "undo"), action.undo)]
     for path, steps in places:
-        several = isinstance(document.value(path), list)
-        for number, step in enumerate(steps):
-            yield (*path, number) if several else path, step
+        yield from _placed(path, steps, document)
+
+
+def _placed(path: DataPath, steps: Sequence[Step], document: Document) -> Iterator[tuple[DataPath, Step]]:
+    """A list of steps, each with its place."""
+    several = isinstance(document.value(path), list)
+    for number, step in enumerate(steps):
+        yield (*path, number) if several else path, step
 
 
 def _without_own(reach: Reach | None) -> Reach | None:
