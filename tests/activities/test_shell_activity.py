@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from evload.activities.shell import as_variables
 from evload.clock import SystemClock
 from evload.spi.activity import Outcome
+from evload.spi.context import Surroundings
 from evload.testing import check_activity
 from tests.rigs.activities import activity, captured, opened, performed
 from tests.rigs.commands import wait_until
@@ -83,6 +84,60 @@ def test_it_is_done_where_the_config_stands_and_has_no_input(tmp_path: Path) -> 
     (tmp_path / "name").write_text("db\n")
     outcome = performed(base_dir=tmp_path, shell="cat; cat name", capture={"name": "output"})
     assert captured(outcome) == {"name": "db"}
+
+
+@pytest.mark.parametrize("shell", ["cat; pwd; echo $PPID >done", ["sh", "-c", "cat; pwd; echo $PPID >done"]])
+def test_it_does_nothing_before_somebody_knows_its_processes(shell: str | list[str], tmp_path: Path) -> None:
+    """And then the same as ever: it has no input, and what it prints is captured."""
+    told: list[tuple[int, bool, bool]] = []
+
+    async def began(group: int) -> None:
+        await asyncio.sleep(0.2)
+        told.append((group, os.getpgid(group) == group, (tmp_path / "done").exists()))
+
+    async def main() -> Outcome:
+        settings = activity(shell=shell, capture={"said": "output"})
+        clock = SystemClock()
+        async with settings.open(Surroundings(clock, "r", tmp_path, began=began)) as opened:
+            return await opened.perform({})
+
+    assert asyncio.run(main()) == Outcome(captured={"said": str(tmp_path)})
+    ((_, leads, done),) = told
+    assert (leads, done) == (True, False)
+    assert (tmp_path / "done").exists()
+
+
+@pytest.mark.parametrize("program", ["no-such-program", "./no-such-program"])
+def test_what_isnt_there_cant_be_begun_whoever_wants_to_know(program: str, tmp_path: Path) -> None:
+    async def main() -> Outcome:
+        told = Surroundings(SystemClock(), "r", tmp_path, began=lambda group: asyncio.sleep(0))
+        async with activity(shell=[program]).open(told) as opened:
+            return await opened.perform({})
+
+    assert asyncio.run(main()) == Outcome(f"it can't be begun: [Errno 2] No such file or directory: '{program}'")
+
+
+def test_it_never_begins_where_nobody_lets_it(tmp_path: Path) -> None:
+    """Whoever was to be told of it is gone: so is it, without having done anything."""
+    groups = []
+
+    async def began(group: int) -> None:
+        groups.append(group)
+        await asyncio.sleep(60)
+
+    async def main() -> None:
+        told = Surroundings(SystemClock(), "r", tmp_path, began=began)
+        async with activity(shell="touch done").open(told) as opened:
+            task = asyncio.ensure_future(opened.perform({}))
+            while not groups:
+                await asyncio.sleep(0.01)
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    asyncio.run(main())
+    wait_until(lambda: is_over(groups[0]))
+    assert not (tmp_path / "done").exists()
 
 
 def is_over(pid: int) -> bool:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
+import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from evload.commands import undo
 from evload.engine.undoing import Retries
 from evload.errors import NotUndoneError, UsageError
 from evload.run import undo_journal
+from evload.run.process_groups import Group
 from evload.run.undo_journal import Head, Promise, UndoJournal
 from evload.run.unfinished import Entry
 from evload.units import NS_PER_S
@@ -120,7 +123,7 @@ def test_secrets_are_got_anew_and_appear_nowhere(left: Left) -> None:
     told = left.refused(PLACE="token", PASSWORD="another-secret")
     assert "undone: a (switch a off)" in left.said
     assert "b can't be undone: secret gone: " in left.said[0]
-    assert "c (another key is needed than ${PASSWORD})" in told
+    assert "c (switch c off: another key is needed than ${PASSWORD})" in told
     assert "hush" not in told + "".join(left.said) + left.path.read_text()
     assert "another-secret" not in told + "".join(left.said) + left.path.read_text()
     assert left.system.on == {"b", "c"}
@@ -140,10 +143,13 @@ def test_what_fails_is_tried_for_a_while_and_then_told(left: Left) -> None:
     left.system.refuse("a", "off", 2)
     left.system.refuse("b", "off")
     told = left.refused()
-    assert told.splitlines()[-1] == f"NOT UNDONE: b (b doesn't turn off ); run: evload undo {left.directory}"
+    assert (
+        told.splitlines()[-1]
+        == f"NOT UNDONE: b (switch b off: b doesn't turn off ); run: evload undo {left.directory}"
+    )
     assert left.said == [
-        "b: b doesn't turn off ; trying again for 1 s (Ctrl-C leaves it)",
-        "a: a doesn't turn off ; trying again for 1 s (Ctrl-C leaves it)",
+        "b: switch b off: b doesn't turn off ; trying again for 1 s (Ctrl-C leaves it)",
+        "a: switch a off: a doesn't turn off ; trying again for 1 s (Ctrl-C leaves it)",
         "undone: a (switch a off)",
     ]
     left.system.yield_again()
@@ -198,6 +204,63 @@ def test_the_undo_of_somebody_else_is_not_done(left: Left, monkeypatch: pytest.M
     with pytest.raises(UsageError, match="isn't yours"):
         left.undo()
     assert left.system.on == {"a"}
+
+
+def test_no_guard_keeps_anybody_from_undoing(left: Left) -> None:
+    guard = left.directory / "guard.yaml"
+    guard.write_text("allow: []\ndeny: ['*']\n")
+    left.write(left.promise("a"))
+    left.undo(EVLOAD_GUARD=str(guard))
+    assert (left.said, left.system.on) == (["undone: a (switch a off)"], set())
+
+
+@pytest.fixture
+def sleeping() -> Iterator[subprocess.Popen[bytes]]:
+    """Processes in a group of their own."""
+    process = subprocess.Popen(["sleep", "600"], start_new_session=True)
+    yield process
+    process.kill()
+    process.wait()
+
+
+def test_what_is_still_at_it_is_ended_before_it_is_undone(left: Left, sleeping: subprocess.Popen[bytes]) -> None:
+    left.write(left.promise("a"))
+    journal = UndoJournal.take(left.path)
+    assert journal is not None
+    journal.began(("a", 0), Group.of(sleeping.pid))
+    journal.close()
+    left.undo()
+    assert sleeping.wait(10) == -signal.SIGKILL
+    assert left.said == [
+        f"ended: what a had begun to do and was still at (process {sleeping.pid})", "undone: a (switch a off)"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("born", "done"),
+    [
+        ("another boot", False),  # this machine began anew, and the number belongs to somebody else
+        ("another moment", False),  # that process ended, and another one has its number
+        ("", False),  # nobody can tell whose it is
+        ("now", True),  # what was done had come to its end, and may have left something behind that is to go on
+    ],
+)
+def test_no_process_is_ended_that_only_has_the_number(
+    left: Left, sleeping: subprocess.Popen[bytes], born: str, done: bool
+) -> None:
+    group = Group.of(sleeping.pid)
+    boot, moment = group.born.split()
+    told = {"another boot": f"other {moment}", "another moment": f"{boot} 1", "now": group.born}.get(born, "")
+    left.write(left.promise("a"))
+    journal = UndoJournal.take(left.path)
+    assert journal is not None
+    journal.began(("a", 0), group._replace(born=told))
+    if done:
+        journal.done(("a", 0), {})
+    journal.close()
+    left.undo()
+    assert sleeping.poll() is None
+    assert left.said == ["undone: a (switch a off)"]
 
 
 def test_what_a_person_has_undone_is_left_no_more(left: Left) -> None:

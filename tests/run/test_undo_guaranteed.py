@@ -393,6 +393,83 @@ def test_after_a_reboot_the_run_directory_is_enough(
     assert (trial.system.on, trial.left) == (set(), set())
 
 
+LONG: Final = "echo $$$$ > {system}/pid; while :; do (sleep 0.02; echo on >> {system}/log); done"
+"""A command that does something again and again, by processes of its own, and comes to no end."""
+
+
+class LongDo:
+    """An action that a command does and never ends."""
+
+    def __init__(self, trial: Trial, timeout: str = "2s") -> None:
+        self.path = trial.system.path
+        self.log = self.path / "log"
+        do = LONG.format(system=self.path)
+        trial.actions.append(
+            f'  long: {{at: 200ms, do: {{shell: "{do}", timeout: {timeout}}}, '
+            f'undo: {{shell: "echo off >> {self.path}/log"}}}}'
+        )
+
+    @property
+    def lines(self) -> list[str]:
+        return self.log.read_text().splitlines() if self.log.exists() else []
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no process of its group is there."""
+        group = int((self.path / "pid").read_text())
+        for process in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):
+                state, _, own = process.read_text().rpartition(")")[2].split()[:3]
+                if int(own) == group and state != "Z":
+                    return False
+        return True
+
+
+def test_a_command_that_is_still_at_it_ends_before_it_is_undone(tmp_path: Path, url: str) -> None:
+    trial = Trial(tmp_path, url, load="1m")
+    long = LongDo(trial)
+    with trial.running() as running:
+        wait_until(lambda: len(long.lines) > 2)
+        running.signal(signal.SIGKILL)
+        running.ended()
+    trial.wait_for_guardians()
+    assert long.is_over
+    undone = long.lines.index("off")
+    assert set(long.lines[undone:]) == {"off"}, "nothing is done behind its undo"
+    assert trial.left == set()
+
+
+def test_a_command_that_has_begun_is_never_without_somebody_who_can_end_it(tmp_path: Path, url: str) -> None:
+    """It is written down, and the guardian knows it, when it does its first thing."""
+    trial = Trial(tmp_path, url, load="1m")
+    long = LongDo(trial)
+    with trial.running() as running:
+        wait_until(lambda: (long.path / "pid").exists())
+        running.signal(signal.SIGSTOP)
+        (promise,) = undo_journal.read(trial.out / undo_journal.NAME).left
+        assert [group.number for group in promise.groups] == [int((long.path / "pid").read_text())]
+        running.signal(signal.SIGKILL)
+        running.ended()
+    trial.wait_for_guardians()
+    assert long.is_over
+
+
+def test_evload_undo_ends_what_is_still_at_it(tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = Trial(tmp_path, url, load="1m")
+    long = LongDo(trial, timeout="1m")
+    with trial.running() as running:
+        wait_until(lambda: len(long.lines) > 2)
+        (guardian,) = trial.guardians
+        running.signal(signal.SIGSTOP)  # so that no other takes its place
+        os.kill(guardian, signal.SIGKILL)
+        running.signal(signal.SIGKILL)
+        running.ended()
+    assert not long.is_over
+    assert trial.undo(monkeypatch) == ""
+    assert long.is_over
+    assert set(long.lines[long.lines.index("off") :]) == {"off"}
+
+
 def trial_refusal(trial: Trial) -> str:
     """What a run would be told beside this one."""
     with pytest.raises(UsageError) as error:

@@ -103,14 +103,14 @@ def test_what_never_succeeds_is_given_up_with_the_last_reason() -> None:
     notes: dict[str, Any] = {}
     left = [Left(("a", 0), [Turn(name="a", notes=notes, fails=10**6), Turn(name="c", notes=notes)])]
     told = undone(left, Retries(altogether_ns=3 * NS_PER_S))
-    assert (told["kept"], told["given_up"]) == ([], [("a", "a says no")])
+    assert (told["kept"], told["given_up"]) == ([], [("a", "a: a says no")])
     assert [one[:2] for one in notes["done"]] == [("c", 0.0)]  # once, and not each time
 
 
 def test_one_that_never_ends_is_cut_off() -> None:
     notes: dict[str, Any] = {}
     left = [Left(("a", 0), [Turn(name="a", notes=notes, hangs=True, timeout="2s")])]
-    assert undone(left, Retries(altogether_ns=0))["given_up"] == [("a", "no end within 7 s")]
+    assert undone(left, Retries(altogether_ns=0))["given_up"] == [("a", "a: it was not done after 2 s")]
 
 
 def test_where_the_doing_may_still_be_under_way_it_is_undone_at_once_and_when_that_must_be_over() -> None:

@@ -104,7 +104,7 @@ class _Command:
         try:
             ran = await run(
                 arguments, self._surroundings.base_dir, timeout_ns=config.timeout, most=config.max_output,
-                environment=environment, may_leave=True,
+                environment=environment, may_leave=True, began=self._surroundings.began,
             )  # fmt: skip
         except NotDone as failure:
             return Failed(str(failure), in_doubt=True).outcome

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import shutil
 import signal
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -71,6 +73,7 @@ async def run(
     most: int,
     environment: Mapping[str, str] | None = None,
     may_leave: bool = False,
+    began: Callable[[int], Awaitable[None]] | None = None,
 ) -> Ran:
     """Run it as a process group of its own, without input; raises OSError if it can't be begun, else NotDone.
 
@@ -78,13 +81,17 @@ async def run(
     environment  what it finds in its environment beside ours
     may_leave    it may leave something behind that goes on, and print more than is kept. Else whatever it has started
                  ends with it, and a command that prints more is ended at once: NotDone.
+    began        is told the number of its process group; the command does nothing before it returns, and never does
+                 anything if we are ended before that
     """
+    if began is not None:
+        arguments = _waiting(arguments, base_dir)
     async with AsyncExitStack() as stack:
         printed, complaints = [await stack.enter_async_context(_pipe(most)) for _ in range(2)]
         try:
             process = await asyncio.create_subprocess_exec(
                 *arguments,
-                stdin=asyncio.subprocess.DEVNULL,
+                stdin=asyncio.subprocess.DEVNULL if began is None else asyncio.subprocess.PIPE,
                 stdout=printed.end,
                 stderr=complaints.end,
                 cwd=base_dir,
@@ -103,6 +110,9 @@ async def run(
         reading = asyncio.gather(printed.read(too_much), complaints.read(too_much))
         try:
             async with asyncio.timeout(timeout_ns / NS_PER_S):
+                if began is not None:
+                    await began(process.pid)
+                    _let_go(process)
                 if not may_leave:
                     await asyncio.shield(reading)
                 code = await process.wait()
@@ -125,6 +135,20 @@ async def run(
         if not may_leave and (overlong or len(complaints.kept) > most):
             raise NotDone(f"it printed more than {most:,} bytes")
         return Ran(code, bytes(printed.kept[:most]), _last_line(complaints.kept), overlong)
+
+
+def _waiting(arguments: Sequence[str], base_dir: Path) -> Sequence[str]:
+    """The same command, once a line comes in. Raises OSError for one that isn't there."""
+    name = arguments[0]
+    if not (os.access(base_dir / name, os.X_OK) if "/" in name else shutil.which(name)):
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+    return ("/bin/sh", "-c", 'read -r go && exec "$@" </dev/null', "/bin/sh", *arguments)
+
+
+def _let_go(process: asyncio.subprocess.Process) -> None:
+    assert process.stdin is not None
+    process.stdin.write(b"go\n")
+    process.stdin.close()
 
 
 class _Pipe:

@@ -86,6 +86,7 @@ async def _run(
     try:
         account = _by_hand(_account(path), by_hand, journal, say)
         if account.left:
+            _end_what_is_under_way(account, say)
             await _undo(account, journal, clock, environ, say, retries, undone)
         elif not account.broken and not by_hand:
             say(f"nothing is left to undo in {directory}")
@@ -96,6 +97,15 @@ async def _run(
     left = [StillOn(one.action, one.reason) for one in reversed(_account(path).left) if one.key not in undone]
     lines = [f"line {number} of {path} can't be read; look into it, and remove it" for number in account.broken]
     return "\n".join([*lines, last_line(left, directory)]).strip()
+
+
+def _end_what_is_under_way(account: Account, say: Callable[[str], None]) -> None:
+    """End the commands that nobody has ended who could: they would go on behind their undo."""
+    for promise in account.left:
+        for group in promise.groups:
+            if group.is_known:  # it may have been years, and others have that number
+                group.end()
+                say(f"ended: what {promise.action} had begun to do and was still at (process {group.number})")
 
 
 def _account(path: Path) -> Account:

@@ -11,8 +11,8 @@ from ..clock import Clock
 from ..errors import OutputError
 from ..model.marker import Marker
 from ..objectives.condition import Condition
-from ..spi.activity import Activity, ActivitySettings, Outcome, Values
-from ..units import NS_PER_S, format_duration
+from ..spi.activity import Activity, ActivitySettings, Values
+from ..units import NS_PER_S
 from .bookkeeping import Bookkeeping
 from .control import RunControl
 from .failures import Failures
@@ -21,8 +21,6 @@ from .undoing import HURRIED, RETRIES, Retries, Undo, Undoing
 _LOOK_NS: Final = 50_000_000
 """How often is looked whether a scenario is over."""
 _CUT_OFF: Final = "the run ended before it was done"
-_GRACE_S: Final = 5.0
-"""What an activity may take beyond its own limit, which it has to keep itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,30 +72,6 @@ class _On:
     undo: Undo
     values: dict[str, Any]
     promised: bool
-
-
-class Bounded:
-    """An activity that ends, whatever it does, and never raises."""
-
-    def __init__(self, activity: Activity, settings: ActivitySettings) -> None:
-        self._activity = activity
-        self._settings = settings
-
-    async def perform(self, values: Values) -> Outcome:
-        """Do it once."""
-        title = self._settings.title
-        try:
-            async with asyncio.timeout(self._settings.timeout / NS_PER_S + _GRACE_S):
-                outcome = await self._activity.perform(values)
-        except TimeoutError:
-            took = format_duration(self._settings.timeout)
-            return Outcome(f"{title}: it was not done after {took}", in_doubt=True)
-        except Exception as error:
-            # Somebody else's mistake must not keep what was done from being undone.
-            return Outcome(f"{title}: {' '.join(str(error).split()) or type(error).__name__}", in_doubt=True)
-        if not outcome.error:
-            return outcome
-        return replace(outcome, error=f"{title}: {outcome.error}")
 
 
 class Acting:

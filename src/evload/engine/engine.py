@@ -12,6 +12,7 @@ from bisect import insort
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Final
 
 from ..judging.live_checks import LiveChecks
@@ -20,7 +21,7 @@ from ..model.phases import Course
 from ..model.summary import Summary
 from ..model.vitals import Vitals
 from ..spi.activity import Values
-from ..spi.context import AdapterSettings, Surroundings
+from ..spi.context import AdapterSettings, Began, Surroundings
 from ..spi.gauge import Gauge
 from ..spi.probe import Probe
 from ..spi.producer import Producer
@@ -29,7 +30,7 @@ from ..spi.traffic import Traffic
 from ..summary.fold_plan import asked_tags
 from ..summary.recorder import Recorder
 from ..tracking.tracker import Tracker
-from .acting import Acting, Bounded, OpenAction
+from .acting import Acting, ActionRun, OpenAction
 from .bookkeeping import Bookkeeping
 from .control import RunControl
 from .ending import Endings
@@ -37,6 +38,7 @@ from .failures import Failures
 from .gauging import Gauging
 from .housekeeping import Housekeeping
 from .pacing import Pacer
+from .performing import Bounded
 from .plan import Plan
 from .progress import ProgressMeter
 from .reading import Reading
@@ -164,18 +166,21 @@ class Engine:
                 action.name: OpenAction(
                     *[
                         [
-                            Bounded(
-                                await stack.enter_async_context(one.open(around("action", action.name, one))), one
-                            )
+                            Bounded.of(await stack.enter_async_context(one.open(place)), one)
                             for one in activities
+                            for place in [replace(around("action", action.name, one), began=began)]
                         ]
-                        for activities in (action.do, action.undo)
+                        for activities, began in ((action.do, self._began(action)), (action.undo, None))
                     ]
                 )
                 for action in plan.actions
             },
             closing,
         )
+
+    def _began(self, action: ActionRun) -> Began | None:
+        """Who is told of the processes that its `do` begins: whoever undoes it has to end them first."""
+        return partial(self._undoing.began, action.name) if action.undo else None
 
     async def _run(self, opened: _Opened, start_ns: int) -> Summary:
         plan, clock, control = self._plan, self._clock, self._control

@@ -28,6 +28,11 @@ class Undoing(Protocol):
         """
         ...
 
+    async def began(self, action: str, group: int) -> None:
+        """What the `do` of an action does just now is done by a group of processes, which has to be ended before it
+        is undone. They do nothing before this returns."""
+        ...
+
     async def done(self, action: str, number: int, values: Values = NO_VALUES) -> None:
         """`do` has ended, well or not: nothing of it is under way any more. `values` are what it captured.
 
@@ -51,6 +56,9 @@ class Unguarded:
     """Guarantees nothing: for virtual time, and for what can't outlive the run."""
 
     async def promise(self, action: str, number: int, values: Values = NO_VALUES) -> None:
+        pass
+
+    async def began(self, action: str, group: int) -> None:
         pass
 
     async def done(self, action: str, number: int, values: Values = NO_VALUES) -> None:

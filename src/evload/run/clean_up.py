@@ -19,7 +19,7 @@ import orjson
 
 from .. import files
 from ..config.run_config import Step
-from ..engine.acting import Bounded
+from ..engine.performing import Bounded
 from ..errors import OutputError, TargetError, UsageError
 from ..ledger.reader import LedgerReader
 from ..model.correlation import CorrelationIds
@@ -153,7 +153,7 @@ async def _tried(step: Step, surroundings: Surroundings, do: Callable[[Activity]
     """Open what a step does, and do it. Returns why it isn't done; empty if it is."""
     try:
         async with step.settings.open(surroundings) as activity:
-            return await do(Bounded(activity, step.settings))
+            return await do(Bounded.of(activity, step.settings))
     except TargetError as error:
         return str(error)
 

@@ -26,12 +26,15 @@ from ..spi.activity import ActivitySettings
 from ..spi.context import Surroundings
 from ..units import NS_PER_S
 from . import undo_journal
+from .process_groups import Group
 from .undo_journal import Key, UndoJournal
 from .undo_left import BadStepError, Left, settings_of, undo_all
 from .unfinished import Entry
 
 WHO: Final = "its guardian"
 _LOCK_EVERY_NS: Final = NS_PER_S // 10
+_ENDING_NS: Final = NS_PER_S
+"""For which processes that were ended are waited for: what is ended can still be at it for a moment."""
 _LOCK_WITHIN_NS: Final = 600 * NS_PER_S
 """How long somebody else may be at it before that is left to them."""
 
@@ -64,6 +67,8 @@ class Guardian:
         self._promised: dict[Key, Mapping[str, Any]] = {}
         self._done_by_ns: dict[Key, int] = {}
         """When what is being done must be over."""
+        self._groups: dict[Key, list[Group]] = {}
+        """Of processes that do what is being done."""
         self._left_alone: set[Key] = set()
         """What its run has given up, after as many tries as we would make."""
         for promise in hello["promised"]:
@@ -72,24 +77,29 @@ class Guardian:
     def hear(self, message: Mapping[str, Any]) -> None:
         """Of something that is promised, done, undone or given up; and of the values of secrets."""
         self._secrets.update(message.get("secrets", {}))
-        for what in ("promise", "done", "kept", "given_up"):
+        for what in ("promise", "began", "done", "kept", "given_up"):
             if what not in message:
                 continue
             key = message[what], message["number"]
             if what == "promise":
                 self._promised[key] = dict(message["values"])
                 self._done_by_ns[key] = self._clock.now_ns() + self._doing_ns[key[0]]
+            elif what == "began":
+                self._groups.setdefault(key, []).append(Group(message["group"], message["born"]))
             elif what == "done":
+                self._groups.pop(key, None)
                 if key in self._promised:
                     self._promised[key] = {**self._promised[key], **message["values"]}
                 self._done_by_ns.pop(key, None)
             elif what == "kept":
+                self._groups.pop(key, None)
                 self._promised.pop(key, None)
             elif not message["goes_on"]:
                 self._left_alone.add(key)
 
     async def undo(self) -> None:
-        """Do what is outstanding."""
+        """Do what is outstanding. What does it is ended first: it would go on behind its undo."""
+        await self._end_what_is_under_way()
         path = Path(self._hello["directory"]) / undo_journal.NAME
         try:
             journal = await self._taken(path)
@@ -111,6 +121,14 @@ class Guardian:
                 self._remove_entry()
         finally:
             journal.close()
+
+    async def _end_what_is_under_way(self) -> None:
+        groups = [group for own in self._groups.values() for group in own if not group.is_another]
+        for group in groups:
+            group.end()
+        until_ns = self._clock.now_ns() + _ENDING_NS
+        while any(group.is_there for group in groups) and self._clock.now_ns() < until_ns:
+            await self._clock.sleep_until_ns(self._clock.now_ns() + _ENDING_NS // 100)
 
     def _left(self, key: Key) -> Left:
         return Left(key, self._undos[key[0]], self._promised[key], self._done_by_ns.get(key))

@@ -20,6 +20,7 @@ from ..spi.activity import Values
 from ..units import NS_PER_S
 from . import undo_journal
 from .guardian import Guardian, GuardianGoneError
+from .process_groups import Group
 from .undo_journal import Head, Key, Promise, Step, UndoJournal
 from .unfinished import Entry, StillOn
 
@@ -62,6 +63,7 @@ class Guarded:
 class _Outstanding:
     values: dict[str, Any]
     doing: bool = True
+    groups: list[Group] = field(default_factory=list)
     given_up: str | None = None
     goes_on: bool = False
 
@@ -133,6 +135,9 @@ class Guard:
                 await self._apart(self._withdraw, (action, number))
             raise
 
+    async def began(self, action: str, group: int) -> None:
+        await self._apart(self._began, action, group)
+
     async def done(self, action: str, number: int, values: Values = NO_VALUES) -> None:
         await self._apart(self._done, (action, number), dict(values))
 
@@ -176,11 +181,23 @@ class Guard:
         """Nothing was done after all."""
         self._kept(key)
 
+    def _began(self, action: str, number: int) -> None:
+        with self._lock:
+            found = (key for key, one in self._outstanding.items() if key[0] == action and one.doing)
+            if (key := next(found, None)) is None:
+                return
+            group = Group.of(number)
+            self._outstanding[key].groups.append(group)
+            with suppress(OSError):  # the guardian knows, and does it at once
+                self._journal.began(key, group)
+            self._try_to_tell(_told(key, group))
+
     def _done(self, key: Key, values: dict[str, Any]) -> None:
         with self._lock:
             if (one := self._outstanding.get(key)) is None:
                 return
             one.doing = False
+            one.groups.clear()
             one.values |= values
             with suppress(OSError):  # a guardian knows, and for all others time has passed
                 self._journal.done(key, *self._shown(values))
@@ -301,6 +318,7 @@ class Guard:
         for (action, number), one in self._outstanding.items():
             about = {"number": number, "values": one.values}
             promised.append({"promise": action, **about})
+            promised += [_told((action, number), group) for group in one.groups]
             if not one.doing:
                 promised.append({"done": action, **about})
             if one.given_up is not None:
@@ -351,3 +369,8 @@ class Guard:
                 task.result()
             raise asyncio.CancelledError
         return task.result()
+
+
+def _told(key: Key, group: Group) -> Mapping[str, Any]:
+    """What a guardian is told of a group of processes."""
+    return {"began": key[0], "number": key[1], "group": group.number, "born": group.born}

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..config.run_config import Step
-from ..engine.acting import Bounded
+from ..engine.performing import Bounded
 from ..errors import TargetError
 from ..spi.context import Surroundings
 
@@ -20,7 +20,7 @@ async def set_up(steps: Sequence[Step], surroundings: Surroundings, values: dict
         where = f"set-up, step {number} of {len(steps)}"
         try:
             async with step.settings.open(surroundings) as activity:
-                outcome = await Bounded(activity, step.settings).perform(values)
+                outcome = await Bounded.of(activity, step.settings).perform(values)
         except TargetError as error:
             raise TargetError(f"{where}: {error}; nothing was sent") from error
         if outcome.error:

@@ -22,6 +22,7 @@ import orjson
 from .. import files
 from ..errors import UsageError
 from ..texts import printable
+from .process_groups import Group
 
 NAME: Final = "undo.jsonl"
 FORMAT: Final = 1
@@ -65,6 +66,7 @@ class Promise:
     withheld  the names of others, whose values are secrets
     at        when it was promised, RFC 3339
     doing     nobody has said yet that `do` has ended
+    groups    of processes that it has begun meanwhile
     reason    why it could not be undone so far; empty if that wasn't tried, or not to the end
     """
 
@@ -76,6 +78,7 @@ class Promise:
     withheld: Sequence[str] = ()
     at: str = ""
     doing: bool = True
+    groups: Sequence[Group] = ()
     reason: str = ""
 
     @property
@@ -168,6 +171,10 @@ class UndoJournal:
         names = [name for name, _ in (*self._open, promise.key)]
         self._add(entry, room=sum(_ROOM + 4 * len(name.encode()) for name in names))
         self._open.add(promise.key)
+
+    def began(self, key: Key, group: Group) -> None:
+        """A group of processes does it."""
+        self._add({"began": key[0], "number": key[1], "group": group.number, "born": group.born})
 
     def done(self, key: Key, values: Mapping[str, Any], withheld: Sequence[str] = ()) -> None:
         """`do` has ended, and captured this."""
@@ -262,7 +269,7 @@ def parse(content: bytes, path: Path) -> Account:
 def _apply(entry: Mapping[str, Any] | None, left: dict[Key, Promise]) -> None:
     if entry is None:
         raise ValueError
-    for what in ("promise", "done", "kept", "given_up"):
+    for what in ("promise", "began", "done", "kept", "given_up"):
         if what in entry:
             break
     else:
@@ -278,11 +285,14 @@ def _apply(entry: Mapping[str, Any] | None, left: dict[Key, Promise]) -> None:
             at=str(entry.get("at", "")),
         )
     elif key in left:
-        if what == "done":
+        if what == "began":
+            group = Group(int(entry["group"]), str(entry["born"]))
+            left[key] = replace(left[key], groups=(*left[key].groups, group))
+        elif what == "done":
             one = left[key]
             values = {**one.values, **entry.get("values", {})}
             withheld = (*one.withheld, *entry.get("withheld", ()))
-            left[key] = replace(one, doing=False, values=values, withheld=withheld)
+            left[key] = replace(one, doing=False, groups=(), values=values, withheld=withheld)
         elif what == "kept":
             del left[key]
         else:

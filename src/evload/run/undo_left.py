@@ -10,18 +10,16 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from ..clock import Clock
+from ..engine.performing import Bounded
 from ..engine.undoing import Retries, Undo
-from ..errors import EvloadError
 from ..spi import registry
-from ..spi.activity import ActivitySettings, Outcome, Values
+from ..spi.activity import ActivitySettings
 from ..spi.context import Surroundings
 from ..units import NS_PER_S
 from .undo_journal import Key, Step
 
 _AGAIN: Final = Retries(altogether_ns=3 * NS_PER_S)
 """What was undone once may fail the second time because there is nothing to undo: that is not tried for minutes."""
-_OVERTIME_NS: Final = 5 * NS_PER_S
-"""What an activity may take beyond its own limit before nobody waits for it any more."""
 
 
 class BadStepError(ValueError):
@@ -45,27 +43,6 @@ def settings_of(step: Step) -> ActivitySettings:
     except LookupError as error:
         raise BadStepError(str(error)) from None
     return settings
-
-
-class OpenedEachTime:
-    """An activity that is opened for each try: what it needs may be back only later. It never raises."""
-
-    def __init__(self, settings: ActivitySettings, surroundings: Surroundings) -> None:
-        self._settings = settings
-        self._surroundings = surroundings
-
-    async def perform(self, values: Values) -> Outcome:
-        limit_ns = self._settings.timeout + _OVERTIME_NS
-        try:
-            async with asyncio.timeout(limit_ns / NS_PER_S):
-                async with self._settings.open(self._surroundings) as activity:
-                    return await activity.perform(values)
-        except TimeoutError:
-            return Outcome(error=f"no end within {limit_ns / NS_PER_S:.0f} s", in_doubt=True)
-        except EvloadError as error:
-            return Outcome(error=str(error))
-        except Exception as error:  # a plug-in's bug, which must not cost the others their undo
-            return Outcome(error=f"{type(error).__name__}: {error}")
 
 
 @dataclass(slots=True)
@@ -137,4 +114,4 @@ async def _once_more(one: Left, surroundings: Surroundings, kept: Callable[[Left
 
 
 def _undo(one: Left, surroundings: Surroundings) -> Undo:
-    return Undo([OpenedEachTime(settings, surroundings) for settings in one.steps])
+    return Undo([Bounded.opened_each_time(settings, surroundings) for settings in one.steps])

@@ -6,7 +6,7 @@ without the adapter's SDK; `open` imports it, connects, and yields the object th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, ClassVar, Final, TypeVar
@@ -28,6 +28,8 @@ def _unheard(text: str) -> None:
 
 
 S = TypeVar("S", bound=Settings)
+Began = Callable[[int], Awaitable[None]]
+"""Is told of a group of processes, by its number, before anything is done there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,8 @@ class Surroundings:
     rises     a gauge: those of its values of which an objective asks how much they rise
     guard     whom the run may load. What the settings tell of it was looked at before; whoever is led elsewhere by a
               redirect, or by an address that a broker advertises, asks it first
+    began     an activity that begins processes: it tells the group in which they are before they do anything, so that
+              they can be ended where this process is killed; None: nobody would
     """
 
     clock: Clock
@@ -52,6 +56,7 @@ class Surroundings:
     rises: frozenset[str] = frozenset()
     secrets: Secrets = field(default_factory=dict)
     guard: Guard = NO_GUARD
+    began: Began | None = None
 
     def filled(self, text: str, *, quoted: bool = False) -> str:
         """A text of the settings with the values of the moment of the secrets in it; `quoted` for one in an address.
