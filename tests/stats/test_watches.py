@@ -15,6 +15,7 @@ from evload.stats.watches import (
     RiseWatch,
     RiseWithinWatch,
     SampleWatch,
+    Spans,
     StretchWatch,
 )
 from tests.rigs.summaries import MS, S
@@ -274,3 +275,81 @@ def test_what_rose_with_no_sample_meanwhile_is_not_known() -> None:
     samples = [(0.0, 5.0), (10.0, 5.0), (20.0, 7.0), (30.0, 7.0)]
     assert _rise_within((12, 18), samples=samples) == (None, None)
     assert _rise_within((12, 18), samples=[(0.0, 5.0), (10.0, 5.0)]) == (None, None)
+
+
+class NaiveRiseWithin:
+    """The same by its definition, from all samples."""
+
+    def __init__(self) -> None:
+        self.spans: Spans = ()
+        self.samples: list[tuple[int, int, int]] = []
+
+    def result(self) -> Result:
+        low, high, known, inside = 0, 0, True, False
+        for (from_ns, to_ns), (first_ns, last_ns) in self.spans:
+            within = [n for start, end, n in self.samples if start >= from_ns and (to_ns is None or end <= to_ns)]
+            before = [n for _, end, n in self.samples if end <= first_ns]
+            after = [n for start, _, n in self.samples if last_ns is not None and start >= last_ns]
+            if within:
+                inside, low = True, low + within[-1] - within[0]
+            if before and after:
+                high += after[0] - before[-1]
+                inside = inside or after[0] == before[-1]
+            else:
+                known = False
+        return (float(low), float(high) if known else None) if inside else (None, None)
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["sample", "sample", "sample", "turn"]), st.integers(0, 5), st.integers(0, 3)),
+    min_size=1, max_size=300,
+)  # fmt: skip
+
+
+@given(STEPS, st.booleans())
+def test_what_is_forgotten_of_a_counter_is_nothing_that_matters(
+    steps: list[tuple[str, int, int]], again: bool
+) -> None:
+    """Samples and an action that goes on and off take turns, at any moment and of any length, in the order in which a
+    run is told of them; or all of the action is known before, as where a report is made again."""
+    naive, watch, now, value = NaiveRiseWithin(), RiseWithinWatch(), 0, 0
+    moments: list[int] = []  # each time: do begins, do is done, undo begins, it is undone
+    for what, takes, rises in steps:
+        if what == "sample":
+            naive.samples.append((now, now + takes, value := value + rises))
+            now += takes
+            if not again:
+                watch.add(*naive.samples[-1])
+        else:
+            moments.append(now := now + takes)
+            naive.spans, since = spans_of(moments)
+            if not again:
+                watch.on(naive.spans, since)
+                assert watch.result() == naive.result()
+    if again:
+        watch.on(*spans_of(moments))
+        for sample in naive.samples:
+            watch.add(*sample)
+    assert watch.result() == naive.result()
+    assert len(watch._samples) <= 3 * (16 + 4 * len(naive.spans) + 2)
+
+
+def spans_of(moments: list[int]) -> tuple[Spans, int | None]:
+    """What a watch is told when so much has happened, and since when something is being done."""
+    spans = []
+    for at in range(0, len(moments), 4):
+        own = [*moments[at : at + 4], None, None, None][:4]
+        if own[1] is not None:
+            spans.append(((own[1], own[2]), (own[0], own[3])))
+    begun = moments[-1] if len(moments) % 4 == 1 else None
+    return spans, begun
+
+
+def test_a_counter_is_kept_by_how_often_something_was_on_and_not_by_how_long() -> None:
+    watch = RiseWithinWatch()
+    for second in range(20_000):
+        if second % 5_000 == 100:
+            watch.on([((at * S, (at + 50) * S),) * 2 for at in range(100, second + 1, 5_000)])
+        watch.add(second * S, second * S + MS, float(second))
+    assert watch.result() == (4 * 49, 4 * 51)
+    assert len(watch._samples) < 100

@@ -78,7 +78,11 @@ class GaugeWatches:
     def marked(self, markers: Sequence[Marker]) -> None:
         """What is known by now of when actions were on. To be told before the samples that come after."""
         for objective, within in self._within:
-            within.on(_spans(objective, markers))
+            spans = _spans(objective, markers)
+            if isinstance(within, RiseWithinWatch):
+                within.on(spans, _begun_ns(objective, markers))
+            else:
+                within.on(spans)
         for name, watches in self._after.items():
             if name in self._scenarios:
                 continue
@@ -169,6 +173,13 @@ def _spans(objective: Objective, markers: Sequence[Marker]) -> Spans:
         return [(inner, marker.outer) for marker in own if (inner := marker.inner) is not None]
     over_ns = None if objective.after_named is None else ended_ns(markers, objective.after_named)
     return [] if over_ns is None else [((over_ns, None), (over_ns, None))]
+
+
+def _begun_ns(objective: Objective, markers: Sequence[Marker]) -> int | None:
+    """When something was begun that is being done, so that nobody knows yet since when it is on for sure."""
+    assert objective.during is not None
+    own = of_action(markers, objective.during)
+    return own[-1].done[0] if own and own[-1].done[1] is None else None
 
 
 def _new_watch(

@@ -20,6 +20,8 @@ from .trend import Spans as TrendSpans
 
 Result = tuple[float | None, float | None]
 _BEFORE_NS: Final = 10 * NS_PER_S
+_NEWEST: Final = 16
+"""Samples that are kept without a look at what hangs on them."""
 MISSING: Final = nan
 """What stands for a value in a sample that was taken and had no such value (yet)."""
 
@@ -247,17 +249,26 @@ class RiseWithinWatch(_Watch):
 
     At least by what it counted between the first and the last sample that were taken while it was on for sure, and at
     most by what it did between the last sample before it may have been on and the first one after.
+
+    Keeps the samples on which that hangs, a few for each time that it was on, and the newest ones.
     """
 
     def __init__(self) -> None:
         self._spans: Spans = ()
+        self._since_ns: int | None = None
         self._last: Fraction | None = None
         self._risen = Fraction(0)
         self._samples: list[tuple[int, int, Fraction]] = []
+        self._most = _NEWEST
 
-    def on(self, spans: Spans) -> None:
-        """When it was on, in order of time."""
+    def on(self, spans: Spans, since_ns: int | None = None) -> None:
+        """When it was on, in order of time; and since when it may be on besides, which is no span yet.
+
+        As in `WithinWatch` spans may be added and the last one may end. What is told so late is about a moment after
+        all samples so far: it begins no earlier than `since_ns` had it, or else than the newest sample ended.
+        """
         self._spans = spans
+        self._since_ns = since_ns
 
     def add(self, start_ns: int, end_ns: int, value: float) -> None:
         """Look at one sample."""
@@ -265,12 +276,10 @@ class RiseWithinWatch(_Watch):
         if self._last is not None:
             self._risen += exact if exact < self._last else exact - self._last
         self._last = exact
-        samples = self._samples
-        if len(samples) > 1 and samples[-1][2] == samples[-2][2] == self._risen:
-            # Of a level stretch its ends are enough: nothing rises in between.
-            samples[-1] = (start_ns, end_ns, self._risen)
-        else:
-            samples.append((start_ns, end_ns, self._risen))
+        self._samples.append((start_ns, end_ns, self._risen))
+        if len(self._samples) > self._most:
+            self._forget()
+            self._most = 2 * len(self._samples) + _NEWEST
 
     def missing(self, start_ns: int, end_ns: int) -> None:
         """A counter that isn't there: it will begin at 0."""
@@ -290,13 +299,25 @@ class RiseWithinWatch(_Watch):
             if before and after < len(samples):
                 rise = samples[after][2] - samples[before - 1][2]
                 high += rise
-                # What is level around it was level in it, of which no sample may be left.
+                # What is level around it was level in it.
                 any_inside = any_inside or not rise
             else:
                 unknown = True
         if not any_inside:
             return None, None
         return float(low), None if unknown else float(high)
+
+    def _forget(self) -> None:
+        """Forget the samples that no result hangs on any more, whatever comes."""
+        samples = self._samples
+        kept = {len(samples) - 1}
+        for (from_ns, to_ns), (first_ns, last_ns) in self._spans:
+            kept |= {self._begun(from_ns), self._ended(first_ns) - 1}
+            kept |= set() if to_ns is None else {self._ended(to_ns) - 1}
+            kept |= set() if last_ns is None else {self._begun(last_ns)}
+        if self._since_ns is not None:
+            kept.add(self._ended(self._since_ns) - 1)
+        self._samples = [samples[number] for number in sorted(kept) if 0 <= number < len(samples)]
 
     def _begun(self, at_ns: int) -> int:
         """The place of the first sample that began no earlier."""
