@@ -126,9 +126,11 @@ def test_what_is_kept_leaves_nothing(rig: Rig) -> None:
     assert (rig.guardians, rig.system.turned) == ([], [])
 
 
-def test_what_the_run_could_not_undo_the_guardian_undoes_the_newest_first(rig: Rig) -> None:
+@pytest.mark.parametrize("refusals", [0, 2])
+def test_what_the_run_could_not_undo_the_guardian_undoes_the_newest_first(rig: Rig, refusals: int) -> None:
     """As where a bug ends the run."""
-    rig.system.refuse("a", "off", 2)
+    if refusals:
+        rig.system.refuse("a", "off", refusals)
 
     async def run() -> Guard:
         async with started(rig) as guard:
