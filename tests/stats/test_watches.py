@@ -336,13 +336,13 @@ def test_what_is_forgotten_of_a_counter_is_nothing_that_matters(
 
 def spans_of(moments: list[int]) -> tuple[Spans, int | None]:
     """What a watch is told when so much has happened, and since when something is being done."""
-    spans = []
+    spans: list[tuple[tuple[int, int | None], tuple[int, int | None]]] = []
     for at in range(0, len(moments), 4):
-        own = [*moments[at : at + 4], None, None, None][:4]
-        if own[1] is not None:
-            spans.append(((own[1], own[2]), (own[0], own[3])))
-    begun = moments[-1] if len(moments) % 4 == 1 else None
-    return spans, begun
+        begun, *then = moments[at : at + 4]
+        done, undoing, undone = [*then, None, None, None][:3]
+        if done is not None:
+            spans.append(((done, undoing), (begun, undone)))
+    return spans, moments[-1] if len(moments) % 4 == 1 else None
 
 
 def test_a_counter_is_kept_by_how_often_something_was_on_and_not_by_how_long() -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import uuid
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -26,10 +27,16 @@ class Rendered:
     """A few events of one type: their data and some texts beside it, as the renderer would fill them."""
 
     def __init__(
-        self, data: Any, *texts: str, seed: str = "seed", records: Records | None = None, **fields: str
+        self,
+        data: Any,
+        *texts: str,
+        seed: str = "seed",
+        records: Records | None = None,
+        captured: Mapping[str, Any] = {},
+        **fields: str,
     ) -> None:
         self.compiler = Compiler(
-            {"data": data, **fields}, prefix=IDS.prefix, run_id="run-1", seed=seed, records=records
+            {"data": data, **fields}, prefix=IDS.prefix, run_id="run-1", seed=seed, records=records, captured=captured
         )
         self._texts = [fill(self.compiler.text(text, ("texts", i))) for i, text in enumerate(texts)]
         self._data = fill(self.compiler.json(data, ("data",)))
@@ -242,3 +249,41 @@ def test_a_circle_of_references_is_found(data: dict[str, str]) -> None:
 def test_data_that_is_not_there_has_no_fields() -> None:
     (problem,) = problems(None, "{data.a}")
     assert str(problem) == "{data.a} in an event without data; add data: to the event, or leave this out"
+
+
+# -- what a set-up captured --------------------------------------------------------------------------------
+
+
+@given(json_values)
+@settings(deadline=None)
+def test_a_captured_value_keeps_its_type_alone_and_is_text_in_a_text(value: Any) -> None:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    rendered = Rendered({"of": "{item}", "in": "<{item}>", "to": "{data.of}"}, "{item}", captured={"item": value})
+    assert rendered.next() == ({"of": value, "in": f"<{text}>", "to": value}, [text])
+    assert not rendered.compiler.problems
+
+
+def test_braces_in_a_captured_value_stand_for_nothing() -> None:
+    assert Rendered("{item}", captured={"item": "{seq} {{"}).data(1) == ["{seq} {{"]
+
+
+def test_what_stands_for_something_of_each_event_goes_before_what_was_captured() -> None:
+    assert Rendered("{seq}", captured={"seq": "x"}).data(2) == [0, 1]
+
+
+def test_what_nobody_captures_is_told_with_how_to() -> None:
+    (problem,) = problems("{shop}", captured={"item": 1})
+    assert (problem.what, problem.cure) == (
+        "unknown placeholder {shop}",
+        "capture it in a step of setup:, capture: {shop: …}, or write {{ and }} for braces that are no placeholder",
+    )
+    (problem,) = problems("{itm}", captured={"item": 1})
+    assert problem.cure == "did you mean {item}?"
+
+
+def test_a_captured_value_in_double_braces_is_a_mistake() -> None:
+    (problem,) = problems("{{ item }}", captured={"item": 1})
+    assert (problem.what, problem.cure) == (
+        "{{ item }} is the text {item} in every event", "write {item}, in single braces"
+    )  # fmt: skip
+    assert Rendered("{{ other }}", captured={"item": 1}).data(1) == ["{ other }"]

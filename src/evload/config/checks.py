@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Final
 
@@ -21,8 +21,9 @@ from ..workload import events
 from ..workload.events import EventSettings
 from ..workload.records import Records
 from ..workload.schedule import Hold, Idle, duration_ns, events_before, expected_events
+from ..workload.templates import OWN_NAMES
 from .problems import Problems, unknown
-from .run_config import Action
+from .run_config import Action, Step
 from .sections import Scenario
 from .yaml import DataPath, places, texts
 
@@ -339,8 +340,10 @@ class Checks:
         scenarios: Mapping[str, Scenario],
         producers: Mapping[str, ProducerSettings],
         base_dir: Path,
+        setup: Sequence[Step],
     ) -> dict[str, Records | None]:
         """Load data files and try all templates, those of a producer with every event that it is sent."""
+        captured = self._captured(setup)
         loaded = {}
         seen: set[tuple[DataPath, str]] = set()
         for name, settings in types.items():
@@ -351,7 +354,7 @@ class Checks:
                 if sender in senders
                 for template in producer.encoding().extras
             ]
-            checked = events.check(settings, base_dir, _data_file, [template for _, template in extras])
+            checked = events.check(settings, base_dir, _data_file, [template for _, template in extras], captured)
             loaded[name] = checked.records
             for problem in checked.problems:
                 path: DataPath = ("events", name, *problem.path)
@@ -365,6 +368,22 @@ class Checks:
                     seen.add((path, problem.what))
                     self._problems.add(path, what, problem.cure)
         return loaded
+
+    def _captured(self, setup: Sequence[Step]) -> set[str]:
+        """The names of what the set-up captures, also in a step that has a mistake of its own."""
+        written = self._document.data.get("setup")
+        several = written if isinstance(written, list) else [written]
+        names = {name for step in setup for name in step.settings.captured_names}
+        for number, step in enumerate(several):
+            capture = step.get("capture") if isinstance(step, dict) else None
+            for name in capture if isinstance(capture, dict) else ():
+                names.add(str(name))
+                if name in OWN_NAMES:
+                    place: DataPath = ("setup", number) if isinstance(written, list) else ("setup",)
+                    what = f"{{{name}}} stands for something of each event, which nobody can capture beforehand"
+                    cure = f"call it otherwise, such as the_{name}"
+                    self._problems.add((*place, "capture", name), what, cure, key=True)
+        return names
 
 
 def _data_file(path: Path) -> bytes:

@@ -227,7 +227,7 @@ class _Reader:
             reports=reports,
             self_checks=policy or SelfCheckPolicy(),
             settle=top.settle,
-            records=checks.templates(types, scenarios, producers, self._base_dir),
+            records=checks.templates(types, scenarios, producers, self._base_dir, setup),
             secrets=secrets,
             actions=actions,
             observe=top.observe,

@@ -120,6 +120,11 @@ class RunConfig:
     circumstances: Circumstances = field(default_factory=Circumstances)
     guard: Guard = NO_GUARD
 
+    @property
+    def captured(self) -> tuple[str, ...]:
+        """The names of what its set-up captures, for placeholders in events and in what is done later."""
+        return tuple(name for step in self.setup for name in step.settings.captured_names)
+
 
 @dataclass(frozen=True, slots=True)
 class LateAddress:

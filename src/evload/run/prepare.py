@@ -28,7 +28,7 @@ from ..summary.fold_plan import Counted, ScenarioPlan, Slice
 from ..tracking.reading_plan import ReadingPlan, Reference
 from ..tracking.tracker import Origin
 from ..units import NS_PER_S
-from ..workload.events import EventType, Renderer
+from ..workload.events import EventType, Renderer, stand_ins
 from ..workload.schedule import (
     Arrivals,
     Hold,
@@ -45,6 +45,7 @@ from ..workload.schedule import (
     rates_of,
 )
 from ..workload.segment import WHOLE, Segment
+from ..workload.templates import TemplateProblem
 
 _CONFIRM_OVER_NS: Final = 5 * NS_PER_S
 _EVENTS_PER_STEP: Final = 10
@@ -99,11 +100,12 @@ def prepare(
     base_dir: Path = Path(),
     redact: Callable[[str], str] = str,
     learn: Learn = lambda shown, value: None,
+    captured: Mapping[str, Any] | None = None,
 ) -> Prepared:
-    """A run of a config under a name, or the part of it that a segment has."""
+    """A run of a config under a name, or the part of it that a segment has. `captured` is what its set-up got."""
     # Events and answers are judged, kept and shown by keys and replicas without secrets: then so are objectives.
     config = replace(config, slos=tuple(_without_secrets(objective, redact) for objective in config.slos))
-    plan, criteria = build(config, run_id, segment, redact), criteria_of(config)
+    plan, criteria = build(config, run_id, segment, redact, captured), criteria_of(config)
     meta = _meta(config, plan, criteria, run_id, segment, redact)
     return Prepared(config, run_id, base_dir, segment, plan, criteria, meta, redact, learn)
 
@@ -114,9 +116,16 @@ def _without_secrets(objective: Objective, redact: Callable[[str], str]) -> Obje
     return replace(objective, key=key, tag=tag, replica=replica)
 
 
-def build(config: RunConfig, run_id: str, segment: Segment = WHOLE, redact: Callable[[str], str] = str) -> Plan:
+def build(
+    config: RunConfig,
+    run_id: str,
+    segment: Segment = WHOLE,
+    redact: Callable[[str], str] = str,
+    captured: Mapping[str, Any] | None = None,
+) -> Plan:
     """The plan of a config, for a run of that name. Only what a scenario uses is part of it. `redact` takes secrets
-    out of what is shown of it.
+    out of what is shown of it. `captured` is what the set-up captured; None: there was none yet, so nothing that the
+    plan holds is to be sent.
 
     Raises UsageError where several are to send parts of a load of which a phase may end early: each would end it at a
     moment of its own, and what they send would be no one schedule.
@@ -139,7 +148,7 @@ def build(config: RunConfig, run_id: str, segment: Segment = WHOLE, redact: Call
                 renderer=Renderer(
                     scenario=index,
                     scenarios=len(config.scenarios),
-                    types=_types(config, scenario),
+                    types=_types(config, scenario, captured),
                     encoding=config.producers[scenario.producer].encoding(),
                     ids=ids,
                     run_id=run_id,
@@ -197,26 +206,40 @@ class Kind:
 
 
 def kinds_of(config: RunConfig, run_id: str) -> list[Kind]:
-    """Each kind of event once, in the order of the scenarios: what two scenarios send and watch alike is one."""
+    """Each kind of event once, in the order of the scenarios: what two scenarios send and watch alike is one.
+
+    Nothing is set up for them. Raises UsageError for one that needs what a set-up captures.
+    """
     readers = _readers(config)
     found: dict[tuple[str, str, tuple[str, ...]], tuple[str, EventType]] = {}
     for name, scenario in config.scenarios.items():
-        for one in _types(config, scenario):
+        for one in _types(config, scenario, {}):
             found.setdefault((scenario.producer, one.name, tuple(scenario.probes)), (name, one))
-    return [
-        Kind(
-            scenario=name,
-            event=one.name,
-            producer=producer,
-            renderer=Renderer(
+
+    def renderer(index: int, scenario: str, producer: str, one: EventType) -> Renderer:
+        try:
+            return Renderer(
                 scenario=index,
                 scenarios=len(found),
                 types=[one],
                 encoding=config.producers[producer].encoding(),
                 ids=CorrelationIds.for_run(run_id),
                 run_id=run_id,
-                seed=f"{config.seed}/{name}",
-            ),
+                seed=f"{config.seed}/{scenario}",
+            )
+        except TemplateProblem as problem:
+            needed = problem.what.removeprefix("unknown placeholder ")
+            raise UsageError(
+                f"event {one.name!r} needs {needed}, which a step of setup captures, and nothing is set up here; try "
+                f"it with a value in its place: --set events.{one.name}.{'.'.join(map(str, problem.path))}=VALUE"
+            ) from None
+
+    return [
+        Kind(
+            scenario=name,
+            event=one.name,
+            producer=producer,
+            renderer=renderer(index, name, producer, one),
             readers=[number for number, reader in enumerate(readers) if reader.probe in probes],
         )
         for index, ((producer, _, probes), (name, one)) in enumerate(found.items())
@@ -447,10 +470,11 @@ def _resend(scenario: Scenario) -> Resend | None:
     return None if resend is None else Resend(resend.share, resend.copies, resend.after)
 
 
-def _types(config: RunConfig, scenario: Scenario) -> list[EventType]:
+def _types(config: RunConfig, scenario: Scenario, captured: Mapping[str, Any] | None) -> list[EventType]:
     names = list(config.events)
+    values = stand_ins(config.captured) if captured is None else captured
     return [
-        EventType(names.index(name), name, config.events[name], weight, config.records[name])
+        EventType(names.index(name), name, config.events[name], weight, config.records[name], values)
         for name, weight in scenario.events.items()
     ]
 

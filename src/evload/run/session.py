@@ -213,7 +213,9 @@ async def _execute(
                 guard.learn(shown, value)
 
         values = await around.before(config)
-        prepared = prepare(config, directory.run_id, base_dir=loaded.base_dir, redact=loaded.redact, learn=learn)
+        prepared = prepare(
+            config, directory.run_id, base_dir=loaded.base_dir, redact=loaded.redact, learn=learn, captured=values
+        )
         interrupts.offer()
         stack.enter_context(tuned())
         directory.create(names.ledger)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
@@ -75,6 +75,7 @@ class EventType:
     index    its number in the plan
     weight   its share of the events is weight / sum of weights; above 0
     records  what `check` loaded
+    captured what the set-up has captured, by the names that stand for it
     """
 
     index: int
@@ -82,13 +83,20 @@ class EventType:
     settings: EventSettings
     weight: float
     records: Records | None
+    captured: Mapping[str, Any] = field(default_factory=dict)
 
 
-def check(settings: EventSettings, base_dir: Path, read: records.Read, extras: Sequence[str] = ()) -> Checked:
+def check(
+    settings: EventSettings,
+    base_dir: Path,
+    read: records.Read,
+    extras: Sequence[str] = (),
+    captured: Collection[str] = (),
+) -> Checked:
     """Load the data file and try all templates, `extras` (those of a producer, as in its Encoding) included.
 
-    `read` gives what is in a file. The path of a problem starts at the settings: `("data", "video_id")`; that of an
-    extra is `("extras", index)`.
+    `read` gives what is in a file. `captured` are the names of what the set-up will capture. The path of a problem
+    starts at the settings: `("data", "video_id")`; that of an extra is `("extras", index)`.
     """
     loaded: Records | None = None
     if settings.records:
@@ -97,9 +105,14 @@ def check(settings: EventSettings, base_dir: Path, read: records.Read, extras: S
         except DataFileError as error:
             # Without the file every {record.…} would be wrong as well, which helps nobody.
             return Checked(None, (TemplateProblem(("records",), error.what, error.cure),))
-    event_type = EventType(0, "", settings, 1, loaded)
+    event_type = EventType(0, "", settings, 1, loaded, stand_ins(captured))
     compiled = _Compiled(event_type, Encoding(extras=tuple(extras)), CorrelationIds(0), "", "")
     return Checked(loaded, compiled.problems)
+
+
+def stand_ins(captured: Iterable[str]) -> Mapping[str, Any]:
+    """What stands for values that nobody has captured yet: their names in braces."""
+    return {name: f"{{{name}}}" for name in captured}
 
 
 class Renderer:
@@ -175,7 +188,10 @@ class _Compiled:
     ) -> None:
         settings = event_type.settings
         fields = {name: getattr(settings, name) for name in ("type", "source", "subject", "key", "data")}
-        compiler = Compiler(fields, prefix=ids.prefix, run_id=run_id, seed=seed, records=event_type.records)
+        compiler = Compiler(
+            fields, prefix=ids.prefix, run_id=run_id, seed=seed, records=event_type.records,
+            captured=event_type.captured,
+        )  # fmt: skip
         self._index = event_type.index
         self._prefix = ids.prefix
         self._draws = compiler.draws

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import cycle, islice
 from operator import itemgetter
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from ..texts import near
@@ -34,8 +35,10 @@ GIVEN_SLOTS: Final = 3
 """Slots that the caller fills first: the last 12 digits of the correlation id, the time, the seq; then the draws."""
 
 _NAMED: Final = r"(?:(?:uuid|now|seq|run_id|correlation_id)\s*|(?:int|choice):[^{}]*|(?:data|record)\.[^{}]*)"
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 _DOUBLED: Final = re.compile(rf"(?<!\{{)\{{\{{\s*({_NAMED})\}}\}}(?!\}})")
 """What other tools write for a placeholder, and what would be the same text in every event here."""
+_DOUBLED_NAME: Final = re.compile(r"(?<!\{)\{\{\s*([a-z_]\w*)\s*\}\}(?!\})")
 _PLACEHOLDER: Final = re.compile(rf"\{{{_NAMED}\}}")
 _TOKEN: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _RANGE: Final = re.compile(r"\s*(-?\d{1,18})\s*\.\.\s*(-?\d{1,18})\s*")
@@ -49,6 +52,11 @@ _MOST_NAMES: Final = 1000
 _LONGEST_SHOWN: Final = 60
 _SUGGESTIONS: Final = ("correlation_id", "run_id", "seq", "uuid", "now", "int:1..100", "choice:a,b")
 _ATTRIBUTES: Final = ("type", "source", "subject", "key")
+OWN_NAMES: Final = frozenset(
+    {"correlation_id", "run_id", "seq", "uuid", "now", "int", "choice", "data", "record", "secrets", *_ATTRIBUTES}
+)
+"""What stands for something of each event, so that nothing else can be called so."""
+_NAME: Final = re.compile(r"[a-z_][A-Za-z0-9_]*")
 
 
 def is_placeholder(text: str) -> bool:
@@ -88,12 +96,20 @@ class Compiler:
     prefix   the constant part of the correlation ids
     seed     text from which all that is drawn derives; every slot has a generator of its own, seeded with
              its place in the settings too, so that a new placeholder leaves the others' values alone
+    captured what the set-up of the run has captured, by the names that stand for it
 
     Wrong templates are collected in `problems`; what is compiled from them is empty.
     """
 
     def __init__(
-        self, fields: Mapping[str, Any], *, prefix: str, run_id: str, seed: str, records: Records | None
+        self,
+        fields: Mapping[str, Any],
+        *,
+        prefix: str,
+        run_id: str,
+        seed: str,
+        records: Records | None,
+        captured: Mapping[str, Any] = _NOTHING,
     ) -> None:
         self.draws: list[Draw] = []
         self.problems: list[TemplateProblem] = []
@@ -102,6 +118,7 @@ class Compiler:
         self._run_id = run_id
         self._seed = seed
         self._records = records
+        self._captured = captured
         self._width = GIVEN_SLOTS
         self._values: dict[TemplatePath, _Value] = {}
         self._columns: dict[str, _Value] = {}
@@ -170,7 +187,10 @@ class Compiler:
             self.problems.append(TemplateProblem(path, what, cure))
 
     def _compile(self, template: str, path: TemplatePath) -> _Value:
-        if doubled := _DOUBLED.search(template):
+        doubled = _DOUBLED.search(template)
+        if doubled is None and self._captured:
+            doubled = next((one for one in _DOUBLED_NAME.finditer(template) if one[1] in self._captured), None)
+        if doubled:
             name = f"{{{doubled[1].strip()}}}"
             raise _Unusable(f"{doubled[0]} is the text {name} in every event", f"write {name}, in single braces")
         pieces: list[_Value] = []
@@ -245,6 +265,8 @@ class Compiler:
                 f"the placeholder {{{inner}}} would put a secret into an event, which is kept and shown",
                 "write it into headers or auth of the producer",
             )
+        if inner in self._captured:
+            return _given(self._captured[inner])
         raise _Unusable(f"unknown placeholder {{{inner}}}", self._cure(inner))
 
     def _int(self, inner: str, argument: str, slot: str) -> _Value:
@@ -307,7 +329,11 @@ class Compiler:
         known = [*_SUGGESTIONS, *_ATTRIBUTES]
         known += islice(_names(self._fields.get("data"), "data"), _MOST_NAMES)
         known += [f"record.{column}" for column in (self._records.columns if self._records else ())]
-        return _suggest(inner, known) or "write {{ and }} for braces that are no placeholder"
+        known += self._captured
+        braces = "write {{ and }} for braces that are no placeholder"
+        if _NAME.fullmatch(inner) and inner not in OWN_NAMES:
+            braces = f"capture it in a step of setup:, capture: {{{inner}: …}}, or {braces}"
+        return _suggest(inner, known) or braces
 
     def _slots(self, draw: Draw, count: int) -> int:
         """Number of the first of `count` new slots which `draw` fills."""
@@ -351,6 +377,14 @@ def _scalar(value: Any) -> _Value:
     """A constant that isn't text: a number, true, false, null."""
     text = _dump(value)
     return _Value((text,), (text,), (text,))
+
+
+def _given(value: Any) -> _Value:
+    """A value that is the same in every event."""
+    if isinstance(value, str):
+        return _constant(value)
+    as_json = _dump(value)
+    return _Value((as_json,), (_escape(as_json),), (as_json,))
 
 
 def _cell(value: Any) -> tuple[str, str, str]:
