@@ -65,7 +65,7 @@ def parse_duration(value: object) -> int:
         if total > LONGEST_NS:
             raise ValueError(f"{value!r} is too long; write 36500d or less")
         return round(total)
-    raise ValueError(f"{value!r} is not a duration; {DURATION_HELP}")
+    raise ValueError(f"{told(value)} is not a duration; {DURATION_HELP}")
 
 
 def parse_rate(value: object) -> Fraction:
@@ -83,7 +83,7 @@ def parse_rate(value: object) -> Fraction:
                 f"{value!r} is not a rate; write a rate such as {digits}{unit or '/s'}: none is below zero"
             )
         raise ValueError(f"{value!r} is not a rate; write a rate such as {digits}/s or {digits}/min")
-    raise ValueError(f"{value!r} is not a rate; {RATE_HELP}")
+    raise ValueError(f"{told(value)} is not a rate; {RATE_HELP}")
 
 
 def parse_share(value: object) -> float:
@@ -93,7 +93,7 @@ def parse_share(value: object) -> float:
         if share <= 1:
             return float(share)
         raise ValueError(f"{value!r} is more than the whole; write a share between 0% and 100%")
-    raise ValueError(f"{value!r} is not a share; {SHARE_HELP}")
+    raise ValueError(f"{told(value)} is not a share; {SHARE_HELP}")
 
 
 def parse_size(value: object) -> int:
@@ -103,7 +103,7 @@ def parse_size(value: object) -> int:
         if size > LARGEST_SIZE:
             raise ValueError(f"{value!r} is too large; write {LARGEST_SIZE // 1024**3}GiB or less")
         return round(size)
-    raise ValueError(f"{value!r} is not a size; {SIZE_HELP}")
+    raise ValueError(f"{told(value)} is not a size; {SIZE_HELP}")
 
 
 def _is_short(value: object) -> TypeGuard[str]:
@@ -122,6 +122,30 @@ def format_duration(ns: float) -> str:
             return f"{ns / scale:.3g} {unit}"
     hours = ns / 3600e9
     return f"{hours:.3g} h" if hours < 1000 else f"{hours:.0f} h"
+
+
+def write_duration(ns: int) -> str:
+    """A duration as a config can have it, `250ms`, `4m` or `1h30m`: no less than that, and at most a second more; a
+    millisecond more below a minute."""
+    step = NS_PER_S if ns >= 60 * NS_PER_S else NS_PER_S // 1000
+    left, text = -(-ns // step) * step, ""
+    for unit in ("h", "m", "s", "ms"):
+        count, left = divmod(left, _DURATION_UNITS[unit])
+        text += f"{count}{unit}" if count else ""
+    return text or "0s"
+
+
+def told(value: object) -> str:
+    """A value that stands where it can't, for people, as YAML has it; a list or a mapping isn't written out."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict):
+        return "a mapping" if value else "an empty mapping"
+    if isinstance(value, list | tuple):
+        return "a list" if value else "an empty list"
+    return repr(value)
 
 
 def format_rate(per_second: float | Fraction) -> str:

@@ -266,6 +266,178 @@ TABLE += [
 ]
 
 
+def added(text: str, line: int, column: int, what: str, cure: str) -> Bad:
+    """Lines at the end of the good config, whose first is line 43; where among them the mistake stands."""
+    old = "self_checks: {lateness: warn}\n"
+    return Bad(old, old + text, f"{42 + line}:{column}", what, cure)
+
+
+def action(times: str, column: int, what: str, cure: str, *, of: str = "do: {shell: x}, undo: none") -> Bad:
+    """An action with these times; the mistake stands in that column of its line."""
+    return added(f"actions:\n  slow: {{{times}{of}}}\n", 2, column, what, cure)
+
+
+DOES = "do: {shell: x}, undo: none"
+
+TABLE += [
+    # when actions are done
+    action("", 9, "nothing says when it is done", "write one of at: 2m"),
+    action("at: 1m, after: base, ", 9, "it has at and after", "write one of at: 2m"),
+    action("at: -1m, ", 14, "'-1m' is not a duration", "250ms"),
+    action("at: 1, ", 14, "1 is not a duration", "250ms"),
+    action("at: 1m, for: -10s, ", 23, "'-10s' is not a duration", "250ms"),
+    action("at: 1m, for: 0s, ", 23, "'0s' is too small", "write 1ms or more"),
+    action("at: 7m, ", 9, "it lasts until 7 min, and the run is over after 6 min", "write observe: 1m or more"),
+    action("at: 5m, for: 90s, ", 9, "lasts until 6.5 min, and the run is over after 6 min", "observe: 30s or more"),
+    action("after: bse, ", 17, "unknown scenario or action 'bse'", "did you mean 'base'?"),
+    action("after: slow, ", 17, "'slow' waits for its own end", "name another action"),
+    action("from: 1m, every: 10s, ", 9, "needs from, to and every", "write all three"),
+    action("from: 2m, to: 1m, every: 10s, ", 9, "to comes before from", "write a later one"),
+    action("from: 1m, to: 2m, every: 0s, ", 35, "'0s' is too small", "write 100ms or more"),
+    action("from: 1m, to: 2m, every: 1s, for: 1s, ", 9, "done again before it is undone", "shorter than every:"),
+    action(
+        "from: 1m, to: 2m, every: 1s, ",
+        9,
+        "nothing says when it is undone",
+        "shorter than every:",
+        of="do: {shell: x}, undo: {shell: y}",
+    ),
+    action("at: 1m, every: 10s, ", 9, "every goes with from", "or leave every out"),
+    action("when: queue_depth > 5, ", 16, "there is no gauge with 'queue_depth'", "add a gauge under gauges:"),
+    action("when: soon, ", 16, "'soon' is not a condition", "write for example when: queue_depth > 100"),
+    added(f"actions:\n  base: {{at: 1m, {DOES}}}\n", 2, 3, "'base' is the name of a scenario, too", "another"),
+    added(f"actions:\n  a: {{at: 1m, {DOES}}}\n  a: {{at: 2m, {DOES}}}\n", 3, 3, "'a' is already on line 44", "keep"),
+    added(
+        f"actions:\n  a: {{at: 1m, do: {{shell: x}}, undo: {{shell: y}}}}\n  b: {{after: a, {DOES}}}\n",
+        3,
+        14,
+        "'a' is on until the load is over, so 'b' would be done when nobody looks",
+        "give 'a' for:, or write observe",
+    ),
+    added("actions: {slow: pause}\n", 1, 17, "'pause' is not a mapping", "write keys and values"),
+    added("actions: [slow]\n", 1, 10, "a list is not a mapping", "write keys and values"),
+    # what they do, and how it is undone
+    action("at: 1m, ", 9, "the key 'do' is missing", "add it", of="undo: none"),
+    action(
+        "at: 1m, ",
+        9,
+        "nothing undoes what this does",
+        "undo: none if nothing has to be put back",
+        of="do: {shell: x}",
+    ),
+    action("at: 1m, ", 34, "unknown key 'undu'", "did you mean 'undo'?", of="do: {shell: x}, undu: none"),
+    action("at: 1m, ", 40, "false is no activity", "or undo: none if nothing", of="do: {shell: x}, undo: false"),
+    action("at: 1m, ", 40, "'no' is no activity", "or undo: none if nothing", of="do: {shell: x}, undo: no"),
+    action("at: 1m, ", 40, "there is nothing to do", "or undo: none", of="do: {shell: x}, undo: []"),
+    action("at: 1m, ", 39, "'undo' has no value", "or undo: none if nothing", of="do: {shell: x}, undo: "),
+    action("at: 1m, ", 23, "a list is no activity", "{shell: COMMAND}", of="do: [[{shell: x}]], undo: none"),
+    # before, after and behind a run
+    added("observe: 5\n", 1, 10, "5 is not a duration", "250ms"),
+    added("observe: -5m\n", 1, 10, "'-5m' is not a duration", "250ms"),
+    added("observe: [5m]\n", 1, 10, "a list is not a duration", "250ms"),
+    added("setup: {shell: x}\n", 1, 8, "a mapping is not a list", "write [...]"),
+    added("setup: make db\n", 1, 8, "'make db' is not a list", "write [make db]"),
+    added("setup: [make db]\n", 1, 9, "'make db' is no activity", "{shell: COMMAND}"),
+    added("setup: [{shell: x, each: acked}]\n", 1, 20, "unknown key 'each'", "what there is: timeout"),
+    added("setup: [{shell: x, capture: [id]}]\n", 1, 29, "a list is not a mapping", "{key: value}"),
+    added("setup: [{shell: x, capture: {id: body.id}}]\n", 1, 29, "looks at 'body'", "one of code, output"),
+    added(
+        "setup: [{shell: x, capture: {key: output}}]\n",
+        1,
+        30,
+        "{key} stands for something of each event",
+        "call it otherwise, such as the_key",
+    ),
+    added("cleanup: [{shell: x, each: lost}]\n", 1, 28, "each: 'lost' is nothing", "write each: acked"),
+    added("cleanup: [{shell: x, each: true}]\n", 1, 28, "each: true is nothing", "write each: acked"),
+    added('cleanup: [{delte: "http://x/"}]\n', 1, 11, "nothing says what is done", "did you mean 'delete'?"),
+    Bad(
+        "{video_id: ",
+        '{item: "{item}", video_id: ',
+        "16:18",
+        "unknown placeholder {item}",
+        "capture it in a step of setup:",
+    ),
+    # the warm-up, phases that end early
+    Bad(
+        "    producer: api\n",
+        "    producer: api\n    warmup: 10m\n",
+        "28:13",
+        "no event is due after",
+        "a longer load",
+    ),
+    Bad("    producer: api\n", "    producer: api\n    warmup: -1s\n", "28:13", "'-1s' is not a duration", "250ms"),
+    Bad("100/s, for: 5m}", "100/s, for: 5m, until: replicas == 0}", "32:39", "no gauge with 'replicas'", "gauges:"),
+    Bad(
+        "100/s, for: 5m}", "100/s, for: 5m, until: done}", "32:39", "'done' is not a condition", "until: queue_depth"
+    ),
+    Bad("100/s, for: 5m}", "100/s, for: 5m, until: [x == 0]}", "32:39", "a list is not text", "write text"),
+    Bad("burst: 50", "{burst: 50, until: x == 0}", "37:9", "only a phase of one rate", "leave until out"),
+    # objectives on actions and gauges
+    Bad(
+        "- duplicates == 0",
+        "- {objective: duplicates == 0, during: slow}",
+        "40:42",
+        "unknown action 'slow'",
+        "define it",
+    ),
+    Bad(
+        "- duplicates == 0",
+        "- {objective: duplicates == 0, during: base}",
+        "40:42",
+        "'base' is a scenario",
+        "write scenario: base, or name an action",
+    ),
+    Bad(
+        "- duplicates == 0", "- {objective: duplicates == 0, after: slow}", "40:41", "unknown scenario 'slow'", "base"
+    ),
+    Bad("duplicates == 0", "rise(dead_letters) == 0", "40:5", "no gauge with 'dead_letters' for rise", "gauges:"),
+    Bad("duplicates == 0", "raise(dead_letters) == 0", "40:5", "unknown function 'raise'", "did you mean 'rise'?"),
+    Bad(
+        "duplicates == 0",
+        "reach(queue_depth) < 5s",
+        "40:5",
+        "'queue_depth' is not a condition",
+        "reach(queue_depth >",
+    ),
+    Bad(
+        "duplicates == 0", "drain(queue_depth <= 10) < 10m", "40:5", "no gauge with 'queue_depth' to drain", "gauges:"
+    ),
+    Bad(
+        "duplicates == 0",
+        "integral(queue_depth < 5) < 5",
+        "40:5",
+        "integral takes a value of a gauge and no condition",
+        "write integral(queue_depth)",
+    ),
+    Bad("duplicates == 0", "stretch(errors) < 5", "40:5", "'5' is not a duration", "250ms"),
+    Bad(
+        "duplicates == 0",
+        "recovery(p95(consistency) < 2s) < 5m",
+        "40:5",
+        "has to count from a moment",
+        "write after:",
+    ),
+    # what reports show
+    added('labels: {build: "{secrets.pw}"}\n', 1, 17, "{secrets.pw} would be shown in every report", "no secret"),
+    added("labels: [a]\n", 1, 9, "a list is not a mapping", "{key: value}"),
+    added("labels: {build: }\n", 1, 16, "'build' has no value", "give it one"),
+    added(
+        "params: {users: {from: CONCURRENT}}\n", 1, 17, "variable CONCURRENT isn't set", "give the param a default:"
+    ),
+    added("params: {users: {frm: A, default: 1}}\n", 1, 18, "unknown key 'frm'", "did you mean 'from'?"),
+    added(
+        "params: {users: 5}\nobserve: ${params.user}\n", 2, 10, "no value of a param 'user'", "write it under params:"
+    ),
+    added("profiles: [smoke]\n", 1, 11, "the profiles are no mapping", "write names"),
+    added("guard: [localhost]\n", 1, 8, "a list is not a mapping", "{key: value}"),
+    added("guard: {allow: [5]}\n", 1, 17, "5 is not text", 'put it in quotes: "5"'),
+    added("guard: {allow: [10.0.0.0/99]}\n", 1, 17, "'10.0.0.0/99' is no network", "10.1.0.0/16"),
+    added('guard: {deny: [""]}\n', 1, 16, "'' is no host", "such as localhost"),
+    added("guard: {shell: true}\n", 1, 16, "true is no choice here", "'allowed'"),
+]
+
+
 @pytest.mark.parametrize("bad", TABLE, ids=lambda bad: f"{bad.where} {bad.what}")
 def test_each_mistake_is_one_clear_line(bad: Bad) -> None:
     assert bad.old in GOOD

@@ -93,9 +93,10 @@ def test_a_name_that_there_isnt() -> None:
         ("{+slos: errors == 0}", "load.yaml:9:18: +slos is no list; write the items to add as a list"),
         ("{only: [mixde]}", "load.yaml:9:18: there is no scenario 'mixde'; did you mean 'mixed'?"),
         ("{only: {a: 1}}", "load.yaml:9:17: only: names no scenarios; write a list of names"),
+        ("{actions.slow.at: 1m}", "load.yaml:9:28: the key 'do' is missing"),
         ("[a]", "load.yaml:9:10: the profile 'smoke' is no mapping; write paths with the values to put there"),
     ],
-    ids=["path", "value", "key", "no list there", "no list", "scenario", "only", "profile"],
+    ids=["path", "value", "key", "no list there", "no list", "scenario", "only", "what isn't there", "profile"],
 )  # fmt: skip
 def test_a_mistake_is_told_where_the_profile_has_it(written: str, told: str) -> None:
     text = "\n".join(f"  smoke: {written}" if "smoke" in line else line for line in TEXT.splitlines())

@@ -271,14 +271,16 @@ def test_the_guardian_has_the_secrets_of_the_moment_and_writes_none_of_them(rig:
 
 def test_what_a_killed_run_was_doing_is_undone_again_when_it_must_be_over(rig: Rig) -> None:
     rig.undos["a"] = rig.undoable("a", doing_ns=2 * NS_PER_S)
+    late = threading.Timer(1, rig.system.turn, ("a", "on"))
 
     async def run() -> None:
         async with started(rig) as guard:
             await guard.promise("a", 0)
-            threading.Timer(1, rig.system.turn, ("a", "on")).start()
+            late.start()
             # The run ends here without having said that it is done; a second later it is.
 
     asyncio.run(run())
+    late.join()
     assert (rig.left, rig.system.on) == ([], set())
 
 

@@ -391,6 +391,7 @@ def test_after_a_reboot_the_run_directory_is_enough(
     assert "has left undone: slow" in trial_refusal(trial)
     assert trial.undo(monkeypatch) == ""
     assert (trial.system.on, trial.left) == (set(), set())
+    refuse_beside(trial.out.parent, None)  # the torn line is gone, and no hindrance
 
 
 LONG: Final = "echo $$$$ > {system}/pid; while :; do (sleep 0.02; echo on >> {system}/log); done"

@@ -16,7 +16,7 @@ from ..spi.gauge import GaugeSettings
 from ..spi.probe import ProbeSettings
 from ..spi.producer import ProducerSettings
 from ..spi.secrets import is_in_login, names_in
-from ..units import format_duration
+from ..units import format_duration, write_duration
 from ..workload import events
 from ..workload.events import EventSettings
 from ..workload.records import Records
@@ -97,6 +97,11 @@ class Checks:
         """
         for name in self._document.section("secrets"):
             self._named_by_a_secret(name)
+        for section in ("labels", "params"):
+            for place, text in texts(self._document.section(section), (section,)):
+                for name in names_in(text):
+                    what = f"{{secrets.{name}}} would be shown in every report, as all of {section} is"
+                    self._problems.add(place, what, "write something that is no secret")
         for path, allowed in live.items():
             for place, text in texts(self._document.value(path), path):
                 for name in names_in(text):
@@ -189,7 +194,10 @@ class Checks:
     def _named_moments(self, path: DataPath, objective: Objective, scenarios: Set[str]) -> None:
         """What an objective counts from, or is about: a scenario or an action."""
         actions = self._document.section("actions")
-        if objective.during is not None:
+        if objective.during in scenarios and objective.during not in actions:
+            what = f"{objective.during!r} is a scenario, and during: is about the time while an action is on"
+            self._problems.add((*path, "during"), what, f"write scenario: {objective.during}, or name an action")
+        elif objective.during is not None:
             self._name(objective.during, "actions", (*path, "during"))
         after = objective.after_named
         if after is None or after == objective.scenario or after in actions:
@@ -222,18 +230,21 @@ class Checks:
             times = action.times
             if name in scenarios:
                 self._problems.add(path, f"{name!r} is the name of a scenario, too", "give it another", key=True)
-            if times.after is not None and (times.after not in known or times.after == name):
+            if times.after is not None and times.after not in known:
                 what, cure = unknown("scenario or action", times.after, [one for one in known if one != name],
                                      otherwise="name one that there is")  # fmt: skip
                 self._problems.add((*path, "after"), what, cure)
             elif times.after in actions and self._waits_for_itself(name, actions):
                 self._problems.add((*path, "after"), f"{name!r} waits for its own end", "name another action")
+            elif not observe_ns and _lasts_to_the_end(actions.get(times.after or "")):
+                what = f"{times.after!r} is on until the load is over, so {name!r} would be done when nobody looks"
+                self._problems.add((*path, "after"), what, f"give {times.after!r} for:, or write observe: 5m")
             last_ns = times.ends_ns
             if scenarios and last_ns is not None and last_ns > over_ns:
                 what = (
                     f"it lasts until {format_duration(last_ns)}, and the run is over after {format_duration(over_ns)}"
                 )
-                cure = f"write observe: {format_duration(last_ns - over_ns + observe_ns)} or more"
+                cure = f"write observe: {write_duration(last_ns - over_ns + observe_ns)} or more"
                 self._problems.add(path, what, cure)
         for path, objective in objectives.items():
             self._fits(path, objective, actions, observe_ns)
@@ -252,7 +263,7 @@ class Checks:
         if objective.measure is Measure.DRAIN and objective.level is None:
             what = f"nobody knows the level of {objective.subject} before {objective.after!r}"
             self._problems.add(path, what, f"write drain({objective.subject} <= 10) < ...")
-        if after.times.lasting and after.times.for_ is None and not after.times.again and not observe_ns:
+        if _lasts_to_the_end(after) and not observe_ns:
             what = f"{objective.after!r} lasts until the load is over, and nobody looks after that"
             self._problems.add((*path, "after"), what, "write observe: 5m, or give the action for:")
 
@@ -312,7 +323,7 @@ class Checks:
                     f"probe {name!r} gives up after {format_duration(deadline_ns)}, before the limit of "
                     f"{format_duration(longest_ns)}, so that this can't be kept"
                 )
-                cure = f"give it deadline: {format_duration(HORIZON * longest_ns)}"
+                cure = f"give it deadline: {write_duration(round(HORIZON * longest_ns))}"
                 self._problems.add(path, what, cure)
 
     def _scope(
@@ -384,6 +395,11 @@ class Checks:
                     cure = f"call it otherwise, such as the_{name}"
                     self._problems.add((*place, "capture", name), what, cure, key=True)
         return names
+
+
+def _lasts_to_the_end(action: Action | None) -> bool:
+    """It is on until the load is over."""
+    return action is not None and action.times.lasting and action.times.for_ is None and not action.times.again
 
 
 def _data_file(path: Path) -> bytes:

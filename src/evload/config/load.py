@@ -27,6 +27,7 @@ from ..spi.guard import NO_GUARD, Guard
 from ..spi.probe import ProbeSettings
 from ..spi.sink import SinkSettings
 from ..texts import near
+from ..units import told
 from ..workload.events import EventSettings
 from ..workload.templates import is_placeholder
 from . import yaml as yamlfile
@@ -207,9 +208,7 @@ class _Reader:
         checks.objectives(objectives, scenarios, probes, gauges, producers)
         checks.tags(objectives, scenarios, probes, producers)
         actions = self._actions({name: gauge.metrics for name, gauge in gauges.items()})
-        setup, cleanup = (
-            self._steps((name,)) if self._document.data.get(name) else () for name in ("setup", "cleanup")
-        )
+        setup, cleanup = self._around("setup"), self._around("cleanup")
         checks.actions(actions, scenarios, objectives, top.observe)
         reports = self._reports()
         checks.secrets(self._live)
@@ -345,7 +344,8 @@ class _Reader:
         for name in self._document.section("actions"):
             path: DataPath = ("actions", name)
             written = self._document.value(path)
-            if isinstance(written, dict) and "do" in written and "undo" not in written:
+            meant = isinstance(written, dict) and any("undo" in near(str(key), ["undo", "do"]) for key in written)
+            if isinstance(written, dict) and "do" in written and "undo" not in written and not meant:
                 cure = "write what puts it back, or undo: none if nothing has to be put back"
                 self._problems.add(path, "nothing undoes what this does", cure)
                 continue
@@ -357,30 +357,39 @@ class _Reader:
             when = None
             if times.when is not None:
                 try:
-                    when = parse_condition(times.when, gauges)
+                    when = parse_condition(times.when, gauges, "when: {}")
                 except ValueError as error:
                     self._problems.add_text((*path, "when"), str(error))
             found[name] = Action(times, do, undo, when)
         return found
 
+    def _around(self, section: str) -> tuple[Step, ...]:
+        """The activities before or after the run; something else than a list was told before."""
+        return self._steps((section,)) if isinstance(self._document.data.get(section), list) else ()
+
     def _steps(self, path: DataPath) -> tuple[Step, ...]:
         """The activities at a place, one or a list of them."""
         written = self._document.value(path)
         places: list[DataPath] = [(*path, n) for n in range(len(written))] if isinstance(written, list) else [path]
-        if not places:
-            self._problems.add(path, "there is nothing to do", "write an activity such as {shell: COMMAND}")
+        if not places and path[0] == "actions":
+            none = ", or undo: none" if path[-1] == "undo" else ""
+            cure = f"write an activity such as {{shell: COMMAND}}{none}"
+            self._problems.add(path, "there is nothing to do", cure)
         return tuple(step for place in places if (step := self._step(place)) is not None)
 
     def _step(self, path: DataPath) -> Step | None:
         written, kinds = self._document.value(path), self._activities
         if not isinstance(written, dict):
-            self._problems.add(
-                path, f"{written!r} is no activity", "write one such as {post: URL} or {shell: COMMAND}"
-            )
+            cure = "write one such as {post: URL} or {shell: COMMAND}"
+            if path[-1] == "undo":
+                cure += ", or undo: none if nothing has to be put back"
+            what = f"{path[-1]!r} has no value" if written is None else f"{told(written)} is no activity"
+            self._problems.add(path, what, cure)
             return None
         each = written.pop("each", None) if path[0] == "cleanup" else None
         if each not in (None, "acked"):
-            self._problems.add(path, f"each: {each} is nothing that can be cleaned up", "write each: acked")
+            what = f"each: {told(each)} is nothing that can be cleaned up"
+            self._problems.add((*path, "each"), what, "write each: acked")
         named = [key for key in written if key in kinds]
         if len(named) != 1:
             what = f"{' and '.join(named)} are two things to do" if named else "nothing says what is done"

@@ -11,7 +11,7 @@ from pydantic_core import ErrorDetails
 
 from ..errors import ConfigError, Problem
 from ..texts import near
-from ..units import format_duration, parse_duration
+from ..units import parse_duration, told, write_duration
 from .walking import Schemas
 from .yaml import DataPath, Document
 
@@ -222,7 +222,7 @@ def _without_unions(located: Iterable[_Located]) -> Iterator[_Located]:
             cures = dict.fromkeys(
                 _words(item.error, None).partition("; ")[2].removeprefix("write ") for item in every
             )
-            text = f"{_shown(every[0].error['input'])} can't stand here; write {' or '.join(cures)}"
+            text = f"{told(every[0].error['input'])} can't stand here; write {' or '.join(cures)}"
             details = {**every[0].error, "type": "value_error", "ctx": {"error": text}}
             yield _Located(place or (), None, cast(ErrorDetails, details))
 
@@ -258,7 +258,7 @@ def _explain(item: _Located, document: Document) -> _Found:
     if error["type"] in _LISTS and item.path and item.path[-1] in _EXAMPLES:
         written = error["input"]
         cure = f"[{_flow(written)}]" if isinstance(written, dict) and written else _EXAMPLES[item.path[-1]]
-        return _Found(item.path, False, f"{_shown(written)} is not a list", f"write {cure}")
+        return _Found(item.path, False, f"{told(written)} is not a list", f"write {cure}")
     own_words = error["type"] in ("value_error", "assertion_error")
     text = str(error["ctx"]["error"]) if own_words else _words(error, document.value(item.path))
     what, _, cure = text.partition("; ")
@@ -267,10 +267,10 @@ def _explain(item: _Located, document: Document) -> _Found:
 
 def _words(error: ErrorDetails, written: Any) -> str:
     """`what is wrong; what would be right` for one of pydantic's own types of error."""
-    kind, shown, context = error["type"], _shown(error["input"]), error.get("ctx", {})
+    kind, shown, context = error["type"], told(error["input"]), error.get("ctx", {})
     if kind in _LIMITS:
         name, text = _LIMITS[kind]
-        return f"{_shown(written)} {text.format(limit=_limit(context[name], written))}"
+        return f"{told(written)} {text.format(limit=_limit(context[name], written))}"
     if kind in _TEXTS:
         return f"{shown} is not text; {_quoting(error['input'])}"
     if kind in ("int_type", "int_parsing", "int_from_float", "int_parsing_size"):
@@ -310,7 +310,7 @@ def _limit(limit: Any, written: Any) -> str:
             parse_duration(written)
         except ValueError:
             return str(limit)
-        return format_duration(limit).replace(" ", "")
+        return write_duration(limit)
     return f"{limit:g}" if isinstance(limit, float) else str(limit)
 
 
@@ -329,14 +329,4 @@ def _quoting(value: Any) -> str:
         return f'put it in quotes: "{{{next(iter(value))}}}"'
     if isinstance(value, dict | list):
         return "write text"
-    return f'put it in quotes: "{_shown(value)}"'
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, dict):
-        return "a mapping" if value else "an empty mapping"
-    if isinstance(value, list | tuple):
-        return "a list" if value else "an empty list"
-    return repr(value)
+    return f'put it in quotes: "{told(value)}"'

@@ -499,8 +499,9 @@ def _assign_key(parent: MappingNode, step: str, new: Node | None, where: Positio
     if new is None:
         if close := near(step, names):
             _refuse(where, f"there is no {step!r} in {around}", f"did you mean {close[0]!r}?")
-        nowhere = Mark(where.source, 0, 0, 0, None, 0)
-        new = MappingNode(_TAG + "map", [], nowhere, nowhere, flow_style=False)
+        # What isn't in the file stands where it was asked for.
+        here = Mark(where.source, 0, max(0, where.line - 1), max(0, where.column - 1), None, 0)
+        new = MappingNode(_TAG + "map", [], here, here, flow_style=False)
     parent.value.append((ScalarNode(_tag(step), step, new.start_mark, new.end_mark), new))
     return new
 

@@ -26,9 +26,10 @@ class Condition:
         return found is not None and not is_missing(found) and fulfils(found, self.compared, self.level)
 
 
-def parse_condition(text: str, gauges: GaugeValues) -> Condition:
-    """The condition that a text says. Raises ValueError, whose text is `what is wrong; what would be right`."""
-    gauge, value, compared, level = parse_comparison(text, "until: {}", gauges)
+def parse_condition(text: str, gauges: GaugeValues, example: str = "until: {}") -> Condition:
+    """The condition that a text says; `example` is where it stands, with {} in its place. Raises ValueError, whose
+    text is `what is wrong; what would be right`."""
+    gauge, value, compared, level = parse_comparison(text, example, gauges)
     having = gauges_with(value, gauges) if gauge is None else [gauge]
     if len(having) > 1:
         raise ValueError(f"{' and '.join(having)} have {value}; name one of them, such as {having[0]}.{value}")

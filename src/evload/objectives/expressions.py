@@ -11,7 +11,7 @@ from typing import Final
 from ..model.facts import COUNTER_NAMES, METRICS, QUEUE_LAG, STALENESS, TALLIED, ByValue
 from ..model.summary import LOWER_END
 from ..texts import meant
-from ..units import format_duration, parse_duration, parse_rate
+from ..units import parse_duration, parse_rate, write_duration
 from .limits import exact_share, parse_count, parse_good_share, parse_growth, parse_time, parse_value
 from .objective import (
     EXACTLY,
@@ -71,7 +71,7 @@ def parse_expression(expression: str, gauges: GaugeValues) -> Objective:
     """The objective that an expression without a window says. Raises ValueError like `grammar.parse`."""
     if elsewhere := _ELSEWHERE.fullmatch(expression):
         p, operator, limit, unit = elsewhere.groups()
-        limit = f"{limit}{unit}" if unit else format_duration(parse_duration(f"{limit}ms")).replace(" ", "")
+        limit = f"{limit}{unit}" if unit else write_duration(parse_duration(f"{limit}ms"))
         raise ValueError(f"{expression!r} doesn't say of what; write p{p}(end_to_end) {operator} {limit}")
     if ratio := _RATIO.fullmatch(expression):
         return _parse_ratio(expression, ratio.groups(), gauges)
@@ -204,6 +204,9 @@ def _parse_running(
     expression: str, function: str, argument: str, operator: str, limit: str, gauges: GaugeValues
 ) -> Objective:
     measure = RUNNING[function]
+    if compared := re.match(r"(.+?)\s*[<>=]", argument):
+        name = compared[1]
+        raise ValueError(f"{function} takes a value of a gauge and no condition; write {function}({name})")
     gauge, value = _gauge_of(argument, function, gauges)
     if measure is Measure.GROWTH:
         require(operator, UPPER, function)

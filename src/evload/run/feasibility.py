@@ -12,7 +12,7 @@ from ..objectives.objective import HORIZON, Measure, Objective
 from ..objectives.scenario import ScenarioCriteria
 from ..stats.binomial import clopper_pearson_upper, smallest_n
 from ..stats.trend import FEWEST_POINTS
-from ..units import format_duration
+from ..units import format_duration, write_duration
 from ..workload.schedule import duration_ns, expected_between, expected_events, fewest_events, open_stretches
 from .prepare import judged_events
 
@@ -131,7 +131,7 @@ def cautions(config: RunConfig) -> list[str]:
             told[name, longest_ns] = (
                 f"probe {name!r} gives up after {format_duration(deadline_ns)}, less than {HORIZON} times the limit "
                 f"of {format_duration(longest_ns)}: what comes late may pass for lost; better "
-                f"deadline: {format_duration(HORIZON * longest_ns)}"
+                f"deadline: {write_duration(round(HORIZON * longest_ns))}"
             )
     return [told[key] for key in sorted(told)]
 

@@ -327,7 +327,8 @@ class Compiler:
 
     def _cure(self, inner: str) -> str:
         known = [*_SUGGESTIONS, *_ATTRIBUTES]
-        known += islice(_names(self._fields.get("data"), "data"), _MOST_NAMES)
+        here = {".".join(map(str, path)) for path in self._under_way}  # that would refer to itself
+        known += [name for name in islice(_names(self._fields.get("data"), "data"), _MOST_NAMES) if name not in here]
         known += [f"record.{column}" for column in (self._records.columns if self._records else ())]
         known += self._captured
         braces = "write {{ and }} for braces that are no placeholder"
