@@ -24,6 +24,7 @@ from evload.units import (
     parse_rate,
     parse_share,
     parse_size,
+    write_duration,
 )
 
 
@@ -215,3 +216,16 @@ def test_settings_are_read_from_text() -> None:
 def test_a_bare_number_in_settings_is_refused(field: str, value: object) -> None:
     with pytest.raises(ValidationError, match="is not a"):
         _Settings.model_validate({field: value})
+
+
+@pytest.mark.parametrize(
+    ("ns", "text"),
+    [
+        (0, "0s"), (1, "1ms"), (250_000_000, "250ms"), (999_999_999, "1s"), (1_500_000_000, "1.5s"),
+        (59_999_000_000, "59.999s"), (59_999_000_001, "1m"), (60_000_000_000, "1m"), (60_000_000_001, "1m1s"),
+        (240_000_000_000, "4m"), (5_400_000_000_000, "1h30m"), (90_000_000_000_000, "25h"),
+    ],
+)  # fmt: skip
+def test_a_duration_can_be_written_as_it_is_proposed(ns: int, text: str) -> None:
+    assert write_duration(ns) == text
+    assert ns <= parse_duration(text) < ns + (1_000_000 if ns < 59_999_000_000 else 1_000_000_000)

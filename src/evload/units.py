@@ -125,14 +125,16 @@ def format_duration(ns: float) -> str:
 
 
 def write_duration(ns: int) -> str:
-    """A duration as a config can have it, `250ms`, `4m` or `1h30m`: no less than that, and at most a second more; a
-    millisecond more below a minute."""
-    step = NS_PER_S if ns >= 60 * NS_PER_S else NS_PER_S // 1000
-    left, text = -(-ns // step) * step, ""
-    for unit in ("h", "m", "s", "ms"):
-        count, left = divmod(left, _DURATION_UNITS[unit])
+    """A duration as a config can have it, `250ms`, `1.5s`, `4m` or `1h30m`: no less than that, and at most a second
+    more; a millisecond more below a minute."""
+    milliseconds = -(-ns // (NS_PER_S // 1000))
+    if milliseconds < 60_000:
+        return f"{milliseconds}ms" if 0 < milliseconds < 1000 else f"{milliseconds / 1000:g}s"
+    left, text = -(-ns // NS_PER_S), ""
+    for unit, seconds in (("h", 3600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, seconds)
         text += f"{count}{unit}" if count else ""
-    return text or "0s"
+    return text
 
 
 def told(value: object) -> str:

@@ -68,11 +68,12 @@ def test_events_have_what_was_captured_with_its_type(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("verb", ["validate", "plan"])
-def test_what_sends_nothing_needs_no_values(tmp_path: Path, verb: str) -> None:
+@pytest.mark.parametrize(("verb", "code"), [("validate", 0), ("plan", 0), ("doctor", 3)])
+def test_what_sends_nothing_needs_no_values(tmp_path: Path, verb: str, code: int) -> None:
+    """The doctor reaches nobody here, and says so."""
     (tmp_path / "c.yaml").write_text(CONFIG.replace("URL", "http://127.0.0.1:9"))
     ended = evload(verb, "c.yaml", cwd=tmp_path)
-    assert ended.code == 0, ended
+    assert (ended.code, "Traceback" in ended.said) == (code, False), ended
 
 
 def test_try_says_how_to_do_without_a_set_up(tmp_path: Path) -> None:
