@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from evload.judging.abort import reason_to_abort
 from evload.judging.gauge_watches import GaugeWatches
 from evload.judging.judge import judge
+from evload.model.marker import Marker
 from evload.model.report import ObjectiveResult, Result
 from evload.model.summary import GaugeSummary, ScenarioSummary, Series, Summary
 from evload.objectives.grammar import parse
@@ -338,3 +340,22 @@ def test_a_span_that_is_too_long_ends_a_run() -> None:
     found = reason_to_abort([objective], _burst(), 30 * S)
     assert found == (objective, "ended after 30s: the last answer came after 3s")
     assert reason_to_abort([parse("span(publish) < 4s", abort_after_ns=0)], _burst(), 30 * S) is None
+
+
+def test_what_rose_while_an_action_was_on_is_the_same_live_as_afterwards() -> None:
+    """However long its `do` takes: what was counted before that is still known when it is done."""
+    objective = parse("rise(missed) == 0", gauges=GAUGES, during="slow")
+    begun = Marker("slow", 0, (100 * S + MS, None), lasting=True)
+    done = replace(begun, done=(100 * S + MS, 300 * S + MS))
+    undone = replace(done, undone=(400 * S + MS, 401 * S + MS))
+    told = {100: begun, 300: done, 400: replace(done, undone=(400 * S + MS, None)), 401: undone}
+    live, afterwards = GaugeWatches([objective], {}, GAUGES), GaugeWatches([objective], {}, GAUGES)
+    afterwards.marked([undone])
+    for second in range(500):
+        for watches in (live, afterwards):
+            watches.sampled("pods", second * S, second * S, {"missed": float(second)})
+        if second in told:
+            live.marked([told[second]])
+    (result,) = live.results().values()
+    assert result == (400 - 301, 402 - 100)
+    assert live.results() == afterwards.results()
