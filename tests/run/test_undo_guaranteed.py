@@ -502,3 +502,23 @@ def test_a_disk_that_fills_up(seed: int, tmp_path: Path, url: str) -> None:
         assert "Traceback" not in ended.said
         if "isn't done" in ended.said:
             assert "undo.jsonl: No space left on device" in ended.said
+
+
+def test_what_cant_be_promised_on_a_full_disk_isnt_done(tmp_path: Path, url: str) -> None:
+    """The first action fills it, for which there was room to promise; the second has none."""
+    if not can_mount():
+        pytest.skip("needs file systems of its own: root, or user namespaces (unshare -rm)")
+    trial = Trial(tmp_path, url, load="2s")
+    filler = trial.out.parent / "filler"
+    fill, clear = f"head -c 4M /dev/zero >{filler}; true", f"rm {filler}"
+    trial.actions.append(f'  full: {{at: 300ms, do: {{shell: "{fill}"}}, undo: {{shell: "{clear}"}}}}')
+    trial.act("slow", at="1s")
+    trial.out.parent.mkdir()
+    mount = f'mount -t tmpfs -o size=1M none "{trial.out.parent}" && exec "$@"'
+    with trial.running(("unshare", "-rm", "sh", "-c", mount, "sh")) as running:
+        ended = running.ended()
+    trial.wait_for_guardians()
+    assert trial.system.turned == [], "neither done nor undone"
+    assert "undo.jsonl: No space left on device; slow isn't done, since nobody could undo it" in " ".join(
+        ended.said.split()
+    ), ended
