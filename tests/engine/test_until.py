@@ -272,6 +272,28 @@ def test_what_counts_from_the_end_of_the_scenario_counts_from_its_real_end(tmp_p
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("waits", "begins", "result"),
+    [
+        pytest.param({"idle": "15m", "until": "replicas == 0"}, 7.11, Result.PASS, id="for what came"),
+        pytest.param({"idle": "3s"}, 3.0, Result.FAIL, id="for a time"),
+    ],
+)
+def test_what_a_scenario_comes_to_counts_from_its_load(
+    waits: Mapping[str, Any], begins: float, result: Result, tmp_path: Path
+) -> None:
+    """Four of them, also before it waited; then none, and four again from 10 s on."""
+    path = tmp_path / "events.sqlite"
+    slo = {"text": "reach(replicas >= 4) < 5s", "scenario": "main"}
+    load = [waits, {"burst": 5}, {"idle": "12s"}]
+    done = ran(load, (0, 4), (2, 3), (7.03, 0), (10, 4), slos=[slo], ledger_path=path)
+    (one,) = done.report.objectives
+    assert one.result is result
+    assert one.observed == pytest.approx((9.9 - begins, 10.01 - begins))
+    # What watched while it ran came to the same as what the ledger says.
+    assert done.summary.watches == reported(path).summary.watches
+
+
 def test_while_it_runs_what_is_asked_counts_from_the_real_end(tmp_path: Path) -> None:
     # Not reached within 2 s after 12.11 s: the run is ended by that, long before the 907 s of the plan.
     slo = {"text": "reach(replicas >= 9) < 2s", "after": "main", "abort_after_ns": 0}

@@ -43,6 +43,7 @@ class GaugeWatches:
         self._by_label: dict[str, SampleWatch] = {}
         self._fed: dict[tuple[str, str], list[SampleWatch]] = {}
         self._after: dict[str, list[AnchoredWatch]] = {}
+        self._begun: dict[str, list[AnchoredWatch]] = {}
         self._within: list[tuple[Objective, WithinWatch | RiseWithinWatch]] = []
         self._anchors: dict[str, int] = {}
         self._scenarios = scenarios
@@ -96,11 +97,16 @@ class GaugeWatches:
                         watch.begins(at_ns)
 
     def moved(self, scenarios: Mapping[str, ScenarioCriteria]) -> None:
-        """A phase ended early, and with it these scenarios will: what comes after one begins sooner."""
+        """A phase ended early, and with it these scenarios will: what comes after one begins sooner, and so does the
+        load of one that waited for that."""
         for scenario, watches in self._after.items():
             if scenario in scenarios:
                 for watch in watches:
                     watch.counts_from(scenarios[scenario].end_ns)
+        for scenario, watches in self._begun.items():
+            if scenario in scenarios:
+                for watch in watches:
+                    watch.counts_from(scenarios[scenario].load_ns)
 
     def results(self) -> dict[str, Result]:
         """What each watch came to so far, by its label."""
@@ -122,6 +128,8 @@ class GaugeWatches:
                 self._within.append((objective, watch))
             if isinstance(watch, AnchoredWatch) and objective.after_named is not None:
                 self._after.setdefault(objective.after_named, []).append(watch)
+            elif isinstance(watch, ReachWatch) and objective.after is None and objective.scenario is not None:
+                self._begun.setdefault(objective.scenario, []).append(watch)
 
 
 def at_lower_end(objective: Objective) -> Objective:

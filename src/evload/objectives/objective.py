@@ -334,12 +334,12 @@ class Objective:
     def anchor_ns(self, scenarios: Mapping[str, ScenarioCriteria]) -> int | None:
         """From when this counts, since the schedule began; None if that isn't known, as it isn't after an action.
 
-        A scenario that is to come to something counts from its start.
+        A scenario that is to come to something counts from when its load begins: it may have waited for that.
         """
         name = self.after_named
         if self.measure is Measure.REACH and self.after is None:
             load = scenarios.get(self.scenario or "")
-            return None if load is None else load.start_ns
+            return None if load is None else load.load_ns
         if name is not None:
             return scenarios[name].end_ns if name in scenarios else None
         return None if self.after is None else _moment(self.after)

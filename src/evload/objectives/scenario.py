@@ -43,6 +43,12 @@ class ScenarioCriteria:
         """From when its events are judged."""
         return self.start_ns + self.warmup_ns
 
+    @property
+    def load_ns(self) -> int:
+        """From when it asks for events: after the idle phases that it begins with."""
+        begun = [start_ns for start_ns, _, low, high in self.rates if low or high]
+        return min([*begun, *self.bursts], default=self.start_ns)
+
     def rate_at(self, at_ns: float) -> float:
         """How many events per second it offers at a moment; 0 before and after it. A burst has no rate."""
         for start_ns, end_ns, from_rate, to_rate in self.rates:
