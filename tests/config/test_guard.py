@@ -260,9 +260,14 @@ def test_the_most_that_is_asked_at_a_time(loads: list[Any], rate: int, at_s: flo
 
 
 def test_what_may_begin_any_time_before_counts_as_if_it_fell_together() -> None:
+    """With all that goes on from its start to its end at the latest, and with nothing else."""
     phases, one = TypeAdapter(Load).validate_python, Fraction(1)
     waits = phases([{"idle": "5s", "until": "depth == 0"}, {"rate": "10/s", "for": "5s"}])
-    assert peak([(0, waits, one), (0, phases([{"rate": "20/s", "for": "4s"}]), one)]).rate == 30
+    steady = phases([{"rate": "20/s", "for": "4s"}])
+    assert peak([(0, waits, one), (0, steady, one)]).rate == 30
+    assert peak([(0, waits, one), (9 * 10**9, steady, one)]).rate == 30
+    assert peak([(0, waits, one), (11 * 10**9, steady, one)]).rate == 20
+    assert peak([(4 * 10**9, waits, one), (0, steady, one)]).rate == 20
     bursts = phases([{"burst": 10}, {"idle": "5s", "until": "depth == 0"}, {"burst": 10}])
     assert peak([(0, bursts, one)]).rate == 20
 

@@ -270,15 +270,16 @@ def peak(loads: Sequence[tuple[int, Sequence[Phase], Fraction]]) -> Peak:
 
     Between two moments at which a phase begins or ends the sum of all rates is a line, so that it is highest at one
     of its ends. Random arrivals count by their mean. Where a phase may end early, what comes after it may begin at
-    any time before: then the highest of each load counts, with and without such phases, as if all fell together.
+    any time before: then the highest of its load counts, with and without such phases, as if it lasted all of its
+    time, and the second after that in which a burst still counts.
     """
-    if any(open_stretches(load) for _, load, _ in loads):
-        own = [
-            max(_peak([(start_ns, some, times)]) for some in (load, _closed(load))) for start_ns, load, times in loads
-        ]
-        most = max(range(len(own)), key=lambda place: own[place].rate)
-        return Peak(sum((one.rate for one in own), Fraction(0)), own[most].at_ns, most)
-    return _peak(loads)
+    return _peak([_at_its_highest(*one) if open_stretches(one[1]) else one for one in loads])
+
+
+def _at_its_highest(start_ns: int, load: Sequence[Phase], times: Fraction) -> tuple[int, Sequence[Phase], Fraction]:
+    highest = max(_peak([(start_ns, some, times)]) for some in (load, _closed(load)))
+    lasts_ns = duration_ns(load) + NS_PER_S
+    return start_ns, [Hold.model_construct(rate=highest.rate, for_=lasts_ns)], Fraction(1)
 
 
 def _closed(load: Sequence[Phase]) -> list[Phase]:
