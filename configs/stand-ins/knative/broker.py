@@ -23,7 +23,7 @@ TYPES: Final[Mapping[str, str]] = {
 """Functions, and the type of the events that each is for, which is the routing key too."""
 GONE: Final = (aiormq.exceptions.AMQPError, RuntimeError, OSError)
 """What aiormq raises where there is no connection, or no channel any more."""
-_PREFETCH: Final = 400
+_PREFETCH: Final = 200
 """What a dispatcher takes beyond what it has settled: the rest waits in RabbitMQ."""
 
 

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote, urlsplit
 
 import aiormq
 from aiohttp import web
@@ -56,6 +57,8 @@ async def serving(options: argparse.Namespace, record: Record) -> AsyncIterator[
             await broker.consume(function)
         yield {
             "AMQP_URL": options.amqp,
+            "RABBITMQ_API": options.management or _management(options.amqp),
+            "RABBITMQ_VHOST": unquote(urlsplit(options.amqp).path[1:]) or "/",
             "EVLOAD_BROKER": f"{urls[0]}/default/default",
             "EVLOAD_READ_MODEL": urls[1],
             "EVLOAD_METRICS": f"{urls[1]}/metrics",
@@ -68,6 +71,14 @@ async def serving(options: argparse.Namespace, record: Record) -> AsyncIterator[
         for runner in runners:
             await runner.cleanup()
         await broker.close()
+
+
+def _management(amqp: str) -> str:
+    """Where the management API of that RabbitMQ is, unless somebody moved it."""
+    url = urlsplit(amqp)
+    login, at, _ = url.netloc.rpartition("@")
+    host = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
+    return f"http://{login}{at}{host}:15672"
 
 
 def _knobs(options: argparse.Namespace) -> Knobs:
@@ -117,6 +128,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         description="Builder and parser functions on one machine. With a command behind -- it lasts as long as that.",
     )
     parser.add_argument("--amqp", default=os.environ.get("AMQP_URL", "amqp://guest:guest@localhost:5672/"))
+    parser.add_argument("--management", default=os.environ.get("RABBITMQ_API", ""), help="RabbitMQ's management API")
     parser.add_argument("--broker-port", type=int, default=0, help="of the broker front; 0: any")
     parser.add_argument("--api-port", type=int, default=0, help="of read model, metrics and admin calls; 0: any")
     parser.add_argument("--backlog", type=int, default=100_000, help="events in a queue that refuses further ones")
