@@ -302,9 +302,6 @@ printf '%s\\n' "${COMPREPLY[@]}"
 """What bash does with what was typed when Tab is pressed."""
 
 
-WHOLE_KNATIVE: Final = ("builders", "endurance", "parsers")
-
-
 @pytest.mark.parametrize(
     ("typed", "offered"),
     [
@@ -316,7 +313,7 @@ WHOLE_KNATIVE: Final = ("builders", "endurance", "parsers")
         ("evload init --from r", {"rabbitmq", "redis"}),
         (
             "evload init --from examples/k",
-            {f"examples/knative-{one}" for one in ("builders", "endurance", "parsers")},
+            {f"examples/knative-{one}" for one in ("builders", "endurance", "parsers", "stress")},
         ),
     ],
     ids=lambda value: value.strip().replace(" ", "_") if isinstance(value, str) else "",

@@ -53,7 +53,7 @@ LOADER_ALONE: Final = (
         "what goes together with what is said in words",
     ),
     (
-        r" can't stand here$|has to count from a moment|binding leads to",
+        r" can't stand here$|has to count from (a|one) moment|binding leads to",
         "what goes together with what is said in words",
     ),
     (r"^the key 'url' is missing|^unknown key ", "what stands under `at` completes what stands beside it"),

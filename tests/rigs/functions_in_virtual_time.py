@@ -7,7 +7,7 @@ are those of the stand-in. Only what is a process, a port or RabbitMQ there is a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -18,7 +18,7 @@ from pydantic import ConfigDict
 
 from evload.clock import Clock
 from evload.config import load
-from evload.config.run_config import RunConfig
+from evload.config.run_config import RunConfig, Step
 from evload.engine.control import RunControl
 from evload.engine.engine import LEAD_NS
 from evload.gauges.prometheus import PrometheusGaugeConfig
@@ -31,6 +31,8 @@ from evload.model.travel import Event, Read, ReadResult, Receipt, Target
 from evload.report.build import About, build
 from evload.run.execute import execute
 from evload.run.prepare import Prepared, prepare
+from evload.spi.activity import Activity, ActivitySettings, Values
+from evload.spi.activity import Outcome as Done
 from evload.spi.context import Capabilities, Surroundings
 from evload.spi.gauge import Gauge, GaugeSettings, Sample
 from evload.spi.probe import Probe, ProbeSettings
@@ -78,27 +80,76 @@ class TimerPod:
         return _PROCESS_BYTES + self._leaked
 
 
-class System:
-    """One function behind a broker, which takes what comes until `backlog` events wait; and its record."""
+@dataclass
+class Broker:
+    """How the broker behaves.
 
-    def __init__(self, name: str, backlog: int, **knobs: Any) -> None:
+    backlog      events that may wait and be worked on; others are refused
+    connections  how many it lets in
+    refuse       share of the events that it refuses for no reason at all
+    answer_s     how long it takes for each answer, one after another
+    deaf         what is done to the system, and has no effect
+    drops        where there is no room for an event it says yes, and throws it away
+    """
+
+    backlog: int = 100_000
+    connections: int = 1000
+    refuse: float = 0.0
+    answer_s: float = 0.0
+    deaf: Set[str] = frozenset()
+    drops: bool = False
+
+
+class System:
+    """One function behind a broker; and its record."""
+
+    def __init__(self, name: str, broker: Broker, **knobs: Any) -> None:
         self.record = Record(None, _now_ns)
         self.jobs = Jobs()
         self.function = Function(name, Knobs(**knobs), TimerPod, self.record, self.jobs)
-        self.backlog = backlog
-        self.connections = 1000
+        self.broker = broker
         self.refused = 0
+        self._owed = 0.0
+        self._room = broker.backlog
 
     def accept(self, event_id: str) -> int:
         """Put an event into the queue, unless it is full or nobody gets in; what HTTP calls what came of it."""
-        status = 503 if not self.connections else 429 if self.function.depth >= self.backlog else 202
-        if status == 202:
-            self.record.note("accepted", event_id)
-            self._give(event_id)
+        broker = self.broker
+        self._owed += broker.refuse
+        if not broker.connections or self._owed >= 1:
+            self._owed -= self._owed >= 1
+            status = 503
+        elif self.function.depth < broker.backlog or broker.drops:
+            status = 202
         else:
+            status = 429
+        if status != 202:
             self.refused += 1
             self.record.note("refused", status, event_id)
+            return status
+        self.record.note("accepted", event_id)
+        if self.function.depth < broker.backlog:
+            self._give(event_id)
         return status
+
+    def told(self, asked: Mapping[str, Any]) -> None:
+        """An activity, as a config has it: an admin call of the stand-in, or a policy of RabbitMQ."""
+        broker, function = self.broker, self.function
+        what = next((name for name in ("policy", "delete_policy") if name in asked), "") or _admin_path(asked)
+        self.record.note("told", what, asked)
+        if what in broker.deaf:
+            return
+        if what == "policy":
+            broker.backlog = asked["policy"]["definition"]["max-length"]
+        elif what == "delete_policy":
+            broker.backlog = self._room
+        elif what == "broker":
+            broker.connections = asked["json"]["connections"]
+        elif what == f"functions/{function.name}/kill":
+            function.kill(asked["json"]["count"])
+        else:
+            assert what == f"functions/{function.name}"
+            function.knobs.turn(asked["json"])
 
     def _give(self, event_id: str) -> None:
         self.function.take(Delivery(event_id, {}, partial(self._settled, event_id)))
@@ -120,6 +171,11 @@ class System:
             "broker_refused_total": lambda: self.refused,
         }
         return values[metric]()
+
+
+def _admin_path(asked: Mapping[str, Any]) -> str:
+    path: str = asked["post"]
+    return path.partition("/admin/")[2]
 
 
 def _now_ns() -> int:
@@ -146,13 +202,16 @@ class _Settings(ProducerSettings):
 class _Producer:
     def __init__(self, system: System, clock: Clock) -> None:
         self._system, self._clock = system, clock
+        self._free_s = 0.0
 
     async def publish(self, batch: Sequence[Event], settle: Settle) -> None:
         asyncio.get_running_loop().call_later(_PUBLISHED_S, self._arrive, list(batch), settle, self._clock.now_ns())
 
     def _arrive(self, batch: Sequence[Event], settle: Settle, sent_ns: int) -> None:
+        loop = asyncio.get_running_loop()
         statuses = {event.seq: self._system.accept(event.correlation_id) for event in batch}
-        asyncio.get_running_loop().call_later(_PUBLISHED_S, self._answer, statuses, settle, sent_ns)
+        self._free_s = max(self._free_s, loop.time()) + self._system.broker.answer_s * len(batch)
+        loop.call_at(self._free_s + _PUBLISHED_S, self._answer, statuses, settle, sent_ns)
 
     def _answer(self, statuses: Mapping[int, int], settle: Settle, sent_ns: int) -> None:
         now_ns = self._clock.now_ns()
@@ -195,6 +254,32 @@ class _Reader:
             for one in targets
         ]
         return ReadResult(reads)
+
+
+class _Doing(ActivitySettings):
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    system: System
+    asked: Mapping[str, Any]
+
+    @property
+    def title(self) -> str:
+        return " ".join(map(str, self.asked))
+
+    @asynccontextmanager
+    async def open(self, surroundings: Surroundings) -> AsyncIterator[Activity]:
+        yield _Doer(self)
+
+
+class _Doer:
+    def __init__(self, settings: _Doing) -> None:
+        self._settings = settings
+
+    async def perform(self, values: Values) -> Done:
+        await asyncio.sleep(_ANSWERED_S)
+        self._settings.system.told(self._settings.asked)
+        await asyncio.sleep(_ANSWERED_S)
+        return Done()
 
 
 class _Metric(GaugeSettings):
@@ -260,12 +345,12 @@ def simulate(
     *,
     profiles: Sequence[str] = (),
     sets: Sequence[str] = (),
-    backlog: int = 100_000,
+    broker: Broker | None = None,
     **knobs: Any,
 ) -> Ran:
     """Run a config against the function of that name, turned like this. `ledger` is the file to write."""
     config = load(path, sets=sets, profiles=profiles, environ={}).config
-    system = System(function, backlog, **knobs)
+    system = System(function, broker or Broker(), **knobs)
     prepared = prepare(_virtual(config, system), "virtual-run")
 
     async def main() -> Ran:
@@ -300,8 +385,16 @@ def _virtual(config: RunConfig, system: System) -> RunConfig:
             for name, one in config.probes.items()
         },
         gauges={name: _metric(one, system) for name, one in config.gauges.items()},
+        actions={
+            name: replace(one, do=_doing(one.do, system), undo=_doing(one.undo, system))
+            for name, one in config.actions.items()
+        },
         reports={},
     )
+
+
+def _doing(steps: Sequence[Step], system: System) -> tuple[Step, ...]:
+    return tuple(replace(step, settings=_Doing(system=system, asked=step.given)) for step in steps)
 
 
 def _metric(gauge: GaugeSettings, system: System) -> _Metric:

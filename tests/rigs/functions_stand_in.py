@@ -60,7 +60,7 @@ def titled(one: dict[str, Any]) -> str:
     return one["expression"] if one.get("scenario") is None else f"{one['expression']} [{one['scenario']}]"
 
 
-def beside(amqp: str, config: str, directory: Path, stand_in: Sequence[str], *options: str) -> Beside:
+def beside(amqp: str, config: str | Path, directory: Path, stand_in: Sequence[str], *options: str) -> Beside:
     """Run a config beside a stand-in with these options, both of which are over then."""
     record, out = directory / "record.jsonl", directory / "run"
     run = [str(COMMAND), "run", str(CONFIGS / config), "--out", str(out), "--quiet", *options]

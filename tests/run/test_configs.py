@@ -172,7 +172,7 @@ def test_what_init_writes_for_rabbitmq_passes(rabbitmq: RabbitNode, vhost: str, 
 TIMELINES: Final = {
     "knative-builders.yaml": (
         372_200,
-        {"baseline": "0 s", "ramp": "5 min", "spike": "20 min", "sustained": "25 min", "from-zero": "65 min"},
+        {"baseline": "0 s", "ramp": "5 min", "spike": "20 min", "sustained": "25 min", "from-zero": "55 min"},
     ),
     "knative-parsers.yaml": (
         1_338_000,
@@ -182,7 +182,14 @@ TIMELINES: Final = {
         },
     ),
     "knative-endurance.yaml": (1_440_000, {"soak": "0 s"}),
-    "http-broker.yaml": (45_120, {"cold-start": "1 s", "warm": "60 s", "steady": "2 min"}),
+    "knative-stress.yaml": (
+        354_000,
+        {
+            "extreme-burst": "0 s", "calm": "60 s", "deletions": "6 min", "exhaustion": "11 min",
+            "full-queue": "15 min",
+        },
+    ),
+    "http-broker.yaml": (45_120, {"steady": "0 s", "warm": "15 min", "cold-start": "16 min"}),
     "rabbitmq.yaml": (66_350, {"baseline": "0 s"}),
 }  # fmt: skip
 
