@@ -79,7 +79,7 @@ def test_quick_builders_pass_and_the_record_says_the_same(tmp_path: Path) -> Non
     begins = waited_s(ran, "from-zero")
     (tenth,) = [at - begins for at in seconds_when(ran, "ready", 10) if at > begins]
     assert lower <= tenth <= upper
-    (gone,) = [at for at in seconds_when(ran, "stopped", 0) if 13 < at < begins]
+    (gone,) = [at for at in seconds_when(ran, "leaving", 0) if 13 < at < begins]
     assert begins - gone < 0.3
 
 

@@ -205,6 +205,19 @@ def test_the_plan_shows_the_profile_and_every_objective_can_be_decided(name: str
     assert all(prospect.decidable for prospect in prospects(load(CONFIGS / name, environ={}).config))
 
 
+@pytest.mark.parametrize("name", [name for name in TIMELINES if name != "rabbitmq.yaml"])
+def test_functions_are_loaded_here_and_in_a_test_cluster_and_nowhere_else(name: str, tmp_path: Path) -> None:
+    for host, said in (
+        ("jobs.test.example.com", ""),
+        ("jobs.example.com", "jobs.example.com is outside the guard of this config, which allows localhost, "),
+        ("jobs.prod.test.example.com", "denies jobs.prod.test.example.com, by *prod*"),
+    ):
+        environment = {"EVLOAD_READ_MODEL": f"http://{host}"}
+        ended = evload("validate", CONFIGS / name, cwd=tmp_path, env=environment)
+        assert ended.code == (2 if said else 0), ended.said
+        assert said in ended.err
+
+
 def test_build_events_follow_their_weights_and_name_their_source() -> None:
     plan = build(load(CONFIGS / "knative-builders.yaml", environ={}).config, "r-1")
     events = plan.scenarios[0].renderer.render([0] * 4000, "2026-01-01T00:00:00.000000Z")

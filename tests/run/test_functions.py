@@ -71,7 +71,7 @@ def test_builders_from_zero_to_ten_and_back(amqp: str, tmp_path: Path) -> None:
     assert len(found.noted("came")) > len(found.noted("done")) == ledger["scheduled"]
     # The load from zero began once there was no pod any more.
     begins = waited_s(found, "from-zero")
-    assert any(13 < at < begins for at in pods_at(found, "stopped", 0))
+    assert any(13 < at < begins for at in pods_at(found, "leaving", 0))
     # The gauge saw ten pods between the samples around the moment at which the record has the tenth.
     lower, upper = found.observed("reach(replicas >= 10) < 30s [from-zero]")
     assert lower is not None
@@ -95,9 +95,9 @@ def test_http_until_the_service_is_at_zero_and_then_cold(amqp: str, tmp_path: Pa
     found = beside(amqp, "http-broker.yaml", tmp_path, ["--cold-start-ms", "200", "--idle-s", "2"], *SHORT)
     assert_all_hold(found)
     assert len(found.noted("accepted")) == 20 + 100 + 150
-    # The last pod was gone when the load of twenty began, and the next one started when the first of them had come.
+    # The last pod was on its way out when the load of twenty began; the next one started when the first had come.
     begins, start_ns = waited_s(found, "cold-start"), found.start_ns()
-    assert any(at < begins for at in pods_at(found, "stopped", 0))
+    assert any(at < begins for at in pods_at(found, "leaving", 0))
     started_ns = [line[0] for line in found.noted("started") if (line[0] - start_ns) / 1e9 > begins]
     assert min(started_ns) > found.noted("came")[-20][0] > start_ns + begins * 1e9
 

@@ -300,6 +300,7 @@ class Function:
         for number in staying[wanted:]:
             self._pods[number].leaving = True
             self._pods[number].ready = False
+            self._tell("leaving", number)
         for slot in list(self._pods.values()):
             if slot.leaving and not slot.work:
                 slot.pod.stop()

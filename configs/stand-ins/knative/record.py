@@ -9,7 +9,7 @@ happened, and about what.
     [at, "lost", FUNCTION, ID]           it was thrown away, because the stand-in was told to lose some
     [at, "accepted", ID]                 the broker front has taken an event
     [at, "refused", STATUS, ID]          the broker front has refused one
-    [at, "started" | "ready" | "stopped" | "killed", FUNCTION, POD, PODS]   how many are ready after that
+    [at, "started" | "ready" | "leaving" | "stopped" | "killed", FUNCTION, POD, PODS]   how many are ready after that
     [at, "told", PATH, BODY]             an admin call
 """
 
