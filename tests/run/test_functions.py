@@ -205,13 +205,15 @@ def test_parsers_under_stress_refuse_what_is_too_much_and_lose_nothing(
 @pytest.mark.long
 def test_parsers_that_lose_some_under_stress_are_found_out(amqp: str, rabbitmq: RabbitNode, tmp_path: Path) -> None:
     api = rabbitmq.management_url.replace("//", "//guest:guest@")
-    lossy = ["--management", api, "--lose", "0.03"]
-    found = beside(amqp, patient("knative-stress.yaml", tmp_path), tmp_path, lossy, *SHORT)
+    lossy = ["--management", api, "--lose", "0.01"]
+    sooner = ["--set", "probes.parsed.deadline=2m", "--set", "probes.parsed-of-many.deadline=2m"]
+    found = beside(amqp, patient("knative-stress.yaml", tmp_path), tmp_path, lossy, *SHORT, *sooner)
     assert found.ended.code == 1, found.ended.said
     results = found.results()
-    assert {title for title, result in results.items() if result == "fail"} == {
-        "lost == 0", "max(end_to_end) < 60s [deletions]"
-    }  # fmt: skip
+    failed = {title for title, result in results.items() if result == "fail"}
+    # It may be that none of them was due while pods were deleted.
+    assert "lost == 0" in failed
+    assert failed <= {"lost == 0", "max(end_to_end) < 60s [deletions]"}
     assert set(results.values()) <= {*DECIDED_WELL, "fail"}
     assert_stress_is_accounted_for(found)
     assert found.observed("lost == 0") == [len(found.noted("lost"))] * 2
