@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from functools import cache
 from itertools import chain
 from pathlib import Path
+from types import ModuleType
 from typing import Final
 
 import botocore.loaders
@@ -26,6 +27,17 @@ SERVERS: Final = (
 """Modules with a fixture that starts a process. Tests start none in other ways, so that none lacks its mark."""
 WHOLE_RUNS: Final = frozenset({"evload.testing.simulation", "tests.rigs.worlds"})
 """Modules with which tests have whole runs in virtual time, which take their time all the same."""
+COMMANDS: Final = frozenset({
+    "tests.rigs.commands", "tests.rigs.full_disk", "tests.rigs.functions_stand_in", "tests.rigs.hostile_activities",
+    "tests.rigs.hostile_runs", "tests.rigs.small_system", "tests.rigs.tried_systems",
+})  # fmt: skip
+"""Modules with which tests start commands, which take their time whatever the machine can do."""
+LONGEST: Final = (
+    "run/test_functions.py", "stand_ins/test_placements_for_real.py", "run/test_terminals.py",
+    "house/test_mutants.py", "producers/test_rabbitmq_faults.py", "house/test_packaging.py",
+    "run/test_secrets_run.py", "run/test_eventbridge_run.py",
+)  # fmt: skip
+"""Files that take longer than all others, half a minute and more."""
 pytest_plugins = (BROWSER, *SERVERS)
 
 _LOADER: Final = cache(botocore.loaders.create_loader)
@@ -46,10 +58,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if item.get_closest_marker("long")]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if not item.get_closest_marker("long")]
-    simulating = {
+    modules = {item.module for item in items if isinstance(item, pytest.Function)}
+    homes_in = {module: {getattr(value, "__module__", "") for value in vars(module).values()} for module in modules}
+    simulating = {module for module, homes in homes_in.items() if not WHOLE_RUNS.isdisjoint(homes)}
+    starting = {
         module
-        for module in {item.module for item in items if isinstance(item, pytest.Function)}
-        if not WHOLE_RUNS.isdisjoint(getattr(value, "__module__", "") for value in vars(module).values())
+        for module, homes in homes_in.items()
+        if not COMMANDS.isdisjoint(homes) or any(value is subprocess for value in vars(module).values())
     }
     for item in items:
         assert isinstance(item, pytest.Function)
@@ -63,6 +78,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.property)
         if item.module in simulating:
             item.add_marker(pytest.mark.simulation)
+    _longest_first(items, starting)
+
+
+def _longest_first(items: list[pytest.Item], starting: Collection[ModuleType]) -> None:
+    """First the longest files, then all that wait for servers, browsers and commands, then whole runs, then the rest.
+
+    Where there are several processes, what waits goes on beside what works, and in the end none has much left.
+    """
+    turns = {Path(__file__).parent / name: number - len(LONGEST) for number, name in enumerate(LONGEST)}
+    for path in turns:
+        assert path.is_file(), f"{path} isn't there; correct LONGEST in {__file__}"
+    for item in items:
+        assert isinstance(item, pytest.Function)
+        if item.module in starting or item.get_closest_marker("server") or item.get_closest_marker("browser"):
+            turn = 0
+        else:
+            turn = 1 if item.get_closest_marker("simulation") else 2
+        turns[item.path] = min(turn, turns.get(item.path, turn))
+    items.sort(key=lambda item: turns[item.path])
 
 
 @pytest.fixture(autouse=True, scope="session")
