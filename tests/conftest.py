@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
 import subprocess
 from collections.abc import Collection, Iterator
@@ -47,6 +48,11 @@ settings.register_profile("any", deadline=None, suppress_health_check=[HealthChe
 # The same examples each time: a change isn't to be told of what it has nothing to do with. `make long` looks further.
 settings.register_profile("seeded", settings.get_profile("any"), derandomize=True)
 settings.load_profile("seeded")
+
+
+def pytest_configure() -> None:
+    """Nothing of what is collected is garbage."""
+    gc.disable()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -97,6 +103,12 @@ def _longest_first(items: list[pytest.Item], starting: Collection[ModuleType]) -
             turn = 1 if item.get_closest_marker("simulation") else 2
         turns[item.path] = min(turn, turns.get(item.path, turn))
     items.sort(key=lambda item: turns[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays, thousands of tests: nobody is to look through it again and again for garbage."""
+    gc.enable()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True, scope="session")
