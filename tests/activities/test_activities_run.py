@@ -8,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
 
+from evload.run import undo_journal
 from tests.rigs.commands import evload, started, summary_of, wait_until
 
 CONFIG: Final = """
@@ -50,6 +51,12 @@ def flag(directory: Path) -> Any:
         return database.execute("SELECT value FROM flags").fetchone()[0]
 
 
+def is_done(action: str, directory: Path) -> bool:
+    """Whether the journal of the run in `directory/out` says so."""
+    journal = directory / "out" / undo_journal.NAME
+    return journal.exists() and f'{{"done":"{action}"' in journal.read_text()
+
+
 def test_a_run_acts_by_several_kinds_and_leaves_nothing(tmp_path: Path) -> None:
     prepared(tmp_path, 3)
     done = evload("run", "c.yaml", "--out", "out", "--quiet", cwd=tmp_path)
@@ -65,7 +72,9 @@ def test_what_a_killed_run_has_done_is_undone_and_a_pipeline_that_went_with_it_k
 ) -> None:
     prepared(tmp_path, 60)
     with started("run", "c.yaml", "--out", "out", "--quiet", cwd=tmp_path) as running:
-        wait_until(lambda: flag(tmp_path) == 7)
+        # Of what was still being done it would be waited whether it takes effect, for as long as that may take.
+        wait_until(lambda: is_done("all", tmp_path))
+        assert flag(tmp_path) == 7
         assert (tmp_path / "on").read_text() == "7\n"
         running.process.send_signal(signal.SIGKILL)
         running.process.wait(30)
