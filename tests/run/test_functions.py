@@ -1,6 +1,7 @@
 """The configs of builder and parser functions beside their stand-in: what evload found is what the stand-in noted.
 
-Each in its profile `short`: real processes, RabbitMQ and HTTP, and load for ten to twenty seconds.
+Each in its profile `short`: real processes, RabbitMQ and HTTP, and load for ten to twenty seconds. Of those behind
+RabbitMQ and of those behind HTTP one is in every run of the tests, the others in virtual time there.
 """
 
 from __future__ import annotations
@@ -80,6 +81,7 @@ def test_builders_from_zero_to_ten_and_back(amqp: str, tmp_path: Path) -> None:
     assert lower <= tenth - begins <= upper
 
 
+@pytest.mark.long
 def test_parsers_at_the_pace_of_a_block(amqp: str, tmp_path: Path) -> None:
     found = beside(amqp, "knative-parsers.yaml", tmp_path, ["--target", "4"], *SHORT)
     assert_all_hold(found)
@@ -102,6 +104,7 @@ def test_http_until_the_service_is_at_zero_and_then_cold(amqp: str, tmp_path: Pa
     assert min(started_ns) > found.noted("came")[-20][0] > start_ns + begins * 1e9
 
 
+@pytest.mark.long
 def test_slow_functions_fail_what_is_asked_of_their_time_and_nothing_else(amqp: str, tmp_path: Path) -> None:
     """Each event takes eleven seconds at least: beyond the critical ten, within the thirty of the cold start."""
     found = beside(

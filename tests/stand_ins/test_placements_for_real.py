@@ -74,6 +74,7 @@ def test_an_ordinary_day(tmp_path: Path) -> None:
     assert "placements" in (tmp_path / "out" / "report.html").read_text()
 
 
+@pytest.mark.long
 def test_when_something_is_wrong(tmp_path: Path) -> None:
     ended, summary, record = run(patient("placements-faults.yaml", tmp_path))
     told = [(one["expression"], one["result"], one.get("note")) for one in summary["objectives"]]
