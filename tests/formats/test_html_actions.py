@@ -15,6 +15,7 @@ from evload.model.marker import Marker
 from evload.model.report import Report
 from evload.model.timeline import Timeline
 from tests.formats.test_html_report import HOSTILE, TIME, browse, two_scenarios
+from tests.rigs.shares import looks
 from tests.rigs.summaries import S
 from tests.servers.browser import Chromium, barriers, show
 
@@ -137,18 +138,17 @@ def acted_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.parametrize(("width", "dark"), looks(375, 1280))
 def test_everybody_can_read_it_at_every_width_in_light_and_dark(
-    chromium: Chromium, acted_path: Path, tmp_path: Path
+    width: int, dark: bool, chromium: Chromium, acted_path: Path, tmp_path: Path
 ) -> None:
     async def look(page: Page) -> None:
-        for width in (375, 1280):
-            for dark in (False, True):
-                await show(page, acted_path.as_uri(), width=width, dark=dark)
-                assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
-                await page.screenshot(path=tmp_path / f"{width}-{dark}.png", full_page=True)
-                assert await barriers(page) == [], (width, dark)
+        await show(page, acted_path.as_uri(), width=width, dark=dark)
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        await page.screenshot(path=tmp_path / "page.png", full_page=True)
+        assert await barriers(page) == []
 
-    browse(chromium, acted_path, look)
+    assert chromium.visit(look) == {acted_path.as_uri()}
 
 
 def test_the_table_tells_all_and_leads_to_the_charts(chromium: Chromium, acted_path: Path) -> None:

@@ -32,6 +32,7 @@ from evload.model.timeline import (
     ValueOverTime,
 )
 from evload.model.vitals import Incident, Vitals
+from tests.rigs.shares import looks
 from tests.rigs.summaries import MS, S, distribution, run_of, scenario
 from tests.rigs.worlds import insights_of, run
 from tests.servers.browser import Chromium, barriers, drag, hover, show, until
@@ -89,20 +90,19 @@ def browse(chromium: Chromium, path: Path, what: Callable[[Page], Awaitable[None
     assert chromium.visit(visit) == {path.as_uri()}
 
 
+@pytest.mark.parametrize(("width", "dark"), looks(375, 1280, 2560))
 def test_everybody_can_read_it_at_every_width_in_light_and_dark(
-    chromium: Chromium, page_path: Path, tmp_path: Path
+    width: int, dark: bool, chromium: Chromium, page_path: Path, tmp_path: Path
 ) -> None:
     async def look(page: Page) -> None:
-        for width in (375, 1280, 2560):
-            for dark in (False, True):
-                await show(page, page_path.as_uri(), width=width, dark=dark)
-                assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
-                await expect(page.locator("html")).to_have_attribute("data-theme", "dark" if dark else "light")
-                await page.screenshot(path=tmp_path / f"{width}-{dark}.png", full_page=True)
-                await page.locator("details").evaluate_all("all => all.forEach(one => one.open = true)")
-                assert await barriers(page) == [], (width, dark)
+        await show(page, page_path.as_uri(), width=width, dark=dark)
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        await expect(page.locator("html")).to_have_attribute("data-theme", "dark" if dark else "light")
+        await page.screenshot(path=tmp_path / "page.png", full_page=True)
+        await page.locator("details").evaluate_all("all => all.forEach(one => one.open = true)")
+        assert await barriers(page) == []
 
-    browse(chromium, page_path, look)
+    assert chromium.visit(look) == {page_path.as_uri()}
 
 
 def test_charts_are_drawn_and_every_one_has_words_and_numbers(chromium: Chromium, page_path: Path) -> None:
@@ -268,7 +268,7 @@ def test_charts_of_a_dark_page_have_no_light_edges(chromium: Chromium, page_path
         await show(page, page_path.as_uri(), dark=True)
         assert max(await page.locator("canvas").evaluate_all(brightest)) <= 0x18 + 2
 
-    browse(chromium, page_path, look)
+    assert chromium.visit(look) == {page_path.as_uri()}
 
 
 def test_it_prints_light_with_a_picture_of_each_chart(chromium: Chromium, page_path: Path) -> None:
@@ -290,7 +290,7 @@ def test_it_prints_light_with_a_picture_of_each_chart(chromium: Chromium, page_p
         await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
         await expect(page.locator(".printed")).to_have_count(0)
 
-    browse(chromium, page_path, look)
+    assert chromium.visit(look) == {page_path.as_uri()}
 
 
 def test_texts_of_a_run_stay_texts(chromium: Chromium, page_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Long trials of many seeds: a share of them belongs to every run of the tests, all of them to `make long`."""
+"""Trials of much the same, many of them: a share belongs to every run of the tests, all of them to `make long`."""
 
 from __future__ import annotations
 
@@ -9,3 +9,12 @@ from _pytest.mark.structures import ParameterSet
 def seeds(count: int, share: int) -> list[ParameterSet]:
     """The numbers below `count`, of which those from `share` on are for `make long` alone."""
     return [pytest.param(seed, marks=() if seed < share else pytest.mark.long) for seed in range(count)]
+
+
+def looks(*widths: int) -> list[ParameterSet]:
+    """Each width of a window, light and dark, of which every run has each width once, and dark and light in turn."""
+    return [
+        pytest.param(width, dark, marks=() if dark == (number % 2 == 0) else pytest.mark.long)
+        for number, width in enumerate(widths)
+        for dark in (False, True)
+    ]

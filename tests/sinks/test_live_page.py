@@ -24,6 +24,7 @@ from evload.model.report import ObjectiveResult, Result
 from evload.run.controls import Controls
 from evload.sinks.live_page import words
 from evload.sinks.live_page.sink import LivePage, served
+from tests.rigs.shares import looks
 from tests.rigs.sink_reports import NASTY, finished, moment
 from tests.rigs.summaries import S
 from tests.servers.browser import Chromium, barriers, drag, show, until
@@ -411,20 +412,33 @@ def test_it_shows_the_run_and_its_end_and_keeps_the_report(chromium: Chromium, t
     assert {urlsplit(url).netloc for url in chromium.visit(look)} == own
 
 
-def test_everybody_can_read_it_at_every_width_in_light_and_dark(chromium: Chromium, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("width", "dark"), looks(375, 1280, 2560))
+def test_everybody_can_read_it_at_every_width_in_light_and_dark(
+    width: int, dark: bool, chromium: Chromium, tmp_path: Path
+) -> None:
     with page() as live:
 
         async def look(tab: Page) -> None:
             for number in range(120):
                 live.progress(outage(number / 2))
-            for width in (375, 1280, 2560):
-                for dark in (False, True):
-                    await show(tab, live.url, width=width, dark=dark)
-                    await expect(tab.locator("#state")).to_have_text("running")
-                    assert await tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), width
-                    await expect(tab.locator("html")).to_have_attribute("data-theme", "dark" if dark else "light")
-                    await tab.screenshot(path=tmp_path / f"{width}-{dark}.png", full_page=True)
-                    assert await barriers(tab) == [], (width, dark)
+            await show(tab, live.url, width=width, dark=dark)
+            await expect(tab.locator("#state")).to_have_text("running")
+            assert await tab.evaluate("document.documentElement.scrollWidth <= innerWidth")
+            await expect(tab.locator("html")).to_have_attribute("data-theme", "dark" if dark else "light")
+            await tab.screenshot(path=tmp_path / "page.png", full_page=True)
+            assert await barriers(tab) == []
+
+        asked = chromium.visit(look)
+        assert {urlsplit(url).netloc for url in asked} == {urlsplit(live.url).netloc}
+
+
+def test_whoever_looks_back_is_left_there_until_they_follow_again(chromium: Chromium) -> None:
+    with page() as live:
+
+        async def look(tab: Page) -> None:
+            for number in range(120):
+                live.progress(outage(number / 2))
+            await show(tab, live.url)
             follow = tab.locator("#follow")
             end = "Bokeh.documents[0].get_model_by_name('time').end"
             await tab.locator(".plot").first.scroll_into_view_if_needed()
