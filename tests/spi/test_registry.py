@@ -6,10 +6,14 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
 import pytest
+
+from tests.rigs.commands import evload, found_at
 
 GOOD = """
 from contextlib import asynccontextmanager
@@ -21,23 +25,25 @@ class Config(ProducerSettings):
 """
 
 
-def installed(directory: Path, modules: dict[str, str], entries: str) -> dict[str, str]:
-    """The environment of a Python that has such a package, beside evload."""
-    for name, text in modules.items():
-        (directory / f"{name}.py").write_text(text)
-    about = directory / "somebody_else-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: somebody-else\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(entries)
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(directory), os.environ.get("PYTHONPATH", "")])}
+Install = Callable[[Mapping[str, str], str], None]
+"""Puts modules and entry points where commands find them from then on, as those of another package."""
 
 
-def evload(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "evload.cli", *arguments]
-    program = f"import sys; sys.argv = {command[2:]!r}; from evload.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
-    )
+@pytest.fixture
+def install(tmp_path: Path) -> Iterator[Install]:
+    """Installs such a package beside evload, until the test is over."""
+    with ExitStack() as stack:
+
+        def put(modules: Mapping[str, str], entries: str) -> None:
+            for name, text in modules.items():
+                (tmp_path / f"{name}.py").write_text(text)
+            about = tmp_path / "somebody_else-1.0.dist-info"
+            about.mkdir()
+            (about / "METADATA").write_text("Metadata-Version: 2.1\nName: somebody-else\nVersion: 1.0\n")
+            (about / "entry_points.txt").write_text(entries)
+            stack.enter_context(found_at(tmp_path))
+
+        yield put
 
 
 CONFIG = """
@@ -61,31 +67,31 @@ BROKEN: Final = {
 """Modules of plug-ins, and what is said of each."""
 
 
-def test_a_broken_plug_in_is_one_line_and_the_others_go_on(tmp_path: Path) -> None:
+def test_a_broken_plug_in_is_one_line_and_the_others_go_on(tmp_path: Path, install: Install) -> None:
     entries = "".join(f"{name} = {name}:Config\n" for name in BROKEN)
     modules = {name: module for name, (module, _) in BROKEN.items()}
-    environment = installed(tmp_path, modules, f"[evload.producers]\n{entries}")
+    install(modules, f"[evload.producers]\n{entries}")
     lines = {name: f"kind '{name}' is installed by somebody-else but {said}" for name, (_, said) in BROKEN.items()}
     config = tmp_path / "load.yaml"
     for name, line in lines.items():
         config.write_text(CONFIG.format(kind=name))
-        done = evload(environment, "validate", str(config))
-        assert (done.returncode, done.stderr.strip()) == (2, f"{config}:2:25: {line}")
-    schema = evload(environment, "schema")
-    assert schema.returncode == 0
-    assert sorted(schema.stderr.splitlines()) == sorted(f"left out: {line}" for line in lines.values())
-    assert '"RabbitmqProducerConfig"' in schema.stdout
+        done = evload("validate", config, cwd=tmp_path)
+        assert (done.code, done.err.strip()) == (2, f"{config}:2:25: {line}")
+    schema = evload("schema", cwd=tmp_path)
+    assert schema.code == 0
+    assert sorted(schema.err.splitlines()) == sorted(f"left out: {line}" for line in lines.values())
+    assert '"RabbitmqProducerConfig"' in schema.out
     config.write_text(CONFIG.format(kind="http, url: 'http://localhost:9/'"))
-    assert evload(environment, "validate", str(config)).returncode == 0
+    assert evload("validate", config, cwd=tmp_path).code == 0
 
 
-def test_a_plug_in_of_another_package_is_part_of_configs_and_schema(tmp_path: Path) -> None:
-    environment = installed(tmp_path, {"plumbing": GOOD}, "[evload.producers]\npipe = plumbing:Config\n")
+def test_a_plug_in_of_another_package_is_part_of_configs_and_schema(tmp_path: Path, install: Install) -> None:
+    install({"plumbing": GOOD}, "[evload.producers]\npipe = plumbing:Config\n")
     config = tmp_path / "load.yaml"
     config.write_text(CONFIG.format(kind="pipe"))
-    assert evload(environment, "validate", str(config)).returncode == 0
-    schema = evload(environment, "schema")
-    assert (schema.stderr, '"pipe"' in schema.stdout) == ("", True)
+    assert evload("validate", config, cwd=tmp_path).code == 0
+    schema = evload("schema", cwd=tmp_path)
+    assert (schema.err, '"pipe"' in schema.out) == ("", True)
 
 
 FORMAT = """
@@ -105,8 +111,8 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The directory of a run."""
     directory = tmp_path_factory.mktemp("run")
     (directory / "c.yaml").write_text(SANDBOX)
-    done = evload(dict(os.environ), "run", str(directory / "c.yaml"), "--out", str(directory / "out"))
-    assert done.returncode == 0, done
+    done = evload("run", "c.yaml", "--out", "out", cwd=directory)
+    assert done.code == 0, done
     return directory / "out"
 
 
@@ -124,23 +130,25 @@ SUMMED = ("brief: pass\n", "brief: warn\n")
 """What the format makes of it; a busy machine is worth a warning."""
 
 
-def test_a_format_of_another_package_is_written_by_report_and_by_a_run(tmp_path: Path, finished: Path) -> None:
-    environment = installed(tmp_path, {"summing": FORMAT}, "[evload.formats]\nsum = summing:Summed\n")
-    shown = evload(environment, "report", str(finished), "--format", "sum")
-    assert (shown.returncode, shown.stderr) == (0, "")
-    assert shown.stdout in SUMMED
+def test_a_format_of_another_package_is_written_by_report_and_by_a_run(
+    tmp_path: Path, finished: Path, install: Install
+) -> None:
+    install({"summing": FORMAT}, "[evload.formats]\nsum = summing:Summed\n")
+    shown = evload("report", finished, "--format", "sum", cwd=tmp_path)
+    assert (shown.code, shown.err) == (0, "")
+    assert shown.out in SUMMED
     files = tmp_path / "files"
-    assert evload(environment, "report", str(finished), "--format", "sum", "--out", str(files)).returncode == 0
+    assert evload("report", finished, "--format", "sum", "--out", files, cwd=tmp_path).code == 0
     assert sorted(path.name for path in files.iterdir()) == ["more.txt", "summed.txt"]
     assert "Formats: text, csv, hlog, html, json, junit, md, otlp, prom, sum." in " ".join(
-        evload(environment, "report", "--help").stdout.split()
+        evload("report", "--help", cwd=tmp_path).out.split()
     )
     config = tmp_path / "load.yaml"
     config.write_text(SANDBOX + "reports: {mine: {kind: files, format: sum, directory: told}}\n")
-    done = evload(environment, "run", str(config), "--out", str(tmp_path / "out"))
-    assert done.returncode == 0, done
+    done = evload("run", config, "--out", tmp_path / "out", cwd=tmp_path)
+    assert done.code == 0, done
     assert (tmp_path / "out/told/summed.txt").read_text() in SUMMED
-    schema = evload(environment, "schema").stdout
+    schema = evload("schema", cwd=tmp_path).out
     assert '"sum"' in schema
 
 
@@ -155,30 +163,32 @@ BROKEN_FORMATS: Final = {
 """Modules of formats, and what is said of each."""
 
 
-def test_a_broken_format_is_one_line_and_the_others_go_on(tmp_path: Path, finished: Path) -> None:
+def test_a_broken_format_is_one_line_and_the_others_go_on(tmp_path: Path, finished: Path, install: Install) -> None:
     entries = "".join(f"{name} = {name}:Summed\n" for name in BROKEN_FORMATS)
     modules = {name: module for name, (module, _) in BROKEN_FORMATS.items()}
-    environment = installed(tmp_path, modules, f"[evload.formats]\n{entries}")
+    install(modules, f"[evload.formats]\n{entries}")
     config = tmp_path / "load.yaml"
     for name, (_, said) in BROKEN_FORMATS.items():
         line = f"format '{name}' is installed by somebody-else but {said}"
-        done = evload(environment, "report", str(finished), "--format", name)
-        assert (done.returncode, done.stdout, done.stderr.strip()) == (2, "", f"--format {name}: {line}")
+        done = evload("report", finished, "--format", name, cwd=tmp_path)
+        assert (done.code, done.out, done.err.strip()) == (2, "", f"--format {name}: {line}")
         config.write_text(SANDBOX + f"reports: {{mine: {{kind: files, format: {name}}}}}\n")
-        done = evload(environment, "validate", str(config))
-        assert (done.returncode, done.stderr.strip()) == (2, f"{config}:9:39: {line}")
-    assert evload(environment, "report", str(finished), "--format", "md").returncode == 0
+        done = evload("validate", config, cwd=tmp_path)
+        assert (done.code, done.err.strip()) == (2, f"{config}:9:39: {line}")
+    assert evload("report", finished, "--format", "md", cwd=tmp_path).code == 0
 
 
-def test_a_binary_format_goes_to_a_file_or_a_pipe_but_not_onto_a_terminal(tmp_path: Path, finished: Path) -> None:
-    environment = installed(tmp_path, {"summing": FORMAT}, "[evload.formats]\npack = summing:Packed\n")
-    assert evload(environment, "report", str(finished), "--format", "pack").stdout in SUMMED
+def test_a_binary_format_goes_to_a_file_or_a_pipe_but_not_onto_a_terminal(
+    tmp_path: Path, finished: Path, install: Install
+) -> None:
+    install({"summing": FORMAT}, "[evload.formats]\npack = summing:Packed\n")
+    assert evload("report", finished, "--format", "pack", cwd=tmp_path).out in SUMMED
     master, slave = pty.openpty()
     with os.fdopen(master, "rb"), os.fdopen(slave, "wb") as terminal:
         program = f"import sys; sys.argv = {['evload', 'report', str(finished), '--format', 'pack']!r}"
         done = subprocess.run(
             [sys.executable, "-c", f"{program}; from evload.cli import main; main()"],
-            env=environment, stdout=terminal, stderr=subprocess.PIPE, text=True, check=False,
+            stdout=terminal, stderr=subprocess.PIPE, text=True, check=False,
         )  # fmt: skip
     assert (done.returncode, done.stderr) == (
         2,
@@ -189,5 +199,5 @@ def test_a_binary_format_goes_to_a_file_or_a_pipe_but_not_onto_a_terminal(tmp_pa
 def test_a_format_named_as_a_kind_of_report_is_told_how(tmp_path: Path) -> None:
     config = tmp_path / "load.yaml"
     config.write_text(SANDBOX + "reports: {mine: {kind: md}}\n")
-    done = evload(dict(os.environ), "validate", str(config))
-    assert done.stderr.strip().endswith(": unknown kind 'md'; it is a format: write kind: files and format: md")
+    done = evload("validate", config, cwd=tmp_path)
+    assert done.err.strip().endswith(": unknown kind 'md'; it is a format: write kind: files and format: md")
