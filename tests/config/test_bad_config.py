@@ -662,7 +662,7 @@ def _places(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 _DATA: dict[str, Any] = yaml.safe_load(GOOD)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_whatever_is_changed_ends_in_a_config_or_in_problems_with_a_place(data: st.DataObject) -> None:
     mutant = copy.deepcopy(_DATA)
