@@ -72,6 +72,17 @@ def seen(result: ReadResult) -> list[Seen]:
     return [read.seen for read in result.reads]
 
 
+def test_the_bytes_of_answers_are_counted_whatever_they_are_worth() -> None:
+    """Also those of a read that failed, and of one answer about many events once."""
+    assert read_from(always(answer(404, b"not found")))[0].bytes_in == 9
+    failed = read_from(always(answer(500, b"out of order")))[0]
+    assert (seen(failed), failed.bytes_in) == ([Seen.FAILED], 12)
+    assert read_from(always(answer(204)))[0].bytes_in == 0
+    items = [{"id": A.correlation_id}, {"id": B.correlation_id}]
+    assert bulk({"items": items}).bytes_in == len(json.dumps({"items": items}))
+    assert config_of("http://localhost/{correlation_id}").capabilities.counts_bytes
+
+
 # --- single reads -----------------------------------------------------------------------------------------
 
 

@@ -248,8 +248,15 @@ class TestBatches:
                 await load.publish(3)
                 await load.settled()
                 assert list(load.receipts.values()) == [
-                    Receipt(seq, REJECTED, began, began + 102 * MS, "HTTP 503: full", facts={"status": 503})
-                    for seq in range(3)
+                    Receipt(
+                        seq,
+                        REJECTED,
+                        began,
+                        began + 102 * MS,
+                        "HTTP 503: full",
+                        facts={"status": 503, "bytes_in": size},
+                    )
+                    for seq, size in ((0, 2), (1, 1), (2, 1))  # the four bytes of the answer, shared
                 ]
                 assert load.calls == [[0, 1, 2]]
 
@@ -282,13 +289,28 @@ class TestStamps:
 
         run(main())
 
+    def test_the_bytes_of_an_answer_are_counted_though_nobody_keeps_its_body(self) -> None:
+        """Of accepted events nothing of the answer is needed; the second one is known by sight."""
+
+        async def main() -> None:
+            async with loaded(always(answer(202, b"x" * 5000))) as (load, _):
+                for _ in range(2):
+                    await load.publish()
+                    await load.settled()
+                told = [receipt.facts and receipt.facts["bytes_in"] for receipt in load.receipts.values()]
+                assert told == [5000, 5000]
+
+        run(main())
+
     def test_an_answer_that_ends_its_connection_has_its_stamp_too(self) -> None:
         async def main() -> None:
             async with loaded(always(0.1, answer(202, b"", "Connection: close"))) as (load, _):
                 began = load.clock.now_ns()
                 await load.publish()
                 await load.settled()
-                assert load.receipts[0] == Receipt(0, ACCEPTED, began, began + 102 * MS, "", facts={"status": 202})
+                assert load.receipts[0] == Receipt(
+                    0, ACCEPTED, began, began + 102 * MS, "", facts={"status": 202, "bytes_in": 0}
+                )
 
         run(main())
 
@@ -1008,7 +1030,7 @@ class TestAnswers:
                 await load.publish()
                 await load.settled()
                 assert load.receipts[0] == Receipt(
-                    0, REJECTED, began, began + 102 * MS, 'HTTP 409: {"a": 1}', facts={"status": 409}
+                    0, REJECTED, began, began + 102 * MS, 'HTTP 409: {"a": 1}', facts={"status": 409, "bytes_in": 8}
                 )
 
         run(main())

@@ -206,6 +206,8 @@ def test_a_value_adds_up_between_the_least_and_the_most_that_its_samples_leave()
     assert _watched(IntegralWatch(5 * S), (0, 2), (10, 2), (20, 4), took_ms=0) == (30, 50)
     assert _watched(IntegralWatch(), (0, -2), (10, -2), took_ms=0) == (-20, -20)
     assert _watched(IntegralWatch(), (0, 3), (10, 3), took_ms=1000) == (27, 33)
+    assert _watched(IntegralWatch(), (0, 3), (10, 3), (20, 3), took_ms=1000) == (57, 63), "each moment counts once"
+    assert _watched(IntegralWatch(), (0, 3), (10, 3), (20, 5), took_ms=1000) == (57, 85)
     assert _watched(IntegralWatch(), (0, -3), (10, -3), took_ms=1000) == (-33, -27)
     assert _watched(IntegralWatch(), (0, -1), (10, 2), took_ms=1000) == (-11, 22)
     assert _watched(IntegralWatch(), (0, 3)) == (None, None)

@@ -101,6 +101,7 @@ def look(draw: st.DrawFn, seen: Observation) -> None:
     seen.session = draw(st.sampled_from([None, *Seen]))
     seen.staleness = draw(st.sampled_from([None, 0, 1, 4]))
     seen.status = draw(st.sampled_from([None, 202, 201]))
+    seen.bytes_out, seen.bytes_in = draw(st.sampled_from([None, 0, 310])), draw(st.sampled_from([None, 0, 12]))
     seen.tags = draw(st.sampled_from(["", "cold", "cold=", "cold\nregion=eu", "cold=\nregion=us", "region=eu"]))
     if seen.scenario == 0:
         brackets = (seen.first_lower_ns, seen.first_upper_ns, seen.stable_lower_ns, seen.stable_upper_ns)
@@ -155,7 +156,7 @@ def rich() -> Summary:
         seen = Observation(
             n * 3, 0, n % 2, state, at, "1", at - (n < 8), acked, True, at + 90 * MS, at + 7 * S, at + 90 * MS,
             stable, at + 20 * S, regressions=n % 3, effects=n % 3, position=-n, session=Seen(n % 3),
-            staleness=n % 5, status=202, resent=n % 2 == 0, non_monotonic=n % 3 == 0,
+            staleness=n % 5, status=202, bytes_out=300, bytes_in=n, resent=n % 2 == 0, non_monotonic=n % 3 == 0,
         )  # fmt: skip
         if state >= State.VISIBLE:
             brackets = (at + 90 * MS, at + 110 * MS, at + 90 * MS, stable)

@@ -45,12 +45,14 @@ class NoAnswer(Exception):
 
 
 class Answered(NamedTuple):
-    """An answer as it came. `body_of` makes its body readable; of an `overlong` one there is none."""
+    """An answer as it came. `body_of` makes its body readable; of an `overlong` one there is none. `size` is how many
+    bytes of the body came."""
 
     status: int
     headers: Sequence[tuple[bytes, bytes]]
     body: bytes
     overlong: bool = False
+    size: int = 0
 
 
 class Waiting(Protocol):
@@ -294,7 +296,7 @@ class Asker:
         self, exchange: Exchange, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, at_ns: int
     ) -> None:
         """See `http_wire.Listener`."""
-        exchange.context.answered(Answered(status, headers, body, exchange.overlong), at_ns)
+        exchange.context.answered(Answered(status, headers, body, exchange.overlong, exchange.body_size), at_ns)
 
     def failed(self, exchange: Exchange, reason: str) -> None:
         """See `http_wire.Listener`."""

@@ -45,6 +45,7 @@ class Known(NamedTuple):
     head    all before the body, if that says how long the body is; otherwise all of the answer
     length  of the whole answer, in bytes
     body    as it was kept; None: what lies in [start, stop) of such an answer is kept
+    body_size  how many bytes of it came, kept or not
     """
 
     head: bytes
@@ -52,16 +53,19 @@ class Known(NamedTuple):
     status: int
     headers: Sequence[tuple[bytes, bytes]]
     body: bytes | None
+    body_size: int
     start: int = 0
     stop: int = 0
 
     @classmethod
-    def of(cls, data: bytes, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> Known:
-        """What is known by an answer, all of it, and what was kept of its body."""
+    def of(
+        cls, data: bytes, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, body_size: int
+    ) -> Known:
+        """What is known by an answer, all of it, and what was kept of its body, of how many bytes."""
         start = data.find(_END_OF_HEAD) + len(_END_OF_HEAD)
         if start < len(_END_OF_HEAD) or _length(headers) != len(data) - start:
-            return cls(data, len(data), status, headers, body)
-        return cls(data[:start], len(data), status, headers, None, start, start + len(body))
+            return cls(data, len(data), status, headers, body, body_size)
+        return cls(data[:start], len(data), status, headers, None, body_size, start, start + len(body))
 
 
 def _length(headers: Sequence[tuple[bytes, bytes]]) -> int | None:
@@ -75,10 +79,10 @@ class Exchange:
 
     `refused_ns` is when the target refused the connection that it was waiting for. `past` is what an accepted one
     went through that is worth telling, mostly nothing. `overlong` says of an answer that its body was cut off, and
-    nothing of it is kept.
+    nothing of it is kept. `body_size` is how many bytes of the answer's body came, kept or not, as they came.
     """
 
-    __slots__ = ("context", "overlong", "past", "queued_ns", "refused_ns", "request", "sent_ns")
+    __slots__ = ("body_size", "context", "overlong", "past", "queued_ns", "refused_ns", "request", "sent_ns")
 
     def __init__(self, request: Sequence[bytes], context: Any, queued_ns: int) -> None:
         self.request = request
@@ -88,6 +92,7 @@ class Exchange:
         self.refused_ns: int | None = None
         self.past = ""
         self.overlong = False
+        self.body_size = 0
 
 
 class Listener(Protocol):
@@ -367,9 +372,9 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_beside_body", "_body", "_excess", "_exchange", "_had_body", "_head_size", "_headers", "_keep_alive",
-        "_left", "_limit", "_listener", "_overlong", "_owner", "_parser", "_status", "_transport", "closed",
-        "hung_up", "idle_since_ns", "in_body", "kept", "opened",
+        "_beside_body", "_body", "_body_size", "_excess", "_exchange", "_had_body", "_head_size", "_headers",
+        "_keep_alive", "_left", "_limit", "_listener", "_overlong", "_owner", "_parser", "_status", "_transport",
+        "closed", "hung_up", "idle_since_ns", "in_body", "kept", "opened",
     )  # fmt: skip
 
     _transport: asyncio.Transport
@@ -397,6 +402,7 @@ class Connection(asyncio.Protocol):
         self._headers = []
         self._body: list[bytes] | None = None
         self.kept = 0
+        self._body_size = 0
         self._limit = -1
         self._had_body = False
         self._beside_body = 0
@@ -450,8 +456,9 @@ class Connection(asyncio.Protocol):
         if not begun and self._left != 0:
             known = self._owner.known.get(data[9:12])
             if known is not None:
-                head, length, status, headers, body, start, stop = known
+                head, length, status, headers, body, body_size, start, stop = known
                 if len(data) == length and data.startswith(head):
+                    self._exchange.body_size = body_size
                     self._answer(status, headers, data[start:stop] if body is None else body, True)
                     return
         try:
@@ -511,11 +518,11 @@ class Connection(asyncio.Protocol):
         """An answer is through. `whole` is all of it, if it came in one piece and leaves the parser as it was."""
         status, headers = self._status, self._headers
         body = _NO_BODY if self._body is None or self._overlong else b"".join(self._body)
-        if self._overlong:
-            assert self._exchange is not None
-            self._exchange.overlong = True
+        assert self._exchange is not None
+        self._exchange.overlong = self._overlong
+        self._exchange.body_size = self._body_size
         if whole is not None:
-            known = Known.of(whole, status, headers, body)
+            known = Known.of(whole, status, headers, body, self._body_size)
             if len(known.head) <= _KNOWN_LIMIT:
                 self._owner.known[whole[9:12]] = known
         self._reset()
@@ -549,6 +556,7 @@ class Connection(asyncio.Protocol):
 
     def on_body(self, chunk: bytes) -> None:
         self._had_body = True
+        self._body_size += len(chunk)
         if self._limit < 0:
             self._limit = self._listener.body_limit(self._parser.get_status_code())
         missing = self._limit - self.kept

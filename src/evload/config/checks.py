@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Final
 
 from .. import files
+from ..model.costs import SPANS_S
 from ..model.facts import FACTS, QUEUE_LAG, told_as
 from ..model.tags import MOST as MOST_TAGS
 from ..model.tags import name_of
 from ..objectives.condition import parse_condition
+from ..objectives.cost import Service
 from ..objectives.objective import HORIZON, Measure, Objective
 from ..spi.gauge import GaugeSettings
 from ..spi.probe import ProbeSettings
@@ -20,7 +22,7 @@ from ..units import format_duration, write_duration
 from ..workload import events
 from ..workload.events import EventSettings
 from ..workload.records import Records
-from ..workload.schedule import Hold, Idle, duration_ns, events_before, expected_events
+from ..workload.schedule import Hold, Idle, duration_ns, events_before, expected_events, longest_hold
 from ..workload.templates import OWN_NAMES
 from .problems import Problems, unknown
 from .run_config import Action, Step
@@ -190,6 +192,50 @@ class Checks:
             if needed in _OF_PRODUCERS and not any(_may_tell(producer, needed) for producer in senders):
                 what = f"no producer of these events tells {objective.subject}, so this would always hold"
                 self._problems.add(path, what, "name a scenario whose producer does, or leave it out")
+
+    def costs(
+        self,
+        costs: Mapping[str, Service],
+        objectives: Mapping[DataPath, Objective],
+        scenarios: Mapping[str, Scenario],
+        probes: Mapping[str, ProbeSettings],
+        gauges: Mapping[str, GaugeSettings],
+        producers: Mapping[str, ProducerSettings],
+    ) -> None:
+        """What a price table needs has to be told by somebody, and what is asked of it has to be in it."""
+        for name, row in costs.items():
+            path: DataPath = ("costs", name, "usage")
+            for term in row.terms:
+                if term.function == "rise" and term.value not in gauges[term.gauge].counters:
+                    what = f"{term.value} of gauge {term.gauge!r} is no counter, so rise({term.value}) says nothing"
+                    cure = f"write integral({term.value}), or give the gauge counter: true if it only ever grows"
+                    self._problems.add(path, what, cure)
+                elif term.value == "bytes_in" and not term.function:
+                    self._count_bytes(path, scenarios, probes, producers)
+        has_hold = any(longest_hold(scenario.load) for scenario in scenarios.values())
+        for path, objective in objectives.items():
+            if objective.measure is not Measure.COST:
+                continue
+            if not self._document.section("costs"):
+                self._problems.add(path, "nothing says what anything costs", "add a price table under costs:")
+            elif objective.function in SPANS_S and scenarios and not has_hold:
+                what = f"no phase of the load has one rate, so {objective.expression!r} can't be projected"
+                self._problems.add(path, what, "add a phase such as {rate: 100/s, for: 5m}")
+
+    def _count_bytes(
+        self,
+        path: DataPath,
+        scenarios: Mapping[str, Scenario],
+        probes: Mapping[str, ProbeSettings],
+        producers: Mapping[str, ProducerSettings],
+    ) -> None:
+        """All that is answered has to be counted: what nobody counts would look like nothing."""
+        asked = {f"producer {one.producer!r}": producers.get(one.producer) for one in scenarios.values()} | {
+            f"probe {name!r}": probes.get(name) for one in scenarios.values() for name in one.probes
+        }
+        for who, adapter in asked.items():
+            if adapter is not None and not adapter.capabilities.counts_bytes:
+                self._problems.add(path, f"{who} doesn't count the bytes of its answers", "leave bytes_in out")
 
     def _named_moments(self, path: DataPath, objective: Objective, scenarios: Set[str]) -> None:
         """What an objective counts from, or is about: a scenario or an action."""

@@ -19,6 +19,7 @@ from ..errors import ConfigError, Problem, UsageError
 from ..model.report import Circumstances
 from ..objectives import grammar
 from ..objectives.condition import parse_condition
+from ..objectives.cost import Service, parse_per, parse_price, parse_usage, service
 from ..objectives.objective import DEFAULT_DELAY_NS, GaugeValues, Objective
 from ..objectives.policy import SelfCheckPolicy
 from ..sandbox.settings import SandboxKnobs, SandboxSettings
@@ -40,7 +41,7 @@ from .problems import Problems
 from .profiles import take
 from .run_config import SANDBOX, Action, LateAddress, LoadedConfig, RunConfig, Step, with_sandbox
 from .secrets import Redactor
-from .sections import MOST, ActionTimes, ConfigFile, Kind, ObjectiveEntry, Scenario
+from .sections import MOST, ActionTimes, ConfigFile, CostEntry, Kind, ObjectiveEntry, Scenario
 from .yaml import DataPath, Document, texts
 
 _NO_SANDBOX_YET: Final = "http://127.0.0.1:9"
@@ -197,6 +198,7 @@ class _Reader:
         types = self._items("events", EventSettings)
         scenarios = self._items("scenarios", Scenario)
         objectives = self._objectives({name: gauge.metrics for name, gauge in gauges.items()})
+        costs = self._costs({name: gauge.metrics for name, gauge in gauges.items()})
         policy = self._item(SelfCheckPolicy, ("self_checks",)) if "self_checks" in self._document.data else None
         guard = self._item(GuardSettings, ("guard",)) if "guard" in self._document.data else None
         checks = Checks(self._problems)
@@ -206,6 +208,7 @@ class _Reader:
         checks.gauges(gauges)
         checks.waits(scenarios, gauges)
         checks.objectives(objectives, scenarios, probes, gauges, producers)
+        checks.costs(costs, objectives, scenarios, probes, gauges, producers)
         checks.tags(objectives, scenarios, probes, producers)
         actions = self._actions({name: gauge.metrics for name, gauge in gauges.items()})
         setup, cleanup = self._around("setup"), self._around("cleanup")
@@ -229,6 +232,7 @@ class _Reader:
             records=checks.templates(types, scenarios, producers, self._base_dir, setup),
             secrets=secrets,
             actions=actions,
+            costs=tuple(costs.values()),
             observe=top.observe,
             setup=setup,
             cleanup=cleanup,
@@ -436,6 +440,28 @@ class _Reader:
                 if named:
                     self._written[section, name] = written
                     self._document.data[section][name] = with_sandbox(written, _NO_SANDBOX_YET)
+
+    def _costs(self, gauges: GaugeValues) -> dict[str, Service]:
+        """The price table. Where a gauge has a mistake of its own nobody knows its values."""
+        found = {}
+        for name in self._document.section("costs"):
+            path: DataPath = ("costs", name)
+            entry = self._item(CostEntry, path)
+            if entry is None:
+                continue
+            at = "usage"
+            try:
+                terms = parse_usage(entry.usage, gauges)
+                at = "price"
+                parse_price(entry.price)
+                at = "per"
+                parse_per(entry.per, terms)
+            except ValueError as error:
+                if at != "usage" or len(gauges) == len(self._document.section("gauges")):
+                    self._problems.add_text((*path, at), str(error))
+            else:
+                found[name] = service(name, entry.usage, entry.price, entry.per, gauges)
+        return found
 
     def _implied(self, scenarios: Mapping[str, Scenario]) -> tuple[Objective, ...]:
         """What is asked where nothing is written. Events that nobody watches can't be asked for."""

@@ -10,7 +10,7 @@ from typing import Final
 from ..errors import ConfigError, UsageError
 from ..model.facts import QUEUE_LAG
 from ..objectives.condition import parse_condition
-from ..objectives.objective import Objective
+from ..objectives.objective import Measure, Objective
 from ..spi.gauge import GaugeSettings
 from ..texts import meant
 from ..workload.schedule import open_stretches
@@ -46,13 +46,26 @@ def part_of(loaded: LoadedConfig, names: Sequence[str]) -> LoadedConfig:
     }
     _keep_what_ends_phases(config, scenarios, gauges)
     actions = _actions_of(config.actions, scenarios)
-    asked = [objective for objective in config.slos if _is_asked(objective, scenarios, gauges, actions)]
+    # Without one of its services a price table would tell too little.
+    told = all(not term.gauge or term.gauge in gauges for row in config.costs for term in row.terms)
+    costs = config.costs if told else ()
+    asked = [
+        objective
+        for objective in config.slos
+        if (_is_asked(objective, scenarios, gauges, actions) if objective.measure is not Measure.COST else costs)
+    ]
     left_out = [objective for objective in config.slos if objective not in asked and not objective.implied]
     about = replace(
         config.circumstances, scenarios=tuple(scenarios), not_asked=tuple(objective.title for objective in left_out)
     )
     part = replace(
-        config, scenarios=scenarios, gauges=gauges, actions=actions, slos=tuple(asked), circumstances=about
+        config,
+        scenarios=scenarios,
+        gauges=gauges,
+        actions=actions,
+        slos=tuple(asked),
+        costs=costs,
+        circumstances=about,
     )
     return replace(loaded, config=part)
 

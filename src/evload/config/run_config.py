@@ -14,6 +14,7 @@ from yaml.nodes import MappingNode
 from ..clients.credentials.settings import SecretSettings
 from ..model.report import Circumstances
 from ..objectives.condition import Condition
+from ..objectives.cost import Service
 from ..objectives.objective import Objective
 from ..objectives.policy import SelfCheckPolicy
 from ..sandbox.settings import SandboxSettings
@@ -93,6 +94,7 @@ class RunConfig:
     secrets   where those values come from that may change while the run goes on
     actions   what is done to the system while the run goes on
     setup, cleanup  what is done before the run, and after it
+    costs     the price table
     observe   how long it goes on after its load, in nanoseconds
     circumstances  what reports show of it beside its name
     guard     whom it may load, by itself; `guard.held` has the say of everybody else
@@ -117,6 +119,7 @@ class RunConfig:
     observe: int = 0
     setup: tuple[Step, ...] = ()
     cleanup: tuple[Step, ...] = ()
+    costs: tuple[Service, ...] = ()
     circumstances: Circumstances = field(default_factory=Circumstances)
     guard: Guard = NO_GUARD
 

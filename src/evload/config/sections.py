@@ -160,6 +160,32 @@ class ActionTimes(Settings):
         return self.at_ns if self.for_ is None else self.at_ns + self.for_
 
 
+def _amount_as_text(written: object) -> object:
+    """A number as it was written: of a price each digit counts."""
+    return str(written) if isinstance(written, int | float) and not isinstance(written, bool) else written
+
+
+_AMOUNT: Final = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}]}
+
+
+class CostEntry(Settings):
+    """What is used of one service, and what that costs."""
+
+    usage: Annotated[
+        str,
+        Field(description="rise(COUNTER) or integral(GAUGE), or a counter of evload's own such as sent; or a sum"),
+    ]
+    price: Annotated[
+        str, BeforeValidator(_amount_as_text), WithJsonSchema(dict(_AMOUNT)), Field(description="in your money")
+    ]
+    per: Annotated[
+        str,
+        BeforeValidator(_amount_as_text),
+        WithJsonSchema(dict(_AMOUNT)),
+        Field(description="what the price is for: a number, a time such as 1h, a size such as 1GB"),
+    ] = "1"
+
+
 class ObjectiveEntry(Settings):
     """An objective with more than its expression."""
 
@@ -229,6 +255,9 @@ class ConfigFile(Settings):
         list[Any],
         Field(max_length=MOST, description="activities after the run; with each: acked, once for each such event"),
     ] = []
+    costs: Annotated[
+        dict[Name, Any], Field(max_length=MOST, description="a price table: {SERVICE: {usage: …, price: …, per: …}}")
+    ] = {}
     observe: Annotated[Duration, Field(description="how long the run goes on after its load")] = 0
     slos: Annotated[list[Any], Field(max_length=MOST, description="what must hold")] = []
     reports: Annotated[

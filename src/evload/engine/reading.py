@@ -97,7 +97,9 @@ class Reading:
         budgets = {name: ReadBudget(one.most_reads) for name, one in settings.items()}
         requests = {name: ReadBudget(one.max_requests) for name, one in settings.items()}
         self._budgets = list(budgets.values())
-        vitals.probes = {name: ReadVitals() for name in budgets}
+        vitals.probes = {
+            name: ReadVitals(bytes_in=0 if one.capabilities.counts_bytes else None) for name, one in settings.items()
+        }
         self._times = {name: ReadTimes() for name in budgets}
         self._readers = [
             _Reader(
@@ -246,6 +248,8 @@ class Reading:
         vitals.unexpected_ids += result.unexpected
         own.requests += requests
         own.events += events
+        if own.bytes_in is not None:
+            own.bytes_in += result.bytes_in
         if result.error:
             vitals.failed_reads += requests
             own.failed += requests

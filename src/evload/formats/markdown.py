@@ -10,7 +10,7 @@ from ..model.facts import COUNTERS, LEDGER_SUMS, METRICS, QUEUE_LAG
 from ..model.report import ObjectiveResult, Report, Result, WorstEvent
 from ..model.summary import FIGURES, Distribution, ScenarioSummary, Summary
 from ..model.vitals import Incident
-from ..report import actions, wording
+from ..report import actions, costs, wording
 from ..spi.format import Files, Format
 from ..texts import printable
 from ..units import NS_PER_S, format_duration, format_rate
@@ -55,6 +55,7 @@ def markdown(report: Report, environment: str = "") -> str:
         _ledger(report.summary.total()),
         _load(report.summary),
         _gauges(report.summary),
+        _costs(report.summary),
         _section("Incidents", _incidents(report.summary.vitals.incidents)),
         _worst(report.objectives),
         [f"**{escaped(report.not_undone)}**"] if report.not_undone else [],
@@ -229,6 +230,17 @@ def _gauges(summary: Summary) -> list[str]:
     ]
     head = ("Gauge", "Value", "Min", "Mean", "Max", "Last", "Samples", "Failed")
     return ["## Gauges", "", *_table(head, rows)] if rows else []
+
+
+def _costs(summary: Summary) -> list[str]:
+    """What the run cost, service by service."""
+    if summary.costs is None:
+        return []
+    told = costs.rows(summary.costs)
+    head = ("Service", "Usage", "Price", *(f"{name[:1].upper()}{name[1:]}" for name in costs.HEAD))
+    table = _table(head, [tuple(map(escaped, (one.name, one.usage, one.price, *one.cells))) for one in told])
+    why = [f"- {escaped(one.name)}: {escaped(reason)}" for one in told for reason in one.why]
+    return ["## Costs", "", *table, "", *([*why, ""] if why else []), escaped(costs.basis(summary.costs))]
 
 
 def _incidents(incidents: Sequence[Incident]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from ..model.costs import SPANS_S, Costs
 from ..model.facts import LEDGER_KEYS, METRICS, PERCENTILES, QUEUE_LAG
 from ..model.marker import Marker
 from ..model.progress import ActionNow, Progress, actions_now
@@ -99,9 +100,25 @@ def of_report(report: Report) -> list[Measure]:
             _add_percentiles(took, distribution, probe=probe)
     return _with_points(
         [run, label, started, duration, events, warmup, *_distributions(report.summary), *_gauges(report.summary),
-         reads, requests, failed, took, *_objectives(report.objectives), *_checks(report.checks),
-         *_actions(report.summary.markers)]
+         _costs(report.summary.costs), reads, requests, failed, took, *_objectives(report.objectives),
+         *_checks(report.checks), *_actions(report.summary.markers)]
     )  # fmt: skip
+
+
+def _costs(costs: Costs | None) -> Measure:
+    """Those that are known: a service without a point isn't free."""
+    measure = Measure(
+        "cost", "What the run cost, in the money of its prices: of the run, 1000 events, a day, a month"
+    )
+    if costs is None:
+        return measure
+    for one in (*costs.services, costs.total):
+        amounts = {"run": one.run, "events": costs.of_events(one)} | {span: one.over(span) for span in SPANS_S}
+        for of, bracket in amounts.items():
+            for bound, end in zip(("lower", "upper"), bracket or (), strict=False):
+                if end is not None:
+                    measure.add(float(end), service=one.name, of=of, bound=bound)
+    return measure
 
 
 def _events() -> Measure:

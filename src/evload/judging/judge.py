@@ -18,6 +18,7 @@ from ..model.tags import unanswered
 from ..objectives.objective import UPPER, Measure, Objective
 from ..objectives.scenario import ScenarioCriteria
 from .answers import judge_silence, judge_span
+from .costs import judge_cost
 from .counters import judge_counter
 from .events import judge_extreme, judge_mean, judge_share, judge_staleness
 from .gauges import judge_bracketed, judge_drain, judge_gauge, judge_ratio, judge_reach, judge_watched
@@ -115,6 +116,8 @@ def _finder(
 ) -> Callable[[Fraction], LimitResult]:
     if objective.is_gauged:
         return partial(judge_bracketed, objective, summary, judge=partial(_judge_gauged, summary, scenarios))
+    if objective.measure is Measure.COST:
+        return partial(judge_cost, objective, summary)
     scope = objective.scope(summary)
     if objective.measure is Measure.RECOVERY:
         return partial(

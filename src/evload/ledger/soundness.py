@@ -112,6 +112,8 @@ def check(reader: LedgerReader) -> None:
         "requests": (1, _FURTHEST_NS),
         "events": (0, _FURTHEST_NS),
         "warmup": (0, _FURTHEST_NS),
+        "bytes_out": (0, _FURTHEST_NS),
+        "bytes_in": (0, _FURTHEST_NS),
         "consumed_at": _ANY_INTEGER,
         "processed_at": _ANY_INTEGER,
     }

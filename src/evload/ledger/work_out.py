@@ -16,6 +16,7 @@ from ..summary.fold_plan import ScenarioPlan
 from ..summary.recorder import MetricFold
 from .queue_lag import add_lag
 from .reader import LedgerReader
+from .usage import add_costs
 
 _SECOND_NS: Final = 1_000_000_000
 
@@ -26,6 +27,7 @@ def work_out(summary: Summary, reader: LedgerReader, criteria: Criteria) -> None
     _add_hops(summary, reader)
     _add_watches(summary, reader, criteria)
     _add_busiest(summary, reader)
+    add_costs(summary, reader, criteria)
 
 
 def _add_hops(summary: Summary, reader: LedgerReader) -> None:

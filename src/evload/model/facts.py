@@ -62,6 +62,7 @@ class Fact:
     tallied   the summary keeps the number of events for each value, up to this one; None: it doesn't
     title     what such a tally is called; empty: it is not shown by itself
     ranged    the summary keeps the smallest, the largest and the mean
+    summed    the summary keeps the sum over the events
     of        what adapters call it that can tell it, in their capabilities; empty: evload itself knows
     by_producer  producers tell it, and not probes
     counters  what it feeds
@@ -75,6 +76,7 @@ class Fact:
     tallied: int | None = None
     title: str = ""
     ranged: bool = False
+    summed: bool = False
     of: str = ""
     by_producer: bool = False
     counters: tuple[Counter, ...] = ()
@@ -281,6 +283,18 @@ class EventFacts:
             meaning="writes of its key that the most stale answer about it had not applied",
             ranged=True,
             of="version",
+        ),
+    )
+    bytes_out: int | None = field(
+        default=None,
+        metadata=_row(meaning="bytes of its body, where it was handed to the transport", joined="first", summed=True),
+    )
+    bytes_in: int | None = field(
+        default=None,
+        metadata=_row(
+            meaning="bytes of the body of the answer to its publish; a batch shares those of its answer",
+            joined="first",
+            summed=True,
         ),
     )
 

@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 from ..stats.histogram import Histogram, bracket, rank_of
 from ..stats.thresholds import StepCounts, ThresholdCount, add_intervals
+from .costs import Costs
 from .facts import LEDGER_KEYS, PERCENTILES
 from .marker import Marker, in_order
 from .vitals import Vitals
@@ -28,6 +29,7 @@ FROM_LEDGER: Final[Mapping[str, str]] = MappingProxyType(
         "lag": "from the samples of a queue's depth and the times of all sends and acks",
         "watches": "from the samples of the gauges in order of time",
         "watch_notes": "with the watches",
+        "costs": "from the samples of the gauges, the events and the reads of all ledgers",
         "busiest": "from the reads in each tenth of a second, added up over the ledgers",
     }
 )
@@ -186,6 +188,8 @@ class ScenarioSummary:
     """Name of a fact to its values, each with the number of events that have it."""
     ranges: dict[str, Series] = field(default_factory=dict)
     """Name of a fact to its smallest and largest values and their mean."""
+    sums: dict[str, int] = field(default_factory=dict)
+    """Name of a fact to its sum over the events of which it is known."""
     first_intended_ns: int | None = None
     last_intended_ns: int | None = None
     last_acked_ns: int | None = None
@@ -238,6 +242,7 @@ class ScenarioSummary:
             _add_counts(self.tallies.setdefault(fact, {}), tally)
         for fact, series in other.ranges.items():
             self.ranges.setdefault(fact, Series()).merge(series)
+        _add_counts(self.sums, other.sums)
         self.first_intended_ns = _least(self.first_intended_ns, other.first_intended_ns)
         self.last_intended_ns = _most(self.last_intended_ns, other.last_intended_ns)
         self.last_acked_ns = _most(self.last_acked_ns, other.last_acked_ns)
@@ -301,6 +306,8 @@ class Summary:
     """Events whose own stamps say that they were processed before they were consumed."""
     contradictions: int = 0
     """Events whose stamps can't be true together with those of the others."""
+    costs: Costs | None = None
+    """What the run cost; None where its config has no price table."""
     markers: list[Marker] = field(default_factory=list)
     """When something was done to the system, in order of time. One part of a run does it, for all of them."""
 
@@ -320,6 +327,7 @@ class Summary:
         self.markers = in_order({*self.markers, *other.markers})
         self.watches, self.watch_notes = {}, {}
         self.negative_hops = self.contradictions = 0
+        self.costs = None
 
     def total(self) -> ScenarioSummary:
         """All scenarios as one."""

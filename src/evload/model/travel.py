@@ -131,6 +131,7 @@ class ReadResult:
     instead     for people: what was answered by a read that shows none of them, such as `HTTP 404`
     strange     what came, or was answered, and is about no event of any run; not about one of another run
     example     for people: the beginning of one of those
+    bytes_in    bytes of the bodies of the answers that came, those to failed reads too; 0 where nobody counts them
     """
 
     reads: list[Read]
@@ -141,6 +142,7 @@ class ReadResult:
     instead: str = ""
     strange: int = 0
     example: str = ""
+    bytes_in: int = 0
 
 
 class Part(NamedTuple):

@@ -70,6 +70,8 @@ class ReadVitals:
     """Reads in which what stood where a stamp should could not be read."""
     unread_stamp: str = ""
     """What stood there in one of them."""
+    bytes_in: int | None = None
+    """Bytes of the bodies of the answers; None: this probe doesn't count them."""
 
     def blank(self, answer: str, requests: int = 1) -> None:
         """Count requests that showed no event."""
@@ -91,6 +93,8 @@ class ReadVitals:
         self.example = self.example or other.example
         self.unread_stamps += other.unread_stamps
         self.unread_stamp = self.unread_stamp or other.unread_stamp
+        if other.bytes_in is not None:
+            self.bytes_in = (self.bytes_in or 0) + other.bytes_in
         for answer, count in other.blanks.items():
             self.blanks[answer] = self.blanks.get(answer, 0) + count
 

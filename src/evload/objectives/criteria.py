@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from ..model.phases import Course, Ending
+from .cost import Service, service
 from .grammar import from_data
 from .objective import GaugeValues, Objective
 from .policy import SelfCheckPolicy
@@ -20,6 +21,7 @@ class Criteria:
 
     deadlines_ns  the deadline of each probe, by its name
     scenarios     what is known of each scenario's schedule, by its name
+    costs         the price table
     max_reads     the budget of each probe in event reads per second, by its name; None: without one
     """
 
@@ -28,6 +30,7 @@ class Criteria:
     deadlines_ns: Mapping[str, int]
     scenarios: Mapping[str, ScenarioCriteria] = field(default_factory=dict)
     max_reads: Mapping[str, float | None] = field(default_factory=dict)
+    costs: Sequence[Service] = ()
 
     def as_it_went(self, endings: Iterable[Ending]) -> Criteria:
         """The same, with each scenario's schedule as it came to be. Only to be asked of what was planned."""
@@ -45,6 +48,7 @@ class Criteria:
             "deadlines_ns": dict(self.deadlines_ns),
             "scenarios": {name: terms.as_data() for name, terms in self.scenarios.items()},
             "max_reads": dict(self.max_reads),
+            **({"costs": [row.as_data() for row in self.costs]} if self.costs else {}),
         }
 
     @classmethod
@@ -56,6 +60,7 @@ class Criteria:
             data["deadlines_ns"],
             {name: ScenarioCriteria.from_data(terms) for name, terms in data["scenarios"].items()},
             data["max_reads"],
+            [service(**row, gauges=gauges) for row in data.get("costs", ())],
         )
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Final
 
+from ..model.costs import SPANS_S
 from ..model.facts import COUNTER_NAMES, METRICS, QUEUE_LAG, STALENESS, TALLIED, ByValue
 from ..model.summary import LOWER_END
 from ..texts import meant
@@ -33,11 +34,12 @@ RUNNING: Final = {"rise": Measure.RISE, "integral": Measure.INTEGRAL, "growth": 
 """Functions of a gauge over the run, or from a moment on."""
 _FUNCTIONS: Final = (
     "p95", "p99", "share", "max", "min", "mean", "rate", "throughput", "drain", "recovery", "reach", *RUNNING,
-    "stretch", "span",
+    "stretch", "span", "cost",
 )  # fmt: skip
 _OPERATOR: Final = r"(==|!=|<=|>=|<|>)"
 _CALL: Final = re.compile(rf"([A-Za-z_]\w*(?:\.\d+)?)\s*\((.*)\)\s*{_OPERATOR}\s*(\S+(?:\s+\S+)*)")
 _PLAIN: Final = re.compile(rf"([A-Za-z_][\w-]*)\s*{_OPERATOR}\s*(\S+(?:\s+\S+)*)")
+_EVENTS: Final = re.compile(r"(\d[\d_]{0,17})\s+events?")
 _PERCENTILE: Final = re.compile(r"p(\d+(?:\.\d+)?)")
 _RATIO: Final = re.compile(rf"(\w+)\s*\(([^()]*)\)\s*/\s*(\w+)\s*\(([^()]*)\)\s*{_OPERATOR}\s*(\S+(?:\s+\S+)*)")
 _CONDITION: Final = re.compile(rf"([A-Za-z_][\w.-]*)\s*{_OPERATOR}\s*(\S+(?:\s+\S+)*)")
@@ -89,6 +91,8 @@ def parse_expression(expression: str, gauges: GaugeValues) -> Objective:
             return _parse_condition(expression, function, argument, operator, limit, gauges)
         if function in RUNNING:
             return _parse_running(expression, function, argument, operator, limit, gauges)
+        if function == "cost":
+            return _parse_cost(expression, argument, operator, limit)
         if function == "span":
             return _parse_span(expression, argument, operator, limit)
         return _parse_gauge(expression, function, argument, operator, limit, gauges) or _parse_call(
@@ -244,6 +248,23 @@ def _parse_span(expression: str, argument: str, operator: str, limit: str) -> Ob
         )
     require(operator, UPPER, "span")
     return Objective(expression, Measure.SPAN, argument, operator, parse_time(limit))
+
+
+def _parse_cost(expression: str, argument: str, operator: str, limit: str) -> Objective:
+    require(operator, UPPER, "cost")
+    events = _EVENTS.fullmatch(argument)
+    if events is not None:
+        count = int(events[1].replace("_", ""))
+        if not count:
+            raise ValueError("no events cost nothing; write cost(1000 events)")
+        return Objective(
+            expression, Measure.COST, "cost", operator, parse_value(limit), function="events", level=Fraction(count)
+        )
+    if argument not in ("run", *SPANS_S):
+        raise ValueError(
+            f"there is no cost of {argument!r}; write cost(1000 events), cost(run), cost(day) or cost(month)"
+        )
+    return Objective(expression, Measure.COST, "cost", operator, parse_value(limit), function=argument)
 
 
 def _gauge_of(name: str, function: str, gauges: GaugeValues) -> tuple[str | None, str]:

@@ -124,6 +124,13 @@ def _over_time(objective: Objective, window: Window) -> Objective:
 
 def _check_parts(objective: Objective) -> None:
     given = [name for name in _PARTS if getattr(objective, name) is not None]
+    if objective.measure is Measure.COST:
+        given += [name for name in ("after", "during") if getattr(objective, name) is not None]
+        if given:
+            raise ValueError(f"{objective.expression!r} is about the whole run; leave {given[0]} out")
+        if objective.abort_after_ns is not None:
+            raise ValueError("what a run costs is known when it is over; leave abort out")
+        return
     if objective.is_gauged:
         allowed = ("scenario",) if objective.measure in (Measure.DRAIN, Measure.REACH) else ()
         if wrong := [name for name in given if name not in allowed]:

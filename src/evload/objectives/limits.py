@@ -24,7 +24,7 @@ def parse_limit(objective: Objective, text: str) -> Fraction:
             return parse_count(text)
         case Measure.STALENESS:
             return parse_count(text) if objective.function == "max" else parse_value(text)
-        case Measure.GAUGE | Measure.RISE | Measure.INTEGRAL | Measure.RATIO:
+        case Measure.GAUGE | Measure.RISE | Measure.INTEGRAL | Measure.RATIO | Measure.COST:
             return parse_value(text)
         case Measure.GROWTH:
             return parse_growth(text)

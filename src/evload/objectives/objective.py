@@ -61,6 +61,8 @@ class Measure(enum.StrEnum):
     """One of RISE, INTEGRAL and GAUGE as a share of another."""
     STRETCH = "stretch"
     """The longest time in nanoseconds for which a gauge kept a value, or not one event was acked."""
+    COST = "cost"
+    """What the run cost, in whatever money its prices are in."""
     SPAN = "span"
     """The time in nanoseconds from the first event due to the last answer."""
 
@@ -110,7 +112,8 @@ class Objective:
     share      the share of the events that has to be good, for PERCENTILE and SHARE
     within_ns  the time that makes an event good, for SHARE
     gauge      for what is about a gauge: its name, or None for every gauge that has this value
-    function   for GAUGE and STALENESS: what of the values counts: max, min, mean or last
+    function   for GAUGE and STALENESS: what of the values counts: max, min, mean or last; for COST: of what it is:
+               run, events (of so many as `level` says), day or month
     level      for DRAIN: the value to get back to; None: the one before. For REACH and STRETCH: the value that the
                gauge is compared with
     compared   for REACH and STRETCH: how
@@ -234,7 +237,11 @@ class Objective:
     @property
     def needs_probe(self) -> bool:
         """Without a probe there is nothing to judge this by."""
-        if self.is_gauged or self.measure in (Measure.STRETCH, Measure.SPAN) or self.subject == QUEUE_LAG:
+        if (
+            self.is_gauged
+            or self.measure in (Measure.STRETCH, Measure.SPAN, Measure.COST)
+            or self.subject == QUEUE_LAG
+        ):
             return False
         return not (self.subject in PUBLISH_COUNTERS | _PUBLISH_METRICS or is_told_by_publish(self.subject))
 

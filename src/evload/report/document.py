@@ -15,6 +15,7 @@ from ..model.summary import Distribution, GaugeSummary, ScenarioSummary, slice_l
 from ..model.vitals import ReadVitals
 from ..texts import plain_json
 from ..units import NS_PER_S
+from . import costs
 
 FORMAT: Final = 1
 
@@ -70,6 +71,7 @@ def document(report: Report) -> dict[str, Any]:
         ],
         "events": {name: _scope(part) for name, part in events.items()},
         "scenarios": {name: _scope(scenario) for name, scenario in report.summary.scenarios.items()},
+        **({} if report.summary.costs is None else {"costs": costs.as_data(report.summary.costs)}),
         "reads": {
             "requests": vitals.read_requests,
             "events": vitals.event_reads,
@@ -154,6 +156,7 @@ def _reads(reads: ReadVitals, took: Distribution | None) -> dict[str, Any]:
         "widened": reads.stretch,
         "strange": reads.strange,
         "unread_stamps": reads.unread_stamps,
+        **({} if reads.bytes_in is None else {"bytes_in": reads.bytes_in}),
     }
 
 
@@ -186,6 +189,7 @@ def _scope(scenario: ScenarioSummary) -> dict[str, Any]:
         told[fact] = {str(value): events for value, events in sorted(tally.items())}
     for fact, series in scenario.ranges.items():
         told[fact] = {"events": series.count, "max": series.maximum, "mean": series.mean}
+    told.update(sorted(scenario.sums.items()))
     if scenario.known.get("session"):
         told["session_reads"] = scenario.known["session"]
     if scenario.asked:

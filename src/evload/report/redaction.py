@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from ..model.costs import Costs
 from ..model.report import Insight, ObjectiveResult, Report, WorstEvent
 from ..model.summary import Summary
 from ..model.timeline import Timeline
@@ -47,7 +48,19 @@ def _summary(summary: Summary, redact: Redact) -> Summary:
             abort_note=redact(vitals.abort_note),
             replicas={probe: [redact(name) for name in names] for probe, names in vitals.replicas.items()},
         ),
+        costs=None if summary.costs is None else _costs(summary.costs, redact),
         markers=[replace(one, error=redact(one.error), undo_error=redact(one.undo_error)) for one in summary.markers],
+    )
+
+
+def _costs(costs: Costs, redact: Redact) -> Costs:
+    """What a service is called is a name of the config, and a price may well come from the environment."""
+    return replace(
+        costs,
+        services=tuple(
+            replace(one, usage=redact(one.usage), price=redact(one.price), per=redact(one.per))
+            for one in costs.services
+        ),
     )
 
 

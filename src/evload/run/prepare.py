@@ -185,6 +185,12 @@ def build(
                 for part in objective.rising
                 if part.gauge in (None, name) and part.subject in gauge.metrics
             )
+            | {
+                term.value
+                for row in config.costs
+                for term in row.terms
+                if (term.function, term.gauge) == ("rise", name)
+            }
             for name, gauge in config.gauges.items()
         },
     )
@@ -356,6 +362,7 @@ def criteria_of(config: RunConfig) -> Criteria:
         max_reads={
             name: None if probe.max_reads is None else float(probe.max_reads) for name, probe in config.probes.items()
         },
+        costs=config.costs,
     )
 
 

@@ -121,6 +121,8 @@ class Capabilities:
     asks_by_capture  a probe: it asks with that id, which is known only after the ack
     pushes           a probe: it is told, and asked only about what has not come by its deadline
     begins_many      a probe: it begins many reads with one call, as a `BatchProbe`
+    counts_bytes     it counts the bytes of the answers that it gets: a probe as `ReadResult.bytes_in`, a producer as
+                     the fact `bytes_in`
     """
 
     tells: frozenset[str] = frozenset()
@@ -129,3 +131,4 @@ class Capabilities:
     asks_by_capture: bool = False
     pushes: bool = False
     begins_many: bool = False
+    counts_bytes: bool = False

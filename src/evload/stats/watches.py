@@ -490,16 +490,20 @@ class IntegralWatch(AnchoredWatch):
     """The value times the seconds for which it lasted, from `from_ns` to the last sample.
 
     Between two samples it is taken to be between their values; at which moment each was true is not known either.
+    With m(i) the least of the values around the gap from t(i) to t(i + 1), the sum of m(i) (t(i + 1) - t(i)) is that
+    of t(i) (m(i - 1) - m(i)): each t(i) counts once, at that end of its sample at which this is least, and what stays
+    the same is known as well as the first moment and the last.
     """
 
     def __init__(self, from_ns: int = 0) -> None:
         super().__init__(from_ns)
         self._last: tuple[int, int, Fraction] | None = None
-        self._low = self._high = Fraction(0)
-        self._any = False
+        self._moved()
 
     def _moved(self) -> None:
         self._low = self._high = Fraction(0)
+        self._least = self._most = Fraction(0)
+        """Of the values around the last gap."""
         self._any = False
 
     def add(self, start_ns: int, end_ns: int, value: float) -> None:
@@ -509,17 +513,22 @@ class IntegralWatch(AnchoredWatch):
         if before is None or end_ns <= self._from_ns:
             return
         self._any = True
-        shortest = max(0, start_ns - max(before[1], self._from_ns))
-        longest = end_ns - max(before[0], self._from_ns)
         least, most = min(before[2], exact), max(before[2], exact)
-        self._low += least * (shortest if least > 0 else longest)
-        self._high += most * (longest if most > 0 else shortest)
+        self._low += min(self._at(before, self._least - least))
+        self._high += max(self._at(before, self._most - most))
+        self._least, self._most = least, most
+
+    def _at(self, sample: tuple[int, int, Fraction], change: Fraction) -> tuple[Fraction, Fraction]:
+        """A change times the moment of a sample, which is at one of its ends or in between."""
+        return change * max(sample[0], self._from_ns), change * max(sample[1], self._from_ns)
 
     def result(self) -> Result:
         """[least, most] that the samples leave; (None, None) with fewer than two."""
-        if not self._any:
+        if not self._any or self._last is None:
             return None, None
-        return float(self._low / NS_PER_S), float(self._high / NS_PER_S)
+        low = self._low + min(self._at(self._last, self._least))
+        high = self._high + max(self._at(self._last, self._most))
+        return float(low / NS_PER_S), float(high / NS_PER_S)
 
 
 class GrowthWatch(AnchoredWatch):

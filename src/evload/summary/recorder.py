@@ -48,7 +48,8 @@ class _Counted(NamedTuple):
 _COUNTED: Final = tuple(
     _Counted(name, fact, DEFAULTS[name])
     for name, fact in FACTS.items()
-    if fact.column is not None and (fact.counters or fact.tallied is not None or fact.ranged or name == "position")
+    if fact.column is not None
+    and (fact.counters or fact.tallied is not None or fact.ranged or fact.summed or name == "position")
 )
 _FACTS_OF: Final = attrgetter(*(counted.name for counted in _COUNTED))
 _WHEN_EXPECTED: Final = itemgetter(1)
@@ -893,6 +894,9 @@ def _count_facts(summary: ScenarioSummary, columns: Sequence[Sequence[Any]]) -> 
             continue
         if not fact.counters and fact.tallied is None and not fact.ranged:
             summary.known[name] = summary.known.get(name, 0) + len(column) - unknown
+            if fact.summed:
+                total = sum(column) if not unknown else sum([value for value in column if value is not None])
+                summary.sums[name] = summary.sums.get(name, 0) + total
             continue
         for value, events in Tally(column).items():
             if value == default:

@@ -22,6 +22,7 @@ from ..model.report import Report
 from ..model.summary import Summary
 from ..model.travel import Observation
 from ..objectives.condition import parse_condition
+from ..objectives.cost import service
 from ..objectives.grammar import parse
 from ..objectives.objective import GaugeValues, Objective
 from ..objectives.policy import SelfCheckPolicy
@@ -72,7 +73,8 @@ class MemoryLedger:
 class Simulation:
     """What to run. `scenarios` are as in a config, with producer `memory` and probe `memory` to name, or those of
     `probes`, each given as its settings. `replicas` has, for a probe, the differing settings of each replica.
-    Events differ in their names alone. Objectives are texts, or arguments of `grammar.parse` with `text` among them.
+    `costs` is a price table as in a config. Events differ in their names alone. Objectives are texts, or arguments of
+    `grammar.parse` with `text` among them.
 
     An action is as in a config, with settings of activities in the place of `do` and `undo`; `undoing` is who
     guarantees that it is undone.
@@ -103,6 +105,7 @@ class Simulation:
     sinks: Sequence[Sink] = ()
     actions: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     observe: str = "0s"
+    costs: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     undoing: Undoing | None = None
     segment: Segment = WHOLE
 
@@ -135,6 +138,10 @@ class Simulation:
             records=dict.fromkeys(self.events),
             actions={name: self._action(written) for name, written in self.actions.items()},
             observe=parse_duration(self.observe),
+            costs=tuple(
+                service(name, row["usage"], row["price"], row.get("per", "1"), self._gauge_values())
+                for name, row in self.costs.items()
+            ),
         )
 
     def _action(self, written: Mapping[str, Any]) -> Action:

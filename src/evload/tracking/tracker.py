@@ -41,6 +41,7 @@ _FAILED: Final = Seen.FAILED
 _PRESENT: Final = Seen.PRESENT
 _ACCEPTED: Final = Outcome.ACCEPTED
 _DOUBTFUL: Final = Outcome.IN_DOUBT
+_NOT_SENT: Final = Outcome.UNSENT
 _IN_DOUBT: Final = State.IN_DOUBT
 _LOST: Final = State.LOST
 _PENDING: Final = State.PENDING
@@ -124,8 +125,8 @@ class _Item:
     """One outstanding event."""
 
     __slots__ = (
-        "acked", "capture", "event", "expected", "non_monotonic", "open_watches", "outcome", "place", "receipt",
-        "resent", "sampled", "session", "staleness", "watches",
+        "acked", "bytes_out", "capture", "event", "expected", "non_monotonic", "open_watches", "outcome", "place",
+        "receipt", "resent", "sampled", "session", "staleness", "watches",
     )  # fmt: skip
 
     def __init__(self, event: Event, expected: int, sampled: bool) -> None:
@@ -135,6 +136,7 @@ class _Item:
         self.outcome: Outcome | None = None
         self.receipt: Receipt | None = None
         self.acked: int | None = None
+        self.bytes_out: int | None = None
         self.capture: str | None = None
         self.watches: tuple[_Watch, ...] = ()
         self.open_watches = 0
@@ -257,6 +259,8 @@ class Tracker:
                 raise ValueError(f"event {seq} was settled twice")
             item.receipt = receipt
             item.outcome = outcome
+            if outcome is not _NOT_SENT:
+                item.bytes_out = len(item.event.body)
             # The transport is done with them, and they are most of what an outstanding event weighs.
             event = item.event
             event.body, event.headers, event.extras = b"", (), ()
@@ -777,6 +781,7 @@ class Tracker:
             non_monotonic=item.non_monotonic,
             session=item.session,
             staleness=item.staleness,
+            bytes_out=len(event.body) if item.receipt is None else item.bytes_out,
         )
         if facts:
             for name, value in facts.items():

@@ -16,7 +16,7 @@ from ...model.facts import COUNTERS, METRICS, PERCENTILES, QUEUE_LAG, STATES
 from ...model.report import Insight, ObjectiveResult, Report, Result, WorstEvent
 from ...model.summary import FIGURES, Distribution, ScenarioSummary
 from ...model.timeline import Timeline
-from ...report import actions, wording
+from ...report import actions, costs, wording
 from ...units import NS_PER_S, format_duration, format_rate, format_share
 from .drawings import WIDTH, Flow, flow, gauging, log_places
 from .palette import further
@@ -107,6 +107,9 @@ def render(report: Report, timeline: Timeline, insights: Sequence[Insight], conf
         reasons=sorted(report.summary.vitals.errors.items(), key=lambda item: -item[1])[:_REASONS],
         incidents=report.summary.vitals.incidents[:_INCIDENTS],
         actions=(told := actions.done(report.summary.markers))[:_ACTIONS],
+        costs=None if report.summary.costs is None else costs.rows(report.summary.costs),
+        cost_head=costs.HEAD,
+        cost_basis="" if report.summary.costs is None else costs.basis(report.summary.costs),
         more_actions=len(told) - _ACTIONS,
         end_ns=timeline.count * timeline.step_ns,
         config_text=config_text,

@@ -45,6 +45,7 @@ class Requests:
         self.begin = asker.begin
         """Sends a request and tells later what became of it; `usable` says what the answer is worth."""
         self._expected = expand_statuses(expect) - {_TOO_MANY_REQUESTS}
+        self._bytes_in = 0
 
     async def ask(self, method: str, target: str, body: bytes | None = None, lines: str = "") -> Answer:
         """An answer with an expected status; `lines` as in `Asker.ask`. Raises ReadFailed."""
@@ -55,13 +56,19 @@ class Requests:
         return Answer(answer.status, answer.headers, self.usable(answer))
 
     def usable(self, answer: Answered) -> bytes:
-        """The body of an answer that is as expected. Raises ReadFailed."""
+        """The body of an answer that is as expected; its bytes are counted either way. Raises ReadFailed."""
+        self._bytes_in += answer.size
         if answer.status not in self._expected:
             raise refusal(answer.status, answer.headers)
         try:
             return self._asker.body_of(answer)
         except NoAnswer as error:
             raise ReadFailed(str(error)) from error
+
+    def take_bytes(self) -> int:
+        """Bytes of the bodies of the answers that came since the last call."""
+        taken, self._bytes_in = self._bytes_in, 0
+        return taken
 
 
 def refusal(status: int, raw_headers: Iterable[tuple[bytes, bytes]]) -> ReadFailed:

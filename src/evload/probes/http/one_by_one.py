@@ -111,6 +111,9 @@ class OneByOne:
     def _tell_all(self) -> None:
         told, failed, self._due = self._told, self._failed, False
         self._told, self._failed = {}, []
+        if first := next(iter((*told.values(), *(result for _, result in failed))), None):
+            # Which of them they belong to nobody asks: they are added up.
+            first.bytes_in = self.requests.take_bytes()
         for (report, _), result in told.items():
             report(result)
         for report, result in failed:

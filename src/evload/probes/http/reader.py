@@ -57,6 +57,7 @@ class BulkReader:
         if len(askable) < len(targets):
             result.error = result.error or NOTHING_CAPTURED
             result.reads += [Read(t.seq, Seen.FAILED, now_ns, now_ns) for t in targets if t.capture is None]
+        result.bytes_in = self._requests.take_bytes()
         return result
 
     def _portions(self, targets: Sequence[Target]) -> Iterator[Sequence[Target]]:

@@ -94,10 +94,14 @@ class HttpProbeSettings(HttpTargetSettings, ProbeSettings):
         if self.ids is not None:
             # A list that has an event twice tells its effects without an expression.
             tells |= {"effects"}
-            return Capabilities(tells=tells, tags=frozenset(self.tag), asks_by_capture=self.by == "capture")
+            return Capabilities(
+                tells=tells, tags=frozenset(self.tag), asks_by_capture=self.by == "capture", counts_bytes=True
+            )
         texts = (self.url, *self.headers.values())
         by_capture = any("{capture}" in text for text in texts)
-        return Capabilities(tells=tells, tags=frozenset(self.tag), asks_by_capture=by_capture, begins_many=True)
+        return Capabilities(
+            tells=tells, tags=frozenset(self.tag), asks_by_capture=by_capture, begins_many=True, counts_bytes=True
+        )
 
     @model_validator(mode="before")
     @classmethod

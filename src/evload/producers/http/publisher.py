@@ -156,7 +156,7 @@ class HttpPublisher:
         self._requests = Requests(config, live)
         self._batch = config.batch if config.mode == "batched" else 0
         self._expected = expand_statuses(config.expect)
-        self._facts: dict[tuple[int, str], Mapping[str, Any]] = {}
+        self._facts: dict[tuple[int, str, int], Mapping[str, Any]] = {}
         self._tags = TagReader(config.tag, traffic) if config.tag else None
         self._capture = watched(Expression(config.capture), "capture", traffic) if config.capture else None
         self._refusals = Refusals(self, live, self._send_again) if live is not None and live.heeds else None
@@ -251,16 +251,23 @@ class HttpPublisher:
             text = excerpt(_legible(headers, body))
             detail = f"HTTP {status}: {text}" if text else f"HTTP {status}"
         acked_ns = None if outcome is Outcome.IN_DOUBT else at_ns
-        facts = self._facts_of(status, self._tagged(status, headers, body))
+        tags = self._tagged(status, headers, body)
+        # A batch has one answer, whose bytes its events share.
+        each, rest = divmod(exchange.body_size, len(events))
+        facts = self._facts_of(status, tags, each)
+        if rest:
+            first, events = events[:rest], events[rest:]
+            more = self._facts_of(status, tags, each + 1)
+            self._settle(into, first, outcome, exchange.sent_ns, acked_ns, detail, capture, more)
         self._settle(into, events, outcome, exchange.sent_ns, acked_ns, detail, capture, facts)
 
-    def _facts_of(self, status: int, tags: str) -> Mapping[str, Any]:
+    def _facts_of(self, status: int, tags: str, bytes_in: int) -> Mapping[str, Any]:
         """One mapping for all answers that say the same."""
-        facts = self._facts.get((status, tags))
+        facts = self._facts.get((status, tags, bytes_in))
         if facts is None:
-            facts = {"status": status, "tags": tags} if tags else {"status": status}
+            facts = {"status": status, "bytes_in": bytes_in, **({"tags": tags} if tags else {})}
             if len(self._facts) < _FACTS_LIMIT:
-                self._facts[status, tags] = facts
+                self._facts[status, tags, bytes_in] = facts
         return facts
 
     def _tagged(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> str:

@@ -260,7 +260,12 @@ class HttpProducerSettings(ProducerSettings):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(captures=self.capture is not None, tells=frozenset({"status"}), tags=frozenset(self.tag))
+        return Capabilities(
+            captures=self.capture is not None,
+            tells=frozenset({"status"}),
+            tags=frozenset(self.tag),
+            counts_bytes=True,
+        )
 
     def encoding(self) -> Encoding:
         """The content mode, and as extras the templates, that of the routing key last."""

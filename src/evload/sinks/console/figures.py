@@ -8,9 +8,11 @@ from typing import Final
 
 from rich.text import Text
 
+from ...model.costs import Costs
 from ...model.facts import COUNTERS, LEDGER_SUMS, METRICS, PERCENTILES, QUEUE_LAG, STALENESS
 from ...model.report import CheckResult, Result
 from ...model.summary import Distribution, GaugeSummary, ScenarioSummary, Summary
+from ...report.costs import HEAD, basis, rows
 from ...report.wording import check_figures, ends, hops, spoken, tallies
 from ...texts import printable
 from ...units import format_share
@@ -20,6 +22,9 @@ _FIRST_COLUMNS: Final = ("p99", "p50", "p95", "p90", "events")
 """Which columns of the distributions a narrow terminal keeps longest."""
 _FIRST_ROWS: Final = ("consistency", "end_to_end", QUEUE_LAG, "publish", "schedule_delay", "first_seen")
 """Which rows a low one keeps longest."""
+_COSTS: Final = (1, 2, 3, 4, 5)
+_FIRST_COSTS: Final = (1, 4, 2, 5, 3)
+"""Which columns of the costs go first where a terminal is narrow."""
 _GAP: Final = 2
 _EFFECTS: Final = 5
 _HELD: Final = "\N{NO-BREAK SPACE}"
@@ -141,6 +146,24 @@ def gauges(found: Mapping[str, GaugeSummary], width: int) -> list[Text]:
         values += [f"{gauge.missing:,} samples without a value"] if gauge.missing else []
         lines += _wrapped(f"{name}: {'; '.join(values) or 'no data'}", width)
     return lines
+
+
+def costs(found: Costs | None, width: int) -> list[Text]:
+    """What the run cost: a line for each service, what isn't known, and by what a day and a month are told."""
+    if found is None:
+        return []
+    table = [("cost", *HEAD), *((one.name, *one.cells) for one in rows(found))]
+    widths = [max(len(row[at]) for row in table) for at in range(len(table[0]))]
+    kept = [0, *_COSTS]
+    while sum(widths[at] + _GAP for at in kept) - _GAP > width and len(kept) > 2:
+        kept.pop(next(index for index, at in enumerate(kept) if at == min(kept[1:], key=_FIRST_COSTS.index)))
+    lines = []
+    for number, row in enumerate(table):
+        cells = [f"{row[0]:<{widths[0]}}", *(f"{row[at]:>{widths[at]}}" for at in kept[1:])]
+        lines.append(Text((" " * _GAP).join(map(printable, cells)), style="bold" if not number else ""))
+    for one in rows(found):
+        lines += [line for reason in one.why for line in _wrapped(f"{one.name}: {reason}", width)]
+    return [*lines, *_wrapped(basis(found), width)]
 
 
 def checks(found: Sequence[CheckResult], width: int) -> list[Text]:

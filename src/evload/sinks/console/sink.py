@@ -112,7 +112,8 @@ def _figures(report: Report, width: int, room: int | None) -> tuple[list[list[Te
     summary = report.summary
     sums, checks = figures.ledger(summary.total(), width), figures.checks(report.checks, width)
     facts = [*figures.reading(summary, width), *figures.gauges(summary.gauges, width)]
-    whole = [figures.distributions(summary, width), facts, [*sums, *checks]]
+    costs = figures.costs(summary.costs, width)
+    whole = [figures.distributions(summary, width), facts, costs, [*sums, *checks]]
     if room is None or len(_joined(*whole)) <= room:
         return whole, False
     kept = [*sums, *checks[:1]]
@@ -121,9 +122,12 @@ def _figures(report: Report, width: int, room: int | None) -> tuple[list[list[Te
         return [], True
     table = figures.distributions(summary, width, room - 1)
     room -= len(_joined(table))
+    if len(_joined(costs)) > room:
+        costs = []
+    room -= len(_joined(costs))
     if len(_joined(facts)) > room:
         facts = []
-    return [table, facts, kept], True
+    return [table, facts, costs, kept], True
 
 
 def _joined(*blocks: Sequence[Text]) -> list[Text]:
