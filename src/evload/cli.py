@@ -380,6 +380,26 @@ def compare(
             "Default: p50=20%, p99=50%, throughput=20%.",
         ),
     ] = None,
+    weekly: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--week-over-week",
+            metavar="FIGURE=TOLERANCE",
+            help="How much worse the last seven days may be than the seven before; repeatable.",
+        ),
+    ] = None,
+    limits: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--limit",
+            metavar="FIGURE=VALUE",
+            help="What NEW may not be worse than, whatever BASE is, e.g. errors=0.5%, p99=2s; repeatable.",
+        ),
+    ] = None,
+    warn_above: Annotated[
+        str | None,
+        typer.Option("--warn-above", metavar="SHARE", help="Warn above this share of a limit, or off. Default: 90%."),
+    ] = None,
     metric: Annotated[
         str | None,
         typer.Option("--metric", metavar="NAME", help="Default: consistency, else end_to_end, else publish."),
@@ -401,15 +421,16 @@ def compare(
 ) -> None:
     """Compare runs: what differs, and how sure that is.
 
-    Exit codes: 0 no regression, 1 a regression, 2 bad arguments, 3 the file of figures can't be written, 4 it can't
-    be told (with --strict).
+    Exit codes: 0 no regression, 1 a regression or a limit that is exceeded, 2 bad arguments, 3 the file of figures
+    can't be written, 4 it can't be told (with --strict).
     """
     from .commands import compare as comparison
 
     raise typer.Exit(
         comparison.run(
-            base, new, write=_to_stdout, console=_console(), rules=rules or (), metric=metric, scenario=scenario,
-            within=within, save=save, form=form, strict=strict, force=force,
+            base, new, write=_to_stdout, console=_console(), rules=rules or (), weekly=weekly or (),
+            limits=limits or (), warn_above=warn_above, metric=metric, scenario=scenario, within=within, save=save,
+            form=form, strict=strict, force=force,
         )
     )  # fmt: skip
 

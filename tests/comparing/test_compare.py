@@ -23,7 +23,8 @@ from evload.commands.compare import run
 from evload.comparing import history
 from evload.comparing.compare import Comparison, compare
 from evload.comparing.figures import Span
-from evload.comparing.regression import Figure, FigureResult, Outcome, judge, rules_of
+from evload.comparing.regression import Figure, FigureResult, Outcome, judge
+from evload.comparing.rules import Options, rules_of
 from evload.errors import OutputError, UsageError
 from evload.report.document import document
 from evload.sandbox.settings import SandboxSettings
@@ -130,7 +131,7 @@ def test_a_shift_is_found_with_its_size_and_fails_the_gate(tmp_path: Path) -> No
     assert p99.shift.confidence == 1 - 4 / 252, "two gated figures share the 5 %; throughput never differed"
     assert outcomes(compared) == {
         "p50": "tolerated", "p90": "worse", "p95": "worse", "p99": "worse",
-        "throughput": "=", "lost": "=", "duplicates": "=",
+        "throughput": "=", "errors": "=", "lost": "=", "duplicates": "=",
     }  # fmt: skip
     assert [each.name for each in compared.regressions] == ["p99"]
     assert compared.exit_code(strict=False) == compared.exit_code(strict=True) == 1
@@ -182,8 +183,8 @@ def test_too_few_runs_tell_nothing_and_say_how_many_it_takes(tmp_path: Path, run
 
 
 def test_a_long_history_says_how_many_new_runs_it_takes(tmp_path: Path) -> None:
-    base, new = write_runs(tmp_path, "a", NOISE * 4), write_runs(tmp_path, "b", [9.0])
-    assert finding(compare(base, new), "p99").reason == "needs 2 runs of NEW against these 20 of BASE"
+    base, new = write_runs(tmp_path, "a", NOISE * 3), write_runs(tmp_path, "b", [9.0])
+    assert finding(compare(base, new), "p99").reason == "needs 2 runs of NEW against these 15 of BASE"
     assert outcomes(compare(base, write_runs(tmp_path, "c", [9.0, 9.1])))["p99"] == "worse"
 
 
@@ -333,8 +334,8 @@ def test_a_gated_figure_that_a_run_lacks_cant_be_told(tmp_path: Path) -> None:
 
 
 def test_rules_replace_add_and_take_away() -> None:
-    assert rules_of([]) == {"p50": 0.2, "p99": 0.5, "throughput": 0.2}
-    assert rules_of(["p99 = 10%", "lost=.1 %", "p50=off", "p90=250%"]) == {
+    assert rules_of({}, Options(), void).tolerated == {"p50": 0.2, "p99": 0.5, "throughput": 0.2}
+    assert rules_of({}, Options(["p99 = 10%", "lost=.1 %", "p50=off", "p90=250%"]), void).tolerated == {
         "p99": 0.1, "throughput": 0.2, "lost": 0.001, "p90": 2.5,
     }  # fmt: skip
 
@@ -354,7 +355,7 @@ def test_rules_replace_add_and_take_away() -> None:
 )
 def test_a_bad_rule_is_one_clear_line(rule: str, words: str) -> None:
     with pytest.raises(UsageError) as raised:
-        rules_of([rule])
+        rules_of({}, Options([rule]), void)
     message = str(raised.value)
     assert message.startswith(f"--max-regression {rule}: ")
     assert words in message
@@ -642,7 +643,7 @@ def test_the_same_as_data(tmp_path: Path) -> None:
     assert (said["name"], said["metric"], said["scenario"]) == ("checkout", "consistency", None)
     assert said["new"] == [f"b-{n}" for n in range(5)]
     figures = {each["figure"]: each for each in said["figures"]}
-    assert list(figures) == ["p50", "p90", "p95", "p99", "throughput", "lost", "duplicates"]
+    assert list(figures) == ["p50", "p90", "p95", "p99", "throughput", "errors", "lost", "duplicates"]
     p99 = figures["p99"]
     assert (p99["unit"], p99["tolerance"], p99["outcome"], p99["regression"]) == ("s", 0.1, "worse", True)
     assert p99["change"]["estimate"] == pytest.approx(0.15)

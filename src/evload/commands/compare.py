@@ -23,6 +23,9 @@ def run(
     write: Callable[[bytes], None],
     console: Console,
     rules: Sequence[str] = (),
+    weekly: Sequence[str] = (),
+    limits: Sequence[str] = (),
+    warn_above: str | None = None,
     metric: str | None = None,
     scenario: str | None = None,
     within: str | None = None,
@@ -42,9 +45,12 @@ def run(
         history.read_file(save)
     if save is not None and not save.exists() and base == str(save):
         return _begin(new, save, write, console, form)
-    compared = compare(base, new, rules=rules, metric=metric, scenario=scenario, within=within, force=force)
+    compared = compare(
+        base, new, rules=rules, weekly=weekly, limits=limits, warn_above=warn_above, metric=metric, scenario=scenario,
+        within=within, force=force,
+    )  # fmt: skip
     if save is not None:
-        if compared.regressions:
+        if compared.regressions or compared.broken:
             compared.notes.append(f"{save} is left as it was: a baseline doesn't learn a regression")
         else:
             compared.notes.append(f"{save} holds {history.save(save, compared.new)} runs now")

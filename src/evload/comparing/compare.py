@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from statistics import median_low, mode
@@ -11,12 +11,16 @@ from typing import Final
 
 from ..errors import UsageError
 from ..model.facts import METRICS
+from ..objectives.change import FIGURES
 from ..stats.comparison import runs_needed, trend
 from ..texts import near
 from ..units import parse_duration
-from . import history, regression
+from . import history, nights, regression
 from .figures import RunFigures, Scope, started
-from .regression import FIGURES, Figure, FigureResult
+from .limits import FigureLimit, Standing
+from .limits import judge as judge_limit
+from .regression import Figure, FigureResult
+from .rules import Options, rules_of
 
 _METRICS: Final = ("consistency", "end_to_end", "publish")
 """What is compared if nobody says: the first that every run has."""
@@ -51,6 +55,12 @@ class Comparison:
     new: list[RunFigures]
     left_out: list[tuple[RunFigures, str]]
     figures: list[FigureResult]
+    limits: list[FigureLimit] = field(default_factory=list)
+    """What NEW may not be worse than, whatever BASE is."""
+    weekly: list[FigureResult] = field(default_factory=list)
+    """The last seven days against the seven before."""
+    nights: int = 0
+    """NEW is one run, ranked among so many before it; 0: it is compared otherwise."""
     drift: Drift | None = None
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -58,18 +68,28 @@ class Comparison:
     @property
     def regressions(self) -> list[FigureResult]:
         """Gated figures that are worse by more than is tolerated."""
-        return [judged for judged in self.figures if judged.regression]
+        return [judged for judged in (*self.figures, *self.weekly) if judged.regression]
 
     @property
     def undecided(self) -> list[FigureResult]:
         """Gated figures that can't be told."""
-        return [judged for judged in self.figures if judged.undecided]
+        return [judged for judged in (*self.figures, *self.weekly) if judged.undecided]
+
+    @property
+    def broken(self) -> list[FigureLimit]:
+        """Limits that are broken for sure."""
+        return [one for one in self.limits if one.standing is Standing.BROKEN]
+
+    @property
+    def open_limits(self) -> list[FigureLimit]:
+        """Limits of which nobody can tell whether they are kept."""
+        return [one for one in self.limits if one.standing is Standing.UNKNOWN]
 
     def exit_code(self, *, strict: bool) -> int:
-        """1 for a regression; 4 where a gated figure can't be told, if that counts; else 0."""
-        if self.regressions:
+        """1 for a regression or a broken limit; 4 where one can't be told, if that counts; else 0."""
+        if self.regressions or self.broken:
             return 1
-        return 4 if strict and self.undecided else 0
+        return 4 if strict and (self.undecided or self.open_limits) else 0
 
 
 def compare(
@@ -77,16 +97,21 @@ def compare(
     new: str,
     *,
     rules: Sequence[str] = (),
+    weekly: Sequence[str] = (),
+    limits: Sequence[str] = (),
+    warn_above: str | None = None,
     metric: str | None = None,
     scenario: str | None = None,
     within: str | None = None,
     force: bool = False,
 ) -> Comparison:
-    """What the runs that two arguments name say about one another. `force`: also where they had different profiles.
+    """What the runs that two arguments name say about one another, by rules as the options of the command have them,
+    beside those of NEW's config. `force`: also where they had different profiles.
 
     Raises UsageError if they say nothing.
     """
-    limits = regression.rules_of(rules)
+    options = Options(rules, weekly, limits, warn_above)
+    rules_of({}, options, _unheard)
     if metric is not None and metric not in METRICS:
         raise UsageError(f"--metric {metric}: no such metric; {_suggest(metric, METRICS)}")
     warnings: list[str] = []
@@ -105,8 +130,11 @@ def compare(
     scopes = [_scopes(side, scenario) for side in (base_runs, new_runs)]
     metric = _metric(metric, [scope for side in scopes for scope in side])
     warnings += _differences(base_runs, new_runs, scopes)
-    figures = [Figure(each, *([scope.figure(each, metric) for scope in side] for side in scopes)) for each in FIGURES]
-    shown = [f for f in figures if f.name in limits or any(span is not None for span in (*f.base, *f.new))]
+    found_rules = rules_of(max(new_runs, key=started).compare, options, warnings.append)
+    tolerated = found_rules.tolerated
+    names = [*FIGURES, *found_rules.gauged]
+    figures = [Figure(each, *([scope.figure(each, metric) for scope in side] for side in scopes)) for each in names]
+    shown = [f for f in figures if f.name in tolerated or any(span is not None for span in (*f.base, *f.new))]
     readings = {each.reading for each in (*base_runs, *new_runs)}
     exact = all(span is None or span.low == span.high for figure in shown for span in (*figure.base, *figure.new))
     same_plan = len(readings) == 1 and "" not in readings
@@ -115,11 +143,53 @@ def compare(
             "some runs were read by another plan, or don't say by which (config.yaml): "
             "a change counts only beyond what the brackets of the reads allow"
         )
-    judged = regression.judge(shown, limits, same_plan=same_plan)
-    if min(len(base_runs), len(new_runs)) < _FEWEST:
-        warnings.append(_too_few(len(base_runs), len(new_runs), regression.alpha_of(shown, limits)))
+    one_night = nights.applies(len(base_runs), len(new_runs))
+    judge = nights.judge if one_night else regression.judge
+    judged = judge(shown, tolerated, same_plan=same_plan)
+    if min(len(base_runs), len(new_runs)) < _FEWEST and not one_night:
+        warnings.append(_too_few(len(base_runs), len(new_runs), regression.alpha_of(shown, tolerated)))
+    held = [
+        judge_limit(name, limit, figure.new, found_rules.warn_above)
+        for name, limit in found_rules.limits.items()
+        for figure in figures
+        if figure.name == name
+    ]
+    by_week = _weekly([*base_runs, *new_runs], found_rules.weekly, metric, scenario, same_plan=same_plan)
     drift = _drift(base_runs, new_runs, metric, scenario) if len(base_runs) >= _TREND_RUNS else None
-    return Comparison(name, metric, scenario, base_runs, new_runs, left_out, judged, drift, warnings, notes)
+    return Comparison(
+        name, metric, scenario, base_runs, new_runs, left_out, judged, held, by_week,
+        len(base_runs) if one_night else 0, drift, warnings, notes,
+    )  # fmt: skip
+
+
+def _unheard(_: str) -> None:
+    """Nobody has read a config yet that could be warned about."""
+
+
+def _weekly(
+    runs: Sequence[RunFigures],
+    tolerated: Mapping[str, float],
+    metric: str,
+    scenario: str | None,
+    *,
+    same_plan: bool,
+) -> list[FigureResult]:
+    """The runs of the last seven days, up to the newest, against those of the seven days before."""
+    newest = max(run.started_at for run in runs)
+    week = timedelta(seconds=_WEEK_S)
+    last = [run for run in runs if run.started_at > newest - week]
+    before = [run for run in runs if newest - 2 * week < run.started_at <= newest - week]
+    sides = [_scopes(side, scenario) for side in (before, last)]
+    figures = [
+        Figure(name, *([scope.figure(name, metric) for scope in side] for side in sides)) for name in tolerated
+    ]
+    if before:
+        return regression.judge(figures, tolerated, same_plan=same_plan)
+    reason = "there is no run of the week before"
+    return [
+        FigureResult(one.name, one.kind, None, None, None, tolerated[one.name], regression.Outcome.UNKNOWN, reason)
+        for one in figures
+    ]
 
 
 def no_evidence(side: str, argument: str, warnings: Sequence[str]) -> str:

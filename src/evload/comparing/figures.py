@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import AliasChoices, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
+from ..model.costs import PER_EVENTS
+from ..objectives.change import GAUGED
+
 _End = Annotated[float, Field(ge=0)] | None
 _Bracket = tuple[_End, _End]
+_OF_GAUGES: Final = ("max", "min", "mean", "last")
 
 
 class _Stored(BaseModel):
@@ -28,6 +32,7 @@ class Percentiles(_Stored):
     p90: _Bracket
     p95: _Bracket
     p99: _Bracket
+    mean: _Bracket | None = None
 
 
 class Ledger(_Stored):
@@ -62,6 +67,8 @@ class Scope(_Stored):
         match name:
             case "throughput":
                 return self._throughput()
+            case "errors":
+                return self._errors()
             case "lost":
                 return self._lost()
             case "duplicates":
@@ -69,7 +76,10 @@ class Scope(_Stored):
         distribution = self.distributions.get(metric)
         if distribution is None:
             return None
-        low, high = getattr(distribution, name)
+        bracket = getattr(distribution, name, None)
+        if bracket is None:
+            return None
+        low, high = bracket
         return Span(math.inf if low is None else low, high)
 
     def _throughput(self) -> Span | None:
@@ -79,6 +89,14 @@ class Scope(_Stored):
             return None
         rate = acked * (scheduled - 1) / (scheduled * self.span)
         return Span(rate, rate)
+
+    def _errors(self) -> Span | None:
+        """Share of the scheduled events that were not acked."""
+        ledger = self.ledger
+        if not ledger.scheduled:
+            return None
+        share = (ledger.scheduled - ledger.acked) / ledger.scheduled
+        return Span(share, share)
 
     def _lost(self) -> Span | None:
         """Share of the scheduled events; up to all those whose end nobody saw."""
@@ -106,9 +124,34 @@ def _actions_of(told: Any) -> Any:
     return tuple(sorted(names))
 
 
+def _gauges_of(told: Any) -> Any:
+    """What gauges showed, as `summary.json` tells it: each figure by its name, such as `max(queue.queue_depth)`."""
+    if not isinstance(told, dict) or not all(isinstance(one, dict) for one in told.values()):
+        return told
+    return {
+        f"{function}({gauge}.{value})": figure
+        for gauge, values in told.items()
+        for value, figures in values.items()
+        if isinstance(figures, dict)
+        for function, figure in figures.items()
+        if function in _OF_GAUGES and isinstance(figure, int | float)
+    }
+
+
+def _cost_of(told: Any) -> Any:
+    """What 1000 events cost, as `summary.json` tells it."""
+    if not isinstance(told, dict):
+        return told
+    total = told.get("total")
+    return total.get(f"per_{PER_EVENTS}_events") if isinstance(total, dict) else None
+
+
 class RunFigures(Scope):
     """One run. `reading` is alike for runs that were read by the same plan; empty: not known.
 
+    gauges   figures of gauges by their names, such as `max(work-queue.queue_depth)`
+    cost     what 1000 events cost, in whatever money
+    compare  by what its config has runs compared, as it is written there
     actions  names of what was done to the system, those that failed with a remark
     """
 
@@ -122,6 +165,26 @@ class RunFigures(Scope):
     profiles: tuple[str, ...] = ()
     actions: Annotated[tuple[str, ...], BeforeValidator(_actions_of)] = ()
     scenarios: Mapping[str, Scope] = {}
+    gauges: Annotated[Mapping[str, float], BeforeValidator(_gauges_of)] = {}
+    cost: Annotated[
+        _Bracket | None, BeforeValidator(_cost_of), Field(validation_alias=AliasChoices("cost", "costs"))
+    ] = None
+    compare: Mapping[str, Any] = {}
+
+    def figure(self, name: str, metric: str) -> Span | None:
+        """Also those of the run as a whole: what it cost, and what its gauges showed."""
+        if name == "cost":
+            return None if self.cost is None or self.cost[0] is None else Span(self.cost[0], self.cost[1])
+        gauged = GAUGED.fullmatch(name)
+        if gauged is None:
+            return super().figure(name, metric)
+        function, value = gauged.groups()
+        found = [
+            figure
+            for about, figure in self.gauges.items()
+            if about == name or (about.startswith(f"{function}(") and about.endswith(f".{value})"))
+        ]
+        return Span(found[0], found[0]) if len(found) == 1 else None
 
     def scope(self, scenario: str | None) -> Scope | None:
         """One scenario, or the whole run; None if there is no such scenario."""
@@ -159,7 +222,10 @@ def started(run: RunFigures) -> datetime:
 
 
 class Span(NamedTuple):
-    """One figure of one run, [low, high]: seconds, events per second, or a share. `high` None: without end."""
+    """One figure of one run, [low, high]: seconds, events per second, a share, money, or in the unit of a gauge.
+
+    `high` None: without end.
+    """
 
     low: float
     high: float | None

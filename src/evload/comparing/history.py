@@ -104,7 +104,10 @@ def _read(run: RunDirectory) -> RunFigures:
         with suppress(UsageError):
             stored = {**_from_ledger(run), "verdict": stored.get("verdict")}
     try:
-        return RunFigures.model_validate({**stored, "reading": _reading(run)})
+        config = _config(run)
+        compare = config.get("compare")
+        rules = {"compare": compare} if isinstance(compare, Mapping) else {}
+        return RunFigures.model_validate({**stored, "reading": _reading(config), **rules})
     except ValidationError as error:
         raise UsageError(f"{run.summary} is damaged: {_first(error)}; use an undamaged copy") from error
 
@@ -115,14 +118,19 @@ def _from_ledger(run: RunDirectory) -> dict[str, Any]:
         return document(build_again(ledger, run.path))
 
 
-def _reading(run: RunDirectory) -> str:
-    """A digest of when the config has the read model read: the probes' grids, and the pins at the objectives."""
+def _config(run: RunDirectory) -> Mapping[str, Any]:
+    """The config as it was run; empty where it can't be read."""
     text = run.config_text()
     try:
         config = yamlfile.document(yamlfile.parse(text, run.config.name), str)[0].data
     except ConfigError:
-        return ""
-    if not isinstance(config, dict):
+        return {}
+    return config if isinstance(config, dict) else {}
+
+
+def _reading(config: Mapping[str, Any]) -> str:
+    """A digest of when the config has the read model read: the probes' grids, and the pins at the objectives."""
+    if not config:
         return ""
     probes = config.get("probes")
     grids = {

@@ -4,42 +4,12 @@ from __future__ import annotations
 
 import enum
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
 
-from ..errors import UsageError
+from ..objectives.change import Kind, kind_of
 from ..stats.comparison import CONFIDENCE, Reading, Shift, median, runs_needed, shift
-from ..texts import near
 from .figures import Span
-
-
-class Kind(enum.Enum):
-    """How a figure is compared."""
-
-    TIME = "time"
-    """By ratio; up is worse."""
-    RATE = "rate"
-    """By ratio; down is worse."""
-    SHARE = "share"
-    """By difference; up is worse."""
-
-
-FIGURES: Final = {
-    "p50": Kind.TIME,
-    "p90": Kind.TIME,
-    "p95": Kind.TIME,
-    "p99": Kind.TIME,
-    "throughput": Kind.RATE,
-    "lost": Kind.SHARE,
-    "duplicates": Kind.SHARE,
-}
-DEFAULT_RULES: Final[Mapping[str, float]] = {"p50": 0.20, "p99": 0.50, "throughput": 0.20}
-"""How much worse each gated figure may be, unless told otherwise."""
-
-_TOLERANCE: Final = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*%")
-_RULE_HELP: Final = "write for example p99=10%, lost=0.1% or p50=off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +19,18 @@ class Figure:
     name: str
     base: Sequence[Span | None]
     new: Sequence[Span | None]
+
+    @property
+    def kind(self) -> Kind:
+        """How it is compared."""
+        return kind_of(self.name)
+
+    @property
+    def scale(self) -> float:
+        """What differences are told as shares of: of a gauge's value the middle of BASE, 1 of all else."""
+        if self.kind is not Kind.VALUE:
+            return 1.0
+        return abs(median(reading_of(span, self.kind).middle for span in self.base if span is not None))
 
     @property
     def complete(self) -> bool:
@@ -72,6 +54,8 @@ class Outcome(enum.StrEnum):
     BETTER = "better"
     SAME = "same"
     """Not worse by more than is tolerated, for sure."""
+    USUAL = "usual"
+    """One run among those before: not beyond all of them."""
     EQUAL = "="
     """The same value in every run, exactly."""
     UNKNOWN = "~"
@@ -82,9 +66,10 @@ class FigureResult:
     """One figure, judged.
 
     base, new  medians over the runs of the lower and of the upper ends; None if a run doesn't have the figure
-    shift      new against base, in logarithms (TIME, RATE) or as it is (SHARE)
-    tolerance  how much worse it may be, as a share (of base: TIME, RATE); None: not gated
+    shift      new against base, as it is (SHARE) or in logarithms (all others)
+    tolerance  how much worse it may be, as a share (of base, but for SHARE); None: not gated
     reason     why it can't be told; else empty
+    scale      what differences are told as shares of
     """
 
     name: str
@@ -95,6 +80,7 @@ class FigureResult:
     tolerance: float | None
     outcome: Outcome
     reason: str = ""
+    scale: float = 1.0
 
     @property
     def regression(self) -> bool:
@@ -107,35 +93,17 @@ class FigureResult:
         return self.tolerance is not None and self.outcome is Outcome.UNKNOWN
 
     def change(self, value: float) -> float:
-        """An end of the shift as people read it: a share of base (TIME, RATE), or the difference of the shares."""
-        if self.kind is Kind.SHARE:
+        """An end of the shift as people read it: a share of base, or the difference of the shares (SHARE)."""
+        if self.kind is Kind.SHARE or not self.scale:
             return value
+        if self.kind is Kind.VALUE:
+            return value / self.scale
         return math.inf if value > math.log(1e300) else math.expm1(value)
 
 
-def rules_of(texts: Sequence[str]) -> dict[str, float]:
-    """The default rules with what `FIGURE=TOLERANCE` texts replace, add or take away (`off`).
-
-    Raises UsageError for a text that is no rule.
-    """
-    rules = dict(DEFAULT_RULES)
-    for text in texts:
-        name, equals, tolerance = (part.strip() for part in text.partition("="))
-        if name not in FIGURES:
-            close = near(name, FIGURES)
-            cure = f"did you mean {close[0]}?" if close else f"choose one of {', '.join(FIGURES)}"
-            raise UsageError(f"--max-regression {text}: {name!r} isn't a figure; {cure}")
-        if tolerance == "off":
-            rules.pop(name, None)
-        elif match := _TOLERANCE.fullmatch(tolerance):
-            rules[name] = float(match[1]) / 100
-        elif equals and tolerance == "0":
-            rules[name] = 0.0
-        else:
-            raise UsageError(f"--max-regression {text}: {tolerance!r} isn't a tolerance; {_RULE_HELP}")
-        if FIGURES[name] is not Kind.TIME and rules.get(name, 0.0) >= 1:
-            raise UsageError(f"--max-regression {text}: nothing can be worse than that; write less than 100%")
-    return rules
+def unlike(figure: Figure) -> bool:
+    """Every run has it, and not all the same."""
+    return figure.complete and not figure.constant
 
 
 def alpha_of(figures: Sequence[Figure], rules: Mapping[str, float]) -> float:
@@ -144,7 +112,7 @@ def alpha_of(figures: Sequence[Figure], rules: Mapping[str, float]) -> float:
     A figure that is constant can't be claimed to differ, whichever runs are taken for new ones, and takes no share of
     the error (R. E. Tarone, "A modified Bonferroni method for discrete data", Biometrics 46 (1990) 515-522).
     """
-    claimable = sum(figure.name in rules and figure.complete and not figure.constant for figure in figures)
+    claimable = sum(figure.name in rules and unlike(figure) for figure in figures)
     return (1 - CONFIDENCE) / max(1, claimable)
 
 
@@ -164,25 +132,27 @@ def judge(figures: Sequence[Figure], rules: Mapping[str, float], *, same_plan: b
 
 
 def _judge(figure: Figure, tolerance: float | None, alpha: float, same_plan: bool) -> FigureResult:
-    kind = FIGURES[figure.name]
+    kind = figure.kind
     base = [span for span in figure.base if span is not None]
     new = [span for span in figure.new if span is not None]
     if not figure.complete:
         reason = "not every run has this figure"
         return FigureResult(figure.name, kind, None, None, None, tolerance, Outcome.UNKNOWN, reason)
-    readings = [[_reading(span, kind) for span in side] for side in (base, new)]
+    readings = [[reading_of(span, kind) for span in side] for side in (base, new)]
     moved = shift(*readings, alpha=alpha, same_plan=same_plan and kind is not Kind.SHARE)
     if figure.constant:
         outcome, reason = Outcome.EQUAL, ""
     else:
-        outcome, reason = _decide(moved, kind, tolerance)
+        outcome, reason = _decide(moved, kind, tolerance, figure.scale)
     if outcome is Outcome.UNKNOWN and not moved.confidence:
         reason = _too_few(len(base), len(new), alpha)
-    return FigureResult(figure.name, kind, _typical(base), _typical(new), moved, tolerance, outcome, reason)
+    return FigureResult(
+        figure.name, kind, typical(base), typical(new), moved, tolerance, outcome, reason, figure.scale
+    )
 
 
-def _decide(moved: Shift, kind: Kind, tolerance: float | None) -> tuple[Outcome, str]:
-    sign = -1 if kind is Kind.RATE else 1
+def _decide(moved: Shift, kind: Kind, tolerance: float | None, scale: float) -> tuple[Outcome, str]:
+    sign = sign_of(kind)
     estimate, direction = sign * moved.estimate, sign * moved.direction
     most = moved.upper if sign > 0 else -moved.lower
     most_of_middles = moved.spread[1] if sign > 0 else -moved.spread[0]
@@ -190,7 +160,7 @@ def _decide(moved: Shift, kind: Kind, tolerance: float | None) -> tuple[Outcome,
         return Outcome.BETTER, ""
     if tolerance is None:
         return (Outcome.WORSE, "") if direction > 0 else (Outcome.UNKNOWN, "")
-    limit = _limit(tolerance, kind)
+    limit = limit_of(tolerance, kind, scale)
     if direction > 0:
         return (Outcome.WORSE if estimate > limit else Outcome.TOLERATED), ""
     if most <= limit:
@@ -200,15 +170,21 @@ def _decide(moved: Shift, kind: Kind, tolerance: float | None) -> tuple[Outcome,
     return Outcome.UNKNOWN, ""
 
 
-def _limit(tolerance: float, kind: Kind) -> float:
+def sign_of(kind: Kind) -> int:
+    """1 where up is worse, -1 where down is."""
+    return -1 if kind is Kind.RATE else 1
+
+
+def limit_of(tolerance: float, kind: Kind, scale: float) -> float:
     """The tolerance in the unit of the shift, counted towards worse."""
     match kind:
-        case Kind.TIME:
-            return math.log1p(tolerance)
         case Kind.RATE:
             return -math.log1p(-tolerance)
         case Kind.SHARE:
             return tolerance
+        case Kind.VALUE:
+            return tolerance * scale
+    return math.log1p(tolerance)
 
 
 def _too_few(base: int, new: int, alpha: float) -> str:
@@ -220,13 +196,17 @@ def _too_few(base: int, new: int, alpha: float) -> str:
     return f"needs {each} runs each"
 
 
-def _reading(span: Span, kind: Kind) -> Reading:
+def reading_of(span: Span, kind: Kind) -> Reading:
     """The bracket with its middle; the arithmetic one, which also exists between 0 and something."""
     high = math.inf if span.high is None else span.high
     ends = (span.low, (span.low + high) / 2, high)
-    return Reading(*ends) if kind is Kind.SHARE else Reading(*(math.log(x) if x else -math.inf for x in ends))
+    return (
+        Reading(*ends)
+        if kind in (Kind.SHARE, Kind.VALUE)
+        else Reading(*(math.log(x) if x else -math.inf for x in ends))
+    )
 
 
-def _typical(spans: Sequence[Span]) -> Span:
+def typical(spans: Sequence[Span]) -> Span:
     high = median(math.inf if span.high is None else span.high for span in spans)
     return Span(median(span.low for span in spans), None if math.isinf(high) else high)

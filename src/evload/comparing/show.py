@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -12,18 +13,23 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ..objectives.change import Kind
+from ..report.costs import money
 from ..stats.comparison import CONFIDENCE
 from ..texts import plain_json, printable
 from ..units import NS_PER_S, format_duration, format_rate, format_share
 from .figures import Span
-from .regression import FigureResult, Kind, Outcome
+from .limits import FigureLimit, Standing
+from .regression import FigureResult, Outcome
 
 if TYPE_CHECKING:
     from .compare import Comparison
 
 
 FORMAT: Final = 1
-_RESULTS: Final = {"regression": "bold red", "undecided": "bold yellow", "no regression": "bold green"}
+_RESULTS: Final = {
+    "regression": "bold red", "limit exceeded": "bold red", "undecided": "bold yellow", "no regression": "bold green",
+}  # fmt: skip
 _STYLES: Final = {
     Outcome.WORSE: "bold red",
     Outcome.TOLERATED: "yellow",
@@ -53,7 +59,7 @@ def show(console: Console, compared: Comparison) -> None:
     console.print()
     for sentence in sentences(compared):
         console.print(Text(textwrap.fill(printable(sentence), console.width, subsequent_indent=_INDENT)))
-    for warning in compared.warnings:
+    for warning in (*nearly(compared), *compared.warnings):
         told = printable(f"warning: {warning}")
         text = textwrap.fill(told, console.width, subsequent_indent=_INDENT, break_long_words=False)
         console.print(Text(text, style="yellow"))
@@ -79,24 +85,36 @@ def result_of(compared: Comparison) -> str:
     """In a word or two."""
     if compared.regressions:
         return "regression"
-    return "undecided" if compared.undecided else "no regression"
+    if compared.broken:
+        return "limit exceeded"
+    return "undecided" if compared.undecided or compared.open_limits else "no regression"
 
 
 def sentences(compared: Comparison) -> list[str]:
     """What is worse, what is better, what can't be told, by what it was judged, and the trend."""
     gated = [judged for judged in compared.figures if judged.tolerance is not None]
     said = [
-        *(_sentence(judged) for judged in gated if judged.outcome is Outcome.WORSE),
-        *(_sentence(judged) for judged in gated if judged.outcome is Outcome.TOLERATED),
-        *(_sentence(judged) for judged in gated if judged.outcome is Outcome.BETTER),
+        *(_sentence(judged, compared.nights) for judged in gated if judged.outcome is Outcome.WORSE),
+        *(_broken(one) for one in compared.broken),
+        *(_sentence(judged, compared.nights) for judged in gated if judged.outcome is Outcome.TOLERATED),
+        *(_sentence(judged, compared.nights) for judged in gated if judged.outcome is Outcome.BETTER),
+        *(_week(judged) for judged in compared.weekly),
     ]
     unknown = [judged for judged in gated if judged.undecided]
     for reason in dict.fromkeys(judged.reason for judged in unknown):
         names = ", ".join(judged.name for judged in unknown if judged.reason == reason)
         said.append(f"{names}: can't be told" + (f"; {reason}" if reason else " with these runs"))
+    said += [f"{one.name}: nobody can tell whether its limit is kept" for one in compared.open_limits]
+    if kept := [one for one in compared.limits if one.standing in (Standing.KEPT, Standing.NEAR)]:
+        said.append(f"Within its limit: {', '.join(map(_held, kept))}.")
     limits = ", ".join(f"{judged.name} {_tolerance(judged)}" for judged in gated)
     confidence = f"{CONFIDENCE:.0%}".replace("%", " %")
-    if gated:
+    if gated and compared.nights:
+        said.append(
+            f"Tolerated: {limits}. One run is ranked among the {compared.nights} before it: of nights that are alike "
+            f"one in {compared.nights + 1} at most is beyond all others, in all these figures together."
+        )
+    elif gated:
         said.append(f"Tolerated: {limits}. Their intervals hold together with {confidence}, any other one by itself.")
     else:
         said.append(f"No figure is gated. Each interval holds with {confidence}.")
@@ -124,6 +142,18 @@ def as_json(compared: Comparison, exit_code: int) -> bytes:
         "new": [run.id for run in compared.new],
         "left_out": [{"id": run.id, "reason": reason} for run, reason in compared.left_out],
         "figures": [_data(judged) for judged in compared.figures],
+        "ranked_among": compared.nights or None,
+        "week_over_week": [_data(judged) for judged in compared.weekly],
+        "limits": [
+            {
+                "figure": one.name,
+                "unit": _UNITS[one.kind],
+                "limit": one.limit,
+                "new": _ends(one.value),
+                "standing": one.standing.value,
+            }
+            for one in compared.limits
+        ],
         "trend": None
         if drift is None
         else {
@@ -133,7 +163,7 @@ def as_json(compared: Comparison, exit_code: int) -> bytes:
             "weekly": drift.weekly,
             "p_value": drift.p_value,
         },
-        "warnings": compared.warnings,
+        "warnings": [*nearly(compared), *compared.warnings],
         "notes": compared.notes,
     }
     return plain_json(orjson.dumps(told, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
@@ -152,7 +182,7 @@ def as_markdown(compared: Comparison) -> bytes:
         cells = [*_cells(judged), f"**{outcome}**" if judged.regression else outcome]
         lines.append(f"| {' | '.join(map(_escape_cell, cells))} |")
     lines += ["", *(f"- {_escape(sentence)}" for sentence in sentences(compared))]
-    lines += [f"- ⚠️ {_escape(warning)}" for warning in compared.warnings]
+    lines += [f"- ⚠️ {_escape(warning)}" for warning in (*nearly(compared), *compared.warnings)]
     lines += [f"- {_escape(note)}" for note in compared.notes]
     return ("\n".join(lines) + "\n").encode()
 
@@ -166,13 +196,42 @@ def _runs(count: int) -> str:
     return f"{count} run" if count == 1 else f"{count} runs"
 
 
-def _sentence(judged: FigureResult) -> str:
+def _sentence(judged: FigureResult, nights: int) -> str:
     what = "better" if judged.outcome is Outcome.BETTER else "worse"
     assert judged.shift is not None
-    text = f"{judged.name} is {what} for sure: {_change(judged)}"
+    sure = f"than in all {nights} runs before" if nights else "for sure"
+    text = f"{judged.name} is {what} {sure}: {_change(judged)}"
     if judged.outcome is Outcome.WORSE:
         return f"{text}, and {_tolerance(judged)} is tolerated"
     return f"{text}, which is tolerated" if judged.outcome is Outcome.TOLERATED else text
+
+
+def _week(judged: FigureResult) -> str:
+    """The last seven days against the seven before."""
+    told = f"{judged.name} week over week: {_change(judged) or '~'}"
+    if judged.outcome is Outcome.UNKNOWN:
+        return f"{told}, which can't be told" + (f"; {judged.reason}" if judged.reason else "")
+    told = f"{told}, {judged.outcome.value}"
+    return f"{told}; {_tolerance(judged)} is tolerated"
+
+
+def _broken(one: FigureLimit) -> str:
+    side = "below" if one.kind is Kind.RATE else "above"
+    return f"{one.name} is {_span(one.value, one.kind)}, {side} its limit of {_value(one.limit, one.kind)}"
+
+
+def _held(one: FigureLimit) -> str:
+    return f"{one.name} {_span(one.value, one.kind)} (limit {_value(one.limit, one.kind)})"
+
+
+def nearly(compared: Comparison) -> list[str]:
+    """What is within its limit, and only just, as warnings."""
+    return [
+        f"{one.name} is {_span(one.value, one.kind)}, above {format_share(one.warn_above or 0)} of its limit of "
+        f"{_value(one.limit, one.kind)}"
+        for one in compared.limits
+        if one.standing is Standing.NEAR
+    ]
 
 
 def _cells(judged: FigureResult) -> tuple[str, str, str, str]:
@@ -184,6 +243,8 @@ def _change(judged: FigureResult) -> str:
     shift = judged.shift
     if shift is None:
         return ""
+    if not judged.scale:
+        return f"{shift.estimate:+,.4g}"
     unit = " pp" if judged.kind is Kind.SHARE else " %"
     estimate = _number(judged.change(shift.estimate))
     if not shift.confidence or judged.outcome is Outcome.EQUAL:
@@ -233,13 +294,20 @@ def _value(value: float, kind: Kind) -> str:
             return format_rate(value)
         case Kind.SHARE:
             return format_share(value)
+        case Kind.COST:
+            return money((Fraction(value), Fraction(value)))
+        case Kind.VALUE:
+            return f"{value:,.6g}"
+
+
+_UNITS: Final = {Kind.TIME: "s", Kind.RATE: "1/s", Kind.SHARE: "share", Kind.VALUE: "value", Kind.COST: "money"}
 
 
 def _data(judged: FigureResult) -> dict[str, Any]:
     shift = judged.shift
     return {
         "figure": judged.name,
-        "unit": {Kind.TIME: "s", Kind.RATE: "1/s", Kind.SHARE: "share"}[judged.kind],
+        "unit": _UNITS[judged.kind],
         "base": _ends(judged.base),
         "new": _ends(judged.new),
         "change": None

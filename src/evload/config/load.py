@@ -18,6 +18,7 @@ from ..clients.credentials.settings import SecretSettings
 from ..errors import ConfigError, Problem, UsageError
 from ..model.report import Circumstances
 from ..objectives import grammar
+from ..objectives.change import RULES, check_gauge, warning
 from ..objectives.condition import parse_condition
 from ..objectives.cost import Service, parse_per, parse_price, parse_usage, service
 from ..objectives.objective import DEFAULT_DELAY_NS, GaugeValues, Objective
@@ -41,7 +42,7 @@ from .problems import Problems
 from .profiles import take
 from .run_config import SANDBOX, Action, LateAddress, LoadedConfig, RunConfig, Step, with_sandbox
 from .secrets import Redactor
-from .sections import MOST, ActionTimes, ConfigFile, CostEntry, Kind, ObjectiveEntry, Scenario
+from .sections import MOST, ActionTimes, CompareEntry, ConfigFile, CostEntry, Kind, ObjectiveEntry, Scenario
 from .yaml import DataPath, Document, texts
 
 _NO_SANDBOX_YET: Final = "http://127.0.0.1:9"
@@ -209,6 +210,7 @@ class _Reader:
         checks.waits(scenarios, gauges)
         checks.objectives(objectives, scenarios, probes, gauges, producers)
         checks.costs(costs, objectives, scenarios, probes, gauges, producers)
+        self._compare({name: gauge.metrics for name, gauge in gauges.items()})
         checks.tags(objectives, scenarios, probes, producers)
         actions = self._actions({name: gauge.metrics for name, gauge in gauges.items()})
         setup, cleanup = self._around("setup"), self._around("cleanup")
@@ -462,6 +464,25 @@ class _Reader:
             else:
                 found[name] = service(name, entry.usage, entry.price, entry.per, gauges)
         return found
+
+    def _compare(self, gauges: GaugeValues) -> None:
+        """By what runs are compared. Nothing of it matters to a run: it is read again where runs are compared."""
+        if "compare" not in self._document.data or (entry := self._item(CompareEntry, ("compare",))) is None:
+            return
+        known = len(gauges) == len(self._document.section("gauges"))
+        for name, parse in RULES.items():
+            for index, text in enumerate(getattr(entry, name)):
+                path: DataPath = ("compare", name, index)
+                try:
+                    figure, _ = parse(text)
+                    if known:
+                        check_gauge(figure, gauges)
+                except ValueError as error:
+                    self._problems.add_text(path, str(error))
+        try:
+            warning(entry.warn_above)
+        except ValueError as error:
+            self._problems.add_text(("compare", "warn_above"), str(error))
 
     def _implied(self, scenarios: Mapping[str, Scenario]) -> tuple[Objective, ...]:
         """What is asked where nothing is written. Events that nobody watches can't be asked for."""

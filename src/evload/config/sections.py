@@ -186,6 +186,21 @@ class CostEntry(Settings):
     ] = "1"
 
 
+class CompareEntry(Settings):
+    """By what `evload compare` holds runs of this config against those before, beside its own options."""
+
+    max_regression: Annotated[
+        tuple[str, ...], Field(description="how much worse a figure may be than BASE, such as p50=20% or p99=off")
+    ] = ()
+    week_over_week: Annotated[
+        tuple[str, ...], Field(description="how much worse the last seven days may be than the seven before")
+    ] = ()
+    limit: Annotated[
+        tuple[str, ...], Field(description="what no run may be worse than, whatever BASE is, such as errors=0.5%")
+    ] = ()
+    warn_above: Annotated[str, Field(description="warn above this share of a limit, such as 90%, or off")] = "90%"
+
+
 class ObjectiveEntry(Settings):
     """An objective with more than its expression."""
 
@@ -258,6 +273,7 @@ class ConfigFile(Settings):
     costs: Annotated[
         dict[Name, Any], Field(max_length=MOST, description="a price table: {SERVICE: {usage: …, price: …, per: …}}")
     ] = {}
+    compare: Annotated[Any, Field(description="by what runs are compared with those before")] = {}
     observe: Annotated[Duration, Field(description="how long the run goes on after its load")] = 0
     slos: Annotated[list[Any], Field(max_length=MOST, description="what must hold")] = []
     reports: Annotated[
