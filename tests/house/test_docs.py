@@ -21,7 +21,10 @@ PIECES: Final = [
     pytest.param(piece, id=f"{page.name}-{number}")
     for page in (
         ROOT / "README.md",
-        *(ROOT / "docs" / f"{name}.md" for name in ("probes", "secrets", "actions", "gauges", "guard")),
+        *(
+            ROOT / "docs" / f"{name}.md"
+            for name in ("probes", "secrets", "actions", "gauges", "guard", "costs", "comparing")
+        ),
     )
     for number, piece in enumerate(re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL))
 ]
@@ -39,6 +42,8 @@ def completed(piece: str) -> dict[str, Any]:
             "queue": {"kind": "http-json", "url": "http://localhost/queue", "values": values, "counter": True}
         }
         probes["rm"] = {"kind": "http", "url": "http://localhost/{correlation_id}", "deadline": "1m"}
+    if "compare" in config:
+        config["gauges"] = {"work-queue": {"kind": "rabbitmq-queue", "url": "amqp://localhost/", "queue": "work"}}
     if not scenarios:
         load = [{"rate": "10/s", "for": "20m" if "actions" in config else "1m"}]
         scenarios["s"] = {"producer": "api", "events": ["e"], "probes": list(probes), "load": load}

@@ -23,6 +23,9 @@ LOAD = (
     {"rate": "50/s", "for": f"{HOLD_S}s"},
     {"idle": f"{IDLE_S}s"},
 )
+RUN_S = RAMP_S + HOLD_S + IDLE_S
+BY_HAND = 2 * 0.0000166667 + 3 * 0.04493 / 3600 + 50 * 1e-6 + 0.29 / 3600
+"""What a second of the hold costs: 2 GB-seconds, 3 tasks, 50 requests, and the database."""
 EVENTS = RAMP_S * 50 // 2 + HOLD_S * 50
 """1,250: the area below the load."""
 
@@ -49,6 +52,7 @@ PRICES: Mapping[str, Mapping[str, str]] = {
     "compute": {"usage": "rise(gb_seconds)", "price": "0.0000166667"},
     "tasks": {"usage": "integral(tasks)", "price": "0.04493", "per": "1h"},
     "requests": {"usage": "sent", "price": "1.00", "per": "1000000"},
+    "database": {"usage": "time", "price": "0.29", "per": "1h"},
 }
 
 
@@ -82,6 +86,9 @@ def test_each_service_costs_what_the_price_table_says_to_the_cent(told: dict[str
     assert high - low == pytest.approx(2 * 0.5 * (3 - 1)), "a gap of 500 ms at each of two steps"
     assert services["tasks"]["run"] == pytest.approx([low * 0.04493 / 3600, high * 0.04493 / 3600])
     assert services["requests"]["run"] == pytest.approx([EVENTS * 1e-6] * 2)
+    took, _ = services["database"]["used"]
+    assert RUN_S <= took < RUN_S + 0.5
+    assert services["database"]["run"] == pytest.approx([took * 0.29 / 3600] * 2)
 
 
 def test_the_total_and_the_cost_of_a_thousand_events_add_up_all_services(told: dict[str, Any]) -> None:
@@ -92,17 +99,16 @@ def test_the_total_and_the_cost_of_a_thousand_events_add_up_all_services(told: d
 
 
 def test_a_day_and_a_month_are_those_of_the_longest_hold_alone(told: dict[str, Any]) -> None:
-    """2 GB-seconds, 3 tasks and 50 events in each second of it; neither the ramp nor the idle time is in them."""
-    by_hand = 2 * 0.0000166667 + 3 * 0.04493 / 3600 + 50 * 1e-6
-    assert told["total"]["day"] == pytest.approx([by_hand * 86_400] * 2, rel=1e-9)
-    assert told["total"]["month"] == pytest.approx([by_hand * 86_400 * 30] * 2, rel=1e-9)
+    """Neither the ramp nor the idle time is in them."""
+    assert told["total"]["day"] == pytest.approx([BY_HAND * 86_400] * 2, rel=1e-9)
+    assert told["total"]["month"] == pytest.approx([BY_HAND * 86_400 * 30] * 2, rel=1e-9)
     assert told["hold"] == {"scenario": "main", "start": 10.0, "end": 30.0, "events": 1000, "rate": 50.0}
 
 
 def test_samples_that_take_time_leave_a_bracket_that_holds_the_truth(tmp_path: Path) -> None:
     told = costs_of(run(tmp_path, gauges=planted(takes_ns=100_000_000)))
     low, high = told["total"]["day"]
-    by_hand = (2 * 0.0000166667 + 3 * 0.04493 / 3600 + 50 * 1e-6) * 86_400
+    by_hand = BY_HAND * 86_400
     assert low < by_hand < high
     assert high < 1.05 * low
 

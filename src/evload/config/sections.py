@@ -162,7 +162,9 @@ class ActionTimes(Settings):
 
 def _amount_as_text(written: object) -> object:
     """A number as it was written: of a price each digit counts."""
-    return str(written) if isinstance(written, int | float) and not isinstance(written, bool) else written
+    if isinstance(written, bool):
+        raise ValueError(f"{str(written).lower()} is no amount; write a number")
+    return str(written) if isinstance(written, int | float) else written
 
 
 _AMOUNT: Final = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string"}]}

@@ -12,7 +12,7 @@ from ..judging.costs import priced
 from ..model.costs import Amounts, Hold, Usage
 from ..model.states import State
 from ..model.summary import LOWER_END, Summary
-from ..objectives.cost import BYTES, Service, Term, longest_hold
+from ..objectives.cost import BYTES, TIME, Service, Term, longest_hold
 from ..objectives.criteria import Criteria
 from ..stats.usage import UsageWatch
 from ..stats.watches import is_missing
@@ -133,6 +133,10 @@ def _own(
         name = term.value
         run: _Found
         rate: _Found
+        if name == TIME:
+            run = _exact(Fraction(summary.vitals.duration_ns, NS_PER_S))
+            found[term] = (run, (None, _NO_HOLD) if hold is None else _exact(Fraction(1)))
+            continue
         if unknown:
             run = None, f"nobody knows what became of {unknown} events that were outstanding when the run was killed"
         else:

@@ -24,9 +24,11 @@ OWN: Final[Mapping[str, str]] = {
     "reads": "events that those requests asked for",
     "bytes_out": "bytes of the bodies of events",
     "bytes_in": "bytes of the bodies of answers, to publishes and to reads",
+    "time": "seconds that the run took, for what is paid by the hour whatever it does",
 }
 """Counters of evload's own that may be a usage."""
 BYTES: Final = frozenset({"bytes_out", "bytes_in"})
+TIME: Final = "time"
 _FUNCTIONS: Final = ("rise", "integral")
 _CALL: Final = re.compile(r"(\w+)\s*\(([^()]*)\)")
 _LONGEST: Final = 200
@@ -78,10 +80,13 @@ def parse_usage(text: str, gauges: GaugeValues) -> tuple[Term, ...]:
     if len(text) > _LONGEST:
         raise ValueError(f"this is longer than {_LONGEST} characters; write a shorter usage")
     terms = tuple(_term(part.strip(), gauges) for part in text.split("+"))
-    own = {term.value for term in terms if not term.function}
-    if own & BYTES and own - BYTES:
-        raise ValueError(f"{text!r} adds bytes to what are none; make two services of it")
+    if len({_kind(term.value) for term in terms if not term.function}) > 1:
+        raise ValueError(f"{text!r} adds up what has nothing in common; make a service of each")
     return terms
+
+
+def _kind(own: str) -> str:
+    return "bytes" if own in BYTES else "time" if own == TIME else "number"
 
 
 def _term(text: str, gauges: GaugeValues) -> Term:
@@ -123,15 +128,16 @@ def parse_per(text: str, terms: Iterable[Term]) -> Fraction:
     """For how much of a usage a price is: a number, a time (in seconds) or a size (in bytes). Raises ValueError."""
     terms = tuple(terms)
     own = [term.value for term in terms if not term.function]
+    kind = _kind(own[0]) if own else ""
     if len(text) <= 40 and _NUMBER.fullmatch(text):
         amount = Fraction(text)
     elif (seconds := _or_none(parse_duration, text)) is not None:
-        if own:
-            raise ValueError(f"{own[0]} is no time; write per: 1000000{' or 1GB' if own[0] in BYTES else ''}")
+        if kind in ("bytes", "number"):
+            raise ValueError(f"{own[0]} is no time; write per: {'1GB' if kind == 'bytes' else '1000000'}")
         amount = Fraction(seconds, NS_PER_S)
     elif (size := _or_none(parse_size, text)) is not None:
-        if own and own[0] not in BYTES:
-            raise ValueError(f"{own[0]} are no bytes; write per: 1000000")
+        if kind in ("time", "number"):
+            raise ValueError(f"{own[0]} is no number of bytes; write per: {'1h' if kind == 'time' else '1000000'}")
         amount = Fraction(size)
     else:
         raise ValueError(f"{text!r} is nothing that a price can be for; write a number, 1h or 1GB")
