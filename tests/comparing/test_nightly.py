@@ -210,7 +210,7 @@ def test_a_week_that_is_slower_than_the_one_before_is_a_regression(tmp_path: Pat
     assert code == 1
     assert text.startswith("REGRESSION")
     assert "p50 week over week: +2" in text
-    assert "worse; +20 % is tolerated" in text
+    assert ", and +20 % is tolerated" in text.partition("week over week")[2]
     (weekly,) = compare(base, new, weekly=["p50=50%"]).weekly
     assert weekly.outcome is Outcome.TOLERATED
 

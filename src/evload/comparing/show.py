@@ -211,8 +211,11 @@ def _week(judged: FigureResult) -> str:
     told = f"{judged.name} week over week: {_change(judged) or '~'}"
     if judged.outcome is Outcome.UNKNOWN:
         return f"{told}, which can't be told" + (f"; {judged.reason}" if judged.reason else "")
-    told = f"{told}, {judged.outcome.value}"
-    return f"{told}; {_tolerance(judged)} is tolerated"
+    if judged.outcome is Outcome.WORSE:
+        return f"{told}, and {_tolerance(judged)} is tolerated"
+    if judged.outcome is Outcome.TOLERATED:
+        return f"{told}, which is tolerated ({_tolerance(judged)})"
+    return f"{told}, {judged.outcome.value}"
 
 
 def _broken(one: FigureLimit) -> str:
