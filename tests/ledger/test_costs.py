@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
+from evload.engine.control import RunControl
 from evload.ledger.reader import LedgerReader
 from evload.model.report import Result
 from evload.report.build import build_again
@@ -157,7 +160,7 @@ def test_requests_reads_and_bytes_are_evloads_own_counters(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("at", "reason"),
     [
-        (lambda s: None, "none of 8? samples"),
+        (lambda s: None, r"none of 8\d samples says anything of it"),
         (lambda s: {"gb_seconds": gb_seconds(s)} if s < 20 else None, "samples could not be taken"),
     ],
 )
@@ -172,9 +175,30 @@ def test_a_usage_that_nobody_knows_is_a_cost_that_nobody_knows(
     for objective in done.report.objectives:
         assert objective.result is Result.INCONCLUSIVE
         assert objective.observed == (None, None)
-        assert "compute: " in objective.note
+        assert re.search(rf"^compute: .*{reason}", objective.note)
     # What is known of the others is still told.
     assert told["services"]["requests"]["run"] == pytest.approx([EVENTS * 1e-6] * 2)
+
+
+def test_samples_that_say_too_little_of_the_run_say_nothing_of_its_cost(tmp_path: Path) -> None:
+    """One every 15 s: the last 10 s of 40 are in none of them, and in the hold are two, at 15 and at 25 s of 20."""
+    every = {name: gauge.model_copy(update={"every": 15 * 10**9}) for name, gauge in planted().items()}
+    told = costs_of(run(tmp_path, gauges=every))
+    compute = told["services"]["compute"]
+    assert compute["run"] is None
+    assert compute["unknown"] == "its samples cover 75% of the run; it takes 90%"
+    assert compute["not_projected"] == "it takes two samples in the longest hold, and there is one"
+
+
+def test_a_run_that_is_interrupted_is_projected_by_what_came_of_its_hold(tmp_path: Path) -> None:
+    def stop(control: RunControl) -> None:
+        asyncio.get_running_loop().call_later(20, control.stop)
+
+    told = costs_of(run(tmp_path, at=stop))
+    assert told["hold"]["start"] == 10
+    assert 18 < told["hold"]["end"] <= 20
+    assert told["hold"]["rate"] == pytest.approx(50, rel=0.02)
+    assert told["total"]["day"] == pytest.approx([BY_HAND * 86_400] * 2, rel=0.02)
 
 
 def test_a_report_made_again_from_the_ledger_costs_the_same(tmp_path: Path) -> None:

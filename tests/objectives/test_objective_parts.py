@@ -11,6 +11,7 @@ import pytest
 from evload.judging.judge import judge
 from evload.model.report import Result
 from evload.model.summary import Summary
+from evload.objectives.cost import service
 from evload.objectives.criteria import Criteria
 from evload.objectives.grammar import from_data, parse
 from evload.objectives.objective import Measure
@@ -273,6 +274,7 @@ def test_without_a_gauge_nothing_drains() -> None:
         {"text": "max(work.queue_depth) < 100 for 10s"},
         {"text": "drain(queue_depth <= 10) < 60s", "after": "5m"},
         {"text": "recovery(p95(consistency) < 3s) < 5m", "after": "spike", "event": "a"},
+        {"text": "cost(1000 events) < 0.05", "critical": "0.1"},
     ],
 )
 def test_terms_survive_being_written_down(given: dict[str, Any]) -> None:
@@ -287,6 +289,10 @@ def test_terms_survive_being_written_down(given: dict[str, Any]) -> None:
             "plain": ScenarioCriteria(0, 90 * S),
         },
         {"index": 50.0, "search": None},
+        (
+            service("cpu", "integral(load)", "0.0000166667", "1h", GAUGES),
+            service("io", "sent + acked", "1", "1", GAUGES),
+        ),
     )
     assert Criteria.from_data(json.loads(json.dumps(terms.as_data())), GAUGES) == terms
 

@@ -1,4 +1,4 @@
-"""What a run cost, as people and scripts read it: the same figures on the terminal, in Markdown, JSON and measures."""
+"""What a run cost, as people and scripts read it: the same on the terminal, in Markdown, JSON and measures."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Criteria:
     deadlines_ns: Mapping[str, int]
     scenarios: Mapping[str, ScenarioCriteria] = field(default_factory=dict)
     max_reads: Mapping[str, float | None] = field(default_factory=dict)
-    costs: Sequence[Service] = ()
+    costs: tuple[Service, ...] = ()
 
     def as_it_went(self, endings: Iterable[Ending]) -> Criteria:
         """The same, with each scenario's schedule as it came to be. Only to be asked of what was planned."""
@@ -60,7 +60,7 @@ class Criteria:
             data["deadlines_ns"],
             {name: ScenarioCriteria.from_data(terms) for name, terms in data["scenarios"].items()},
             data["max_reads"],
-            [service(**row, gauges=gauges) for row in data.get("costs", ())],
+            tuple(service(**row, gauges=gauges) for row in data.get("costs", ())),
         )
 
 
