@@ -162,6 +162,7 @@ def test_requests_reads_and_bytes_are_evloads_own_counters(tmp_path: Path) -> No
     [
         (lambda s: None, r"none of 8\d samples says anything of it"),
         (lambda s: {"gb_seconds": gb_seconds(s)} if s < 20 else None, "samples could not be taken"),
+        (lambda s: {}, r"none of 8\d samples says anything of it"),
     ],
 )
 def test_a_usage_that_nobody_knows_is_a_cost_that_nobody_knows(
@@ -178,6 +179,32 @@ def test_a_usage_that_nobody_knows_is_a_cost_that_nobody_knows(
         assert re.search(rf"^compute: .*{reason}", objective.note)
     # What is known of the others is still told.
     assert told["services"]["requests"]["run"] == pytest.approx([EVENTS * 1e-6] * 2)
+
+
+def test_a_counter_that_begins_with_the_first_event_has_counted_nothing_before(tmp_path: Path) -> None:
+    """It isn't there in the ramp, and the 40 of the hold are all that it counts. What a gauge was, nobody knows."""
+    later = planted(lambda s: {"gb_seconds": gb_seconds(s) - gb_seconds(10)} if s >= 10 else {})
+    later["ecs"] = Planted(names=("tasks",), at=lambda s: {"tasks": 3.0} if s >= 10 else {})
+    services = costs_of(run(tmp_path, gauges=later))["services"]
+    assert services["compute"]["used"] == pytest.approx([40, 40])
+    assert services["compute"]["day"] == pytest.approx([2 * 0.0000166667 * 86_400] * 2)
+    assert services["tasks"]["run"] is None
+    assert services["tasks"]["unknown"] == "20 samples had no value"
+
+
+def test_that_a_counter_began_anew_is_told_beside_its_cost(tmp_path: Path) -> None:
+    """What it counted between the last sample before that and then is in no sample."""
+    anew = planted(lambda s: {"gb_seconds": gb_seconds(s) if s < 20.2 else 2 * (s - 20.2)})
+    compute = costs_of(run(tmp_path, gauges=anew))["services"]["compute"]
+    assert compute["note"] == "it began anew once, and what it counted right before that is not in it"
+    assert compute["used"] == pytest.approx([5 + 20 + 2 * (40 - 20.2)] * 2, abs=0.5)
+
+
+def test_a_counter_that_is_away_in_the_hold_and_was_there_before_says_nothing_of_it(tmp_path: Path) -> None:
+    away = planted(lambda s: {} if 9 < s < 31 else {"gb_seconds": gb_seconds(s)})
+    compute = costs_of(run(tmp_path, gauges=away))["services"]["compute"]
+    assert compute["day"] is None
+    assert compute["not_projected"] == "it wasn't there in the longest hold, and had been before"
 
 
 def test_samples_that_say_too_little_of_the_run_say_nothing_of_its_cost(tmp_path: Path) -> None:

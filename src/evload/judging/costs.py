@@ -26,6 +26,7 @@ def priced(
             Cost(
                 row.name, row.usage, row.price_text, row.per_text, used.run,
                 _times(used.run, row.of), _times(used.rate, row.of), used.run_reason, used.rate_reason,
+                used.note,
             )
         )  # fmt: skip
     run, run_reason = _sum([(one.name, one.run, one.run_reason) for one in found])

@@ -20,6 +20,8 @@ from ..units import NS_PER_S
 from .reader import LedgerReader
 
 _Found = tuple[Amounts | None, str]
+_Told = tuple[_Found, _Found, str]
+"""Of the run, per second of the hold, and what else there is to say."""
 _EVENTS: Final[Mapping[str, str]] = {
     "due": "count(*)",
     "sent": f"total(state != {State.UNSENT.value})",
@@ -58,10 +60,11 @@ def _end_ns(summary: Summary, reader: LedgerReader) -> float:
     return last_ns or 0
 
 
-def _together(service: Service, found: Mapping[Term, tuple[_Found, _Found]]) -> Usage:
+def _together(service: Service, found: Mapping[Term, _Told]) -> Usage:
     run, run_reason = _sum([found[term][0] for term in service.terms])
     rate, rate_reason = _sum([found[term][1] for term in service.terms])
-    return Usage(run, rate, run_reason, rate_reason)
+    notes = dict.fromkeys(found[term][2] for term in service.terms)
+    return Usage(run, rate, run_reason, rate_reason, "; ".join(note for note in notes if note))
 
 
 def _sum(parts: Sequence[_Found]) -> _Found:
@@ -77,9 +80,7 @@ def _sum(parts: Sequence[_Found]) -> _Found:
 # -- gauges ------------------------------------------------------------------------------------------
 
 
-def _of_gauges(
-    summary: Summary, reader: LedgerReader, terms: Sequence[Term], hold: Hold | None
-) -> dict[Term, tuple[_Found, _Found]]:
+def _of_gauges(summary: Summary, reader: LedgerReader, terms: Sequence[Term], hold: Hold | None) -> dict[Term, _Told]:
     """Over the run, and per second of the hold."""
     part = None if hold is None else (hold.start_ns, hold.end_ns)
     watches = {
@@ -106,7 +107,7 @@ def _of_gauges(
         ends = [watches[term, end] for end in (LOWER_END, "") if (term, end) in watches]
         run = _bracketed([one.run(summary.vitals.duration_ns, failed) for one in ends])
         rate: _Found = (None, _NO_HOLD) if hold is None else _bracketed([one.rate(failed) for one in ends])
-        found[term] = (run, rate)
+        found[term] = (run, rate, ends[-1].note)
     return found
 
 
@@ -121,9 +122,7 @@ def _bracketed(ends: Sequence[_Found]) -> _Found:
 # -- evload's own ------------------------------------------------------------------------------------
 
 
-def _own(
-    summary: Summary, reader: LedgerReader, terms: Sequence[Term], hold: Hold | None
-) -> dict[Term, tuple[_Found, _Found]]:
+def _own(summary: Summary, reader: LedgerReader, terms: Sequence[Term], hold: Hold | None) -> dict[Term, _Told]:
     whole = _events(reader, None)
     unknown = summary.total().with_warmup("scheduled") - int(whole["due"])
     held = None if hold is None else _events(reader, hold)
@@ -135,7 +134,7 @@ def _own(
         rate: _Found
         if name == TIME:
             run = _exact(Fraction(summary.vitals.duration_ns, NS_PER_S))
-            found[term] = (run, (None, _NO_HOLD) if hold is None else _exact(Fraction(1)))
+            found[term] = (run, (None, _NO_HOLD) if hold is None else _exact(Fraction(1)), "")
             continue
         if unknown:
             run = None, f"nobody knows what became of {unknown} events that were outstanding when the run was killed"
@@ -148,7 +147,7 @@ def _own(
             rate = noted.rate(name, per_second)
         if name in BYTES and name not in reader.columns:
             run = rate = None, "bytes were not counted by the version that wrote this ledger"
-        found[term] = (run, rate)
+        found[term] = (run, rate, "")
     return found
 
 

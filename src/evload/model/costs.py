@@ -41,12 +41,14 @@ class Usage:
 
     run, run_reason  over the run; None and why, where nobody knows
     rate, rate_reason  in the longest hold alone, per second; the same
+    note  what else there is to say of it
     """
 
     run: Amounts | None
     rate: Amounts | None
     run_reason: str = ""
     rate_reason: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Cost:
     run     what that costs
     second  what a second of the longest hold costs
     run_reason, second_reason  why nobody knows, where they are None
+    note    what else there is to say of its usage
     """
 
     name: str
@@ -68,6 +71,7 @@ class Cost:
     second: Amounts | None
     run_reason: str = ""
     second_reason: str = ""
+    note: str = ""
 
     def over(self, span: str) -> Amounts | None:
         """A day or a month, at the rate of the longest hold and by its usage."""

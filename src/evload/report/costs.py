@@ -20,7 +20,7 @@ _DIGITS: Final = 3
 class Row:
     """One service, or all of them. `cells` as in HEAD; `price` is empty of all of them.
 
-    why  what isn't known, and why
+    why  what isn't known, and why, and what else there is to say
     """
 
     name: str
@@ -43,6 +43,7 @@ def _row(costs: Costs, one: Cost) -> Row:
     if one.usage and costs.why_not_of_events(one) and costs.why_not_of_events(one) == one.second_reason:
         why = {one.second_reason: ""}
     told = [f"{what}: {reason}" if what else reason for reason, what in why.items() if reason]
+    told += [one.note] if one.note else []
     return Row(one.name, one.usage, price, cells, told)
 
 
@@ -116,7 +117,11 @@ def _figures(costs: Costs, one: Cost) -> dict[str, Any]:
         **{span: ends(one.over(span)) for span in SPANS_S},
         **{
             name: why
-            for name, why in (("unknown", costs.why_not_of_events(one)), ("not_projected", one.second_reason))
+            for name, why in (
+                ("unknown", costs.why_not_of_events(one)),
+                ("not_projected", one.second_reason),
+                ("note", one.note),
+            )
             if why
         },
     }

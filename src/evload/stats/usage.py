@@ -33,16 +33,20 @@ class UsageWatch:
 
     def add(self, start_ns: int, end_ns: int, value: float) -> None:
         """Look at one sample."""
-        self._run.add(start_ns, end_ns, value)
-        if self._part is not None and start_ns >= self._part_ns[0] and end_ns < self._part_ns[1]:
-            self._part.add(start_ns, end_ns, value)
+        for watched in self._about(start_ns, end_ns):
+            watched.add(start_ns, end_ns, value)
 
     def missing(self, start_ns: int, end_ns: int) -> None:
-        """Look at one answer that has no such value (yet): a counter hasn't counted anything then."""
+        """Look at one answer that has no such value (yet): a counter that comes later hasn't counted anything yet."""
+        self._missing += 1
         if self._counter:
-            self.add(start_ns, end_ns, 0.0)
-        else:
-            self._missing += 1
+            for watched in self._about(start_ns, end_ns):
+                watched.missing(start_ns, end_ns)
+
+    def _about(self, start_ns: int, end_ns: int) -> list[_Watched]:
+        """What a sample at this time is about."""
+        inside = start_ns >= self._part_ns[0] and end_ns < self._part_ns[1]
+        return [self._run, self._part] if self._part is not None and inside else [self._run]
 
     def run(self, duration_ns: int, failed: int) -> tuple[Amounts | None, str]:
         """The usage over a run that took so long, or None and why; so many samples could not be taken."""
@@ -59,6 +63,8 @@ class UsageWatch:
         length_ns = self._part_ns[1] - self._part_ns[0]
         if reason := self._blind(failed) or _uncovered(watched, length_ns, _PART, "the longest hold"):
             return None, reason
+        if not watched.valued and self._run.valued_ns < self._part_ns[0]:
+            return None, "it wasn't there in the longest hold, and had been before"
         low, high = watched.amounts()
         shortest_ns, longest_ns = watched.between_ns
         least_ns = longest_ns if low >= 0 else shortest_ns
@@ -66,13 +72,18 @@ class UsageWatch:
             return (low * NS_PER_S / longest_ns, None), ""
         return (low * NS_PER_S / least_ns, None if high is None else high * NS_PER_S / shortest_ns), ""
 
+    @property
+    def note(self) -> str:
+        """What else there is to say of the usage over the run, for people."""
+        return self._run.note
+
     def _blind(self, failed: int) -> str:
-        taken = self._run.count
+        taken = self._run.valued
         if not taken:
             return f"none of {failed + self._missing} samples says anything of it"
-        if 10 * failed > taken:
+        if 10 * failed > self._run.count:
             return f"{failed} samples could not be taken"
-        return f"{self._missing} samples had no value" if 10 * self._missing > taken else ""
+        return f"{self._missing} samples had no value" if not self._counter and 10 * self._missing > taken else ""
 
 
 class _Watched:
@@ -81,14 +92,31 @@ class _Watched:
     def __init__(self, counter: bool) -> None:
         self._watch = RiseWatch() if counter else IntegralWatch()
         self.count = 0
+        self.valued = 0
+        """Those of them that had a value."""
+        self.valued_ns = 0
+        """When the first of these was taken."""
         self._first = self._last = (0, 0)
 
     def add(self, start_ns: int, end_ns: int, value: float) -> None:
         self._watch.add(start_ns, end_ns, value)
+        self.valued_ns = self.valued_ns if self.valued else end_ns
+        self.valued += 1
+        self._looked(start_ns, end_ns)
+
+    def missing(self, start_ns: int, end_ns: int) -> None:
+        self._watch.missing(start_ns, end_ns)
+        self._looked(start_ns, end_ns)
+
+    def _looked(self, start_ns: int, end_ns: int) -> None:
         self._last = (start_ns, end_ns)
         if not self.count:
             self._first = self._last
         self.count += 1
+
+    @property
+    def note(self) -> str:
+        return self._watch.note
 
     @property
     def between_ns(self) -> tuple[int, int]:
@@ -97,7 +125,8 @@ class _Watched:
 
     def amounts(self) -> Amounts:
         low, high = self._watch.result()
-        assert low is not None
+        if low is None:  # a counter that comes after this stretch of time
+            return Fraction(0), Fraction(0)
         return Fraction(low), None if high is None else Fraction(high)
 
 
