@@ -14,7 +14,7 @@ from ..sandbox.settings import SandboxSettings
 from ..spi import registry
 from ..workload.events import EventSettings
 from .guard import GuardSettings
-from .sections import ActionTimes, ConfigFile, ObjectiveEntry, Scenario
+from .sections import ActionTimes, CompareEntry, ConfigFile, CostEntry, ObjectiveEntry, Scenario
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _REFERENCE: Final = {"type": "string", "pattern": r"\$\{.+\}"}
@@ -31,7 +31,7 @@ def json_schema(say: Callable[[str], None]) -> dict[str, Any]:
     activities = list(dict.fromkeys(_installed("evload.activities", say)))
     sections = (
         ConfigFile, SecretSettings, SandboxSettings, EventSettings, Scenario, ActionTimes, ObjectiveEntry,
-        SelfCheckPolicy, GuardSettings,
+        SelfCheckPolicy, GuardSettings, CostEntry, CompareEntry,
     )  # fmt: skip
     models: list[type[BaseModel]] = [*sections, *producers, *probes, *gauges, *activities, *sinks]
     references, shared = models_json_schema([(model, "validation") for model in models])
@@ -65,6 +65,8 @@ def json_schema(say: Callable[[str], None]) -> dict[str, Any]:
         ("setup", {"items": step}),
         ("cleanup", {"items": {"anyOf": [step, each]}}),
         ("slos", {"items": {"anyOf": [{"type": "string"}, one(ObjectiveEntry)]}}),
+        ("costs", {"additionalProperties": one(CostEntry)}),
+        ("compare", one(CompareEntry)),
         ("reports", by_kind(sinks)),
         ("self_checks", one(SelfCheckPolicy)),
     ):
