@@ -14,6 +14,7 @@ from evload.comparing.limits import Standing
 from evload.comparing.regression import Outcome
 from evload.errors import UsageError
 from tests.comparing.test_compare import finding, told, write_run, write_runs
+from tests.rigs.commands import evload
 
 NIGHTS = 30
 
@@ -141,8 +142,8 @@ def test_errors_are_a_share_of_what_was_scheduled(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("events", "code", "said"),
     [
-        (6, 1, "errors is 0.6 %, above its limit of 0.5 %"),
-        (5, 0, "warning: errors is 0.5 %, above 90 % of its limit of 0.5 %"),
+        (6, 1, "errors 0.6 % is above its limit of 0.5 %"),
+        (5, 0, "warning: errors 0.5 % is above 90 % of its limit of 0.5 %"),
         (4, 0, "Within its limit: errors 0.4 % (limit 0.5 %)."),
     ],
 )
@@ -222,6 +223,16 @@ def test_weeks_that_are_alike_are_the_same_and_no_week_before_says_so(tmp_path: 
     code, text = told(*few, weekly=["p50=20%"], width=200, strict=True)
     assert code == 4
     assert "p50 week over week: ~, which can't be told; there is no run of the week before" in text
+
+
+def test_the_command_has_an_option_for_each_rule(tmp_path: Path) -> None:
+    base, new = before(tmp_path), tonight(tmp_path, **not_acked(4))
+    rules = ["--limit", "errors=0.5%", "--warn-above", "70%", "--week-over-week", "p50=20%"]
+    ended = evload("compare", base, new, *rules, cwd=tmp_path)
+    assert ended.code == 0
+    assert "errors 0.4 % is above 70 % of its limit of 0.5 %" in ended.out
+    assert "p50 week over week: " in ended.out
+    assert evload("compare", base, new, "--limit", "errors=0.3%", cwd=tmp_path).code == 1
 
 
 # -- by config ---------------------------------------------------------------------------------------

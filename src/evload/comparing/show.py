@@ -220,7 +220,7 @@ def _week(judged: FigureResult) -> str:
 
 def _broken(one: FigureLimit) -> str:
     side = "below" if one.kind is Kind.RATE else "above"
-    return f"{one.name} is {_span(one.value, one.kind)}, {side} its limit of {_value(one.limit, one.kind)}"
+    return f"{one.name} {_span(one.value, one.kind)} is {side} its limit of {_value(one.limit, one.kind)}"
 
 
 def _held(one: FigureLimit) -> str:
@@ -230,7 +230,7 @@ def _held(one: FigureLimit) -> str:
 def nearly(compared: Comparison) -> list[str]:
     """What is within its limit, and only just, as warnings."""
     return [
-        f"{one.name} is {_span(one.value, one.kind)}, above {format_share(one.warn_above or 0)} of its limit of "
+        f"{one.name} {_span(one.value, one.kind)} is above {format_share(one.warn_above or 0)} of its limit of "
         f"{_value(one.limit, one.kind)}"
         for one in compared.limits
         if one.standing is Standing.NEAR
