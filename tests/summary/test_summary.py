@@ -217,6 +217,13 @@ def test_the_time_in_all_queues_is_merged() -> None:
     assert Summary(gauges={"cpu": GaugeSummary()}).queue_lag() is None
 
 
+def test_bytes_that_one_part_counted_and_another_had_none_of_are_added_and_what_nobody_counts_stays_unknown() -> None:
+    for one, other, both in ((3, 4, 7), (None, 4, 4), (3, None, 3), (None, None, None)):
+        reads = ReadVitals(bytes_in=one)
+        reads.merge(ReadVitals(bytes_in=other))
+        assert reads.bytes_in == both
+
+
 def test_nothing_is_known_of_a_run_that_did_nothing() -> None:
     """What a ledger of an older version doesn't say counts as nothing, too."""
     for empty in (Vitals(), GaugeSummary(), Summary()):
@@ -227,6 +234,7 @@ def test_nothing_is_known_of_a_run_that_did_nothing() -> None:
     assert asdict(ReadVitals()) == {
         "requests": 0, "events": 0, "failed": 0, "throttled": 0, "busiest": 0, "stretch": 1.0,
         "blanks": {}, "strange": 0, "example": "", "unread_stamps": 0, "unread_stamp": "",
+        "bytes_in": None,
     }  # fmt: skip
     assert Incident("p", "down", 1, 2).count == 1
 
