@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
@@ -361,6 +362,66 @@ def cleanup(
 
 
 @app.command()
+def ceiling(
+    config: ConfigPath,
+    scenario: Annotated[
+        str | None,
+        typer.Option("--scenario", metavar="NAME", help="Of this one. Needed where CONFIG has several."),
+    ] = None,
+    first: Annotated[
+        str | None, typer.Option("--from", metavar="RATE", help="The first rate to try. Default: 50/s.")
+    ] = None,
+    last: Annotated[
+        str | None,
+        typer.Option("--to", metavar="RATE", help="The highest one. Default: 5000/s, or what a guard allows."),
+    ] = None,
+    trial: Annotated[
+        str | None,
+        typer.Option(
+            "--trial", metavar="DURATION", help="How long a trial is, before it is made longer. Default: 1m."
+        ),
+    ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option("--precision", metavar="SHARE", help="How narrow the interval has to be. Default: 5%."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="DIR", help="Directory for the trials. Default: runs/ceiling-<id>."),
+    ] = None,
+    resume: Annotated[
+        Path | None, typer.Option("--resume", metavar="DIR", help="Go on with the search that was left there.")
+    ] = None,
+    sets: Sets = None,
+    profiles: Profiles = None,
+    may_load: MayLoad = None,
+    quiet: Quiet = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print ceiling.json on stdout; all else goes to stderr.")
+    ] = False,
+) -> None:
+    """Look for the highest rate that the system sustains, by trials of CONFIG, each a run of its own.
+
+    Exit codes: 0 found, and every objective on it is met, 1 one isn't, or no rate is good, 2 the config is wrong, 3 a
+    target can't be reached or something isn't undone, 4 it can't be told, 130 interrupted.
+    """
+    from .commands import ceiling as searching
+    from .run.unfinished import state_directory
+
+    told = _err() if as_json else _out()
+    console = _console(told)
+    live = not quiet and console.is_interactive and console.file.isatty() and not os.environ.get("CI")
+    with _in_background():
+        code = searching.run(
+            config, scenario=scenario, first=first, last=last, trial=trial, precision=precision, out=out,
+            resume=resume, sets=sets or (), profiles=profiles or (), may_load=may_load or (), environ=os.environ,
+            listed=state_directory(os.environ), console=console, quiet=quiet, live=live,
+            document=_to_stdout if as_json else None, clogged=lambda: told.clogged, signals=_own_signals,
+        )  # fmt: skip
+    raise typer.Exit(code)
+
+
+@app.command()
 def compare(
     base: Annotated[
         str,
@@ -570,16 +631,29 @@ def _run(
         console.print(printable(text), soft_wrap=True)
 
     page = None if ui_port is None else live_page(loaded, ui_port, say)
-    with ExitStack() as stack:
-        for stream in (_out(), _err()):
-            stack.enter_context(stream.in_background())
-        # The loop of the run takes the signals for itself, and leaves them without anybody.
-        stack.callback(_heed_signals)
-        stack.callback(shown.close)
+    with _in_background(), _own_signals(), closing(shown):
         ended = session.run(
             loaded, out=out, sinks=sinks, say=say, page=page, verbose=verbose, listed=listed, keep=keep
         )
     raise typer.Exit(ended.exit_code)
+
+
+@contextmanager
+def _in_background() -> Iterator[None]:
+    """Inside the block nobody waits for whoever reads the output."""
+    with ExitStack() as stack:
+        for stream in (_out(), _err()):
+            stack.enter_context(stream.in_background())
+        yield
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """The loop of a run takes the signals for itself inside the block, and leaves them without anybody."""
+    try:
+        yield
+    finally:
+        _heed_signals()
 
 
 def _console(stream: Stream | None = None) -> PlainConsole:

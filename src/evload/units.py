@@ -174,7 +174,8 @@ def format_size(size: int) -> str:
     return f"{size // _SIZE_UNITS[unit] if size else 0} {unit if size else 'B'}"
 
 
-def _duration_text(ns: int) -> str:
+def duration_text(ns: int) -> str:
+    """As a config has it: `90s`, `250ms`."""
     for unit in ("h", "m", "s", "ms", "us"):
         if ns and ns % _DURATION_UNITS[unit] == 0:
             return f"{ns // _DURATION_UNITS[unit]}{unit}"
@@ -195,7 +196,7 @@ _OR_NOTHING: Final[dict[str, Any]] = {"type": ["string", "number"], "minimum": 0
 Duration = Annotated[
     int,
     BeforeValidator(parse_duration),
-    PlainSerializer(_duration_text, return_type=str, when_used="json"),
+    PlainSerializer(duration_text, return_type=str, when_used="json"),
     WithJsonSchema(_schema(r"^([0-9.]+\s*(ns|us|µs|ms|s|m|h|d)\s*)+$", "250ms") | _OR_NOTHING),
 ]
 Rate = Annotated[

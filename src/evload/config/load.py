@@ -18,6 +18,7 @@ from ..clients.credentials.settings import SecretSettings
 from ..errors import ConfigError, Problem, UsageError
 from ..model.report import Circumstances
 from ..objectives import grammar
+from ..objectives.ceiling import CeilingObjective, is_about_ceiling, parse_ceiling
 from ..objectives.change import RULES, check_gauge, warning
 from ..objectives.condition import parse_condition
 from ..objectives.cost import Service, parse_per, parse_price, parse_usage, service
@@ -38,7 +39,7 @@ from .environment import Environment
 from .guard import GuardSettings
 from .literals import Literals
 from .params import Shown
-from .problems import Problems
+from .problems import Problems, unknown
 from .profiles import take
 from .run_config import SANDBOX, Action, LateAddress, LoadedConfig, RunConfig, Step, with_sandbox
 from .secrets import Redactor
@@ -71,7 +72,7 @@ def load(
     Where it names the embedded pipeline a placeholder takes the place of the address, until `at_sandbox`. Raises
     ConfigError with every problem found, UsageError if the file can't be read.
     """
-    return load_text(_read(path), str(path), base_dir=path.parent, sets=sets, profiles=profiles, environ=environ)
+    return load_text(read(path), str(path), base_dir=path.parent, sets=sets, profiles=profiles, environ=environ)
 
 
 def load_text(
@@ -121,7 +122,8 @@ def load_text(
     return LoadedConfig(config, Path(name), base_dir, document, tree, redactor, tuple(reader.late), profiled)
 
 
-def _read(path: Path) -> str:
+def read(path: Path) -> str:
+    """The text of a config. Raises UsageError if it can't be read, ConfigError if it isn't UTF-8."""
     try:
         content = files.read(path, _LONGEST, regular=False)  # it may well come through a pipe
     except FileNotFoundError:
@@ -140,6 +142,11 @@ def _read(path: Path) -> str:
         where = f"{path}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
         what = f"the byte 0x{content[error.start]:02X} is not UTF-8"
         raise ConfigError([Problem(where, what, "save the file as UTF-8")]) from None
+
+
+def asked_elsewhere(objective: CeilingObjective) -> str:
+    """How a run names an objective that it doesn't judge."""
+    return f"{objective.title} (evload ceiling judges it)"
 
 
 def _assign_all(tree: MappingNode, sets: Sequence[str]) -> None:
@@ -198,7 +205,7 @@ class _Reader:
         gauges = self._adapters("gauges", "evload.gauges")
         types = self._items("events", EventSettings)
         scenarios = self._items("scenarios", Scenario)
-        objectives = self._objectives({name: gauge.metrics for name, gauge in gauges.items()})
+        objectives, ceilings = self._objectives({name: gauge.metrics for name, gauge in gauges.items()})
         costs = self._costs({name: gauge.metrics for name, gauge in gauges.items()})
         policy = self._item(SelfCheckPolicy, ("self_checks",)) if "self_checks" in self._document.data else None
         guard = self._item(GuardSettings, ("guard",)) if "guard" in self._document.data else None
@@ -227,7 +234,8 @@ class _Reader:
             gauges=gauges,
             scenarios=scenarios,
             replicas=replicas,
-            slos=tuple(objectives.values()) if "slos" in self._document.data else self._implied(scenarios),
+            slos=self._asked(objectives, ceilings, scenarios),
+            ceilings=tuple(ceilings.values()),
             reports=reports,
             self_checks=policy or SelfCheckPolicy(),
             settle=top.settle,
@@ -238,7 +246,9 @@ class _Reader:
             observe=top.observe,
             setup=setup,
             cleanup=cleanup,
-            circumstances=Circumstances(labels=top.labels, params=self._params),
+            circumstances=Circumstances(
+                labels=top.labels, params=self._params, not_asked=tuple(map(asked_elsewhere, ceilings.values()))
+            ),
             guard=NO_GUARD if guard is None else Guard((guard.rules("the guard of this config"),)),
         )
 
@@ -491,9 +501,24 @@ class _Reader:
         asked = [grammar.parse("errors == 0"), *(grammar.parse("lost == 0", scenario=place) for place in places)]
         return tuple(replace(objective, implied=True) for objective in asked)
 
-    def _objectives(self, gauges: Mapping[str, Sequence[str]]) -> dict[DataPath, Objective]:
+    def _asked(
+        self,
+        objectives: Mapping[DataPath, Objective],
+        ceilings: Mapping[DataPath, CeilingObjective],
+        scenarios: Mapping[str, Scenario],
+    ) -> tuple[Objective, ...]:
+        """What a run is asked. Where objectives on the ceiling are all that is written, nothing is written for it."""
+        if objectives or ("slos" in self._document.data and not ceilings):
+            return tuple(objectives.values())
+        return self._implied(scenarios)
+
+    def _objectives(
+        self, gauges: Mapping[str, Sequence[str]]
+    ) -> tuple[dict[DataPath, Objective], dict[DataPath, CeilingObjective]]:
+        """Those that a run judges, and those on the ceiling."""
         entries = self._document.data.get("slos")
-        found = {}
+        found: dict[DataPath, Objective] = {}
+        ceilings: dict[DataPath, CeilingObjective] = {}
         for index, written in enumerate(entries[:MOST] if isinstance(entries, list) else ()):
             path: DataPath = ("slos", index)
             if isinstance(written, str):
@@ -504,9 +529,31 @@ class _Reader:
             else:
                 self._problems.add(path, f"{written!r} is not an objective", "write one such as p99(end_to_end) < 5s")
                 continue
-            if entry is not None and (objective := self._objective(entry, gauges, place, path)) is not None:
+            if entry is not None and is_about_ceiling(entry.objective):
+                if (ceiling := self._ceiling(entry, place, path)) is not None:
+                    ceilings[path] = ceiling
+            elif entry is not None and (objective := self._objective(entry, gauges, place, path)) is not None:
                 found[path] = objective
-        return found
+        return found, ceilings
+
+    def _ceiling(self, entry: ObjectiveEntry, place: DataPath, path: DataPath) -> CeilingObjective | None:
+        allowed = {"objective", "target", "critical", "scenario"}
+        if wrong := sorted(entry.model_fields_set - allowed):
+            self._problems.add((*path, wrong[0]), f"a ceiling belongs to no {wrong[0]}", f"leave {wrong[0]} out")
+            return None
+        if entry.scenario is not None and entry.scenario not in self._document.section("scenarios"):
+            known = self._document.section("scenarios")
+            what, cure = unknown("scenario", entry.scenario, known, otherwise="define it under scenarios:")
+            self._problems.add((*path, "scenario"), what, cure)
+            return None
+        given = {name: str(value) for name in ("target", "critical") if (value := getattr(entry, name)) is not None}
+        try:
+            parse_ceiling(entry.objective)
+            place = next(((*path, name) for name in given), path)
+            return parse_ceiling(entry.objective, scenario=entry.scenario, **given)
+        except ValueError as error:
+            self._problems.add_text(place, str(error))
+            return None
 
     def _objective(
         self, entry: ObjectiveEntry, gauges: Mapping[str, Sequence[str]], place: DataPath, path: DataPath

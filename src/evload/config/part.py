@@ -56,7 +56,9 @@ def part_of(loaded: LoadedConfig, names: Sequence[str]) -> LoadedConfig:
     ]
     left_out = [objective for objective in config.slos if objective not in asked and not objective.implied]
     about = replace(
-        config.circumstances, scenarios=tuple(scenarios), not_asked=tuple(objective.title for objective in left_out)
+        config.circumstances,
+        scenarios=tuple(scenarios),
+        not_asked=(*config.circumstances.not_asked, *(objective.title for objective in left_out)),
     )
     part = replace(
         config,

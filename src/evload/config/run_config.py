@@ -13,6 +13,7 @@ from yaml.nodes import MappingNode
 
 from ..clients.credentials.settings import SecretSettings
 from ..model.report import Circumstances
+from ..objectives.ceiling import CeilingObjective
 from ..objectives.condition import Condition
 from ..objectives.cost import Service
 from ..objectives.objective import Objective
@@ -98,6 +99,7 @@ class RunConfig:
     observe   how long it goes on after its load, in nanoseconds
     circumstances  what reports show of it beside its name
     guard     whom it may load, by itself; `guard.held` has the say of everybody else
+    ceilings  what is asked of its ceiling, which no single run can tell
     """
 
     name: str
@@ -122,6 +124,7 @@ class RunConfig:
     costs: tuple[Service, ...] = ()
     circumstances: Circumstances = field(default_factory=Circumstances)
     guard: Guard = NO_GUARD
+    ceilings: tuple[CeilingObjective, ...] = ()
 
     @property
     def captured(self) -> tuple[str, ...]:

@@ -53,7 +53,7 @@ def junit(report: Report) -> bytes:
         for objective in report.objectives
     ]
     left_out = [
-        _Case(name, Result.SKIPPED, "not asked: it is about what was left out of this run", "")
+        _Case(name, Result.SKIPPED, "not asked: it is about what this run left out, or no single run can tell", "")
         for name in report.circumstances.not_asked
     ]
     checks = [

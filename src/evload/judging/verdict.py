@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from ..model.report import CheckResult, ObjectiveResult, Result
@@ -36,6 +36,12 @@ def decide(
     found = {Result.PASS, *(objective.result for objective in objectives), *(check.result for check in checks)}
     if blind or not undone or not (objectives or evidence):
         found.add(Result.INCONCLUSIVE)
+    return worst(found)
+
+
+def worst(results: Iterable[Result]) -> Result:
+    """In the order FAIL, INVALID, INCONCLUSIVE, WARN, PASS; PASS if there are none."""
+    found = {Result.PASS, *results}
     return next(result for result in _WORST_FIRST if result in found)
 
 

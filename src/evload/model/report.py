@@ -105,7 +105,7 @@ class Circumstances:
     labels  whatever tells runs apart: an environment, a build
     params  the values that `${params.NAME}` stood for
     scenarios  those that were run, where that isn't all of the config
-    not_asked  the objectives about what was left out
+    not_asked  the objectives about what was left out, and those that no run can judge
     profiles   the changes to the config that were chosen, in their order
     """
 
@@ -122,7 +122,7 @@ class Circumstances:
             "labels": dict(self.labels),
             "params": dict(self.params),
             "profiles": list(self.profiles),
-            "part": part if self.scenarios else None,
+            "part": part if self.scenarios or self.not_asked else None,
         }
 
     @classmethod

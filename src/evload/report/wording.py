@@ -70,7 +70,7 @@ def unit_of(objective: ObjectiveResult) -> Unit:
         return "share" if expression.endswith("%") else "count"
     if expression.startswith(("share(", "rate(")):
         return "share"
-    if expression.startswith("throughput("):
+    if expression.startswith("throughput(") or objective.subject == "ceiling":
         return "rate"
     if _WINDOW.search(expression) and _SHARED.match(expression):
         return "share"

@@ -1,0 +1,1 @@
+"""Searches by many runs: the highest rate that a system sustains."""

@@ -1,0 +1,188 @@
+"""The runs of a search: the config with the rate of a trial in the place of its load."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+from ..clock import SystemClock
+from ..config.guard import held
+from ..config.load import load_text, read
+from ..config.part import part_of
+from ..config.run_config import LoadedConfig, RunConfig
+from ..errors import UsageError
+from ..ledger.reader import LedgerReader
+from ..model.ceiling import Trial
+from ..model.report import Report
+from ..run.directory import RunDirectory
+from ..spi.context import Surroundings
+from ..spi.gauge import GaugeSettings
+from ..stats.watches import is_missing
+from ..units import NS_PER_S, duration_text, format_rate
+from .bisection import Next
+from .draining import drained, owed_ns
+from .trial import QUEUE_DEPTH
+
+DEFAULT_LAST: Final = Fraction(5000)
+
+Execute = Callable[[LoadedConfig, Path], Report]
+"""Runs a config in a new directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A config as it was when the search began, whatever becomes of its file. See `config.load.load`."""
+
+    text: str
+    path: Path
+    sets: Sequence[str]
+    profiles: Sequence[str]
+    scenarios: Sequence[str]
+    may_load: Sequence[str]
+    environ: Mapping[str, str]
+
+    @classmethod
+    def of(
+        cls,
+        path: Path,
+        *,
+        sets: Sequence[str],
+        profiles: Sequence[str],
+        scenario: str | None,
+        may_load: Sequence[str],
+        environ: Mapping[str, str],
+    ) -> Written:
+        """Raises UsageError if it can't be read."""
+        scenarios = () if scenario is None else (scenario,)
+        return cls(read(path), path, tuple(sets), tuple(profiles), scenarios, tuple(may_load), dict(environ))
+
+    def loaded(self, *sets: str) -> LoadedConfig:
+        """With these assignments, after all others. Raises ConfigError, UsageError."""
+        loaded = load_text(
+            self.text, str(self.path), base_dir=self.path.parent, sets=(*self.sets, *sets), profiles=self.profiles,
+            environ=self.environ,
+        )  # fmt: skip
+        return held(part_of(loaded, self.scenarios), self.environ, self.may_load)
+
+
+class Runs:
+    """Makes the runs of a search for the ceiling of the only scenario of a config."""
+
+    def __init__(self, written: Written, execute: Execute, say: Callable[[str], None]) -> None:
+        """Raises ConfigError, and UsageError where nothing would show a backlog."""
+        self._written = written
+        self._execute = execute
+        self._say = say
+        self._loaded = written.loaded()
+        config = self._loaded.config
+        if len(config.scenarios) > 1:
+            raise UsageError(
+                f"{written.path} has {len(config.scenarios)} scenarios, and a ceiling is that of one; write "
+                f"--scenario with one of {', '.join(config.scenarios)}"
+            )
+        (self.scenario,) = config.scenarios
+        self._queues = _queues(config, self.scenario)
+        if not config.scenarios[self.scenario].probes and not self._queues:
+            raise UsageError(
+                "nothing would show what waits in the system, so that every rate would look good; give "
+                f"{self.scenario} probes:, or add the gauge of its queue under gauges:"
+            )
+        self._ended_ns = 0
+        self._clock = SystemClock()
+
+    @property
+    def loaded(self) -> LoadedConfig:
+        """The config as it is written, without a rate."""
+        return self._loaded
+
+    @property
+    def most(self) -> Fraction | None:
+        """The highest rate that a guard allows; None where none says."""
+        allowed = [rules.most for rules in self._loaded.config.guard.rules if rules.most is not None]
+        resend = self._loaded.config.scenarios[self.scenario].resend
+        copies = Fraction(0) if resend is None else Fraction(resend.share).limit_denominator(10**9) * resend.copies
+        return min(allowed) / (1 + copies) if allowed else None
+
+    @property
+    def digest(self) -> str:
+        """Of all that a trial is made of but its rate: by that it is told whether a search can go on."""
+        text = self._with(Fraction(1), NS_PER_S).as_run()
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def check(self, rate: Fraction, length_ns: int) -> LoadedConfig:
+        """The config of a trial. Raises ConfigError where there can't be one at this rate, or of this length."""
+        return self._with(rate, length_ns)
+
+    def make(self, rate: Fraction, length_ns: int, directory: Path) -> Report:
+        """See `seek.Trials`."""
+        report = self._execute(self._with(rate, length_ns), directory)
+        self._ended_ns = self._clock.now_ns()
+        return report
+
+    def pause(self, before: Trial, following: Next, search: Path) -> None:
+        """Let the system come to rest; each run has an embedded pipeline of its own. Raises EvloadError."""
+        config = self._loaded.config
+        if config.sandbox is not None:
+            return
+        gauges = {name: one for name, one in self._queues.items() if one.late_ns is None}
+        owed = owed_ns(before.rate, before.length_ns + config.scenarios[self.scenario].warmup, following.rate)
+        levels = _levels(search / "trial-01", gauges)
+        clock = SystemClock()
+        with closing(clock):
+            surroundings = Surroundings(clock, "between", self._loaded.base_dir, guard=config.guard)
+            asyncio.run(drained(config, gauges, levels, owed, surroundings, self._loaded.learn, self._tell))
+
+    def _tell(self, text: str) -> None:
+        self._say(self._loaded.redact(text))
+
+    def _with(self, rate: Fraction, length_ns: int) -> LoadedConfig:
+        config = self._loaded.config
+        scenario = config.scenarios[self.scenario]
+        place = f'scenarios."{self.scenario}"'
+        lasting = duration_text(scenario.warmup + length_ns)
+        sets = [f"{place}.load=[{{rate: {rate_text(rate)}, for: {lasting}}}]"]
+        if scenario.start:
+            sets.append(f"{place}.start=0s")
+        longest_ns = [wait_ns for one in config.slos if (wait_ns := one.longest_wait_ns) is not None]
+        if self._queues and longest_ns:
+            # So long somebody has to look at a queue to say that it drained in time.
+            observe = max(longest_ns) + 2 * max(one.every for one in self._queues.values())
+            if observe > config.observe:
+                sets.append(f"observe={duration_text(observe)}")
+        return self._written.loaded(*sets)
+
+
+def _queues(config: RunConfig, scenario: str) -> dict[str, GaugeSettings]:
+    return {
+        name: gauge
+        for name, gauge in config.gauges.items()
+        if QUEUE_DEPTH in gauge.metrics and scenario in (gauge.scenarios or (scenario,))
+    }
+
+
+def _levels(first: Path, gauges: Mapping[str, GaugeSettings]) -> dict[str, float]:
+    """What was in these queues when the first trial began."""
+    levels: dict[str, float] = {}
+    if gauges:
+        with LedgerReader(RunDirectory(first).ledger) as ledger:
+            for name, _, _, values in ledger.samples():
+                depth = values.get(QUEUE_DEPTH)
+                if name in gauges and name not in levels and depth is not None and not is_missing(depth):
+                    levels[name] = depth
+    return levels
+
+
+def rate_text(rate: Fraction) -> str:
+    """As a config has it, exactly: rates have a few digits."""
+    return f"{float(rate):.9f}".rstrip("0").rstrip(".") + "/s"
+
+
+def shown(rate: Fraction | None) -> str:
+    """A rate for people."""
+    return "?" if rate is None else format_rate(rate)
