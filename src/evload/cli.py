@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn, cast
 
 import typer
 from typer.core import TyperCommand
@@ -21,6 +21,7 @@ from .texts import printable
 
 if TYPE_CHECKING:
     from .config.run_config import LoadedConfig
+    from .run.session import Ended
     from .terminal.console import PlainConsole
 
 
@@ -76,7 +77,9 @@ def _main(
 
 @app.command()
 def run(
-    config: ConfigPath,
+    configs: Annotated[
+        list[Path], typer.Argument(metavar="CONFIG", help="YAML file, or several of them.", show_default=False)
+    ],
     out: Out = None,
     sets: Sets = None,
     scenarios: Scenarios = None,
@@ -97,15 +100,23 @@ def run(
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave out the clean-up: `evload cleanup` does it later.")
     ] = False,
+    repeat: Annotated[
+        int,
+        typer.Option("--repeat", metavar="N", min=1, max=1000, help="So many times: a set that `compare` takes."),
+    ] = 1,
 ) -> None:
     """Run CONFIG, write its results, exit with the verdict.
 
+    With --repeat, or of several configs, which take turns, it is a set of runs, and the worst verdict counts.
     Exit codes: 0 pass (also with warnings), 1 an objective failed, 2 the config is wrong, 3 a target can't be
     reached or something isn't undone, 4 inconclusive, 5 invalid measurement, 130 interrupted.
     """
     port = 0 if ui and ui_port is None else ui_port
-    loaded = _load(config, sets, scenarios, profiles, may_load)
-    _run(loaded, out=out, quiet=quiet, as_json=as_json, ui_port=port, verbose=verbose, keep=keep)
+    loaded = [_load(config, sets, scenarios, profiles, may_load) for config in configs]
+    shown = _Shown(quiet=quiet, as_json=as_json, ui_port=port, verbose=verbose, keep=keep)
+    if repeat == 1 and len(configs) == 1:
+        _run(loaded[0], out, shown)
+    _run_set(list(zip(configs, loaded, strict=True)), repeat, out, shown)
 
 
 @app.command()
@@ -198,7 +209,7 @@ def burst(
     if print_config:
         typer.echo(loaded.as_run(), nl=False)
         return
-    _run(held(loaded, os.environ, may_load or ()), out=out, quiet=quiet, as_json=as_json)
+    _run(held(loaded, os.environ, may_load or ()), out, _Shown(quiet=quiet, as_json=as_json))
 
 
 @app.command()
@@ -598,16 +609,46 @@ def _load(
     return held(part_of(loaded, scenarios or ()), os.environ, may_load or ())
 
 
-def _run(
-    loaded: LoadedConfig,
-    *,
-    out: Path | None,
-    quiet: bool,
-    as_json: bool,
-    ui_port: int | None = None,
-    verbose: bool = False,
-    keep: bool = False,
-) -> None:
+class _Shown(NamedTuple):
+    """How runs are shown, and what is done beside them. With `in_a_set` standard output isn't for one of them."""
+
+    quiet: bool = False
+    as_json: bool = False
+    ui_port: int | None = None
+    verbose: bool = False
+    keep: bool = False
+    in_a_set: bool = False
+
+
+def _run(loaded: LoadedConfig, out: Path | None, how: _Shown) -> NoReturn:
+    with _in_background():
+        ended = _run_once(loaded, out, how)
+    raise typer.Exit(ended.exit_code)
+
+
+def _run_set(configs: Sequence[tuple[Path, LoadedConfig]], times: int, out: Path | None, how: _Shown) -> NoReturn:
+    from .clock import SystemClock
+    from .commands import repeat
+
+    clock = SystemClock()
+    with closing(clock):
+        directory = repeat.directory_of(out, clock.wall(clock.now_ns()))
+    console = _console(_err() if how.as_json else _out())
+
+    def say(text: str) -> None:
+        if not how.quiet:
+            console.print(printable(text), soft_wrap=True)
+
+    with _in_background():
+        code = repeat.run(
+            configs, times, directory, say=say,
+            one=lambda loaded, place: _run_once(loaded, place, how._replace(in_a_set=True)),
+            document=_to_stdout if how.as_json else None,
+        )  # fmt: skip
+    raise typer.Exit(code)
+
+
+def _run_once(loaded: LoadedConfig, out: Path | None, how: _Shown) -> Ended:
     from .commands.run import live_page
     from .run import session
     from .run.unfinished import refuse_beside, state_directory
@@ -618,10 +659,12 @@ def _run(
     listed = state_directory(os.environ)
     refuse_beside(Path("runs") if out is None else out.absolute().parent, listed)
     # With --json standard output is for one document alone.
-    told = _err() if as_json else _out()
+    told = _err() if how.as_json else _out()
     console = _console(told)
-    shown = ConsoleSink(console, quiet=quiet, clogged=lambda: told.clogged)
-    sinks: list[Any] = [shown, JsonSink(_out().write_bytes)] if as_json else [shown]
+    shown = ConsoleSink(console, quiet=how.quiet, clogged=lambda: told.clogged)
+    sinks: list[Any] = [shown]
+    if how.as_json and not how.in_a_set:
+        sinks.append(JsonSink(_out().write_bytes))
     github = from_environment(os.environ, told.write_bytes)
     if github is not None:
         sinks.append(github)
@@ -630,12 +673,11 @@ def _run(
         # An address that is broken over two lines can't be opened.
         console.print(printable(text), soft_wrap=True)
 
-    page = None if ui_port is None else live_page(loaded, ui_port, say)
-    with _in_background(), _own_signals(), closing(shown):
-        ended = session.run(
-            loaded, out=out, sinks=sinks, say=say, page=page, verbose=verbose, listed=listed, keep=keep
+    page = None if how.ui_port is None else live_page(loaded, how.ui_port, say)
+    with _own_signals(), closing(shown):
+        return session.run(
+            loaded, out=out, sinks=sinks, say=say, page=page, verbose=how.verbose, listed=listed, keep=how.keep
         )
-    raise typer.Exit(ended.exit_code)
 
 
 @contextmanager

@@ -56,6 +56,15 @@ def test_if_none_is_good_it_says_so() -> None:
     assert found == Bounds(End.NONE, bad=Fraction("0.781"))
 
 
+@pytest.mark.parametrize("outcome", [UNDECIDED, GENERATOR])
+def test_if_the_first_rate_cant_be_told_lower_ones_cant_either(outcome: Outcome) -> None:
+    found, tried = search(PLAN, lambda _: outcome)
+    assert set(rates(tried)) == {50}
+    limited = Fraction(50) if outcome is GENERATOR else None
+    undecided = () if outcome is GENERATOR else (Fraction(50),)
+    assert found == Bounds(End.NONE, limited=limited, undecided=undecided)
+
+
 def test_if_all_are_good_the_last_that_was_asked_for_is_tried_and_confirmed() -> None:
     found, tried = search(PLAN, at(1e9))
     assert rates(tried) == [50, 100, 200, 400, 800, 1600, 3200, 5000, 5000]

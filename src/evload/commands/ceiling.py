@@ -138,13 +138,9 @@ def run(
                 question, directory, made, runs.make,
                 pause=lambda before, following: runs.pause(before, following, directory.path), looking=looking,
             )  # fmt: skip
-        except (EvloadError, KeyboardInterrupt) as error:
+        except EvloadError as error:
             if directory.notes.exists():
-                with_cure = f"to go on: {_resume(config, directory)}"
-                if isinstance(error, EvloadError):
-                    error.args = (f"{loaded.redact(str(error))}\n{with_cure}",)
-                else:
-                    say(with_cure)
+                error.args = (f"{loaded.redact(str(error))}\nto go on: {_resume(config, directory)}",)
             raise
         directory.write(directory.page, render(found).encode() + b"\n")
         _show(console, found, quiet=quiet)

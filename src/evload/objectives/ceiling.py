@@ -10,7 +10,7 @@ from typing import Final
 from ..units import parse_rate
 from .objective import LOWER
 
-_BEGINS: Final = re.compile(r"\s*ceiling\b(?!\s*[\w(.])")
+_BEGINS: Final = re.compile(r"\s*ceiling(?![\w.])(?!\s*\()")
 _WHOLE: Final = re.compile(r"ceiling\s*(==|!=|<=|>=|<|>)\s*(\S+(?:\s+\S+)*)")
 
 

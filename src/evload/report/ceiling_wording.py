@@ -36,7 +36,9 @@ def answer(ceiling: Ceiling) -> str:
             )
     if bad is not None:
         return f"no rate is known to be good; {rate(bad)} is bad"
-    return "no rate is known to be good"
+    if bounds.limited is not None:
+        return f"no rate is known to be good: the generator is the limit at {rate(bounds.limited)} already"
+    return "no rate is known to be good: it can't be told at the first one; longer trials may"
 
 
 def reasons(ceiling: Ceiling) -> list[str]:

@@ -146,6 +146,8 @@ class _Known:
         return Next(low, self._good[low], confirms=True)
 
     def _further_down(self, plan: Plan) -> Next | None:
+        if not self._bad:
+            return None  # what can't be told at one rate can't be told at a lower one, which has fewer events
         lowest = min(self._bad | self._limited | self._undecided)
         rate = _rounded(lowest / 2)
         return Next(rate) if rate * 2**MOST_HALVINGS >= _rounded(plan.first) * Fraction(99, 100) else None
@@ -183,6 +185,7 @@ class _Known:
         undecided = tuple(self._between(self._undecided | (self._limited if high is not None else set())))
         if low is None:
             end = End.NONE
+            limited = min(self._limited, default=None) if high is None else None
         elif high is not None:
             end = End.INTERVAL
         elif limited is not None:

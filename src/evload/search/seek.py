@@ -16,6 +16,7 @@ from ..model.ceiling import Bounds, Ceiling, End, Outcome, Trial
 from ..model.report import Report, Result
 from ..objectives.ceiling import CeilingObjective
 from ..report.build import build_again
+from ..run.session import InterruptedEarlyError
 from . import bisection
 from .bisection import Next, Plan, Tried
 from .directory import SearchDirectory
@@ -107,10 +108,13 @@ def seek(
         name = directory.name_of(number)
         finished = directory.finished(name)
         if finished is None or (report := _again(directory, name, following.rate)) is None:
-            if done:
-                pause(done[-1], following)
-            looking.begins(number, following, length_ns)
-            report = trials(following.rate, length_ns, directory.path / name)
+            try:
+                if done:
+                    pause(done[-1], following)
+                looking.begins(number, following, length_ns)
+                report = trials(following.rate, length_ns, directory.path / name)
+            except (InterruptedEarlyError, KeyboardInterrupt):
+                return known
         if report.summary.vitals.interrupted:
             return known
         with LedgerReader(directory.path / name / "events.sqlite") as ledger:
@@ -142,7 +146,7 @@ def _again(directory: SearchDirectory, name: str, rate: Fraction) -> Report | No
 def _ceiling(question: Question, bounds: Bounds, done: Sequence[Trial], note: str) -> Ceiling:
     objectives = [judge_ceiling(one, bounds) for one in question.objectives]
     verdict = worst([one.result for one in objectives] or [_BY_END[bounds.end]])
-    if note and not objectives:
+    if not objectives and bounds.end is End.NONE and bounds.bad is None:
         verdict = Result.INCONCLUSIVE
     return Ceiling(
         question.name, question.scenario, question.started_at, question.plan.first, question.plan.last,
