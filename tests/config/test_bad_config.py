@@ -95,6 +95,7 @@ class Bad(NamedTuple):
     cure: str
 
 
+LAST = "p95(publish) < 3s, critical: 10s"
 TABLE = [
     # keys
     Bad("seed: 42", "sead: 42", "2:1", "unknown key 'sead'", "did you mean 'seed'?"),
@@ -196,6 +197,13 @@ TABLE = [
     Bad("duplicates == 0", "dupliactes == 0", "40:5", "there is no counter 'dupliactes'", "'duplicates'?"),
     Bad("duplicates == 0", "duplicates = 0", "40:5", "'duplicates = 0' is not an objective", "write"),
     Bad("p99(consistency) < 5s", "p99(consistency) < 5", "39:5", "'5' is not a duration", "250ms"),
+    Bad("p99(consistency) < 5s", "ceiling > 500", "39:5", "'500' is not a rate", "500/s"),
+    Bad("p99(consistency) < 5s", "ceiling < 500/s", "39:5", "a ceiling can't be compared by <", "write > or >="),
+    Bad("p99(consistency) < 5s", "ceiling = 5/s", "39:5", "'ceiling = 5/s' is not an objective", "ceiling > 500/s"),
+    Bad("p95(publish) < 3s", "ceiling > 3/s", "41:42", "'10s' is not a rate", "such as"),
+    Bad(LAST, "ceiling > 3/s, critical: 10/s", "41:42", "critical 10/s is not looser", "below the limit"),
+    Bad(LAST, "ceiling > 3/s, event: created", "41:39", "a ceiling belongs to no event", "leave event out"),
+    Bad(f"{LAST}, scenario: spike", "ceiling > 3/s, scenario: spice", "41:42", "unknown scenario 'spice'", "spike"),
     Bad("p99(consistency) < 5s", "share(publish < 1s) >= 120%", "39:5", "'120%' is more than the whole", "100%"),
     Bad("critical: 10s", "critical: 1s", "41:46", "critical 1s is not looser", "above the limit"),
     Bad("critical: 10s", "critical: [1]", "41:46", "a list can't stand here", "write text or"),

@@ -23,7 +23,7 @@ PIECES: Final = [
         ROOT / "README.md",
         *(
             ROOT / "docs" / f"{name}.md"
-            for name in ("probes", "secrets", "actions", "gauges", "guard", "costs", "comparing")
+            for name in ("probes", "secrets", "actions", "gauges", "guard", "ceiling", "costs", "comparing")
         ),
     )
     for number, piece in enumerate(re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL))
