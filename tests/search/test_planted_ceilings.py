@@ -22,7 +22,7 @@ PIPELINES: Final[tuple[tuple[float, dict[str, Any]], ...]] = (
     (10, {"workers": 1, "service": "100ms"}),
     (40, {"workers": 4, "service": "100ms"}),
     (25, {"workers": 10, "service": "400ms", "visibility": "200ms"}),
-    (30, {"workers": 3, "service": {"uniform": ["90ms", "110ms"]}}),
+    (30, {"workers": 3, "service": {"uniform": {"from": "90ms", "to": "110ms"}}}),
     (36, {"workers": 9, "service": "250ms", "replicas": [{"name": "a"}, {"name": "b", "lag": "100ms"}]}),
 )
 """Events per second, and what makes them."""

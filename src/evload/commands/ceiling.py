@@ -13,7 +13,7 @@ from rich.text import Text
 
 from ..clock import SystemClock
 from ..config.run_config import LoadedConfig
-from ..errors import EvloadError, UsageError
+from ..errors import EvloadError, NotUndoneError, UsageError
 from ..formats.html.ceiling import render
 from ..judging.verdict import exit_code
 from ..model.ceiling import Ceiling, End, Outcome, Trial
@@ -140,7 +140,9 @@ def run(
             )  # fmt: skip
         except EvloadError as error:
             if directory.notes.exists():
-                error.args = (f"{loaded.redact(str(error))}\nto go on: {_resume(config, directory)}",)
+                told = [loaded.redact(str(error)), f"to go on: {_resume(config, directory)}"]
+                # What isn't undone is the last line of every output.
+                error.args = ("\n".join(reversed(told) if isinstance(error, NotUndoneError) else told),)
             raise
         directory.write(directory.page, render(found).encode() + b"\n")
         _show(console, found, quiet=quiet)

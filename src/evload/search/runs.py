@@ -24,7 +24,7 @@ from ..run.directory import RunDirectory
 from ..spi.context import Surroundings
 from ..spi.gauge import GaugeSettings
 from ..stats.watches import is_missing
-from ..units import NS_PER_S, duration_text, format_rate
+from ..units import duration_text, format_rate
 from .bisection import Next
 from .draining import drained, owed_ns
 from .trial import QUEUE_DEPTH
@@ -111,9 +111,8 @@ class Runs:
 
     @property
     def digest(self) -> str:
-        """Of all that a trial is made of but its rate: by that it is told whether a search can go on."""
-        text = self._with(Fraction(1), NS_PER_S).as_run()
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """Of the config as it is run: by that it is told whether a search can go on."""
+        return hashlib.sha256(self._loaded.as_run().encode()).hexdigest()[:16]
 
     def check(self, rate: Fraction, length_ns: int) -> LoadedConfig:
         """The config of a trial. Raises ConfigError where there can't be one at this rate, or of this length."""
