@@ -109,7 +109,6 @@ class _Known:
             case Outcome.BAD:
                 self._bad.add(rate)
                 self._refuted += trial.confirms
-                self._good.pop(rate, None)
             case _ if trial.confirms:
                 self._unconfirmed = rate
             case Outcome.UNDECIDED:
