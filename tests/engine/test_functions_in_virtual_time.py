@@ -147,7 +147,7 @@ def test_slow_functions_fail_what_is_asked_of_their_time_and_nothing_else(tmp_pa
     """Each event takes eleven seconds: beyond the critical ten, and within the thirty of the cold start."""
     ran = run("http-broker", "builders", tmp_path, "short", service_ms=13_800.0, concurrency=300, target=100)
     assert ran.results() == {
-        "min(replicas) == 0": "pass",
+        "reach(replicas == 0) < 15m": "pass",
         "reach(replicas >= 1) < 10s [cold-start]": "pass",
         "max(end_to_end) < 10s [cold-start]": "warn",
         "p95(end_to_end) < 3s [warm]": "fail",
@@ -160,7 +160,7 @@ def test_slow_functions_fail_what_is_asked_of_their_time_and_nothing_else(tmp_pa
     }
     noted = ran.system.record.kept
     done = {line[3]: line[0] for line in noted if line[1] == "done"}
-    slowest = max((done[line[3]] - line[0]) / 1e9 for line in [line for line in noted if line[1] == "came"][:20])
+    slowest = max((done[line[3]] - line[0]) / 1e9 for line in [line for line in noted if line[1] == "came"][-20:])
     _, upper = observed(ran, "max(end_to_end) < 10s", "cold-start")
     assert 11 < slowest <= upper
 

@@ -178,6 +178,9 @@ UNDER_LOAD: Final = {
         {"throughput(acked) > 500/s [ceiling]", "p99(end_to_end) < 5s [ceiling]"}, {"refused": 0.5}, ["ceiling"],
         [CEILING], LOAD,
     ),
+    "a database that is dear": Twin(
+        {"cost(1000 events) < 0.05"}, {}, ["ceiling"], [CEILING, "costs.database.price=2900"], LOAD
+    ),
     "an API that takes 300 ms": Twin(
         {"p50(publish) < 100ms [api]"}, {"latency_ms": 300}, ["api"], name=LOAD
     ),
