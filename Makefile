@@ -18,7 +18,7 @@ run: $(VENV)/.installed
 # More processes than cores: many tests wait. The longest files come first; tests/conftest.py sees to it.
 test: $(VENV)/.installed-dev
 	tests/servers/install_servers
-	$(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 # The rooms without a clock and without I/O, one by one.
 PURE := stats model workload tracking summary objectives judging report
