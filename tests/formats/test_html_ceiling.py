@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -76,6 +77,17 @@ def test_each_outcome_has_a_shape_of_its_own_and_the_charts_are_told_in_numbers(
     }  # fmt: skip
     for cell in ("200/s", "400/s", "800/s", "420/s", "49 %", "51 %"):
         assert f">{cell}<" in page
+
+
+def test_a_window_that_may_be_nothing_is_drawn_and_told_as_well() -> None:
+    """Quick systems are seen by the first read: no trial may be missing among the times for that."""
+    searched = ceiling()
+    first, second, *others = searched.trials
+    quick = [replace(one, judged=replace(one.judged, windows=(0.0, 0.025))) for one in (first, second)]
+    text = re.sub(r"\s+", " ", render(replace(searched, trials=[*quick, *others])))
+    said = text.partition("p95 of the consistency window of each trial: ")[2].partition('"')[0]
+    assert said.startswith("at 200/s 0 s … 25 ms; at 400/s 0 s … 25 ms; ")
+    assert said.count("; at ") == 6
 
 
 def test_of_a_search_that_has_only_begun_it_says_what_is_known() -> None:

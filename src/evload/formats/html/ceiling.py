@@ -170,12 +170,16 @@ def _growth(ceiling: Ceiling) -> Chart | None:
 def _windows(ceiling: Ceiling) -> Chart | None:
     """p95 of the consistency window over the rate."""
     found = [(trial, *windows) for trial in ceiling.trials if (windows := trial.judged.windows) is not None]
-    known = [(trial, low, high) for trial, low, high in found if low is not None and low > 0]
+    known = [(trial, low, high) for trial, low, high in found if low is not None and (low > 0 or high)]
     if not known:
         return None
     rates = [float(trial.rate) for trial, _, _ in known]
     tops = [high if high is not None else low * 2 for _, low, high in known]
-    bottom, top = min(low for _, low, _ in known) / 1.5, max(tops) * 1.5
+    # A first read that saw it leaves 0 as the lower end, for which a logarithmic axis has no place.
+    bottom, top = (
+        min(low if low > 0 else high / 2 for (_, low, _), high in zip(known, tops, strict=True)) / 1.5,
+        max(tops) * 1.5,
+    )
     plot = new_figure(
         x_axis_type="log", y_axis_type="log", x_range=Range1d(min(rates) / _ROOM, max(rates) * _ROOM),
         y_range=Range1d(bottom, top), x_axis_label="events per second", y_axis_label="seconds",
@@ -187,8 +191,8 @@ def _windows(ceiling: Ceiling) -> Chart | None:
         if chosen:
             xs = [rates[number] for number in chosen]
             bar = plot.segment(
-                xs, [known[number][1] for number in chosen], xs, [tops[number] for number in chosen], line_width=5,
-                line_alpha=0.55, line_cap="round",
+                xs, [max(bottom, known[number][1]) for number in chosen], xs, [tops[number] for number in chosen],
+                line_width=5, line_alpha=0.55, line_cap="round",
             )  # fmt: skip
             named(glyph(bar, line_color=_MARKS[outcome][1]), _MARKS[outcome][0])
     marked = _marked(
@@ -203,7 +207,8 @@ def _windows(ceiling: Ceiling) -> Chart | None:
     said = "p95 of the consistency window of each trial: " + "; ".join(f"at {rate} {told}" for rate, told in rows)
     return Chart(
         "windows", "How long until everybody sees it", plot, said, ("rate", "p95(consistency)"), rows,
-        "p95, as a bracket", _legend([trial for trial, _, _ in known]),
+        "p95, as a bracket; one that begins at 0 is drawn from the lower edge",
+        _legend([trial for trial, _, _ in known]),
     )  # fmt: skip
 
 
