@@ -241,43 +241,39 @@ def _last(runs: Runs) -> Fraction:
 
 
 def _rate(option: str, written: str | None, default: Fraction, *, fixed: bool) -> Fraction:
-    if written is None:
-        return default
-    try:
-        rate = parse_rate(written)
-    except ValueError as error:
-        raise UsageError(f"{option}: {error}") from None
-    if not rate:
-        raise UsageError(f"{option} {written}: no event is no load; write a rate above 0, such as 50/s")
-    return _as_begun(option, written, rate, default, fixed=fixed)
+    small = "no event is no load; write a rate above 0, such as 50/s"
+    return _asked(option, written, default, parse_rate, lambda rate: rate > 0, small, fixed=fixed)
 
 
 def _precision(written: str | None, default: float, *, fixed: bool) -> float:
-    if written is None:
-        return default
-    try:
-        share = parse_share(written)
-    except ValueError as error:
-        raise UsageError(f"--precision: {error}") from None
-    if share < _FINEST:
-        raise UsageError(f"--precision {written}: no trial tells rates so close apart; write 0.5% or more")
-    return _as_begun("--precision", written, share, default, fixed=fixed)
+    small = "no trial tells rates so close apart; write 0.5% or more"
+    return _asked("--precision", written, default, parse_share, lambda share: share >= _FINEST, small, fixed=fixed)
 
 
 def _length(written: str | None, default: int, *, fixed: bool) -> int:
+    small = "too short to see a backlog grow; write 5s or more"
+    return _asked("--trial", written, default, parse_duration, lambda ns: ns >= _SHORTEST_NS, small, fixed=fixed)
+
+
+def _asked(
+    option: str,
+    written: str | None,
+    begun: T,
+    parse: Callable[[str], T],
+    is_enough: Callable[[T], bool],
+    small: str,
+    *,
+    fixed: bool,
+) -> T:
+    """What an option says; of a search that goes on what it was begun with can't change. Raises UsageError."""
     if written is None:
-        return default
+        return begun
     try:
-        length_ns = parse_duration(written)
+        value = parse(written)
     except ValueError as error:
-        raise UsageError(f"--trial: {error}") from None
-    if length_ns < _SHORTEST_NS:
-        raise UsageError(f"--trial {written}: too short to see a backlog grow; write 5s or more")
-    return _as_begun("--trial", written, length_ns, default, fixed=fixed)
-
-
-def _as_begun(option: str, written: str, value: T, begun: T, *, fixed: bool) -> T:
-    """Of a search that goes on what it was begun with can't change."""
+        raise UsageError(f"{option}: {error}") from None
+    if not is_enough(value):
+        raise UsageError(f"{option} {written}: {small}")
     if fixed and value != begun:
         raise UsageError(f"{option} {written}: the search was begun with another one; leave it out, or begin anew")
     return value

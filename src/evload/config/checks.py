@@ -178,7 +178,7 @@ class Checks:
                 what = "no gauge has the queue_depth from which queue_lag follows"
                 self._problems.add(path, what, "add the gauge of a queue under gauges:")
             for part in objective.rising:
-                self._counter(path, part, gauges)
+                self._counter(path, part.subject, part.gauge, gauges, instead="max")
             if objective.needs_probe and not watching:
                 what = f"nobody looks for the effects that {objective.expression!r} is about"
                 self._problems.add(path, what, "give a scenario probes: [...]")
@@ -206,10 +206,8 @@ class Checks:
         for name, row in costs.items():
             path: DataPath = ("costs", name, "usage")
             for term in row.terms:
-                if term.function == "rise" and term.value not in gauges[term.gauge].counters:
-                    what = f"{term.value} of gauge {term.gauge!r} is no counter, so rise({term.value}) says nothing"
-                    cure = f"write integral({term.value}), or give the gauge counter: true if it only ever grows"
-                    self._problems.add(path, what, cure)
+                if term.function == "rise":
+                    self._counter(path, term.value, term.gauge, gauges, instead="integral")
                 elif term.value == "bytes_in" and not term.function:
                     self._count_bytes(path, scenarios, probes, producers)
         has_hold = any(longest_hold(scenario.load) for scenario in scenarios.values())
@@ -347,12 +345,17 @@ class Checks:
                 self._problems.add((*path, "tag"), what, "ask for fewer")
                 break
 
-    def _counter(self, path: DataPath, part: Objective, gauges: Mapping[str, GaugeSettings]) -> None:
-        """What rises has to be a counter: of anything else the last value less the first says nothing."""
+    def _counter(
+        self, path: DataPath, value: str, of: str | None, gauges: Mapping[str, GaugeSettings], *, instead: str
+    ) -> None:
+        """What rises has to be a counter: of anything else the last value less the first says nothing.
+
+        `of` is the gauge; None: any that has the value. `instead` is the function that serves for the others.
+        """
         for name, gauge in gauges.items():
-            if part.gauge in (None, name) and part.subject in gauge.metrics and part.subject not in gauge.counters:
-                what = f"{part.subject} of gauge {name!r} is no counter, so rise({part.subject}) says nothing"
-                cure = f"write max({part.subject}), or give the gauge counter: true if it only ever grows"
+            if of in (None, name) and value in gauge.metrics and value not in gauge.counters:
+                what = f"{value} of gauge {name!r} is no counter, so rise({value}) says nothing"
+                cure = f"write {instead}({value}), or give the gauge counter: true if it only ever grows"
                 self._problems.add(path, what, cure)
 
     def _deadline(

@@ -13,7 +13,7 @@ from ...model.ceiling import Ceiling, Outcome, Trial
 from ...report import ceiling_wording, wording
 from ...units import format_duration, format_rate, format_share
 from .figures import Chart, Entry, coloured, glyph, named, new_figure, tip
-from .page import embedded, library
+from .page import embedded, library, template
 
 _MARKS: Final = {
     Outcome.GOOD: ("good", "third", "circle"),
@@ -35,18 +35,8 @@ _HIGHEST: Final = 1.0
 
 def render(ceiling: Ceiling) -> str:
     """The page, as one file that opens offline. Links lead to the reports of the trials beside it."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     charts = [one for one in (_trials(ceiling), _growth(ceiling), _windows(ceiling)) if one is not None]
-    environment = Environment(
-        loader=PackageLoader(__package__ or "", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters |= {"duration": format_duration, "share": format_share, "rate": format_rate}
-    return environment.get_template("ceiling.html.j2").render(
+    return template("ceiling.html.j2").render(
         ceiling=ceiling,
         answer=ceiling_wording.answer(ceiling),
         reasons=ceiling_wording.reasons(ceiling),

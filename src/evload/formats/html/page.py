@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import bokeh
 from bokeh.embed import components
 from markupsafe import Markup
 
+from ...units import format_duration, format_rate, format_share
 from .figures import Chart
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,24 @@ def embedded(charts: Sequence[Chart]) -> Drawn:
         chart.plot.name = chart.name
     script, places = components({chart.name: chart.plot for chart in charts}, wrap_script=False)
     return Drawn({name: Markup(place) for name, place in places.items()}, Markup(script))
+
+
+def template(name: str, **filters: Callable[..., Any]) -> Template:
+    """A page to be filled in: text is escaped, and a name that nobody gives is an error.
+
+    `filters` are those that it has beside the ones of all pages.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # here: who wants only the styles needs none of it
+
+    environment = Environment(
+        loader=PackageLoader(__package__ or "", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=StrictUndefined,
+    )
+    environment.filters |= {"duration": format_duration, "share": format_share, "rate": format_rate, **filters}
+    return environment.get_template(name)
 
 
 def look(kind: Literal["css", "js"]) -> bytes:

@@ -17,7 +17,7 @@ from ...model.report import Insight, ObjectiveResult, Report, Result, WorstEvent
 from ...model.summary import FIGURES, Distribution, ScenarioSummary
 from ...model.timeline import Timeline
 from ...report import actions, costs, wording
-from ...units import NS_PER_S, format_duration, format_rate, format_share
+from ...units import NS_PER_S, format_duration, format_share
 from .drawings import WIDTH, Flow, flow, gauging, log_places
 from .palette import further
 
@@ -42,10 +42,8 @@ _SHOWN: Final = ("p50", "p95", "p99")
 
 def render(report: Report, timeline: Timeline, insights: Sequence[Insight], config_text: str = "") -> str:
     """The page. `config_text` is the config as run, without secrets; empty if it isn't known."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     from .over_time import charts
-    from .page import embedded, library
+    from .page import embedded, library, template
     from .window import survival
 
     over_time = charts(report, timeline, insights)
@@ -56,20 +54,13 @@ def render(report: Report, timeline: Timeline, insights: Sequence[Insight], conf
         for number, chart in enumerate(curve for curve in curves if curve is not None)
     ]
     drawn = embedded([*windows, *over_time])
-    environment = Environment(
-        loader=PackageLoader(__package__ or "", "templates"),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=StrictUndefined,
-    )
-    environment.filters |= {
-        "duration": format_duration, "share": format_share, "rate": format_rate, "spaced": _spaced,
-        "clock": _clock, "number": "{:,}".format, "evidence": _evidence, "utc": _utc_of(timeline),
-    }  # fmt: skip
     total = report.summary.total()
     counters = [name for name in COUNTERS if total.ledger[name]]
-    return environment.get_template("report.html.j2").render(
+    page = template(
+        "report.html.j2", spaced=_spaced, clock=_clock, number="{:,}".format, evidence=_evidence,
+        utc=_utc_of(timeline),
+    )  # fmt: skip
+    return page.render(
         report=report,
         headline=wording.headline(report),
         total=total,
