@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import aiormq
 import asyncpg
@@ -304,7 +305,9 @@ async def deliveries(rabbitmq: RabbitNode) -> AsyncIterator[Listened]:
 
 @asynccontextmanager
 async def messages(aws: AwsServer) -> AsyncIterator[Listened]:
-    queue = aws.queue("faulty-tap")
+    # A queue of its own: a long poll that was hung up on may go on for 20 s at the server, and take what comes next.
+    name = f"faulty-tap-{uuid4().hex}"
+    queue = aws.queue(name)
     sqs = aws.client("sqs")
 
     async def push(ids: Sequence[str]) -> None:
@@ -314,7 +317,7 @@ async def messages(aws: AwsServer) -> AsyncIterator[Listened]:
 
     # One poller: moto may hand a message to two that ask at the same time.
     yield port_of(aws.url), lambda port: SqsTapConfig.model_validate({
-        "kind": "sqs-tap", "queue": "faulty-tap", "endpoint": f"http://127.0.0.1:{port}",
+        "kind": "sqs-tap", "queue": name, "endpoint": f"http://127.0.0.1:{port}",
         "region": "eu-west-1", "pollers": 1,
     }), push  # fmt: skip
 

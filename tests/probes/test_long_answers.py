@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable
 from itertools import repeat
 from typing import Any, Final
@@ -90,6 +91,32 @@ def test_a_queue_of_rabbitmq(rabbitmq: RabbitNode, way: str) -> None:
     )
     assert (well, afterwards) == ("", "")
     assert "more than 262144 bytes came" in hostile
+
+
+def test_what_a_queue_of_rabbitmq_has_said_too_much_is_not_kept(rabbitmq: RabbitNode) -> None:
+    """A closed connection of the driver is a cycle, so that it is there for as long as nobody collects it."""
+    rabbitmq.management("/api/queues/%2F/q", "PUT", {})
+    protocol = of_rabbitmq(rabbitmq.port)["rabbitmq-queue"]
+
+    async def run() -> None:
+        async with Hostile(rabbitmq.port, protocol.speech, ENDLESS, greetings=6) as peer:
+            url = f"amqp://guest:guest@127.0.0.1:{peer.port}/"
+            config = RabbitmqQueueGaugeConfig.model_validate({**protocol.settings, "url": url, "timeout": "20s"})
+            async with config.open(RUN) as gauge:
+                peer.turn()
+                cut = 0
+                while cut < 5:  # each new connection is answered first
+                    cut += "more than 262144 bytes came" in (await gauge.sample()).error
+
+    gc.collect()
+    gc.disable()
+    try:
+        asyncio.run(run())
+        kept = [len(vars(reader)["_buffer"]) for reader in gc.get_objects() if type(reader) is asyncio.StreamReader]
+    finally:
+        gc.enable()
+    assert len(kept) >= 5, "not of the readers that this is about"
+    assert sum(kept) < 10_000
 
 
 def test_a_message_that_is_too_long_may_have_been_about_any_event(rabbitmq: RabbitNode) -> None:

@@ -22,7 +22,7 @@ from ..errors import TargetError
 from ..spi.context import AdapterSettings
 from ..spi.guard import Reach
 from ..spi.secrets import without
-from .bounded import Allowance
+from .bounded import Allowance, Bounded
 from .web import ascii_host, reason_of, tls_context, unescaped, without_credentials
 
 if TYPE_CHECKING:
@@ -230,6 +230,11 @@ def refusal(settings: AmqpSettings, reason: str, code: int | None = None) -> Tar
     return TargetError(f"{where}: {reason}; start the broker, or correct url")
 
 
+def too_much(allowance: Allowance) -> str:
+    """Why a connection was cut off that said more than it may."""
+    return f"more than {allowance.limit} bytes came"
+
+
 def missing_sdk(kind: str) -> TargetError:
     """The one line for a missing optional dependency."""
     return TargetError(f"kind {kind} needs aiormq; pip install 'evload[rabbitmq]'")
@@ -256,6 +261,7 @@ async def connect(
     `allowance` is what the broker may say until it is emptied again; else it is 256 KiB.
     """
     left = allowance or Allowance(_LONGEST)
+    left.cut = False
     try:
         import aiormq
         from aiormq.exceptions import AMQPConnectionError, AMQPError, InvalidFrameError, ProbableAuthenticationError
@@ -288,15 +294,7 @@ async def connect(
             except OSError as error:
                 raise AMQPConnectionError(*error.args) from error
             # It would wait for a frame of four gigabytes, and take a delivery without an end.
-            read = reader.readexactly
-
-            async def read_some(n: int) -> bytes:
-                left.used += n
-                if left.used > left.limit:
-                    raise ConnectionAbortedError(f"more than {left.limit} bytes came")
-                return await read(n)
-
-            reader.readexactly = read_some  # type: ignore[method-assign]
+            Bounded(writer.transport, left)
             return reader, writer
 
     opened = aiormq.Connection(url, context=tls, transport_factory=Dialed())
@@ -313,6 +311,8 @@ async def connect(
             raise refusal(settings, str(error)) from None
         raise refusal(settings, f"NOT_ALLOWED - access to vhost {address.vhost!r} refused", NOT_ALLOWED) from None
     except AMQPError as error:
+        if left.cut:
+            raise refusal(settings, too_much(left)) from None
         cause = error.__cause__ or error
         closed = isinstance(cause, asyncio.IncompleteReadError)
         raise refusal(settings, CLOSED_AT_ONCE if closed else reason_of(cause)) from None

@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import orjson
 
-from ...clients.amqp import connect, parse_url
+from ...clients.amqp import connect, parse_url, too_much
 from ...clients.bounded import Allowance
 from ...clients.credentials.headers import Fill, held
 from ...clients.web import parse_url as parse_web_url
@@ -96,7 +96,8 @@ class QueueReader:
         except ChannelNotFoundEntity:
             raise _NotThere(f"there is no queue {queue!r}", "create it, or correct queue") from None
         except (AMQPError, OSError) as error:
-            raise _NotThere(f"can't look at queue {queue!r}: {reason_of(error)}", "name another queue") from None
+            reason = too_much(self._allowance) if self._allowance.cut else reason_of(error)
+            raise _NotThere(f"can't look at queue {queue!r}: {reason}", "name another queue") from None
         return {"queue_depth": declared.message_count or 0, "queue_consumers": declared.consumer_count or 0}
 
     async def _managed(self, page: Page) -> dict[str, float]:
