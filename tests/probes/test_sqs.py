@@ -349,6 +349,44 @@ def test_what_could_not_be_deleted_is_no_second_effect() -> None:
     assert [read.seq for read in reads] == [6, 6], "the third is a delivery of the queue's own"
 
 
+@pytest.mark.parametrize("fails", [True, False])
+def test_what_was_handed_out_before_was_there_then_and_not_when_it_comes_again(fails: bool) -> None:
+    """To a poll of the tap's whose answer got lost, or to somebody else since the tap began to listen."""
+    clock, asked = SystemClock(), list[int]()
+
+    def receive() -> Steps:
+        asked.append(clock.now_ns())
+        match len(asked):
+            case 1:
+                return [0.05, json_answer(json.dumps({"Messages": [message(1, 1)]}).encode())]
+            case 2 if fails:
+                return [0.05, error("ServiceUnavailable", "the answer is lost")]
+            case 3:
+                return [0.1, json_answer(json.dumps({"Messages": [message(2, 2), message(3, 1)]}).encode())]
+            case _:
+                return [0.02, json_answer(b"{}")]
+
+    def message(seq: int, times: int) -> dict[str, Any]:
+        body, attributes = json.dumps({"correlationid": IDS.id_of(seq)}), {"ApproximateReceiveCount": str(times)}
+        return {"MessageId": str(seq), "ReceiptHandle": "r", "Body": body, "Attributes": attributes}
+
+    async def run() -> dict[int, Read]:
+        async with serving(queue_that(receive)) as server:
+            reads = await heard(tap_of(queue="q", endpoint=server.url, pollers=1), lambda reads: len(reads) >= 3)
+            return {read.seq: read for read in reads}
+
+    with short_pauses():
+        reads = asyncio.run(run())
+    first, again, other = (reads[seq] for seq in (1, 2, 3))
+    assert {read.exact for read in reads.values()} == {True}
+    assert asked[0] < first.start_ns == first.end_ns < asked[1]
+    assert asked[2] < other.start_ns == other.end_ns
+    if fails:
+        assert first.end_ns < again.start_ns < asked[1] < again.end_ns < asked[2]
+    else:
+        assert again.start_ns < asked[0] < asked[2] < again.end_ns == other.end_ns
+
+
 def opening(settings: SqsTapConfig | SqsQueueConfig) -> str:
     """The error with which opening fails."""
 

@@ -98,8 +98,8 @@ class Read(NamedTuple):
     position          where in the read model's own order of application the event stands (a number or a text
                       that grows), for the order of events with one key
     consumed_at, processed_at  the system's own stamps: nanoseconds since 1970 on a foreign clock
-    exact             it was pushed: the event became visible at this very moment (start_ns == end_ns), and each
-                      such read is one side effect
+    exact             it was pushed: the event became visible at this very moment (start_ns == end_ns; between the
+                      two where it is known to have lain somewhere), and each such read is one side effect
     version           how many writes of the event's key the answer reflects, where the read model says so
     facts             what else is known of the event by this, by the names of `EventFacts`
     unread_stamp      for people: what stands where a stamp should, and is none

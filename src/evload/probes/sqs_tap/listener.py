@@ -41,11 +41,14 @@ class SqsListener:
             "QueueUrl": url,
             "MaxNumberOfMessages": _MOST,
             "WaitTimeSeconds": _WAIT_S,
-            "MessageSystemAttributeNames": ["SequenceNumber"],
+            "MessageSystemAttributeNames": ["SequenceNumber", "ApproximateReceiveCount"],
             "MessageAttributeNames": [config.message_attribute] if config.message_attribute else [],
         }
         self._cuts = Cuts(self._clock, "tap")
         self._undeleted: set[str] = set()
+        self._listening_ns = 0
+        self._lost_ns: tuple[int, int] | None = None
+        """Between the two polls failed: an answer that was on its way to one of them is lost."""
         self._first_number: int | None = None
 
     async def read(self, targets: Sequence[Target]) -> ReadResult:
@@ -55,6 +58,7 @@ class SqsListener:
 
     async def listen(self, report: Tell) -> None:
         """See `PushProbe`."""
+        self._listening_ns = self._clock.now_ns()
         async with asyncio.TaskGroup() as group:
             for poller in range(self._config.pollers):
                 group.create_task(self._poll(poller, report))
@@ -62,6 +66,7 @@ class SqsListener:
     async def _poll(self, poller: int, report: Tell) -> None:
         back_off = BackOff()
         while True:
+            began_ns = self._clock.now_ns()
             try:
                 answer = await self._sqs.receive_message(**self._request)
                 messages = answer.get("Messages", ())
@@ -73,6 +78,8 @@ class SqsListener:
                     await self._delete(messages)
             except self._aws.errors as error:
                 reason = self._aws.explain(error)
+                first_ns = began_ns if self._lost_ns is None else min(began_ns, self._lost_ns[0])
+                self._lost_ns = first_ns, self._clock.now_ns()
                 self._cuts.cut(reason, poller)
                 self._cuts.hindered(reason)
                 await back_off.pause()
@@ -88,9 +95,18 @@ class SqsListener:
                 continue
             found = self._attribution.find(message["Body"] if self._config.message_attribute is None else message)
             if found is not None:
-                position = self._position(message)
-                reads.append(Read(found[0], Seen.PRESENT, at_ns, at_ns, position=position, exact=True))
+                position, (from_ns, to_ns) = self._position(message), self._came(message, at_ns)
+                reads.append(Read(found[0], Seen.PRESENT, from_ns, to_ns, position=position, exact=True))
         return reads
+
+    def _came(self, message: Message, now_ns: int) -> tuple[int, int]:
+        """When it was there: now, unless it was handed out before, to a poll that failed or to somebody else.
+
+        It is hidden then until the queue's visibility timeout is over, which is nothing of the system's.
+        """
+        if int(message.get("Attributes", {}).get("ApproximateReceiveCount", 1)) <= 1:
+            return now_ns, now_ns
+        return self._lost_ns or (self._listening_ns, now_ns)
 
     def _attribute(self, message: Message) -> Iterator[Any]:
         name = self._config.message_attribute
