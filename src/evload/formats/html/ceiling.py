@@ -13,7 +13,7 @@ from ...model.ceiling import Ceiling, Outcome, Trial
 from ...report import ceiling_wording, wording
 from ...units import format_duration, format_rate, format_share
 from .figures import Chart, Entry, coloured, glyph, named, new_figure, tip
-from .page import embedded, library, template
+from .page import embedded, packed_library, template
 
 _MARKS: Final = {
     Outcome.GOOD: ("good", "third", "circle"),
@@ -44,7 +44,7 @@ def render(ceiling: Ceiling) -> str:
         charts=charts,
         drawn=embedded(charts),
         trials=[_row(trial) for trial in ceiling.trials],
-        library=library(),
+        library=packed_library(),
     )
 
 

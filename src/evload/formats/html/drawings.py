@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import log10
-from typing import Final
+from typing import Final, Literal
 
 from ...model.facts import LEDGER_SUMS
 from ...model.report import ObjectiveResult
@@ -19,7 +19,11 @@ _HEIGHT: Final = 26
 _ROOM: Final = 1.35
 """How much further than its limit and what was observed a scale reaches."""
 _THIN: Final = 3.0
-GOOD: Final = frozenset({"acked", "visible"})
+Tone = Literal["good", "poor", "plain"]
+_TONES: Final[Mapping[str, Tone]] = {
+    "scheduled": "good", "acked": "good", "visible": "good", "unobserved": "plain",
+}  # fmt: skip
+"""How a state looks; one that isn't named is poor. That nobody looked says nothing against the system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ class Node:
     top: float
     size: float
     slot: float
-    good: bool
+    tone: Tone
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +81,7 @@ class Ribbon:
     """From one state to another, as an SVG path in a box of 100 by 100."""
 
     path: str
-    good: bool
+    tone: Tone
     count: int
 
 
@@ -122,7 +126,8 @@ def _column(number: int, states: Sequence[str], ledger: Mapping[str, int], whole
     nodes, top = [], 0.0
     for state, share, slot in zip(states, shares, slots, strict=True):
         size = max(min(share, slot), 0.7)
-        nodes.append(Node(state, ledger[state], number, round(top, 2), round(size, 2), round(slot, 2), state in GOOD))
+        tone = _TONES.get(state, "poor")
+        nodes.append(Node(state, ledger[state], number, round(top, 2), round(size, 2), round(slot, 2), tone))
         top += slot
     return nodes
 
@@ -137,7 +142,7 @@ def _ribbons(source: Node, targets: Sequence[Node]) -> list[Ribbon]:
         y0, y1, y2, y3 = top, top + thick, target.top + target.size, target.top
         path = (f"M{x0} {y0:.2f}C{bend} {y0:.2f} {bend} {y3:.2f} {x1} {y3:.2f}L{x1} {y2:.2f}"
                 f"C{bend} {y2:.2f} {bend} {y1:.2f} {x0} {y1:.2f}Z")  # fmt: skip
-        made.append(Ribbon(path, target.good, target.count))
+        made.append(Ribbon(path, target.tone, target.count))
         top += thick
     return made
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +61,11 @@ def look(kind: Literal["css", "js"]) -> bytes:
     return (Path(__file__).parent / "templates" / f"report.{kind}").read_bytes()
 
 
-def library() -> Markup:
+def library() -> bytes:
     """Bokeh's script, as it comes with the package."""
-    path = Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.min.js"
-    return Markup(path.read_text(encoding="utf-8"))
+    return (Path(bokeh.__file__).parent / "server" / "static" / "js" / "bokeh.min.js").read_bytes()
+
+
+def packed_library() -> str:
+    """The same for a page that has it in itself: by gzip, in base64. It is most of what such a page weighs."""
+    return b64encode(gzip.compress(library(), mtime=0)).decode()

@@ -43,7 +43,7 @@ _SHOWN: Final = ("p50", "p95", "p99")
 def render(report: Report, timeline: Timeline, insights: Sequence[Insight], config_text: str = "") -> str:
     """The page. `config_text` is the config as run, without secrets; empty if it isn't known."""
     from .over_time import charts
-    from .page import embedded, library, template
+    from .page import embedded, packed_library, template
     from .window import survival
 
     over_time = charts(report, timeline, insights)
@@ -104,7 +104,7 @@ def render(report: Report, timeline: Timeline, insights: Sequence[Insight], conf
         more_actions=len(told) - _ACTIONS,
         end_ns=timeline.count * timeline.step_ns,
         config_text=config_text,
-        library=library(),
+        library=packed_library(),
     )
 
 

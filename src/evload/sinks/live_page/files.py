@@ -40,7 +40,7 @@ def page_files(name: str, run_id: str, gauges: Sequence[str], lasts_ns: int, tok
     return {
         "/": PageFile(_HTML, page.encode()),
         "/page.css": PageFile(_CSS, b"\n".join((look("css"), (_TEMPLATES / "live.css").read_bytes()))),
-        "/library.js": PageFile(_SCRIPT, library().encode()),
+        "/library.js": PageFile(_SCRIPT, library()),
         "/charts.js": PageFile(_SCRIPT, drawn.script.encode()),
         "/look.js": PageFile(_SCRIPT, look("js")),
         "/live.js": PageFile(_SCRIPT, (_TEMPLATES / "live.js").read_bytes()),

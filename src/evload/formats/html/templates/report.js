@@ -165,18 +165,14 @@
 
   const ready = () => {
     const drawn = charts();
-    if (!drawn || !drawn.is_idle) return void setTimeout(ready, 30);
+    if (document.querySelector(".plot") && !drawn?.is_idle) return void setTimeout(ready, 30);
     const coarse = matchMedia("(pointer: coarse)").matches;
-    for (const model of drawn._all_models.values()) {
+    for (const model of drawn?._all_models.values() ?? []) {
       if (coarse && model.type === "Toolbar") model.active_drag = null;  // a finger that scrolls shouldn't zoom
     }
     paint();
     open();
     root.dataset.ready = "true";
   };
-  if (document.querySelector(".plot")) ready();
-  else {
-    open();
-    root.dataset.ready = "true";
-  }
+  ready();
 })();
