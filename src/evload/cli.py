@@ -352,7 +352,7 @@ def undo(
     undoing.run(directory, environ=os.environ, listed=state_directory(os.environ), say=say, by_hand=by_hand or ())
 
 
-@app.command()
+@app.command(short_help="Do what RUN's config says under cleanup.")
 def cleanup(
     directory: Annotated[Path, typer.Argument(metavar="RUN", help="Directory of a run.", show_default=False)],
     may_load: MayLoad = None,
@@ -372,7 +372,7 @@ def cleanup(
     cleaning.run(directory, environ=os.environ, say=say, may_load=may_load or ())
 
 
-@app.command()
+@app.command(short_help="Find the highest rate that the system sustains.")
 def ceiling(
     config: ConfigPath,
     scenario: Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import sqlite3
 import subprocess
@@ -323,6 +324,11 @@ def test_schema_is_json_and_knows_the_config() -> None:
     assert (ended.code, ended.err) == (0, "")
     schema = json.loads(ended.out)
     assert {"producers", "events", "probes", "scenarios", "slos", "sandbox"} <= schema["properties"].keys()
+
+
+def test_the_help_has_a_whole_sentence_for_each_verb() -> None:
+    _, verbs = evload("--help", cwd=Path()).out.split("Commands:\n")
+    assert [line for line in verbs.splitlines() if not re.search(r"\w\.$", line)] == []
 
 
 def test_version() -> None:
