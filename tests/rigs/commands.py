@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import select
@@ -207,6 +208,7 @@ def _warm(_asking: int) -> socket.socket:
     with theirs:
         command = [sys.executable, "-m", warm.__name__, str(theirs.fileno())]
         subprocess.Popen(command, cwd=Path(__file__).parents[2], pass_fds=[theirs.fileno()])
+    atexit.register(ours.close)
     return ours
 
 
