@@ -49,6 +49,7 @@ def write_run(
     lost: int = 0,
     duplicated: int = 0,
     span: float = 10.0,
+    behind: float | None = None,
     first: str | None = "20ms",
     never: bool = False,
     metric: str = "consistency",
@@ -69,6 +70,7 @@ def write_run(
         },
         "distributions": {metric: {"count": scheduled, "censored": 0, **percentiles, "p99.9": [1, 1], "max": [1, 1]}},
         "span": span,
+        **({} if behind is None else {"behind": behind}),
         "effects": {"1": visible - duplicated, "2": duplicated},
     }  # fmt: skip
     summary = {
@@ -288,6 +290,19 @@ def test_throughput_is_worse_when_it_falls(tmp_path: Path) -> None:
     assert outcomes(back)["throughput"] == "better"
     lenient = compare(str(tmp_path / "a"), str(tmp_path / "b"), rules=["throughput=40%"])
     assert outcomes(lenient)["throughput"] == "tolerated"
+
+
+def test_throughput_is_worse_when_the_broker_falls_behind_the_same_schedule(tmp_path: Path) -> None:
+    for number in range(5):
+        write_run(tmp_path / "a", f"a{number}")
+        write_run(tmp_path / "b", f"b{number}", behind=10 / 0.7 - 10)
+        write_run(tmp_path / "c", f"c{number}", behind=0.0)
+    there = compare(str(tmp_path / "a"), str(tmp_path / "b"))
+    throughput = finding(there, "throughput")
+    assert throughput.outcome is Outcome.WORSE
+    assert throughput.shift is not None
+    assert throughput.change(throughput.shift.estimate) == pytest.approx(-0.3)
+    assert outcomes(compare(str(tmp_path / "a"), str(tmp_path / "c")))["throughput"] == "="
 
 
 def test_losses_are_compared_as_shares(tmp_path: Path) -> None:

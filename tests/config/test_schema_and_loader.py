@@ -43,8 +43,8 @@ LOADER_ALONE: Final = (
         "addresses, expressions and queries have grammars of their own",
     ),
     (
-        r"environment variable|'\$\{' is never closed|braces within|with \w+ the variables are longer"
-        r"|(true|false|[-+.\de]+) is not text$",
+        r"environment variable|value of a param|'\$\{' is never closed|braces within"
+        r"|with \w+ the variables are longer|(true|false|[-+.\de]+) is not text$",
         "a schema sees variables, and not what they hold",
     ),
     (

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, Final
 
 import pytest
 
@@ -12,7 +13,7 @@ from evload.judging.judge import judge
 from evload.model.report import ObjectiveResult, Result
 from evload.model.summary import ScenarioSummary, Series, Summary
 from evload.objectives.grammar import parse
-from tests.rigs.summaries import S, run_of, scenario
+from tests.rigs.summaries import MS, S, distribution, run_of, scenario
 
 
 def _judge(text: str, *scenarios: ScenarioSummary, critical: str | None = None) -> ObjectiveResult:
@@ -310,6 +311,55 @@ def test_throughput_counts_what_came_through() -> None:
     visible = _judge("throughput(visible) >= 70/s", one)
     assert visible.result is Result.INCONCLUSIVE
     assert list(visible.observed) == pytest.approx([50, 80])
+
+
+def _answered(publishes_ms: Sequence[float], delays_ms: Sequence[float] = ()) -> ScenarioSummary:
+    """120 events a second for ten seconds, sent and answered so long after they were due and sent."""
+    n = len(publishes_ms)
+    one = _offered(n, Fraction(S, 120), scenario(visible=n))
+    assert one.first_intended_ns is not None
+    times = [
+        (round(ms * MS), round(delay * MS)) for ms, delay in zip(publishes_ms, delays_ms or [0] * n, strict=True)
+    ]
+    one.distributions["publish"] = distribution((took, took) for took, _ in times)
+    one.distributions["schedule_delay"] = distribution((delay, delay) for _, delay in times)
+    first_ns = one.first_intended_ns
+    one.last_acked_ns = max(first_ns + number * S // 120 + took + delay for number, (took, delay) in enumerate(times))
+    return one
+
+
+BEHIND: Final = [number * (1000 / 40 - 1000 / 120) for number in range(1200)]
+"""Of a broker that answers forty in a second."""
+
+
+def test_throughput_of_a_broker_that_falls_behind_is_what_it_answers_in_a_second() -> None:
+    judged = _judge("throughput(acked) >= 100/s", _answered(BEHIND))
+    assert judged.result is Result.FAIL
+    assert judged.observed[0] == pytest.approx(40, rel=0.02)
+    assert judged.note == "the broker was 19.7s behind at the end"
+    assert _judge("throughput(acked) >= 39/s", _answered(BEHIND)).result is Result.PASS
+    # The same where it has room for a few at a time alone, and the others wait before they are sent.
+    waiting = _answered([25.0] * 1200, BEHIND)
+    assert _judge("throughput(acked) >= 100/s", waiting).observed[0] == pytest.approx(40, rel=0.02)
+    # What was sent is another question.
+    assert _judge("throughput(sent) >= 119/s", _answered(BEHIND)).result is Result.PASS
+
+
+@pytest.mark.parametrize(
+    "publishes",
+    {
+        "well": [4.0 + number % 7 for number in range(1200)],
+        "slow all the time": [3000.0] * 1200,
+        "slow at first": [5000.0 - number * 25 for number in range(200)] + [5.0] * 1000,
+        "one that took long at the end": [5.0] * 1199 + [8000.0],
+        "ten that took long": [5.0] * 1190 + [8000.0] * 10,
+    }.items(),
+    ids=lambda item: item[0],
+)
+def test_throughput_of_a_broker_that_keeps_up_is_the_schedule(publishes: tuple[str, list[float]]) -> None:
+    judged = _judge("throughput(acked) >= 120/s", _answered(publishes[1]))
+    assert (judged.result, judged.note) == (Result.PASS, "")
+    assert judged.observed[0] == pytest.approx(120, rel=1e-6)
 
 
 def test_throughput_of_a_single_burst_is_no_rate() -> None:

@@ -264,7 +264,7 @@ def test_what_was_looked_for_in_a_scenario_is_there_and_nothing_else() -> None:
     assert (shown["session_reads"], shown["replicas_that_agree"]) == (12, 0.75)
     assert list(shown["late_hops"].items()) == [("search", 9), ("index", 2)]
     assert shown["slices"]["event=a"]["ledger"]["visible"] == 5
-    assert scenarios["s1"].keys() == {"ledger", "span", "distributions"}
+    assert scenarios["s1"].keys() == {"ledger", "span", "behind", "distributions"}
 
 
 def test_an_empty_run() -> None:

@@ -54,12 +54,14 @@ class Scope(_Stored):
     """The whole run, or one scenario of it.
 
     span     seconds from the first to the last event of the schedule; None: not known
+    behind   how many seconds longer than that the broker took to answer, if it fell behind
     effects  number of effects to the number of events that were seen to have as many
     """
 
     ledger: Ledger
     distributions: Mapping[str, Percentiles]
     span: float | None = None
+    behind: Annotated[float, Field(ge=0)] = 0.0
     effects: Mapping[str, int] = {}
 
     def figure(self, name: str, metric: str) -> Span | None:
@@ -83,11 +85,12 @@ class Scope(_Stored):
         return Span(math.inf if low is None else low, high)
 
     def _throughput(self) -> Span | None:
-        """Acked events per second of the schedule, of which n events span n - 1 gaps."""
+        """Acked events per second of the schedule, of which n events span n - 1 gaps, and of what the broker took
+        longer."""
         scheduled, acked = self.ledger.scheduled, self.ledger.acked
         if not self.span or scheduled < 2:
             return None
-        rate = acked * (scheduled - 1) / (scheduled * self.span)
+        rate = acked * (scheduled - 1) / (scheduled * (self.span + self.behind))
         return Span(rate, rate)
 
     def _errors(self) -> Span | None:

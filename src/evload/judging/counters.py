@@ -14,12 +14,14 @@ from ..stats.binomial import CONFIDENCE
 from ..units import NS_PER_S, format_share
 from .count import count
 from .limit_result import NEAR, NEAR_NOTE, LimitResult, compare
+from .moments import moment
 
 
 def judge_counter(objective: Objective, scope: ScenarioSummary, limit: Fraction) -> LimitResult:
     """A count, its share of what was scheduled, or its rate per second."""
     known = count(scope, objective.subject)
-    unit = _counter_unit(objective.measure, scope)
+    behind_ns = scope.behind_ns if (objective.measure, objective.subject) == (Measure.THROUGHPUT, "acked") else 0
+    unit = _counter_unit(objective.measure, scope, behind_ns)
     if unit is None:
         return LimitResult(
             Result.INCONCLUSIVE, note=known.blind or "all events were due at once, so there is no rate"
@@ -31,7 +33,8 @@ def judge_counter(objective: Objective, scope: ScenarioSummary, limit: Fraction)
     if holds and known.blind:
         return LimitResult(Result.INCONCLUSIVE, (low, high), f"{known.blind}, and no data is no pass")
     if not holds:
-        return LimitResult(Result.FAIL, (low, high))
+        note = f"the broker was {moment(behind_ns)} behind at the end" if behind_ns else ""
+        return LimitResult(Result.FAIL, (low, high), note)
     near = objective.operator in UPPER and high is not None and 0 < limit < high / NEAR
     if objective.measure is Measure.RATE and objective.operator in LOWER:
         near = 1 - low > NEAR * (1 - limit)
@@ -54,12 +57,12 @@ def _what_none_shows(scope: ScenarioSummary) -> str:
     return f"{note}; no copy was sent on purpose, so idempotency was not exercised"
 
 
-def _counter_unit(measure: Measure, scope: ScenarioSummary) -> Fraction | None:
+def _counter_unit(measure: Measure, scope: ScenarioSummary, behind_ns: int) -> Fraction | None:
     """What one event counts for in the unit of the limit; None if that can't be said.
 
     Throughput: n events span n - 1 gaps, so the schedule's rate is (n - 1) / (last - first), of which each event
     contributes an n-th. Stamps are whole nanoseconds: the span may be one too long, which is taken off so that
-    rounding never costs a run its objective.
+    rounding never costs a run its objective. A broker that falls behind takes `behind_ns` longer than the schedule.
     """
     if measure is Measure.COUNT:
         return Fraction(1)
@@ -70,4 +73,6 @@ def _counter_unit(measure: Measure, scope: ScenarioSummary) -> Fraction | None:
         return None
     assert scope.last_intended_ns is not None
     span = scope.last_intended_ns - scope.first_intended_ns - 1
-    return Fraction((scheduled - 1) * NS_PER_S, scheduled * span) if scheduled and span > 0 else None
+    if not scheduled or span <= 0:
+        return None
+    return Fraction((scheduled - 1) * NS_PER_S, scheduled * (span + behind_ns))

@@ -36,6 +36,7 @@ FROM_LEDGER: Final[Mapping[str, str]] = MappingProxyType(
 """What doesn't add up, and what it is worked out from. Worst events and timeline are never part of a summary."""
 FIGURES: Final = ("min", "mean", *PERCENTILES, "max")
 """What reports show of a distribution, in order."""
+_NEARLY_ALL: Final = Fraction(99, 100)
 Ends = tuple[int | Fraction | None, int | Fraction | None]
 """[lower, upper] in nanoseconds; None: infinite."""
 _EVENT: Final = re.compile(r"event=[^,]*")
@@ -215,6 +216,28 @@ class ScenarioSummary:
     """Where a steady state is claimed: `events` acked, `within` of them seen or given up, by when that happened."""
     warmup: ScenarioSummary | None = None
     """Of a scenario with a warm-up: what the events due in it amount to. They are in no other figure here."""
+
+    @property
+    def behind_ns(self) -> int:
+        """How much longer than the schedule the broker took to answer, if it fell behind; else 0.
+
+        What piles up makes the last answer late, and most answers later than others: neither a few events that took
+        long nor those at the beginning. What a hundredth of the schedule's time explains is taken for its edges.
+        """
+        if self.first_intended_ns is None or self.last_intended_ns is None or self.last_acked_ns is None:
+            return 0
+        late_ns = min(
+            self.last_acked_ns - self.last_intended_ns, self._spread("schedule_delay") + self._spread("publish")
+        )
+        return max(0, late_ns - (self.last_intended_ns - self.first_intended_ns) // 100)
+
+    def _spread(self, metric: str) -> int:
+        """From the least of a metric to what is exceeded by one in a hundred, in nanoseconds."""
+        found = self.distributions.get(metric)
+        if found is None or not found.lower.total:
+            return 0
+        least, most = found.minimum[0], found.bracket(_NEARLY_ALL)[0]
+        return 0 if least is None or most is None else int(most - least)
 
     def with_warmup(self, count: str) -> int:
         """One of the counts of the ledger, with the events of the warm-up."""

@@ -183,6 +183,7 @@ def _scope(scenario: ScenarioSummary) -> dict[str, Any]:
     told: dict[str, Any] = {
         "ledger": dict(scenario.ledger),
         "span": None if first is None or last is None else (last - first) / NS_PER_S,
+        "behind": scenario.behind_ns / NS_PER_S,
         "distributions": _distributions(scenario.distributions),
     }
     for fact, tally in scenario.tallies.items():
