@@ -48,7 +48,8 @@ reports: {ci: {kind: junit}, notes: {kind: markdown}, table: {kind: csv}}
 self_checks: {offered_rate: "off", lateness: "off", headroom: "off", resolution: "off", clocks: "off"}
 """
 TIMES: Final = frozenset({
-    "run_id", "started_at", "duration", "span", "behind", "distributions", "generator", "reads", "value", "observed", "note",
+    "run_id", "started_at", "duration", "span", "behind", "distributions", "generator", "reads", "value", "observed",
+    "note",
 })  # fmt: skip
 """Of summary.json: what is another in every run."""
 
