@@ -12,6 +12,7 @@ import re
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -37,6 +38,8 @@ _UNPRINTABLE: Final = re.compile(r"[\x00-\x20\x7f]")
 _SHORT: Final = 255
 """Longest text in most places of the protocol, in bytes."""
 _CONNECT_S: Final = 15.0
+_FORGET_S: Final = 1.0
+"""What came over a connection that is closed is read by then, or never."""
 _LONGEST: Final = 1 << 18
 """Most that a broker says to those who only declare things, in bytes, and by far more than it has to say."""
 
@@ -288,13 +291,15 @@ async def connect(
     class Dialed(aiormq.TransportFactory):
         """Past addresses that don't answer, where aiormq would wait for each."""
 
+        loop = asyncio.get_running_loop()
+
         async def create(self, url: URL, **_: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
             try:
                 reader, writer = await Dialer(address.host, address.port).streams(tls)
             except OSError as error:
                 raise AMQPConnectionError(*error.args) from error
             # It would wait for a frame of four gigabytes, and take a delivery without an end.
-            Bounded(writer.transport, left)
+            Bounded(writer.transport, left, partial(self.loop.call_later, _FORGET_S, vars(reader)["_buffer"].clear))
             return reader, writer
 
     opened = aiormq.Connection(url, context=tls, transport_factory=Dialed())
