@@ -103,12 +103,12 @@ def _leaves(errors: Iterable[ValidationError]) -> Iterator[ValidationError]:
 
 
 def _overridden(error: ValidationError, written: Any) -> bool:
-    """Whether it is about a key of a probe that each of its replicas has under `at`: nobody uses what is beside that."""
-    section, probe, key, *_ = *error.absolute_path, None, None, None
-    if section != "probes" or not isinstance(key, str):
+    """Whether it is about a key of a probe that each replica has under `at`: what is beside it is used by nobody."""
+    path = list(error.absolute_path)
+    if len(path) < 3 or path[0] != "probes":
         return False
-    replicas = written["probes"][probe].get("at")
-    return isinstance(replicas, dict) and all(isinstance(one, dict) and key in one for one in replicas.values())
+    replicas = written["probes"][path[1]].get("at")
+    return isinstance(replicas, dict) and all(isinstance(one, dict) and path[2] in one for one in replicas.values())
 
 
 def compared(name: str, data: Any) -> None:
