@@ -1,0 +1,133 @@
+"""The command of a stand-in: starts it, and runs something against it or waits until nobody needs it any more."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar
+
+import uvloop
+
+from stand_in.knobs import Knobs
+from stand_in.record import Record, opened
+
+K = TypeVar("K", bound=Knobs)
+RECORD: Final = "record.jsonl"
+_UNUSED_S: Final = 1800.0
+
+
+@dataclass(frozen=True)
+class StandIn(Generic[K]):
+    """A stand-in that can be started.
+
+    knobs    makes its knobs, as they are when nobody says otherwise
+    quick    what --quick turns, so that the profiles called `short` are short
+    port     where it listens when nobody says where; one of several services takes the next ones
+    running  serves it from a port on (0: free ones); yields the variables by which evload finds it
+    """
+
+    name: str
+    knobs: Callable[[], K]
+    quick: Mapping[str, Any]
+    port: int
+    running: Callable[[K, Record, int], AbstractAsyncContextManager[Mapping[str, str]]]
+
+
+def main(stand_in: StandIn[K], arguments: Sequence[str]) -> int:
+    """Do what the arguments say, and return the exit code."""
+    own, command = [*arguments], []
+    if "--" in own:
+        at = own.index("--")
+        own, command = own[:at], own[at + 1 :]
+    asked = _parser(stand_in).parse_args(own)
+    knobs = stand_in.knobs()
+    try:
+        knobs.change({**(stand_in.quick if asked.quick else {}), **dict(map(_assigned, asked.set))})
+    except ValueError as error:
+        print(f"--set: {error}", file=sys.stderr)
+        return 2
+    port = (0 if command else stand_in.port) if asked.port is None else asked.port
+    with tempfile.TemporaryDirectory(prefix=f"{stand_in.name}-") as passing:
+        directory = Path(asked.directory or passing)
+        directory.mkdir(parents=True, exist_ok=True)
+        with opened(directory / RECORD) as record:
+            try:
+                return uvloop.run(_serve(stand_in, knobs, record, directory, port, command))
+            except OSError as error:
+                print(f"can't listen at port {port}: {error.strerror}; choose another --port", file=sys.stderr)
+                return 2
+
+
+async def _serve(
+    stand_in: StandIn[K], knobs: K, record: Record, directory: Path, port: int, command: Sequence[str]
+) -> int:
+    async with stand_in.running(knobs, record, port) as environment:
+        if command:
+            return await _run(command, environment)
+        print(f"{stand_in.name}, record in {directory / RECORD}; in your shell:")
+        print(*(f"export {name}={value}" for name, value in environment.items()), sep="\n", flush=True)
+        await _unused(record)
+        return 0
+
+
+async def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run a command against it, to its end. Signals are the command's to obey."""
+    loop = asyncio.get_running_loop()
+    try:
+        process = await asyncio.create_subprocess_exec(*command, env={**os.environ, **environment})
+    except OSError as error:
+        print(f"can't run {command[0]}: {error.strerror}; name a program", file=sys.stderr)
+        return 2
+    # Ctrl-C reaches both: the terminal sends it to the whole group.
+    loop.add_signal_handler(signal.SIGINT, lambda: None)
+    loop.add_signal_handler(signal.SIGTERM, process.terminate)
+    return await process.wait()
+
+
+async def _unused(record: Record) -> None:
+    """Until Ctrl-C, the end of standard input where that isn't a terminal, or half an hour without a new line."""
+    loop = asyncio.get_running_loop()
+    over = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, over.set)
+    if not sys.stdin.isatty():
+        loop.run_in_executor(None, lambda: (sys.stdin.read(), loop.call_soon_threadsafe(over.set)))
+    lines, last = -1, loop.time()
+    while not over.is_set() and loop.time() - last < _UNUSED_S:
+        if record.counts.total() != lines:
+            lines, last = record.counts.total(), loop.time()
+        try:
+            await asyncio.wait_for(over.wait(), 1.0)
+        except TimeoutError:
+            continue
+
+
+def _assigned(text: str) -> tuple[str, object]:
+    name, _, value = text.partition("=")
+    try:
+        return name, json.loads(value)
+    except ValueError:
+        return name, value
+
+
+def _parser(stand_in: StandIn[K]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=stand_in.name,
+        description=f"A stand-in for {stand_in.name} on loopback. It ends with COMMAND; without one on Ctrl-C, when "
+        "its standard input ends, or after half an hour in which nothing happened.",
+        usage=f"python configs/stand-ins/{stand_in.name} [options] [-- COMMAND ...]",
+    )
+    parser.add_argument("--port", type=int, help=f"default: {stand_in.port}, or with a command a free one")
+    parser.add_argument("--directory", help="where its record goes; default: a passing one")
+    parser.add_argument("--quick", action="store_true", help="as the profiles short count on")
+    parser.add_argument("--set", action="append", default=[], metavar="KNOB=VALUE", help="see knobs.py; repeatable")
+    return parser
