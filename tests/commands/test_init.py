@@ -104,6 +104,18 @@ def test_the_commands_in_a_comment_are_about_the_file_that_was_written(quick: No
     assert "configs/" not in path.read_text()
 
 
+def test_the_files_with_its_records_lie_beside_it(quick: None, tmp_path: Path) -> None:
+    said = written(tmp_path / "shop.yaml", "examples/videos")
+    assert said[0] == (
+        f"wrote {tmp_path}/shop.yaml, videos-asset.csv and videos-prompts.csv with its records, "
+        f"and {SCHEMA} beside it, by which your editor knows its keys"
+    )
+    config = load(tmp_path / "shop.yaml", environ={}).config
+    loaded = config.records["generation"]
+    assert loaded is not None
+    assert (len(loaded.rows), loaded.rows[0]) == (30, ("product", "A red kettle"))
+
+
 # --- what is said -----------------------------------------------------------------------------------------
 
 
@@ -167,6 +179,22 @@ def test_it_overwrites_no_schema_and_says_how_to_renew_it(quick: None, tmp_path:
     place = tmp_path / SCHEMA
     assert note == f"note: {place} was there already and stays as it is; `evload schema > {place}` makes it new"
     assert (wrote, place.read_text()) == (f"wrote {tmp_path}/three.yaml", "{}")
+
+
+def test_it_overwrites_no_records(quick: None, tmp_path: Path) -> None:
+    (tmp_path / "videos-prompts.csv").write_text("prompt\nmine\n")
+    with pytest.raises(EvloadError) as raised:
+        written(tmp_path / "evload.yaml", "examples/videos")
+    what = "there is a file of that name, and init overwrites nothing; move it, or write into another directory"
+    assert str(raised.value) == f"{tmp_path}/videos-prompts.csv: {what}"
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["prompt\nmine\n"]
+
+
+def test_the_same_records_may_be_there_already(quick: None, tmp_path: Path) -> None:
+    written(tmp_path / "one.yaml", "examples/leases")
+    written(tmp_path / "two.yaml", "examples/leases")
+    names = {"one.yaml", "two.yaml", "leases-ledgers.csv", SCHEMA}
+    assert {path.name for path in tmp_path.iterdir()} == names
 
 
 @pytest.mark.parametrize(

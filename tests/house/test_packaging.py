@@ -170,13 +170,14 @@ def test_the_wheel_holds_every_config_to_start_from_and_nothing_but_the_package(
     with zipfile.ZipFile(wheel) as content:
         files = set(content.namelist())
     held = {name.removeprefix("evload/starters/") for name in files if name.startswith("evload/starters/")}
-    assert held == {f"{name}.yaml" for name in names()}
+    data = {f"examples/{path.name}" for path in (ROOT / "configs").glob("*.csv")}
+    assert held == {f"{name}.yaml" for name in names()} | data
     assert {path.stem for path in (ROOT / "configs").glob("*.yaml")} == {
         name.removeprefix("examples/") for name in names() if "/" in name
     }
     assert {name.split("/")[0].partition("-")[0] for name in files} == {"evload"}
     kinds = {Path(name).suffix for name in files if name.startswith("evload/")}
-    assert kinds == {".py", ".typed", ".css", ".js", ".j2", ".yaml"}
+    assert kinds == {".py", ".typed", ".css", ".js", ".j2", ".yaml", ".csv"}
 
 
 def environment() -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files as resources
 from importlib.resources.abc import Traversable
@@ -30,16 +30,22 @@ FIRST: Final = "sandbox"
 """What to start from where nobody says so: it needs nothing but evload."""
 _WHOLE: Final = "examples"
 """Folder of the configs of whole systems, and what stands before their names."""
+_DATA: Final = (".csv", ".json", ".jsonl", ".ndjson")
+"""How the names of files with records end."""
 _YOURS: Final = "CHANGE"
 """Marks lines of a start that are about somebody's own system."""
 
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """A config that comes with evload. `about` is the first sentence of its comment."""
+    """A config that comes with evload. `about` is the first sentence of its comment.
+
+    data  name to content of the files from which its events take their records
+    """
 
     name: str
     text: str
+    data: Mapping[str, bytes]
 
     @property
     def about(self) -> str:
@@ -73,7 +79,8 @@ def start(name: str) -> Start:
         close, minimal = near(name, known), ", ".join(each for each in known if "/" not in each)
         cure = f"did you mean {close[0]}?" if close else f"choose one of {minimal}"
         raise UsageError(f"--from {printable(name)}: there is nothing of that name; {cure} (evload init --list)")
-    return Start(name, (_folder() / f"{name}.yaml").read_text("utf-8"))
+    text = (_folder() / f"{name}.yaml").read_text("utf-8")
+    return Start(name, text, _data_of(name, text))
 
 
 def show(console: Console) -> None:
@@ -110,9 +117,11 @@ def chosen(console: Console, read: Callable[[], str]) -> str:
 
 
 def write(path: Path, name: str, say: Callable[[str], None], warn: Callable[[str], None]) -> None:
-    """Write that start, and the schema beside it if none is there. Nothing that is there is overwritten.
+    """Write that start with the files of its records, and the schema beside it if none is there.
 
-    Raises UsageError if there is a file of that name already, OutputError if it can't be written.
+    Nothing that is there is overwritten.
+
+    Raises UsageError if there is a file of one of these names already, OutputError if one can't be written.
     """
     from ..config.schema import json_schema  # here: completion in a shell asks for the names alone
 
@@ -120,14 +129,23 @@ def write(path: Path, name: str, say: Callable[[str], None], warn: Callable[[str
         raise UsageError(f"{path}: this is a directory; name a file in it, such as {path / 'evload.yaml'}")
     begun = start(name)
     shown = shlex.quote(str(path))
+    _check_free(path, begun)
     text = begun.text.replace(f"configs/{begun.name.removeprefix(f'{_WHOLE}/')}.yaml", shown)
     try:
         files.write_new(path, text.encode())
     except OSError as error:
         raise _why_not(path, begun.name, error) from error
+    for data, content in begun.data.items():
+        try:
+            files.write_new(path.with_name(data), content)
+        except FileExistsError:
+            pass  # the same, or somebody has written it meanwhile, and theirs stays
+        except OSError as error:
+            raise OutputError(f"can't write {path.with_name(data)}: {error.strerror}; free some space") from error
     schema = orjson.dumps(json_schema(warn), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
     beside = _schema_beside(path, schema, warn)
-    say(f"wrote {path}{beside}")
+    records = f", {' and '.join(begun.data)} with its records" if begun.data else ""
+    say(f"wrote {path}{records}{beside}")
     if _YOURS in begun.text:
         say(f"Change the lines that say {_YOURS} to what your system has. Then:")
     else:
@@ -138,6 +156,25 @@ def write(path: Path, name: str, say: Callable[[str], None], warn: Callable[[str
 
 def _folder() -> Traversable:
     return resources("evload") / "starters"
+
+
+def _data_of(name: str, text: str) -> Mapping[str, bytes]:
+    """What lies beside a config and is named in it."""
+    folder = _folder() / _WHOLE if name.startswith(f"{_WHOLE}/") else _folder()
+    return {
+        each.name: each.read_bytes()
+        for each in sorted(folder.iterdir(), key=lambda each: each.name)
+        if each.name.endswith(_DATA) and f" {each.name}" in text
+    }
+
+
+def _check_free(path: Path, begun: Start) -> None:
+    """Raises UsageError where another file is in the place of one with its records."""
+    for name, content in begun.data.items():
+        place = path.with_name(name)
+        if place.exists() and not _holds(place, content):
+            what = "there is a file of that name, and init overwrites nothing"
+            raise UsageError(f"{place}: {what}; move it, or write into another directory")
 
 
 def _stems(folder: Traversable) -> list[str]:
