@@ -44,7 +44,7 @@ class LeaseKnobs(Knobs):
     refuse: float = share()
     """Share of the requests that are answered with 503."""
     leak_kb: int = 0
-    """A bug: kilobytes that are kept of each request for no reason."""
+    """A bug: kilobytes that are counted as kept of each request for no reason."""
 
 
 QUICK: Mapping[str, Any] = {}

@@ -42,7 +42,7 @@ class VideoKnobs(Knobs):
     empty: float = share()
     """A bug: share of the jobs that are completed and have no video."""
     leak_kb: int = 0
-    """A bug: kilobytes that are kept of each job for no reason."""
+    """A bug: kilobytes that are counted as kept of each job for no reason."""
     limit_mb: int = at_least_one(512)
     """What memory there is, in megabytes."""
 
