@@ -6,6 +6,7 @@ And what `evload init` writes. Those of functions run in test_functions.py.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ import pytest
 import yaml
 
 from evload.config import load
+from evload.config.guard import held
+from evload.errors import EvloadError
 from evload.run.feasibility import prospects
 from evload.run.prepare import build
 from evload.units import format_duration, format_rate, parse_duration, parse_rate
@@ -191,6 +194,22 @@ TIMELINES: Final = {
     ),
     "http-broker.yaml": (45_120, {"steady": "0 s", "warm": "15 min", "cold-start": "16 min"}),
     "rabbitmq.yaml": (66_350, {"baseline": "0 s"}),
+    "videos.yaml": (
+        16_215,
+        {
+            "baseline": "0 s", "polling": "0 s", "health": "10.5 min", "stress": "12 min", "spike": "18 min",
+            "upload": "22 min",
+        },
+    ),
+    "leases.yaml": (
+        105_100,
+        {
+            "mixed": "1 s", "append": "5.17 min", "create-and-read": "8 min", "same-key": "10 min",
+            "same-key-payments": "10 min", "event-storm": "12 min", "creations": "13 min", "amplification": "14 min",
+            "post-leases": "15 min", "get-lease": "16.5 min", "attempts": "18 min", "audit": "19.5 min",
+        },
+    ),
+    "leases-capacity.yaml": (60_000, {"creations": "0 s"}),
 }  # fmt: skip
 
 
@@ -205,7 +224,7 @@ def test_the_plan_shows_the_profile_and_every_objective_can_be_decided(name: str
     assert all(prospect.decidable for prospect in prospects(load(CONFIGS / name, environ={}).config))
 
 
-@pytest.mark.parametrize("name", [name for name in TIMELINES if name != "rabbitmq.yaml"])
+@pytest.mark.parametrize("name", [name for name in TIMELINES if name.startswith(("knative", "http"))])
 def test_functions_are_loaded_here_and_in_a_test_cluster_and_nowhere_else(name: str, tmp_path: Path) -> None:
     for host, said in (
         ("jobs.test.example.com", ""),
@@ -216,6 +235,52 @@ def test_functions_are_loaded_here_and_in_a_test_cluster_and_nowhere_else(name: 
         ended = evload("validate", CONFIGS / name, cwd=tmp_path, env=environment)
         assert ended.code == (2 if said else 0), ended.said
         assert said in ended.err
+
+
+@pytest.mark.parametrize(
+    ("name", "variable"), [("videos.yaml", "VIDEOS"), ("leases.yaml", "PAYMENTS"), ("leases-capacity.yaml", "AUDIT")]
+)
+def test_services_are_loaded_here_and_in_a_test_environment_and_nowhere_else(name: str, variable: str) -> None:
+    held(load(CONFIGS / name, environ={variable: "http://jobs.test.example.com"}), {})
+    for host, said in (
+        ("jobs.example.com", "jobs.example.com is outside the guard of this config, which allows localhost, "),
+        ("jobs.prod.test.example.com", "denies jobs.prod.test.example.com, by *prod*"),
+    ):
+        with pytest.raises(EvloadError) as raised:
+            held(load(CONFIGS / name, environ={variable: f"http://{host}"}), {})
+        assert said in str(raised.value)
+
+
+def test_an_asset_is_five_megabytes_and_prompts_are_of_many_lengths() -> None:
+    plan = build(load(CONFIGS / "videos.yaml", environ={}).config, "r-1")
+    scenarios = {scenario.span.name: scenario.renderer for scenario in plan.scenarios}
+    (asset,) = scenarios["upload"].render([0], "2026-01-01T00:00:00.000000Z")
+    assert len(asset.body) == 5_000_000
+    events = scenarios["baseline"].render([0] * 60, "2026-01-01T00:00:00.000000Z")
+    prompts = [yaml.safe_load(event.body) for event in events]
+    assert prompts[:30] == prompts[30:]
+    assert len({one["prompt"] for one in prompts}) == 30
+    assert len({one["category"] for one in prompts}) == 6
+    lengths = [len(one["prompt"].split()) for one in prompts]
+    assert (min(lengths), max(lengths)) == (2, 59)
+
+
+def test_the_mix_of_calls_follows_its_weights_and_a_storm_has_a_hundred_entries_for_each_ledger() -> None:
+    plan = build(load(CONFIGS / "leases.yaml", environ={}).config, "r-1")
+    scenarios = {scenario.span.name: scenario.renderer for scenario in plan.scenarios}
+    mixed = scenarios["mixed"].render([0] * 4500, "2026-01-01T00:00:00.000000Z")
+    calls = Counter((event.extras[1], event.extras[0]) for event in mixed)
+    # Nobody has created the lease yet for which {lease} stands.
+    assert {call: count / 500 for call, count in calls.items()} == pytest.approx(
+        {
+            ("POST", "/leases"): 3, ("GET", "/leases/{lease}"): 2, ("GET", "/leases/{lease}/history"): 2,
+            ("GET", "/leases?limit=20"): 1, ("GET", "/health"): 1,
+        },
+        abs=0.3,
+    )  # fmt: skip
+    storm = scenarios["event-storm"].render([0] * 1000, "2026-01-01T00:00:00.000000Z")
+    assert Counter(event.key for event in storm) == {f"storm-{number}": 100 for number in range(10)}
+    assert storm[3].extras[0] == "/ledgers/r-1-storm-3/entries"
 
 
 def test_build_events_follow_their_weights_and_name_their_source() -> None:
