@@ -92,7 +92,7 @@ def test_leases(tmp_path: Path) -> None:
     storm = summary["scenarios"]["event-storm"]["ledger"]
     assert of_type["rent.paid"] == storm["visible"] == 1000
     assert of_type["rent.due"] == summary["scenarios"]["append"]["ledger"]["visible"] == 375
-    assert of_type["payment.created"] == 200
+    assert of_type["payment.created"] == 210
     assert record.counts["replayed"] == 80
     assert summary["ledger"]["acked"] == summary["ledger"]["scheduled"]
 
