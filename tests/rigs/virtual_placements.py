@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from evload.config.load import load
 from evload.config.part import part_of
+from evload.config.run_config import RunConfig
 from evload.engine.control import RunControl
 from evload.engine.engine import LEAD_NS
 from evload.ledger.reader import LedgerReader
@@ -91,6 +92,11 @@ def run_placements(
     Credentials are to be in the environment: `aws_environment`.
     """
     config = part_of(load(CONFIGS / name, profiles=profiles, sets=sets, environ={}), parts).config
+    return ran_against_placements(config, directory, knobs)
+
+
+def ran_against_placements(config: RunConfig, directory: Path, knobs: Mapping[str, Any] = QUICK) -> Ran:
+    """The run of a config that is loaded, with its ledger in a directory."""
     prepared = prepare(config, "run-1")
     ledger_path = directory / "events.sqlite"
     record, turned = Record(), Knobs()
