@@ -142,6 +142,15 @@ def test_the_commands_of_the_docs_are_those_of_the_config_and_do_it(
     assert _code_of(by_options, last, monkeypatch) == 1
     assert "Within its limit: p99 " in capfd.readouterr().out
     assert (ROOT / run.split()[2]) == CONFIG
+    # After the very first night there is nothing to compare it with; after the second one nothing can be told.
+    for _, first in sorted((run.name, run) for run in (directory / "nights").iterdir())[2:]:
+        shutil.rmtree(first)
+    shutil.move(directory / "nights" / "2026-01-02", directory / "later")
+    assert _code_of(nightly, "2026-01-01", monkeypatch) == 2
+    assert "holds no run besides those of NEW" in capfd.readouterr().err
+    shutil.move(directory / "later", directory / "nights" / "2026-01-02")
+    assert _code_of(nightly, "2026-01-02", monkeypatch) == 0
+    assert "there is no run of the week before" in " ".join(capfd.readouterr().out.split())
 
 
 def _code_of(command: str, last: str, monkeypatch: pytest.MonkeyPatch) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sqlite3
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
@@ -80,11 +81,16 @@ def searched(
     run: list[str | Path] = [COMMAND, "ceiling", config, "--out", out, "--quiet", *options]
     environment = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "FORCE_COLOR")}
     environment["XDG_STATE_HOME"] = str(directory)
-    done = subprocess.run(
-        [*command, "--", *run], cwd=directory, env=environment, stdin=subprocess.DEVNULL, capture_output=True,
-        text=True, timeout=_PATIENCE_S, check=False,
-    )  # fmt: skip
-    ended = Ended(done.returncode, done.stdout, done.stderr)
+    with subprocess.Popen(
+        [*command, "--", *run], cwd=directory, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, start_new_session=True,
+    ) as process:  # fmt: skip
+        try:
+            said = process.communicate(timeout=_PATIENCE_S)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)  # the search, too
+            raise
+    ended = Ended(process.returncode, *said)
     assert (out / "ceiling.json").exists(), ended.said
     found = json.loads((out / "ceiling.json").read_bytes())
     found_moments = moments()

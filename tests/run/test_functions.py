@@ -235,7 +235,7 @@ def test_the_record_agrees_with_the_breaking_point(amqp: str, tmp_path: Path) ->
     one_pod = ["--most", "1", "--concurrency", "2", "--service-ms", "20"]
     found = searched(
         [sys.executable, STAND_IN, "--amqp", amqp, "--record", record, *one_pod], CONFIGS / "knative-ceiling.yaml",
-        tmp_path, lambda: _moments(record), "--from", "60/s", "--to", "300/s", "--trial", "20s", "--precision", "10%",
+        tmp_path, lambda: _moments(record), "--from", "40/s", "--to", "300/s", "--trial", "20s", "--precision", "50%",
         "--set", "scenarios.parsing.warmup=4s", "--set", "probes.parsed.deadline=5m", "--set", UNHURRIED,
         # What is asked is whether anything piles up.
         "--set", "slos=[ceiling > 1200/s, rate(acked) > 99%, lost == 0, duplicates == 0]",

@@ -111,7 +111,7 @@ def test_the_record_of_the_stand_in_agrees(tmp_path: Path) -> None:
     knobs = [f"--set={knob}" for knob in ("most=1", "slots=2", "work_ms=20")]
     found = searched(
         [sys.executable, PROGRAM, *knobs, "--directory", record.parent], CONFIGS / NAME, tmp_path,
-        lambda: _moments(record), "--from", "60/s", "--to", "300/s", "--trial", "20s", "--precision", "10%",
+        lambda: _moments(record), "--from", "40/s", "--to", "300/s", "--trial", "20s", "--precision", "50%",
         "--set", "scenarios.steady.warmup=4s", "--set", "probes.read-model.deadline=5m",
         # A busy machine must not decide: what is asked is whether anything piles up.
         "--set", "slos=[ceiling > 500/s, rate(errors) < 1%, lost == 0, rise(dead) == 0]",
