@@ -21,7 +21,7 @@ UNHURRIED: Final = "self_checks=" + (
     "{offered_rate: warn, lateness: warn, headroom: warn, resolution: warn, horizon: warn, observer_effect: warn}"
 )
 """A busy machine must not decide a test."""
-_PATIENCE_S: Final = 1800.0
+_PATIENCE_S: Final = 3600.0
 _POINTS: Final = 400
 
 
