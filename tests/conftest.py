@@ -30,7 +30,7 @@ WHOLE_RUNS: Final = frozenset({"evload.testing.simulation", "tests.rigs.worlds"}
 """Modules with which tests have whole runs in virtual time, which take their time all the same."""
 COMMANDS: Final = frozenset({
     "tests.rigs.commands", "tests.rigs.full_disk", "tests.rigs.functions_stand_in", "tests.rigs.hostile_activities",
-    "tests.rigs.hostile_runs", "tests.rigs.small_system", "tests.rigs.tried_systems",
+    "tests.rigs.hostile_runs", "tests.rigs.searches_beside", "tests.rigs.small_system", "tests.rigs.tried_systems",
 })  # fmt: skip
 """Modules with which tests start commands, which take their time whatever the machine can do."""
 LONGEST: Final = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import stat
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ PRIVATE: Final = 0o600
 PUBLIC: Final = 0o666
 """What the umask leaves of it."""
 
+_PARTIAL: Final = re.compile(r"\.[0-9a-f]{16}\.partial")
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 """What file systems say that can't give a file a second name."""
 _CANT_SYNC: Final = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
@@ -86,6 +88,11 @@ def replace(path: Path, content: bytes, mode: int = PUBLIC) -> None:
         return
     with _beside(path, content, mode) as partial:
         os.replace(partial, path)
+
+
+def is_partial(name: str) -> bool:
+    """Whether a file of this name is what somebody has left who was killed while writing it."""
+    return _PARTIAL.fullmatch(name) is not None
 
 
 @contextmanager

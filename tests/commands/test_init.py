@@ -341,7 +341,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
         ("evload init --from r", {"rabbitmq", "redis"}),
         (
             "evload init --from examples/k",
-            {f"examples/knative-{one}" for one in ("builders", "endurance", "parsers", "stress")},
+            {f"examples/knative-{one}" for one in ("builders", "ceiling", "endurance", "parsers", "stress")},
         ),
     ],
     ids=lambda value: value.strip().replace(" ", "_") if isinstance(value, str) else "",

@@ -113,3 +113,6 @@ class Nobody:
 
     def over(self, trial: Trial) -> None:
         pass
+
+    def cut_off(self, number: int, aside: str) -> None:
+        pass

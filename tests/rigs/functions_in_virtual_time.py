@@ -350,6 +350,13 @@ def simulate(
 ) -> Ran:
     """Run a config against the function of that name, turned like this. `ledger` is the file to write."""
     config = load(path, sets=sets, profiles=profiles, environ={}).config
+    return simulate_config(config, function, ledger, broker, **knobs)
+
+
+def simulate_config(
+    config: RunConfig, function: str, ledger: Path, broker: Broker | None = None, **knobs: Any
+) -> Ran:
+    """The same of a config that is loaded."""
     system = System(function, broker or Broker(), **knobs)
     prepared = prepare(_virtual(config, system), "virtual-run")
 

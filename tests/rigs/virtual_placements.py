@@ -8,6 +8,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
+from evload.config.load import load
+from evload.config.part import part_of
+from evload.config.run_config import RunConfig
 from placements.app import System, running
 from placements.clock import Clock
 from placements.knobs import QUICK, Knobs
@@ -40,6 +43,12 @@ def run_placements(
 
     Credentials are to be in the environment: `aws_environment`.
     """
+    config = part_of(load(CONFIGS / name, profiles=profiles, sets=sets, environ={}), parts).config
+    return ran_against_placements(config, directory, knobs)
+
+
+def ran_against_placements(config: RunConfig, directory: Path, knobs: Mapping[str, Any] = QUICK) -> Ran:
+    """The run of a config that is loaded, with its ledger in a directory."""
     record, turned = Record(), Knobs()
     turned.change(knobs)
 
@@ -48,4 +57,4 @@ def run_placements(
             turned, record, port=PORT, clock=Clock(wall), memory=lambda system: _MEMORY + system.workers.leaked
         )
 
-    return virtual_runs.run_virtually(name, directory, serve, record, profiles=profiles, sets=sets, parts=parts)
+    return virtual_runs.ran_virtually(config, directory, serve, record)

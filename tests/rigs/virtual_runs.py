@@ -17,6 +17,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from evload.config.load import load
 from evload.config.part import part_of
+from evload.config.run_config import RunConfig
 from evload.engine.control import RunControl
 from evload.engine.engine import LEAD_NS
 from evload.ledger.reader import LedgerReader
@@ -102,6 +103,11 @@ def run_virtually(
 ) -> Ran[R]:
     """The run of a config in `configs/`, or of these of its scenarios, against what `serve` serves; set up before."""
     config = part_of(load(CONFIGS / name, profiles=profiles, sets=sets, environ={}), parts).config
+    return ran_virtually(config, directory, serve, record)
+
+
+def ran_virtually(config: RunConfig, directory: Path, serve: Serve, record: R) -> Ran[R]:
+    """The run of a config that is loaded, with its ledger in a directory."""
     ledger_path = directory / "events.sqlite"
     random.seed(1)  # pauses before something is sent again are drawn
 

@@ -206,6 +206,18 @@ def test_what_an_unfinished_run_has_left_is_set_aside(tmp_path: Path) -> None:
     } - {f"{directory.aside.name}/summary.json"}
 
 
+def test_a_file_that_was_being_written_is_set_aside_as_well(tmp_path: Path) -> None:
+    """It has no name yet by which it could have been noted."""
+    with killed(tmp_path):
+        half = tmp_path / ".0123456789abcdef.partial"
+        half.write_text("half of ")
+        with opened(tmp_path, NOW) as directory:
+            assert directory.aside is not None
+            assert (directory.aside / half.name).read_text() == "half of "
+            assert not half.exists()
+            fill(directory)
+
+
 def test_one_unfinished_run_after_another(tmp_path: Path) -> None:
     asides = set()
     for _ in range(3):

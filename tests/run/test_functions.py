@@ -7,6 +7,7 @@ RabbitMQ and of those behind HTTP one is in every run of the tests, the others i
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -15,8 +16,10 @@ from uuid import uuid4
 import pytest
 import yaml
 
+from knative.record import read
 from tests.rigs.commands import assert_closes
-from tests.rigs.functions_stand_in import CONFIGS, Beside, assert_the_ledger_is_the_record, beside
+from tests.rigs.functions_stand_in import CONFIGS, STAND_IN, Beside, assert_the_ledger_is_the_record, beside
+from tests.rigs.searches_beside import UNHURRIED, Moments, assert_the_record_agrees, searched
 from tests.servers.rabbitmq_node import RabbitNode
 
 PATIENT: Final = {
@@ -220,3 +223,30 @@ def test_parsers_that_lose_some_under_stress_are_found_out(amqp: str, rabbitmq: 
     assert set(results.values()) <= {*DECIDED_WELL, "fail"}
     assert_stress_is_accounted_for(found)
     assert found.observed("lost == 0") == [len(found.noted("lost"))] * 2
+
+
+# --- how much they can take -------------------------------------------------------------------------------
+
+
+@pytest.mark.long
+def test_the_record_agrees_with_the_breaking_point(amqp: str, tmp_path: Path) -> None:
+    """A pod that does less than a hundred per second, whatever a busy machine makes of that."""
+    record = tmp_path / "record.jsonl"
+    one_pod = ["--most", "1", "--concurrency", "2", "--service-ms", "20"]
+    found = searched(
+        [sys.executable, STAND_IN, "--amqp", amqp, "--record", record, *one_pod], CONFIGS / "knative-ceiling.yaml",
+        tmp_path, lambda: _moments(record), "--from", "40/s", "--to", "300/s", "--trial", "20s", "--precision", "50%",
+        "--set", "scenarios.parsing.warmup=4s", "--set", "probes.parsed.deadline=5m", "--set", UNHURRIED,
+        # What is asked is whether anything piles up.
+        "--set", "slos=[ceiling > 1200/s, rate(acked) > 99%, lost == 0, duplicates == 0]",
+    )  # fmt: skip
+    assert_the_record_agrees(found)
+    assert found.found["ceiling"]["good"] <= 100 / 0.99
+    (reasons,) = [one["reasons"] for one in found.found["trials"] if one["rate"] == found.found["ceiling"]["bad"]][:1]
+    assert any(reason.startswith("unsettled grew by ") for reason in reasons)
+    assert (found.ended.code, found.found["verdict"]) == (1, "fail")
+
+
+def _moments(path: Path) -> Moments:
+    done = {line[3]: line[0] for line in read(path) if line[1] == "done"}
+    return lambda meta: {one: (at_ns - meta["start_ns"]) / 1e9 for one, at_ns in done.items()}

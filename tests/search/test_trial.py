@@ -52,6 +52,17 @@ def test_within_the_capacity_it_is_good_and_beyond_it_bad(tmp_path: Path) -> Non
     assert calm[0] <= 0 <= calm[1] < 0.02
 
 
+def test_what_was_seen_before_its_ack_has_never_waited(tmp_path: Path) -> None:
+    """The broker takes three seconds for an answer, and the workers don't wait for that."""
+    slow = {"faults": [{"what": "slow-broker", "at": "0s", "lasting": "10m", "delay": "3s"}]}
+    _, good = trial(tmp_path, 20, 60, sandbox=slow, slos=("p95(consistency) < 2s", "lost == 0"))
+    assert (good.outcome, good.reasons) == (Outcome.GOOD, ())
+    assert good.backlogs[FOLLOWED].growth == (0, 0)
+    low, high = good.backlogs[FOLLOWED].drain or (0, None)
+    assert high is not None
+    assert low <= high < 2.9  # the last one is acked three seconds after it was due, and was seen before
+
+
 def test_a_backlog_that_only_a_gauge_shows_is_seen_and_an_objective_need_not_fail(tmp_path: Path) -> None:
     report, bad = trial(tmp_path, 60, watched=False, gauged=True)
     assert report.verdict is Result.PASS

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,6 +20,7 @@ from placements.knobs import QUICK
 from placements.record import Record, read
 from tests.rigs.commands import Ended, assert_closes, evload, summary_of
 from tests.servers.placements_server import PROGRAM, running_placements
+from tests.stand_ins.test_placements_costs import gigabyte_seconds, task_seconds
 
 CONFIGS: Final = Path(__file__).parents[2] / "configs"
 PATIENT: Final = ("offered_rate", "lateness", "headroom", "resolution", "horizon", "observer_effect")
@@ -46,6 +50,8 @@ def _patient(slo: Any) -> Any:
     if isinstance(slo, Mapping):
         limits = {key: _patient(slo[key]) for key in ("objective", "critical") if key in slo}
         return {**slo, **limits}
+    if not isinstance(slo, str):
+        return slo  # a limit without a unit
     longer = re.sub(r"\b(\d+)(ms|s)\b", lambda found: f"{int(found[1]) * LONGER}{found[2]}", slo)
     return longer.replace("(queue_depth) < 100", "(queue_depth) < 10000").replace("< 0.05", "< 1")
 
@@ -93,6 +99,31 @@ def test_under_load(tmp_path: Path) -> None:
     ended, summary, record = run(patient("placements-load.yaml", tmp_path), most=1000, visibility_ms=60_000)
     assert ended.code == 0, (ended.said, summary["objectives"])
     assert record.counts["done"] == summary["ledger"]["acked"] == summary["ledger"]["scheduled"]
+
+
+@pytest.mark.long
+def test_what_a_night_costs(tmp_path: Path) -> None:
+    """By the record, priced by hand: what the samples of a busy machine leave open is in the brackets."""
+    ended, summary, record = run(patient("placements-nightly.yaml", tmp_path), visibility_ms=60_000)
+    assert ended.code == 0, (ended.said, summary["objectives"])
+    assert record.counts["done"] == 420
+    costs = summary["costs"]["services"]
+    (lasted, _), began = costs["database"]["used"], began_at(tmp_path / "out")
+    for service, used in (
+        ("tasks", task_seconds(record, began + lasted)),
+        ("compute", gigabyte_seconds(record, 0, began + lasted)),
+        ("bus", 420),
+    ):
+        low, high = costs[service]["used"]
+        assert 0.98 * low <= used <= 1.02 * high, service
+    assert summary["costs"]["hold"]["rate"] == 30
+
+
+def began_at(directory: Path) -> float:
+    """When the schedule of a run began, in seconds since the epoch."""
+    with closing(sqlite3.connect(directory / "events.sqlite")) as ledger:
+        ((text,),) = ledger.execute("SELECT value FROM meta WHERE key = 'began_at'")
+    return datetime.fromisoformat(json.loads(text)).timestamp()
 
 
 # --- the command ------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from evload.config.part import part_of
 from placements.knobs import QUICK
 from tests.rigs.virtual_placements import CONFIGS, HOURS, run_placements
 
-LOAD, FAULTS = "placements-load.yaml", "placements-faults.yaml"
+LOAD, FAULTS, NIGHT = "placements-load.yaml", "placements-faults.yaml", "placements-nightly.yaml"
 GAUGES: Final = ("placements-queue", "platform", "counted")
 SLOW_GAUGES: Final = tuple(f"gauges.{name}.every=1s" for name in GAUGES)
 """So that minutes don't have too many samples."""
@@ -40,8 +40,12 @@ class Twin:
     long: bool = False
 
     @property
+    def profiles(self) -> Sequence[str]:
+        return [self.profile] if self.profile else []
+
+    @property
     def base(self) -> Mapping[str, Any]:
-        return QUICK if self.profile == "short" else {}
+        return QUICK if self.profile in ("short", "") else {}
 
 
 def post(switch: str, **body: Any) -> str:
@@ -341,9 +345,49 @@ CHAOS: Final = {
     ),
 }  # fmt: skip
 
+# --- how much it can take, and each night -----------------------------------------------------------------
+
+
+def at_its_limits(name: str, profile: str, load: str) -> dict[str, Twin]:
+    """What both ask of a placement."""
+    small = ["scenarios.steady.warmup=0s", f"scenarios.steady.load=[{load}]"]
+    late = {"p99(end_to_end) < 5s", "share(consistency < 2s) >= 95%"}
+    wrong: dict[str, tuple[set[str], dict[str, Any]]] = {
+        "workers that take six seconds": (late, {"delay_ms": 6000, "visibility_ms": 20_000}),
+        "a bus that throttles": ({"rate(errors) < 0.1%", "p99(end_to_end) < 5s"}, {"refused": 0.5}),
+        "messages that are lost": ({"lost == 0"}, {"lose": 100}),
+        "messages that are given up while somebody works on them": (
+            {"rise(dead) == 0"}, {"attempts": 1, "visibility_ms": 20, "least": 2},
+        ),
+    }  # fmt: skip
+    return {
+        what: Twin(fails, knobs, (), [*small, "probes.read-model.deadline=90s"], name, profile, long=True)
+        for what, (fails, knobs) in wrong.items()
+    }
+
+
+LIMITS: Final = at_its_limits("placements-ceiling.yaml", "", "{rate: 40/s, for: 8s}")
+NIGHTLY: Final = {
+    **at_its_limits(NIGHT, "short", "{rate: 40/s, for: 10s}"),
+    "a database that is dear": Twin(
+        {"cost(1000 events) < 0.05", "cost(month) < 600"},
+        {},
+        (),
+        ["costs.database.price=29", "scenarios.steady.load=[{rate: 20/s, for: 4s}]"],
+        NIGHT,
+    ),
+}
+
 TWINS: Final = {
     f"{name}: {what}": twin
-    for name, twins in (("day", ORDINARY), ("load", UNDER_LOAD), ("faults", WRONG), ("chaos", CHAOS))
+    for name, twins in (
+        ("day", ORDINARY),
+        ("load", UNDER_LOAD),
+        ("faults", WRONG),
+        ("chaos", CHAOS),
+        ("ceiling", LIMITS),
+        ("night", NIGHTLY),
+    )
     for what, twin in twins.items()
 }
 
@@ -360,7 +404,7 @@ def at_the_stand_in(aws_environment: None, monkeypatch: pytest.MonkeyPatch) -> N
 def test_what_is_wrong_fails_and_nothing_else(what: str, tmp_path: Path) -> None:
     twin = TWINS[what]
     ran = run_placements(
-        twin.name, tmp_path, profiles=[twin.profile], knobs={**twin.base, **twin.knobs}, sets=twin.sets,
+        twin.name, tmp_path, profiles=twin.profiles, knobs={**twin.base, **twin.knobs}, sets=twin.sets,
         parts=twin.parts,
     )  # fmt: skip
     assert ran.failing == twin.fails, ran.told
@@ -370,10 +414,10 @@ def test_what_is_wrong_fails_and_nothing_else(what: str, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("name", "profile"),
     [("placements.yaml", "short"), ("placements.yaml", "soak"), (LOAD, "short"), (LOAD, "stress"),
-     (FAULTS, "short"), (FAULTS, "chaos")],
+     (FAULTS, "short"), (FAULTS, "chaos"), ("placements-ceiling.yaml", ""), (NIGHT, "short")],
 )  # fmt: skip
 def test_each_objective_has_a_run_in_which_it_fails(name: str, profile: str) -> None:
-    config = part_of(load(CONFIGS / name, profiles=[profile], environ={}), ()).config
+    config = part_of(load(CONFIGS / name, profiles=[profile] if profile else [], environ={}), ()).config
     asked = {objective.title for objective in config.slos}
     failed = set().union(*(twin.fails for twin in TWINS.values() if twin.name == name))
     assert asked - failed == set()

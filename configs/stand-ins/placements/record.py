@@ -14,7 +14,7 @@ from typing import Any, Final
 
 KINDS: Final = (
     "came", "throttled", "taken", "done", "refused", "failed", "back", "dead", "redriven", "cold_start", "task",
-    "lost", "changed",
+    "lost", "changed", "worked",
 )  # fmt: skip
 """What a line can be about:
 
@@ -31,6 +31,7 @@ cold_start  a task was new; `s` is how long its first messages waited
 task        the tasks are as many as `running` says, of `wanted`
 lost        a message was taken off the queue, and nothing was made of it
 changed     somebody turned knobs
+worked      a task has had messages in hand, for `s` seconds
 
 `depth` in a line is the number of visible messages right then.
 """

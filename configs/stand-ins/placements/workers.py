@@ -163,6 +163,7 @@ class Workers:
         finally:
             self.busy -= len(messages)
             self.took_s = self._clock.now() - began
+            self._record.note("worked", self._clock.now(), s=round(self.took_s, 6))
             self.gb_seconds += self.took_s * _MEMORY_GB
 
     async def _work_off(self, messages: Sequence[Message], cold: bool) -> None:

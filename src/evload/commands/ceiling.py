@@ -181,6 +181,10 @@ class _Lines:
         if not self._quiet:
             self._console.print(_line(trial), soft_wrap=True)
 
+    def cut_off(self, number: int, aside: str) -> None:
+        if not self._quiet:
+            self._console.print(Text(f"{number:>3}  was cut off and is made again; what it left is in {aside}"))
+
 
 def _line(trial: Trial) -> Text:
     told = Text(f"{trial.number:>3}  {format_rate(trial.rate):>10}  {format_duration(trial.length_ns):>7}  ")

@@ -242,6 +242,12 @@ def find(path: Path) -> RunDirectory:
     return run
 
 
+def is_over(path: Path) -> bool:
+    """Whether the run in a directory has come to its end there, with all that it writes."""
+    run = RunDirectory(path)
+    return run.summary.is_file() and run.ledger.is_file() and not os.path.lexists(path / _CLAIM)
+
+
 def goes_on(path: Path) -> bool:
     """Whether a run is writing into a directory now. Where there are no locks nobody knows, and it isn't."""
     try:
@@ -351,7 +357,8 @@ def _taken_over(names: RunDirectory, claim: int, head: bytes) -> tuple[int, Path
         try:
             run_id, *made = [orjson.loads(line) for line in os.pread(claim, _MOST_CLAIM, 0).splitlines()]
             aside = names.path / f"unfinished-{run_id}"
-            ours = {Path(name).parts[0] for name in made} & set(os.listdir(names.path))
+            there = set(os.listdir(names.path))
+            ours = {Path(name).parts[0] for name in made} & there
         except (orjson.JSONDecodeError, ValueError, TypeError, IndexError):
             raise _not_empty(names, _CLAIM) from None
         if not _SET_ASIDE.fullmatch(aside.name):
@@ -359,6 +366,7 @@ def _taken_over(names: RunDirectory, claim: int, head: bytes) -> tuple[int, Path
         if names.summary.name in ours and os.path.lexists(names.summary):
             raise _holds_a_run(names)
         ours |= {f"{names.ledger.name}{ending}" for ending in _LIVE if names.ledger.name in ours}
+        ours |= {name for name in there if files.is_partial(name)}
         ours |= {f"{names.incomplete_ledger.name}{ending}" for ending in ("", *_LIVE)}
         _refuse_others(names, ours)
         aside.mkdir(exist_ok=True)  # there if who did this before was killed meanwhile

@@ -12,7 +12,7 @@ from typing import Final
 
 from .. import files
 from ..errors import OutputError, UsageError
-from ..run.directory import RunDirectory, goes_on, new_run_id
+from ..run.directory import RunDirectory, goes_on, is_over, new_run_id
 from .document import Notes, notes_of
 
 _CLAIM: Final = ".evload-ceiling"
@@ -55,6 +55,11 @@ class SearchDirectory:
         try:
             return notes_of(files.read(self.notes, _MOST_NOTES))
         except OSError as error:
+            if isinstance(error, FileNotFoundError) and self.path.is_dir() and not self.others():
+                raise UsageError(
+                    f"--resume {self.path}: the search was ended before it had noted anything; begin it with "
+                    f"--out {self.path}"
+                ) from None
             raise UsageError(
                 f"--resume {self.path}: there is no search ({self.notes.name}: {error.strerror}); name the directory "
                 "that one has left"
@@ -65,7 +70,14 @@ class SearchDirectory:
     def finished(self, name: str) -> RunDirectory | None:
         """The run in the directory of a trial, if it has come to its end there."""
         run = RunDirectory(self.path / name)
-        return run if run.summary.is_file() and run.ledger.is_file() and not goes_on(run.path) else None
+        return run if is_over(run.path) else None
+
+    def cut_off(self, name: str) -> bool:
+        """Whether a trial has left something there and doesn't go on."""
+        try:
+            return bool(os.listdir(self.path / name)) and not goes_on(self.path / name)
+        except OSError:
+            return False
 
     def set_aside(self, name: str) -> str:
         """Give the directory of a trial another name, so that the trial can be made again. Returns that name."""
@@ -75,6 +87,17 @@ class SearchDirectory:
                 os.rename(self.path / name, self.path / aside)
                 return aside
         raise OutputError(f"{self.path} has {_MOST_ASIDE} directories called {name}-interrupted; remove some")
+
+    def others(self) -> list[str]:
+        """What is there beside what a search leaves that was killed before its first trial. Raises OSError."""
+        return sorted(name for name in os.listdir(self.path) if name != _CLAIM and not files.is_partial(name))
+
+    def sweep(self) -> None:
+        """Remove what nobody writes to its end any more. Only for whoever is the one to write here."""
+        for name in os.listdir(self.path):
+            if files.is_partial(name):
+                with suppress(OSError):
+                    (self.path / name).unlink()
 
 
 @contextmanager
@@ -89,7 +112,7 @@ def opened(out: Path | None, now: datetime) -> Iterator[SearchDirectory]:
     missing = [each for each in (path, *path.parents) if not os.path.lexists(each)]
     try:
         path.mkdir(parents=True, exist_ok=True)
-        there = sorted(os.listdir(path))
+        there = directory.others()
     except OSError as error:
         raise OutputError(f"can't create {path}: {error.strerror}; choose a directory with --out") from error
     if directory.notes.name in there:
@@ -130,6 +153,7 @@ def _claimed(directory: SearchDirectory) -> Iterator[None]:
             raise UsageError(f"another search is writing into {directory.path}; wait for its end") from None
         except OSError:
             pass  # a file system without locks
+        directory.sweep()
         yield
         with suppress(OSError):
             path.unlink()

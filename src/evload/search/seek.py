@@ -16,6 +16,7 @@ from ..model.ceiling import Bounds, Ceiling, End, Outcome, Trial
 from ..model.report import Report, Result
 from ..objectives.ceiling import CeilingObjective
 from ..report.build import build_again
+from ..run.directory import RunDirectory
 from ..run.session import InterruptedEarlyError
 from . import bisection
 from .bisection import Next, Plan, Tried
@@ -76,6 +77,10 @@ class Looking(Protocol):
         """It came to this."""
         ...
 
+    def cut_off(self, number: int, aside: str) -> None:
+        """It is made again: the one before was killed. What that has left is in this directory now."""
+        ...
+
 
 def seek(
     question: Question,
@@ -107,7 +112,10 @@ def seek(
         number, length_ns = len(done) + 1, question.length_ns << following.doublings
         name = directory.name_of(number)
         finished = directory.finished(name)
-        if finished is None or (report := _again(directory, name, following.rate)) is None:
+        report = None if finished is None else _again(finished, following.rate)
+        if report is None:
+            if directory.cut_off(name):
+                looking.cut_off(number, directory.set_aside(name))
             try:
                 if done:
                     pause(done[-1], following)
@@ -130,17 +138,14 @@ def seek(
             return told(Bounds(End.NONE))
 
 
-def _again(directory: SearchDirectory, name: str, rate: Fraction) -> Report | None:
+def _again(run: RunDirectory, rate: Fraction) -> Report | None:
     """The report of a trial that was over before anybody noted it; None if it has to be made again."""
-    run = directory.path / name
-    with LedgerReader(run / "events.sqlite") as ledger:
-        report = build_again(ledger, run)
+    with LedgerReader(run.ledger) as ledger:
+        report = build_again(ledger, run.path)
         rates = [one for plan in ledger.meta["terms"]["scenarios"].values() for one in plan["rates"]]
     usable = rates and all(abs(one[2] - float(rate)) < 1e-6 * float(rate) for one in rates)
-    if report.summary.vitals.interrupted or report.summary.vitals.crashed or not usable:
-        directory.set_aside(name)
-        return None
-    return report
+    cut_short = report.summary.vitals.interrupted or report.summary.vitals.crashed
+    return report if usable and not cut_short else None
 
 
 def _ceiling(question: Question, bounds: Bounds, done: Sequence[Trial], note: str) -> Ceiling:

@@ -230,23 +230,25 @@ def _followed(ledger: LedgerReader, number: int, since_ns: int, end_ns: int) -> 
     if not len(followed):
         return None
     seen = followed[followed[:, 4] == State.VISIBLE.value]
-    acked, lower, upper = np.sort(followed[:, 1]), np.sort(seen[:, 2]), np.sort(seen[:, 3])
+    acked, own = np.sort(followed[:, 1]), np.sort(seen[:, 1])
     times = np.linspace(since_ns, end_ns, _POINTS)
 
-    def waiting(gone: Any) -> list[float]:
-        counts = np.searchsorted(acked, times, "right") - np.searchsorted(gone, times, "right")
-        return [float(count) for count in counts]
+    def waiting(since: Any, until: Any) -> Any:
+        return np.searchsorted(since, times, "right") - np.searchsorted(until, times, "right")
 
-    low, high = waiting(lower), waiting(upper)
+    # What was seen before its ack, which came late, has never waited.
+    lower, upper = (np.sort(np.maximum(ends, seen[:, 1])) for ends in (seen[:, 2], seen[:, 3]))
     # What is never seen has no time at which it drains.
-    own = np.sort(seen[:, 1])
-    usual = np.searchsorted(own, times, "right") - np.searchsorted(upper, times, "right")
+    usual = waiting(own, upper)
     level = float(np.mean(usual[: _POINTS // 20])) if len(seen) else 0.0
     last = len(seen) - int(level) - 1
     drained = (0.0, 0.0)
     if last >= 0:
-        first_s, last_s = (max(0.0, float(ends[last] - end_ns) / NS_PER_S) for ends in (lower, upper))
+        first_s, last_s = (
+            max(0.0, float(np.sort(ends)[last] - end_ns) / NS_PER_S) for ends in (seen[:, 2], seen[:, 3])
+        )
         drained = (first_s, last_s)
+    low, high = ([float(count) for count in waiting(acked, left)] for left in (lower, upper))
     return _Course([at / NS_PER_S for at in times.tolist()], low, high, len(followed) / len(rows), drained)
 
 

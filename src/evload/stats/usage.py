@@ -53,7 +53,11 @@ class UsageWatch:
         watched = self._run
         if reason := self._blind(failed) or _uncovered(watched, duration_ns, _WHOLE, "the run"):
             return None, reason
-        return watched.amounts(), ""
+        low, high = watched.amounts()
+        if self._counter:
+            return (low, high), ""
+        less, more = watched.beyond(duration_ns)
+        return (low + less, None if high is None else high + more), ""
 
     def rate(self, failed: int) -> tuple[Amounts | None, str]:
         """The usage per second between the first and the last sample in the part, or None and why."""
@@ -97,9 +101,13 @@ class _Watched:
         self.valued_ns = 0
         """When the first of these was taken."""
         self._first = self._last = (0, 0)
+        self._values = (Fraction(0), Fraction(0))
+        """The first and the last."""
 
     def add(self, start_ns: int, end_ns: int, value: float) -> None:
         self._watch.add(start_ns, end_ns, value)
+        exact = Fraction(value)
+        self._values = (self._values[0] if self.valued else exact, exact)
         self.valued_ns = self.valued_ns if self.valued else end_ns
         self.valued += 1
         self._looked(start_ns, end_ns)
@@ -122,6 +130,14 @@ class _Watched:
     def between_ns(self) -> tuple[int, int]:
         """The shortest and the longest time between the first and the last of them."""
         return max(0, self._last[0] - self._first[1]), self._last[1] - self._first[0]
+
+    def beyond(self, duration_ns: int) -> tuple[Fraction, Fraction]:
+        """What is used before the first sample and after the last one: from nothing to as much as at that sample."""
+        gaps_ns = (max(0, self._first[1]), max(0, duration_ns - self._last[0]))
+        used = [value * gap_ns / NS_PER_S for value, gap_ns in zip(self._values, gaps_ns, strict=True)]
+        return sum((min(one, Fraction(0)) for one in used), Fraction(0)), sum(
+            (max(one, Fraction(0)) for one in used), Fraction(0)
+        )
 
     def amounts(self) -> Amounts:
         low, high = self._watch.result()

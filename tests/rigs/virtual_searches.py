@@ -1,0 +1,37 @@
+"""Searches for the ceiling of a system by a config of ours, each trial a run in virtual time against a stand-in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from evload.config.run_config import LoadedConfig, RunConfig
+from evload.model.ceiling import Ceiling
+from evload.model.report import Report
+from evload.search.bisection import Plan
+from evload.search.directory import SearchDirectory
+from evload.search.runs import Runs, Written
+from evload.search.seek import Question, seek
+from tests.rigs.ceilings import Nobody, S, no_pause
+
+CONFIGS: Final = Path(__file__).parents[2] / "configs"
+
+Trial = Callable[[RunConfig, Path], Report]
+"""Runs a config to its end in a directory, in which its ledger is then."""
+
+
+def search(name: str, directory: Path, plan: Plan, length_s: int, trial: Trial, *sets: str) -> Ceiling:
+    """Look for the ceiling by a config in `configs/`, with these assignments. Each trial has a system of its own."""
+    written = Written.of(CONFIGS / name, sets=sets, profiles=(), scenario=None, may_load=(), environ={})
+
+    def execute(loaded: LoadedConfig, run: Path) -> Report:
+        run.mkdir()
+        return trial(loaded.config, run)
+
+    runs = Runs(written, execute, lambda text: None)
+    began = datetime(2026, 1, 1, tzinfo=UTC)
+    asked = runs.loaded.config.ceilings
+    question = Question(name, runs.scenario, began, plan, length_s * S, runs.digest, asked)
+    return seek(question, SearchDirectory(directory), (), runs.make, pause=no_pause, looking=Nobody())
