@@ -16,6 +16,7 @@ from evload.ledger.reader import LedgerReader
 from evload.model.marker import Marker
 from evload.model.report import ObjectiveResult, Result
 from evload.report.build import build_again
+from evload.report.insights import connections
 from evload.sandbox.settings import SandboxSettings
 from evload.spi.activity import ActivitySettings
 from evload.testing.memory_world import MemoryWorld
@@ -273,7 +274,8 @@ def test_what_waited_in_vain_is_said() -> None:
     assert ran.summary.markers == []
     assert judged(ran)[0].result is Result.INCONCLUSIVE
     assert judged(ran)[0].note == "late never began"
-    assert "action late never began" in ran.summary.vitals.remarks
+    assert "action late: it never began" in ran.summary.vitals.remarks
+    assert "Action late: it never began." in [one.sentence for one in connections(ran.summary.vitals)]
 
 
 def test_one_after_another_and_after_a_scenario() -> None:

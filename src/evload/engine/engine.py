@@ -313,7 +313,7 @@ class Engine:
                 pacer.give_up()
             await acting.close()
             for name in acting.never_began:
-                insort(self._remarks, f"action {name} never began")
+                insort(self._remarks, f"action {name}: it never began")
             # Closing a producer settles what it still holds, and only then is the ledger complete.
             await opened.closing.aclose()
             tracker.close(clock.now_ns())
