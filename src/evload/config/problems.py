@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
@@ -219,12 +219,18 @@ def _without_unions(located: Iterable[_Located]) -> Iterator[_Located]:
         else:
             # No type fits the value's shape: ask for any of them, once.
             every = [item for errors in branches.values() for item in errors]
-            cures = dict.fromkeys(
-                _words(item.error, None).partition("; ")[2].removeprefix("write ") for item in every
-            )
-            text = f"{told(every[0].error['input'])} can't stand here; write {' or '.join(cures)}"
+            cures = dict.fromkeys(_words(item.error, None).partition("; ")[2] for item in every)
+            text = f"{told(every[0].error['input'])} can't stand here; {_any_of(list(cures))}"
             details = {**every[0].error, "type": "value_error", "ctx": {"error": text}}
             yield _Located(place or (), None, cast(ErrorDetails, details))
+
+
+def _any_of(cures: Sequence[str]) -> str:
+    """Several ways to put something right, of which one does; what all of them would write is said of the first."""
+    first, *others = (cure.replace("write one, such as", "write a number, such as") for cure in cures)
+    if all(cure.startswith("write ") for cure in (first, *others)):
+        others = [other.removeprefix("write ") for other in others]
+    return " or ".join([first, *others])
 
 
 def _is_wrong_type(errors: list[_Located]) -> bool:
