@@ -207,7 +207,7 @@ TABLE = [
     Bad("p99(consistency) < 5s", "share(publish < 1s) >= 120%", "39:5", "'120%' is more than the whole", "100%"),
     Bad("critical: 10s", "critical: 1s", "41:46", "critical 1s is not looser", "above the limit"),
     Bad("critical: 10s", "critical: [1]", "41:46", "a list can't stand here", "write text or"),
-    Bad("critical: 10s", "critical: 0.02", "41:46", "0.02 can't stand here", 'put it in quotes: "0.02" or write a number'),
+    Bad("critical: 10s", "critical: 0.02", "41:46", "0.02 can't stand here", 'quotes: "0.02" or write a number'),
     Bad("p95(publish) < 3s,", "p95(first_seen) < 3s,", "41:5", "nobody looks for the effects", "probes: [...]"),
     Bad("    effects: body.effects\n", "", "39:5", "no probe could ever tell duplicated", "effects:"),
     Bad("duplicates == 0", "5", "40:5", "5 is not an objective", "p99("),
