@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import json
-import sys
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -185,8 +185,14 @@ def test_a_lost_connection_is_had_again(rabbitmq: RabbitNode) -> None:
 
 
 def test_without_the_sdk(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in [name for name in sys.modules if name.partition(".")[0] == "aiormq"]:
-        monkeypatch.setitem(sys.modules, module, None)
+    real = builtins.__import__
+
+    def without(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name.partition(".")[0] in ("pamqp", "aiormq") or name == "reader":
+            raise ModuleNotFoundError(f"No module named {name!r}")
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
     text = asyncio.run(refused("amqp://127.0.0.1:1/", "q"))
     assert text == "kind rabbitmq-queue needs aiormq; pip install 'evload[rabbitmq]'"
 

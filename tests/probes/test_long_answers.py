@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import gc
 from collections.abc import Callable
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any, Final
 
 import pytest
 
 from evload.errors import TargetError
 from evload.gauges.rabbitmq_queue import RabbitmqQueueGaugeConfig
+from evload.gauges.rabbitmq_queue.asker import Asker
 from evload.model.states import Seen
 from evload.model.travel import Target
 from evload.probes.mysql import MysqlProbeConfig
@@ -90,33 +91,61 @@ def test_a_queue_of_rabbitmq(rabbitmq: RabbitNode, way: str) -> None:
         of_rabbitmq(rabbitmq.port)["rabbitmq-queue"], way, RabbitmqQueueGaugeConfig, timeout="20s"
     )
     assert (well, afterwards) == ("", "")
-    assert "more than 262144 bytes came" in hostile
+    assert hostile == "can't look at queue 'q': the broker answered Basic.Deliver where Queue.DeclareOk was due"
 
 
-def test_what_a_queue_of_rabbitmq_has_said_too_much_is_not_kept(rabbitmq: RabbitNode) -> None:
-    """A closed connection of the driver is a cycle, so that it is there for as long as nobody collects it."""
+@pytest.mark.parametrize("way", [LONG, MANY, ENDLESS])
+def test_what_is_said_in_place_of_rabbitmq_is_not_kept(rabbitmq: RabbitNode, way: str) -> None:
+    """A closed connection is a cycle, so that it is there for as long as nobody collects it."""
     rabbitmq.management("/api/queues/%2F/q", "PUT", {})
     protocol = of_rabbitmq(rabbitmq.port)["rabbitmq-queue"]
 
     async def run() -> None:
-        async with Hostile(rabbitmq.port, protocol.speech, ENDLESS, greetings=6) as peer:
+        async with Hostile(rabbitmq.port, protocol.speech, way, greetings=6) as peer:
             url = f"amqp://guest:guest@127.0.0.1:{peer.port}/"
             config = RabbitmqQueueGaugeConfig.model_validate({**protocol.settings, "url": url, "timeout": "20s"})
             async with config.open(RUN) as gauge:
                 peer.turn()
-                cut = 0
-                while cut < 5:  # each new connection is answered first
-                    cut += "more than 262144 bytes came" in (await gauge.sample()).error
+                for _ in range(20):
+                    await gauge.sample()
+                assert peer.spoke >= 5
 
     gc.collect()
     gc.disable()
     try:
         asyncio.run(run())
-        kept = [len(vars(reader)["_buffer"]) for reader in gc.get_objects() if type(reader) is asyncio.StreamReader]
+        left = [one for one in gc.get_objects() if type(one) is Asker]
     finally:
         gc.enable()
-    assert len(kept) >= 5, "not of the readers that this is about"
-    assert sum(kept) < 10_000
+    assert len(left) >= 5, "not of the connections that this is about"
+    assert sum(len(vars(one)["_rest"]) for one in left) < 10_000
+    del left
+    gc.collect()
+    assert [one for one in gc.get_objects() if type(one) is Asker] == []
+
+
+def test_who_talks_on_and_on_in_place_of_rabbitmq() -> None:
+    """A frame of four gigabytes."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.read(1000)
+            await said(chain([b"\1\0\0\xff\xff\xff\xff"], repeat(bytes(5000))), writer)
+        except (asyncio.CancelledError, OSError):
+            pass
+        finally:
+            writer.close()
+
+    async def run() -> str:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            url = f"amqp://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+            config = RabbitmqQueueGaugeConfig.model_validate({"kind": "rabbitmq-queue", "queue": "q", "url": url})
+            with pytest.raises(TargetError) as refused:
+                async with config.open(RUN):
+                    pass
+        return str(refused.value)
+
+    assert ": more than 262144 bytes came; " in asyncio.run(run())
 
 
 def test_a_message_that_is_too_long_may_have_been_about_any_event(rabbitmq: RabbitNode) -> None:

@@ -12,7 +12,6 @@ import re
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, Literal, NamedTuple
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
@@ -38,8 +37,6 @@ _UNPRINTABLE: Final = re.compile(r"[\x00-\x20\x7f]")
 _SHORT: Final = 255
 """Longest text in most places of the protocol, in bytes."""
 _CONNECT_S: Final = 15.0
-_FORGET_S: Final = 1.0
-"""What came over a connection that is closed is read by then, or never."""
 _LONGEST: Final = 1 << 18
 """Most that a broker says to those who only declare things, in bytes, and by far more than it has to say."""
 
@@ -233,11 +230,6 @@ def refusal(settings: AmqpSettings, reason: str, code: int | None = None) -> Tar
     return TargetError(f"{where}: {reason}; start the broker, or correct url")
 
 
-def too_much(allowance: Allowance) -> str:
-    """Why a connection was cut off that said more than it may."""
-    return f"more than {allowance.limit} bytes came"
-
-
 def missing_sdk(kind: str) -> TargetError:
     """The one line for a missing optional dependency."""
     return TargetError(f"kind {kind} needs aiormq; pip install 'evload[rabbitmq]'")
@@ -249,22 +241,15 @@ async def connection(settings: AmqpSettings, base_dir: Path, name: str) -> Async
 
     Raises TargetError if there is no broker, or it lets nobody in, and for `settings.kind` if aiormq is missing.
     """
-    opened = await connect(settings, base_dir, name)
+    opened = await _connect(settings, base_dir, name)
     try:
         yield opened
     finally:
         await opened.close()
 
 
-async def connect(
-    settings: AmqpSettings, base_dir: Path, name: str, allowance: Allowance | None = None
-) -> AbstractConnection:
-    """As `connection`, for those who close it themselves, or lose it.
-
-    `allowance` is what the broker may say until it is emptied again; else it is 256 KiB.
-    """
-    left = allowance or Allowance(_LONGEST)
-    left.cut = False
+async def _connect(settings: AmqpSettings, base_dir: Path, name: str) -> AbstractConnection:
+    left = Allowance(_LONGEST)
     try:
         import aiormq
         from aiormq.exceptions import AMQPConnectionError, AMQPError, InvalidFrameError, ProbableAuthenticationError
@@ -291,15 +276,13 @@ async def connect(
     class Dialed(aiormq.TransportFactory):
         """Past addresses that don't answer, where aiormq would wait for each."""
 
-        loop = asyncio.get_running_loop()
-
         async def create(self, url: URL, **_: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
             try:
                 reader, writer = await Dialer(address.host, address.port).streams(tls)
             except OSError as error:
                 raise AMQPConnectionError(*error.args) from error
             # It would wait for a frame of four gigabytes, and take a delivery without an end.
-            Bounded(writer.transport, left, partial(self.loop.call_later, _FORGET_S, vars(reader)["_buffer"].clear))
+            Bounded(writer.transport, left)
             return reader, writer
 
     opened = aiormq.Connection(url, context=tls, transport_factory=Dialed())
@@ -317,7 +300,7 @@ async def connect(
         raise refusal(settings, f"NOT_ALLOWED - access to vhost {address.vhost!r} refused", NOT_ALLOWED) from None
     except AMQPError as error:
         if left.cut:
-            raise refusal(settings, too_much(left)) from None
+            raise refusal(settings, f"more than {_LONGEST} bytes came") from None
         cause = error.__cause__ or error
         closed = isinstance(cause, asyncio.IncompleteReadError)
         raise refusal(settings, CLOSED_AT_ONCE if closed else reason_of(cause)) from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -33,14 +33,13 @@ class Allowance:
 class Bounded(asyncio.Protocol):
     """Stands between a connection and the driver that reads from it, and cuts it off where the allowance ends.
 
-    Whatever comes counts until it is `settled`. `lost` is called once the connection is.
+    Whatever comes counts until it is `settled`.
     """
 
-    def __init__(self, transport: Any, allowance: Allowance, lost: Callable[[], object] = bool) -> None:
+    def __init__(self, transport: Any, allowance: Allowance) -> None:
         self._transport = transport
         self._driver = transport.get_protocol()
         self._allowance = allowance
-        self._lost = lost
         self._unsettled = 0
         self.cut = False
         transport.set_protocol(self)
@@ -95,7 +94,6 @@ class Bounded(asyncio.Protocol):
         driver, self._driver = self._driver, asyncio.Protocol()
         # They'd keep each other, and with them what the driver has made of what came.
         driver.connection_lost(error)
-        self._lost()
 
 
 @contextmanager

@@ -19,6 +19,10 @@ class RabbitmqQueueGaugeConfig(RabbitmqQueueGaugeSettings):
 
     def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Gauge]:
         """Look once, yield the gauge, close. Raises TargetError if there is no such queue."""
-        from .reader import open_reader
+        from ...clients.amqp import missing_sdk
 
+        try:
+            from .reader import open_reader
+        except ModuleNotFoundError as error:
+            raise missing_sdk(self.kind) from error
         return open_reader(self, surroundings)

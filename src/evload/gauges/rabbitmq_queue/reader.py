@@ -11,9 +11,10 @@ from urllib.parse import quote
 
 import orjson
 
-from ...clients.amqp import connect, parse_url, too_much
-from ...clients.bounded import Allowance
+from ...clients.amqp import parse_url, refusal
+from ...clients.amqp_connection import ConnectionClosed
 from ...clients.credentials.headers import Fill, held
+from ...clients.dialing import Dialer
 from ...clients.web import parse_url as parse_web_url
 from ...clients.web import reason_of
 from ...errors import TargetError
@@ -21,16 +22,13 @@ from ...spi.context import Surroundings
 from ...spi.gauge import Sample
 from ...units import NS_PER_S, format_duration
 from .._shared.http_get import NoAnswer, Page, open_page
+from .asker import Asker, NoQueueError, connect
 
 if TYPE_CHECKING:
-    from aiormq.abc import AbstractChannel, AbstractConnection
-
     from .settings import RabbitmqQueueGaugeSettings
 
 
 _RATES: Final = {"publish_rate": "publish_details", "deliver_rate": "deliver_get_details", "ack_rate": "ack_details"}
-_LONGEST: Final = 1 << 18
-"""Most that is read for one sample, in bytes."""
 _NOT_FOUND: Final = 404
 _UNAUTHORIZED: Final = 401
 
@@ -50,9 +48,9 @@ class QueueReader:
         self._config = config
         self._surroundings = surroundings
         self._page = page
-        self._allowance = Allowance(_LONGEST)
-        self._connection: AbstractConnection | None = None
-        self._channel: AbstractChannel | None = None
+        address = parse_url(config.url)
+        self._dialer = Dialer(address.host, address.port)
+        self._asker: Asker | None = None
 
     async def sample(self) -> Sample:
         """The values now; those that the management API doesn't have yet are left out."""
@@ -68,37 +66,45 @@ class QueueReader:
                 values = await self._declared()
                 return values if self._page is None else values | await self._managed(self._page)
         except TimeoutError:
-            await self.close()
+            # Who doesn't answer takes no leave, either.
+            if self._asker is not None:
+                self._asker.abort()
             raise _NotThere(
                 f"no answer within {format_duration(self._config.timeout)}", "look after the broker"
             ) from None
 
     async def close(self) -> None:
         """Hang up."""
-        connection, self._connection, self._channel = self._connection, None, None
-        if connection is not None:
-            await connection.close()
+        asker, self._asker = self._asker, None
+        if asker is not None:
+            await asker.close()
 
     async def _declared(self) -> dict[str, float]:
-        self._allowance.used = 0
-        if self._connection is None or self._connection.is_closed:
-            name = f"evload {self._surroundings.run_id} gauge"
-            config = self._surroundings.with_login(self._config)
-            self._connection = await connect(config, self._surroundings.base_dir, name, self._allowance)
-        from aiormq.exceptions import AMQPError, ChannelNotFoundEntity
-
         queue = self._config.queue
+        asker = self._asker
+        if asker is None or asker.ended.done():
+            asker = self._asker = await self._connected()
         try:
-            # The broker closes the channel on which it was asked for a queue that isn't there.
-            if self._channel is None or self._channel.is_closed:
-                self._channel = await self._connection.channel(publisher_confirms=False)
-            declared = await self._channel.queue_declare(queue, passive=True)
-        except ChannelNotFoundEntity:
+            messages, consumers = await asker.look(queue)
+        except NoQueueError:
             raise _NotThere(f"there is no queue {queue!r}", "create it, or correct queue") from None
-        except (AMQPError, OSError) as error:
-            reason = too_much(self._allowance) if self._allowance.cut else reason_of(error)
-            raise _NotThere(f"can't look at queue {queue!r}: {reason}", "name another queue") from None
-        return {"queue_depth": declared.message_count or 0, "queue_consumers": declared.consumer_count or 0}
+        except ConnectionClosed as error:
+            raise _NotThere(f"can't look at queue {queue!r}: {error.reason}", "name another queue") from None
+        return {"queue_depth": messages, "queue_consumers": consumers}
+
+    async def _connected(self) -> Asker:
+        """A new connection. Raises TargetError."""
+        config, surroundings = self._config, self._surroundings
+        address = parse_url(surroundings.with_login(config).url)
+        try:
+            return await connect(
+                self._dialer, address, config.tls(surroundings.base_dir), external=config.auth == "external",
+                name=f"evload {surroundings.run_id} gauge",
+            )  # fmt: skip
+        except ConnectionClosed as error:
+            raise refusal(config, error.reason, error.code) from None
+        except OSError as error:
+            raise refusal(config, reason_of(error)) from None
 
     async def _managed(self, page: Page) -> dict[str, float]:
         try:
