@@ -79,8 +79,8 @@ LOADER_ALONE: Final = (
         "what goes together is said in words",
     ),
     (
-        r"unknown action|isn't a figure|is no (filter|usage)|has no value|doesn't fit|is not a (delay|condition)|is not text$"
-        r"|is no choice here|it lasts until|a hop ends at|the variables are longer|is longer than \d+ bytes",
+        r"unknown action|isn't a figure|is no (filter|usage)|has no value|doesn't fit|is not text$"
+        r"|is not a (delay|condition)|is no choice here|it lasts until|a hop ends at|the variables are longer|is longer than \d+ bytes",
         "names of what is elsewhere in the config, and texts that have a grammar of their own",
     ),
     (r"…$", "of a very long text the beginning alone is told, and not what is wrong with it"),
