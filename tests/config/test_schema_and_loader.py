@@ -80,7 +80,8 @@ LOADER_ALONE: Final = (
     ),
     (
         r"unknown action|isn't a figure|is no (filter|usage)|has no value|doesn't fit|is not text$"
-        r"|is not a (delay|condition)|is no choice here|it lasts until|a hop ends at|the variables are longer|is longer than \d+ bytes",
+        r"|is not a (delay|condition)|is no choice here|it lasts until|a hop ends at"
+        r"|the variables are longer|is longer than \d+ bytes",
         "names of what is elsewhere in the config, and texts that have a grammar of their own",
     ),
     (r"…$", "of a very long text the beginning alone is told, and not what is wrong with it"),
