@@ -79,8 +79,8 @@ LOADER_ALONE: Final = (
         "what goes together is said in words",
     ),
     (
-        r"unknown action|isn't a figure|is no (filter|usage)|has no value|doesn't fit|is not text$"
-        r"|is not a (delay|condition)|is no choice here|it lasts until|a hop ends at"
+        r"unknown action|isn't a figure|is no (filter|usage|price|counter)|a price can be|isn't text|has no value"
+        r"|doesn't fit|is not text$|is not a (delay|condition)|is no choice here|it lasts until|a hop ends at"
         r"|the variables are longer|is longer than \d+ bytes",
         "names of what is elsewhere in the config, and texts that have a grammar of their own",
     ),
