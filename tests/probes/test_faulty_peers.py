@@ -62,16 +62,21 @@ def port_of(url: str) -> int:
     return port
 
 
+def limit_of(peer: Peer) -> str:
+    """Who is slow is waited for, however busy the machine is; who doesn't answer is given up soon."""
+    return "15s" if peer == "slow" else "3s"
+
+
 # --- producers --------------------------------------------------------------------------------------------
 
 
 @asynccontextmanager
-async def http_broker() -> AsyncIterator[tuple[int, Callable[[int], ProducerSettings]]]:
+async def http_broker(peer: Peer) -> AsyncIterator[tuple[int, Callable[[int], ProducerSettings]]]:
     async with serving(lambda request: [answer(202)]) as server:
         yield (
             port_of(server.url),
             lambda port: HttpProducerConfig.model_validate(
-                {"kind": "http", "url": f"http://127.0.0.1:{port}/", "timeout": "1s", "connections": 8}
+                {"kind": "http", "url": f"http://127.0.0.1:{port}/", "timeout": limit_of(peer), "connections": 8}
             ),
         )
 
@@ -84,7 +89,7 @@ async def rabbitmq_queue(rabbitmq: RabbitNode, peer: Peer) -> AsyncIterator[tupl
     yield (
         rabbitmq.port,
         lambda port: RabbitmqProducerConfig.model_validate(
-            {"kind": "rabbitmq", "url": f"amqp://127.0.0.1:{port}/", "routing_key": queue, "timeout": "1s"}
+            {"kind": "rabbitmq", "url": f"amqp://127.0.0.1:{port}/", "routing_key": queue, "timeout": limit_of(peer)}
         ),
     )
     await channel.queue_delete(f"faulty-{peer}")
@@ -106,7 +111,7 @@ def produced(place: Place, peer: Peer) -> dict[Outcome, int]:
 
 @pytest.mark.parametrize("peer", PEERS)
 def test_the_http_producer(peer: Peer) -> None:
-    counts = produced(http_broker(), peer)
+    counts = produced(http_broker(peer), peer)
     assert counts[Outcome.ACCEPTED] >= (100 if peer == "slow" else 50)
     assert Outcome.REJECTED not in counts
     if peer == "clogged":
@@ -136,7 +141,7 @@ def test_the_eventbridge_producer(peer: Peer, aws: AwsServer) -> None:
                     "kind": "eventbridge",
                     "bus": f"faulty-{peer}",
                     "endpoint": f"http://127.0.0.1:{port}",
-                    "timeout": "2s",
+                    "timeout": limit_of(peer),
                 }
             ),
         )
