@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import struct
 from collections.abc import Sequence
+from ssl import SSLContext
 from typing import Any, Final, cast
 
 import pamqp.frame
@@ -19,6 +20,7 @@ from pamqp.exceptions import PAMQPException
 from pamqp.header import ContentHeader
 
 from .amqp import CLOSED_AT_ONCE, Address
+from .dialing import Dialer
 from .web import reason_of
 
 FRAME: Final = struct.Struct(">BHI")
@@ -27,6 +29,9 @@ FRAME_END: Final = 0xCE
 METHOD, HEADER, BODY = 1, 2, 3
 KINDS: Final = (METHOD, HEADER, BODY, 8)
 """Kinds of frames; the last one is a heartbeat."""
+
+CHANNEL: Final = 1
+"""The one of an `AskingConnection`."""
 
 _PROTOCOL: Final = b"AMQP\x00\x00\x09\x01"
 _HEARTBEAT: Final = b"\x08\x00\x00\x00\x00\x00\x00\xce"
@@ -77,6 +82,19 @@ class AmqpConnection(asyncio.Protocol):
         self._wrote = self._silent = 0
 
     # For the adapter.
+
+    async def connect(self, dialer: Dialer, tls: SSLContext | None) -> None:
+        """Connect and `begin`, or be done with it at once. Raises OSError and ConnectionClosed."""
+        await dialer.connect(lambda: self, tls)
+        try:
+            await self.begin()
+        except BaseException:
+            self.abort()
+            raise
+
+    async def begin(self) -> None:
+        """Wait until it can be used. Raises ConnectionClosed."""
+        raise NotImplementedError
 
     def logged_in(self) -> None:
         """The broker let us in: channels can be opened."""
@@ -216,3 +234,42 @@ class AmqpConnection(asyncio.Protocol):
             self.write(_HEARTBEAT)
         self._wrote = 0
         self._heartbeat = asyncio.get_running_loop().call_later(self._period_s, self._beat)
+
+
+class AskingConnection(AmqpConnection):
+    """One with a single channel, on which one question at a time is asked; what else arrives is told by `said`."""
+
+    def __init__(self, address: Address, *, external: bool, name: str, capabilities: Sequence[str] = ()) -> None:
+        super().__init__(address, external=external, name=name, capabilities=capabilities)
+        self._open: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._answer: asyncio.Future[Frame] | None = None
+
+    async def begin(self) -> None:
+        """Wait until the broker has let us in. Raises ConnectionClosed."""
+        await self.until(self._open)
+
+    async def ask(self, request: Frame) -> Frame:
+        """What the broker answers, whatever it is. Raises ConnectionClosed."""
+        if self.ended.done():
+            raise self.ended.result()
+        self._answer = asyncio.get_running_loop().create_future()
+        self.send(CHANNEL, request)
+        try:
+            return await self._answer
+        finally:
+            self._answer = None
+
+    def answer(self, frame: Frame) -> None:
+        """This is the answer to what was asked, if anybody waits for one."""
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_result(frame)
+
+    # What the connection tells.
+
+    def logged_in(self) -> None:
+        if not self._open.done():
+            self._open.set_result(None)
+
+    def over(self, error: ConnectionClosed) -> None:
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)

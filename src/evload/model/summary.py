@@ -36,7 +36,6 @@ FROM_LEDGER: Final[Mapping[str, str]] = MappingProxyType(
 """What doesn't add up, and what it is worked out from. Worst events and timeline are never part of a summary."""
 FIGURES: Final = ("min", "mean", *PERCENTILES, "max")
 """What reports show of a distribution, in order."""
-_NEARLY_ALL: Final = Fraction(99, 100)
 Ends = tuple[int | Fraction | None, int | Fraction | None]
 """[lower, upper] in nanoseconds; None: infinite."""
 _EVENT: Final = re.compile(r"event=[^,]*")
@@ -236,7 +235,7 @@ class ScenarioSummary:
         found = self.distributions.get(metric)
         if found is None or not found.lower.total:
             return 0
-        least, most = found.minimum[0], found.bracket(_NEARLY_ALL)[0]
+        least, most = found.minimum[0], found.bracket(PERCENTILES["p99"])[0]
         return 0 if least is None or most is None else int(most - least)
 
     def with_warmup(self, count: str) -> int:

@@ -6,8 +6,6 @@ failed stay in memory: they end by an error inside a task, which holds all that 
 
 from __future__ import annotations
 
-import asyncio
-from ssl import SSLContext
 from typing import Final
 
 from pamqp import commands
@@ -15,10 +13,8 @@ from pamqp.base import Frame
 from pamqp.header import ContentHeader
 
 from ...clients.amqp import Address
-from ...clients.amqp_connection import FRAME, FRAME_END, KINDS, METHOD, AmqpConnection, ConnectionClosed
-from ...clients.dialing import Dialer
+from ...clients.amqp_connection import FRAME, FRAME_END, KINDS, METHOD, AskingConnection, ConnectionClosed
 
-_CHANNEL: Final = 1
 _LONGEST: Final = 1 << 18
 """Most that a broker may say to one question, in bytes: by far more than it has to say."""
 
@@ -27,30 +23,24 @@ class NoQueueError(Exception):
     """The broker has no queue of that name."""
 
 
-class Asker(AmqpConnection):
+class Asker(AskingConnection):
     """The connection, and a channel on it while it is good."""
 
     def __init__(self, address: Address, *, external: bool, name: str) -> None:
-        super().__init__(address, external=external, name=name, capabilities=())
-        self._open: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._answer: asyncio.Future[Frame] | None = None
+        super().__init__(address, external=external, name=name)
         self._has_channel = False
         self._rest = b""
         self._came = 0
         """Bytes since the last question."""
-
-    async def log_in(self) -> None:
-        """Wait until the broker has let us in. Raises ConnectionClosed."""
-        await self.until(self._open)
 
     async def look(self, queue: str) -> tuple[int, int]:
         """Messages that are ready, and consumers. Raises NoQueueError, after which it can be asked again, or
         ConnectionClosed."""
         self._came = 0
         if not self._has_channel:
-            await self._ask(commands.Channel.Open())
+            await self.ask(commands.Channel.Open())
             self._has_channel = True
-        said = await self._ask(commands.Queue.Declare(queue=queue, passive=True))
+        said = await self.ask(commands.Queue.Declare(queue=queue, passive=True))
         match said:
             case commands.Queue.DeclareOk():
                 return said.message_count or 0, said.consumer_count or 0
@@ -87,41 +77,14 @@ class Asker(AmqpConnection):
 
     # What the connection tells.
 
-    def logged_in(self) -> None:
-        if not self._open.done():
-            self._open.set_result(None)
-
     def said(self, channel: int, frame: Frame | ContentHeader) -> None:
         if isinstance(frame, commands.Channel.Close):
             # It closes the channel on which it was asked for what isn't there.
             self._has_channel = False
             self.send(channel, commands.Channel.CloseOk())
-        if isinstance(frame, Frame) and self._answer is not None and not self._answer.done():
-            self._answer.set_result(frame)
+        if isinstance(frame, Frame):
+            self.answer(frame)
 
     def over(self, error: ConnectionClosed) -> None:
         self._rest = b""
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(error)
-
-    async def _ask(self, request: Frame) -> Frame:
-        if self.ended.done():
-            raise self.ended.result()
-        self._answer = asyncio.get_running_loop().create_future()
-        self.send(_CHANNEL, request)
-        try:
-            return await self._answer
-        finally:
-            self._answer = None
-
-
-async def connect(dialer: Dialer, address: Address, tls: SSLContext | None, *, external: bool, name: str) -> Asker:
-    """One that is logged in. Raises ConnectionClosed or OSError."""
-    asker = Asker(address, external=external, name=name)
-    await dialer.connect(lambda: asker, tls)
-    try:
-        await asker.log_in()
-    except BaseException:
-        asker.abort()
-        raise
-    return asker
+        super().over(error)

@@ -22,7 +22,7 @@ from ...spi.context import Surroundings
 from ...spi.gauge import Sample
 from ...units import NS_PER_S, format_duration
 from .._shared.http_get import NoAnswer, Page, open_page
-from .asker import Asker, NoQueueError, connect
+from .asker import Asker, NoQueueError
 
 if TYPE_CHECKING:
     from .settings import RabbitmqQueueGaugeSettings
@@ -96,15 +96,14 @@ class QueueReader:
         """A new connection. Raises TargetError."""
         config, surroundings = self._config, self._surroundings
         address = parse_url(surroundings.with_login(config).url)
+        asker = Asker(address, external=config.auth == "external", name=f"evload {surroundings.run_id} gauge")
         try:
-            return await connect(
-                self._dialer, address, config.tls(surroundings.base_dir), external=config.auth == "external",
-                name=f"evload {surroundings.run_id} gauge",
-            )  # fmt: skip
+            await asker.connect(self._dialer, config.tls(surroundings.base_dir))
         except ConnectionClosed as error:
             raise refusal(config, error.reason, error.code) from None
         except OSError as error:
             raise refusal(config, reason_of(error)) from None
+        return asker
 
     async def _managed(self, page: Page) -> dict[str, float]:
         try:

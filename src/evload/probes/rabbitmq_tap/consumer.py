@@ -20,12 +20,13 @@ from pamqp.header import ContentHeader
 from ...clients.amqp import Address
 from ...clients.amqp_connection import (
     BODY,
+    CHANNEL,
     FRAME,
     FRAME_END,
     HEADER,
     KINDS,
     METHOD,
-    AmqpConnection,
+    AskingConnection,
     ConnectionClosed,
 )
 from ...clients.bounded import LONGEST
@@ -35,7 +36,6 @@ _TAG: Final = struct.Struct(">QB")
 _SIZE: Final = struct.Struct(">Q")
 _DELIVER: Final = b"\x00\x3c\x00\x3c"
 """Class basic, method deliver."""
-_CHANNEL: Final = 1
 _CAPABILITIES: Final = ("consumer_cancel_notify",)
 CONNECT_S: Final = 15.0
 """Longest wait for a connection and the login."""
@@ -52,7 +52,7 @@ class Delivered(NamedTuple):
     body: bytes
 
 
-class Consumer(AmqpConnection):
+class Consumer(AskingConnection):
     """The connection. `arrived` gets the deliveries that the socket gave at a time; it is called as they come.
 
     overlong  there was a body beyond 8 MiB, of which nothing is kept
@@ -63,8 +63,6 @@ class Consumer(AmqpConnection):
     ) -> None:
         super().__init__(address, external=external, name=name, capabilities=_CAPABILITIES)
         self._arrived = arrived
-        self._answer: asyncio.Future[Frame] | None = None
-        self._open: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._rest = b""
         self._tag, self._redelivered = 0, False
         self._properties = b""
@@ -76,9 +74,9 @@ class Consumer(AmqpConnection):
 
     # What the listener asks for. Everything raises ConnectionClosed.
 
-    async def open_channel(self) -> None:
+    async def begin(self) -> None:
         """Wait until the broker has let us in, and open the one channel."""
-        await self.until(self._open)
+        await super().begin()
         await self._call(commands.Channel.Open(), commands.Channel.OpenOk)
 
     async def declare_private_queue(self) -> str:
@@ -106,7 +104,7 @@ class Consumer(AmqpConnection):
 
     def ack(self, tag: int) -> None:
         """Everything up to this delivery is done with."""
-        self.send(_CHANNEL, commands.Basic.Ack(delivery_tag=tag, multiple=True))
+        self.send(CHANNEL, commands.Basic.Ack(delivery_tag=tag, multiple=True))
 
     # What the transport calls.
 
@@ -158,31 +156,17 @@ class Consumer(AmqpConnection):
 
     # What the connection tells.
 
-    def logged_in(self) -> None:
-        self._open.set_result(None)
-
     def said(self, channel: int, frame: Frame | ContentHeader) -> None:
         match frame:
             case commands.Channel.Close():
                 self.end(frame.reply_text, frame.reply_code)
             case commands.Basic.Cancel():
                 self.end("the queue was deleted")
-            case Frame() if self._answer is not None and not self._answer.done():
-                self._answer.set_result(frame)
-
-    def over(self, error: ConnectionClosed) -> None:
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(error)
+            case Frame():
+                self.answer(frame)
 
     async def _call(self, request: Frame, answer: type[F]) -> F:
-        if self.ended.done():
-            raise self.ended.result()
-        self._answer = asyncio.get_running_loop().create_future()
-        self.send(_CHANNEL, request)
-        try:
-            said = await self._answer
-        finally:
-            self._answer = None
+        said = await self.ask(request)
         if not isinstance(said, answer):
             raise ConnectionClosed(f"the broker answered {said.name} where {answer.name} was due")
         return said
@@ -199,10 +183,5 @@ async def connect(
     """A consumer that is logged in. Raises ConnectionClosed, TimeoutError or OSError."""
     consumer = Consumer(arrived, address, external=auth == "external", name=name)
     async with asyncio.timeout(CONNECT_S):
-        await dialer.connect(lambda: consumer, tls)
-        try:
-            await consumer.open_channel()
-        except BaseException:
-            consumer.abort()
-            raise
+        await consumer.connect(dialer, tls)
     return consumer

@@ -82,14 +82,12 @@ class Connection(AmqpConnection):
     ) -> Connection:
         """Connect, log in, open all channels with confirms. Raises OSError and ConnectionClosed."""
         connection = cls(listener, address, external=external, channels=channels, name=name)
-        await dialer.connect(lambda: connection, tls)
-        try:
-            await connection.until(connection._opened)
-        except BaseException:
-            connection.abort()
-            raise
+        await connection.connect(dialer, tls)
         connection._handed_over = True
         return connection
+
+    async def begin(self) -> None:
+        await self.until(self._opened)
 
     async def close(self) -> None:
         """Take leave of the broker. The listener isn't told."""
