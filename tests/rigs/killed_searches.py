@@ -6,11 +6,10 @@ on can be held against one that wasn't.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -30,8 +29,9 @@ from evload.sandbox.delay import parse_delay
 from evload.sandbox.settings import SandboxSettings
 from evload.search.runs import Runs
 from evload.testing import MemoryWorld
-from evload.testing.virtual_time import VirtualLoop, virtual_clock
+from evload.testing.virtual_time import virtual_clock
 from tests.rigs.ceilings import Depth
+from tests.rigs.threadless import ThreadlessLoop
 
 CONFIG: Final = """\
 name: planted
@@ -140,24 +140,10 @@ def _is_below(directory: Path, path: Any) -> bool:
     return isinstance(path, int) or Path(os.path.abspath(os.fsdecode(path))).is_relative_to(directory)
 
 
-class _Loop(VirtualLoop):
-    """Does at once what others do in a thread, whose time isn't virtual."""
-
-    def run_in_executor(  # type: ignore[override]
-        self, executor: Any, func: Callable[..., Any], *arguments: Any
-    ) -> asyncio.Future[Any]:
-        done = self.create_future()
-        try:
-            done.set_result(func(*arguments))
-        except Exception as error:
-            done.set_exception(error)
-        return done
-
-
 def _in_virtual_time() -> None:
     """From now on runs of this process are against pipelines in memory, one for each."""
     for name, value in {
-        "uvloop": SimpleNamespace(new_event_loop=_Loop),
+        "uvloop": SimpleNamespace(new_event_loop=ThreadlessLoop),
         "SystemClock": virtual_clock,
         "LedgerFile": partial(LedgerFile, threaded=False),
         "prepare": _prepare,

@@ -31,26 +31,19 @@ from evload.run.set_up import set_up
 from evload.spi.context import Surroundings
 from evload.testing import virtual_clock
 from tests.rigs.memory_network import MemoryLoop
+from tests.rigs.threadless import ThreadlessLoop
 
 CONFIGS: Final = Path(__file__).parents[2] / "configs"
 RUN_ID: Final = "run-1"
+PRECISE_S: Final = 2e-6
+"""What is lost where a time of day is one number."""
 R = TypeVar("R")
 Serve = Callable[[Callable[[], datetime]], AbstractAsyncContextManager[Any]]
 """Serves a stand-in whose time of day is what the argument says."""
 
 
-class _Loop(MemoryLoop):
-    """Does at once what others do in a thread, whose time isn't virtual."""
-
-    def run_in_executor(  # type: ignore[override]
-        self, executor: Any, func: Callable[..., Any], *arguments: Any
-    ) -> asyncio.Future[Any]:
-        done = self.create_future()
-        try:
-            done.set_result(func(*arguments))
-        except Exception as error:
-            done.set_exception(error)
-        return done
+class _Loop(ThreadlessLoop, MemoryLoop):
+    """Over a network in memory."""
 
 
 @dataclass(frozen=True)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from fractions import Fraction
 from pathlib import Path
 from typing import Final
 
 from evload.config.run_config import LoadedConfig, RunConfig
-from evload.model.ceiling import Ceiling
+from evload.model.ceiling import Ceiling, End
 from evload.model.report import Report
 from evload.search.bisection import Plan
 from evload.search.directory import SearchDirectory
@@ -35,3 +36,12 @@ def search(name: str, directory: Path, plan: Plan, length_s: int, trial: Trial, 
     asked = runs.loaded.config.ceilings
     question = Question(name, runs.scenario, began, plan, length_s * S, runs.digest, asked)
     return seek(question, SearchDirectory(directory), (), runs.make, pause=no_pause, looking=Nobody())
+
+
+def assert_it_holds(ceiling: Ceiling, capacity: float, widest: str) -> None:
+    """The interval holds what a system can do: from 1 % beyond that on a rate is bad."""
+    bounds = ceiling.bounds
+    assert (bounds.end, bounds.confirmed) == (End.INTERVAL, True)
+    assert bounds.good is not None
+    assert bounds.bad is not None
+    assert bounds.good <= capacity / 0.99 <= bounds.bad <= bounds.good * Fraction(widest)

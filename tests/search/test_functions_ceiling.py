@@ -12,11 +12,11 @@ from typing import Any, Final
 
 import pytest
 
-from evload.model.ceiling import Ceiling, End, Outcome
+from evload.model.ceiling import Ceiling, Outcome
 from evload.search.bisection import Plan
 from tests.rigs.commands import evload
 from tests.rigs.functions_in_virtual_time import Broker, Ran, simulate_config
-from tests.rigs.virtual_searches import CONFIGS, search
+from tests.rigs.virtual_searches import CONFIGS, assert_it_holds, search
 
 NAME: Final = "knative-ceiling.yaml"
 CAPACITY: Final = 50
@@ -37,15 +37,6 @@ def breaking_point(
         return runs[-1].report
 
     return search(NAME, directory, plan, length_s, trial, *BRIEF), runs
-
-
-def assert_it_holds(ceiling: Ceiling, capacity: float, widest: str) -> None:
-    """From 1 % beyond what it can do on a rate is bad."""
-    bounds = ceiling.bounds
-    assert (bounds.end, bounds.confirmed) == (End.INTERVAL, True)
-    assert bounds.good is not None
-    assert bounds.bad is not None
-    assert bounds.good <= capacity / 0.99 <= bounds.bad <= bounds.good * Fraction(widest)
 
 
 def first_reasons(ceiling: Ceiling) -> set[str]:

@@ -25,13 +25,11 @@ from evload.units import NS_PER_S, duration_text
 from stand_in.record import Record
 from tests.rigs.ceilings import Nobody, no_pause
 from tests.rigs.twins import Twin, assert_fails_alone, never_failing
-from tests.rigs.virtual_runs import RUN_ID, Ran
+from tests.rigs.virtual_runs import PRECISE_S, RUN_ID, Ran
 from tests.rigs.virtual_stand_ins import run_stand_in
 
 NAME: Final = "leases.yaml"
 CAPACITY: Final = "leases-capacity.yaml"
-PRECISE_S: Final = 2e-6
-"""What is lost where a time of day is one number."""
 
 
 @pytest.fixture(scope="module")

@@ -19,10 +19,9 @@ from evload.model.report import ObjectiveResult
 from evload.stats.histogram import rank_of
 from placements.knobs import QUICK
 from tests.rigs.virtual_placements import HOURS, Ran, run_placements
+from tests.rigs.virtual_runs import PRECISE_S
 
 CONFIGS: Final = ("placements.yaml", "placements-load.yaml")
-PRECISE_S: Final = 2e-6
-"""What is lost where a time of day is one number."""
 
 
 @pytest.fixture(autouse=True)

@@ -11,14 +11,14 @@ from typing import Any, Final
 
 import pytest
 
-from evload.model.ceiling import Ceiling, End, Outcome
+from evload.model.ceiling import Ceiling, Outcome
 from evload.model.report import Result
 from evload.search.bisection import Plan
-from placements.record import read
+from placements.record import Record
 from tests.rigs.commands import evload
 from tests.rigs.searches_beside import UNHURRIED, Moments, assert_the_record_agrees, searched
 from tests.rigs.virtual_placements import Ran, ran_against_placements
-from tests.rigs.virtual_searches import CONFIGS, search
+from tests.rigs.virtual_searches import CONFIGS, assert_it_holds, search
 from tests.servers.placements_server import PROGRAM
 
 NAME: Final = "placements-ceiling.yaml"
@@ -48,15 +48,6 @@ def virtual_search(
         return runs[-1].report
 
     return search(NAME, directory, plan, length_s, trial, BRIEF, *sets), runs
-
-
-def assert_it_holds(ceiling: Ceiling, capacity: float, widest: str) -> None:
-    """From 1 % beyond what it can do on a rate is bad."""
-    bounds = ceiling.bounds
-    assert (bounds.end, bounds.confirmed) == (End.INTERVAL, True)
-    assert bounds.good is not None
-    assert bounds.bad is not None
-    assert bounds.good <= capacity / 0.99 <= bounds.bad <= bounds.good * Fraction(widest)
 
 
 # --- in virtual time --------------------------------------------------------------------------------------
@@ -123,7 +114,7 @@ def test_the_record_of_the_stand_in_agrees(tmp_path: Path) -> None:
 
 
 def _moments(path: Path) -> Moments:
-    done = {line["correlation_id"]: line["at"] for line in read(path).of("done")}
+    done = {line["correlation_id"]: line["at"] for line in Record.read(path).of("done")}
 
     def since_the_start(meta: Mapping[str, Any]) -> Mapping[str, float]:
         began = datetime.fromisoformat(meta["began_at"]).timestamp()

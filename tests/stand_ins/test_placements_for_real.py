@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from placements.knobs import QUICK
-from placements.record import Record, read
+from placements.record import Record
 from tests.rigs.commands import Ended, assert_closes, evload, summary_of
 from tests.servers.placements_server import PROGRAM, running_placements
 from tests.stand_ins.test_placements_costs import gigabyte_seconds, task_seconds
@@ -65,7 +65,7 @@ def run(path: Path, **knobs: Any) -> tuple[Ended, dict[str, Any], Record]:
         "run", path, "--profile", "short", "--out", directory / "out", "--quiet", cwd=directory,
         through=through, env={"XDG_STATE_HOME": str(directory)},
     )  # fmt: skip
-    return ended, summary_of(directory / "out"), read(directory / "stand-in" / "record.jsonl")
+    return ended, summary_of(directory / "out"), Record.read(directory / "stand-in" / "record.jsonl")
 
 
 def test_an_ordinary_day(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_it_ends_when_nobody_holds_it_any_more_and_its_record_stays(tmp_path: Pa
         assert server.ask("/admin/knobs")["work_ms"] == 40
         answer = server.ask("/v1/placements", {"video_id": "v"}, X_Correlation_ID="c-1")
         assert answer == {"data": {"id": answer["data"]["id"], "status": "pending"}}
-    record = read(tmp_path / "record.jsonl")
+    record = Record.read(tmp_path / "record.jsonl")
     assert [line["correlation_id"] for line in record.of("came")] == ["c-1"]
 
 

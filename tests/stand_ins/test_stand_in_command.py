@@ -26,7 +26,7 @@ from leases.pool import Pool
 from stand_in.clock import Clock
 from stand_in.command import RECORD, StandIn, main
 from stand_in.knobs import Planted
-from stand_in.record import Record, read
+from stand_in.record import Record
 from stand_in.web import Unusable
 from tests.rigs.memory_network import run as in_virtual_time
 from videos.app import STAND_IN as VIDEOS
@@ -147,7 +147,7 @@ def test_a_video_is_made_and_what_a_test_run_has_made_is_removed(tmp_path: Path)
         assert server.ask("VIDEOS", "/admin/knobs", {"fail": "often"}) == (
             422, {"error": "fail is 'often'; write a number"}
         )  # fmt: skip
-    record = read(tmp_path / RECORD)
+    record = Record.read(tmp_path / RECORD)
     assert (record.counts["came"], record.counts["stored"], record.counts["changed"]) == (2, 2, 1)
     assert [line["jobs"] for line in record.of("removed")] == [2, 0]
 
@@ -185,7 +185,7 @@ def test_a_key_creates_one_lease_and_its_ledger_has_what_happened(tmp_path: Path
         assert shown["rows_written"] in (2, 3)
         assert server.ask("AUDIT", "/admin/knobs", {"idempotent": False})[1]["idempotent"] is False
         assert server.ask("LEASES", "/leases", lease, Idempotency_Key="k-1")[0] == 201
-    record = read(tmp_path / RECORD)
+    record = Record.read(tmp_path / RECORD)
     assert [line["key"] for line in record.of("replayed")] == ["k-1"]
     assert record.counts["came"] == 4
 

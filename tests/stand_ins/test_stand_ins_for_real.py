@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from stand_in.command import RECORD
-from stand_in.record import Record, read
+from stand_in.record import Record
 from tests.rigs.commands import assert_closes, evload, summary_of
 
 CONFIGS: Final = Path(__file__).parents[2] / "configs"
@@ -68,7 +68,7 @@ def ran(path: Path, *knobs: str) -> tuple[dict[str, Any], Record]:
     assert ended.code == 0, (ended.said, told)
     assert {one["result"] for one in summary["objectives"]} == {"pass"}, told
     assert_closes(summary)
-    return summary, read(directory / "stand-in" / RECORD)
+    return summary, Record.read(directory / "stand-in" / RECORD)
 
 
 @pytest.mark.long

@@ -15,12 +15,10 @@ from evload.model.correlation import CorrelationIds
 from evload.stats.histogram import rank_of
 from stand_in.record import Record
 from tests.rigs.twins import Twin, assert_fails_alone, never_failing
-from tests.rigs.virtual_runs import RUN_ID, Ran
+from tests.rigs.virtual_runs import PRECISE_S, RUN_ID, Ran
 from tests.rigs.virtual_stand_ins import run_stand_in
 
 NAME: Final = "videos.yaml"
-PRECISE_S: Final = 2e-6
-"""What is lost where a time of day is one number."""
 
 
 @pytest.fixture(scope="module")

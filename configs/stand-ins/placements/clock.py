@@ -1,20 +1,12 @@
-"""The stand-in's time. In the tests it is virtual, so that hours of it need not be hours."""
+"""The stand-in's time, which it also writes into what it answers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
+import stand_in.clock
 
 
-class Clock:
-    """Tells the time of day by `wall`, which has to go as the loop's timers do."""
-
-    def __init__(self, wall: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
-        self._wall = wall
-
-    def now(self) -> float:
-        """Seconds since the epoch."""
-        return self._wall().timestamp()
+class Clock(stand_in.clock.Clock):
+    """Tells the time of day, in the form that the API of placements has, too."""
 
     def stamp(self) -> str:
         """The time as RFC 3339."""

@@ -10,7 +10,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
@@ -18,7 +18,7 @@ from typing import Any, Final, Generic, TypeVar
 import uvloop
 
 from stand_in.knobs import Knobs
-from stand_in.record import Record, opened
+from stand_in.record import Record
 
 K = TypeVar("K", bound=Knobs)
 RECORD: Final = "record.jsonl"
@@ -44,14 +44,11 @@ class StandIn(Generic[K]):
 
 def main(stand_in: StandIn[K], arguments: Sequence[str]) -> int:
     """Do what the arguments say, and return the exit code."""
-    own, command = [*arguments], []
-    if "--" in own:
-        at = own.index("--")
-        own, command = own[:at], own[at + 1 :]
+    own, command = parted(arguments)
     asked = _parser(stand_in).parse_args(own)
     knobs = stand_in.knobs()
     try:
-        knobs.change({**(stand_in.quick if asked.quick else {}), **dict(map(_assigned, asked.set))})
+        knobs.change({**(stand_in.quick if asked.quick else {}), **dict(map(assigned, asked.set))})
     except ValueError as error:
         print(f"--set: {error}", file=sys.stderr)
         return 2
@@ -59,7 +56,7 @@ def main(stand_in: StandIn[K], arguments: Sequence[str]) -> int:
     with tempfile.TemporaryDirectory(prefix=f"{stand_in.name}-") as passing:
         directory = Path(asked.directory or passing)
         directory.mkdir(parents=True, exist_ok=True)
-        with opened(directory / RECORD) as record:
+        with closing(Record(directory / RECORD)) as record:
             try:
                 return uvloop.run(_serve(stand_in, knobs, record, directory, port, command))
             except OSError as error:
@@ -72,14 +69,14 @@ async def _serve(
 ) -> int:
     async with stand_in.running(knobs, record, port) as environment:
         if command:
-            return await _run(command, environment)
+            return await run(command, environment)
         print(f"{stand_in.name}, record in {directory / RECORD}; in your shell:")
         print(*(f"export {name}={value}" for name, value in environment.items()), sep="\n", flush=True)
-        await _unused(record)
+        await unused(record.counts.total)
         return 0
 
 
-async def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
+async def run(command: Sequence[str], environment: Mapping[str, str]) -> int:
     """Run a command against it, to its end. Signals are the command's to obey."""
     loop = asyncio.get_running_loop()
     try:
@@ -93,25 +90,33 @@ async def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
     return await process.wait()
 
 
-async def _unused(record: Record) -> None:
-    """Until Ctrl-C, the end of standard input where that isn't a terminal, or half an hour without a new line."""
+async def unused(counted: Callable[[], int]) -> None:
+    """Until Ctrl-C, the end of standard input where that isn't a terminal, or half an hour with nothing to count."""
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, over.set)
     if not sys.stdin.isatty():
         loop.run_in_executor(None, lambda: (sys.stdin.read(), loop.call_soon_threadsafe(over.set)))
-    lines, last = -1, loop.time()
+    before, last = -1, loop.time()
     while not over.is_set() and loop.time() - last < _UNUSED_S:
-        if record.counts.total() != lines:
-            lines, last = record.counts.total(), loop.time()
+        if (count := counted()) != before:
+            before, last = count, loop.time()
         try:
             await asyncio.wait_for(over.wait(), 1.0)
         except TimeoutError:
             continue
 
 
-def _assigned(text: str) -> tuple[str, object]:
+def parted(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Its own arguments, and the command behind `--`."""
+    own = [*arguments]
+    at = own.index("--") if "--" in own else len(own)
+    return own[:at], own[at + 1 :]
+
+
+def assigned(text: str) -> tuple[str, object]:
+    """A knob and its value, of KNOB=VALUE; JSON, or text as it stands."""
     name, _, value = text.partition("=")
     try:
         return name, json.loads(value)

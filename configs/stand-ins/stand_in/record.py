@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 
 class Record:
@@ -36,21 +34,11 @@ class Record:
         if self._file is not None:
             self._file.close()
 
-
-@contextmanager
-def opened(path: Path | None = None) -> Iterator[Record]:
-    """A record, until the block ends."""
-    record = Record(path)
-    try:
-        yield record
-    finally:
-        record.close()
-
-
-def read(path: Path) -> Record:
-    """The record of a stand-in that has ended, or not."""
-    record = Record()
-    for text in path.read_text(encoding="utf-8").splitlines():
-        line = json.loads(text)
-        record.note(line.pop("kind"), line.pop("at"), **line)
-    return record
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The record of a stand-in that has ended, or not."""
+        record = cls()
+        for text in path.read_text(encoding="utf-8").splitlines():
+            line = json.loads(text)
+            record.note(line.pop("kind"), line.pop("at"), **line)
+        return record
