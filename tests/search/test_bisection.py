@@ -56,13 +56,37 @@ def test_if_none_is_good_it_says_so() -> None:
     assert found == Bounds(End.NONE, bad=Fraction("0.781"))
 
 
-@pytest.mark.parametrize("outcome", [UNDECIDED, GENERATOR])
-def test_if_the_first_rate_cant_be_told_lower_ones_cant_either(outcome: Outcome) -> None:
-    found, tried = search(PLAN, lambda _: outcome)
-    assert set(rates(tried)) == {50}
-    limited = Fraction(50) if outcome is GENERATOR else None
-    undecided = () if outcome is GENERATOR else (Fraction(50),)
-    assert found == Bounds(End.NONE, limited=limited, undecided=undecided)
+def test_if_the_first_rate_cant_be_told_nor_its_double_no_rate_can() -> None:
+    found, tried = search(PLAN, lambda _: UNDECIDED)
+    assert rates(tried) == [50] * 4 + [100] * 4
+    assert found == Bounds(End.NONE, undecided=(Fraction(50), Fraction(100)))
+
+
+def test_if_the_first_rate_is_the_only_one_that_was_asked_for_its_double_is_not_tried() -> None:
+    found, tried = search(PLAN._replace(last=Fraction(50)), lambda _: UNDECIDED)
+    assert rates(tried) == [50] * 4
+    assert found == Bounds(End.NONE, undecided=(Fraction(50),))
+
+
+def test_if_the_generator_is_the_limit_of_the_first_rate_lower_ones_say_nothing_of_the_system() -> None:
+    found, tried = search(PLAN, lambda _: GENERATOR)
+    assert rates(tried) == [50] * 3
+    assert found == Bounds(End.NONE, limited=Fraction(50))
+
+
+def test_if_the_ceiling_is_right_at_the_first_rate_it_is_found_from_both_sides() -> None:
+    found, tried = search(PLAN, lambda trial: UNDECIDED if trial.rate == 50 else at(50.3)(trial))
+    assert rates(tried)[:6] == [50, 50, 50, 50, 100, 25]
+    assert (found.end, found.undecided, found.confirmed) == (End.INTERVAL, (Fraction(50),), True)
+    assert found.good is not None
+    assert found.bad is not None
+    assert found.good < 50.3 < found.bad <= found.good * Fraction("1.0501")
+
+
+def test_a_first_rate_of_too_few_events_is_left_behind() -> None:
+    found, tried = search(PLAN, lambda trial: UNDECIDED if trial.rate < 100 else at(500)(trial))
+    assert rates(tried)[:7] == [50, 50, 50, 50, 100, 200, 400]
+    assert (found.good, found.bad) == (Fraction("496.8"), Fraction("518.8"))
 
 
 def test_if_all_are_good_the_last_that_was_asked_for_is_tried_and_confirmed() -> None:

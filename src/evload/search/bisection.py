@@ -146,10 +146,18 @@ class _Known:
 
     def _further_down(self, plan: Plan) -> Next | None:
         if not self._bad:
-            return None  # what can't be told at one rate can't be told at a lower one, which has fewer events
+            return self._beyond_the_first(plan)
         lowest = min(self._bad | self._limited | self._undecided)
         rate = _rounded(lowest / 2)
         return Next(rate) if rate * 2**MOST_HALVINGS >= _rounded(plan.first) * Fraction(99, 100) else None
+
+    def _beyond_the_first(self, plan: Plan) -> Next | None:
+        """If the first rate can't be told, the ceiling may be right there, or it has too few events. The double of it
+        says which; if that can't be told either, no rate can."""
+        if self._limited or len(self._undecided) > 1:
+            return None
+        rate = min(_rounded(plan.first * 2), plan.last)
+        return None if rate in self._undecided else Next(rate)
 
     def _further_up(self, plan: Plan) -> Fraction | None:
         """Nothing is bad: a higher rate, or one below that at which the generator is the limit."""
