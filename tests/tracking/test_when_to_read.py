@@ -15,6 +15,7 @@ from tests.rigs.following import Follow, event_of, plan_of
 
 MS = 1_000_000
 S = 1_000 * MS
+AT: tuple[tuple[Literal["acked"], int]] = (("acked", 3_333 * MS),)
 ABSENT, PRESENT, FAILED = Seen.ABSENT, Seen.PRESENT, Seen.FAILED
 
 
@@ -42,6 +43,35 @@ def test_reads_that_are_gathered_in_bulk_begin_half_their_slack_earlier() -> Non
     assert len(late) > 10
     for before, after in late:
         assert after - before == pytest.approx(before / 9 - 50 * MS, abs=2)
+
+
+def test_reads_go_out_on_ticks_and_those_at_a_threshold_when_they_have_to() -> None:
+    """Half of a tick is how much later than planned they are on average, so the grid is no coarser for it."""
+    tick = 100 * MS
+    follow = Follow(0, slack_ns=tick, tick_ns=tick, confirm_reads=2, confirm_over_ns=310 * MS, pins=AT)
+    follow.acked(0)
+    follow.until_settled(lambda at: PRESENT if at > 6 * S else ABSENT)
+    off_ticks = [start for start in follow.starts if start % tick]
+    assert off_ticks == [3_233 * MS, 3_333 * MS], "one that ends before, and one from there on"
+    gaps = [(before, after) for before, after in pairwise(follow.starts) if 4 * S < before < after < 6 * S]
+    assert len(gaps) >= 2
+    assert all(abs(after - before - before / 9) <= tick / 2 + 2 for before, after in gaps)
+
+
+@pytest.mark.parametrize("late_ns", [10 * MS, 30 * MS, 100 * MS, 10 * S])
+def test_a_read_before_a_threshold_is_as_near_as_the_reader_is_punctual_just_then(late_ns: int) -> None:
+    follow = Follow(0, slack_ns=100 * MS, tick_ns=100 * MS, pins=AT)
+    follow.tracker.late[0] = late_ns
+    follow.acked(0)
+    follow.until_settled(lambda at: ABSENT)
+    before = max(start for start in follow.starts if start < 3_333 * MS)
+    assert before == 3_333 * MS - min(late_ns, 100 * MS)
+
+
+def test_what_is_only_looked_for_at_its_deadline_is_asked_for_on_ticks() -> None:
+    follow = Follow(0, slack_ns=100 * MS, tick_ns=300 * MS, sample=0.0).acked(0)
+    assert follow.until_settled(lambda at: ABSENT).state is State.LOST
+    assert follow.starts == [10_200 * MS]
 
 
 def test_several_replicas_share_the_reads_so_the_gaps_are_narrower() -> None:

@@ -27,7 +27,12 @@ AFTER_TICK_NS: Final = TICK_NS // 2
 LATE_NS: Final = TICK_NS + AFTER_TICK_NS
 """The latest that a read begins for that."""
 BULK_TICK_NS: Final = 2_000_000
-"""Least time between two bulk reads of one probe: what comes due in between goes together."""
+"""The grid of bulk reads: what comes due in between goes together."""
+PIN_TICK_NS: Final = BULK_TICK_NS // 8
+"""Least time between two bulk reads, of which one is at a limit and would decide less on the grid."""
+PINS_EVERY_NS: Final = 2 * BULK_TICK_NS
+"""So often, on average over the last second, a bulk read off the grid is worth its costs: at most half as many reads
+more than on the grid alone."""
 
 
 @dataclass(frozen=True, slots=True)

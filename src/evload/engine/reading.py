@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import Any, Final, cast
 
-from ..clock import Clock
+from ..clock import Alarm, Clock
 from ..model.states import Seen
 from ..model.travel import Read, ReadResult, Target
 from ..model.vitals import ReadVitals, Vitals
@@ -17,7 +17,7 @@ from ..tracking.tracker import Tracker
 from ..units import NS_PER_S
 from .bookkeeping import Bookkeeping
 from .failures import Failures
-from .plan import AFTER_TICK_NS, BULK_TICK_NS, TICK_NS, ReaderPlan
+from .plan import AFTER_TICK_NS, BULK_TICK_NS, PIN_TICK_NS, PINS_EVERY_NS, TICK_NS, ReaderPlan
 from .read_times import ReadTimes
 
 _COUNT_NS: Final = 20_000_000
@@ -60,9 +60,11 @@ class _Reader:
         self.waiting = 0
         """Events due for a read when they were last counted, less those read since; where reads are limited."""
         self.counted_ns = -NS_PER_S
-        self.timer: asyncio.TimerHandle | None = None
-        self.armed_ns = 0
+        self.alarm: Alarm
+        self.armed_ns: int | None = None
         self.pumped_ns = 0
+        self.paid_ns = 0
+        """Until when reads off the grid are paid for, at `PINS_EVERY_NS` each."""
         # Settings work out anew what they are capable of each time that they are asked.
         capabilities = settings.capabilities
         self.asks = not capabilities.pushes
@@ -108,6 +110,9 @@ class Reading:
             )
             for index, (plan, probe) in enumerate(zip(plans, probes, strict=True))
         ]  # fmt: skip
+        for reader in self._readers:
+            pump = partial(self._pump, reader)
+            reader.alarm = clock.alarm(pump) if reader.bulk > 1 else _OnTicks(clock, pump)
 
     def listeners(self) -> list[Coroutine[Any, Any, None]]:
         """What takes the sightings that are pushed, until cancelled: one for each probe that listens."""
@@ -123,8 +128,7 @@ class Reading:
         """Start no more reads."""
         self._closed = True
         for reader in self._readers:
-            if reader.timer:
-                reader.timer.cancel()
+            reader.alarm.close()
 
     def strained(self, now_ns: int, share: float) -> None:
         """The generator used this share of its core in the last second: above a limit it reads less."""
@@ -153,25 +157,23 @@ class Reading:
         due = self._tracker.next_due(reader.index)
         if due is None or not reader.free or self._closed:
             return
-        if reader.bulk > 1:
-            due = max(due, reader.pumped_ns + BULK_TICK_NS)
         due = reader.budget.next_ns(due)
         if reader.limited:
             due = max(due, reader.requests.next_ns(due))
-        if reader.bulk == 1:
-            due = -(-due // TICK_NS) * TICK_NS + AFTER_TICK_NS
-        if reader.timer is not None:
-            if reader.armed_ns <= due:
-                return
-            reader.timer.cancel()
-        reader.armed_ns = due
-        delay = max(0, due - self._clock.now_ns()) / NS_PER_S
-        reader.timer = asyncio.get_running_loop().call_later(delay, self._pump, reader)
+        due = -(-due // TICK_NS) * TICK_NS + AFTER_TICK_NS if reader.bulk == 1 else self._gathered(reader, due)
+        if reader.armed_ns is None or due < reader.armed_ns:
+            reader.armed_ns = due
+            reader.alarm.set(due)
+
+    def _gathered(self, reader: _Reader, due: int) -> int:
+        """When to read in bulk what is due then: on the grid, and off it what can't wait, as long as that is rare."""
+        due = max(due, reader.pumped_ns + PIN_TICK_NS)
+        return due if reader.paid_ns <= due + NS_PER_S else -(-due // BULK_TICK_NS) * BULK_TICK_NS
 
     def _pump(self, reader: _Reader) -> None:
         """Start the reads that are due, as many as may run at a time."""
-        reader.timer = None
-        now = reader.pumped_ns = self._clock.now_ns()
+        armed, reader.armed_ns = reader.armed_ns, None
+        now = self._clock.now_ns()
         if reader.begins:
             if targets := self._choose(reader, now, reader.free):
                 reader.free -= len(targets)
@@ -179,7 +181,12 @@ class Reading:
         else:
             while reader.free and (targets := self._choose(reader, now, reader.bulk)):
                 reader.free -= 1
+                reader.pumped_ns = now
                 self._spawn(self._read(reader, targets))
+        if reader.bulk > 1:
+            if reader.pumped_ns == now and armed is not None and armed % BULK_TICK_NS:
+                reader.paid_ns = max(reader.paid_ns, now) + PINS_EVERY_NS
+            self._tracker.late[reader.index] = PIN_TICK_NS if reader.paid_ns <= now + NS_PER_S else BULK_TICK_NS
         self._tracker.stretch[reader.index] = reader.budget.stretch
         self._arm(reader)
 
@@ -287,6 +294,24 @@ class Reading:
             self._arm(reader)
 
         await probe.listen(report)
+
+
+class _OnTicks:
+    """An alarm on the loop's own timers, which are cheap, and exact enough for what is due on ticks."""
+
+    def __init__(self, clock: Clock, call: Callable[[], None]) -> None:
+        self._clock = clock
+        self._call = call
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def set(self, when_ns: int) -> None:
+        self.close()
+        self._timer = self._loop.call_later(max(0, when_ns - self._clock.now_ns()) / NS_PER_S, self._call)
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
 
 
 async def _fail(error: Exception) -> None:

@@ -522,6 +522,7 @@ def _reading(settings: ProbeSettings, scenario: Scenario, objectives: Sequence[O
         confirm_over_ns=over,
         pins=tuple(sorted(pins)),
         slack_ns=BULK_TICK_NS if settings.bulk > 1 else LATE_NS,
+        tick_ns=BULK_TICK_NS if settings.bulk > 1 else 0,
         after_ack=can.asks_by_capture,
         pushed=can.pushes,
         replicas=settings.replicas,

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from ..clock import Alarm, LoopAlarm
 from ..units import NS_PER_S
 
 T = TypeVar("T")
@@ -76,6 +77,9 @@ class VirtualClock:
     async def sleep_until_ns(self, when_ns: int) -> None:
         while (remaining := when_ns - self._loop.now_ns) > 0:
             await asyncio.sleep(remaining / NS_PER_S)
+
+    def alarm(self, call: Callable[[], None]) -> Alarm:
+        return LoopAlarm(self, call)
 
     def close(self) -> None:
         pass

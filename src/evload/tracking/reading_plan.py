@@ -16,7 +16,9 @@ class ReadingPlan:
     """How one probe reads one scenario's events. Durations in nanoseconds.
 
     pins        thresholds to decide by reads on both sides: (counted from, threshold)
-    slack_ns    reads are gathered for so long: the grid counts with half of it, a pin with all of it
+    slack_ns    reads are gathered for so long: the grid counts with half of it, a pin with all of it, where the
+                tracker isn't told that less is left
+    tick_ns     all but pins are due at its multiples, and go together; 0: whenever they are due
     after_ack   the probe needs something out of the receipt before it can ask
     pushed      effects are pushed to the probe: it is asked only about what has not come by its deadline
     learns      reads are left out where no event was seen to become visible so far, and confirming reads of most
@@ -36,6 +38,7 @@ class ReadingPlan:
     confirm_over_ns: int
     pins: tuple[tuple[Reference, int], ...] = ()
     slack_ns: int = 0
+    tick_ns: int = 0
     after_ack: bool = False
     pushed: bool = False
     replicas: tuple[str, ...] = ()
@@ -44,6 +47,11 @@ class ReadingPlan:
     session: bool = False
     versions: bool = False
     resent_for_ns: int = 0
+
+    def gathered(self, due_ns: int) -> int:
+        """When a read goes out with all others that are due about then: then or later."""
+        tick_ns = self.tick_ns
+        return due_ns if not tick_ns else -(-due_ns // tick_ns) * tick_ns
 
     @property
     def patience_ns(self) -> int:

@@ -35,6 +35,7 @@ _REST: Final = Read._fields.index("effects")
 _NOTHING_ELSE: Final = Read(0, Seen.ABSENT, 0, 0)[_REST:]
 _RETRY_NS: Final = 100_000_000
 """Pause before a failed read is tried again, at least."""
+_MAX_NS: Final = 1 << 62
 # Asked for every event and every read: to look a member up in its class takes ten times as long as a name of its own.
 _ABSENT: Final = Seen.ABSENT
 _FAILED: Final = Seen.FAILED
@@ -200,6 +201,8 @@ class Tracker:
         self._key_writes: dict[tuple[int, str], int] = {}
         self.stretch = [1.0] * readers
         """By how much each reader's gaps are widened, to spare the read model."""
+        self.late = [_MAX_NS] * readers
+        """How late each reader begins a read for a pin at most; never counted with more than a plan's slack."""
         self._items: dict[int, _Item] = {}
         self._queues: list[list[tuple[int, int]]] = [[] for _ in range(readers)]
         self._replicas: list[set[str]] = [set() for _ in range(readers)]
@@ -507,7 +510,7 @@ class Tracker:
         watch.first_upper = watch.confirm_from = watch.last_start = read.end_ns
         self._place(watch.item)
         # What was seen stays seen; the watch goes on for the sake of further effects.
-        self._schedule(watch, read.end_ns + self._confirm_over(watch))
+        self._gather(watch, read.end_ns + self._confirm_over(watch))
 
     def _close_pushed(self, watch: _Watch, now_ns: int) -> None:
         if watch.item.receipt is None:
@@ -568,7 +571,7 @@ class Tracker:
                 self._end_watch(watch, now_ns)
             else:
                 # Past the deadline only the receipt is missing: no reason to read at full speed until it comes.
-                self._schedule(watch, max(item.reference() + plan.deadline_ns, now_ns + _RETRY_NS))
+                self._gather(watch, max(item.reference() + plan.deadline_ns, now_ns + _RETRY_NS))
             return
         if watch.confirm_from is not None:
             confirmed_for = start_ns - watch.confirm_from
@@ -578,10 +581,10 @@ class Tracker:
             if enough and item.receipt is not None:
                 self._end_watch(watch, now_ns)
             elif enough:
-                self._schedule(watch, now_ns + _RETRY_NS)  # Seen, but the receipt is still to come.
+                self._gather(watch, now_ns + _RETRY_NS)  # Seen, but the receipt is still to come.
             else:
                 step = max(1, -(-over // max(watch.confirm_reads, 1)))
-                self._schedule(watch, watch.confirm_from + step * (max(confirmed_for, 0) // step + 1))
+                self._gather(watch, watch.confirm_from + step * (max(confirmed_for, 0) // step + 1))
             return
         end = plan.deadline_ns if watch.first_upper is None else self._patience(watch)
         if elapsed >= end and item.receipt is not None:
@@ -640,6 +643,10 @@ class Tracker:
 
     # -- planning ------------------------------------------------------------------------------------
 
+    def _gather(self, watch: _Watch, due: int) -> None:
+        """Schedule what doesn't matter to a few milliseconds."""
+        self._schedule(watch, watch.plan.gathered(due))
+
     def _schedule(self, watch: _Watch, due: int) -> None:
         if watch.session_wanted and watch.item.acked is not None:
             due = watch.item.acked
@@ -650,18 +657,18 @@ class Tracker:
         item, plan = watch.item, watch.plan
         reference = item.reference()
         if not item.sampled or plan.pushed:
-            return reference + plan.deadline_ns
+            return plan.gathered(reference + plan.deadline_ns)
         first = reference + min(plan.first_ns, plan.deadline_ns)
         if watch.profile is not None:
             first = self._worthwhile(watch, watch.profile, reference, first)
-        return self._pinned(watch, reference, first)
+        return self._pinned(watch, reference, plan.gathered(first))
 
     def _next_due(self, watch: _Watch) -> int:
         """When to read a watch again that waits to be seen: the grid, or a pin that comes before it."""
         item, plan = watch.item, watch.plan
         reference = item.reference()
         if not item.sampled or plan.pushed:
-            return reference + plan.deadline_ns
+            return plan.gathered(reference + plan.deadline_ns)
         last = watch.last_start
         latency = self._latency[watch.reader].high
         # The bracket from the start of the last read to the end of the next one is to be at most
@@ -680,7 +687,7 @@ class Tracker:
             due = self._worthwhile(watch, watch.profile, last, due)
         if plan.max_gap_ns is not None:
             due = min(due, last + plan.max_gap_ns)
-        due = self._pinned(watch, last, due)
+        due = self._pinned(watch, last, plan.gathered(due))
         deadline = reference + plan.deadline_ns
         return deadline if last < deadline < due else due
 
@@ -695,7 +702,9 @@ class Tracker:
     def _pinned(self, watch: _Watch, last: int, due: int) -> int:
         """`due`, or a pin between `last` and it: a read that ends before a threshold, or one that starts at it."""
         item, plan = watch.item, watch.plan
-        reference, ahead = item.reference(), self._latency[watch.reader].high + plan.slack_ns
+        late = self.late[watch.reader]
+        ahead = self._latency[watch.reader].high + (late if late < plan.slack_ns else plan.slack_ns)
+        reference = item.reference()
         for counted_from, threshold in plan.pins:
             at = (reference if counted_from == "acked" else item.event.intended_ns) + threshold
             if last < at - ahead < due:
