@@ -84,6 +84,36 @@ def test_queues_through_which_nothing_passes_any_more_are_left_out_also_where_th
         assert {name: gauge.scenarios for name, gauge in config.gauges.items()} == {"shared": (), "both": ("calm",)}
 
 
+ACTIONS = """\
+observe: 5s
+actions:
+  before: {at: 2s, for: 1s, do: &one {post: "{sandbox}/x"}, undo: *one}
+  at-the-end: {at: 14900ms, for: 50ms, do: *one, undo: *one}
+  beyond: {at: 15s, for: 1s, do: *one, undo: *one}
+  again: {from: 1m, to: 1m12s, every: 10s, do: *one, undo: none}
+  after-beyond: {after: beyond, for: 1s, do: *one, undo: *one}
+  after-calm: {after: calm, for: 1s, do: *one, undo: *one}
+  on-demand: {when: queue_depth > 5, for: 1s, do: *one, undo: *one}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [
+        ("calm", {"before", "at-the-end", "after-calm", "on-demand"}),
+        ("last", {"before", "at-the-end", "on-demand"}),
+        ("spike", {"before", "at-the-end", "beyond", "again", "after-beyond", "on-demand"}),
+    ],
+)
+def test_what_is_done_when_nothing_is_left_to_be_seen_isnt_done(name: str, left: set[str]) -> None:
+    """The load of the first and the last takes 10 s, and is watched for 5 s more."""
+    part = part_of(
+        read(ACTIONS + "slos: [{objective: rise(other) < 5, during: again}, errors == 0]\n"), [name]
+    ).config
+    assert set(part.actions) == left
+    assert ("again" in left) == ([one.title for one in part.slos] != ["errors == 0"])
+
+
 def test_what_is_implied_is_implied_for_what_is_left_and_named_nowhere() -> None:
     part = part_of(read(), ["calm"]).config
     assert [objective.title for objective in part.slos] == ["errors == 0"]

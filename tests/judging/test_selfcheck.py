@@ -239,6 +239,15 @@ def test_of_objectives_that_are_as_coarse_the_first_is_named() -> None:
         assert checked(coarse, objectives=objectives)["resolution"].note.startswith(f"{objectives[0]}: 100 of 1000")
 
 
+def test_of_objectives_of_which_one_is_coarser_that_one_is_named() -> None:
+    coarse = sound()
+    coarse.distributions["consistency"] = good_and_bad(950, 0, 2 * S, undecided=50)
+    coarse.distributions["end_to_end"] = good_and_bad(900, 0, 2 * S, undecided=100)
+    texts = ("p99(end_to_end) < 2s", "p99(consistency) < 2s")
+    for objectives in (texts, texts[::-1]):
+        assert checked(coarse, objectives=objectives)["resolution"].note.startswith(f"{texts[0]}: 100 of 1000")
+
+
 def test_resolution_looks_at_the_critical_threshold_too() -> None:
     one = sound()
     one.distributions["consistency"] = distribution([(S, S + MS)] * 990 + [(9 * S, 11 * S)] * 10, 2 * S, 10 * S)

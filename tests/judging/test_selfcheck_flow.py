@@ -73,6 +73,15 @@ def test_of_several_scenarios_the_least_random_one_is_shown(sent: list[int], rat
     assert check.note.startswith("s1: " if fair_first else "s0: ")
 
 
+@pytest.mark.parametrize("wild_first", [True, False])
+def test_what_is_too_even_is_further_away_than_what_is_a_little_too_wild(wild_first: bool) -> None:
+    """A dispersion of 0 can't be further below 1; one of 1.5 can be further above."""
+    even, wild = _random([20] * 200), _random([14, 26, 15, 25] * 50)
+    planted = [wild, even] if wild_first else [even, wild]
+    spans = {f"s{number}": one["spans"]["s0"] for number, one in enumerate(planted)}
+    assert checked(*(one["one"] for one in planted), spans=spans)["arrival shape"].value == 0
+
+
 def test_too_little_says_nothing_of_the_shape() -> None:
     assert _shape(_random([20] * 9)).note == "fewer than 10 steps expect 5 events or more"
     assert _shape(_random([4] * 200, expected=4.9)).result is Result.SKIPPED

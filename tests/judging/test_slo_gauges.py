@@ -83,6 +83,25 @@ def test_a_queue_that_never_drains_is_no_pass() -> None:
     assert (unknown.result, unknown.observed) == (Result.INCONCLUSIVE, (None, None))
 
 
+@pytest.mark.parametrize("text", ["mean(queue_depth) < 20 in any 30s", "max(queue_depth) < 20 for 30s"])
+def test_a_value_of_which_no_window_was_seen_is_no_pass(text: str) -> None:
+    objective = parse(text, gauges=GAUGES)
+    seen = Series()
+    seen.add(5)
+    judged = judge(objective, Summary(gauges={"work": GaugeSummary({"queue_depth": seen})}))
+    assert (judged.result, judged.observed) == (Result.INCONCLUSIVE, (None, None))
+    assert judged.note.endswith("and no data is no pass")
+
+
+def test_of_several_gauges_one_without_any_sample_has_no_say() -> None:
+    objective = parse("last(queue_depth) < 20", gauges=GAUGES)
+    seen = Series()
+    seen.add(5)
+    gauges = {"work": GaugeSummary({"queue_depth": seen}), "other": GaugeSummary({"queue_depth": Series()})}
+    judged = judge(objective, Summary(gauges=gauges))
+    assert (judged.result, judged.observed) == (Result.PASS, (5, 5))
+
+
 def test_of_several_gauges_the_worst_counts() -> None:
     objective = parse("max(queue_depth) < 50 for 10s", gauges=GAUGES)
     watches = GaugeWatches([objective], {}, GAUGES)

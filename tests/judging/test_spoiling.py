@@ -84,6 +84,13 @@ def test_an_objective_that_fails_for_evloads_own_delay_alone_is_spoilt() -> None
     assert note.endswith("without evload's own delay p99(end_to_end) < 2s would hold")
 
 
+def test_of_several_that_are_spoilt_each_is_named_in_the_order_of_their_names() -> None:
+    texts = [f"p{p}(end_to_end) < 2s" for p in (99, 98, 97, 96, 95)]
+    told = Outcome(run_of(late_run(300 * MS, 2200 * MS)), texts)
+    note = next(check.note for check in told.checks if check.name == "lateness")
+    assert note.endswith(f"without evload's own delay {' and '.join(reversed(texts))} would hold")
+
+
 def test_and_one_that_would_fail_all_the_same_has_failed() -> None:
     told = Outcome(run_of(late_run(300 * MS, 4 * S)), ["p99(end_to_end) < 2s"])
     assert (told["p99(end_to_end) < 2s"], told.verdict) == (Result.FAIL, Result.FAIL)

@@ -159,6 +159,12 @@ def test_it_is_reached_between_the_last_sample_below_and_the_first_at_it() -> No
     assert ReachWatch(0, _enough).result() == (None, None)
 
 
+def test_a_sample_that_was_under_way_at_the_moment_says_nothing_of_later() -> None:
+    watch = ReachWatch(2 * S, _enough)
+    watch.add(1 * S, 4 * S, 5)
+    assert _watched(watch, (5, 10)) == (0, 3.01)
+
+
 @pytest.mark.parametrize("samples", [((1, 20), (3, 20)), ((3, 20), (4, 0)), ((1, 20), (3, 0), (4, 20))])
 def test_what_may_have_been_there_already_was_not_reached(samples: tuple[tuple[float, float], ...]) -> None:
     watch = ReachWatch(2 * S, _enough)
@@ -342,6 +348,14 @@ def spans_of(moments: list[int]) -> tuple[Spans, int | None]:
         if done is not None:
             spans.append(((done, undoing), (begun, undone)))
     return spans, moments[-1] if len(moments) % 4 == 1 else None
+
+
+def test_a_counter_that_isn_t_there_yet_stands_at_0() -> None:
+    watch = RiseWithinWatch()
+    watch.on([((10 * S, 14 * S), (10 * S, 14 * S))])
+    for second in range(12):
+        watch.missing(second * S, second * S)
+    assert _watched(watch, (12, 3), (13, 3), (14, 3), (15, 3)) == (3, 3)
 
 
 def test_a_counter_is_kept_by_how_often_something_was_on_and_not_by_how_long() -> None:

@@ -13,7 +13,7 @@ from ..objectives.condition import parse_condition
 from ..objectives.objective import Measure, Objective
 from ..spi.gauge import GaugeSettings
 from ..texts import meant
-from ..workload.schedule import open_stretches
+from ..workload.schedule import duration_ns, open_stretches
 from .guard import held
 from .load import load
 from .run_config import Action, LoadedConfig, RunConfig
@@ -27,8 +27,9 @@ def part_of(loaded: LoadedConfig, names: Sequence[str]) -> LoadedConfig:
     """The config with these of its scenarios alone, each when it would have begun; without a name those that its
     profiles are about, or all.
 
-    Gauges of queues through which nothing else passes go with the scenarios that are left out. An objective about
-    what is left out isn't asked, and is named as such. Raises UsageError for a name that there isn't.
+    Gauges of queues through which nothing else passes go with the scenarios that are left out, and so do actions that
+    wait for these, or would begin when all else is over. An objective about what is left out isn't asked, and is
+    named as such. Raises UsageError for a name that there isn't.
     """
     config = loaded.config
     names = names or loaded.profiles.only
@@ -45,7 +46,7 @@ def part_of(loaded: LoadedConfig, names: Sequence[str]) -> LoadedConfig:
         if not gauge.scenarios or set(gauge.scenarios) & scenarios.keys()
     }
     _keep_what_ends_phases(config, scenarios, gauges)
-    actions = _actions_of(config.actions, scenarios)
+    actions = _actions_of(config, scenarios)
     # Without one of its services a price table would tell too little.
     told = all(not term.gauge or term.gauge in gauges for row in config.costs for term in row.terms)
     costs = config.costs if told else ()
@@ -101,9 +102,12 @@ def check_profiles(loaded: LoadedConfig, path: Path, sets: Sequence[str], enviro
         raise ConfigError(problems)
 
 
-def _actions_of(actions: Mapping[str, Action], scenarios: Mapping[str, Scenario]) -> dict[str, Action]:
-    """Those that don't wait for what is left out."""
-    left = dict(actions)
+def _actions_of(config: RunConfig, scenarios: Mapping[str, Scenario]) -> dict[str, Action]:
+    """Those that don't wait for what is left out, and would begin while there is something left."""
+    over_ns = max(scenario.start + duration_ns(scenario.load) for scenario in scenarios.values()) + config.observe
+    left = {
+        name: action for name, action in config.actions.items() if (action.times.at_ns or 0) < over_ns
+    }  # fmt: skip
     while late := [
         name
         for name, action in left.items()
