@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn, cast
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from . import __version__
-from .errors import EvloadError, NotUndoneError, OutputError
-from .terminal.streams import Stream, nobody_reads, take_over
-from .texts import printable
+from .errors import EvloadError, NotUndoneError, OutputError, UsageError
+from .terminal.streams import Stream, complain, nobody_reads, take_over
+from .terminal.verbs import VERBS, columns, listing
+from .texts import meant, printable
 
 if TYPE_CHECKING:
     from .config.run_config import LoadedConfig
@@ -28,10 +29,23 @@ if TYPE_CHECKING:
 BUG = 70
 """Exit code of an unexpected exception (EX_SOFTWARE); 1 would read as a failed objective."""
 
+
+class _Verbs(TyperGroup):
+    """All verbs, which are listed without any of this."""
+
+    def get_help(self, ctx: Any) -> str:
+        return listing(columns()).rstrip()
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.commands and not args[0].startswith("-"):
+            cure = meant(args[0], list(VERBS), "see evload --help")
+            raise UsageError(f"there is no verb {args[0]}; {cure}")
+        return super().resolve_command(ctx, args)
+
+
 app = typer.Typer(
     name="evload",
-    help="How long after an event is published does everyone who reads the system see its effect, "
-    "and does every event get there, once?",
+    cls=_Verbs,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -564,8 +578,7 @@ def main() -> None:
         print(error, file=sys.stderr)
         sys.exit(error.exit_code)
     except SystemExit:
-        if out.trouble is not None and not nobody_reads(out.trouble):
-            print(f"standard output is cut short: {out.trouble.strerror}", file=sys.stderr)
+        complain(out)
         raise
     except Exception as error:
         _tell_bug(error)

@@ -11,15 +11,19 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+import typer
 import yaml
+from typer.core import TyperGroup
 
 from evload import __version__
+from evload.cli import app
 from evload.commands import selftest as positive_control
 from evload.run.directory import RunDirectory
 from evload.sandbox.truth import read_truth
+from evload.terminal.verbs import ABOUT, OPTIONS, VERBS, listing
 from tests.rigs import counted
 from tests.rigs.commands import COMMAND, Ended, assert_closes, assert_one_clear_line, evload, started, summary_of
 from tests.rigs.pipelines import EMBEDDED, LENIENT
@@ -331,6 +335,44 @@ def test_the_help_has_a_whole_sentence_for_each_verb() -> None:
     assert [line for line in verbs.splitlines() if not re.search(r"\w\.$", line)] == []
 
 
+def test_the_listing_has_each_verb_and_each_option_in_the_words_of_their_own_help() -> None:
+    group = cast(TyperGroup, typer.main.get_command(app))
+    own = {name: command.get_short_help_str(1000) for name, command in group.commands.items()}
+    assert list(own.items()) == list(VERBS.items())
+    context = group.make_context("evload", ["run"], resilient_parsing=True)
+    told = {", ".join(sorted(one.opts, key=len)): getattr(one, "help", "") for one in group.get_params(context)}
+    assert told == OPTIONS
+
+
+@pytest.mark.parametrize("columns", [20, 52, 60, 80, 200])
+def test_the_listing_fits_the_terminal_and_leaves_nothing_out(columns: int) -> None:
+    said = listing(columns)
+    assert all(len(line) <= min(max(columns - 2, 50), 78) for line in said.splitlines())
+    words = " ".join(said.split())
+    for name, text in VERBS.items():
+        assert f"{name} {text}" in words
+    assert ABOUT in words
+
+
+def test_what_there_is_to_do_is_told_without_loading_anything_for_it() -> None:
+    program = (
+        "import sys; sys.argv = ['evload', sys.argv[1]]; from evload.__main__ import main; main(); "
+        "print({'typer', 'pydantic', 'evload.cli', 'shutil', 'inspect'} & set(sys.modules), file=sys.stderr)"
+    )
+    for option in ("--help", "-h", "--version"):
+        ended = subprocess.run([sys.executable, "-c", program, option], capture_output=True, text=True, check=True)
+        assert ended.stderr == "set()\n"
+        assert ended.stdout == evload(option, cwd=Path()).out != ""
+
+
+@pytest.mark.parametrize(
+    ("wrong", "cure"),
+    [("rnu", "did you mean 'run'?"), ("xyzzy", "see evload --help"), ("repotr", "did you mean 'report'?")],
+)
+def test_a_verb_that_there_isn_t(wrong: str, cure: str) -> None:
+    assert evload(wrong, cwd=Path()) == Ended(2, "", f"there is no verb {wrong}; {cure}\n")
+
+
 def test_version() -> None:
     assert evload("--version", cwd=Path()) == Ended(0, f"evload {__version__}\n", "")
 
@@ -376,7 +418,7 @@ def test_help_imports_nothing_that_takes_time() -> None:
     [
         (["run"], "Missing argument 'CONFIG'"),
         (["run", "absent.yaml"], "absent.yaml: there is no such file"),
-        (["rum"], "No such command 'rum'"),
+        (["rum"], "there is no verb rum; did you mean 'run'?"),
         (["run", "x.yaml", "--quite"], "No such option: --quite"),
         (["burst", "kafka://localhost"], "can't send to kafka; write a URL that begins with one of http://"),
         (["burst", "http://127.0.0.1:9", "--rate", "5"], "--rate: '5' is not a rate; write a rate such as 5/s"),

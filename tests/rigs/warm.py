@@ -141,7 +141,7 @@ def main(descriptor: int) -> None:
     gc.collect()
     gc.freeze()  # what is shared with the commands stays shared
     with socket.socket(fileno=descriptor) as asked:
-        Server(asked, importlib.import_module("evload.cli").main).serve()
+        Server(asked, importlib.import_module("evload.__main__").main).serve()
 
 
 if __name__ == "__main__":

@@ -200,6 +200,12 @@ def _standard() -> Iterator[tuple[int, object]]:
         yield number, old
 
 
+def complain(out: Stream) -> None:
+    """Say on standard error that what was printed is cut short, if it is, and anybody reads it."""
+    if out.trouble is not None and not nobody_reads(out.trouble):
+        print(f"standard output is cut short: {out.trouble.strerror}", file=sys.stderr)
+
+
 def nobody_reads(trouble: OSError) -> bool:
     """Whether whoever read has had enough, or is gone; nothing that anybody would have to know."""
     return trouble.errno in (errno.EPIPE, errno.EIO)
