@@ -45,7 +45,7 @@ class Rendered:
     def next(self) -> tuple[Any, list[str]]:
         values = [f"{self._seq:012x}", NOW, str(self._seq)]
         for draw in self.compiler.draws:
-            values += draw()
+            values += draw(values)
         self._seq += 1
         return json.loads(self._data(values)), [text(values) for text in self._texts]
 

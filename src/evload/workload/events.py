@@ -227,7 +227,7 @@ class _Compiled:
         """What goes into the slots of the next event."""
         values = [f"{seq:012x}", now, str(seq)]
         for draw in self._draws:
-            values += draw()
+            values += draw(values)
         return values
 
     def key(self, values: Sequence[str]) -> str | None:

@@ -11,12 +11,16 @@ import json
 import random
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from itertools import cycle, islice
 from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from ..texts import near
+from ..units import parse_duration
+from . import draws
+from .draws import DIGITS, FAKES, Draw
 from .records import Records
 
 TemplatePath = tuple[str | int, ...]
@@ -25,16 +29,16 @@ Parts = tuple[str | int, ...]
 """Constants, and numbers of slots."""
 Fill = Callable[[Sequence[str]], str]
 """From the filled slots of one event to the text."""
-Draw = Callable[[], tuple[str, ...]]
-"""The next values of neighbouring slots."""
-
 SEQ_DIGITS: Final = 0
 NOW: Final = 1
 SEQ: Final = 2
 GIVEN_SLOTS: Final = 3
 """Slots that the caller fills first: the last 12 digits of the correlation id, the time, the seq; then the draws."""
 
-_NAMED: Final = r"(?:(?:uuid|now|seq|run_id|correlation_id)\s*|(?:int|choice):[^{}]*|(?:data|record)\.[^{}]*)"
+_NAMED: Final = (
+    r"(?:(?:uuid|now(?:\s*[+-][^{}]*)?|seq(?::\d+)?|run_id|correlation_id)\s*"
+    r"|(?:int|float|hex|choice|weighted|fake):[^{}]*|(?:data|record)\.[^{}]*)"
+)
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 _DOUBLED: Final = re.compile(rf"(?<!\{{)\{{\{{\s*({_NAMED})\}}\}}(?!\}})")
 """What other tools write for a placeholder, and what would be the same text in every event here."""
@@ -42,6 +46,12 @@ _DOUBLED_NAME: Final = re.compile(r"(?<!\{)\{\{\s*([a-z_]\w*)\s*\}\}(?!\})")
 _PLACEHOLDER: Final = re.compile(rf"\{{{_NAMED}\}}")
 _TOKEN: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _RANGE: Final = re.compile(r"\s*(-?\d{1,18})\s*\.\.\s*(-?\d{1,18})\s*")
+_DECIMAL: Final = rf"(-?)(\d{{1,{18 - DIGITS}}})(?:\.(\d{{1,{DIGITS}}}))?"
+_DECIMALS: Final = re.compile(rf"\s*{_DECIMAL}\s*\.\.\s*{_DECIMAL}\s*", re.ASCII)
+_WEIGHT: Final = re.compile(r"\d{1,9}(?:\.\d{1,9})?", re.ASCII)
+_WIDTH: Final = re.compile(r"0([1-9]\d?)", re.ASCII)
+_LATER: Final = re.compile(r"now\s*([+-])\s*(.*)", re.DOTALL)
+_MOST_HEX: Final = 10_000
 _DEEPEST: Final = 50
 """Most references that follow on one another."""
 _MOST_PARTS: Final = 10_000
@@ -50,11 +60,17 @@ _MOST_CHARACTERS: Final = 4_000_000
 _MOST_PROBLEMS: Final = 100
 _MOST_NAMES: Final = 1000
 _LONGEST_SHOWN: Final = 60
-_SUGGESTIONS: Final = ("correlation_id", "run_id", "seq", "uuid", "now", "int:1..100", "choice:a,b")
+_SUGGESTIONS: Final = (
+    "correlation_id", "run_id", "seq", "seq:06", "uuid", "now", "now+1h", "int:1..100", "float:0.99..9.99", "hex:8",
+    "choice:a,b", "weighted:a=3,b=1", *(f"fake:{kind}" for kind in FAKES),
+)  # fmt: skip
 _ATTRIBUTES: Final = ("type", "source", "subject", "key")
 OWN_NAMES: Final = frozenset(
-    {"correlation_id", "run_id", "seq", "uuid", "now", "int", "choice", "data", "record", "secrets", *_ATTRIBUTES}
-)
+    {
+        "correlation_id", "run_id", "seq", "uuid", "now", "int", "float", "hex", "choice", "weighted", "fake", "data",
+        "record", "secrets", *_ATTRIBUTES,
+    }
+)  # fmt: skip
 """What stands for something of each event, so that nothing else can be called so."""
 _NAME: Final = re.compile(r"[a-z_][A-Za-z0-9_]*")
 
@@ -243,18 +259,11 @@ class Compiler:
         if inner == "now":
             return _plain_text((NOW,))
         if inner == "uuid":
-            return _plain_text((self._slots(_uuids(self._rng(slot)), 1),))
-        if name == "int":
-            return self._int(inner, argument, slot)
-        if name == "choice":
-            if not argument.strip():
-                raise _Unusable(f"{{{inner}}} has nothing to choose from", "write what, such as {choice:a,b}")
-            written = argument.split(",")
-            if len(written) > _MOST_PARTS:
-                raise _Unusable(f"{{choice:…}} has more than {_MOST_PARTS} options", "use a data file under records:")
-            options = tuple((option.strip(), _escape(option.strip())) for option in written)
-            first = self._slots(_choices(self._rng(slot), options), 2)
-            return _Value((first,), (first + 1,), ('"', first + 1, '"'))
+            return _plain_text((self._slots(draws.uuids(self._rng(slot)), 1),))
+        if later := _LATER.fullmatch(inner):
+            return self._moment(inner, *later.groups())
+        if (drawn := self._DRAWN.get(name)) is not None:
+            return drawn(self, inner, argument, slot)
         head, dot, rest = inner.partition(".")
         if head == "record" and dot:
             return self._record(rest)
@@ -276,8 +285,94 @@ class Compiler:
         low, high = int(match[1]), int(match[2])
         if low > high:
             raise _Unusable(f"the range of {{{inner}}} is empty", f"write {{int:{high}..{low}}}")
-        index = self._slots(_integers(self._rng(slot), low, high), 1)
+        return self._number(draws.integers(self._rng(slot), low, high))
+
+    def _float(self, inner: str, argument: str, slot: str) -> _Value:
+        match = _DECIMALS.fullmatch(argument)
+        if not match:
+            raise _Unusable(
+                f"{{{inner}}} isn't a range of numbers with at most {DIGITS} digits behind the point",
+                "write one such as {float:9.99..299.99}",
+            )
+        digits = max(1, len(match[3] or ""), len(match[6] or ""))
+        low, high = (
+            int(f"{sign}{whole}{part or '':0<{digits}}")
+            for sign, whole, part in (match.group(1, 2, 3), match.group(4, 5, 6))
+        )
+        if low > high:
+            low_text, high_text = (end.strip() for end in argument.split(".."))
+            raise _Unusable(f"the range of {{{inner}}} is empty", f"write {{float:{high_text}..{low_text}}}")
+        return self._number(draws.decimals(self._rng(slot), low, high, digits))
+
+    def _number(self, draw: Draw) -> _Value:
+        index = self._slots(draw, 1)
         return _Value((index,), (index,), (index,))
+
+    def _hex(self, inner: str, argument: str, slot: str) -> _Value:
+        text = argument.strip()
+        if not (text.isascii() and text.isdecimal() and 0 < int(text[:6]) <= _MOST_HEX and len(text) < 6):
+            raise _Unusable(
+                f"{{{inner}}} isn't a number of digits from 1 to {_MOST_HEX}", "write one such as {hex:8}"
+            )
+        return _plain_text((self._slots(draws.hexadecimals(self._rng(slot), int(text)), 1),))
+
+    def _padded(self, inner: str, argument: str, slot: str) -> _Value:
+        match = _WIDTH.fullmatch(argument.strip())
+        if not match:
+            raise _Unusable(f"{{{inner}}} doesn't say how wide", "write a width with a 0 before it, such as {seq:06}")
+        return _plain_text((self._slots(draws.padded(SEQ, int(match[1])), 1),))
+
+    def _moment(self, inner: str, sign: str, written: str) -> _Value:
+        try:
+            ns = parse_duration(written.strip())
+        except ValueError:
+            raise _Unusable(
+                f"{{{inner}}} isn't a time that far from now", "write a duration, such as {now+1h} or {now-30s}"
+            ) from None
+        later = timedelta(microseconds=ns // 1_000)
+        return _plain_text((self._slots(draws.moments(NOW, later if sign == "+" else -later), 1),))
+
+    def _choice(self, inner: str, argument: str, slot: str) -> _Value:
+        return self._options(draws.choices(self._rng(slot), _texts(inner, argument, "{choice:a,b}")))
+
+    def _weighted(self, inner: str, argument: str, slot: str) -> _Value:
+        written = [option.rpartition("=") for option in _written(inner, argument, "{weighted:a=3,b=1}")]
+        if wrong := next((option for option in written if not _WEIGHT.fullmatch(option[2].strip())), None):
+            raise _Unusable(
+                f"{''.join(wrong).strip()!r} in {{{inner}}} has no weight",
+                "write one behind it, such as {weighted:a=3,b=1}",
+            )
+        weights = [float(weight) for *_, weight in written]
+        if not sum(weights):
+            raise _Unusable(f"all weights of {{{inner}}} are 0", "write one above 0")
+        texts = [(text.strip(), _escape(text.strip())) for text, *_ in written]
+        return self._options(draws.weighted(self._rng(slot), texts, weights))
+
+    def _fake(self, inner: str, argument: str, slot: str) -> _Value:
+        kind = argument.strip()
+        if kind not in FAKES:
+            known = [f"fake:{one}" for one in FAKES]
+            cure = (kind and _suggest(inner, known)) or "what there is: " + _list(known)
+            raise _Unusable(f"nobody makes up {{{inner}}}", cure)
+        try:
+            return self._options(draws.fakes(f"{self._seed}/{slot}", kind, _escape))
+        except ImportError:
+            raise _Unusable(
+                f"{{{inner}}} needs the package mimesis", "install it, with pip install 'evload[data]'"
+            ) from None
+
+    def _options(self, draw: Draw) -> _Value:
+        """What gives a text, and the same as it stands in JSON."""
+        first = self._slots(draw, 2)
+        return _Value((first,), (first + 1,), ('"', first + 1, '"'))
+
+    _DRAWN: Final[Mapping[str, Callable[[Compiler, str, str, str], _Value]]] = MappingProxyType(
+        {
+            "int": _int, "float": _float, "hex": _hex, "seq": _padded, "choice": _choice, "weighted": _weighted,
+            "fake": _fake,
+        }
+    )  # fmt: skip
+    """What is drawn, by what stands before the colon."""
 
     def _record(self, column: str) -> _Value:
         if self._records is None:
@@ -293,9 +388,9 @@ class Compiler:
             cells = [_cell(row[at]) for row in self._records.rows]
             # All columns draw alike (in turn, or from equal generators), so that they stay on the same record.
             draw = (
-                cycle(cells).__next__
+                draws.turns(cycle(cells).__next__)
                 if self._records.order == "sequential"
-                else _choices(self._rng("records"), cells)
+                else draws.choices(self._rng("records"), cells)
             )
             first = self._slots(draw, 3)
             self._columns[column] = _Value((first,), (first + 1,), (first + 2,))
@@ -410,23 +505,19 @@ def _dump(value: Any) -> str:
     return text
 
 
-def _uuids(rng: random.Random) -> Draw:
-    bits = rng.getrandbits
-
-    def draw() -> tuple[str]:
-        # 122 random bits, version 4, and the variant in the top two bits of the fourth group. An f-string would
-        # take half as long again.
-        return ("%08x-%04x-4%03x-%04x-%012x" % (bits(32), bits(16), bits(12), 0x8000 | bits(14), bits(48)),)  # noqa: UP031
-
-    return draw
-
-
-def _integers(rng: random.Random, low: int, high: int) -> Draw:
-    return lambda: (str(rng.randint(low, high)),)
+def _written(inner: str, argument: str, example: str) -> list[str]:
+    """What there is to choose from, as it is written. Raises _Unusable if that is nothing, or too much."""
+    if not argument.strip():
+        raise _Unusable(f"{{{inner}}} has nothing to choose from", f"write what, such as {example}")
+    written = argument.split(",")
+    if len(written) > _MOST_PARTS:
+        name = inner.partition(":")[0]
+        raise _Unusable(f"{{{name}:…}} has more than {_MOST_PARTS} options", "use a data file under records:")
+    return written
 
 
-def _choices(rng: random.Random, options: Sequence[tuple[str, ...]]) -> Draw:
-    return lambda: rng.choice(options)
+def _texts(inner: str, argument: str, example: str) -> list[tuple[str, str]]:
+    return [(text.strip(), _escape(text.strip())) for text in _written(inner, argument, example)]
 
 
 def _inside(value: Any, step: str) -> tuple[str | int, Any]:
