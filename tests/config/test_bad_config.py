@@ -210,6 +210,7 @@ TABLE = [
     Bad("critical: 10s", "critical: 0.02", "41:46", "0.02 can't stand here", 'quotes: "0.02" or write a number'),
     Bad("p95(publish) < 3s,", "p95(first_seen) < 3s,", "41:5", "nobody looks for the effects", "probes: [...]"),
     Bad("    effects: body.effects\n", "", "39:5", "no probe could ever tell duplicated", "effects:"),
+    Bad("duplicates == 0", "ended == 0", "40:5", "no probe could ever tell ended", "give the probe ended:"),
     Bad("duplicates == 0", "5", "40:5", "5 is not an objective", "p99("),
     # YAML itself
     Bad("  api:", "\tapi:", "5:1", "a tab", "indent with spaces"),

@@ -66,7 +66,7 @@ def closes(summary: Summary) -> bool:
         s.ledger["scheduled"]
         == sum(s.ledger[name] for name in ("unsent", "acked", "rejected", "returned", "in_doubt"))
         and s.ledger["acked"]
-        == sum(s.ledger[name] for name in ("visible", "lost", "regressed", "pending", "unobserved"))
+        == sum(s.ledger[name] for name in ("visible", "ended", "lost", "regressed", "pending", "unobserved"))
         for s in summary.scenarios.values()
     )
 

@@ -427,7 +427,7 @@ def test_the_parts_of_a_chain_are_folded_the_same_from_the_ledger(tmp_path: Path
 def test_part_states_close_like_the_ledger(seed: int) -> None:
     run = chain(world(replicas=REGIONS, loss="3%", seed=seed), seed=seed).run()
     for part in run.summary.scenarios["main"].slices.values():
-        states = sum(part.ledger[name] for name in ("visible", "lost", "regressed", "pending", "unobserved"))
+        states = sum(part.ledger[name] for name in ("visible", "ended", "lost", "regressed", "pending", "unobserved"))
         assert part.ledger["acked"] == states == 500
         assert part.ledger["scheduled"] == 500
 

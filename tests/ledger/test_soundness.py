@@ -114,7 +114,7 @@ CELLS: Final[dict[str, tuple[str, str]]] = {
     "a type that there isn't": ("UPDATE events SET type = 1 WHERE seq = 3", "in events, type is 1"),
     "a probe that there isn't": ("UPDATE parts SET probe = 7", "in parts, probe is 7"),
     "a state that there isn't": ("UPDATE events SET state = 0 WHERE seq = 3", "in events, state is 0"),
-    "a state of a part": ("UPDATE parts SET state = 10", "in parts, state is 10"),
+    "a state of a part": ("UPDATE parts SET state = 11", "in parts, state is 11"),
     "a session": ("UPDATE events SET session = 3 WHERE seq = 3", "in events, session is 3"),
     "a text for a time": ("UPDATE events SET acked_ns = 'soon' WHERE seq = 3", "in events, acked_ns is 'soon'"),
     "a fraction of a nanosecond": ("UPDATE events SET sent_ns = 0.5 WHERE seq = 3", "in events, sent_ns is 0.5"),

@@ -112,13 +112,17 @@ def test_the_title_tells_objectives_with_one_expression_apart() -> None:
     [
         ("p99(hop) < 2s", {}, "a hop ends at one probe of the chain; add probe: NAME"),
         ("p99(publish) < 2s", {"probe": "index"}, "publish is not known of one probe; known are first_seen"),
-        ("duplicates == 0", {"replica": "b"}, "duplicated is not known of one replica; known are visible, lost"),
+        (
+            "duplicates == 0",
+            {"replica": "b"},
+            "duplicated is not known of one replica; known are visible, ended, lost",
+        ),
         ("max(staleness) < 2", {"probe": "index"}, "staleness is not known of one probe; known are"),
         # Nobody counts which replica an event disappeared from, so that 0 of them would always be a pass.
         (
             "regressions == 0",
             {"replica": "b"},
-            "regressions is not known of one replica; known are visible, lost",
+            "regressions is not known of one replica; known are visible, ended, lost",
         ),
         ("rate(lost) < 1% in any 30s", {"probe": "index"}, "isn't counted over time; leave the window or the probe"),
         ("max(queue_depth) < 2", {"scenario": "spike"}, "a gauge belongs to no scenario; leave scenario out"),

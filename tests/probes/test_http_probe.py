@@ -112,6 +112,44 @@ def test_visible(visible: str, reply: bytes, expected: Seen) -> None:
     assert single(reply, visible=visible).seen is expected
 
 
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (json_answer(b'{"state": "failed"}'), Seen.ENDED),
+        (json_answer(b'{"state": "failed"}', 404), Seen.ENDED),
+        (json_answer(b'{"state": "done"}'), Seen.PRESENT),
+        (json_answer(b'{"state": "running"}'), Seen.ABSENT),
+        # What shows the event has shown it, whatever else is said.
+        (json_answer(b'{"state": "done", "failed": true}'), Seen.PRESENT),
+        (json_answer(b'{"failed": true}'), Seen.ENDED),
+        (answer(404, b"<html>no such job</html>"), Seen.ABSENT),
+        (answer(404), Seen.ABSENT),
+    ],
+)
+def test_an_event_may_come_to_another_end(reply: bytes, expected: Seen) -> None:
+    read = single(
+        reply, visible="status == `200` && body.state == 'done'", ended="body.state == 'failed' || body.failed"
+    )
+    assert read.seen is expected
+
+
+def test_without_visible_a_status_of_200_shows_it_and_another_one_may_say_that_it_ended() -> None:
+    assert single(json_answer(b'{"gone": true}', 404), ended="body.gone").seen is Seen.ENDED
+    assert single(json_answer(b'{"gone": true}'), ended="body.gone").seen is Seen.PRESENT
+
+
+def test_in_a_list_each_item_says_whether_its_event_ended_and_what_is_not_in_it_did_not() -> None:
+    items = [{"id": A.correlation_id, "state": "failed"}, {"id": B.correlation_id, "state": "done"}]
+    told: dict[str, Any] = {"visible": "item.state == 'done'", "ended": "item.state == 'failed' || body.over"}
+    assert seen(bulk({"items": items, "over": True}, **told)) == [Seen.ENDED, Seen.PRESENT, Seen.ABSENT]
+
+
+def test_of_two_items_of_one_event_the_one_that_shows_it_counts() -> None:
+    items = [{"id": A.correlation_id, "state": state} for state in ("failed", "done")]
+    told: dict[str, Any] = {"visible": "item.state == 'done'", "ended": "item.state == 'failed'"}
+    assert seen(bulk({"items": items}, (A,), **told)) == [Seen.PRESENT]
+
+
 def test_all_that_an_answer_can_say() -> None:
     body = {"items": [1, 2], "pos": 17.5, "t": "2026-01-01T00:00:00.000000001Z", "done": 1767225601.5}
     read = single(

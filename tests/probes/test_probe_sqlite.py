@@ -157,6 +157,32 @@ def test_visible(value: Any, seen: Seen) -> None:
     assert told is seen
 
 
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([(0, 1)], Seen.ENDED),
+        ([(1, 1)], Seen.PRESENT),
+        ([(0, 0)], Seen.ABSENT),
+        ([(0, None)], Seen.ABSENT),
+        ([(0, 0), (0, 1)], Seen.ENDED),
+        ([(0, 1), (1, 0)], Seen.PRESENT),
+        ([(1, 0), (0, 1)], Seen.PRESENT),
+    ],
+)
+def test_a_row_may_say_that_its_event_came_to_another_end(
+    rows: Sequence[tuple[int, int | None]], expected: Seen
+) -> None:
+    named = [(A.correlation_id, visible, ended) for visible, ended in rows]
+    (read, other, _), _ = RowReader(["id", "visible", "ended"]).reads(named, (A, B, C), 10, 20)
+    assert (read.seen, other.seen) == (expected, Seen.ABSENT)
+
+
+def test_a_query_without_a_column_ended_can_not_tell_of_it() -> None:
+    assert "ended" not in config_of().capabilities.tells
+    told = config_of(query="SELECT id, visible, state = 'failed' AS ended FROM jobs WHERE id IN (:ids)")
+    assert "ended" in told.capabilities.tells
+
+
 def test_rows_of_which_some_are_visible() -> None:
     reads, _ = judged(
         ["ID", "Visible", "effects", "replica"],

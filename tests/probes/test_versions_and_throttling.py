@@ -69,6 +69,7 @@ def test_the_version_in_a_stored_value() -> None:
     reader = ValueReader("state == 'done'", None, "n")
     assert reader.fields == frozenset({"state", "n"})
     assert not ValueReader(None, None, "n").indifferent
+
     done, begun = reader.judge({"state": "done", "n": 3}), reader.judge({"state": "begun", "n": 2})
     assert (done.seen, done.effects, done.version) == (PRESENT, None, 3)
     assert (begun.seen, begun.version) == (ABSENT, 2)
@@ -77,9 +78,19 @@ def test_the_version_in_a_stored_value() -> None:
         reader.judge({"n": True})
 
 
-def test_a_stream_has_no_versions() -> None:
-    stream = {"kind": "redis", "url": "redis://h", "stream": "s", "field": "f", "version": "n"}
-    with pytest.raises(ValidationError, match="version belongs to a key or a hash; entries of a stream are never"):
+def test_a_stored_value_may_say_that_its_event_came_to_another_end() -> None:
+    reader = ValueReader("state == 'done'", None, ended="state == 'failed'")
+    assert [reader.judge({"state": state}).seen for state in ("done", "failed", "new")] == [
+        Seen.PRESENT, Seen.ENDED, Seen.ABSENT,
+    ]  # fmt: skip
+    assert (reader.indifferent, reader.fields) == (False, frozenset({"state"}))
+    assert not ValueReader(None, None, ended="state == 'failed'").indifferent
+
+
+@pytest.mark.parametrize("key", ["version", "ended"])
+def test_entries_of_a_stream_stay_as_they_are(key: str) -> None:
+    stream = {"kind": "redis", "url": "redis://h", "stream": "s", "field": "f", key: "n"}
+    with pytest.raises(ValidationError, match=f"{key} belongs to a key or a hash; entries of a stream are never"):
         RedisProbeConfig.model_validate(stream)
 
 

@@ -47,6 +47,13 @@ def test_how_many_events_it_befell_and_when(kind: str, ledger: dict[str, Any], s
         assert "scenario" not in finding.evidence
 
 
+def test_events_that_came_to_another_end_are_told_and_are_no_fault() -> None:
+    finding = the_only(found(timeline(), scenario(visible=2280, ended=120)))
+    assert (finding.kind, finding.severity) == ("ended", Severity.NOTE)
+    assert finding.sentence == "120 of 2,400 acked events came to another end (5 %)."
+    assert finding.evidence == {"events": 120, "acked": 2400}
+
+
 def test_what_befell_events_without_an_ack_has_no_share() -> None:
     """Of those in doubt some have their effect, and some more than once."""
     doubtful = scenario(in_doubt=2400, recovered=50, duplicated=3)

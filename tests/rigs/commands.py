@@ -256,7 +256,7 @@ def assert_closes(summary: Mapping[str, Any]) -> None:
     for ledger in (summary["ledger"], *ledgers):
         published = sum(ledger[key] for key in ("unsent", "acked", "rejected", "returned", "in_doubt"))
         assert ledger["scheduled"] == published, ledger
-        settled = sum(ledger[key] for key in ("visible", "lost", "regressed", "pending", "unobserved"))
+        settled = sum(ledger[key] for key in ("visible", "ended", "lost", "regressed", "pending", "unobserved"))
         assert ledger["acked"] == settled, ledger
     assert {key: sum(ledger[key] for ledger in ledgers) for key in summary["ledger"]} == summary["ledger"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 _REFUSED = ("unsent", "rejected", "returned")
-_ACKED = ("visible", "lost", "regressed", "pending", "unobserved")
+_ACKED = ("visible", "ended", "lost", "regressed", "pending", "unobserved")
 
 
 def rows(path: Path, scenario: int = 0) -> list[Mapping[str, Any]]:

@@ -49,7 +49,7 @@ def good_and_bad(good: int, bad: int, threshold: int, *, undecided: int = 0, win
 
 def scenario(distributions: dict[str, Distribution] | None = None, **ledger: int) -> ScenarioSummary:
     """A scenario whose ledger closes: what isn't given is derived, and everything was followed closely."""
-    acked = sum(ledger.get(state, 0) for state in ("visible", "lost", "regressed", "pending", "unobserved"))
+    acked = sum(ledger.get(state, 0) for state in ("visible", "ended", "lost", "regressed", "pending", "unobserved"))
     sent = acked + sum(ledger.get(state, 0) for state in ("unsent", "rejected", "returned", "in_doubt"))
     built = ScenarioSummary(distributions=distributions or {})
     built.ledger.update({"acked": acked, "scheduled": sent} | ledger)

@@ -232,7 +232,7 @@ def test_a_run_with_broken_read_models_is_no_pass(read_models: tuple[Ended, dict
 def test_read_model(name: str, read_models: tuple[Ended, dict[str, Any]]) -> None:
     read_model, (_, summary) = READ_MODELS[name], read_models
     ledger = summary["scenarios"][name]["ledger"]
-    settled = ("visible", "lost", "regressed", "pending", "unobserved")
+    settled = ("visible", "ended", "lost", "regressed", "pending", "unobserved")
     assert {state: ledger[state] for state in settled if ledger[state]} == {read_model.state: EVENTS}
     results = [one["result"] for one in summary["objectives"] if one["scenario"] == name]
     assert ("pass" in results) == (read_model.state == "visible"), results

@@ -71,9 +71,9 @@ def test_the_order_of_a_key_is_that_of_its_sends() -> None:
 
 
 COUNTERS = (
-    "sent", "acked", "visible", "lost", "regressed", "pending", "unobserved", "unsent", "rejected", "returned",
-    "in_doubt", "errors", "regressions", "recovered", "duplicated", "out_of_order", "resent", "non_monotonic",
-    "unread_writes",
+    "sent", "acked", "visible", "ended", "lost", "regressed", "pending", "unobserved", "unsent", "rejected",
+    "returned", "in_doubt", "errors", "regressions", "recovered", "duplicated", "out_of_order", "resent",
+    "non_monotonic", "unread_writes",
 )  # fmt: skip
 
 PLAN = ScenarioPlan(
@@ -182,6 +182,7 @@ COUNTED: Mapping[str, Mapping[int, int]] = {
     "sent": {0: 4, 1: 2, 2: 5, 4: 1, 5: 1},
     "acked": {0: 3, 1: 3, 2: 1, 5: 2},
     "visible": {0: 2, 1: 1, 5: 1, 6: 1},
+    "ended": {},
     "lost": {0: 1},
     "regressed": {1: 1},
     "pending": {1: 1},

@@ -402,7 +402,9 @@ def test_both_sums_always_close(seed: int, number: int, unrecorded: int) -> None
     assert ledger["scheduled"] == sum(
         ledger[name] for name in ("unsent", "acked", "rejected", "returned", "in_doubt")
     )
-    assert ledger["acked"] == sum(ledger[name] for name in ("visible", "lost", "regressed", "pending", "unobserved"))
+    assert ledger["acked"] == sum(
+        ledger[name] for name in ("visible", "ended", "lost", "regressed", "pending", "unobserved")
+    )
     by_state = Counter(seen.state.name.lower() for seen in events)
     by_state["in_doubt"] += unrecorded
     assert all(ledger[name.lower()] == by_state[name.lower()] for name in State.__members__)

@@ -175,9 +175,9 @@ def expected() -> ScenarioSummary:
     )  # fmt: skip
     both.ledger |= {
         "scheduled": 101, "unsent": 2, "acked": 303, "rejected": 404, "returned": 505, "in_doubt": 606,
-        "visible": 707, "lost": 808, "regressed": 909, "pending": 1010, "unobserved": 1111,
-        "duplicated": 1212, "regressions": 1313, "out_of_order": 1414, "order_unknown": 1515, "resent": 1616,
-        "non_monotonic": 1717, "unread_writes": 1818, "recovered": 1919,
+        "visible": 707, "ended": 808, "lost": 909, "regressed": 1010, "pending": 1111, "unobserved": 1212,
+        "duplicated": 1313, "regressions": 1414, "out_of_order": 1515, "order_unknown": 1616, "resent": 1717,
+        "non_monotonic": 1818, "unread_writes": 1919, "recovered": 2020,
     }  # fmt: skip
     return both
 

@@ -31,6 +31,8 @@ class Life:
     answer_after_ns: int
     visible: Sequence[int | None]
     hidden: tuple[int, int] | None
+    ended: int | None = None
+    """From when on reads that don't show it say that it came to another end."""
     sent_ns: int = 0
 
     def shows(self, replica: int, at_ns: int) -> bool:
@@ -38,6 +40,9 @@ class Life:
         if since is None or at_ns - self.sent_ns < since:
             return False
         return self.hidden is None or not self.hidden[0] <= at_ns - self.sent_ns < self.hidden[1]
+
+    def has_ended(self, at_ns: int) -> bool:
+        return self.ended is not None and at_ns - self.sent_ns >= self.ended
 
     def rises(self) -> list[int]:
         """When some replica begins to show it."""
@@ -87,8 +92,9 @@ class ReadModel:
             failed = self.rng.random() < self.failing
             reads = []
             for target in targets:
-                shown = self.lives[target.seq].shows(replica, looked)
-                seen = FAILED if failed else PRESENT if shown else ABSENT
+                life = self.lives[target.seq]
+                absent = Seen.ENDED if life.has_ended(looked) else ABSENT
+                seen = FAILED if failed else PRESENT if life.shows(replica, looked) else absent
                 reads.append(Read(target.seq, seen, now, ends, replica=None if failed else self.names[replica]))
             self.rng.shuffle(reads)
             heappush(agenda, (ends, next(turn), lambda at: tracker.observe(0, reads, at)))
@@ -112,7 +118,9 @@ class ReadModel:
         return settled
 
 
-def lives(replicas: int, *, hidden: bool, outcomes: Sequence[Outcome]) -> st.SearchStrategy[list[Life]]:
+def lives(
+    replicas: int, *, hidden: bool, outcomes: Sequence[Outcome], ended: bool = False
+) -> st.SearchStrategy[list[Life]]:
     times = st.integers(0, 3 * S) | st.integers(0, 40 * MS)
     return st.lists(
         st.builds(
@@ -121,6 +129,7 @@ def lives(replicas: int, *, hidden: bool, outcomes: Sequence[Outcome]) -> st.Sea
             answer_after_ns=st.integers(0, 12 * S) | st.integers(0, 60 * MS),
             visible=st.lists(times, min_size=replicas, max_size=replicas) | st.just([None] * replicas),
             hidden=st.tuples(st.integers(3 * S, 4 * S), st.integers(4 * S, 20 * S)) if hidden else st.none(),
+            ended=st.none() | st.integers(0, 5 * S) if ended else st.none(),
         ),
         min_size=1,
         max_size=8,
@@ -134,7 +143,7 @@ SENT = [Outcome.ACCEPTED, Outcome.IN_DOUBT]
 
 @settings(max_examples=60, deadline=None)
 @given(
-    lives(2, hidden=True, outcomes=ANY), st.integers(0, 2**32), st.sampled_from([0.0, 0.3, 1.0]),
+    lives(2, hidden=True, outcomes=ANY, ended=True), st.integers(0, 2**32), st.sampled_from([0.0, 0.3, 1.0]),
     st.none() | st.integers(0, 20 * S), st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from([("a", "b"), (None, None)]),
 )  # fmt: skip
 def test_every_event_is_settled_once_whatever_comes_in_which_order(
@@ -148,7 +157,7 @@ def test_every_event_is_settled_once_whatever_comes_in_which_order(
         Outcome.REJECTED: State.REJECTED, Outcome.RETURNED: State.RETURNED, Outcome.UNSENT: State.UNSENT,
         Outcome.IN_DOUBT: State.IN_DOUBT,
     }  # fmt: skip
-    followed = {State.VISIBLE, State.LOST, State.REGRESSED, State.UNOBSERVED}
+    followed = {State.VISIBLE, State.ENDED, State.LOST, State.REGRESSED, State.UNOBSERVED}
     for seen in settled:
         life = planned[seen.seq]
         answered = close_ns is None or life.sent_ns + life.answer_after_ns < close_ns
@@ -164,8 +173,12 @@ def test_every_event_is_settled_once_whatever_comes_in_which_order(
             assert last is not None
             assert seen.acked_ns is not None
             assert last >= seen.acked_ns + QUICK["deadline_ns"], "lost needs a read at or after the deadline"
+        if seen.state is State.ENDED:
+            assert life.ended is not None
+            assert (seen.stable_lower_ns or life.sent_ns - 1) < life.sent_ns + life.ended <= seen.settled_ns
+            assert seen.stable_upper_ns is None
         if failing == 1.0:
-            assert seen.state not in (State.VISIBLE, State.LOST, State.REGRESSED)
+            assert seen.state not in (State.VISIBLE, State.ENDED, State.LOST, State.REGRESSED)
             assert (seen.first_lower_ns, seen.stable_upper_ns) == (None, None)
 
 
@@ -232,6 +245,7 @@ def test_outcomes_are_spread_over_all_states() -> None:
                 rng.choice(ANY), rng.randrange(2 * S),
                 [rng.choice((None, rng.randrange(3 * S))), rng.choice((None, rng.randrange(3 * S)))],
                 (3 * S, rng.choice((4 * S, 90 * S))) if rng.random() < 0.4 else None,
+                rng.randrange(3 * S) if rng.random() < 0.3 else None,
             )
             for _ in range(6)
         ]  # fmt: skip

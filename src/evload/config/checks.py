@@ -29,7 +29,7 @@ from .run_config import Action, Step
 from .sections import Scenario
 from .yaml import DataPath, places, texts
 
-_OF_PROBES: Final = frozenset({"effects", "position", "version"})
+_OF_PROBES: Final = frozenset({"ended", "effects", "position", "version"})
 """Keys of probes without which a counter could never count."""
 _LONGEST_DATA_FILE: Final = 100_000_000
 """Bytes. All of it is in memory as long as the run goes on."""

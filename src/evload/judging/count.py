@@ -42,7 +42,7 @@ def count(scope: ScenarioSummary, name: str) -> Count:
         return Count(exact, exact, "nothing was scheduled")
     if name in PUBLISH_COUNTERS:
         return Count(exact, exact)
-    watched = ledger["visible"] + ledger["lost"] + ledger["regressed"]
+    watched = ledger["visible"] + ledger["ended"] + ledger["lost"] + ledger["regressed"]
     blind = "" if watched else "no event was watched to the end"
     if name in ("pending", "unobserved", "recovered"):
         return Count(exact, exact, blind)
@@ -50,7 +50,7 @@ def count(scope: ScenarioSummary, name: str) -> Count:
     if name == "lost":
         open_states["in doubt and never seen"] = max(0, ledger["in_doubt"] - ledger["recovered"])
     doubt = ", ".join(f"{count} {state}" for state, count in open_states.items() if count)
-    if name in ("lost", "visible"):
+    if name in ("lost", "visible", "ended"):
         return Count(exact, exact + sum(open_states.values()), blind, doubt)
     return _count_seen_only(scope, name, exact, watched, blind, doubt)
 

@@ -29,7 +29,7 @@ def unseen(summary: Summary, scenarios: Mapping[str, ScenarioCriteria], objectiv
 
 def _is_blind(part: ScenarioSummary) -> bool:
     # What it saw in the warm-up shows as well that it looks in the right place.
-    seen = sum(part.with_warmup(state) for state in ("visible", "regressed", "recovered"))
+    seen = sum(part.with_warmup(state) for state in ("visible", "ended", "regressed", "recovered"))
     return part.ledger["lost"] > 0 and seen == 0
 
 

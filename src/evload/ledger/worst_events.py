@@ -63,7 +63,7 @@ _ENDED: Final = f"{_ACKED} AND NOT {_STILL_OPEN}"
 _OF_ONE_VIEW: Final[Mapping[str, str]] = {
     state.name.lower(): f"{_ENDED} AND ({_ALONE} AND state = {state.value}"
     f" OR EXISTS (SELECT 1 FROM parts WHERE {_PART} AND parts.state = {state.value}))"
-    for state in (State.LOST, State.REGRESSED, State.UNOBSERVED)
+    for state in (State.ENDED, State.LOST, State.REGRESSED, State.UNOBSERVED)
 }
 """Which events a counter counts of what one probe or one replica says. What is pending is so for all of them."""
 

@@ -340,13 +340,13 @@ FACT_OF: Final[Mapping[str, str]] = MappingProxyType(
 
 STATES: Final = (
     "unsent", "acked", "rejected", "returned", "in_doubt",
-    "visible", "lost", "regressed", "pending", "unobserved",
+    "visible", "ended", "lost", "regressed", "pending", "unobserved",
 )  # fmt: skip
 ERRORS: Final = ("unsent", "rejected", "returned", "in_doubt")
 """The states of an event that was not acked."""
 LEDGER_KEYS: Final = ("scheduled", *STATES, *COUNTERS)
 LEDGER_SUMS: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
-    {"scheduled": ("acked", *ERRORS), "acked": ("visible", "lost", "regressed", "pending", "unobserved")}
+    {"scheduled": ("acked", *ERRORS), "acked": ("visible", "ended", "lost", "regressed", "pending", "unobserved")}
 )
 """The two sums of the ledger."""
 TROUBLES: Final = ("lost", "regressed", *(name for name, counter in COUNTERS.items() if counter.trouble), *ERRORS)
@@ -457,6 +457,8 @@ def is_told_by_publish(subject: str) -> bool:
 
 def told_as(subject: str) -> str:
     """What somebody has to tell so that a counter, or a figure about a fact, can be known; empty: nothing special."""
+    if subject == "ended":
+        return subject
     by_value = ByValue.named(subject)
     fact = by_value.fact if by_value is not None else FACT_OF.get(subject, subject)
     if fact in ("out_of_order", "order_unknown"):

@@ -41,6 +41,8 @@ class State(enum.IntEnum):
     """Acked, and not settled when the run ended."""
     UNOBSERVED = 9
     """Acked, and no read ever said anything about it at its deadline."""
+    ENDED = 10
+    """Acked, and a read said that it came to another end, so that its effect never comes."""
 
 
 class Seen(enum.IntEnum):
@@ -50,3 +52,5 @@ class Seen(enum.IntEnum):
     PRESENT = 1
     FAILED = 2
     """The read itself failed (timeout, 500, nonsense): it says nothing about the event."""
+    ENDED = 3
+    """Absent, and it will never come: the event is at an end of another kind, such as a job that failed."""

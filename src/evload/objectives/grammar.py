@@ -17,7 +17,7 @@ _PARTS: Final = ("scenario", "event", "key", "tag", "probe", "replica")
 _SEEN_BY_A_PROBE: Final = ("first_seen", "consistency", "end_to_end", "hop")
 _COUNTING: Final = ("drain(...)", "recovery(...)", "reach(...)", *(f"{one}(...)" for one in RUNNING))
 _WHOLE: Final = (Measure.INTEGRAL, Measure.GROWTH, Measure.RATIO)
-_STATES_OF_A_PROBE: Final = ("visible", "lost", "regressed", "unobserved", "pending")
+_STATES_OF_A_PROBE: Final = ("visible", "ended", "lost", "regressed", "unobserved", "pending")
 
 
 def parse(

@@ -95,6 +95,6 @@ def _with_worst(objective: Objective, judged: ObjectiveResult, ledger: LedgerRea
 def _is_evidence(summary: Summary) -> bool:
     """An event was acked and, where somebody looked for effects, a look said something."""
     ledger = summary.total().ledger
-    if summary.vitals.event_reads and not ledger["visible"] + ledger["lost"] + ledger["regressed"]:
+    if summary.vitals.event_reads and not sum(ledger[state] for state in ("visible", "ended", "lost", "regressed")):
         return False
     return ledger["acked"] > 0

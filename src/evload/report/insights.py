@@ -98,6 +98,7 @@ def find(
     growing = saturated(timeline)
     found = [
         *_befell(summary, timeline),
+        *_ended(summary),
         *_out_of_order(summary),
         *_refused(summary, timeline),
         *_outages(summary),
@@ -115,6 +116,15 @@ def find(
     found += _slow_hop(summary) if is_late and not found and not felt else []
     found += acted
     return sorted(found, key=lambda one: _ORDER.index(one.severity))
+
+
+def _ended(summary: Summary) -> Iterator[Insight]:
+    for name, scenario in summary.scenarios.items():
+        count, whole = scenario.ledger["ended"], scenario.ledger["acked"]
+        if count:
+            where = f" in {name}" if len(summary.scenarios) > 1 else ""
+            told = f"{count:,} of {whole:,} acked events came to another end ({format_share(count / whole)}){where}."
+            yield Insight("ended", Severity.NOTE, told, {"events": count, "acked": whole, **_named(summary, name)})
 
 
 def _befell(summary: Summary, timeline: Timeline) -> Iterator[Insight]:

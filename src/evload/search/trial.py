@@ -215,10 +215,12 @@ def _courses(ledger: LedgerReader, number: int, plan: ScenarioPlan, scenario: st
 
 
 def _followed(ledger: LedgerReader, number: int, since_ns: int, end_ns: int) -> _Course | None:
-    """The events that were acked and not seen yet; what is never seen stays among them."""
+    """The events that were acked and not seen yet; what is never seen stays among them, but for what came to another
+    end."""
     import numpy as np
 
-    columns = "sampled, acked_ns, coalesce(stable_lower_ns, sent_ns), stable_upper_ns, state"
+    over = f"CASE state WHEN {State.ENDED.value} THEN settled_ns ELSE stable_upper_ns END"
+    columns = f"sampled, acked_ns, coalesce(stable_lower_ns, sent_ns), {over}, state"
     query = (
         f"SELECT {columns} FROM events WHERE scenario = ? AND state >= {State.VISIBLE.value} AND acked_ns IS NOT NULL"
     )
@@ -229,7 +231,7 @@ def _followed(ledger: LedgerReader, number: int, since_ns: int, end_ns: int) -> 
     followed = rows[rows[:, 0] > 0]
     if not len(followed):
         return None
-    seen = followed[followed[:, 4] == State.VISIBLE.value]
+    seen = followed[np.isin(followed[:, 4], (State.VISIBLE.value, State.ENDED.value))]
     acked, own = np.sort(followed[:, 1]), np.sort(seen[:, 1])
     times = np.linspace(since_ns, end_ns, _POINTS)
 

@@ -114,8 +114,8 @@ AnswerTimeout = Annotated[Duration, Field(ge=1_000_000, description="longest wai
 class Capabilities:
     """What an adapter can do with its settings: it declares that, and nobody has to guess.
 
-    tells            what it may say of an event: of a probe `effects`, `position`, `version`, `consumed_at`,
-                     `processed_at`, `replica`; of a producer facts such as `status`
+    tells            what it may say of an event: of a probe `ended` (that it will never come), `effects`, `position`,
+                     `version`, `consumed_at`, `processed_at`, `replica`; of a producer facts such as `status`
     tags             names of the tags that it gives events, by what answers say
     captures         a producer: it takes the id that the target gives an event
     asks_by_capture  a probe: it asks with that id, which is known only after the ack

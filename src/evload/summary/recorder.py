@@ -35,6 +35,9 @@ _UNSENT: Final = State.UNSENT
 _RETURNED: Final = State.RETURNED
 _IN_DOUBT: Final = State.IN_DOUBT
 _VISIBLE: Final = State.VISIBLE
+_ENDED: Final = State.ENDED
+_NEVER: Final = (None, None)
+"""The ends of what is known never to come: beyond every threshold."""
 
 
 class _Counted(NamedTuple):
@@ -807,10 +810,13 @@ class Recorder:
                 continue
             state, intended_ns = seen.state, seen.intended_ns
             at_ns = intended_ns - start_ns
-            if state <= _RETURNED:
-                # It will never be seen, and that is known: beyond every threshold.
-                end_to_end.append((None, None, at_ns))
-                in_time.append((None, None, at_ns))
+            if state <= _RETURNED or state is _ENDED:
+                never = (*_NEVER, at_ns)
+                end_to_end.append(never)
+                in_time.append(never)
+                if state is _ENDED:
+                    consistency.append(never)
+                    first_seen.append(never)
                 continue
             published = intended_ns if seen.sent_ns is None else seen.sent_ns
             stable_upper, first_upper = seen.stable_upper_ns, seen.first_upper_ns
@@ -870,6 +876,12 @@ class Recorder:
         if not seen.sampled or seen.acked_ns is None:
             return
         into.summary.sampled += 1
+        if part.state is _ENDED:
+            for name in ("consistency", "end_to_end", "first_seen"):
+                into.metric(name).record(*_NEVER, at_ns)
+            if into.on_time is not None:
+                into.on_time.record(*_NEVER, at_ns)
+            return
         lower = published if part.stable_lower_ns is None else part.stable_lower_ns
         into.metric("consistency").record_since(seen.acked_ns, lower, part.stable_upper_ns, at_ns)
         into.metric("end_to_end").record_since(seen.intended_ns, lower, part.stable_upper_ns, at_ns)

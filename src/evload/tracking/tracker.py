@@ -45,6 +45,8 @@ _DOUBTFUL: Final = Outcome.IN_DOUBT
 _NOT_SENT: Final = Outcome.UNSENT
 _IN_DOUBT: Final = State.IN_DOUBT
 _LOST: Final = State.LOST
+_ENDED: Final = State.ENDED
+_AT_AN_END: Final = Seen.ENDED
 _PENDING: Final = State.PENDING
 _REGRESSED: Final = State.REGRESSED
 _UNOBSERVED: Final = State.UNOBSERVED
@@ -55,7 +57,8 @@ class _Watch:
     """One probe, or one replica of it that has an address of its own, following one event."""
 
     __slots__ = (
-        "alone", "calm", "confirm_from", "confirm_reads", "consumed_at", "done", "due", "effects", "facts", "failed",
+        "alone", "calm", "confirm_from", "confirm_reads", "consumed_at", "done", "due", "effects", "ended", "facts",
+        "failed",
         "first_upper", "item", "key_writes", "last_start", "named", "plain", "plan", "position", "processed_at",
         "profile", "reader", "reading", "reads", "regressions", "session_wanted", "vague",
     )  # fmt: skip
@@ -82,6 +85,8 @@ class _Watch:
         self.due = -1
         self.reading = False
         self.done = False
+        self.ended = False
+        """Its last read said that this probe will never show it."""
         self.last_start = 0
         self.first_upper: int | None = None
         """End of the first read that showed it, whoever answered."""
@@ -126,8 +131,8 @@ class _Item:
     """One outstanding event."""
 
     __slots__ = (
-        "acked", "bytes_out", "capture", "event", "expected", "non_monotonic", "open_watches", "outcome", "place",
-        "receipt", "resent", "sampled", "session", "staleness", "watches",
+        "acked", "bytes_out", "capture", "ended", "event", "expected", "non_monotonic", "open_watches", "outcome",
+        "place", "receipt", "resent", "sampled", "session", "staleness", "watches",
     )  # fmt: skip
 
     def __init__(self, event: Event, expected: int, sampled: bool) -> None:
@@ -142,6 +147,8 @@ class _Item:
         self.watches: tuple[_Watch, ...] = ()
         self.open_watches = 0
         self.resent = False
+        self.ended = False
+        """One of its probes said that it came to another end."""
         self.non_monotonic = False
         self.session: Seen | None = None
         self.staleness: int | None = None
@@ -424,7 +431,7 @@ class Tracker:
         if watch.session_wanted and item.acked is not None and read.start_ns >= item.acked:
             watch.session_wanted = False
             if item.session is not _ABSENT:
-                item.session = read.seen
+                item.session = _ABSENT if read.seen is _AT_AN_END else read.seen
         if read.seen is _FAILED:
             watch.failed += 1
             elapsed = now_ns - item.reference()
@@ -452,7 +459,11 @@ class Tracker:
                 watch.first_upper = read.end_ns
         elif (watch.first_upper is not None or len(item.watches) > 1) and not item.non_monotonic:
             item.non_monotonic = self._was_shown_before(watch, read.start_ns)
-        self._mark(watch, read)
+        if read.seen is not _AT_AN_END:
+            self._mark(watch, read)
+        elif item.receipt is not None:
+            self._came_to_an_end(watch, now_ns)
+            return
         moved = False
         if not self._all_present(watch):
             if watch.confirm_from is not None:
@@ -713,6 +724,17 @@ class Tracker:
                 due = at
         return due
 
+    def _came_to_an_end(self, watch: _Watch, now_ns: int) -> None:
+        """A read says that this probe will never show it; it ended after the last one that had shown nothing of it.
+        Other probes may still have something to show."""
+        watch.ended = watch.item.ended = True
+        watch.confirm_from = None
+        sides = watch.sides()
+        watch.regressions += any(side.present for side in sides)
+        for side in sides:
+            side.present, side.upper = False, None
+        self._end_watch(watch, now_ns)
+
     # -- settling ------------------------------------------------------------------------------------
 
     def _end_watch(self, watch: _Watch, now_ns: int) -> None:
@@ -738,6 +760,8 @@ class Tracker:
         """Settle an event whose receipt is in and whose watches are done."""
         if item.outcome is _DOUBTFUL:
             state = _IN_DOUBT
+        elif item.ended:
+            state = _ENDED
         elif not item.watches:
             state = _UNOBSERVED
         elif len(item.watches) == 1:
@@ -750,6 +774,8 @@ class Tracker:
         """What one finished watch says of an acked event."""
         if watch.confirm_from is not None:
             return _VISIBLE
+        if watch.ended:
+            return _ENDED
         sides = self._sides(watch)
         if not watch.item.sampled and (watch.vague or any(side.present for side in sides)):
             return _VISIBLE  # Read once, and there it was.
@@ -757,6 +783,8 @@ class Tracker:
             if watch.vague or all(side.present for side in sides):
                 return _UNOBSERVED  # Present wherever it was looked for, but not met on every replica.
             return _REGRESSED
+        if watch.item.ended:
+            return _ENDED  # What came to another end elsewhere isn't missing here.
         deadline = watch.item.reference() + watch.plan.deadline_ns
         return _LOST if sides and watch.last_start >= deadline else _UNOBSERVED
 
@@ -877,10 +905,12 @@ class Tracker:
         for replica in known:
             side = watch.side(replica)
             state = own
-            if side is None:
-                state = _UNOBSERVED
-            elif side.present:
+            if side is not None and side.present:
                 state = _VISIBLE
+            elif own is _ENDED:
+                pass  # Nobody will show it any more.
+            elif side is None:
+                state = _UNOBSERVED
             elif side.seen:
                 state = _REGRESSED
             elif own is not _LOST:

@@ -8,7 +8,7 @@ from typing import Final
 from ..model.states import State
 from ..model.travel import Part
 
-WORST: Final = {State.VISIBLE: 0, State.UNOBSERVED: 1, State.REGRESSED: 2, State.LOST: 3}
+WORST: Final = {State.VISIBLE: 0, State.UNOBSERVED: 1, State.REGRESSED: 2, State.LOST: 3, State.ENDED: 4}
 """Of several views the worst one is the event's."""
 
 

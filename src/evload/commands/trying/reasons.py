@@ -92,6 +92,7 @@ def reasons(look: Looked, published: Published, tests: Tests) -> list[Clue]:
         *_known_as(tests.known, look),
         *_id_not_sent(look, published),
         *_elsewhere(look, tests.elsewhere),
+        *_ended(look),
         *_failures(look),
         *_not_among_items(_last_answer(look), event),
         *_expressions(look),
@@ -162,6 +163,12 @@ def _elsewhere(look: Looked, places: Sequence[Elsewhere]) -> Iterator[Clue]:
         if not place.nowhere and place.asked.seen is Seen.PRESENT:
             said = f"the event is {place.where}, and {look.reader} doesn't look there"
             yield Clue("elsewhere", f"{said}; {place.cure}", sure=True)
+
+
+def _ended(look: Looked) -> Iterator[Clue]:
+    if any(one.seen is Seen.ENDED for one in look.reads):
+        said = f"{look.reader} says that the event came to another end, so that it will never be visible"
+        yield Clue("ended", f"{said}; see why its system ended it, or correct ended", sure=True)
 
 
 def _failures(look: Looked) -> Iterator[Clue]:

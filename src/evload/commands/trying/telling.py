@@ -16,7 +16,12 @@ from .reasons import alike
 
 _MOST_ANSWERS: Final = 8
 _MOST_TURNS: Final = 5
-_WORDS: Final = {Seen.PRESENT: "shows the event", Seen.ABSENT: "doesn't show it", Seen.FAILED: "says nothing of it"}
+_WORDS: Final = {
+    Seen.PRESENT: "shows the event",
+    Seen.ABSENT: "doesn't show it",
+    Seen.ENDED: "says that it came to another end",
+    Seen.FAILED: "says nothing of it",
+}
 _TELLING: Final = ("visible", "content", "replica")
 """Settings by whose values answers differ."""
 _OUTCOMES: Final = {

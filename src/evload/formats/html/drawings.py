@@ -21,7 +21,7 @@ _ROOM: Final = 1.35
 _THIN: Final = 3.0
 Tone = Literal["good", "poor", "plain"]
 _TONES: Final[Mapping[str, Tone]] = {
-    "scheduled": "good", "acked": "good", "visible": "good", "unobserved": "plain",
+    "scheduled": "good", "acked": "good", "visible": "good", "ended": "plain", "unobserved": "plain",
 }  # fmt: skip
 """How a state looks; one that isn't named is poor. That nobody looked says nothing against the system."""
 

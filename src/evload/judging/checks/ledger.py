@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...model.facts import LEDGER_SUMS
 from ...model.summary import Summary
 from .check import Check, everything
 
@@ -12,10 +13,7 @@ def ledger_closes(summary: Summary) -> Check:
     warmups = [one.warmup for one in summary.scenarios.values() if one.warmup is not None]
     for scenario in (*summary.scenarios.values(), *warmups):
         has = scenario.ledger
-        unanswered = ("unsent", "acked", "rejected", "returned", "in_doubt")
-        residuals += abs(has["scheduled"] - sum(has[state] for state in unanswered))
-        settled = ("visible", "lost", "regressed", "pending", "unobserved")
-        residuals += abs(has["acked"] - sum(has[state] for state in settled))
+        residuals += sum(abs(has[whole] - sum(has[part] for part in parts)) for whole, parts in LEDGER_SUMS.items())
     unexpected = summary.vitals.unexpected_ids
     parts = ((residuals, "events missing from the sums"), (unexpected, "unexpected ids in answers"))
     note = ", ".join(f"{count} {what}" for count, what in parts if count)

@@ -33,6 +33,12 @@ Position = Annotated[str | None, Field(description="JMESPath: a number or a text
 Version = Annotated[
     str | None, Field(description="JMESPath: how many writes of the event's key the answer reflects, visible or not")
 ]
+Ended = Annotated[
+    str | None,
+    Field(
+        description="JMESPath: has it come to another end, such as a failed job, so that it will never be visible?"
+    ),
+]
 ConsumedAt = Annotated[str | None, Field(description="JMESPath: when a worker took the event up")]
 ProcessedAt = Annotated[str | None, Field(description="JMESPath: when a worker was done with it")]
 
@@ -54,11 +60,13 @@ class FactReader:
         consumed_at: str | None,
         processed_at: str | None,
         version: str | None,
+        ended: str | None = None,
         tag: Mapping[str, str] = {},
         traffic: Traffic | None = None,
     ) -> None:
         """`traffic` looks on at what they find. With `tag` documents are answers."""
         self._visible = _compile("visible", visible, traffic)
+        self._ended = _compile("ended", ended, traffic)
         self._effects = _compile("effects", effects, traffic)
         self._replica = _compile("replica", replica, traffic)
         self._position = _compile("position", position, traffic)
@@ -71,12 +79,13 @@ class FactReader:
         """Whether it shows its event; `otherwise` if no expression says so. Raises NotJson or JMESPathError."""
         return otherwise if self._visible is None else truthy(search(self._visible, document))
 
-    def facts(self, document: Any, visible: bool) -> Facts:
-        """What it says. Raises BadAnswer, NotJson or JMESPathError."""
+    def facts(self, document: Any, visible: bool, *, about_it: bool = True) -> Facts:
+        """What it says; without `about_it` the event isn't in it. Raises BadAnswer, NotJson or JMESPathError."""
         replica = None if self._replica is None else _text(self._replica, document)
         tags = "" if self._tags is None else self._tags.of(document)
         if not visible:
-            return Facts(Seen.ABSENT, replica=replica, version=self._version_of(document, visible), tags=tags)
+            seen = Seen.ENDED if about_it and self._has_ended(document) else Seen.ABSENT
+            return Facts(seen, replica=replica, version=self._version_of(document, visible), tags=tags)
         consumed, processed = self._stamp(self._consumed_at, document), self._stamp(self._processed_at, document)
         return Facts(
             Seen.PRESENT,
@@ -89,6 +98,14 @@ class FactReader:
             unread_stamp=consumed.unread or processed.unread,
             tags=tags,
         )
+
+    def _has_ended(self, document: Any) -> bool:
+        if self._ended is None:
+            return False
+        try:
+            return truthy(search(self._ended, document))
+        except NotJson:
+            return False  # A 404 without a body says no more than that it isn't there.
 
     @staticmethod
     def _stamp(expression: Expression | None, document: Any) -> Stamp:

@@ -15,7 +15,17 @@ from ...texts import meant
 from .asked_ids import AskedIds, asked_id
 from .facts import ABSENT, Facts, NonsenseError, effects_of, position_of
 
-COLUMNS: Final = ("id", "visible", "effects", "position", "consumed_at", "processed_at", "replica", "version")
+COLUMNS: Final = (
+    "id",
+    "visible",
+    "ended",
+    "effects",
+    "position",
+    "consumed_at",
+    "processed_at",
+    "replica",
+    "version",
+)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
@@ -29,6 +39,8 @@ class BadRow(ValueError):
 
 
 _PRESENT: Final = Facts(Seen.PRESENT, 1)
+_TELLING: Final = (Seen.ABSENT, Seen.ENDED, Seen.PRESENT)
+"""Of several rows of one event, the one that says more counts."""
 
 
 class RowReader:
@@ -79,7 +91,8 @@ class RowReader:
         replica = _name("replica", row[at["replica"]]) if "replica" in at else None
         version = _number("version", row[at["version"]]) if "version" in at else None
         if "visible" in at and not _truth("visible", row[at["visible"]]):
-            return Facts(Seen.ABSENT, replica=replica, version=version)
+            ended = "ended" in at and _truth("ended", row[at["ended"]])
+            return Facts(Seen.ENDED if ended else Seen.ABSENT, replica=replica, version=version)
         consumed = _stamp(row[at["consumed_at"]]) if "consumed_at" in at else NO_STAMP
         processed = _stamp(row[at["processed_at"]]) if "processed_at" in at else NO_STAMP
         return Facts(
@@ -96,8 +109,8 @@ class RowReader:
 
 def _together(one: Facts, other: Facts) -> Facts:
     """Two rows of one event: its effects add up, the rest is that of the first one in which it is visible."""
-    if one.seen is Seen.ABSENT or other.seen is Seen.ABSENT:
-        return other if one.seen is Seen.ABSENT else one
+    if one.seen is not Seen.PRESENT or other.seen is not Seen.PRESENT:
+        return max(one, other, key=lambda facts: _TELLING.index(facts.seen))
     return one._replace(effects=None if one.effects is None or other.effects is None else one.effects + other.effects)
 
 

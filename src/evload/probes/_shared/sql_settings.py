@@ -24,7 +24,7 @@ _TOKEN: Final = re.compile(
 """What a placeholder can't stand in, and the placeholders; strings as in standard SQL."""
 _IN_LIST: Final = re.compile(r"\bin\s*(\(\s*)?$", re.IGNORECASE)
 _ANY: Final = re.compile(r"\bany\s*\(\s*$", re.IGNORECASE)
-_MAY_HAVE_VERSION: Final = re.compile(r"\bversion\b|\*", re.IGNORECASE)
+_MAY_HAVE: Final = {name: re.compile(rf"\b{name}\b|\*", re.IGNORECASE) for name in ("version", "ended")}
 _LEAST_ALLOWANCE: Final = 3 << 19
 _FOR_EACH_ID: Final = 384
 _VALUE: Final = re.compile(r"\s*\)")
@@ -59,9 +59,9 @@ class SqlSettings(ProbeSettings):
     @property
     def capabilities(self) -> Capabilities:
         # The columns are known only when it is asked, so that all of them are possible, as far as its text shows.
-        version = {"version"} if _MAY_HAVE_VERSION.search(self.query) else set()
+        named = {name for name, word in _MAY_HAVE.items() if word.search(self.query)}
         return Capabilities(
-            tells=frozenset({"effects", "position", "consumed_at", "processed_at", "replica"} | version),
+            tells=frozenset({"effects", "position", "consumed_at", "processed_at", "replica"} | named),
             asks_by_capture=self.by == "capture",
         )
 

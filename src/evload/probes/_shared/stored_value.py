@@ -38,6 +38,7 @@ class ValueReader:
         effects: str | None,
         version: str | None = None,
         *,
+        ended: str | None = None,
         traffic: Traffic | None = None,
         name: str = "visible",
     ) -> None:
@@ -45,12 +46,13 @@ class ValueReader:
         self._visible = None if visible is None else watched(Expression(visible), name, traffic)
         self._effects = None if effects is None else watched(Expression(effects), "effects", traffic)
         self._version = None if version is None else watched(Expression(version), "version", traffic)
-        self.indifferent = visible is None and effects is None and version is None
+        self._ended = None if ended is None else watched(Expression(ended), "ended", traffic)
+        self.indifferent = (visible, ended, effects, version) == (None,) * 4
 
     @property
     def fields(self) -> frozenset[str] | None:
         """The fields of a value that matter, None if all may."""
-        expressions = [by for by in (self._visible, self._effects, self._version) if by is not None]
+        expressions = [by for by in (self._visible, self._ended, self._effects, self._version) if by is not None]
         if any(expression.whole for expression in expressions):
             return None
         return frozenset[str]().union(*(expression.roots for expression in expressions))
@@ -59,7 +61,8 @@ class ValueReader:
         """Raises BadValue."""
         version = None if self._version is None else _number("version", self._version, value)
         if self._visible is not None and not truthy(_search(self._visible, value)):
-            return Facts(Seen.ABSENT, version=version)
+            ended = self._ended is not None and truthy(_search(self._ended, value))
+            return Facts(Seen.ENDED if ended else Seen.ABSENT, version=version)
         if self._effects is None:
             return Facts(Seen.PRESENT, version=version)
         try:

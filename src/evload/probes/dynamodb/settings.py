@@ -33,6 +33,10 @@ class DynamodbProbeSettings(AwsSettings, ProbeSettings):
         ValueExpression | None,
         Field(description="JMESPath over the item: is the event visible? default: it is there"),
     ] = None
+    ended: Annotated[
+        ValueExpression | None,
+        Field(description="JMESPath over the item: has it come to another end, so that it will never be visible?"),
+    ] = None
     effects: Annotated[
         ValueExpression | None, Field(description="JMESPath over the item: how many side effects the event has had")
     ] = None
@@ -57,4 +61,4 @@ class DynamodbProbeSettings(AwsSettings, ProbeSettings):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(tells=told_by(self, "effects", "version"))
+        return Capabilities(tells=told_by(self, "ended", "effects", "version"))

@@ -28,7 +28,7 @@ class AnswerReader:
         self._facts = FactReader(
             visible=config.visible, effects=config.effects, replica=config.replica, position=config.position,
             consumed_at=config.consumed_at, processed_at=config.processed_at, version=config.version,
-            tag=config.tag, traffic=traffic,
+            ended=config.ended, tag=config.tag, traffic=traffic,
         )  # fmt: skip
         self._by_status = not config.capabilities.tells and config.visible is None and not config.tag
         """Nothing but the status is looked at."""
@@ -53,7 +53,7 @@ class AnswerReader:
         asked = AskedIds(targets, self._by_capture)
         found = self._by_id(answer, asked)
         answer.item = None
-        absent = self._facts.facts(answer, False)
+        absent = self._facts.facts(answer, False, about_it=False)
         reads = []
         for target in targets:
             items = found.get(asked_id(target, self._by_capture))

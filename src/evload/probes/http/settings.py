@@ -17,7 +17,7 @@ from ...spi.context import AdapterSettings, Capabilities
 from ...spi.guard import Reach
 from ...spi.probe import ProbeSettings
 from .._shared.asked_ids import AskedBy
-from .._shared.fact_expressions import ConsumedAt, Position, ProcessedAt, Replica, Version, told_by
+from .._shared.fact_expressions import ConsumedAt, Ended, Position, ProcessedAt, Replica, Version, told_by
 from .._shared.http_settings import HttpTargetSettings, MaxBody, ReadStatuses, placeholders_in
 from .id_query import IdQuery
 
@@ -72,6 +72,7 @@ class HttpProbeSettings(HttpTargetSettings, ProbeSettings):
         str | None,
         Field(description="JMESPath: is the event visible? default: status 200, or its id in the list"),
     ] = None
+    ended: Ended = None
     effects: Annotated[str | None, Field(description="JMESPath: how many side effects the event has had")] = None
     replica: Replica = None
     position: Position = None
@@ -90,7 +91,7 @@ class HttpProbeSettings(HttpTargetSettings, ProbeSettings):
 
     @property
     def capabilities(self) -> Capabilities:
-        tells = told_by(self, "effects", "position", "version", "consumed_at", "processed_at", "replica")
+        tells = told_by(self, "ended", "effects", "position", "version", "consumed_at", "processed_at", "replica")
         if self.ids is not None:
             # A list that has an event twice tells its effects without an expression.
             tells |= {"effects"}
@@ -144,7 +145,9 @@ class HttpProbeSettings(HttpTargetSettings, ProbeSettings):
     def _method_can_be_sent(cls, method: str | None) -> str | None:
         return None if method is None else check_method(method)
 
-    @field_validator("items", "visible", "effects", "replica", "position", "version", "consumed_at", "processed_at")
+    @field_validator(
+        "items", "visible", "ended", "effects", "replica", "position", "version", "consumed_at", "processed_at"
+    )
     @classmethod
     def _expression_compiles(cls, text: str | None, info: ValidationInfo) -> str | None:
         if text is None:

@@ -71,7 +71,9 @@ class _Values:
 
     def __init__(self, config: RedisProbeSettings, redis: Any, traffic: Traffic | None = None) -> None:
         self._redis = redis
-        self._values = ValueReader(config.visible, config.effects, config.version, traffic=traffic)
+        self._values = ValueReader(
+            config.visible, config.effects, config.version, ended=config.ended, traffic=traffic
+        )
         self._key = None if config.key is None else KeyTemplate(config.key)
         self._hash = KeyTemplate(config.hash or "")
         self._field = KeyTemplate(config.field or "")

@@ -36,6 +36,10 @@ class RedisProbeSettings(ProbeSettings):
         ValueExpression | None,
         Field(description="JMESPath over the value: is the event visible? default: it is there"),
     ] = None
+    ended: Annotated[
+        ValueExpression | None,
+        Field(description="JMESPath over the value: has it come to another end, so that it will never be visible?"),
+    ] = None
     effects: Annotated[
         ValueExpression | None, Field(description="JMESPath over the value: how many side effects the event has had")
     ] = None
@@ -82,6 +86,8 @@ class RedisProbeSettings(ProbeSettings):
             raise ValueError("field belongs to a hash or a stream, not to a key; leave it out, or write hash for key")
         if self.key is None and self.field is None:
             raise ValueError(f"{given[0]} without field; say which field, such as {{field: correlation_id}}")
+        if self.stream is not None and self.ended is not None:
+            raise ValueError("ended belongs to a key or a hash; entries of a stream are never written again")
         if self.stream is not None and self.version is not None:
             raise ValueError("version belongs to a key or a hash; entries of a stream are never written again")
         names_event = [text is not None and KeyTemplate(text).names_event for text in (self.hash, self.field)]
@@ -97,4 +103,4 @@ class RedisProbeSettings(ProbeSettings):
     def capabilities(self) -> Capabilities:
         # Only the entries of a stream have an order.
         numbered = frozenset() if self.stream is None else frozenset({"position"})
-        return Capabilities(tells=told_by(self, "effects", "version") | numbered)
+        return Capabilities(tells=told_by(self, "ended", "effects", "version") | numbered)
