@@ -83,6 +83,21 @@ def test_it_goes_on_after_the_deadline_for_as_long_again() -> None:
     assert len(said) == 1
 
 
+def test_an_event_that_comes_to_another_end_is_not_waited_for() -> None:
+    failing = world()
+    failing.ends = 1.0
+    found, _ = tried(failing, deadline="10s")
+    (look,) = found.looks
+    assert (found.good, look.seen_ns, look.reads[-1].seen) == (False, None, Seen.ENDED)
+    assert [asked.seen for asked in look.reads[:-1]] == [Seen.ABSENT] * (len(look.reads) - 1)
+    assert look.reads[-1].end_ns - look.reads[0].start_ns < 400 * MS
+    assert [clue.text for clue in look.clues] == [
+        "r says that the event came to another end, so that it will never be visible; see why its system ended it, "
+        "or correct ended"
+    ]
+    assert any("says that it came to another end" in line for line in lines_of(found, str))
+
+
 def test_an_outage_of_the_read_model_is_no_reason_of_its_own() -> None:
     """Reads that fail in the middle are shown, and end nothing."""
     down = world(visibility="1s", faults=[{"what": "read-model-down", "at": "100ms", "lasting": "500ms"}])

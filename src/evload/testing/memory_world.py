@@ -34,6 +34,7 @@ class MemoryWorld:
     `confirm` is how long a publish takes (it arrives half-way), `answer` how long a read takes. Of the
     publishes, the share `rejected` is refused, `returned` finds no route, and of the share `in_doubt` no
     answer comes; every other one of the latter arrives all the same. `broken_reads` of the reads fail.
+    Of the events that arrive, the share `ends` comes to another end after a time `ended_after`, and reads say so.
     With `name_replicas` the answers say which replica gave them. More event reads in a second than `most_reads`
     are refused as too many.
     """
@@ -45,6 +46,8 @@ class MemoryWorld:
     returned: float = 0.0
     in_doubt: float = 0.0
     broken_reads: float = 0.0
+    ends: float = 0.0
+    ended_after: DelayDistribution = field(default_factory=lambda: parse_delay("300ms"))
     name_replicas: bool = True
     most_reads: int | None = None
     publish_timeout_ns: int = 2 * NS_PER_S
@@ -53,6 +56,8 @@ class MemoryWorld:
         self.world = World(self.settings)
         self._rng = random.Random(f"{self.settings.seed} memory")
         self._doubtful = 0
+        self.ended: dict[str, int] = {}
+        """When those came to another end that did, by correlation id."""
         self.arrived: list[str] = []
         """Correlation ids of the events that the broker has, in order of arrival."""
         self._second = (0, 0)
@@ -63,6 +68,17 @@ class MemoryWorld:
         if self.settings.draws == "event":
             return random.Random(f"{self.settings.seed} publish {correlation_id}")
         return self._rng
+
+    def arrive(self, now_ns: int, event: Event) -> None:
+        """The broker has it."""
+        correlation_id = event.correlation_id
+        self.arrived.append(correlation_id)
+        if self.ends:
+            rng = random.Random(f"{self.settings.seed} ends {correlation_id}")
+            if rng.random() < self.ends:
+                self.ended[correlation_id] = now_ns + self.ended_after.draw(rng)
+                return
+        self.world.accept(now_ns, correlation_id, event.key)
 
     def producer(self, **settings: Any) -> MemoryProducerSettings:
         """Settings of a producer for this world."""
@@ -137,8 +153,7 @@ class _MemoryProducer:
             loop.call_later(delay / NS_PER_S, self._answer, event.seq, outcome)
 
     def _arrive(self, event: Event) -> None:
-        self._memory.arrived.append(event.correlation_id)
-        self._memory.world.accept(self._clock.now_ns(), event.correlation_id, event.key)
+        self._memory.arrive(self._clock.now_ns(), event)
 
     def _answer(self, seq: int, outcome: Outcome) -> None:
         opened = self._open.pop(seq, None)
@@ -211,7 +226,9 @@ class MemoryProbeSettings(ProbeSettings):
 
     @property
     def capabilities(self) -> Capabilities:
-        return Capabilities(tells=frozenset({"effects", "position", "consumed_at", "processed_at", "replica"}))
+        return Capabilities(
+            tells=frozenset({"ended", "effects", "position", "consumed_at", "processed_at", "replica"})
+        )
 
     @asynccontextmanager
     async def open(self, surroundings: Surroundings) -> AsyncIterator[Probe]:
@@ -243,7 +260,7 @@ class _MemoryProbe:
         name = replica if memory.name_replicas and self._replica is None and self._of == "read-model" else None
         stamped = self._of == "read-model"
         reads = [
-            Read(target.seq, Seen.ABSENT, start, end, replica=name)
+            Read(target.seq, self._absent(now, target.correlation_id), start, end, replica=name)
             if item is None
             else Read(
                 target.seq, Seen.PRESENT, start, end, item.effects, name, *(item[1:] if stamped else ()),
@@ -251,6 +268,10 @@ class _MemoryProbe:
             for target, item in zip(targets, items, strict=True)
         ]  # fmt: skip
         return ReadResult(reads)
+
+    def _absent(self, now: int, correlation_id: str) -> Seen:
+        ended_ns = self._memory.ended.get(correlation_id)
+        return Seen.ABSENT if ended_ns is None or now < ended_ns else Seen.ENDED
 
     def _look(self, now: int, replica: str, correlation_id: str) -> Item | None:
         world = self._memory.world

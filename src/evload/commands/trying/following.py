@@ -280,7 +280,7 @@ class Trial:
             if asked.seen is Seen.PRESENT:
                 look.seen_ns = max(0, asked.end_ns - since_ns)
                 return
-            if last:
+            if last or asked.seen is Seen.ENDED:
                 return
             now_ns = self._clock.now_ns()
             gap_ns = min(max(least_ns, round((now_ns - since_ns) * _SHARE)), max(_LONGEST_GAP_NS, least_ns))
