@@ -42,6 +42,7 @@ class Ledger(_Stored):
     acked: Annotated[int, Field(ge=0)]
     in_doubt: Annotated[int, Field(ge=0)]
     visible: Annotated[int, Field(ge=0)]
+    ended: Annotated[int, Field(ge=0)] = 0
     lost: Annotated[int, Field(ge=0)]
     regressed: Annotated[int, Field(ge=0)]
     pending: Annotated[int, Field(ge=0)]
@@ -104,7 +105,7 @@ class Scope(_Stored):
     def _lost(self) -> Span | None:
         """Share of the scheduled events; up to all those whose end nobody saw."""
         ledger = self.ledger
-        if not ledger.visible + ledger.lost + ledger.regressed:
+        if not ledger.visible + ledger.ended + ledger.lost + ledger.regressed:
             return None
         unsettled = ledger.pending + ledger.unobserved + max(0, ledger.in_doubt - ledger.recovered)
         return Span(ledger.lost / ledger.scheduled, (ledger.lost + unsettled) / ledger.scheduled)

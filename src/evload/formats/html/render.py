@@ -163,7 +163,9 @@ def _facts(report: Report, timeline: Timeline) -> list[tuple[str, str, str]]:
     ledger = total.ledger
     if ledger["acked"] and ledger["visible"]:
         gone = ledger["lost"] + ledger["regressed"]
-        facts.append(("visible", format_share(ledger["visible"] / ledger["acked"]), f"{gone:,} lost or regressed"))
+        ended = f"{ledger['ended']:,} ended, " if ledger["ended"] else ""
+        seen = format_share(ledger["visible"] / ledger["acked"])
+        facts.append(("visible", seen, f"{ended}{gone:,} lost or regressed"))
     facts.append(("events", f"{ledger['scheduled']:,}", f"up to {_busiest(timeline):,} in a second"))
     return facts
 
