@@ -186,6 +186,7 @@ def test_closing_gives_the_timers_back() -> None:
             await asyncio.gather(*(clock.sleep_until_ns(start + 2 * MS) for _ in range(10)))
         assert open_files() <= before + 10, "timers are used again"
         clock.alarm(clock.close).close()
+        assert len({id(clock.alarm(clock.close)) for _ in range(3)}) == 3
         clock.close()
         assert open_files() == before
 

@@ -82,6 +82,7 @@ class SystemClock:
         self._zero_ns = time.perf_counter_ns()
         self._zero_wall = datetime.now(UTC)
         self._idle: list[_Sleeper] = []
+        self._alarms: list[Alarm] = []
 
     def now_ns(self) -> int:
         return time.perf_counter_ns()
@@ -117,11 +118,15 @@ class SystemClock:
 
     def alarm(self, call: Callable[[], None]) -> Alarm:
         timer = _TimerFd.open(call)
-        return LoopAlarm(self, call) if timer is None else _TimerAlarm(timer)
+        alarm: Alarm = LoopAlarm(self, call) if timer is None else _TimerAlarm(timer)
+        self._alarms.append(alarm)
+        return alarm
 
     def close(self) -> None:
         while self._idle:
             self._idle.pop().close()
+        while self._alarms:
+            self._alarms.pop().close()
 
 
 class _ITimerSpec(ctypes.Structure):
