@@ -64,6 +64,17 @@ def test_it_stays_in_every_percentile_and_is_beyond_all_of_them(metric: str) -> 
         assert (at_limit.within, at_limit.beyond) == (7, 3)
 
 
+def test_one_that_was_seen_before_it_ended_was_first_seen_then() -> None:
+    shown = {"first_upper_ns": 2 * S, "regressions": 1}
+    distributions = folded(observed(0, State.ENDED, **shown), observed(1, State.ENDED)).distributions
+    lower, upper = distributions["first_seen"].bracket(Fraction(1, 2))
+    assert lower is not None
+    assert upper is not None
+    assert lower < S < upper < 2 * S
+    assert distributions["first_seen"].bracket(Fraction(1)) == (None, None)
+    assert distributions["consistency"].bracket(Fraction(1, 2)) == (None, None)
+
+
 def test_a_probe_that_saw_it_end_has_a_view_of_it_of_its_own() -> None:
     plan = ScenarioPlan(
         "main", True, 10 * S, probes=((0, "status"), (1, "video")),

@@ -105,9 +105,7 @@ def check_profiles(loaded: LoadedConfig, path: Path, sets: Sequence[str], enviro
 def _actions_of(config: RunConfig, scenarios: Mapping[str, Scenario]) -> dict[str, Action]:
     """Those that don't wait for what is left out, and would begin while there is something left."""
     over_ns = max(scenario.start + duration_ns(scenario.load) for scenario in scenarios.values()) + config.observe
-    left = {
-        name: action for name, action in config.actions.items() if (action.times.at_ns or 0) < over_ns
-    }  # fmt: skip
+    left = {name: action for name, action in config.actions.items() if (action.times.at_ns or 0) < over_ns}
     while late := [
         name
         for name, action in left.items()

@@ -811,12 +811,11 @@ class Recorder:
             state, intended_ns = seen.state, seen.intended_ns
             at_ns = intended_ns - start_ns
             if state <= _RETURNED or state is _ENDED:
-                never = (*_NEVER, at_ns)
-                end_to_end.append(never)
-                in_time.append(never)
+                end_to_end.append((*_NEVER, at_ns))
+                in_time.append((*_NEVER, at_ns))
                 if state is _ENDED:
-                    consistency.append(never)
-                    first_seen.append(never)
+                    consistency.append((*_NEVER, at_ns))
+                    first_seen.append(_first_since(seen, at_ns))
                 continue
             published = intended_ns if seen.sent_ns is None else seen.sent_ns
             stable_upper, first_upper = seen.stable_upper_ns, seen.first_upper_ns
@@ -828,8 +827,7 @@ class Recorder:
             if state < _VISIBLE or reference is None:
                 continue
             consistency.append(_since(reference, stable_lower, stable_upper, at_ns))
-            first_lower = published if seen.first_lower_ns is None else seen.first_lower_ns
-            first_seen.append(_since(reference, first_lower, first_upper, at_ns))
+            first_seen.append(_first_since(seen, at_ns))
             if first_upper is not None and (first_upper - reference) * 3 > late_ns:
                 into.summary.late_sightings += 1
         into.summary.sampled += len(consistency)
@@ -876,8 +874,11 @@ class Recorder:
         if not seen.sampled or seen.acked_ns is None:
             return
         into.summary.sampled += 1
+        first = published if part.first_lower_ns is None else part.first_lower_ns
+        if part.state is not _ENDED or part.first_upper_ns is not None:
+            into.metric("first_seen").record_since(seen.acked_ns, first, part.first_upper_ns, at_ns)
         if part.state is _ENDED:
-            for name in ("consistency", "end_to_end", "first_seen"):
+            for name in ("consistency", "end_to_end", *(("first_seen",) if part.first_upper_ns is None else ())):
                 into.metric(name).record(*_NEVER, at_ns)
             if into.on_time is not None:
                 into.on_time.record(*_NEVER, at_ns)
@@ -887,8 +888,6 @@ class Recorder:
         into.metric("end_to_end").record_since(seen.intended_ns, lower, part.stable_upper_ns, at_ns)
         if into.on_time is not None:
             into.on_time.record_since(seen.intended_ns + _own_delay(seen), lower, part.stable_upper_ns, at_ns)
-        first = published if part.first_lower_ns is None else part.first_lower_ns
-        into.metric("first_seen").record_since(seen.acked_ns, first, part.first_upper_ns, at_ns)
 
     def _is_late(self, into: _Scenario, seen: Observation) -> bool:
         """Lost, or over the tightest limit on how long until everybody sees it."""
@@ -925,6 +924,16 @@ def _count_facts(summary: ScenarioSummary, columns: Sequence[Sequence[Any]]) -> 
                 series = summary.ranges.setdefault(name, Series())
                 for _ in range(events):
                     series.add(value)
+
+
+def _first_since(seen: Observation, at_ns: int) -> _Measured:
+    """The time from the ack of an event until it was first seen; of one that ended unseen it is known that it never
+    comes."""
+    if seen.state is _ENDED and seen.first_upper_ns is None:
+        return (*_NEVER, at_ns)
+    published = seen.intended_ns if seen.sent_ns is None else seen.sent_ns
+    lower = published if seen.first_lower_ns is None else seen.first_lower_ns
+    return _since(published if seen.acked_ns is None else seen.acked_ns, lower, seen.first_upper_ns, at_ns)
 
 
 def _exactly(moment_ns: int | None) -> tuple[int, int] | None:
