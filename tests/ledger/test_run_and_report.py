@@ -108,7 +108,7 @@ def looked_at(draw: st.DrawFn, seen: Observation, positions: st.SearchStrategy[i
         seen.position = draw(positions)
         seen.consumed_at, seen.processed_at = draw(STAMPS), draw(STAMPS)
     seen.regressions = draw(st.integers(0, 3))
-    seen.session = draw(st.sampled_from([None, *Seen]))
+    seen.session = draw(st.sampled_from([None, Seen.ABSENT, Seen.PRESENT, Seen.FAILED]))
     seen.staleness = draw(st.none() | st.integers(0, 2**40))
     seen.status = draw(st.sampled_from([None, 200, 202]))
 
