@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from evload.ledger import replay
+from evload.model.marker import Marker
 from evload.model.states import State
 from evload.model.summary import Distribution, ScenarioSummary, Series
 from evload.model.travel import Observation, Part
@@ -64,12 +65,16 @@ def part(probe: int, replica: str | None, state: State, first: Bracket, stable: 
 
 
 def counted(
-    *thresholds: tuple[str, int], steps: Sequence[tuple[str, int]] = (), counters: Sequence[str] = ()
+    *thresholds: tuple[str, int],
+    steps: Sequence[tuple[str, int]] = (),
+    counters: Sequence[str] = (),
+    on_time: bool = False,
 ) -> Counted:
     return Counted(
         tuple((metric, x * T) for metric, x in thresholds),
         tuple((metric, x * T, STEP * T) for metric, x in steps),
         tuple((counter, STEP * T) for counter in counters),
+        on_time,
     )
 
 
@@ -124,12 +129,18 @@ def told(summary: ScenarioSummary) -> dict[str, Any]:
         "thresholds": {name: counts for name, counts in thresholds.items() if counts},
         "steps": {name: counts for name, counts in steps.items() if counts},
         "offered": summary.offered,
+        "phases": {(ticks(start), ticks(end)): counts for (start, end), counts in summary.phases.items()},
+        "on_time": at_thresholds(summary.on_time)
+        | {"ends": (ends(summary.on_time.lower), ends(summary.on_time.upper))}
+        if summary.on_time
+        else {},
         "early_sends": summary.early_sends,
         "late_sightings": summary.late_sightings,
         "sampled": summary.sampled,
         "known": summary.known,
         "tallies": summary.tallies,
         "ranges": {name: of_series(found) for name, found in summary.ranges.items()},
+        "sums": summary.sums,
         "span": None
         if summary.first_intended_ns is None or summary.last_intended_ns is None
         else (ticks(summary.first_intended_ns), ticks(summary.last_intended_ns)),
@@ -145,10 +156,17 @@ def told(summary: ScenarioSummary) -> dict[str, Any]:
     return {name: value for name, value in everything.items() if value}
 
 
-def fold(plan: ScenarioPlan, events: Sequence[Observation]) -> ScenarioSummary:
+def fold(
+    plan: ScenarioPlan, events: Sequence[Observation], *, markers: Sequence[Marker] = (), at_once: int | None = None
+) -> ScenarioSummary:
+    """What a fold makes of them. Actions were on as their markers say, and so many events are settled at once."""
     recorder = Recorder([plan], START)
     recorder.expect(0, [(seen.seq, seen.intended_ns, seen.key, seen.type) for seen in events])
-    recorder.settle(sorted(events, key=lambda seen: seen.settled_ns))
+    for marker in markers:
+        recorder.marked(marker)
+    settled = sorted(events, key=lambda seen: seen.settled_ns)
+    for first in range(0, len(settled), at_once or len(settled) or 1):
+        recorder.settle(settled[first : first + (at_once or len(settled))])
     return recorder.summary().scenarios["main"]
 
 

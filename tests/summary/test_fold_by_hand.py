@@ -21,6 +21,7 @@ from tests.rigs.by_hand import (
     UNOBSERVED,
     VISIBLE,
     T,
+    by_step,
     counted,
     event,
     fold,
@@ -224,3 +225,49 @@ def test_a_summary_worked_out_by_hand() -> None:
 
 def test_the_ledger_gives_the_same_summary_worked_out_by_hand(tmp_path: Path) -> None:
     assert told(through_the_ledger(tmp_path, PLAN, EVENTS)) == with_counters(WHOLE)
+
+
+# -- as it would be had each event been sent when it was due ---------------------------------------------------------
+
+
+def test_end_to_end_without_evloads_own_delay(tmp_path: Path) -> None:
+    """Of each delay its own part is taken off, and all of it where nobody measured; what was held up stays."""
+    plan = ScenarioPlan(
+        "main", watched=True, deadline_ns=1_500 * T,
+        counted=counted(("end_to_end", 100), steps=[("end_to_end", 100)], on_time=True),
+        slices=(
+            Slice("probe=items", counted(("end_to_end", 100), on_time=True), probe=0),
+            Slice("key=a", counted(on_time=True), key="a"),
+        ),
+        probes=((0, "items"),),
+    )  # fmt: skip
+    first, stable = (40, 60), (90, 110)
+    events = [
+        event(0, VISIBLE, 0, 20, 30, first, stable, 500, own_delay=15 * T, key="a"),
+        event(1, VISIBLE, 0, 20, 30, first, stable, 500),
+        # Sent too early, so that there is no delay to take off.
+        event(2, VISIBLE, 0, -2, 30, first, stable, 500, own_delay=T),
+        # No more of a delay is its own than there is.
+        event(3, VISIBLE, 0, 4, 30, first, stable, 500, own_delay=9 * T),
+        # Bounded by its send.
+        event(4, VISIBLE, 0, 50, 60, (None, 70), (None, 70), 500, own_delay=10 * T),
+        event(5, LOST, 0, 30, 40, (1_540, None), (1_540, None), 1_600, own_delay=20 * T, key="a"),
+        event(6, State.REJECTED, 0, 30, 40, NEVER, NEVER, 40),
+        event(7, State.IN_DOUBT, 0, 30, None, (60, 80), (60, 80), 500, own_delay=10 * T),
+        event(8, VISIBLE, 0, 20, 30, NEVER, NEVER, 500, sampled=False),
+    ]
+    on_time = ([40, 50, 70, 75, 86, 90, 1_520, None], [60, 70, 90, 95, 106, 110, None, None])
+    for summary in (fold(plan, events), through_the_ledger(tmp_path, plan, events)):
+        whole, view = told(summary), told(summary.slices["probe=items"])
+        assert whole["ends"]["end_to_end"] == (
+            [50, 60, 90, 90, 90, 90, 1_540, None], [70, 80, 110, 110, 110, 110, None, None],
+        )  # fmt: skip
+        assert whole["on_time"] == {"ends": on_time, 100: (4, 2, {0: [8, 4, 2]})}
+        assert whole["thresholds"] == {"end_to_end": {100: (2, 2, {0: [8, 2, 2]})}}
+        # What a probe says of it, where it was acked.
+        assert view["on_time"] == {
+            "ends": ([40, 70, 75, 86, 90, 1_520], [60, 90, 95, 106, 110, None]), 100: (3, 1, {0: [6, 3, 1]}),
+        }  # fmt: skip
+        assert told(summary.slices["key=a"])["on_time"] == {"ends": ([75, 1_520], [95, None])}
+        assert summary.on_time is not None
+        assert by_step(summary.on_time.steps[100 * T, STEP * T]) == {0: (8, 4, 2)}

@@ -161,12 +161,16 @@ def _count_at(threshold: int, count: ThresholdCount, interval: int, ends: Sequen
     batch[2] += beyond
 
 
+_WHOLE: Final = Slice("")
+"""The part that all events belong to."""
+
+
 class _Fold:
     """A scenario being folded, or a part of it."""
 
     __slots__ = ("amounts", "counted", "metrics", "on_time", "part", "summary", "waiting")
 
-    def __init__(self, counted: Counted, part: Slice | None = None, *, is_view: bool = False) -> None:
+    def __init__(self, counted: Counted, part: Slice = _WHOLE, *, is_view: bool = False) -> None:
         self.counted = counted
         self.part = part
         self.summary = ScenarioSummary(
@@ -235,7 +239,8 @@ class _Phases:
         """Events are due at these times since the schedule began, in order."""
         if not moments:
             return
-        if not self._bursts and (phase := self._at(moments[0])) == self._at(moments[-1]):
+        if (phase := self._at(moments[0])) == self._at(moments[-1]):
+            # A burst lies between two phases, never in one.
             self._count(phase, 0, len(moments))
             return
         for at_ns in moments:
@@ -381,8 +386,7 @@ class _Scenario:
         return [
             view
             for view in views
-            if view.part is None
-            or (id(view) in timed if view.part.timed else _belongs(view.part, seen.type, seen.key))
+            if (id(view) in timed if view.part.timed else _belongs(view.part, seen.type, seen.key))
         ]
 
     def portions_of(self, event: int, key: str | None) -> Sequence[_Fold]:
@@ -390,7 +394,7 @@ class _Scenario:
         found = self._of_event.get(event, _NO_FOLDS)
         if not self._of_keys:
             return found
-        return [*found, *(fold for fold in self._of_keys if fold.part and _belongs(fold.part, event, key))]
+        return [*found, *(fold for fold in self._of_keys if _belongs(fold.part, event, key))]
 
     def tagged_of(self, tags: str, event: int, key: str | None) -> Iterator[_Fold]:
         """The portions that an event belongs to by what answers said. Those that nobody asked for are made: for the
@@ -406,16 +410,15 @@ class _Scenario:
             wanted += map(unanswered, self.asked_tags - names_in(tags))
         for tag in wanted:
             for fold in self._tagged.get(tag, ()):
-                if fold.part is not None and _belongs(fold.part, event, key):
+                if _belongs(fold.part, event, key):
                     yield fold
 
     def unanswered(self) -> Iterator[_Fold]:
         """The portions of events of which no answer told a tag that is asked for."""
         for name in sorted(self.asked_tags):
             for fold in self._tagged.get(unanswered(name), ()):
-                if fold.part is not None:
-                    self.summary.slices.setdefault(fold.part.label, fold.summary)
-                    yield fold
+                self.summary.slices.setdefault(fold.part.label, fold.summary)
+                yield fold
 
     def folds(self) -> Iterable[_Fold]:
         yield self.whole
@@ -620,7 +623,7 @@ class Recorder:
             for seen in observations:
                 for portion in self._timed(into, seen.type, seen.key, seen.intended_ns):
                     self._belongs_late(portion, seen)
-                    if portion.part is not None and (portion.part.probe, portion.part.replica) == (None, None):
+                    if (portion.part.probe, portion.part.replica) == (None, None):
                         portion.waiting.append(seen)
                         if len(portion.waiting) >= _TOGETHER:
                             self._count_waiting(portion, into.plan)
@@ -661,12 +664,12 @@ class Recorder:
         """The portions that an event belongs to by what answers said, of those by time those that it was due in."""
         at_ns = intended_ns - self.start_ns
         found = into.tagged_of(tags, event, key) if tags or into.asked_tags else ()
-        return [one for one in found if one.part and (not one.part.timed or self._was_then(one.part, at_ns))]
+        return [one for one in found if not one.part.timed or self._was_then(one.part, at_ns)]
 
     def _count_tagged(self, into: _Scenario, seen: Observation) -> None:
         """Count a settled event in the parts to which its answers assigned it: nobody knew of that before."""
         for fold in self._tagged(into, seen.tags, seen.type, seen.key, seen.intended_ns):
-            into.summary.slices.setdefault(fold.part.label if fold.part else "", fold.summary)
+            into.summary.slices.setdefault(fold.part.label, fold.summary)
             self._belongs_late(fold, seen)
             fold.waiting.append(seen)
             if len(fold.waiting) >= _TOGETHER:
