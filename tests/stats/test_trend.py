@@ -73,7 +73,7 @@ def spans_of(spans: Spans) -> list[int]:
 def an_hour(seed: int, leak: float, rho: float = 0.9) -> tuple[float, float]:
     """[low, high] in MB an hour of a memory that is sampled each second for an hour, under noise that lasts."""
     rng = random.Random(f"growth {seed}")
-    watch, noise = GrowthWatch(), rng.gauss(0, 5)
+    watch, noise = GrowthWatch(0), rng.gauss(0, 5)
     for second in range(3601):
         noise = rho * noise + rng.gauss(0, 5 * (1 - rho * rho) ** 0.5)
         watch.add(second * S, second * S, (200 + leak * second / 3600 + noise) * MB)

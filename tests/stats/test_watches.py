@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evload.stats.watches import (
+    NOT_YET,
     DrainWatch,
     GrowthWatch,
     IntegralWatch,
@@ -19,6 +21,8 @@ from evload.stats.watches import (
     SampleWatch,
     Spans,
     StretchWatch,
+    ValueWatch,
+    WithinWatch,
 )
 from tests.rigs.summaries import MS, S
 
@@ -98,6 +102,7 @@ def test_the_first_window_is_over_a_whole_span_after_the_first_sample() -> None:
     assert _watched(MeanWatch(3 * S, largest=True), (5, 9), (6, 0), (7.99, 0)) == (3, 3)
     assert _watched(MeanWatch(3 * S, largest=True), (0, 0), (2, 9), (4.995, 0)) == (4.5, 4.5)
     assert _watched(MeanWatch(3 * S, largest=True), (0, 0), (2, 9), (5, 0)) == (0, 0)
+    assert _watched(MeanWatch(3 * S, largest=True), (5, 0), (6, 9), (7, 9), (8, 9), (9, 0)) == (9, 9)
 
 
 def test_a_run_shorter_than_the_window_is_the_only_window() -> None:
@@ -139,6 +144,10 @@ def test_a_sample_of_the_ten_seconds_before_lies_wholly_in_them(at: float, count
     assert found == ((0, 1.01) if counts else (1, 5.01))
 
 
+def test_without_a_moment_before_which_it_is_looked_for_the_level_is_nothing() -> None:
+    assert _watched(DrainWatch(S, None), (0, 50), (1, 20), took_ms=0) == (0, None)
+
+
 def test_a_sample_that_begins_before_the_moment_says_nothing_of_what_comes_after() -> None:
     watch = DrainWatch(10 * S, 5)
     watch.add(10 * S - 1, 11 * S, 0)
@@ -165,6 +174,13 @@ def test_a_sample_that_was_under_way_at_the_moment_says_nothing_of_later() -> No
     assert _watched(watch, (5, 10)) == (0, 3.01)
 
 
+def test_what_was_reached_is_no_more_than_that() -> None:
+    watch = ReachWatch(0, _enough)
+    assert watch.note == ""
+    assert _watched(watch, (0, 0), (1, 10)) == (0, 1.01)
+    assert watch.note == ""
+
+
 @pytest.mark.parametrize("samples", [((1, 20), (3, 20)), ((3, 20), (4, 0)), ((1, 20), (3, 0), (4, 20))])
 def test_what_may_have_been_there_already_was_not_reached(samples: tuple[tuple[float, float], ...]) -> None:
     watch = ReachWatch(2 * S, _enough)
@@ -179,6 +195,14 @@ def test_a_moment_that_comes_later_makes_what_was_reached_by_then_there_already(
     assert watch.result() == (0, 1.01)
     watch.begins(5 * S)
     assert watch.result() == (None, None)
+
+
+def test_what_was_reached_while_the_moment_came_was_there_already() -> None:
+    """As far as anybody can tell: the sample began before it."""
+    watch = ReachWatch(0, _enough)
+    _watched(watch, (0, 0), (4, 10))
+    watch.begins(4 * S + 5 * MS)
+    assert (watch.result(), watch.note) == ((None, None), ReachWatch.ALREADY)
 
 
 def test_a_counter_rises_from_its_first_to_its_last_sample_and_what_it_counts_anew_is_added() -> None:
@@ -196,6 +220,15 @@ def test_a_counter_that_is_not_there_yet_has_counted_nothing() -> None:
     assert watch.result() == (None, None), "nobody ever saw it"
     watch.add(3 * S, 3 * S, 2)
     assert watch.result() == (2, 2)
+
+
+def test_a_counter_that_was_not_there_when_the_moment_came_says_nothing_of_it() -> None:
+    watch = RiseWatch(S + 5 * MS)
+    watch.missing(S, S + 10 * MS)
+    assert _watched(watch, (2, 5), (3, 7)) == (2, None)
+    before = RiseWatch(S + 10 * MS)
+    before.missing(S, S + 10 * MS)
+    assert _watched(before, (2, 5), (3, 7)) == (2, 7)
 
 
 def test_from_a_moment_on_a_counter_rose_by_what_the_samples_around_it_leave() -> None:
@@ -366,3 +399,167 @@ def test_a_counter_is_kept_by_how_often_something_was_on_and_not_by_how_long() -
         watch.add(second * S, second * S + MS, float(second))
     assert watch.result() == (4 * 49, 4 * 51)
     assert len(watch._samples) < 100
+
+
+# -- from a moment that is known later, or only then -----------------------------------------------------------------
+
+Anchored = DrainWatch | ReachWatch | RiseWatch | IntegralWatch | GrowthWatch
+ANCHORED: dict[str, Callable[[int], Anchored]] = {
+    "drain": lambda from_ns: DrainWatch(from_ns, 5),
+    "reach": lambda from_ns: ReachWatch(from_ns, _enough),
+    "rise": RiseWatch,
+    "integral": IntegralWatch,
+    "growth": GrowthWatch,
+}
+COURSE = [(float(second), float(value)) for second, value in enumerate([8, 3, 7, 2, 9, 4, 8, 3, 6, 9, 20, 12, 5, 11])]
+COURSE += [(float(second), 7.0 + second % 5) for second in range(14, 40)]
+
+
+def _anchored(kind: str, from_ns: int) -> Anchored:
+    return ANCHORED[kind](from_ns)
+
+
+@pytest.mark.parametrize(
+    ("kind", "moment"),
+    [(kind, moment) for moment in (2.5, 9.0, 12.995) for kind in ANCHORED if (kind, moment) != ("reach", 12.995)],
+)
+def test_a_moment_that_moves_on_comes_to_the_same_as_one_that_was_known(kind: str, moment: float) -> None:
+    """Such as the last ack so far: it moves on between two samples, and never back. What was reached meanwhile is
+    there already to whoever watches: that may be told better afterwards."""
+    known, moving = _anchored(kind, round(moment * S)), _anchored(kind, 0)
+    for at, value in COURSE:
+        if at <= moment + 1:
+            moving.begins(min(round(at * S), round(moment * S)))
+        moving.begins(S)
+        _watched(known, (at, value))
+        _watched(moving, (at, value))
+    assert known.result() != (None, None)
+    assert (moving.result(), moving.note) == (known.result(), known.note)
+
+
+@pytest.mark.parametrize("kind", ANCHORED)
+def test_of_what_counts_from_a_moment_that_never_came_nothing_is_known(kind: str) -> None:
+    assert _watched(_anchored(kind, NOT_YET), *COURSE) in ((None, None), (0, None))
+
+
+@pytest.mark.parametrize("kind", ANCHORED)
+@pytest.mark.parametrize("moment", [3.5, 9.5])
+def test_a_moment_that_is_known_when_it_comes_is_as_good_as_one_that_was_known_before(
+    kind: str, moment: float
+) -> None:
+    known, late = _anchored(kind, round(moment * S)), _anchored(kind, NOT_YET)
+    told = False
+    for at, value in COURSE:
+        if at > moment and not told:
+            late.counts_from(round(moment * S))
+            told = True
+        _watched(known, (at, value))
+        _watched(late, (at, value))
+    assert known.result() != (None, None)
+    assert (late.result(), late.note) == (known.result(), known.note)
+
+
+def test_what_was_back_before_the_moment_had_not_been_away_yet() -> None:
+    watch = DrainWatch(10 * S, 5)
+    assert _watched(watch, (10, 9), (11, 5)) == (0, 1.01)
+    watch.begins(11 * S)
+    assert watch.result() == (0, 0.01), "that sample began at the moment"
+    watch.begins(12 * S)
+    assert watch.result() == (None, None), "no sample began since"
+    assert _watched(watch, (13, 9), (14, 9), (16, 2)) == (2, 4.01)
+    watch.begins(13 * S)
+    assert watch.result() == (1, 3.01), "what was seen above the level after the moment still counts"
+
+
+def test_a_counter_rose_at_most_by_what_it_did_since_the_last_sample_before_the_moment_moved() -> None:
+    watch = RiseWatch(round(1.5 * S))
+    assert _watched(watch, (0, 10), (1, 20), (2, 50)) == (0, 30)
+    watch.begins(round(2.5 * S))
+    assert watch.result() == (None, None)
+    assert _watched(watch, (3, 51), (4, 60)) == (9, 10)
+
+
+# -- values, and what another watch finds while something is on ------------------------------------------------------
+
+
+@pytest.mark.parametrize(("function", "expected"), [("max", 9), ("min", -2), ("mean", 2.5), ("last", 3)])
+def test_a_value_of_all_samples(function: str, expected: float) -> None:
+    samples = [(0.0, 0.0), (1.0, 9.0), (2.0, -2.0), (3.0, 3.0)]
+    watch = ValueWatch(function)
+    assert watch.result() == (None, None)
+    assert _watched(watch, *samples) == (expected, expected)
+    assert _watched(ValueWatch(function), *[(at, -5 - value) for at, value in samples])[0] == {
+        "max": -3, "min": -14, "mean": -7.5, "last": -8,
+    }[function]  # fmt: skip
+    assert _watched(ValueWatch(function), (0, 4)) == (4, 4)
+
+
+ON: Spans = (
+    ((2 * S, 4 * S), (S, 5 * S)),
+    ((10 * S, 12 * S), (9 * S, 13 * S)),
+)
+"""On for sure from 2 s to 4 s and from 10 s to 12 s."""
+
+
+@pytest.mark.parametrize(
+    ("moments", "within"),
+    [
+        ([0, 1.5, 1.995], []),
+        ([2, 2.5, 3.99], [2, 2.5, 3.99]),
+        ([3.995, 4, 7, 9.99], []),
+        ([10, 11.99, 11.995], [10, 11.99]),
+        ([1, 3, 5, 11, 12.5], [3, 11]),
+    ],
+)
+def test_what_was_sampled_while_it_was_on_for_sure(moments: list[float], within: list[float]) -> None:
+    """A sample takes 10 ms, and lies in it wholly."""
+    for function, chosen in (("min", min), ("max", max)):
+        watch = WithinWatch(ValueWatch(function))
+        watch.on(ON)
+        expected = chosen(within, default=None)
+        assert _watched(watch, *[(at, at) for at in moments]) == (expected, expected)
+    never = WithinWatch(ValueWatch("max"))
+    assert _watched(never, *[(at, at) for at in moments]) == (None, None)
+
+
+def test_what_is_on_without_an_end_yet_takes_every_sample_since() -> None:
+    watch = WithinWatch(ValueWatch("min"))
+    watch.on([((2 * S, None), (S, None))])
+    assert _watched(watch, (1, 1), (2, 9), (3, 7)) == (7, 7)
+    watch.on([((2 * S, 4 * S), (S, 5 * S))])
+    assert _watched(watch, (4, 2), (5, 3)) == (7, 7)
+
+
+@pytest.mark.parametrize(
+    ("samples", "expected"),
+    [
+        # From its beginning, or from the last good sample in it, to its end, or to the next good one.
+        ([(1, 100), (2.5, 100), (3.5, 100), (5, 0)], (0.99, 2)),
+        ([(1, 0), (2.5, 0), (3.0, 100), (3.5, 100), (5, 0)], (0.49, 1.5)),
+        ([(2, 100), (3, 100), (3.5, 0), (4.5, 100)], (0.99, 1.51)),
+        # Two times are not one stretch.
+        ([(2.5, 100), (3.9, 100), (5, 100), (9, 100), (10.1, 100), (11.9, 100)], (1.79, 2)),
+        ([(2.5, 100), (3.9, 100), (5, 100), (9, 100), (10.1, 0), (11.9, 0)], (1.39, 2)),
+        ([(2.5, 0), (3.9, 0), (5, 100), (9, 100), (10.1, 0)], (0, 0)),
+        ([(5, 100), (9, 100)], (None, None)),
+    ],
+)
+def test_a_stretch_while_it_was_on_ends_with_it(samples: list[tuple[float, float]], expected: Result) -> None:
+    watch = WithinWatch(StretchWatch(_beyond))
+    watch.on(ON)
+    assert _watched(watch, *samples) == (pytest.approx(expected) if expected[0] is not None else expected)
+
+
+def test_a_stretch_that_nobody_saw_is_possible_to_the_end_of_what_was_on() -> None:
+    watch = WithinWatch(StretchWatch(_beyond, unseen=True))
+    watch.on(ON)
+    assert _watched(watch, (1, 0), (2.5, 0), (3, 0), (11, 0), (11.5, 0)) == (0, 1.01)
+    assert _watched(watch, (20, 0)) == (0, 1.01)
+
+
+def test_what_is_said_beside_it_is_said_of_it_while_it_was_on() -> None:
+    watch = WithinWatch(ReachWatch(0, _enough))
+    watch.on(ON)
+    assert watch.note == ""
+    _watched(watch, (2.5, 20))
+    assert watch.note == ReachWatch.ALREADY

@@ -536,7 +536,7 @@ class GrowthWatch(AnchoredWatch):
 
     _HOUR_NS: Final = 3600 * NS_PER_S
 
-    def __init__(self, from_ns: int = 0) -> None:
+    def __init__(self, from_ns: int) -> None:
         super().__init__(from_ns)
         self._spans = TrendSpans()
         self._known: Trend | None = None
