@@ -88,6 +88,30 @@ def test_it_waits_until_every_reader_shows_it() -> None:
     )
 
 
+@pytest.mark.parametrize("first", [0, 1])
+def test_it_took_as_long_as_the_reader_that_showed_it_last(first: int) -> None:
+    """In (800 ms, 901 ms] on the one; the other was read sooner, or had not been looked at for long."""
+    for other_missed in ((), (100,), (100, 600)):
+        tracker = tracker_of(readers=2)
+        for at in other_missed:
+            read(tracker, at, ABSENT, reader=first)
+        read(tracker, 700, PRESENT, reader=first)
+        read(tracker, 800, ABSENT, reader=1 - first)
+        read(tracker, 900, PRESENT, reader=1 - first)
+        moment = tracker.acked.at(S)
+        assert counts(moment) == (0, 1)
+        assert (moment.shown_beyond(780 * MS), moment.shown_beyond(820 * MS)) == (1, 0)
+        assert moment.values()[1].quantiles([Fraction(1)])[0] == pytest.approx((901 * MS, 901 * MS), rel=0.016)
+    late = tracker_of(readers=2)
+    read(late, 100, ABSENT, reader=first)
+    read(late, 200, ABSENT, reader=1 - first)
+    read(late, 250, PRESENT, reader=1 - first)
+    read(late, 1_000, PRESENT, reader=first)
+    moment = late.acked.at(2 * S)
+    assert (moment.shown_beyond(190 * MS), moment.shown_beyond(210 * MS)) == (1, 0)
+    assert moment.values()[1].quantiles([Fraction(1)])[0] == pytest.approx((1_001 * MS, 1_001 * MS), rel=0.016)
+
+
 def test_who_is_not_followed_closely_waits_for_nobody() -> None:
     assert counts(tracker_of(sample=0.0).acked.at(S)) == (0, 0)
 

@@ -8,7 +8,7 @@ from itertools import count, pairwise
 import pytest
 
 from evload.model.states import Outcome, Seen, State
-from evload.model.travel import Read, Receipt
+from evload.model.travel import Event, Read, Receipt
 from evload.tracking.sampling import is_chosen
 from evload.tracking.tracker import Tracker
 from tests.rigs.following import Follow, event_of, from_time, plan_of
@@ -540,3 +540,58 @@ def test_a_long_run_leaves_nothing_behind(outcome: Outcome) -> None:
     finally:
         tracemalloc.stop()
     assert after - before < 20_000, "memory follows what is outstanding, not the length of the run"
+
+
+# -- what is told of an event that is settled ------------------------------------------------------------
+
+
+def test_a_secret_in_a_key_is_told_nobody() -> None:
+    tracker = Tracker([{}], 0, hide=lambda text: text.replace("hunter2", "***"))
+    tracker.expect([event_of(0, key="a-hunter2"), event_of(1)], 0)
+    tracker.settle([Receipt(seq, Outcome.ACCEPTED, 0, 1) for seq in range(2)], 1)
+    assert [seen.key for seen in tracker.take()] == ["a-***", None]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state", "size"),
+    [
+        (Outcome.ACCEPTED, State.UNOBSERVED, 300),
+        (Outcome.REJECTED, State.REJECTED, 300),
+        (Outcome.RETURNED, State.RETURNED, 300),
+        (Outcome.IN_DOUBT, State.IN_DOUBT, 300),
+        (Outcome.UNSENT, State.UNSENT, None),
+        # The run ended before there was an answer.
+        (None, State.IN_DOUBT, 300),
+    ],
+)
+def test_the_size_of_what_was_sent(outcome: Outcome | None, state: State, size: int | None) -> None:
+    tracker = Tracker([{}], 0)
+    event = Event(0, "id-0", 0, 0, 0, None, b"x" * 300, (), ())
+    tracker.expect([event], 0)
+    if outcome is not None:
+        tracker.settle([Receipt(0, outcome, 0, 1 if outcome is Outcome.ACCEPTED else None)], 1)
+    tracker.close(2)
+    (seen,) = tracker.take()
+    assert (seen.state, seen.bytes_out) == (state, size)
+
+
+def test_what_the_answer_to_a_publish_told_besides_is_known_of_its_event() -> None:
+    tracker = Tracker([{}], 0)
+    tracker.expect([event_of(0), event_of(1)], 0)
+    told = {"status": 202, "bytes_in": 17, "tags": "cold"}
+    answers = (
+        Receipt(0, Outcome.ACCEPTED, 0, 1, "", "server-1", told),
+        Receipt(1, Outcome.REJECTED, 0, 1, "too large"),
+    )
+    tracker.settle(answers, 1)
+    first, second = tracker.take()
+    assert (first.status, first.bytes_in, first.tags, first.detail, first.capture) == (
+        202,
+        17,
+        "cold",
+        "",
+        "server-1",
+    )
+    assert (second.status, second.bytes_in, second.tags, second.detail, second.capture) == (
+        None, None, "", "too large", None,
+    )  # fmt: skip

@@ -10,6 +10,7 @@ import pytest
 
 from evload.model.states import Outcome, Seen, State
 from evload.model.travel import Read, Receipt
+from evload.tracking.profile import is_explorer
 from evload.tracking.tracker import Tracker
 from tests.rigs.following import Follow, event_of, plan_of
 
@@ -107,6 +108,50 @@ def test_a_read_that_failed_is_repeated_no_sooner_than_where_gaps_are_widened() 
         follow.start()
         follow.end(FAILED)
         assert (follow.starts[0], follow.start()) == (20 * MS, again)
+
+
+def test_a_read_that_failed_is_repeated_within_the_deadline_however_much_gaps_are_widened() -> None:
+    """Of an event that was there once and is gone, so that it is looked for beyond its deadline."""
+    follow = Follow(0, confirm_over_ns=60 * S).acked(0).read(PRESENT)
+    while follow.starts[-1] < 11 * S:
+        follow.read(ABSENT)
+    follow.tracker.stretch[0] = 1_000.0
+    follow.tracker.due(0, follow.starts[-1] + 5 * S, 9)
+    failed = follow.starts[-1] + 5 * S
+    follow.tracker.observe(0, [Read(0, FAILED, failed, failed)], failed)
+    assert follow.tracker.next_due(0) == failed + 10 * S
+
+
+@pytest.mark.parametrize("slack_ns", [0, 20 * MS])
+def test_a_plan_that_learns_doesnt_read_long_before_events_were_ever_seen(slack_ns: int) -> None:
+    """They show a second after their ack, a quarter of an hour after the clock began. Brackets stay as narrow."""
+    tracker = Tracker([{0: plan_of(learns=True, confirm_reads=0, slack_ns=slack_ns)}], 1)
+    narrow = 0
+    for seq in range(400):
+        published = 900 * S + seq * 20 * S
+        acked, starts = published + 5 * MS, []
+        tracker.expect([event_of(seq, published)], published)
+        tracker.settle([Receipt(seq, Outcome.ACCEPTED, published, acked)], acked)
+        while tracker.outstanding and (at := tracker.next_due(0)) is not None:
+            for target in tracker.due(0, at, 1):
+                starts.append(at - acked)
+                answer = PRESENT if at >= acked + S else ABSENT
+                tracker.observe(0, [Read(target.seq, answer, at, at + MS)], at + MS)
+        (seen,) = tracker.take()
+        assert seen.state is State.VISIBLE
+        assert seen.stable_lower_ns is not None
+        assert seen.stable_upper_ns is not None
+        lower, upper = seen.stable_lower_ns - acked, seen.stable_upper_ns - acked
+        assert lower < S <= upper
+        assert upper - lower <= 0.1 * upper + slack_ns
+        if seq < 100 or is_explorer(seq):
+            assert starts[0] == 20 * MS
+            assert len(starts) > 20
+        elif seq >= 200:
+            assert 0.8 * S <= starts[0] < S
+            assert len(starts) <= 4
+            narrow += 1
+    assert narrow > 190
 
 
 @pytest.mark.parametrize("limit_ns", [7 * MS, 150 * MS, 2 * S, 9_999 * MS])

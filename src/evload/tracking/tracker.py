@@ -824,7 +824,6 @@ class Tracker:
             for name, value in facts.items():
                 setattr(seen, name, value)
         for watch in item.watches:
-            watch.done = True
             seen.reads += watch.reads
             seen.failed_reads += watch.failed
             seen.regressions += watch.regressions
