@@ -1,4 +1,4 @@
-"""Quantiles of Prometheus histograms: over what buckets gained, as the bounds of a bucket, judged by both of them."""
+"""Quantiles of Prometheus histograms: over what buckets gained, as the bounds of a bucket."""
 
 from __future__ import annotations
 
@@ -17,12 +17,6 @@ from pydantic import ValidationError
 from evload.clock import SystemClock
 from evload.gauges.prometheus import PrometheusGaugeConfig
 from evload.gauges.prometheus.quantile import INFINITE, Bounds, Gains, quantile_of
-from evload.judging.abort import broken_for_good
-from evload.judging.gauge_watches import GaugeWatches
-from evload.judging.judge import judge
-from evload.model.report import ObjectiveResult, Result
-from evload.model.summary import GaugeSummary, Series, Summary
-from evload.objectives.grammar import parse
 from evload.spi.context import Surroundings
 from evload.spi.gauge import Sample
 from tests.servers.httpserver import answer, serving
@@ -221,71 +215,3 @@ def test_what_can_not_be_asked_for(settings: dict[str, Any], why: str) -> None:
     with pytest.raises(ValidationError) as caught:
         config_of(**settings)
     assert why in str(caught.value)
-
-
-# -- the verdict -------------------------------------------------------------------------------------
-
-GAUGES = {"service": ["p95", "p95.low"]}
-
-
-def summary_of(samples: Sequence[tuple[float | None, float | None]], text: str, **more: Any) -> tuple[Any, Summary]:
-    """Of samples (low, high) a second apart."""
-    objective = parse(text, gauges=GAUGES, **more)
-    watches = GaugeWatches([objective], {}, GAUGES)
-    series = {"p95": Series(), "p95.low": Series()}
-    for second, (low, high) in enumerate(samples):
-        values = {"p95": high, "p95.low": low}
-        known = {name: float("nan") if value is None else value for name, value in values.items()}
-        watches.sampled("service", second * S, second * S, known)
-        for name, value in values.items():
-            if value is not None:
-                series[name].add(value, second * S)
-    return objective, Summary(gauges={"service": GaugeSummary(series)}, watches=watches.results())
-
-
-def judged(samples: Sequence[tuple[float | None, float | None]], text: str, **more: Any) -> ObjectiveResult:
-    return judge(*summary_of(samples, text, **more))
-
-
-BOTH_SIDES = "the bounds of its bucket are on both sides of the limit"
-BEYOND = "it was above the last bound in 1 of its samples, and has no value there"
-
-
-@pytest.mark.parametrize(
-    ("samples", "text", "result", "observed", "note"),
-    [
-        ([(0.1, 0.5), (0.1, 0.5)], "max(p95) < 0.6", Result.PASS, (0.1, 0.5), ""),
-        ([(0.1, 0.5), (0.5, 1.0)], "max(p95) < 0.6", Result.INCONCLUSIVE, (0.5, 1.0), BOTH_SIDES),
-        ([(0.1, 0.5), (0.5, 1.0)], "max(p95) < 0.4", Result.FAIL, (0.5, 1.0), ""),
-        ([(0.1, 0.5), (0.5, 1.0)], "mean(p95) < 0.8", Result.WARN, (0.3, 0.75), "above 90 % of the limit"),
-        ([(0.1, 0.5), (0.5, 1.0)], "mean(p95) < 0.5", Result.INCONCLUSIVE, (0.3, 0.75), BOTH_SIDES),
-        ([(0.1, 0.5), (0.5, 1.0)], "min(p95) > 0.05", Result.PASS, (0.1, 0.5), ""),
-        ([(0.1, 0.5), (0.5, 1.0)], "last(p95) > 0.7", Result.INCONCLUSIVE, (0.5, 1.0), BOTH_SIDES),
-        ([(0.1, 0.5), (0.5, 1.0)], "last(p95) > 2", Result.FAIL, (0.5, 1.0), ""),
-        # What lies in the last bucket may be anything from its bound on.
-        ([(0.1, 0.5), (1.0, None)], "max(p95) < 5", Result.INCONCLUSIVE, (1.0, None), BEYOND),
-        ([(0.1, 0.5), (1.0, None)], "max(p95) < 1", Result.FAIL, (1.0, None), ""),
-        ([(0.1, 0.5)] * 3 + [(0.5, 1.0)] * 5, "stretch(p95 > 2) < 9s", Result.PASS, None, ""),
-        ([(0.1, 0.5)] * 3 + [(0.5, 1.0)] * 9, "stretch(p95 > 0.7) < 6s", Result.INCONCLUSIVE, None, BOTH_SIDES),
-        ([(0.1, 0.5)] * 3 + [(0.5, 1.0)] * 9, "stretch(p95 >= 0.5) < 6s", Result.FAIL, None, ""),
-    ],
-)  # fmt: skip
-def test_both_bounds_have_to_say_so(
-    samples: Sequence[tuple[float | None, float | None]], text: str, result: Result,
-    observed: tuple[float, float | None] | None, note: str,
-) -> None:  # fmt: skip
-    found = judged(samples, text)
-    assert (found.result, found.note) == (result, note)
-    if observed is not None:
-        assert found.observed == pytest.approx(observed)
-
-
-def test_a_run_ends_only_by_what_both_bounds_say() -> None:
-    for level, broken in (("0.4", "p95 came to 1"), ("0.7", "")):
-        objective, summary = summary_of([(0.1, 0.5), (0.5, 1.0)], f"max(p95) < {level}")
-        assert broken_for_good(objective, summary, 5 * S, {}) == broken
-
-
-def test_nobody_asks_for_a_lower_end_alone() -> None:
-    with pytest.raises(ValueError, match=r"values of gauges are p95$"):
-        parse("drain(nothing) < 5s", scenario="a", gauges=GAUGES)

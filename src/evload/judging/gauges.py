@@ -40,7 +40,8 @@ def judge_bracketed(
     """What is known as a bracket is judged by both of its ends, and has to come out alike. `judge` judges one end.
 
     A sample without an upper end, or without a lower one, passes nothing; and what can't be any less than the limit
-    allows is broken, whatever it was at most.
+    allows is broken, whatever it was at most. The largest of the lower ends is that however many samples have none;
+    a mean of some, the last of them or how long they were beyond it says nothing.
     """
     upper = judge(objective, limit)
     lower_one = at_lower_end(objective)
@@ -59,17 +60,26 @@ def judge_bracketed(
     if objective.measure is Measure.GAUGE:
         lows = lows[:1]
     highs = [upper.observed[1], lower.observed[1]]
+    stretch = objective.window is not None and objective.window.stretch
+    known_below = not without_start or (objective.function == "max" and not stretch)
     observed: Ends = (
-        min(lows, default=None),
+        min(lows, default=None) if known_below else None,
         None if without_end or None in highs else max(high for high in highs if high is not None),
     )
-    if lower.result is Result.FAIL and objective.measure is Measure.GAUGE and objective.operator in UPPER:
+    if (
+        lower.result is Result.FAIL
+        and known_below
+        and objective.measure is Measure.GAUGE
+        and objective.operator in UPPER
+    ):
         return replace(lower, observed=observed)
     if without_end or without_start:
         where = f"above the last bound in {without_end}" if without_end else f"below the first in {without_start}"
         return LimitResult(Result.INCONCLUSIVE, observed, f"it was {where} of its samples, and has no value there")
     if Result.INCONCLUSIVE in (upper.result, lower.result):
-        return upper if upper.result is Result.INCONCLUSIVE else lower
+        open_one = upper if upper.result is Result.INCONCLUSIVE else lower
+        unknown = (None, None) in (upper.observed, lower.observed)
+        return open_one if unknown else replace(open_one, observed=observed)
     if (upper.result is Result.FAIL) is not (lower.result is Result.FAIL):
         return LimitResult(Result.INCONCLUSIVE, observed, "the bounds of its bucket are on both sides of the limit")
     return replace(upper if upper.result is Result.WARN else lower, observed=observed)
@@ -168,7 +178,7 @@ def judge_ratio(objective: Objective, summary: Summary, limit: Fraction) -> Limi
     if any(other[0] <= 0 for _, other in known):
         what = objective.parts[1].expression
         return LimitResult(Result.INCONCLUSIVE, note=f"{what} is 0, and of nothing there is no share")
-    notes = [_notes(part, summary, limit) for part in objective.parts if is_watched(part)]
+    notes = [_notes(part, summary, limit) for part in objective.parts]
     judged = _by_the_worst(objective, summary, [_divided(*pair) for pair in known], limit, _APART)
     return replace(judged, note="; ".join(one for one in (judged.note, *notes) if one))
 
@@ -196,18 +206,18 @@ def _by_the_worst(
     if objective.operator in EXACTLY:
         limit = Fraction(float(limit))
 
-    def how_good(one: Interval) -> tuple[int, bool, Fraction]:
+    def how_good(one: Interval) -> tuple[int | Fraction, ...]:
         low, high = one
         holds = _ORDER[compare(objective.operator, low, high, limit)]
         match objective.operator:
             case "==":
-                return holds, True, -abs(low - limit)
+                return holds, -abs(low - limit)
             case "!=":
-                return holds, True, abs(low - limit)
+                return holds, abs(low - limit)
             case operator if operator in UPPER:
                 return holds, high is not None, -low
             case _:
-                return holds, True, low
+                return holds, low
 
     low, high = min(found, key=how_good)
     holds = compare(objective.operator, low, high, limit)
