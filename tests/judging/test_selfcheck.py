@@ -94,6 +94,14 @@ def test_faults_of_two_scenarios_do_not_cancel_out() -> None:
     assert checked(more, fewer)["ledger closes"].value == 2
 
 
+def test_the_books_of_a_warm_up_have_to_close_too() -> None:
+    one = sound()
+    one.warmup = scenario(visible=5)
+    assert checked(one)["ledger closes"].result is Result.PASS
+    one.warmup.ledger["visible"] += 1
+    assert checked(one)["ledger closes"].value == 1
+
+
 def test_unexpected_ids_do_not_close() -> None:
     vitals = sound_vitals(unexpected_ids=3)
     check = checked(sound(), vitals=vitals)["ledger closes"]
@@ -126,6 +134,8 @@ def test_it_says_of_which_phase_it_was_not() -> None:
     assert checked(one)["load as scheduled"].note == (
         "s0: 100 of 500 events of the burst at 9 s left more than 100 ms late, or never"
     )
+    one.phases = {(30 * S, 40 * S): [500, 100, 0], (9 * S, 9 * S): [500, 100, 0], (20 * S, 30 * S): [50, 10, 0]}
+    assert "of the burst at 9 s" in checked(one)["load as scheduled"].note, "the first of those that are as bad"
     one.phases = {(S, 60 * S): [500, 100, 0]}
     assert checked(one)["load as scheduled"].note == (
         "s0: 100 of 500 events of the phase from 1 s to 60 s left more than 1 s late, or never"
@@ -172,6 +182,7 @@ def test_lateness_of_a_small_scenario_does_not_drown_in_a_large_one() -> None:
     small = sound()
     small.distributions["schedule_delay"] = distribution([(S, S)] * 5)
     assert checked(sound(), small)["lateness"].note == "s1: p99 1 s, which changes no result"
+    assert checked(small, sound())["lateness"].note == "s0: p99 1 s, which changes no result"
 
 
 def test_an_early_send_is_never_forgiven() -> None:
@@ -179,6 +190,12 @@ def test_an_early_send_is_never_forgiven() -> None:
     early.early_sends = 1
     check = checked(early, objectives=("lost == 0",))["lateness"]
     assert (check.result, check.value, check.limit) == (Result.INVALID, 1, 0)
+    early.warmup = scenario(visible=5)
+    early.warmup.early_sends = 2
+    check = checked(early, sound(), objectives=("lost == 0",))["lateness"]
+    assert (check.value, check.note) == (3, "3 events were sent before they were due")
+    early.early_sends = 0
+    assert checked(early)["lateness"].value == 2, "nor one in a warm-up"
 
 
 # -- headroom ------------------------------------------------------------------------------------------------

@@ -85,6 +85,8 @@ def test_what_is_too_even_is_further_away_than_what_is_a_little_too_wild(wild_fi
 def test_too_little_says_nothing_of_the_shape() -> None:
     assert _shape(_random([20] * 9)).note == "fewer than 10 steps expect 5 events or more"
     assert _shape(_random([4] * 200, expected=4.9)).result is Result.SKIPPED
+    never_ran = {"other": ScenarioCriteria(0, 200 * S, S, (20.0,) * 200)}
+    assert checked(sound(), spans=never_ran)["arrival shape"].note == "no scenario has random arrivals"
     constant = {"s0": ScenarioCriteria(0, 10 * S)}
     assert checked(sound(), spans=constant)["arrival shape"].note == "no scenario has random arrivals"
 
@@ -180,6 +182,13 @@ def test_a_steady_state_ends_where_it_is_said_to_or_with_the_last_event() -> Non
     cut = _flowing(lambda second: 100 if second < 90 else 0, last_s=90)
     assert (cut.result, cut.value) == (Result.PASS, 0)
     assert "at 90 s; slope" in cut.note
+
+
+def test_a_steady_state_ends_where_nothing_came_or_went_any_more() -> None:
+    """What is due from 2m30s on was never answered."""
+    silent = _flowing(lambda second: 100 if second else 0, claimed=(20, 200), last_s=190)
+    assert (silent.result, silent.value) == (Result.PASS, 0)
+    assert "at 2.5 min; slope" in silent.note
 
 
 def test_a_claimed_span_in_which_nothing_came_tells_nothing() -> None:

@@ -64,6 +64,7 @@ BEYOND = "it was above the last bound in 1 of its samples, and has no value ther
         ([(0.1, 0.5), (0.5, 1.0)], "last(p95) > 2", Result.FAIL, (0.5, 1.0), ""),
         # Of the two ends each may be known too badly by itself, and each may be close to the limit.
         (UP, "reach(p95 >= 1) < 1.5s", Result.INCONCLUSIVE, (0, 2), APART),
+        (UP, "reach(p95 >= 1) < 1.05s", Result.INCONCLUSIVE, (0, 2), APART),
         (UP, "reach(p95 >= 1) < 2.1s", Result.WARN, (0, 2), "above 90 % of the limit"),
         (UP, "reach(p95 >= 1) < 10s", Result.PASS, (0, 2), ""),
         (UP[::-1], "reach(p95 <= 0.5) < 1.5s", Result.INCONCLUSIVE, (0, 2), APART),

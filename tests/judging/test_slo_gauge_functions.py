@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -239,6 +240,112 @@ def test_of_several_gauges_the_one_that_keeps_the_limit_least_counts() -> None:
                 watches.sampled(name, second * S, second * S, {"asked": value})
         found = judge(objective, Summary(gauges=gauges, watches=watches.results()))
         assert found.observed == (worst, worst), objective.expression
+
+
+def several(text: str, of: Mapping[str, Sequence[float]], **more: Any) -> ObjectiveResult:
+    """Of gauges with one value each, sampled every second."""
+    names = {name: ["asked"] for name in of}
+    objective = parse(text, gauges=names, **more)
+    watches = GaugeWatches([objective], {"ramp": RAMP}, names)
+    gauges = {name: GaugeSummary({"asked": Series()}) for name in of}
+    for name, values in of.items():
+        for second, value in enumerate(values):
+            gauges[name].series["asked"].add(value, second * S)
+            watches.sampled(name, second * S, second * S, {"asked": value})
+    summary = Summary(gauges=gauges, watches=watches.results(), watch_notes=watches.notes())
+    return judge(objective, summary, {"ramp": RAMP})
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 0, 1), (1, 2, 0), (2, 1, 0)])
+@pytest.mark.parametrize(
+    ("condition", "result", "worst"),
+    [
+        ("< 9", Result.FAIL, 12), ("<= 14", Result.PASS, 12), ("> 1", Result.PASS, 2), (">= 8", Result.FAIL, 2),
+        ("== 2", Result.FAIL, 12), ("== 12", Result.FAIL, 2), ("== 7", Result.FAIL, 2), ("!= 5", Result.PASS, 7),
+        ("!= 7", Result.FAIL, 7), ("!= 13", Result.PASS, 12),
+    ],
+)  # fmt: skip
+def test_of_three_gauges_the_one_that_keeps_the_limit_least_is_told(
+    order: Sequence[int], condition: str, result: Result, worst: float
+) -> None:
+    """The one that is farthest from what it has to be, or nearest to what it mustn't be."""
+    rises = (2.0, 7.0, 12.0)
+    of = {f"g{number}": [0.0, rises[number]] for number in order}
+    for text in (f"rise(asked) {condition}", f"last(asked) {condition}"):
+        found = several(text, of)
+        if condition.startswith("== 7"):
+            assert (found.result, found.observed[0]) in ((result, 2), (result, 12)), "both are as far away"
+        else:
+            assert (found.result, found.observed) == (result, (worst, worst)), text
+
+
+def test_of_several_gauges_the_last_one_to_get_there_counts() -> None:
+    of = {"a": [0.0] * 13 + [5.0] * 17, "b": [0.0] * 18 + [5.0] * 12, "c": [0.0] * 11 + [5.0] * 19}
+    for names in (list(of), list(of)[::-1]):
+        found = several("reach(asked >= 5) < 1m", {name: of[name] for name in names}, scenario="ramp")
+        assert (found.result, found.observed) == (Result.PASS, (7, 8))
+    of["b"] = [0.0] * 30
+    never = several("reach(asked >= 5) < 1m", of, scenario="ramp")
+    assert (never.result, never.observed) == (Result.INCONCLUSIVE, (19, None))
+    del of["b"]
+    of["d"] = [5.0] * 30
+    already = several("reach(asked >= 5) < 1m", of, scenario="ramp")
+    assert (already.result, already.observed) == (Result.INCONCLUSIVE, (None, None)), "of one nothing is known"
+
+
+# -- shares of intervals -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_share_of_intervals_holds_every_share_of_what_may_be_in_them_and_no_other(seed: int) -> None:
+    rng = random.Random(f"share {seed}")
+    asked = [float(rng.randint(1, 9)) for _ in range(6)]
+    some = [[rng.uniform(*ends) for _ in range(6)] for ends in ((-2, 2), (-2, 0), (0, 0.1))]
+    for missed in (*some, [0.0] * 6, asked):
+        values = {"missed": missed, "asked": asked}
+        ends = [came(f"integral({name}) < 1000", values).observed for name in ("missed", "pods.asked")]
+        shares = [one / other for one in ends[0] for other in ends[1] if one is not None and other is not None]
+        found = came("integral(missed) / integral(pods.asked) < 1000", values)
+        assert found.observed == pytest.approx((min(shares), max(shares)))
+
+
+def test_nothing_as_a_share_of_what_may_be_anything_is_nothing() -> None:
+    """What was asked before it was seen nobody knows; of it there was none missed at least since before that."""
+    values = {"missed": [4.0, 4.0, 4.0], "asked": [MISSING, 100.0, 300.0]}
+    objective = parse("rise(missed) / rise(pods.asked) < 5%", gauges=GAUGES, after="500ms")
+    watches = GaugeWatches([objective], {"ramp": RAMP}, GAUGES)
+    series = {"missed": Series(), "asked": Series()}
+    for second, (missed, asked) in enumerate(zip(*values.values(), strict=True)):
+        told = {"missed": missed} if is_missing(asked) else {"missed": missed, "asked": asked}
+        for name, value in told.items():
+            series[name].add(value, second * S)
+        watches.sampled("pods", second * S, second * S, told)
+    summary = Summary(gauges={"pods": GaugeSummary(series)}, watches=watches.results())
+    found = judge(objective, summary, {})
+    assert (found.result, found.observed) == (Result.PASS, (0, 0))
+
+
+def test_a_share_of_what_was_not_sampled_after_its_moment_is_not_known() -> None:
+    objective = parse("rise(missed) / rise(pods.asked) < 5%", gauges=GAUGES, after="1500ms")
+    for gone in ("missed", "asked"):
+        watches, series = GaugeWatches([objective], {}, GAUGES), {"missed": Series(), "asked": Series()}
+        for second in range(5):
+            told = {name: float(second) for name in series if name != gone or second < 2}
+            for name, value in told.items():
+                series[name].add(value, second * S)
+            watches.sampled("pods", second * S, second * S, told)
+        found = judge(objective, Summary(gauges={"pods": GaugeSummary(series)}, watches=watches.results()))
+        assert (found.result, found.observed) == (Result.INCONCLUSIVE, (None, None))
+        assert found.note == "no sample says anything of it, and no data is no pass"
+
+
+def test_a_share_of_a_counter_that_began_anew_says_so() -> None:
+    anew = "it began anew once, and what it counted right before that is not in it"
+    values = {"missed": [0.0, 1.0, 1.0, 2.0], "asked": [0.0, 50.0, 20.0, 80.0]}
+    assert came("rise(missed) / rise(pods.asked) < 5%", values).note == anew
+    assert came("max(missed) / max(pods.asked) < 5%", values).note == ""
+    both = {"missed": [0.0, 1.0, 0.0, 2.0], "asked": [0.0, 50.0, 20.0, 80.0]}
+    assert came("rise(missed) / rise(pods.asked) < 5%", both).note == f"{anew}; {anew}"
 
 
 # -- without an ack ------------------------------------------------------------------------------------------------

@@ -50,6 +50,8 @@ def test_a_gauge_may_be_beyond_its_limit_for_a_while() -> None:
     assert (well.result, well.observed, well.note) == (Result.PASS, (65, 67), "")
     assert _sampled("max(queue_depth) < 50 for 60s", _spike, critical="200").result is Result.WARN
     assert _sampled("min(queue_depth) > 4 for 10s", _spike).result is Result.PASS
+    low = _sampled("min(queue_depth) > 50 for 73s", lambda second: 100 - _spike(second))
+    assert (low.result, low.observed, low.note) == (Result.WARN, (65, 67), "above 90 % of the limit")
 
 
 def test_the_mean_of_a_gauge_in_any_window() -> None:
