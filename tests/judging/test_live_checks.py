@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from typing import Any
 
 import pytest
@@ -83,6 +84,28 @@ def test_an_objective_that_can_not_be_kept_is_named_with_the_reason() -> None:
     assert live.hopeless(_rejected(10), 29 * S) is None
     assert live.hopeless(_rejected(10), 40 * S) == ("rejected <= 9", "ended after 40s: rejected is 10")
     assert LiveChecks(_criteria("rejected <= 9"), GAUGES).hopeless(_rejected(10), 40 * S) is None
+
+
+def test_what_takes_long_to_load_is_loaded_when_the_run_is_prepared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And only for objectives that need it: it takes half a second."""
+    loaded: list[str] = []
+    load = builtins.__import__
+
+    def loading(name: str, *more: Any) -> Any:
+        loaded.append(name)
+        return load(name, *more)
+
+    monkeypatch.setattr(builtins, "__import__", loading)
+    asked, idle = _criteria("p95(consistency) < 2s", abort=True), _criteria("p95(consistency) < 2s")
+    for criteria, at_once in ((asked, True), (idle, False)):
+        live = LiveChecks(criteria, GAUGES)
+        assert ("scipy.special" in loaded) is at_once
+        loaded.clear()
+        live.prepare_standings()
+        assert "scipy.special" in loaded
+        loaded.clear()
+    LiveChecks(_criteria("lost == 0"), GAUGES).prepare_standings()
+    assert "scipy.special" not in loaded
 
 
 def test_what_is_still_to_come_is_known_from_the_schedule() -> None:

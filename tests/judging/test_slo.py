@@ -176,6 +176,7 @@ def test_critical_share_and_its_doubt() -> None:
 
     assert with_bad(2).result is Result.PASS
     assert with_bad(10).result is Result.WARN
+    assert with_bad(10).note == "not shown to keep the limit, but within the critical one"
     assert with_bad(30).result is Result.WARN
     assert with_bad(30).note == "above the limit, but within the critical one"
     assert with_bad(50).result is Result.INCONCLUSIVE

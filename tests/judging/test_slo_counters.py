@@ -33,6 +33,17 @@ def test_planted_losses_fail_and_are_witnessed() -> None:
     assert _judge("lost > 2", scenario(visible=97, lost=3)).result is Result.PASS
 
 
+def test_what_is_in_doubt_and_was_not_seen_may_be_lost_too() -> None:
+    one = scenario(visible=90, lost=3, in_doubt=4, recovered=1)
+    for text, result in (
+        ("lost == 0", Result.FAIL), ("lost <= 4", Result.INCONCLUSIVE), ("lost <= 20", Result.PASS),
+        ("rate(lost) < 2%", Result.FAIL), ("lost >= 7", Result.FAIL),
+    ):  # fmt: skip
+        judged = _judge(text, one)
+        unit = 97 if text.startswith("rate") else 1
+        assert (judged.result, judged.observed) == (result, (3 / unit, 6 / unit)), text
+
+
 def test_only_a_count_above_nine_tenths_of_its_limit_is_close_to_it() -> None:
     at = {lost: _judge("lost <= 20", scenario(visible=80, lost=lost)) for lost in (18, 19, 20, 21)}
     assert [judged.result for judged in at.values()] == [Result.PASS, Result.WARN, Result.WARN, Result.FAIL]

@@ -386,6 +386,14 @@ def test_a_time_in_which_nobody_asked_is_no_silence() -> None:
     assert refused.observed == (0, 0.2)
 
 
+def test_who_was_refused_may_have_waited_as_long_as_the_next_one_and_need_not() -> None:
+    """Of two at once one is answered at once, and nobody knows when the other was given up."""
+    again = silent({0: 2, 10: 1}, {0: 1, 20: 1}, {0: 1}, "stretch(errors) < 5s")
+    assert again.observed == (0.9, 2.1)
+    never = silent({0: 2, 10: 1}, {0: 1}, {0: 1, 10: 1}, "stretch(errors) < 5s")
+    assert never.observed == (0, 1.1)
+
+
 def test_who_waits_for_an_ack_makes_it_a_silence_though_nothing_more_is_due() -> None:
     """Two at once, of which the one is answered after a second and the other after 30."""
     assert silent({0: 2}, {10: 1, 300: 1}, {}, "stretch(errors) < 40s").observed == (28.9, 29.1)
@@ -407,8 +415,15 @@ def test_the_span_of_a_burst_ends_with_its_last_answer() -> None:
     assert (open_end.result, open_end.observed) == (Result.INCONCLUSIVE, (3, None))
     assert open_end.note == "2 events got no answer"
     assert judge(parse("span(publish) < 2s"), _burst(ledger={"unsent": 2})).result is Result.FAIL
-    nothing = judge(parse("span(publish) < 10s"), Summary({"cold": ScenarioSummary()}))
-    assert (nothing.result, nothing.observed) == (Result.INCONCLUSIVE, (None, None))
+    for scope in (ScenarioSummary(), ScenarioSummary(last_acked_ns=5 * S), ScenarioSummary(first_intended_ns=S)):
+        nothing = judge(parse("span(publish) < 10s"), Summary({"cold": scope}))
+        assert (nothing.result, nothing.observed) == (Result.INCONCLUSIVE, (None, None))
+
+
+def test_at_nine_tenths_of_its_limit_a_span_is_not_close_to_it() -> None:
+    for last_ns, result in ((11 * S, Result.PASS), (11 * S + 1, Result.WARN)):
+        one = ScenarioSummary(first_intended_ns=2 * S, last_acked_ns=last_ns)
+        assert judge(parse("span(publish) < 10s"), Summary({"cold": one})).result is result
 
 
 # -- ending a run ----------------------------------------------------------------------------------------------------

@@ -49,6 +49,32 @@ def test_what_is_not_settled_counts_too(settled: ScenarioSummary, moment: Moment
     assert (found.state, found.note) == (state, note)
 
 
+@pytest.mark.parametrize(
+    ("text", "ledger", "state"),
+    [
+        # What is still counted may come to it yet.
+        ("visible >= 100", {"visible": 5}, "open"), ("visible >= 5", {"visible": 5}, "holds"),
+        ("rate(visible) >= 99%", {"visible": 5, "lost": 5}, "open"),
+        ("throughput(visible) >= 5/s", {"visible": 5, "lost": 5}, "open"),
+        ("lost <= 5", {"visible": 5, "lost": 5}, "holds"), ("lost < 5", {"visible": 5, "lost": 5}, "broken"),
+        ("rate(lost) < 10%", {"visible": 5, "lost": 5}, "fails"),
+    ],
+)  # fmt: skip
+def test_what_is_still_counted_is_open_until_it_is_reached(text: str, ledger: Mapping[str, int], state: str) -> None:
+    one = scenario(None, **ledger)
+    one.first_intended_ns, one.last_intended_ns = 0, 9 * S
+    assert standing(parse(text), run_of(one), 10 * S, {}, NOTHING).state == state
+
+
+def test_who_waits_to_be_seen_says_nothing_of_how_long_a_publish_took() -> None:
+    one = scenario({"publish": good_and_bad(1000, 0, 2 * S)}, visible=1000)
+    waiting = _moment({3 * S: 600})
+    assert standing(parse("p95(publish) < 2s"), run_of(one), 10 * S, {}, waiting).state == "holds"
+    assert standing(parse("p95(publish) < 2s"), run_of(scenario()), 10 * S, {}, _moment({}, {MS: 5})).note == (
+        "no event has a publish, and no data is no pass"
+    )
+
+
 _LOADS: Final = """
 import sys
 from evload.judging.standings import prepare, standing

@@ -42,6 +42,15 @@ def test_what_a_blind_probe_leaves_open_is_no_pass() -> None:
     assert decide([], [_check(Result.PASS)], evidence=True, blind=True) is Result.INCONCLUSIVE
 
 
+def test_what_was_done_to_the_system_and_not_undone_leaves_it_open() -> None:
+    for results, verdict in (
+        ([_objective(Result.PASS)], Result.INCONCLUSIVE),
+        ([], Result.INCONCLUSIVE),
+        ([_objective(Result.FAIL)], Result.FAIL),
+    ):
+        assert decide(results, [_check(Result.PASS)], evidence=True, undone=False) is verdict
+
+
 def test_without_objectives_a_run_passes_only_with_data_and_good_checks() -> None:
     assert decide([], [_check(Result.PASS)], evidence=True) is Result.PASS
     assert decide([], [_check(Result.PASS)], evidence=False) is Result.INCONCLUSIVE
