@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from typing import Any, Final
 
 import pytest
@@ -108,6 +109,22 @@ def test_what_is_outstanding_counts_as_good() -> None:
     assert not _reason("p95(consistency) < 2s", _consistency(0, 50, outstanding=1000))
 
 
+def test_only_what_is_outstanding_where_it_could_belong_counts() -> None:
+    """Of another scenario's events none can make a share better."""
+    bad, waiting = _consistency(0, 50), _consistency(5, 0, outstanding=1000)
+    assert _reason("p95(consistency) < 2s", bad, waiting, scenario="s0")
+    assert not _reason("p95(consistency) < 2s", bad, waiting)
+    assert not _reason("p95(consistency) < 2s", bad, waiting, scenario="s1")
+
+
+def test_more_bad_events_than_were_to_come_are_too_many() -> None:
+    """Such as of a scenario whose number of events was told too small."""
+    few = {"s0": ScenarioCriteria(0, 60 * S, events=50)}
+    assert "too many for all 50 events of the schedule" in _reason(
+        "p95(consistency) < 2s", _consistency(0, 80), spans=few
+    )
+
+
 def test_of_two_limits_the_looser_decides() -> None:
     one = scenario({"consistency": distribution([(3 * S, 4 * S)] * 1000, 2 * S, 10 * S)}, visible=1000)
     assert _reason("p95(consistency) < 2s", one)
@@ -122,6 +139,8 @@ def test_a_long_run_waits_until_it_knows_whether_events_share_stalls() -> None:
     stalled.distributions["consistency"].thresholds[2 * S].intervals[1] = [1000, 500, 500]
     assert _reason("p95(consistency) < 2s", stalled, spans=MINUTE)
     assert not _reason("p95(consistency) < 2s", stalled, spans=HOUR)
+    late = {"s0": ScenarioCriteria(3600 * S, 3660 * S, events=6000)}
+    assert _reason("p95(consistency) < 2s", stalled, spans=late), "a minute, whenever it began"
     later = _consistency(8500, 1500)
     counts = later.distributions["consistency"].thresholds[2 * S]
     counts.intervals = {n: [1000, 1000, 0] for n in range(10)} | {3: [1000, 0, 1000], 7: [1000, 500, 500]}
@@ -207,12 +226,22 @@ def test_scenarios_count_together_or_apart() -> None:
         ("max(staleness) <= 4", False),
         ("mean(staleness) < 1", False),
         ("throughput(acked) >= 1000/s", False),
+        ("max(consistency) < 5s", False),
     ],
 )
 def test_what_can_only_get_worse_ends_a_run(text: str, ends: bool) -> None:
-    one = scenario({"consistency": distribution([(3 * S, 4 * S)], 2 * S)}, visible=97, lost=3)
+    one = scenario({"consistency": distribution([(3 * S, 4 * S)], 2 * S, 5 * S)}, visible=97, lost=3)
     one.ranges.setdefault("staleness", Series()).add(3)
     assert bool(_reason(text, one)) is ends
+
+
+def test_what_only_got_worse_is_told_with_its_figure() -> None:
+    one = scenario({"consistency": distribution([(3 * S, 4 * S)] * 5, 2 * S)}, visible=97, lost=3)
+    one.ranges.setdefault("staleness", Series()).add(3)
+    ended = "ended after 40s: "
+    assert _reason("max(consistency) < 2s", one) == f"{ended}5 events took longer than 2 s"
+    assert _reason("lost == 0", one) == f"{ended}lost is 3"
+    assert _reason("max(staleness) <= 2", one) == f"{ended}an answer was 3 versions behind"
 
 
 def test_a_rate_is_measured_by_all_that_is_to_come() -> None:
@@ -256,6 +285,56 @@ def test_gauges(text: str, why: str) -> None:
     assert _reason(text, summary=summary, **more) == (why and f"ended after 40s: {why}")
 
 
+def _watched(text: str, values: Sequence[float], *, low: Sequence[float] = (), **more: Any) -> str:
+    """Of a gauge sampled each second, with lower ends where it is known as a bracket."""
+    names = {"work": ["queue_depth", *(["queue_depth.low"] if low else [])]}
+    objective = parse(text, gauges=names, abort_after_ns=0, **more)
+    watches, series = GaugeWatches([objective], MINUTE, names), {name: Series() for name in names["work"]}
+    for second, value in enumerate(values):
+        told = {"queue_depth": value} | ({"queue_depth.low": low[second]} if low else {})
+        for name, one in told.items():
+            series[name].add(one)
+        watches.sampled("work", second * S, second * S, told)
+    summary = Summary(gauges={"work": GaugeSummary(series)}, watches=watches.results())
+    found = reason_to_abort([objective], summary, 40 * S, MINUTE)
+    return "" if found is None else found[1].removeprefix("ended after 40s: ")
+
+
+@pytest.mark.parametrize("level", ["0", "1.5", "-2"])
+def test_for_how_long_a_gauge_was_where_it_must_not_be_is_told_with_its_level(level: str) -> None:
+    found = _watched(f"stretch(queue_depth > {level}) < 5s", [0.0, -3.0, *[7.0] * 10])
+    assert found == f"queue_depth was > {level} for 9s"
+
+
+def test_of_a_gauge_with_two_ends_both_have_to_be_broken_and_events_have_none() -> None:
+    high, low = [5.0] * 10, [3.0] * 10
+    assert _watched("max(queue_depth) < 2", high, low=low) == "queue_depth came to 5"
+    assert _watched("max(queue_depth) < 4", high, low=low) == ""
+    assert _watched("min(queue_depth) > 6", high, low=low) == "queue_depth came to 5"
+    assert _watched("min(queue_depth) > 4", high, low=low) == ""
+    series = {"queue_depth": Series(), "queue_depth.low": Series()}
+    one = scenario(None, visible=97, lost=3)
+    summary = Summary({"s0": one}, gauges={"work": GaugeSummary(series)})
+    assert _reason("lost == 0", summary=summary) == "ended after 40s: lost is 3"
+
+
+def test_a_gauge_is_not_back_as_long_as_its_scenario_goes_on() -> None:
+    """Its last answer may be still to come, and with it the moment from which the way back counts."""
+    text = "drain(queue_depth <= 10) < 15s"
+    spans = {"s0": ScenarioCriteria(0, 20 * S)}
+    objective = parse(text, gauges=GAUGES, after="s0", abort_after_ns=0)
+    watches, series = GaugeWatches([objective], spans, GAUGES), Series()
+    for second in range(40):
+        series.add(100)
+        watches.sampled("work", second * S, second * S, {"queue_depth": 100})
+    for outstanding, ends in ((1, False), (0, True)):
+        one = scenario(None, visible=5)
+        one.ledger["scheduled"] += outstanding
+        summary = Summary({"s0": one}, gauges={"work": GaugeSummary({"queue_depth": series})})
+        summary.watches = watches.results()
+        assert (reason_to_abort([objective], summary, 40 * S, spans) is not None) is ends
+
+
 # -- over time -----------------------------------------------------------------------------------------------
 
 
@@ -279,6 +358,10 @@ def test_a_window_broken_for_sure() -> None:
     assert not _reason(text, _over_time(1 * S, 10, 11), _over_time(1 * S, 30, 31))
     assert not _reason(text, _over_time(1 * S, 10, 12), _over_time(1 * S, 30, 31))
     assert _reason(text, _over_time(1 * S, 10, 13), _over_time(1 * S, 10, 11, steps=20))
+    # The shorter of two has no events where the longer goes on: of 2,000 in ten seconds 100 may be bad, of 1,000 50.
+    assert _reason(text, _over_time(1 * S, 30, 32), _over_time(1 * S, 0, 0, steps=20))
+    assert _reason(text, _over_time(1 * S, 0, 0, steps=20), _over_time(1 * S, 30, 32))
+    assert not _reason(text, _over_time(1 * S, 30, 31), _over_time(1 * S, 0, 0, steps=20))
     assert _reason("rate(errors) < 5% in any 10s", _over_time(1 * S, 10, 12))
 
 
