@@ -267,6 +267,7 @@ def test_a_rate_is_measured_by_all_that_is_to_come() -> None:
         ("mean(queue_depth) < 1", ""),
         ("max(queue_depth) < 50 for 10s", "queue_depth was beyond its limit for 19s"),
         ("max(queue_depth) < 50 for 30s", ""),
+        ("min(queue_depth) > 50 for 15s", "queue_depth was beyond its limit for 19s"),
         ("mean(queue_depth) < 99 in any 10s", "queue_depth came to 100"),
         ("drain(queue_depth <= 10) < 15s", "queue_depth is not back after 19s"),
         ("drain(queue_depth <= 10) < 25s", ""),
@@ -312,9 +313,8 @@ def test_of_a_gauge_with_two_ends_both_have_to_be_broken_and_events_have_none() 
     assert _watched("max(queue_depth) < 4", high, low=low) == ""
     assert _watched("min(queue_depth) > 6", high, low=low) == "queue_depth came to 5"
     assert _watched("min(queue_depth) > 4", high, low=low) == ""
-    series = {"queue_depth": Series(), "queue_depth.low": Series()}
     one = scenario(None, visible=97, lost=3)
-    summary = Summary({"s0": one}, gauges={"work": GaugeSummary(series)})
+    summary = Summary({"s0": one}, gauges={"work": GaugeSummary({"lost": Series(), "lost.low": Series()})})
     assert _reason("lost == 0", summary=summary) == "ended after 40s: lost is 3"
 
 

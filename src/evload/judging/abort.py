@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from ..model.facts import INTERVAL_NS, STALENESS
 from ..model.report import Result
 from ..model.summary import Distribution, Summary
-from ..objectives.objective import LOWER, Measure, Objective
+from ..objectives.objective import Measure, Objective
 from ..objectives.scenario import ScenarioCriteria
 from ..stats.binomial import clopper_pearson_lower
 from ..stats.dependence import FEWEST_BATCHES, effective_size
@@ -177,7 +177,8 @@ def _gauge(objective: Objective, state: _State, limit: Fraction) -> str:
         judged = judge_gauge(objective, state.summary, limit)
     else:
         return ""
-    worst = judged.observed[1] if objective.operator in LOWER else judged.observed[0]
+    # A value is known exactly; how long it was beyond its limit, or is away from its level, at least so well.
+    worst = judged.observed[0]
     if judged.result is not Result.FAIL or worst is None:
         return ""
     if objective.unit == NS_PER_S:
