@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -97,6 +98,35 @@ def test_an_objective_is_judged_on_its_part_alone(
         assert "no data is no pass" in judged.note
 
 
+def test_the_distribution_of_an_objective_is_that_of_all_its_scenarios() -> None:
+    run = _run()
+    for more, count in (({}, 600), ({"scenario": "s1"}, 300), ({"event": "created"}, 300), ({"event": "moved"}, 600)):
+        objective = parse("p99(consistency) < 2s", **more)  # type: ignore[arg-type]
+        found = objective.distribution(run)
+        assert (found.count, list(found.thresholds)) == (count, [2 * S])
+    assert parse("p99(publish) < 2s").distribution(run).count == 0
+    assert [one.distributions["consistency"].count for one in run.scenarios.values()] == [300, 300]
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "label"),
+    [
+        ("lost == 0", {"during": "down"}, "during=down"),
+        ("lost == 0", {"after": "down", "event": "a"}, "event=a,after=down"),
+        ("lost == 0", {"tag": "cold"}, "tag=cold"),
+        # What counts from a moment is about all events, and so is what gauges say.
+        ("recovery(p95(consistency) < 3s) < 5m", {"after": "down"}, ""),
+        ("max(load) < 2", {"after": "down"}, ""),
+        ("drain(queue_depth <= 5) < 5s", {"after": "down"}, ""),
+    ],
+)
+def test_the_part_of_the_events_that_it_is_about(text: str, more: dict[str, Any], label: str) -> None:
+    objective = parse(text, gauges=GAUGES, **more)
+    assert objective.slice == label
+    assert objective.actions == (("down",) if "down" in more.values() else ())
+    assert objective.of_later_events is ("after=" in label)
+
+
 def test_the_title_tells_objectives_with_one_expression_apart() -> None:
     assert parse("lost == 0").title == "lost == 0"
     assert parse("lost == 0", scenario="spike", event="a", key="k*").title == "lost == 0 [spike, event=a,key=k*]"
@@ -152,7 +182,77 @@ def test_windows_say_what_has_to_be_counted_over_time() -> None:
     assert parse("rate(errors) < 1% for 1m").counter_steps == (("errors", 6 * S),)
     assert parse("throughput(acked) >= 90/s in any 30s").counter_steps == (("acked", 3 * S),)
     assert parse("p99(consistency) < 2s").steps == ()
-    assert parse("lost == 0").counter_steps == ()
+    for text in ("lost == 0", "rate(errors) < 1%", "throughput(acked) >= 90/s"):
+        assert (parse(text).counter_steps, parse(text).steps) == ((), ())
+    silence = parse("stretch(errors) < 5s")
+    assert (silence.counter_steps, silence.steps) == ((("acked", 100 * MS), ("errors", 100 * MS)), ())
+    gauged = parse("max(queue_depth) < 5 for 10s", gauges=GAUGES)
+    assert (gauged.counter_steps, gauged.steps, gauged.thresholds) == ((), (), ())
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "shown"),
+    [
+        ("p99(consistency) < 2s", {}, 2 * S),
+        ("p99(consistency) < 2s", {"target": "1s"}, 2 * S),
+        ("p99(consistency) < 2s", {"critical": "5s"}, 2 * S),
+        ("share(consistency < 2s) >= 95%", {"target": "99%"}, Fraction(19, 20)),
+        # Of a window the share that has to hold in it, and of a stretch how long it may be broken.
+        ("p99(consistency) < 2s in any 30s", {"target": "1s"}, Fraction(99, 100)),
+        ("share(consistency < 2s) >= 95% in any 30s", {"target": "99%"}, Fraction(19, 20)),
+        ("rate(errors) < 1% in any 30s", {"target": "0.5%"}, Fraction(1, 100)),
+        ("p99(consistency) < 2s for 30s", {}, 30 * S),
+        ("max(queue_depth) < 5 for 10s", {}, 10 * S),
+        ("mean(queue_depth) < 5 in any 10s", {}, 5),
+    ],
+)
+def test_the_limit_that_is_shown(text: str, more: dict[str, Any], shown: Fraction | int) -> None:
+    assert parse(text, gauges=GAUGES, **more).shown_limit == shown
+
+
+@pytest.mark.parametrize(
+    ("text", "more", "wait_ns"),
+    [
+        ("p99(consistency) < 2s", {}, 2 * S),
+        ("p99(consistency) < 2s", {"critical": "5s"}, 5 * S),
+        ("p99(consistency) < 2s", {"target": "1s"}, 2 * S),
+        ("share(end_to_end < 3s) >= 95%", {}, 3 * S),
+        ("max(first_seen) < 4s", {}, 4 * S),
+        ("mean(consistency) < 1s", {}, S),
+        ("recovery(p95(consistency) < 3s) < 5m", {"after": "spike"}, 3 * S),
+        ("recovery(p95(publish) < 3s) < 5m", {"after": "spike"}, None),
+        ("p99(publish) < 2s", {}, None),
+        ("lost == 0", {}, None),
+        ("rate(lost) < 1%", {}, None),
+        ("max(load) < 2", {}, None),
+    ],
+)
+def test_how_long_somebody_has_to_look_for_it(text: str, more: dict[str, Any], wait_ns: int | None) -> None:
+    assert parse(text, gauges=GAUGES, **more).longest_wait_ns == wait_ns
+
+
+@pytest.mark.parametrize(
+    ("text", "needs"),
+    [
+        ("p99(consistency) < 2s", True), ("lost == 0", True), ("duplicated == 0", True), ("visible >= 5", True),
+        ("share(first_seen < 2s) >= 95%", True), ("max(staleness) < 2", True), ("recovered >= 1", True),
+        ("p99(publish) < 2s", False), ("p99(schedule_delay) < 2s", False), ("errors == 0", False),
+        ("rate(rejected) < 1%", False), ("throughput(acked) >= 5/s", False), ("p95(queue_lag) < 2s", False),
+        ("max(load) < 2", False), ("stretch(errors) < 5s", False), ("span(publish) < 5s", False),
+        ("cost(run) < 5", False), ("status(409) == 0", False),
+    ],
+)  # fmt: skip
+def test_what_can_only_be_judged_where_there_is_a_probe(text: str, needs: bool) -> None:
+    assert parse(text, gauges=GAUGES).needs_probe is needs
+
+
+@pytest.mark.parametrize("compared", ["<", "<=", ">", ">=", "==", "!="])
+def test_a_gauge_is_where_it_is_waited_for(compared: str) -> None:
+    objective = parse(f"reach(load {compared} 3) < 5s", scenario="spike", gauges=GAUGES)
+    found = [value for value in (2.5, 3.0, 3.5) if objective.fulfils(value)]
+    assert found == {
+        "<": [2.5], "<=": [2.5, 3.0], ">": [3.5], ">=": [3.0, 3.5], "==": [3.0], "!=": [2.5, 3.5],
+    }[compared]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -279,6 +379,8 @@ def test_without_a_gauge_nothing_drains() -> None:
         {"text": "drain(queue_depth <= 10) < 60s", "after": "5m"},
         {"text": "recovery(p95(consistency) < 3s) < 5m", "after": "spike", "event": "a"},
         {"text": "cost(1000 events) < 0.05", "critical": "0.1"},
+        {"text": "lost == 0", "tag": "region=eu", "during": "down"},
+        {"text": "rise(load) < 5", "after": "down"},
     ],
 )
 def test_terms_survive_being_written_down(given: dict[str, Any]) -> None:
@@ -299,6 +401,12 @@ def test_terms_survive_being_written_down(given: dict[str, Any]) -> None:
         ),
     )
     assert Criteria.from_data(json.loads(json.dumps(terms.as_data())), GAUGES) == terms
+
+
+def test_what_is_asked_because_nothing_else_is_stays_that_on_paper() -> None:
+    for implied in (True, False):
+        objective = replace(parse("lost == 0"), implied=implied)
+        assert from_data(json.loads(json.dumps(objective.as_data())), {}).implied is implied
 
 
 def test_limits_stay_exact_on_paper() -> None:

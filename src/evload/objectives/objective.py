@@ -305,7 +305,7 @@ class Objective:
         """(metric, nanoseconds) at which events have to be counted exactly to judge this, `critical` included."""
         if self.inner is not None:
             return self.inner.thresholds
-        if self.measure is Measure.SHARE and self.within_ns is not None:
+        if self.within_ns is not None:
             return ((self.subject, self.within_ns),)
         if self.measure in (Measure.PERCENTILE, Measure.MAX, Measure.MIN):
             return tuple((self.subject, int(limit)) for limit in self.limits)
@@ -316,7 +316,7 @@ class Objective:
         """(metric, threshold, length of a step), in nanoseconds, at which events have to be counted over time."""
         if self.inner is not None:
             return self.inner.steps
-        if self.window is None or self.measure not in (Measure.SHARE, Measure.PERCENTILE):
+        if self.window is None:
             return ()
         return tuple((metric, threshold, self.window.step_ns) for metric, threshold in self.thresholds)
 
