@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
@@ -198,6 +199,15 @@ def test_no_field_can_be_added_without_being_added_up() -> None:
     known = {name for name, fact in FACTS.items() if fact.column and (fact.counters or fact.tallied or fact.ranged)}
     told = {*chain.known, *chain.tallies, *chain.ranges, "resent", "regressions", "non_monotonic"}
     assert known <= told
+
+
+def test_what_is_to_be_folded_is_read_back_as_it_was_written_down() -> None:
+    plans = [*PLANS, ScenarioPlan("old", True, 5, Counted((("end_to_end", 7),), on_time=False))]
+    assert [ScenarioPlan.from_data(json.loads(json.dumps(plan.as_data()))) for plan in plans] == plans
+    # Of a ledger that is older than these.
+    data = PLANS[0].as_data()
+    del data["warmup"], data["phases"], data["counted"]["on_time"]
+    assert ScenarioPlan.from_data(data) == dataclasses.replace(PLANS[0], warmup=None, phases=())
 
 
 KINDS = (Summary, ScenarioSummary, Distribution, GaugeSummary, Series, ThresholdCount, Vitals, ReadVitals)

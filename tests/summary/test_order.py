@@ -7,6 +7,7 @@ import tracemalloc
 from collections import Counter
 from collections.abc import Sequence
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +15,7 @@ from evload.summary.order import OrderCounter, Placed
 
 
 def placed(
-    seq: int, sent: int, acked: int | None, position: float | None, settled: int, intended: int | None = None
+    seq: int, sent: int, acked: int | None, position: float | str | None, settled: int, intended: int | None = None
 ) -> Placed:
     return Placed(seq, 0, sent if intended is None else intended, sent, acked, position, settled)
 
@@ -87,7 +88,7 @@ def test_what_is_found_is_what_the_definition_says(events: list[tuple[str, Place
 
 
 def _found(
-    positions: Sequence[float | None], settle_order: Sequence[int] | None = None, *, took: int = 1
+    positions: Sequence[float | str | None], settle_order: Sequence[int] | None = None, *, took: int = 1
 ) -> Counter[str]:
     """Events sent a moment after one another, each acked after it `took` so many moments."""
     counter = OrderCounter()
@@ -105,6 +106,26 @@ def test_planted_swaps_are_all_found() -> None:
     assert _found([4, 1, 2, 3])["out_of_order"] == 1
     assert _found([2, 3, 4, 1])["out_of_order"] == 3
     assert _found([2, 3, 1]) == {"out_of_order": 2, "order": 2}
+
+
+def test_positions_of_the_kind_that_was_told_first_are_compared_and_no_others() -> None:
+    """Numbers or texts; what has no position tells nothing of the kind."""
+    assert _found([None, "b", "a", None])["out_of_order"] == 1
+    assert _found([None, "a", "b", None])["out_of_order"] == 0
+    assert _found(["b", 1, "a", 2.5])["out_of_order"] == 1
+    assert _found([2, "x", 1, "a"])["out_of_order"] == 1
+    assert _found([None, 2, 1])["out_of_order"] == 1
+
+
+def test_a_key_with_nothing_outstanding_is_forgotten() -> None:
+    counter = OrderCounter()
+    for first in (0, 2):
+        pair = [placed(seq, 10 * seq, 10 * seq + 1, 9 - seq, 100 + seq) for seq in (first, first + 1)]
+        for event in pair:
+            counter.expect("k", event.seq, event.intended_ns)
+        assert [one.kind for event in pair for one in counter.settle("k", event)] == ["order", "out_of_order"]
+        with pytest.raises(KeyError):
+            counter.settle("k", pair[1])
 
 
 def test_between_sends_that_overlapped_no_order_was_owed() -> None:
