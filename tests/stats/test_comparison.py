@@ -257,3 +257,15 @@ def test_a_figure_that_was_infinite_says_nothing_of_the_slope() -> None:
 def test_a_trend_takes_time() -> None:
     with pytest.raises(ValueError):
         trend([1, 1], [2, 3])
+
+
+@pytest.mark.parametrize("by", [0.001, 0.5, 2.0])
+def test_a_direction_is_told_however_small_the_shift(by: float) -> None:
+    base = points(*[10 + n * 1e-6 for n in range(5)])
+    more, less = points(*[10 + by + n * 1e-6 for n in range(5)]), points(*[10 - by + n * 1e-6 for n in range(5)])
+    for same_plan in (False, True):
+        assert [shift(base, new, alpha=0.05, same_plan=same_plan).direction for new in (more, base, less)] == [
+            1,
+            0,
+            -1,
+        ]

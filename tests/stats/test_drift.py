@@ -76,3 +76,21 @@ def test_of_a_queue_that_keeps_up_it_is_hardly_ever_sure_that_it_grows(seed: int
         assert found is not None
         missed += found.low > 0
     assert missed <= 3
+
+
+def test_the_interval_worked_out_by_hand() -> None:
+    """Of eight points seven steps of 1 and -1: their variance is 8/7, and t(6) leaves one in a thousand at 5.2076."""
+    found = drift(range(8), [0, 1, 0, 1, 0, 1, 0, 1])
+    assert found is not None
+    reach = 5.2076 * (1.5 * (8 / 7) / 7) ** 0.5
+    assert found == pytest.approx((1 / 7, 1 / 7 - reach, 1 / 7 + reach), rel=1e-4)
+
+
+def test_it_matters_not_when_the_clock_began() -> None:
+    rng = random.Random(5)
+    times, values = range(300), [rng.gauss(0.2 * at, 9) for at in range(300)]
+    now = drift(times, values)
+    assert now is not None
+    for since in (100, 10**6):
+        later = drift([since + at for at in times], values)
+        assert later == pytest.approx(now)

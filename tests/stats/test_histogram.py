@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from evload.model.facts import LEDGER_KEYS
 from evload.model.summary import ScenarioSummary, merged
-from evload.stats.histogram import Histogram, bracket, rank_of
+from evload.stats.histogram import Histogram, bracket, coarse, rank_of
 from tests.rigs.summaries import MS, distribution, scenario
 
 values = st.lists(st.one_of(st.none(), st.integers(0, 10**12)), min_size=1, max_size=60)
@@ -35,6 +35,25 @@ def test_many_at_once_are_counted_like_one_by_one(batches: list[list[int | None]
         at_once.record_all(batch)
     at_once.record_all([])
     assert _state(at_once) == _state(_filled([value for batch in batches for value in batch]))
+
+
+@pytest.mark.parametrize(
+    ("value", "edges"),
+    [(0, (0, 0)), (255, (255, 255)), (256, (256, 257)), (257, (256, 257)), (1000, (1000, 1003)), (1003, (1000, 1003)),
+     (1_000_000_000, (998_244_352, 1_002_438_655))],
+)  # fmt: skip
+def test_a_coarse_bucket_is_a_little_less_than_a_hundredth_wide(value: int, edges: tuple[int, int]) -> None:
+    assert coarse(value) == edges
+
+
+def test_histograms_are_alike_if_all_that_they_counted_is() -> None:
+    one = _filled([5, 5_000, None])
+    assert one == _filled([None, 5_000, 5])
+    # In the same buckets, but not the same values: the smallest, the largest or one between them.
+    for other in ([5, 5_000], [5, 5_001, None], [5, 5_000, None, None], [5, 5, 5_000, None]):
+        assert one != _filled(other)
+    assert _filled([1, 5_000, 9_000]) != _filled([1, 5_001, 9_000])
+    assert one != [5, 5_000, None]
 
 
 @given(values)

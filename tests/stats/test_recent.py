@@ -48,6 +48,20 @@ def test_quantiles_are_in_their_cells_and_cells_are_narrow(
                     assert edges[1] <= edges[0] * (1 + 1 / 64)
 
 
+def test_what_is_passing_counts_for_the_last_seconds_alone() -> None:
+    recent, settled, passing = RecentValues(5), Histogram(), Histogram()
+    settled.record(7)
+    passing.record_all([9, None])
+    recent.look(0, {"a": settled}, {"a": passing})
+    assert (recent.last.total, recent.all.total) == (3, 1)
+    assert recent.last.quantiles([Fraction(1, 3), Fraction(2, 3), Fraction(1)]) == [(7, 7), (9, 9), None]
+    passing.record(8)
+    recent.look(3, {"a": settled}, {"a": passing})
+    assert (recent.last.total, recent.all.total) == (4, 1)
+    recent.look(5, {"a": settled}, {"a": passing})
+    assert (recent.last.total, recent.all.total) == (1, 1)
+
+
 def test_without_values_there_are_no_quantiles() -> None:
     recent = RecentValues(5)
     with pytest.raises(ValueError, match="no values"):

@@ -65,6 +65,13 @@ def test_however_long_it_gets_there_are_a_few_dozen_means(hours: float) -> None:
     assert sum(spans_of(spans)) == count
 
 
+def test_of_a_second_there_are_ten_means() -> None:
+    spans = Spans()
+    for at in range(0, S, S // 40):
+        spans.add(3 * S + at, 1.0)
+    assert spans_of(spans) == [4] * 10
+
+
 def spans_of(spans: Spans) -> list[int]:
     """Points in each span."""
     return [points for points, *_ in spans._sums.values()]

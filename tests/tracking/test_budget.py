@@ -108,6 +108,34 @@ def test_the_seconds_that_are_compared_begin_at_whole_tenths(first_ms: int, seco
     assert budget.busiest == busiest
 
 
+def test_what_was_read_in_each_tenth_of_a_second_is_told_once_when_it_is_over() -> None:
+    budget = ReadBudget(None)
+    for at, reads in ((5_000, 9), (5_099, 1), (5_100, 7), (5_350, 6), (5_351, 0)):
+        budget.allow(at * MS, reads)
+    assert budget.take_slots(5_099 * MS) == []
+    assert budget.take_slots(5_100 * MS) == [(5_000 * MS, 10)]
+    assert budget.take_slots(5_399 * MS) == [(5_100 * MS, 7)]
+    budget.allow(5_399 * MS, 2)
+    assert budget.take_slots(5_400 * MS) == [(5_300 * MS, 8)]
+    assert budget.take_slots(9_000 * MS) == []
+
+
+def test_gaps_stay_wide_for_two_seconds_after_the_core_was_busy() -> None:
+    """What is said of it is a second old when it is said again."""
+    budget = ReadBudget(100)
+    budget.strained(10 * S, 1.4)
+    assert budget.stretch == pytest.approx(4.0)
+    stretches = {}
+    for step in range(1, 20):
+        at = 10 * S + step * S // 4
+        budget.allow(at, 1)
+        stretches[step / 4] = budget.stretch
+    assert [since for since, stretch in stretches.items() if stretch == pytest.approx(4.0)] == [
+        0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75,
+    ]  # fmt: skip
+    assert budget.widest == pytest.approx(4.0)
+
+
 # -- the stretch ----------------------------------------------------------------------------------------------
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from evload.model.states import Outcome, Seen
 from evload.model.travel import Event, Read, Receipt
-from evload.tracking.outstanding import Moment
+from evload.stats.recent import cell_of
+from evload.tracking.outstanding import Moment, Outstanding
 from evload.tracking.reading_plan import ReadingPlan
 from evload.tracking.tracker import Tracker
 
@@ -110,6 +111,23 @@ def test_it_took_as_long_as_the_reader_that_showed_it_last(first: int) -> None:
     moment = late.acked.at(2 * S)
     assert (moment.shown_beyond(190 * MS), moment.shown_beyond(210 * MS)) == (1, 0)
     assert moment.values()[1].quantiles([Fraction(1)])[0] == pytest.approx((1_001 * MS, 1_001 * MS), rel=0.016)
+
+
+def test_how_long_it_took_is_counted_in_cells_of_a_little_more_than_a_hundredth() -> None:
+    """What was seen before its ack took no time."""
+    outstanding = Outstanding(1)
+    for lower, upper in ((-5, -3), (130 * MS, 131 * MS), (128, 256)):
+        outstanding.show(0, lower, upper)
+    moment = outstanding.at(S)
+    assert moment.shown() == 3
+    shares = [Fraction(1, 3), Fraction(2, 3), Fraction(1)]
+    lower_ends, upper_ends = (ends.quantiles(shares) for ends in moment.values()[:2])
+    cells = [cell_of(130 * MS), cell_of(131 * MS)]
+    assert [None if ends is None else ends[0] for ends in lower_ends] == [0, 128, cells[0]]
+    assert [None if ends is None else ends[0] for ends in upper_ends] == [0, 256, cells[1]]
+    assert cells[0] < 130 * MS < cells[0] * 1.016
+    # Each end of a cell counts as being as long.
+    assert [moment.shown_beyond(limit) for limit in (0, 1, 128, 129, cells[0], cells[0] + 1)] == [3, 2, 2, 1, 1, 0]
 
 
 def test_who_is_not_followed_closely_waits_for_nobody() -> None:
