@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from evload.judging.live_checks import LiveChecks
+from evload.model.phases import Ending
 from evload.model.summary import Summary
 from evload.model.vitals import ReadVitals, Vitals
 from evload.objectives.criteria import Criteria
@@ -115,6 +116,23 @@ def test_what_is_still_to_come_is_known_from_the_schedule() -> None:
     assert live.hopeless(_rejected(60), 40 * S) == (
         "rate(rejected) < 1%", "ended after 40s: rejected is 60, too many for all 6,000 events of the schedule"
     )  # fmt: skip
+
+
+def test_what_comes_after_a_scenario_counts_from_where_it_ended_early() -> None:
+    """A phase of a minute ended after ten seconds; the queue is empty again three seconds later."""
+    spans = {"spike": ScenarioCriteria(0, 60 * S, rates=((0, 60 * S, 5, 5),)), "other": ScenarioCriteria(0, 60 * S)}
+    objectives = [
+        parse("drain(queue_depth <= 10) < 60s", scenario="spike", gauges=GAUGES),
+        parse("drain(queue_depth <= 11) < 60s", after="other", gauges=GAUGES),
+    ]
+    live = LiveChecks(Criteria(objectives, SelfCheckPolicy(), {}, spans), GAUGES)
+    for second in range(90):
+        if second == 10:
+            live.ended([Ending("spike", 0, "queue_depth > 50", 0, 60 * S, 10 * S)])
+        live.watches.sampled(
+            "work", second * S, second * S, {"queue_depth": 100 if second < 13 or second == 61 else 0}
+        )
+    assert list(live.watches.results().values()) == [(2.0, 3.0), (0.0, 0.0)]
 
 
 def test_the_gauges_of_objectives_about_time_are_watched() -> None:

@@ -183,6 +183,7 @@ def test_lateness_of_a_small_scenario_does_not_drown_in_a_large_one() -> None:
     small.distributions["schedule_delay"] = distribution([(S, S)] * 5)
     assert checked(sound(), small)["lateness"].note == "s1: p99 1 s, which changes no result"
     assert checked(small, sound())["lateness"].note == "s0: p99 1 s, which changes no result"
+    assert checked(small, small)["lateness"].note == "s0: p99 1 s, which changes no result"
 
 
 def test_an_early_send_is_never_forgiven() -> None:

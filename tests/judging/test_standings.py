@@ -41,8 +41,22 @@ def _moment(waiting: Mapping[int, int] = {}, shown: Mapping[int, int] = {}) -> M
         (_settled(1000), _moment({3 * S: 60}), "fails", "60 unsettled events are beyond the limit already"),
         (_settled(1000), _moment({}, {3 * S: 60}), "fails", "60 unsettled events are beyond the limit already"),
         (_settled(1000), _moment({3 * S: 60}, {MS: 1000}), "holds", ""),
+        # Of those that are settled three in a hundred were late.
+        (_settled(9700, 300), _moment({3 * S: 210}), "holds", ""),
+        (_settled(9700, 300), _moment({3 * S: 211}), "fails", "211 unsettled events are beyond the limit already"),
     ],
-    ids=["nothing", "waiting", "shown", "more shown", "one late", "late", "shown late", "late among many"],
+    ids=[
+        "nothing",
+        "waiting",
+        "shown",
+        "more shown",
+        "one late",
+        "late",
+        "shown late",
+        "late among many",
+        "at the limit",
+        "above it",
+    ],
 )
 def test_what_is_not_settled_counts_too(settled: ScenarioSummary, moment: Moment, state: str, note: str) -> None:
     found = standing(parse(P95), run_of(settled), 10 * S, {}, moment)
@@ -73,6 +87,14 @@ def test_who_waits_to_be_seen_says_nothing_of_how_long_a_publish_took() -> None:
     assert standing(parse("p95(publish) < 2s"), run_of(scenario()), 10 * S, {}, _moment({}, {MS: 5})).note == (
         "no event has a publish, and no data is no pass"
     )
+
+
+def test_who_waits_in_one_scenario_counts_for_it_and_for_none_that_never_ran() -> None:
+    run, late = run_of(_settled(1000), _settled(1000)), {3 * S: 600}
+    moment = Moment([[], [*late.items()]], [{}, {}])
+    states = {name: standing(parse(P95, scenario=name), run, 10 * S, {}, moment) for name in ("s0", "s1", "other")}
+    assert {name: one.state for name, one in states.items()} == {"s0": "holds", "s1": "fails", "other": "open"}
+    assert "unsettled" not in states["other"].note
 
 
 _LOADS: Final = """

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from evload.model.phases import Course, Ending
-from evload.objectives.scenario import ScenarioCriteria
+from evload.objectives.scenario import ScenarioCriteria, without_warmup
 
 S = 1_000_000_000
 PLANNED = ScenarioCriteria(
@@ -32,6 +34,39 @@ def test_the_warm_up_does_not_move() -> None:
     found = at(20, warm)
     assert found.expected == (0.0,) * 31 + (3.0,) * 39
     assert found.steady == (30 * S + S // 2, 70 * S)
+
+
+def test_where_arrivals_are_even_and_nothing_is_steady_there_is_as_little_to_move() -> None:
+    plain = ScenarioCriteria(5 * S, 100 * S, rates=((5 * S, 50 * S, 2, 2), (50 * S, 100 * S, 3, 3)), warmup_ns=S)
+    found = at(20, plain)
+    assert (found.end_ns, found.expected, found.steady) == (70 * S, (), None)
+    assert (found.start_ns, found.judged_ns, found.load_ns) == (5 * S, 6 * S, 5 * S)
+
+
+def test_what_is_expected_before_events_are_judged_is_nothing() -> None:
+    even = (1.0, 2.0, 3.0)
+    assert without_warmup(even, None, 2 * S) == even
+    assert [without_warmup(even, S, ns) for ns in (0, 1, S, S + 1, 9 * S)] == [
+        even, (0, 2, 3), (0, 2, 3), (0, 0, 3), (0, 0, 0),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rates", "bursts", "begins_s"),
+    [
+        ((), (), 5), (((5, 9, 0, 0), (9, 20, 4, 4)), (), 9), (((5, 9, 0, 3), (9, 20, 4, 4)), (), 5),
+        (((5, 9, 3, 0),), (), 5), (((5, 9, 0, 0),), (7,), 7), (((5, 9, 0, 0), (9, 20, 4, 4)), (12, 8), 8),
+        (((5, 9, 0, 0),), (), 5),
+    ],
+)  # fmt: skip
+def test_it_asks_for_events_from_the_first_phase_that_has_some(
+    rates: tuple[tuple[int, int, float, float], ...], bursts: tuple[int, ...], begins_s: int
+) -> None:
+    one = ScenarioCriteria(
+        5 * S, 20 * S, rates=tuple((start * S, end * S, low, high) for start, end, low, high in rates),
+        bursts=tuple(at * S for at in bursts),
+    )  # fmt: skip
+    assert one.load_ns == begins_s * S
 
 
 def test_without_an_early_end_nothing_changes() -> None:

@@ -51,7 +51,7 @@ def longest_silence(acks: StepCounts, errors: StepCounts) -> tuple[int, int]:
             latest, earliest = begun or (number, number)
             sure, maybe = max(sure, number - latest - 1), max(maybe, number + 1 - earliest)
             begun = (number, number) if waiting > 0 else (_LATER, number) if failed else None
-    if begun is not None and begun[1] <= last:
+    if begun is not None:
         sure, maybe = max(sure, last - begun[0] - 1), max(maybe, last + 1 - begun[1])
     return sure * acks.step_ns, maybe * acks.step_ns
 
