@@ -146,7 +146,7 @@ def test_a_long_run_waits_until_it_knows_whether_events_share_stalls() -> None:
     counts.intervals = {n: [1000, 1000, 0] for n in range(10)} | {3: [1000, 0, 1000], 7: [1000, 500, 500]}
     assert not _reason("p95(consistency) < 2s", later, spans=HOUR)
     # The end of one window and the begin of the next are one where they are small, whichever was counted first.
-    small = {n: [1000, 850, 150] if n % 2 else [10, 0, 10] for n in range(20)}
+    small = {n: [1000, 850, 150] if n % 2 else [120, 0, 120] for n in range(20)}
     for order in (list(small), list(small)[::-1], [*range(0, 20, 2), *range(1, 20, 2)]):
         counts.intervals = {n: small[n] for n in order}
         assert _reason("p95(consistency) < 2s", later, spans=HOUR)

@@ -218,6 +218,10 @@ def test_growth_for_sure_is_shown_before_more_of_it_that_may_be_none() -> None:
     check = checked(_flow(lambda second: 98), jumping, spans=spans)["steady state"]
     assert check.result is Result.INVALID
     assert check.value == pytest.approx(0.02)
+    level = checked(
+        _flow(lambda second: 100 if second else 0), _flow(lambda second: 100 if second else 0), spans=spans
+    )
+    assert level["steady state"].note.startswith("s0: "), "the first of those that are as steady"
     alone = checked(_flow(lambda second: 100), jumping, spans=spans)["steady state"]
     assert alone.result is Result.PASS
     assert alone.note.startswith("s1: ")

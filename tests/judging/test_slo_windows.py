@@ -184,6 +184,8 @@ def test_a_rate_of_what_is_not_settled_is_open_in_windows() -> None:
     pending = _counted("lost", 3 * S, [(100, 0)] * 10, visible=980, pending=20)
     assert _judge("rate(lost) < 1% in any 30s", pending).result is Result.INCONCLUSIVE
     assert _judge("rate(lost) < 5% in any 30s", pending).result is Result.PASS
+    stretch = _judge("rate(lost) < 1% for 30s", pending)
+    assert (stretch.result, stretch.observed) == (Result.INCONCLUSIVE, (0, 30))
     few = _counted("lost", 3 * S, [(100, 10)] * 9 + [(0, 0)] * 10 + [(10, 0)], visible=815, lost=90, pending=5)
     assert _judge("rate(lost) < 60% in any 30s", few).observed == (0.1, 0.5), "all five may be of the last ten"
     blind = _counted("duplicated", 3 * S, [(100, 0)] * 10, visible=1000)
