@@ -19,6 +19,11 @@ FOUND = Bounds(End.INTERVAL, Fraction(480), Fraction(500), confirmed=True)
 AT_LEAST = Bounds(End.GENERATOR, Fraction(480), limited=Fraction(500), confirmed=True)
 
 
+def test_the_title_of_one_names_its_scenario() -> None:
+    assert parse_ceiling("ceiling  > 400/s").title == "ceiling > 400/s"
+    assert parse_ceiling("ceiling > 400/s", scenario="main").title == "ceiling > 400/s [main]"
+
+
 @pytest.mark.parametrize(
     ("text", "more", "bounds", "result"),
     [

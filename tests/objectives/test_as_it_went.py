@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from evload.model.phases import Course, Ending
+from evload.objectives.criteria import Criteria
+from evload.objectives.policy import SelfCheckPolicy
 from evload.objectives.scenario import ScenarioCriteria, without_warmup
 
 S = 1_000_000_000
@@ -54,11 +56,16 @@ def test_what_is_expected_before_events_are_judged_is_nothing() -> None:
 @pytest.mark.parametrize(
     ("rates", "bursts", "begins_s"),
     [
-        ((), (), 5), (((5, 9, 0, 0), (9, 20, 4, 4)), (), 9), (((5, 9, 0, 3), (9, 20, 4, 4)), (), 5),
-        (((5, 9, 3, 0),), (), 5), (((5, 9, 0, 0),), (7,), 7), (((5, 9, 0, 0), (9, 20, 4, 4)), (12, 8), 8),
+        ((), (), 5),
+        (((5, 9, 0, 0), (9, 20, 4, 4)), (), 9),
+        (((5, 9, 0, 3), (9, 20, 4, 4)), (), 5),
+        (((5, 7, 0, 0), (7, 9, 3, 0)), (), 7),
+        (((5, 9, 3, 0),), (), 5),
+        (((5, 9, 0, 0),), (7,), 7),
+        (((5, 9, 0, 0), (9, 20, 4, 4)), (12, 8), 8),
         (((5, 9, 0, 0),), (), 5),
     ],
-)  # fmt: skip
+)
 def test_it_asks_for_events_from_the_first_phase_that_has_some(
     rates: tuple[tuple[int, int, float, float], ...], bursts: tuple[int, ...], begins_s: int
 ) -> None:
@@ -67,6 +74,13 @@ def test_it_asks_for_events_from_the_first_phase_that_has_some(
         bursts=tuple(at * S for at in bursts),
     )  # fmt: skip
     assert one.load_ns == begins_s * S
+
+
+def test_all_scenarios_of_a_run_go_as_they_went() -> None:
+    criteria = Criteria((), SelfCheckPolicy(), {}, {"main": PLANNED, "other": PLANNED})
+    went = criteria.as_it_went(iter([Ending("main", 0, "x == 0", 0, 50 * S, 20 * S)]))
+    assert went.scenarios == {"main": at(20), "other": PLANNED}
+    assert criteria.as_it_went([]) is criteria
 
 
 def test_without_an_early_end_nothing_changes() -> None:

@@ -12,12 +12,14 @@ import pytest
 from evload.judging.judge import judge
 from evload.model.report import Result
 from evload.model.summary import Summary
+from evload.objectives.condition import parse_condition
 from evload.objectives.cost import service
 from evload.objectives.criteria import Criteria
 from evload.objectives.grammar import from_data, parse
 from evload.objectives.objective import Measure
 from evload.objectives.policy import SelfCheckPolicy
 from evload.objectives.scenario import ScenarioCriteria
+from evload.stats.watches import MISSING
 from tests.rigs.summaries import MS, S, good_and_bad, run_of, scenario
 
 GAUGES = {"work": ["queue_depth", "age"], "other": ["queue_depth"], "cpu": ["load"]}
@@ -41,10 +43,41 @@ def test_limits_on_a_gauge_are_in_its_own_unit(text: str, limit: Fraction) -> No
     assert parse(text, gauges=GAUGES).limit == limit
 
 
-@pytest.mark.parametrize("limit", ["80 parrots", "x%", "1/0", "%"])
+@pytest.mark.parametrize("limit", ["80 parrots", "x%", "1/0", "%", "1e301", "-1e301", "9" * 101, "1e9999"])
 def test_what_is_no_value_of_a_gauge_is_refused(limit: str) -> None:
     with pytest.raises(ValueError):
         parse(f"max(load) < {limit}", gauges=GAUGES)
+
+
+@pytest.mark.parametrize(
+    ("text", "compared", "samples"),
+    [
+        ("work.queue_depth <= 5", "<=", [True, True, False]), ("age > 5", ">", [False, False, True]),
+        ("age != 5", "!=", [True, False, True]), ("cpu.load == 5", "==", [False, True, False]),
+    ],
+)  # fmt: skip
+def test_what_a_phase_may_wait_for(text: str, compared: str, samples: list[bool]) -> None:
+    condition = parse_condition(text, GAUGES)
+    assert (condition.compared, condition.level) == (compared, Fraction(5))
+    assert [condition.holds({condition.value: value}) for value in (4.0, 5.0, 6.0)] == samples
+    assert not condition.holds({})
+    assert not condition.holds({condition.value: MISSING})
+    gauge, dot, value = text.split()[0].rpartition(".")
+    assert (condition.gauge, condition.value) == (gauge if dot else "work", value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("queue_depth > 5", "work and other have queue_depth; name one of them, such as work.queue_depth"),
+        ("queue_depth", "'queue_depth' is not a condition; write for example until: queue_depth > 100"),
+        ("nothing > 5", "nothing"),
+    ],
+)
+def test_what_nothing_can_wait_for(text: str, message: str) -> None:
+    with pytest.raises(ValueError) as raised:
+        parse_condition(text, GAUGES)
+    assert message in str(raised.value)
 
 
 def test_a_share_that_no_sample_can_show_has_a_cure_with_the_time_in_it() -> None:
@@ -158,6 +191,19 @@ def test_the_title_tells_objectives_with_one_expression_apart() -> None:
         ("max(queue_depth) < 2", {"scenario": "spike"}, "a gauge belongs to no scenario; leave scenario out"),
         ("max(queue_depth) < 2", {"event": "a"}, "a gauge belongs to no event; leave event out"),
         ("p99(queue_lag) < 2s", {"key": "a"}, "the time in a queue belongs to no key; leave key out"),
+        ("p99(queue_lag) < 2s", {"event": "a", "key": "b"}, "belongs to no event; leave event out"),
+        (
+            "lost == 0",
+            {"tag": "cold", "probe": "index"},
+            "a tag is of an event, whoever looks at it; leave probe out",
+        ),
+        ("lost == 0", {"tag": "cold", "replica": "b"}, "whoever looks at it; leave replica out"),
+        (
+            "lost == 0",
+            {"tag": "cold", "abort_after_ns": S},
+            "what is still to be answered may be cold, too; leave abort",
+        ),
+        ("span(publish) < 5s", {"tag": "cold"}, "is about all answers; leave tag out"),
         ("lost == 0", {"after": "5m"}, "only drain(...), recovery(...), reach(...), rise(...)"),
     ],
 )

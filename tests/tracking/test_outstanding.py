@@ -14,6 +14,7 @@ from evload.stats.recent import cell_of
 from evload.tracking.outstanding import Moment, Outstanding
 from evload.tracking.reading_plan import ReadingPlan
 from evload.tracking.tracker import Tracker
+from tests.rigs.following import event_of, plan_of
 
 MS = 1_000_000
 S = 1_000 * MS
@@ -111,6 +112,17 @@ def test_it_took_as_long_as_the_reader_that_showed_it_last(first: int) -> None:
     moment = late.acked.at(2 * S)
     assert (moment.shown_beyond(190 * MS), moment.shown_beyond(210 * MS)) == (1, 0)
     assert moment.values()[1].quantiles([Fraction(1)])[0] == pytest.approx((1_001 * MS, 1_001 * MS), rel=0.016)
+
+
+def test_what_is_of_a_warm_up_says_nothing() -> None:
+    """Two scenarios, of which the second warms up for a second."""
+    reading = dict.fromkeys(range(1), plan_of())
+    tracker = Tracker([reading, reading], 1, warm_until_ns=[0, S])
+    for seq, (scenario, due) in enumerate([(0, 0), (1, 0), (1, S - 1), (1, S), (1, 2 * S)]):
+        tracker.expect([event_of(seq, due, scenario)], due)
+        tracker.settle([Receipt(seq, Outcome.ACCEPTED, due, due)], due)
+    moment = tracker.acked.at(3 * S)
+    assert [moment.waiting(scenario=scenario) for scenario in (0, 1)] == [1, 2]
 
 
 def test_how_long_it_took_is_counted_in_cells_of_a_little_more_than_a_hundredth() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from evload.model.states import Outcome, Seen, State
 from evload.model.travel import Event, Read, Receipt
 from evload.tracking.reading_plan import ReadingPlan
@@ -44,6 +46,16 @@ def test_a_delivery_is_an_exact_moment_and_settles_after_the_confirming_time() -
     assert (seen.stable_lower_ns, seen.stable_upper_ns) == (S, S)
     assert (seen.effects, seen.reads) == (1, 0)
     assert tracker.outstanding == 0
+
+
+def test_a_version_that_nobody_asks_for_says_nothing_of_how_old_an_answer_was() -> None:
+    for versions, staleness in ((False, None), (True, 1)):
+        tracker = Tracker([{0: replace(PLAN, versions=versions)}], 1)
+        tracker.expect([Event(seq, f"id-{seq}", 0, 0, 0, "k", b"", (), ()) for seq in range(2)], 0)
+        tracker.settle([Receipt(seq, Outcome.ACCEPTED, 10, 100) for seq in range(2)], 100)
+        tracker.push(0, [Read(0, Seen.PRESENT, S, S, exact=True, version=1.0)])
+        tracker.due(0, 5 * S, 10)
+        assert [seen.staleness for seen in tracker.take()] == [staleness]
 
 
 def test_each_delivery_is_one_effect() -> None:

@@ -552,6 +552,34 @@ def test_a_secret_in_a_key_is_told_nobody() -> None:
     assert [seen.key for seen in tracker.take()] == ["a-***", None]
 
 
+def test_the_share_that_is_followed_closely_is_that_which_was_asked_for() -> None:
+    for share in (0.0, 0.3, 1.0):
+        tracker = Tracker([{0: plan_of(sample=share, confirm_reads=0)}], 1)
+        for seq in range(60):
+            tracker.expect([event_of(seq)], 0)
+            tracker.settle([Receipt(seq, Outcome.ACCEPTED, 0, 0)], 0)
+        while (at := tracker.next_due(0)) is not None:
+            tracker.observe(0, [Read(one.seq, PRESENT, at, at + MS) for one in tracker.due(0, at, 99)], at + MS)
+        seen = tracker.take()
+        assert [one.seq for one in seen if one.sampled] == [n for n in range(60) if is_chosen(n, share, "sample")]
+        assert {one.state for one in seen} == {State.VISIBLE}
+
+
+def test_an_event_of_which_copies_are_sent_is_looked_after_until_they_had_time() -> None:
+    """Also where nothing is confirmed: a copy may have an effect of its own until then."""
+    for resent, settled in ((0.0, 26 * MS), (1.0, 3_026 * MS)):
+        tracker = Tracker([{0: plan_of(confirm_reads=0, resent_for_ns=3 * S)}], 1, resent=[resent])
+        tracker.expect([event_of(0)], 0)
+        tracker.settle([Receipt(0, Outcome.ACCEPTED, 0, 5 * MS)], 5 * MS)
+        while (at := tracker.next_due(0)) is not None:
+            effects = 2 if at > S else 1
+            reads = [Read(one.seq, PRESENT, at, at + MS, effects=effects) for one in tracker.due(0, at, 99)]
+            tracker.observe(0, reads, at + MS)
+        (seen,) = tracker.take()
+        assert seen.settled_ns == pytest.approx(settled, abs=2 * MS)
+        assert (seen.resent, seen.effects) == (bool(resent), 2 if resent else 1)
+
+
 @pytest.mark.parametrize(
     ("outcome", "state", "size"),
     [

@@ -122,6 +122,36 @@ def test_a_read_that_failed_is_repeated_within_the_deadline_however_much_gaps_ar
     assert follow.tracker.next_due(0) == failed + 10 * S
 
 
+def test_a_confirming_read_that_failed_is_repeated_no_sooner_either() -> None:
+    """By when the last one was answered: four seconds after the ack, a gap of 0.44 s that is widened to 7.1 s, or
+    to the deadline if that comes first."""
+    follow = Follow(0, confirm_reads=5, confirm_over_ns=5 * S, tick_ns=S).acked(0).read(*[PRESENT] * 4)
+    assert follow.starts[-1] == 4 * S
+    follow.tracker.stretch[0] = 16.0
+    follow.start()
+    follow.end(FAILED)
+    assert follow.start() == 10 * S
+
+
+def test_what_nobody_could_read_is_not_taken_for_never_seen_by_a_plan_that_learns() -> None:
+    """A third of the events can't be read at all, and few wait for longer than the others: on the whole grid."""
+    tracker = Tracker([{0: plan_of(learns=True, confirm_reads=0)}], 1)
+    for seq in range(700):
+        slow, starts = seq % 50 == 1, []
+        acked = seq * 20 * S
+        tracker.expect([event_of(seq, acked)], acked)
+        tracker.settle([Receipt(seq, Outcome.ACCEPTED, acked, acked)], acked)
+        while tracker.outstanding and (at := tracker.next_due(0)) is not None:
+            for target in tracker.due(0, at, 1):
+                starts.append(at - acked)
+                shown = at >= acked + (2 * S if slow else 50 * MS)
+                answer = FAILED if seq % 3 == 0 else PRESENT if shown else ABSENT
+                tracker.observe(0, [Read(target.seq, answer, at, at + MS)], at + MS)
+        tracker.take()
+        if seq > 500 and slow and seq % 3 and not is_explorer(seq):
+            assert len([start for start in starts if start > 60 * MS]) > 20
+
+
 @pytest.mark.parametrize("slack_ns", [0, 20 * MS])
 def test_a_plan_that_learns_doesnt_read_long_before_events_were_ever_seen(slack_ns: int) -> None:
     """They show a second after their ack, a quarter of an hour after the clock began. Brackets stay as narrow."""

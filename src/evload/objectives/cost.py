@@ -105,7 +105,7 @@ def _term(text: str, gauges: GaugeValues) -> Term:
         raise ValueError(f"{function}(...) is no usage; write rise(COUNTER) or integral(GAUGE)")
     gauge, dot, value = argument.rpartition(".")
     having = [one for one in gauges_with(value, gauges) if not dot or one == gauge]
-    if not having or value.endswith(LOWER_END):
+    if not having:
         known = [one for values in gauges.values() for one in values if not one.endswith(LOWER_END)]
         cure = (
             meant(value, known, f"values of gauges are {', '.join(known)}") if known else "add a gauge under gauges:"
