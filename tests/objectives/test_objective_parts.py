@@ -138,6 +138,7 @@ def test_the_distribution_of_an_objective_is_that_of_all_its_scenarios() -> None
         found = objective.distribution(run)
         assert (found.count, list(found.thresholds)) == (count, [2 * S])
     assert parse("p99(publish) < 2s").distribution(run).count == 0
+    assert parse("p99(queue_lag) < 2s").pieces(run) == []
     assert [one.distributions["consistency"].count for one in run.scenarios.values()] == [300, 300]
 
 
@@ -348,6 +349,7 @@ def test_drain_counts_from_the_end_of_a_scenario_or_from_a_moment() -> None:
     assert (drain.latency_limit_ns, drain.needs_probe) == (None, False)
     assert drain.anchor_ns(SPANS) == 90 * S
     assert parse("drain(queue_depth) < 60s", after="spike", gauges=GAUGES).anchor_ns(SPANS) == 90 * S
+    assert parse("rise(load) < 5", gauges=GAUGES).anchor_ns(SPANS) is None
     levelled = parse("drain(queue_depth <= 10) < 60s", after="5m", gauges=GAUGES)
     assert (levelled.level, levelled.anchor_ns({})) == (Fraction(10), 300 * S)
     assert parse("drain(queue_depth) < 60s", after="spike", gauges=GAUGES).anchor_ns({}) is None

@@ -213,6 +213,12 @@ def test_a_counter_rises_from_its_first_to_its_last_sample_and_what_it_counts_an
     assert RiseWatch().note == ""
 
 
+def test_how_often_a_counter_began_anew_is_told() -> None:
+    watch = RiseWatch()
+    assert _watched(watch, (0, 5), (1, 1), (2, 4), (3, 2), (4, 0)) == (6, 6)
+    assert watch.note == "it began anew 3 times, and what it counted right before that is not in it"
+
+
 def test_a_counter_that_is_not_there_yet_has_counted_nothing() -> None:
     watch = RiseWatch()
     for second in range(3):
@@ -318,6 +324,11 @@ def test_what_rose_with_no_sample_meanwhile_is_not_known() -> None:
     samples = [(0.0, 5.0), (10.0, 5.0), (20.0, 7.0), (30.0, 7.0)]
     assert _rise_within((12, 18), samples=samples) == (None, None)
     assert _rise_within((12, 18), samples=[(0.0, 5.0), (10.0, 5.0)]) == (None, None)
+
+
+def test_what_a_counter_counts_after_it_began_anew_is_added_while_something_was_on_too() -> None:
+    samples = [(0.0, 50.0), (10.5, 52.0), (11.0, 3.0), (12.0, 4.0), (20.0, 4.0)]
+    assert _rise_within((10.2, 14.5), samples=samples) == (4, 6)
 
 
 class NaiveRiseWithin:
@@ -548,6 +559,13 @@ def test_a_stretch_while_it_was_on_ends_with_it(samples: list[tuple[float, float
     watch = WithinWatch(StretchWatch(_beyond))
     watch.on(ON)
     assert _watched(watch, *samples) == (pytest.approx(expected) if expected[0] is not None else expected)
+
+
+def test_a_stretch_goes_on_as_long_as_what_is_on() -> None:
+    watch = WithinWatch(StretchWatch(_beyond))
+    watch.on([((2 * S, None), (S, None))])
+    assert _watched(watch, (1, 100), (3, 100), (5, 100)) == (1.99, 3.01)
+    assert _watched(watch, (7, 100)) == (3.99, 5.01)
 
 
 def test_a_stretch_that_nobody_saw_is_possible_to_the_end_of_what_was_on() -> None:

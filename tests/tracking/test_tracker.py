@@ -413,6 +413,27 @@ def test_what_was_answered_before_any_replica_had_a_name_belongs_to_none() -> No
     ]  # fmt: skip
 
 
+def test_who_missed_it_at_its_deadline_was_none_of_the_replicas_that_are_known_since() -> None:
+    """Its ack is told late: it was missed by somebody before, and can't be read any more when there is a replica."""
+    for named, state in ((None, State.LOST), ("b", State.UNOBSERVED)):
+        tracker = Tracker([{0: plan_of()}], 1)
+        tracker.expect([event_of(0), event_of(1)], 0)
+        told = False
+        while not tracker.settled:
+            at = tracker.next_due(0)
+            assert at is not None
+            for target in tracker.due(0, at, 1):
+                answer, replica = (FAILED if told else ABSENT, None) if target.seq == 0 else (ABSENT, named)
+                if target.seq == 1 and at < 12 * S:
+                    replica = None
+                tracker.observe(0, [Read(target.seq, answer, at, at + MS, replica=replica)], at + MS)
+                if target.seq == 1 and at >= 12 * S and not told:
+                    told = True
+                    tracker.settle([Receipt(0, Outcome.ACCEPTED, 0, 5 * MS)], at + MS)
+        (first,) = tracker.take()
+        assert (first.seq, first.state) == (0, state)
+
+
 def test_an_event_that_is_visible_has_an_upper_end_though_a_replica_turns_up_later() -> None:
     tracker = Tracker([{0: plan_of(confirm_reads=0), 1: plan_of(confirm_reads=0)}], 2)
     tracker.expect([event_of(0), event_of(1)], 0)
