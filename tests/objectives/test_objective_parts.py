@@ -43,6 +43,13 @@ def test_limits_on_a_gauge_are_in_its_own_unit(text: str, limit: Fraction) -> No
     assert parse(text, gauges=GAUGES).limit == limit
 
 
+@pytest.mark.parametrize("limit", ["5", "80%", "2s"])
+def test_a_gauge_may_be_named_and_then_no_other_counts(limit: str) -> None:
+    for text, gauge in ((f"last(work.queue_depth) < {limit}", "work"), (f"last(queue_depth) < {limit}", None)):
+        objective = parse(text, gauges=GAUGES)
+        assert (objective.gauge, objective.subject, objective.function) == (gauge, "queue_depth", "last")
+
+
 @pytest.mark.parametrize("limit", ["80 parrots", "x%", "1/0", "%", "1e301", "-1e301", "9" * 101, "1e9999"])
 def test_what_is_no_value_of_a_gauge_is_refused(limit: str) -> None:
     with pytest.raises(ValueError):
