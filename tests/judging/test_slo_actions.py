@@ -88,6 +88,19 @@ def test_of_an_action_that_was_never_on_nothing_is_known() -> None:
         assert (found.result, found.observed) == (Result.INCONCLUSIVE, (None, None))
 
 
+def test_what_is_still_on_is_over_for_nobody_and_what_failed_was_never_on() -> None:
+    on = Marker("outage", 0, (9_500 * MS, 10_500 * MS))
+    during = came("max(depth) < 100", (on,), during="outage")
+    assert (during.result, during.observed) == (Result.PASS, (30, 30))
+    after = came("max(depth) < 100", (on,), after="outage")
+    assert (after.result, after.note) == (Result.INCONCLUSIVE, "outage was not over when the run ended")
+    failed = Marker("outage", 0, (9_500 * MS, 10_500 * MS), error="refused")
+    places: list[dict[str, Any]] = [{"during": "outage"}, {"after": "outage"}]
+    for more in places:
+        assert came("max(depth) < 100", (failed,), **more).note == "outage could not be done: refused"
+        assert came("max(depth) < 100", (), **more).note == "outage never began"
+
+
 @pytest.mark.parametrize("live", [False, True])
 @pytest.mark.parametrize(
     ("text", "result", "observed"),

@@ -307,6 +307,12 @@ def test_recovery_is_the_end_of_the_last_broken_window() -> None:
     assert _recovered(doubtful, "recovery(p95(consistency) < 2s) < 15s").result is Result.INCONCLUSIVE
 
 
+@pytest.mark.parametrize("text", ["throughput(acked) >= 5/s in any 10s", "throughput(acked) >= 5/s for 10s"])
+def test_where_nothing_was_counted_over_time_no_throughput_is_known(text: str) -> None:
+    judged = _judge(text, scenario(visible=5))
+    assert (judged.result, judged.note) == (Result.INCONCLUSIVE, "no event has a throughput, and no data is no pass")
+
+
 def test_what_has_not_recovered_by_the_end_is_no_pass() -> None:
     judged = _recovered([GOOD] * 10 + [BAD] * 30)
     assert (judged.result, judged.observed) == (Result.INCONCLUSIVE, (20, None))

@@ -44,6 +44,7 @@ def _moment(waiting: Mapping[int, int] = {}, shown: Mapping[int, int] = {}) -> M
         # Of those that are settled three in a hundred were late.
         (_settled(9700, 300), _moment({3 * S: 210}), "holds", ""),
         (_settled(9700, 300), _moment({3 * S: 211}), "fails", "211 unsettled events are beyond the limit already"),
+        (_settled(190), _moment({3 * S: 10}), "holds", ""),
     ],
     ids=[
         "nothing",
@@ -56,6 +57,7 @@ def _moment(waiting: Mapping[int, int] = {}, shown: Mapping[int, int] = {}) -> M
         "late among many",
         "at the limit",
         "above it",
+        "just at the limit",
     ],
 )
 def test_what_is_not_settled_counts_too(settled: ScenarioSummary, moment: Moment, state: str, note: str) -> None:
@@ -87,6 +89,14 @@ def test_who_waits_to_be_seen_says_nothing_of_how_long_a_publish_took() -> None:
     assert standing(parse("p95(publish) < 2s"), run_of(scenario()), 10 * S, {}, _moment({}, {MS: 5})).note == (
         "no event has a publish, and no data is no pass"
     )
+
+
+def test_of_what_isnt_counted_from_the_ack_it_is_only_known_that_it_may_be_late() -> None:
+    one = scenario({"first_seen": good_and_bad(1000, 0, 2 * S)}, visible=1000)
+    found = standing(parse("p95(first_seen) < 2s"), run_of(one), 10 * S, {}, _moment({3 * S: 600}))
+    assert (found.state, found.note) == ("open", "600 unsettled events are beyond the limit already")
+    found = standing(parse("p95(first_seen) < 2s"), run_of(one), 10 * S, {}, _moment({S: 600}))
+    assert found.state == "holds"
 
 
 def test_who_waits_in_one_scenario_counts_for_it_and_for_none_that_never_ran() -> None:

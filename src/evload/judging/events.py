@@ -65,7 +65,7 @@ def _why_open(evidence: Evidence, n: int, p: Fraction) -> str:
     optimistic_bound = clopper_pearson_upper(evidence.optimistic * worth / n, worth)
     pessimistic_bound = clopper_pearson_lower(evidence.pessimistic * worth / n, worth)
     allowed = float(1 - p)
-    if undecided > 0 and (optimistic_bound < allowed or pessimistic_bound > allowed):
+    if optimistic_bound < allowed or pessimistic_bound > allowed:
         return f"{undecided} of {n} events can't be told to be on either side"
     note = (
         f"too close to call: between {format_share(evidence.lowest)} and {format_share(evidence.highest)} of the "
