@@ -12,7 +12,7 @@ from evload.model.marker import Marker
 from evload.model.states import State
 from evload.model.summary import ScenarioSummary
 from evload.model.travel import Observation
-from evload.summary.fold_plan import Counted, ScenarioPlan, Slice
+from evload.summary.fold_plan import Counted, ScenarioPlan, Slice, asked_tags
 from evload.summary.recorder import Recorder
 from tests.rigs.by_hand import LOST, NEVER, START, VISIBLE, T, counted, event, fold, part, told
 
@@ -67,7 +67,10 @@ def test_what_was_due_while_an_action_was_on_for_sure_and_when_it_was_over_for_g
         Slice("during", during="outage", **place), Slice("after", after="outage", **place),
         Slice("during other", during="other", **place), Slice("after other", after="other", **place),
     ]  # fmt: skip
-    found = fold(plan(*parts), due(*moments), markers=markers).slices
+    events = due(*moments)
+    for number, seen in enumerate(events):
+        seen.settled_ns = START + (2_000 + number * 7 % 15) * T  # in any order
+    found = fold(plan(*parts), events, markers=markers).slices
     for name, own in (("during", during), ("after", after), ("during other", []), ("after other", [])):
         part_of_it = found[name]
         assert part_of_it.ledger["scheduled"] == part_of_it.ledger["visible"] == len(own)
@@ -134,7 +137,8 @@ def test_the_view_of_a_replica_while_an_action_was_on() -> None:
         shown = (seen.intended_ns - START) // T + 10
         where = (None, "eu" if seen.seq % 2 else "us")
         seen.parts = tuple(part(0, name, VISIBLE, (shown, shown), (shown, shown)) for name in where)
-    found = fold(plan(Slice("there", replica="eu", during="outage")), events, markers=TWICE).slices
+    asked = plan(Slice("there", replica="eu", during="outage"), Slice("probe=items", probe=0))
+    found = fold(asked, events, markers=TWICE).slices
     assert (found["there"].ledger["scheduled"], found["there"].ledger["visible"]) == (2, 1)
     assert {label: one.is_view for label, one in found.items()} == {
         "there": False, "probe=items": True, "replica=us": True, "replica=eu": True,
@@ -175,6 +179,15 @@ def test_what_was_out_of_order_in_the_warm_up_counts_there() -> None:
         (one.ledger["scheduled"], one.ledger["out_of_order"], one.known["order"]) for one in (summary, summary.warmup)
     ]
     assert counts == [(4, 2, 2), (2, 1, 1)]
+
+
+def test_the_tags_that_are_asked_for_are_those_of_all_scenarios_and_not_who_was_not_asked() -> None:
+    plans = [
+        plan(Slice("a", tag="cold"), Slice("b", tag="cold?"), Slice("c", key="a*"), Slice("d", tag="region=eu")),
+        plan(Slice("e", tag="region=us", during="outage"), Slice("f", tag="slow?")),
+        plan(),
+    ]
+    assert asked_tags(plans) == {"cold", "region=eu", "region=us"}
 
 
 def test_what_answers_told_counts_while_an_action_was_on() -> None:
