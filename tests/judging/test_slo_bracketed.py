@@ -80,15 +80,24 @@ BEYOND = "it was above the last bound in 1 of its samples, and has no value ther
         ([(0.1, 0.5), (1.0, None)], "max(p95) < 1", Result.FAIL, (1.0, None), ""),
         ([(1.0, None), (0.1, 0.5)], "mean(p95) < 0.5", Result.FAIL, (0.55, None), ""),
         ([(1.0, None), (0.1, 0.5)], "min(p95) > 5", Result.INCONCLUSIVE, (0.1, None), BEYOND),
+        ([(1.0, None), (0.1, 0.5)], "min(p95) > 0.05", Result.PASS, (0.1, None), ""),
         ([(1.0, None)] * 2, "max(p95) < 1", Result.FAIL, (1.0, None), ""),
         ([(1.0, None)] * 2, "max(p95) < 5", Result.INCONCLUSIVE, (1.0, None), BEYOND.replace("1", "2")),
         # And in the first one anything up to its bound, where that isn't above 0.
-        ([(None, -1.0), (-1.0, 3.0)], "max(p95) < 5", Result.INCONCLUSIVE, (-1.0, 3.0), BELOW),
+        ([(None, -1.0), (-1.0, 3.0)], "max(p95) < 5", Result.PASS, (-1.0, 3.0), ""),
+        ([(None, -1.0), (-1.0, 3.0)], "max(p95) < 2", Result.INCONCLUSIVE, (-1.0, 3.0), BELOW),
         ([(None, -1.0), (2.0, 3.0)], "max(p95) < 1", Result.FAIL, (2.0, 3.0), ""),
-        ([(None, -1.0), (2.0, 3.0)], "min(p95) > -5", Result.INCONCLUSIVE, (None, 2.0), BELOW),
-        ([(2.0, 3.0), (None, -1.0)], "last(p95) < 1", Result.INCONCLUSIVE, (None, 2.0), BELOW),
-        ([(2.0, 3.0), *LOW[:3]], "mean(p95) < 1", Result.INCONCLUSIVE, (None, 2), BELOW.replace("1", "3")),
-        ([(2.0, 3.0), *LOW[:1]] * 6, "max(p95) < 1 for 5s", Result.INCONCLUSIVE, None, BELOW.replace("1", "6")),
+        ([(None, -1.0), (2.0, 3.0)], "min(p95) > -5", Result.INCONCLUSIVE, (None, -1.0), BELOW),
+        ([(2.0, 3.0), (None, -1.0)], "last(p95) < 1", Result.PASS, (None, -1.0), ""),
+        ([(2.0, 3.0), (None, -1.0)], "last(p95) < -1", Result.INCONCLUSIVE, (None, -1.0), BELOW),
+        ([(2.0, 3.0), *LOW[:3]], "mean(p95) < 1", Result.PASS, (None, 0), ""),
+        ([(2.0, 3.0), *LOW[:3]], "mean(p95) < -1", Result.INCONCLUSIVE, (None, 0), BELOW.replace("1", "3")),
+        ([(2.0, 3.0), *LOW[:1]] * 6, "max(p95) < 1 for 5s", Result.PASS, None, ""),
+        ([(2.0, 3.0), *LOW[:1]] * 6, "max(p95) < -5 for 5s", Result.INCONCLUSIVE, None, BELOW.replace("1", "6")),
+        (LOW, "max(p95) < 5", Result.PASS, (None, -1.0), ""),
+        (LOW, "max(p95) < -2", Result.INCONCLUSIVE, (None, -1.0), BELOW.replace("1", "3")),
+        (LOW, "min(p95) > -5", Result.INCONCLUSIVE, (None, -1.0), BELOW.replace("1", "3")),
+        (LOW, "last(p95) == -1", Result.INCONCLUSIVE, (None, -1.0), BELOW.replace("1", "3")),
         # Where one of the two says nothing at all, nothing is told.
         ([(2.0, 3.0), (2.5, 3.0)], "reach(p95 >= 2.5) < 5s", Result.INCONCLUSIVE, (None, None), ALREADY),
         ([(0.1, 0.5)] * 3 + [(0.5, 1.0)] * 5, "stretch(p95 > 2) < 9s", Result.PASS, None, ""),
@@ -104,6 +113,20 @@ def test_both_bounds_have_to_say_so(
     assert (found.result, found.note) == (result, note)
     if observed is not None:
         assert found.observed == pytest.approx(observed)
+
+
+def test_a_gauge_of_points_beside_one_of_bounds_lacks_nothing() -> None:
+    gauges = {"service": ["p95", "p95.low"], "other": ["p95"]}
+    for text, bracketed in (("max(p95) < 5", {"service"}), ("max(other.p95) < 5", set()), ("lost == 0", set())):
+        objective = parse(text, gauges=gauges)
+        assert objective.bracketed == bracketed
+    both = {name: GaugeSummary({value: Series() for value in values}) for name, values in gauges.items()}
+    for name, values in gauges.items():
+        for value in values:
+            both[name].series[value].add(2.0 if value.endswith("low") else 3.0)
+    both["other"].series["p95"].add(4.0)
+    found = judge(parse("max(p95) < 5", gauges=gauges), Summary(gauges=both))
+    assert (found.result, found.observed) == (Result.PASS, (2.0, 4.0))
 
 
 def test_a_run_ends_only_by_what_both_bounds_say() -> None:

@@ -101,9 +101,7 @@ def broken_for_good(
 
 def _violation(objective: Objective, state: _State, limit: Fraction) -> str:
     """Why the objective is broken for good; empty if it isn't. Of a value that is a bracket both ends have to be."""
-    lower = at_lower_end(objective)
-    bracketed = any(lower.subject in gauge.series for gauge in state.summary.gauges.values())
-    if objective.is_gauged and bracketed and not _violated(lower, state, limit):
+    if objective.bracketed and not _violated(at_lower_end(objective), state, limit):
         return ""
     return _violated(objective, state, limit)
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from ..model.report import Result
 from ..model.summary import Ends, GaugeSummary, Series, Summary
-from ..objectives.objective import EXACTLY, UPPER, Measure, Objective
+from ..objectives.objective import EXACTLY, LOWER, UPPER, Measure, Objective
 from ..objectives.scenario import ScenarioCriteria
 from ..units import NS_PER_S, format_rate
 from .gauge_watches import at_lower_end, is_watched, label
@@ -23,6 +23,7 @@ _OF_SERIES: Final[Mapping[str, Callable[[Series], float]]] = {
     "mean": lambda series: series.mean,
     "last": lambda series: series.last,
 }
+_GOOD: Final = (Result.PASS, Result.WARN)
 _BLIND_SAMPLES: Final = Fraction(1, 10)
 _ORDER: Final = {False: 0, None: 1, True: 2}
 _APART: Final = "the samples are too far apart to tell"
@@ -39,39 +40,37 @@ def judge_bracketed(
 ) -> LimitResult:
     """What is known as a bracket is judged by both of its ends, and has to come out alike. `judge` judges one end.
 
-    A sample without an upper end, or without a lower one, passes nothing; and what can't be any less than the limit
-    allows is broken, whatever it was at most. The largest of the lower ends is that however many samples have none;
-    a mean of some, the last of them or how long they were beyond it says nothing.
+    A sample without an upper end passes no upper limit, and one without a lower end no lower one; and what can't be
+    any less than the limit allows is broken, whatever it was at most. The largest of the lower ends is that however
+    many samples have none; a mean of some, the last of them or how long they were beyond it says nothing.
     """
     upper = judge(objective, limit)
     lower_one = at_lower_end(objective)
-    chosen = [g for name, g in summary.gauges.items() if objective.gauge in (None, name)]
     pairs = [
-        (gauge.series.get(objective.subject, Series()).count, gauge.series[lower_one.subject].count)
-        for gauge in chosen
-        if lower_one.subject in gauge.series
+        tuple(gauge.series.get(one.subject, Series()).count for one in (objective, lower_one))
+        for name, gauge in summary.gauges.items()
+        if name in objective.bracketed
     ]
     if not pairs or objective.parts:
         return upper
     lower = judge(lower_one, limit)
     without_end = sum(max(0, low - high) for high, low in pairs)
     without_start = sum(max(0, high - low) for high, low in pairs)
-    lows = [low for low in (lower.observed[0], upper.observed[0]) if low is not None]
-    if objective.measure is Measure.GAUGE:
-        lows = lows[:1]
-    highs = [upper.observed[1], lower.observed[1]]
+    is_value = objective.measure is Measure.GAUGE
+    lows = [low for low in (lower.observed[0], None if is_value else upper.observed[0]) if low is not None]
+    highs = [upper.observed[1]] if is_value else [upper.observed[1], lower.observed[1]]
     stretch = objective.window is not None and objective.window.stretch
     known_below = not without_start or (objective.function == "max" and not stretch)
     observed: Ends = (
         min(lows, default=None) if known_below else None,
         None if without_end or None in highs else max(high for high in highs if high is not None),
     )
-    if (
-        lower.result is Result.FAIL
-        and known_below
-        and objective.measure is Measure.GAUGE
-        and objective.operator in UPPER
-    ):
+    if is_value and objective.operator in UPPER:
+        if lower.result is Result.FAIL and known_below:
+            return replace(lower, observed=observed)
+        if upper.result in _GOOD and not without_end:
+            return replace(upper, observed=observed)
+    if is_value and objective.operator in LOWER and lower.result in _GOOD and not without_start:
         return replace(lower, observed=observed)
     if without_end or without_start:
         where = f"above the last bound in {without_end}" if without_end else f"below the first in {without_start}"

@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from ..model.facts import QUEUE_LAG
+from ..model.summary import LOWER_END
 from .expressions import RUNNING, THROUGHPUTS, parse_expression, require, split_window
 from .limits import parse_limit
 from .objective import FROM_A_MOMENT, LOWER, UPPER, GaugeValues, Measure, Objective, Window
@@ -70,6 +71,10 @@ def parse(
     _check_parts(objective)
     _check_after(objective)
     _check_during(objective)
+    if objective.is_gauged:
+        lower = objective.subject + LOWER_END
+        told = {name for name, values in gauges.items() if objective.gauge in (None, name) and lower in values}
+        objective = replace(objective, bracketed=frozenset(told))
     if objective.parts:
         objective = replace(objective, parts=tuple(replace(part, after=after) for part in objective.parts))
     if objective.inner is not None:

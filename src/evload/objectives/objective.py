@@ -112,6 +112,7 @@ class Objective:
     share      the share of the events that has to be good, for PERCENTILE and SHARE
     within_ns  the time that makes an event good, for SHARE
     gauge      for what is about a gauge: its name, or None for every gauge that has this value
+    bracketed  names of those of its gauges that tell a lower end of the value besides
     function   for GAUGE and STALENESS: what of the values counts: max, min, mean or last; for COST: of what it is:
                run, events (of so many as `level` says), day or month
     level      for DRAIN: the value to get back to; None: the one before. For REACH and STRETCH: the value that the
@@ -138,6 +139,7 @@ class Objective:
     share: Fraction | None = None
     within_ns: int | None = None
     gauge: str | None = None
+    bracketed: frozenset[str] = frozenset()
     function: str = ""
     event: str | None = None
     key: str | None = None
