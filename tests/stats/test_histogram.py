@@ -56,6 +56,14 @@ def test_histograms_are_alike_if_all_that_they_counted_is() -> None:
     assert one != [5, 5_000, None]
 
 
+def test_a_bracket_goes_from_the_lower_edge_of_the_one_to_the_upper_edge_of_the_other() -> None:
+    """Two values in one bucket of a thousandth."""
+    both = _filled([5_000_000, 5_000_100])
+    for p in (Fraction(1, 2), Fraction(1)):
+        assert bracket(p, both, both) == (5_000_000, 5_000_100)
+    assert bracket(Fraction(1), _filled([None]), _filled([None])) == (None, None)
+
+
 @given(values)
 def test_a_copy_has_all_and_goes_its_own_way(of: Sequence[int | None]) -> None:
     first = _filled(of)

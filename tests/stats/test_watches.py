@@ -402,6 +402,14 @@ def test_a_counter_that_isn_t_there_yet_stands_at_0() -> None:
     assert _watched(watch, (12, 3), (13, 3), (14, 3), (15, 3)) == (3, 3)
 
 
+def test_an_answer_without_the_counter_that_was_under_way_when_something_came_on_lies_before_it() -> None:
+    watch = RiseWithinWatch()
+    watch.on([((10 * S + 5 * MS, 14 * S), (9 * S, 15 * S))])
+    for second in (8, 10):
+        watch.missing(second * S, second * S + 10 * MS)
+    assert _watched(watch, (12, 3), (13, 4), (16, 5)) == (1, 5)
+
+
 def test_a_counter_is_kept_by_how_often_something_was_on_and_not_by_how_long() -> None:
     watch = RiseWithinWatch()
     for second in range(20_000):
@@ -468,6 +476,14 @@ def test_a_moment_that_is_known_when_it_comes_is_as_good_as_one_that_was_known_b
         _watched(late, (at, value))
     assert known.result() != (None, None)
     assert (late.result(), late.note) == (known.result(), known.note)
+
+
+def test_what_was_back_while_the_moment_came_was_not_back_after_it() -> None:
+    """The sample began before that."""
+    watch = DrainWatch(0, 5)
+    assert _watched(watch, (1, 9), (4, 5)) == (1, 4.01)
+    watch.begins(4 * S + 5 * MS)
+    assert watch.result() == (None, None)
 
 
 def test_what_was_back_before_the_moment_had_not_been_away_yet() -> None:

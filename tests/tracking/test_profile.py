@@ -163,6 +163,16 @@ def test_explorers_are_a_fiftieth_and_their_own_choice() -> None:
     assert [seq for seq in explorers if seq < 400] == [9, 36, 58, 75, 81, 100, 139, 285, 365]
 
 
+@pytest.mark.parametrize("at", [0, 1, MS, 20 * MS])
+def test_what_is_known_to_the_nanosecond_is_learned_too(at: int) -> None:
+    """As of what is pushed."""
+    profile = VisibilityProfile(RESOLUTION)
+    for _ in range(400):
+        profile.learn(at, at)
+    assert all(end <= max(at, MS) for _, end in profile.gaps)
+    assert profile.next_read(0, FIRST) == FIRST
+
+
 def test_until_enough_is_known_the_grid_is_read() -> None:
     profile = VisibilityProfile(RESOLUTION)
     for _ in range(95):

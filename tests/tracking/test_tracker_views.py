@@ -34,6 +34,41 @@ def event(seq: int, key: str | None = None) -> Event:
     return Event(seq, f"id-{seq}", 0, 0, 0, key, b"", (), ())
 
 
+def told_by(*answers: Mapping[str, Any]) -> Observation:
+    """What two probes told that both saw an event at their first look."""
+    tracker = Tracker([{0: plan(), 1: plan()}], 2)
+    tracker.expect([event(0)], 0)
+    tracker.settle([Receipt(0, Outcome.ACCEPTED, 0, 0)], 0)
+    for reader, more in enumerate(answers):
+        at = (20 + reader) * MS
+        assert len(tracker.due(reader, at, 9)) == 1
+        tracker.observe(reader, [Read(0, PRESENT, at, at + MS, **more)], at + MS)
+    (seen,) = tracker.take()
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "effects"),
+    [(2, None, 2), (None, 2, 2), (3, 2, 3), (2, 3, 3), (None, None, None), (0, None, 0)],
+)
+def test_of_several_probes_the_most_effects_count(first: int | None, second: int | None, effects: int | None) -> None:
+    assert told_by({"effects": first}, {"effects": second}).effects == effects
+
+
+def test_the_stamps_of_an_event_are_those_of_the_first_probe_that_tells_any() -> None:
+    one, other = {"consumed_at": 5, "processed_at": 7}, {"consumed_at": 6, "processed_at": 9}
+    for answers, stamps in (((one, other), (5, 7)), ((other, one), (6, 9)), (({}, one), (5, 7)), ((one, {}), (5, 7))):
+        seen = told_by(*answers)
+        assert (seen.consumed_at, seen.processed_at) == stamps
+
+
+def test_a_probe_with_one_address_that_has_a_name_is_told_by_itself_and_by_that_name() -> None:
+    seen = World([50 * MS, 400 * MS], [Origin(0, "eu"), Origin(1)]).follow()
+    assert [(part.probe, part.replica, part.state) for part in seen.parts] == [
+        (0, None, State.VISIBLE), (0, "eu", State.VISIBLE), (1, None, State.VISIBLE),
+    ]  # fmt: skip
+
+
 class World:
     """Readers that see an event from a time on, each its own; `None`: never; a list of (from, seen) otherwise."""
 
