@@ -146,6 +146,15 @@ def test_stalls_shared_by_events_cost_evidence() -> None:
     assert "events share stalls" in judged.note
 
 
+def test_a_mean_with_what_will_never_be_is_broken_whatever_the_limit() -> None:
+    """Such as an event that was refused: both of its ends are infinite."""
+    refused = distribution([(S, S)] * 5, 2 * S)
+    refused.lower.record(None)
+    refused.upper.record(None)
+    judged = _judge("mean(end_to_end) < 1h", scenario({"end_to_end": refused}, visible=5, rejected=1))
+    assert (judged.result, judged.observed) == (Result.FAIL, (None, None))
+
+
 def test_critical_makes_three_levels() -> None:
     def at(ms: int) -> Result:
         measured = distribution([(ms * MS - 10 * MS, ms * MS)] * 100, 3 * S, 10 * S)

@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from evload.judging.standings import standing
-from evload.model.summary import ScenarioSummary
+from evload.model.summary import GaugeSummary, ScenarioSummary, Series, Summary
 from evload.objectives.grammar import parse
 from evload.stats.recent import cell_of
 from evload.tracking.outstanding import NOTHING, Moment
@@ -80,6 +80,15 @@ def test_what_is_still_counted_is_open_until_it_is_reached(text: str, ledger: Ma
     one = scenario(None, **ledger)
     one.first_intended_ns, one.last_intended_ns = 0, 9 * S
     assert standing(parse(text), run_of(one), 10 * S, {}, NOTHING).state == state
+
+
+def test_a_gauge_stands_as_its_samples_say_also_in_windows() -> None:
+    series = Series()
+    series.add(3.0)
+    run = Summary({"s0": scenario(visible=5)}, gauges={"work": GaugeSummary({"depth": series})})
+    for text, state in (("max(depth) < 5 in any 10s", "holds"), ("max(depth) < 3 in any 10s", "broken")):
+        objective = parse(text, gauges={"work": ["depth"]})
+        assert standing(objective, run, 10 * S, {}, NOTHING).state == state
 
 
 def test_who_waits_to_be_seen_says_nothing_of_how_long_a_publish_took() -> None:

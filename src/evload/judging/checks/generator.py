@@ -86,7 +86,7 @@ def lateness(summary: Summary, terms: Criteria, judged: Sequence[Judged]) -> Che
     spoilt = frozenset(
         one.objective.title
         for one in judged
-        if (one.objective.inner or one.objective).subject == "end_to_end"
+        if one.objective.subject == "end_to_end"
         and not one.holds
         and judge(one.objective, on_time, terms.scenarios).result in GOOD
     )
