@@ -1,0 +1,32 @@
+"""The connections of Redis's SDK, with an end to what they read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .bounded import Allowance, Bounded
+
+
+def bounded(connection_class: type[Any], allowance: Allowance) -> type[Any]:
+    """The same class; its connections are cut off where the allowance ends."""
+
+    class BoundedConnection(connection_class):  # type: ignore[misc]
+        bounded: Bounded | None = None
+
+        async def _connect(self) -> None:
+            await super()._connect()
+            self.bounded = Bounded(self._writer.transport, allowance)
+
+        async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
+            try:
+                await super().send_packed_command(*args, **kwargs)
+            except RuntimeError as error:
+                # What uvloop makes of a connection that was lost a moment ago.
+                raise ConnectionResetError("connection closed") from error
+
+        async def read_response(self, *args: Any, **kwargs: Any) -> Any:
+            assert self.bounded is not None
+            with self.bounded.reading():
+                return await super().read_response(*args, **kwargs)
+
+    return BoundedConnection
