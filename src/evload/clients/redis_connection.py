@@ -75,14 +75,16 @@ class RedisConnection(asyncio.Protocol):
 
     def end(self, reason: str, *, overlong: bool = False) -> None:
         """It is of no use any more."""
-        listener, self._listener = self._listener, None
-        self._transport.abort()
+        listener = self._listener
+        self.close()
         if listener is not None:
             listener.lost(ConnectionLost(reason, overlong=overlong))
 
     def close(self) -> None:
         """Be done with it at once. The listener isn't told."""
         self._listener = None
+        # A transport and its protocol keep each other: with them, for long, what has come.
+        self._replies = Replies(LONGEST)
         self._transport.abort()
 
     # What the transport calls.
@@ -111,42 +113,53 @@ class RedisConnection(asyncio.Protocol):
         self.end(reason_of(error) if error else "Redis closed the connection")
 
 
-async def connect(
-    config: RedisSettings, surroundings: Surroundings, listener: Listener, timeout_ns: int
-) -> RedisConnection:
-    """Connect and log in, within `timeout_ns`. Raises what the SDK raises, OSError, TimeoutError, Nonsense."""
-    from redis import exceptions
-    from redis.asyncio import ConnectionPool
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
+class Connector:
+    """Connects, again and again. Raises ValueError or TypeError for an address of which the SDK can make nothing."""
 
-    limit_s = timeout_ns / NS_PER_S
-    url, login = address_of(config, surroundings)
-    # Without a name for it: a user that may do nothing but what is asked for here may not give one.
-    pool = ConnectionPool.from_url(
-        url, **login, socket_timeout=limit_s, socket_connect_timeout=limit_s, retry=Retry(NoBackoff(), 0),
-        protocol=2,
-    )  # fmt: skip
-    pool.connection_class = bounded(pool.connection_class, Allowance(_GREETING))
-    connection = cast(Any, pool).make_connection()
-    try:
-        async with asyncio.timeout(limit_s):
-            with asking("the login"):
-                await connection.connect()
-        # No await from here on: nobody else may have the transport.
-        writer = connection._writer
-        if writer.transport.is_closing():
-            raise ConnectionResetError("connection reset")
-    except BaseException as error:
-        if connection._writer is not None:
-            connection._writer.transport.abort()
-        elif config.url.startswith("rediss:") and isinstance(error, TimeoutError | exceptions.TimeoutError):
-            # Redis waits for the end of what it takes for a command.
-            raise TlsUnanswered(f"no answer to TLS within {format_duration(timeout_ns)}") from None
-        raise
-    finally:
-        connection._reader = connection._writer = None
-    return RedisConnection(listener, writer)
+    def __init__(self, config: RedisSettings, surroundings: Surroundings, timeout_ns: int) -> None:
+        """`timeout_ns` is for one attempt."""
+        from redis.asyncio import ConnectionPool
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+
+        self.clock = surroundings.clock
+        self._timeout_ns = timeout_ns
+        self._speaks_tls = config.url.startswith("rediss:")
+        limit_s = timeout_ns / NS_PER_S
+        url, login = address_of(config, surroundings)
+        # Without a name for it: a user that may do nothing but what is asked for here may not give one.
+        self._pool = ConnectionPool.from_url(
+            url, **login, socket_timeout=limit_s, socket_connect_timeout=limit_s, retry=Retry(NoBackoff(), 0),
+            protocol=2,
+        )  # fmt: skip
+        self._allowance = Allowance(_GREETING)
+        self._pool.connection_class = bounded(self._pool.connection_class, self._allowance)
+
+    async def connect(self, listener: Listener) -> RedisConnection:
+        """Connect and log in. Raises what the SDK raises, OSError, TimeoutError, TargetError, or Nonsense."""
+        from redis import exceptions
+
+        connection = cast(Any, self._pool).make_connection()
+        try:
+            async with asyncio.timeout(self._timeout_ns / NS_PER_S):
+                with asking("the login"):
+                    await connection.connect()
+            # No await from here on: nobody else may have the transport.
+            writer = connection._writer
+            if writer.transport.is_closing():
+                raise ConnectionResetError("connection reset")
+        except BaseException as error:
+            if connection._writer is not None:
+                connection._writer.transport.abort()
+            elif self._speaks_tls and isinstance(error, TimeoutError | exceptions.TimeoutError):
+                # Redis waits for the end of what it takes for a command.
+                raise TlsUnanswered(f"no answer to TLS within {format_duration(self._timeout_ns)}") from None
+            raise
+        finally:
+            if connection.bounded is not None:
+                connection.bounded.settled()
+            connection._reader = connection._writer = connection.bounded = None
+        return RedisConnection(listener, writer)
 
 
 class Answer(NamedTuple):
@@ -162,28 +175,29 @@ class RedisAsker:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._connection: RedisConnection | None = None
-        self._lost: ConnectionLost | None = None
+        self._over_by = ""
+        """Why it is over."""
         self._came: deque[Reply] = deque()
         self._wanted = 0
         self._answer: asyncio.Future[Answer] | None = None
 
     @classmethod
-    async def open(cls, config: RedisSettings, surroundings: Surroundings, timeout_ns: int) -> RedisAsker:
-        """Raises as `connect`."""
-        asker = cls(surroundings.clock)
-        asker._connection = await connect(config, surroundings, asker, timeout_ns)
+    async def open(cls, connector: Connector) -> RedisAsker:
+        """Raises as `Connector.connect`."""
+        asker = cls(connector.clock)
+        asker._connection = await connector.connect(asker)
         return asker
 
     @property
     def is_over(self) -> bool:
         """Nothing can be asked any more."""
-        return self._lost is not None
+        return self._over_by != ""
 
     async def ask(self, commands: Sequence[bytes], within_ns: int) -> Answer:
         """A reply for each. Raises ConnectionLost or TimeoutError, after either of which it is over."""
         assert self._connection is not None
-        if self._lost is not None:
-            raise self._lost
+        if self._over_by:
+            raise ConnectionLost(self._over_by)
         self._wanted = len(commands)
         self._answer = asyncio.get_running_loop().create_future()
         self._connection.write(b"".join(commands))
@@ -209,7 +223,8 @@ class RedisAsker:
 
     def close(self) -> None:
         """Hang up."""
-        self._lost = self._lost or ConnectionLost("closed")
+        self._over_by = self._over_by or "closed"
+        self._came.clear()
         if self._connection is not None:
             self._connection.close()
 
@@ -228,7 +243,8 @@ class RedisAsker:
         pass
 
     def lost(self, error: ConnectionLost) -> None:
-        self._lost = error
+        self._over_by = str(error)
+        self._came.clear()
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(error)
 

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from ...clients.databases import shown_address
 from ...clients.redis import explain, one_line
 from ...clients.redis_answers import Nonsense
-from ...clients.redis_connection import ConnectionLost, RedisAsker
+from ...clients.redis_connection import ConnectionLost, Connector, RedisAsker
 from ...clients.redis_replies import ErrorReply, Reply, command, fields_of, first_error
 from ...errors import TargetError
 from ...spi.context import Surroundings
@@ -45,7 +45,7 @@ class GroupReader:
         from redis.exceptions import RedisError
 
         self._config = config
-        self._surroundings = surroundings
+        self._connector = Connector(config, surroundings, config.timeout)
         self._errors = (RedisError, OSError, ConnectionLost, Nonsense, _Refused)
         self._asker: RedisAsker | None = None
         stream, group = config.stream, config.group
@@ -68,15 +68,13 @@ class GroupReader:
         config = self._config
         try:
             if self._asker is None or self._asker.is_over:
-                self._asker = await RedisAsker.open(config, self._surroundings, config.timeout)
+                self._asker = await RedisAsker.open(self._connector)
             return self._found(await self._replies(self._asker))
         except self._errors as error:
             self.close()
             if isinstance(error, ConnectionLost):
                 raise _NotThere(f"connection lost: {error}", "look after Redis") from None
             raise _NotThere(*explain(error, config.timeout)) from None
-        except (ValueError, TypeError) as error:
-            raise _NotThere(f"the address can't be used: {one_line(str(error))}", "correct url") from None
 
     def close(self) -> None:
         """Hang up."""
@@ -153,12 +151,15 @@ def _count(reply: Reply, asked: str) -> int:
 @asynccontextmanager
 async def open_reader(config: RedisGroupSettings, surroundings: Surroundings) -> AsyncIterator[GroupReader]:
     """Look once, yield the gauge, hang up. Raises TargetError."""
-    reader = GroupReader(config, surroundings)
+    where = shown_address(config.url)
+    try:
+        reader = GroupReader(config, surroundings)
+    except (ValueError, TypeError) as error:
+        raise TargetError(f"can't use {where}: {one_line(str(error))}; correct url") from None
     try:
         try:
             await reader.look()
         except _NotThere as error:
-            where = shown_address(config.url)
             raise TargetError(f"can't look at group {config.group!r} of {where}: {error}; {error.cure}") from None
         yield reader
     finally:

@@ -10,7 +10,7 @@ from typing import Final
 from ...clients.databases import Refusal, shown_address
 from ...clients.redis import explain, one_line
 from ...clients.redis_answers import Nonsense
-from ...clients.redis_connection import Answer, ConnectionLost, RedisAsker
+from ...clients.redis_connection import Answer, ConnectionLost, Connector, RedisAsker
 from ...clients.redis_replies import ErrorReply, Reply, command
 from ...errors import TargetError
 from ...model.travel import ReadResult, Target
@@ -25,6 +25,7 @@ _PORTION: Final = 1000
 _WAIT_MS: Final = 500
 _WAIT_NS: Final = _WAIT_MS * 1_000_000
 """Longest wait for an entry in one request, and between two looks at how the stream is."""
+_NO_WAIT_S: Final = 0.02
 _LATE_NS: Final = NS_PER_S
 """Whoever begins to listen so long after the tap opened can't take what is there for what comes."""
 _NO_KEY: Final = "no such key"
@@ -50,7 +51,7 @@ class StreamListener:
         )
         """Why it may not be able to follow."""
         self._config = config
-        self._surroundings = surroundings
+        self._connector = Connector(config, surroundings, config.timeout)
         self._clock = surroundings.clock
         self._entries = EntryReader(config, surroundings)
         self._info = command("XINFO", "STREAM", config.stream)
@@ -76,7 +77,7 @@ class StreamListener:
 
     async def begin(self) -> None:
         """Connect and find the end of the stream. Raises one of `errors`."""
-        self._asker = await self._attached()
+        self._asker = await RedisAsker.open(self._connector)
         answer = await self._ask([self._info])
         standing = _standing(answer.replies[0])
         self._cursor, self._added = standing.last, standing.added
@@ -104,7 +105,7 @@ class StreamListener:
         while True:
             try:
                 if self._asker is None:
-                    self._asker = await self._attached()
+                    self._asker = await RedisAsker.open(self._connector)
                 await self._follow(back_off)
             except self.errors as error:
                 self._cut(error)
@@ -146,11 +147,14 @@ class StreamListener:
         wait = command("XREAD", "COUNT", self._portion, "BLOCK", _WAIT_MS, *self._rest())
         # Where Redis doesn't count entries, each answer has to be held against what is left of the stream.
         asked = [wait] if self._added is not None else [wait, self._info]
-        before = self._cursor
+        before, asked_ns = self._cursor, self._clock.now_ns()
         answer = await self._ask(asked, _WAIT_NS)
         self._take(entries_in(_right(answer.replies[0])), answer.at_ns)
         if self._added is None:
             self._look_for_trimming(_standing(answer.replies[1]), before)
+        if self._cursor == before and answer.at_ns - asked_ns < _WAIT_NS // 2:
+            # It has nothing and doesn't wait, as it was asked to.
+            await asyncio.sleep(_NO_WAIT_S)
 
     async def _look(self, now_ns: int) -> None:
         """Take what there is, and see whether it is all that there should be."""
@@ -216,10 +220,6 @@ class StreamListener:
         self._gap = f"the stream {'is gone' if standing == NO_STREAM else other}"
         self._cursor, self._taken, self._added = standing.last, 0, standing.added
 
-    async def _attached(self) -> RedisAsker:
-        """A new connection. Raises one of `errors`."""
-        return await RedisAsker.open(self._config, self._surroundings, self._config.timeout)
-
     def _cut(self, error: Exception) -> None:
         if isinstance(error, ConnectionLost) and error.overlong and self._portion > 1:
             self._portion //= 2
@@ -256,15 +256,16 @@ def _standing(reply: Reply) -> Standing:
 @asynccontextmanager
 async def open_listener(config: RedisStreamTapSettings, surroundings: Surroundings) -> AsyncIterator[StreamListener]:
     """Find the end of the stream, yield the tap, hang up. Raises TargetError."""
-    listener = StreamListener(config, surroundings)
     where = shown_address(config.url)
+    try:
+        listener = StreamListener(config, surroundings)
+    except (ValueError, TypeError) as error:
+        raise TargetError(f"can't use {where}: {one_line(str(error))}; correct url") from None
     try:
         try:
             await listener.begin()
         except TargetError:
             raise
-        except (ValueError, TypeError) as error:
-            raise TargetError(f"can't use {where}: {one_line(str(error))}; correct url") from None
         except listener.errors as error:
             reason, cure = listener.explain(error)
             raise TargetError(f"can't follow stream {config.stream!r} of {where}: {reason}; {cure}") from error

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from ...clients.databases import shown_address
 from ...clients.redis import explain, one_line
 from ...clients.redis_answers import Nonsense
-from ...clients.redis_connection import ConnectionLost, RedisAsker, RedisConnection, connect
+from ...clients.redis_connection import ConnectionLost, Connector, RedisAsker, RedisConnection
 from ...clients.redis_replies import ErrorReply, Reply, command
 from ...errors import TargetError
 from ...model.states import Outcome
@@ -62,7 +62,7 @@ class RedisStreamPublisher:
 
     def __init__(self, config: RedisStreamProducerSettings, surroundings: Surroundings) -> None:
         self._config = config
-        self._surroundings = surroundings
+        self._connector = Connector(config, surroundings, config.timeout)
         self._clock = surroundings.clock
         self._entries = Entries(config)
         self._waiting: deque[_Waiting] = deque()
@@ -81,7 +81,8 @@ class RedisStreamPublisher:
         self._sweeper: asyncio.TimerHandle | None = None
 
     async def open(self) -> None:
-        """Connect. Raises as `connect`."""
+        """See whether entries could be added, and connect. Raises one of `_errors()`."""
+        await _look(self._config, self._connector)
         await self._connect()
         self._sweeper = self._loop.call_later(self._period_s, self._sweep)
 
@@ -199,7 +200,7 @@ class RedisStreamPublisher:
     # -- the rest ----------------------------------------------------------------------------------------
 
     async def _connect(self) -> None:
-        self._connection = await connect(self._config, self._surroundings, self, self._config.timeout)
+        self._connection = await self._connector.connect(self)
         self._up_since_ns = self._heard_ns = self._clock.now_ns()
 
     async def _reconnect(self) -> None:
@@ -273,19 +274,19 @@ async def open_publisher(
 ) -> AsyncIterator[RedisStreamPublisher]:
     """Connect, see whether entries may be added, yield the producer, settle what is left. Raises TargetError."""
     traffic, where = surroundings.traffic, shown_address(config.url)
-    publisher = (
-        RedisStreamPublisher(config, surroundings)
-        if traffic is None
-        else _WatchedPublisher(config, surroundings, traffic)
-    )
+    try:
+        publisher = (
+            RedisStreamPublisher(config, surroundings)
+            if traffic is None
+            else _WatchedPublisher(config, surroundings, traffic)
+        )
+    except (ValueError, TypeError) as error:
+        raise TargetError(f"can't use {where}: {one_line(str(error))}; correct url") from None
     try:
         try:
-            await _look(config, surroundings)
             await publisher.open()
         except TargetError:
             raise
-        except (ValueError, TypeError) as error:
-            raise TargetError(f"can't use {where}: {one_line(str(error))}; correct url") from None
         except _errors() as error:
             reason, cure = explain(error, config.timeout)
             raise TargetError(f"can't add to streams of {where}: {reason}; {cure}") from error
@@ -294,9 +295,9 @@ async def open_publisher(
         await publisher.close()
 
 
-async def _look(config: RedisStreamProducerSettings, surroundings: Surroundings) -> None:
-    """See whether entries could be added, of a stream whose name is known. Raises TargetError, or as `connect`."""
-    asker = await RedisAsker.open(config, surroundings, config.timeout)
+async def _look(config: RedisStreamProducerSettings, connector: Connector) -> None:
+    """See whether entries could be added, to a stream whose name is known. Raises one of `_errors()`."""
+    asker = await RedisAsker.open(connector)
     try:
         if "{" in config.stream:
             await asker.ask([command("PING")], config.timeout)
