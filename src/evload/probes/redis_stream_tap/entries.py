@@ -45,8 +45,8 @@ class Standing(NamedTuple):
     added: int | None
 
 
-NO_STREAM: Final = Standing((0, 0), None, 0)
-"""One that doesn't exist."""
+NO_STREAM: Final = Standing((0, 0), None, None)
+"""One that doesn't exist: nobody knows yet whether Redis counts."""
 
 
 def id_of(text: Reply) -> Id:

@@ -63,8 +63,10 @@ class StreamListener:
         """The last entry that it has had."""
         self._taken = 0
         """Entries that it has had, and those that it knows to have missed."""
-        self._added: int | None = None
-        """Entries that the stream had ever had before these; None: Redis doesn't count them."""
+        self._added = 0
+        """Entries that the stream had ever had before these."""
+        self._counts = False
+        """Redis is known to count what is added."""
         self._missed = 0
         self._gap = ""
         self._level = True
@@ -80,7 +82,8 @@ class StreamListener:
         self._asker = await RedisAsker.open(self._connector)
         answer = await self._ask([self._info])
         standing = _standing(answer.replies[0])
-        self._cursor, self._added = standing.last, standing.added
+        self._cursor, self._added = standing.last, standing.added or 0
+        self._counts = standing.added is not None
         self._level_ns = answer.at_ns
 
     def detach(self) -> None:
@@ -146,12 +149,13 @@ class StreamListener:
         """For what is added next, not for long."""
         wait = command("XREAD", "COUNT", self._portion, "BLOCK", _WAIT_MS, *self._rest())
         # Where Redis doesn't count entries, each answer has to be held against what is left of the stream.
-        asked = [wait] if self._added is not None else [wait, self._info]
+        counts, was_level = self._counts, self._level
+        asked = [wait] if counts else [wait, self._info]
         before, asked_ns = self._cursor, self._clock.now_ns()
         answer = await self._ask(asked, _WAIT_NS)
         self._take(entries_in(_right(answer.replies[0])), answer.at_ns)
-        if self._added is None:
-            self._look_for_trimming(_standing(answer.replies[1]), before)
+        if not counts:
+            self._look_for_trimming(_standing(answer.replies[1]), before, was_level)
         if self._cursor == before and answer.at_ns - asked_ns < _WAIT_NS // 2:
             # It has nothing and doesn't wait, as it was asked to.
             await asyncio.sleep(_NO_WAIT_S)
@@ -163,10 +167,9 @@ class StreamListener:
         read = command("XREAD", "COUNT", self._portion, *self._rest())
         answer = await self._asker.ask_at_once([read, self._info], self._config.timeout)
         found, info = answer.replies
-        standing = _standing(info)
+        standing, was_level = _standing(info), self._level
         self._take(entries_in(_right(found)), answer.at_ns)
-        if standing.added is None or self._added is None:
-            self._look_for_trimming(standing, before)
+        self._look_for_trimming(standing, before, was_level)
         if not self._level:
             return
         self._look_for_gaps(standing)
@@ -193,10 +196,13 @@ class StreamListener:
         self._inbox.put_strange(*pushed.attribution.take())
         self._inbox.tell()
 
-    def _look_for_trimming(self, standing: Standing, before: Id) -> None:
-        """Where nobody counts: the entry that it had come to is gone, and who knows which of those after it."""
+    def _look_for_trimming(self, standing: Standing, before: Id, was_level: bool) -> None:
+        """Where nobody counts: if the entry that it had come to is gone, who knows which of those after it are."""
+        self._counts = standing.added is not None
         first = standing.first or standing.last
-        if first > before and standing.last >= self._cursor:
+        # Who waits for the first entry of all has it before anything can be trimmed.
+        had_some = before != (0, 0) or not was_level
+        if not self._counts and had_some and first > before and standing.last >= self._cursor:
             self._gap = (
                 "entries of the stream may have been trimmed before they could be read: the first is "
                 f"{text_of(first)}, and the tap had come to {text_of(before)}"
@@ -204,21 +210,16 @@ class StreamListener:
 
     def _look_for_gaps(self, standing: Standing) -> None:
         """The tap has had all that there is; what isn't there any more shows in how the stream is."""
-        missed = 0
-        if standing.added is not None and self._added is not None:
-            missed = standing.added - self._added - self._taken
+        missed = 0 if standing.added is None else standing.added - self._added - self._taken
         if missed < 0 or standing.last < self._cursor:
-            self._began_anew(standing)
+            other = "isn't the one that it was: it was made anew, or Redis has lost some of it"
+            self._gap = f"the stream {'is gone' if standing == NO_STREAM else other}"
+            self._cursor, self._taken, self._added = standing.last, 0, standing.added or 0
         elif missed:
             self._missed += missed
             self._taken += missed
             entries = "an entry" if self._missed == 1 else f"{self._missed:,} entries"
             self._gap = f"{entries} of the stream went by unread: trimmed or deleted before the tap could read them"
-
-    def _began_anew(self, standing: Standing) -> None:
-        other = "isn't the one that it was: it was made anew, or Redis has lost some of it"
-        self._gap = f"the stream {'is gone' if standing == NO_STREAM else other}"
-        self._cursor, self._taken, self._added = standing.last, 0, standing.added
 
     def _cut(self, error: Exception) -> None:
         if isinstance(error, ConnectionLost) and error.overlong and self._portion > 1:
