@@ -17,8 +17,11 @@ from evload.gauges.redis_group import RedisGroupConfig
 from evload.spi.context import Surroundings
 from evload.spi.gauge import Gauge, Sample
 from evload.testing import check_gauge
+from tests.rigs.redis_scripted import scripted_redis
 from tests.servers.redis_server import RedisServer
 
+GROUP: Final = b"*3\r\n*1\r\n*8\r\n+name\r\n+g\r\n+consumers\r\n:1\r\n+pending\r\n:7\r\n+lag\r\n:1\r\n"
+"""The beginning of an answer that is well."""
 RUN: Final = Surroundings(SystemClock(), "r-1", Path())
 
 
@@ -151,6 +154,42 @@ def test_what_goes_wrong_in_the_middle_is_an_error_and_passes(redis: RedisServer
         assert await told() == ""
 
     use(config_of(redis, timeout="300ms"), what)
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        (b":5\r\n", "EXEC wasn't answered as Redis does"),
+        (b"*3\r\n:1\r\n*0\r\n:1\r\n", "XINFO wasn't answered as Redis does"),
+        (b"*3\r\n*0\r\n*0\r\n:1\r\n", "XINFO wasn't answered as Redis does"),
+        (b"*3\r\n*1\r\n*2\r\n+name\r\n+g\r\n*0\r\n:1\r\n", "XINFO wasn't answered as Redis does"),
+        (GROUP + b"*1\r\n:1\r\n:1\r\n", "XPENDING wasn't answered as Redis does"),
+        (GROUP + b"*0\r\n+x\r\n", "XLEN wasn't answered as Redis does"),
+        (GROUP.replace(b":7", b":-7") + b"*0\r\n:1\r\n", "XINFO wasn't answered as Redis does"),
+        (b"HTTP/1.1 400 Bad Request\r\n", "connection lost: what answers there isn't Redis: it says b'HTTP/1.1 400"),
+    ],
+    ids=lambda value: repr(value[:20]) if isinstance(value, bytes) else "",
+)
+@pytest.mark.parametrize("slips", [False, True])
+def test_an_answer_that_is_none_is_no_value(said: bytes, reason: str, slips: bool) -> None:
+    async def run() -> tuple[Sample, list[Sample]]:
+        async with scripted_redis() as scripted:
+            url = f"redis://127.0.0.1:{scripted.port}/0"
+            config = {"kind": "redis-group", "url": url, "stream": "s", "group": "g"}
+            async with RedisGroupConfig.model_validate(config).open(RUN) as gauge:
+                scripted.said, scripted.slips = said, slips
+                wrong = await gauge.sample()
+                scripted.said = None
+                return wrong, [await gauge.sample() for _ in range(2)]
+
+    wrong, later = asyncio.run(run())
+    assert wrong.error.startswith(reason)
+    assert not wrong.values
+    assert [sample.values for sample in later if not sample.error][-1]["queue_depth"] == 0
+    # Of one that is out of step nothing is believed.
+    assert all(sample.values.get("length", 0) == 0 for sample in later)
+    if said == b":5\r\n":
+        assert not later[0].error
 
 
 def test_a_redis_that_comes_back_is_looked_at_again(redis: RedisServer) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from evload.clients.bounded import TooLong
 from evload.clients.redis_answers import Nonsense
+from evload.clients.redis_connection import ConnectionLost, Connector, RedisAsker
 from evload.clients.redis_replies import ErrorReply, Replies, command
 from evload.model.correlation import CorrelationIds
 from evload.model.states import Seen
@@ -201,6 +202,27 @@ def test_it_asks_twice_a_second_where_nothing_comes() -> None:
         assert names.count(b"EXEC") in (19, 20, 21)
 
     tap(what)
+
+
+def test_who_got_no_answer_in_time_asks_no_more_on_that_connection() -> None:
+    """The answer that is late would be taken for that to the next question."""
+
+    async def main() -> None:
+        async with old_redis() as redis:
+            settings = RedisStreamTapConfig(
+                kind="redis-stream-tap", url=f"redis://127.0.0.1:{redis.port}/0", stream="s"
+            )
+            surroundings = Surroundings(virtual_clock(), "r-1", Path())
+            asker = await RedisAsker.open(Connector(settings, surroundings, 1000 * MS))
+            wait = command("XREAD", "COUNT", 1, "BLOCK", 5000, "STREAMS", "s", "0-0")
+            with pytest.raises(TimeoutError):
+                await asker.ask([wait], 1000 * MS)
+            assert asker.is_over
+            with pytest.raises(ConnectionLost, match="closed"):
+                await asker.ask([wait], 1000 * MS)
+            await asyncio.sleep(5)
+
+    run(main())
 
 
 # --- replies ------------------------------------------------------------------------------------------------

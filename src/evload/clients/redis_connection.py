@@ -212,12 +212,15 @@ class RedisAsker:
             self._answer = None
 
     async def ask_at_once(self, commands: Sequence[bytes], within_ns: int) -> Answer:
-        """All of them as one transaction, so that the replies are of one moment. Raises as `ask`, or Nonsense."""
+        """All of them as one transaction, so that the replies are of one moment. Raises as `ask`; or Nonsense, after
+        which it is over, too."""
         answer = await self.ask([_MULTI, *commands, _EXEC], within_ns)
         found = answer.replies[-1]
         if (error := first_error(answer.replies)) is not None:
             return Answer([error] * len(commands), answer.at_ns)
         if not isinstance(found, list) or len(found) != len(commands):
+            # Nobody knows what comes next on it.
+            self.close()
             raise Nonsense("EXEC wasn't answered as Redis does")
         return Answer(found, answer.at_ns)
 

@@ -71,7 +71,6 @@ class GroupReader:
                 self._asker = await RedisAsker.open(self._connector)
             return self._found(await self._replies(self._asker))
         except self._errors as error:
-            self.close()
             if isinstance(error, ConnectionLost):
                 raise _NotThere(f"connection lost: {error}", "look after Redis") from None
             raise _NotThere(*explain(error, config.timeout)) from None
