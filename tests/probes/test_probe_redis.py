@@ -226,7 +226,7 @@ def test_redis_down_in_the_middle_hides_but_never_lies(tmp_path: Path, redis: Re
     run.assert_brackets()
     assert run.summary["ledger"]["duplicated"] == 10
     assert run.summary["reads"]["failed_requests"] > 5
-    assert "read-model: can't connect" in run.summary["errors"]
+    assert "read-model: can't connect: connection refused" in run.summary["errors"]
 
 
 def test_failures_in_the_middle_are_failed_reads_and_pass(redis: RedisServer) -> None:

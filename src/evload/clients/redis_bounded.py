@@ -14,8 +14,15 @@ def bounded(connection_class: type[Any], allowance: Allowance) -> type[Any]:
         bounded: Bounded | None = None
 
         async def _connect(self) -> None:
+            self.bounded = None
             await super()._connect()
-            self.bounded = Bounded(self._writer.transport, allowance)
+            self._bound()
+
+        def _bound(self) -> Bounded:
+            # Over a socket of the file system the SDK logs in before it has connected.
+            if self.bounded is None:
+                self.bounded = Bounded(self._writer.transport, allowance)
+            return self.bounded
 
         async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
             try:
@@ -25,8 +32,7 @@ def bounded(connection_class: type[Any], allowance: Allowance) -> type[Any]:
                 raise ConnectionResetError("connection closed") from error
 
         async def read_response(self, *args: Any, **kwargs: Any) -> Any:
-            assert self.bounded is not None
-            with self.bounded.reading():
+            with self._bound().reading():
                 return await super().read_response(*args, **kwargs)
 
     return BoundedConnection
