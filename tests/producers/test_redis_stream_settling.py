@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evload.errors import TargetError
 from evload.model.states import Outcome
 from evload.testing import virtual_clock
 from tests.rigs.memory_network import run
@@ -186,6 +187,48 @@ def test_an_answer_that_is_none_accepts_nothing(said: bytes, reason: str) -> Non
             assert len(peer.links) == 2
 
     run(main())
+
+
+@pytest.mark.parametrize(
+    ("says", "told"),
+    [
+        (
+            b"-MOVED 99 10.0.0.2:6379\r\n",
+            "this is a node of a cluster, and the stream is on another one; name 10.0.0.2:6379 in url",
+        ),
+        (b"-LOADING Redis is loading the dataset in memory\r\n", "Redis is loading its data; wait until it is done"),
+        (b"-NOAUTH Authentication required.\r\n", "login refused: NOAUTH Authentication required; correct user and"),
+        (b"-NOREPLICAS Not enough good replicas to write.\r\n", "NOREPLICAS Not enough good replicas to write; see"),
+        (b"-ERR unknown command 'XADD'\r\n", "ERR unknown command 'XADD'; see Redis's log"),
+    ],
+    ids=lambda value: value[1:9].decode() if isinstance(value, bytes) else "",
+)
+def test_a_redis_to_which_nothing_can_be_added_is_no_target(says: bytes, told: str) -> None:
+    async def main() -> str:
+        async with stream_peer() as peer:
+            peer.says = says
+            url = f"redis://127.0.0.1:{peer.port}/0"
+            with pytest.raises(TargetError) as refused:
+                async with traffic(url, virtual_clock()):
+                    pass
+        return str(refused.value).removeprefix(f"can't add to stream 'orders' of {url}: ")
+
+    assert run(main()).startswith(told)
+
+
+@pytest.mark.parametrize("says", [b"$3\r\n1-1\r\n", b":1\r\n", b"+OK\r\n"])
+def test_what_takes_an_entry_that_can_not_be_is_no_redis(says: bytes) -> None:
+    async def main() -> str:
+        async with stream_peer() as peer:
+            peer.says = says
+            with pytest.raises(TargetError) as refused:
+                async with traffic(f"redis://127.0.0.1:{peer.port}/0", virtual_clock()):
+                    pass
+        return str(refused.value)
+
+    said = run(main())
+    assert ": XADD was answered with " in said
+    assert said.endswith(", not as Redis does; name a Redis in url")
 
 
 STEPS: Final = st.one_of(

@@ -31,12 +31,14 @@ class StreamPeer:
 
     links  all connections over which something was to be added or may yet be
     shut   it closes each new connection at once
+    says   what it says before a run to an entry that it has to refuse
     """
 
     def __init__(self) -> None:
         self.port = 0
         self.links: list[PeerLink] = []
         self.shut = False
+        self.says = _REFUSED_ID
         self.news = asyncio.Event()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -54,7 +56,7 @@ class StreamPeer:
                     case b"TYPE":
                         link.say(b"+none\r\n")
                     case b"XADD" if command[2] == b"0-0":
-                        link.say(_REFUSED_ID)
+                        link.say(self.says)
                         # The connection of the look before the run.
                         self.links.remove(link)
                     case b"XADD":

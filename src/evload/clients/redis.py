@@ -24,7 +24,7 @@ MAXCLIENTS: Final = "max number of clients"
 _MOVED: Final = re.compile(r"(?:MOVED|ASK) \d+ (\S+:\d+)")
 """What a node of a cluster says of a key that another one has."""
 _NO_TLS: Final = "write redis:// if no TLS is spoken there, or correct url"
-_CLOSED: Final = ("closed", "reset")
+_CLOSED: Final = ("closed", "reset", "lost")
 
 
 class TlsUnanswered(OSError):
