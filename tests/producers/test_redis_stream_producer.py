@@ -233,7 +233,7 @@ def test_the_schedule_goes_on_while_redis_is_away(own_redis: RedisServer) -> Non
 
 def test_what_a_silent_redis_was_sent_is_in_doubt_and_it_is_used_again(redis: RedisServer) -> None:
     async def main() -> None:
-        async with traffic(redis.url, timeout="300ms") as run:
+        async with traffic(redis.url, timeout="1s") as run:
             await run.publish(run.make(3))
             await run.all_settled()
             await asyncio.to_thread(redis.freeze, True)
@@ -242,7 +242,7 @@ def test_what_a_silent_redis_was_sent_is_in_doubt_and_it_is_used_again(redis: Re
                 await run.all_settled()
             finally:
                 await asyncio.to_thread(redis.freeze, False)
-            assert run.details(Outcome.IN_DOUBT) == {"no answer within 300 ms"}
+            assert run.details(Outcome.IN_DOUBT) == {"no answer within 1 s"}
             async with asyncio.timeout(30):
                 while run.outcomes()[ACCEPTED] < 5:
                     await run.publish(run.make(1))

@@ -96,7 +96,7 @@ def test_what_a_worker_never_ships_is_lost(redis: RedisServer, tmp_path: Path) -
     path = shortened(tmp_path, [{"rate": "100/s", "for": "1s"}])
     with working(redis, skips=10):
         ended = evload(
-            "run", path, "--out", "run", "--quiet", "--set", "probes.shipped.deadline=5s",
+            "run", path, "--out", "run", "--quiet", "--set", "probes.shipped.deadline=8s",
             "--set", "slos=[lost == 0]", cwd=tmp_path, env={"REDIS_URL": redis.url},
         )  # fmt: skip
     assert ended.code == 1, ended.said
