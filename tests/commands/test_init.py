@@ -338,7 +338,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
         ("evload run --u", {"--ui", "--ui-port"}),
         ("evload burst --pr", {"--probe", "--print-config"}),
         ("evload init --", {"--from", "--list"}),
-        ("evload init --from r", {"rabbitmq", "redis"}),
+        ("evload init --from r", {"rabbitmq", "redis", "redis-streams"}),
         (
             "evload init --from examples/k",
             {f"examples/knative-{one}" for one in ("builders", "ceiling", "endurance", "parsers", "stress")},

@@ -17,14 +17,12 @@ from evload.errors import ConfigError
 from tests.mutants.changes import parsed
 
 ROOT: Final = Path(__file__).parents[2]
+DOCS: Final = ["probes", "secrets", "actions", "gauges", "guard", "ceiling", "costs", "comparing", "redis-streams"]
 PIECES: Final = [
     pytest.param(piece, id=f"{page.name}-{number}")
     for page in (
         ROOT / "README.md",
-        *(
-            ROOT / "docs" / f"{name}.md"
-            for name in ("probes", "secrets", "actions", "gauges", "guard", "ceiling", "costs", "comparing")
-        ),
+        *(ROOT / "docs" / f"{name}.md" for name in DOCS),
     )
     for number, piece in enumerate(re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL))
 ]
@@ -55,7 +53,9 @@ def completed(piece: str) -> dict[str, Any]:
             events.setdefault(name, {"type": "t", "source": "/s", "key": "{int:1..9}"})
         for name in scenario.get("probes", ()):
             probe = {"kind": "http", "url": "http://localhost/{correlation_id}", "position": "body.position"}
-            probes.setdefault(name, probe).setdefault("position", "body.position")
+            settings = probes.setdefault(name, probe)
+            if settings["kind"] != "redis-stream-tap":  # its entries are in an order of their own
+                settings.setdefault("position", "body.position")
     return config
 
 

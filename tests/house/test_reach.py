@@ -35,6 +35,9 @@ def test_every_kind_declares_its_reach(group: registry.Group, kind: str) -> None
     [
         ("producers", "http", _HTTP, _SHOP),
         ("producers", "rabbitmq", {"url": "amqps://u:p@[fd00::1]:5671/v", "exchange": "e"}, Reach(("fd00::1",))),
+        ("producers", "redis-stream", {"url": "rediss://u:p@shop.example:1/0", "stream": "s"}, _SHOP),
+        ("probes", "redis-stream-tap", {"url": "redis://u:p@shop.example", "stream": "s"}, _SHOP),
+        ("gauges", "redis-group", {"url": "unix:///run/r.sock", "stream": "s", "group": "g"}, Reach(("localhost",))),
         ("producers", "eventbridge", {}, Reach(aws=True)),
         ("producers", "eventbridge", {"bus": _ARN % ("events", "event-bus/orders")}, _OWNED),
         ("producers", "eventbridge", {"endpoint": "http://localhost:4566"}, Reach(("localhost",))),

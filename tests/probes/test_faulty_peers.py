@@ -26,12 +26,14 @@ from evload.probes.postgres import PostgresProbeConfig
 from evload.probes.postgres_listen import PostgresListenConfig
 from evload.probes.rabbitmq_tap import RabbitmqTapConfig
 from evload.probes.redis import RedisProbeConfig
+from evload.probes.redis_stream_tap import RedisStreamTapConfig
 from evload.probes.s3 import S3ProbeConfig
 from evload.probes.sqs_tap import SqsTapConfig
 from evload.probes.sse import SseProbeConfig
 from evload.producers.eventbridge import EventBridgeProducerConfig
 from evload.producers.http import HttpProducerConfig
 from evload.producers.rabbitmq import RabbitmqProducerConfig
+from evload.producers.redis_stream import RedisStreamProducerConfig
 from evload.spi.probe import ProbeSettings
 from evload.spi.producer import ProducerSettings
 from evload.testing import (
@@ -126,6 +128,24 @@ def test_the_rabbitmq_producer(peer: Peer, rabbitmq: RabbitNode) -> None:
     assert counts[Outcome.ACCEPTED] >= (100 if peer == "slow" else 50)
     if peer == "clogged":
         assert counts[Outcome.IN_DOUBT] > 0
+
+
+@pytest.mark.parametrize("peer", PEERS)
+def test_the_redis_streams_producer(peer: Peer, redis: RedisServer) -> None:
+    @asynccontextmanager
+    async def stream() -> AsyncIterator[tuple[int, Callable[[int], ProducerSettings]]]:
+        yield (
+            redis.port,
+            lambda port: RedisStreamProducerConfig.model_validate(
+                {"kind": "redis-stream", "url": f"redis://127.0.0.1:{port}", "stream": f"faulty-{peer}",
+                 "timeout": limit_of(peer)}
+            ),
+        )  # fmt: skip
+
+    counts = produced(stream(), peer)
+    assert counts[Outcome.ACCEPTED] >= (100 if peer == "slow" else 50)
+    if peer == "clogged":
+        assert counts[Outcome.IN_DOUBT] == 50
 
 
 @pytest.mark.parametrize("peer", PEERS)
@@ -356,18 +376,35 @@ async def stream() -> AsyncIterator[Listened]:
     await runner.cleanup()
 
 
-LISTENERS = ("postgres-listen", "rabbitmq-tap", "sqs-tap", "sse")
+@asynccontextmanager
+async def entries(redis: RedisServer) -> AsyncIterator[Listened]:
+    async def push(ids: Sequence[str]) -> None:
+        for correlation_id in ids:
+            await asyncio.to_thread(redis.client.xadd, "faulty-tap", {"correlationid": correlation_id})
+
+    yield redis.port, lambda port: RedisStreamTapConfig.model_validate(
+        {"kind": "redis-stream-tap", "url": f"redis://127.0.0.1:{port}/0", "stream": "faulty-tap", "timeout": "3s"}
+    ), push  # fmt: skip
+
+
+LISTENERS = ("postgres-listen", "rabbitmq-tap", "redis-stream-tap", "sqs-tap", "sse")
 
 
 @pytest.fixture
 def listened(
-    request: pytest.FixtureRequest, postgres: PostgresServer, rabbitmq: RabbitNode, aws: AwsServer
+    request: pytest.FixtureRequest,
+    postgres: PostgresServer,
+    rabbitmq: RabbitNode,
+    redis: RedisServer,
+    aws: AwsServer,
 ) -> AbstractAsyncContextManager[Listened]:
     match request.param:
         case "postgres-listen":
             return notifications(postgres)
         case "rabbitmq-tap":
             return deliveries(rabbitmq)
+        case "redis-stream-tap":
+            return entries(redis)
         case "sqs-tap":
             return messages(aws)
         case _:

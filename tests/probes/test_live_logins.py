@@ -13,6 +13,7 @@ from evload.clients.amqp import parse_url
 from evload.config import load_text
 from evload.errors import ConfigError, TargetError
 from evload.gauges.rabbitmq_queue import RabbitmqQueueGaugeConfig
+from evload.gauges.redis_group import RedisGroupConfig
 from evload.model.states import Outcome
 from evload.model.travel import Event, Receipt
 from evload.probes.mysql import MysqlProbeConfig
@@ -20,7 +21,9 @@ from evload.probes.postgres import PostgresProbeConfig
 from evload.probes.postgres_listen import PostgresListenConfig
 from evload.probes.rabbitmq_tap import RabbitmqTapConfig
 from evload.probes.redis import RedisProbeConfig
+from evload.probes.redis_stream_tap import RedisStreamTapConfig
 from evload.producers.rabbitmq import RabbitmqProducerConfig
+from evload.producers.redis_stream import RedisStreamProducerConfig
 from evload.spi.probe import ProbeSettings, PushProbe
 from tests.rigs.asking import RUN, A
 from tests.rigs.turned_secret import TurnedSecret
@@ -82,6 +85,51 @@ def test_redis(redis: RedisServer) -> None:
 
     url = f"redis://reader:{LOGIN}@127.0.0.1:{redis.port}/0"
     reads_on(RedisProbeConfig(kind="redis", url=url, key="{correlation_id}"), turn)
+
+
+def test_redis_streams(redis: RedisServer) -> None:
+    client: Any = redis.client
+    client.execute_command("ACL", "SETUSER", "streamer", "on", f">{OLD}", "~*", "+@all")
+    client.xgroup_create("turned", "g", "$", mkstream=True)
+    url, secret = f"redis://streamer:{LOGIN}@127.0.0.1:{redis.port}/0", TurnedSecret(OLD)
+
+    async def run() -> None:
+        producer = RedisStreamProducerConfig(kind="redis-stream", url=url, stream="turned")
+        gauge = RedisGroupConfig(kind="redis-group", url=url, stream="turned", group="g")
+        tap = RedisStreamTapConfig(kind="redis-stream-tap", url=url, stream="turned")
+        receipts: list[Receipt] = []
+        around = opened(secret)
+        async with producer.open(around) as publisher, gauge.open(around) as depth, tap.open(around) as listener:
+            listening = asyncio.create_task(listener.listen(lambda result: None))
+            client.execute_command("ACL", "SETUSER", "streamer", "resetpass", f">{NEW}")
+            client.execute_command("CLIENT", "KILL", "USER", "streamer")
+            secret.turn(NEW)
+
+            async def publishes() -> bool:
+                event = Event(len(receipts), RUN.ids.id_of(len(receipts)), 0, 0, 0, None, b"{}", (), ())
+                before = len(receipts)
+                await publisher.publish([event], receipts.extend)
+
+                async def settled() -> bool:
+                    return len(receipts) > before
+
+                await until(settled)
+                return receipts[-1].outcome is Outcome.ACCEPTED
+
+            async def samples() -> bool:
+                return (await depth.sample()).error == ""
+
+            async def taps() -> bool:
+                return (await listener.read([A])).error == ""
+
+            for works in (publishes, samples, taps):
+                await until(works)
+            listening.cancel()
+
+    asyncio.run(run())
+    with pytest.raises(TargetError) as refused:
+        asyncio.run(_open(RedisStreamTapConfig(kind="redis-stream-tap", url=url, stream="turned")))
+    assert OLD not in str(refused.value)
 
 
 def test_postgres(postgres: PostgresServer) -> None:
@@ -185,6 +233,7 @@ scenarios: {{s: {{producer: p, events: [e], probes: [r], load: [{{burst: 1}}]}}}
     "probe",
     [
         'kind: redis, key: "{correlation_id}", url: "redis://u:{secrets.pw}@h/0"',
+        'kind: redis-stream-tap, stream: s, url: "redis://u:{secrets.pw}@h/0"',
         'kind: postgres, query: "select id from t where id = ANY(:ids)", url: "postgresql://u:{secrets.pw}@h/d"',
         'kind: mysql, query: "select id from t where id in (:ids)", url: "mysql://u:{secrets.pw}@h/d"',
         'kind: postgres-listen, channel: c, url: "postgresql://u:{secrets.pw}@h/d"',

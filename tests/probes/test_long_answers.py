@@ -13,6 +13,7 @@ import pytest
 from evload.errors import TargetError
 from evload.gauges.rabbitmq_queue import RabbitmqQueueGaugeConfig
 from evload.gauges.rabbitmq_queue.asker import Asker
+from evload.gauges.redis_group import RedisGroupConfig
 from evload.model.states import Seen
 from evload.model.travel import Target
 from evload.probes.mysql import MysqlProbeConfig
@@ -56,6 +57,12 @@ PATIENT: Final = {"statement_timeout": "20s"}
 def test_redis(way: str) -> None:
     reason = LIMIT.format(6 << 20)
     assert told(protocols()["redis"], way, RedisProbeConfig, timeout="20s") == ("", reason, "")
+
+
+@pytest.mark.parametrize("way", [LONG, MANY, ENDLESS])
+def test_a_group_of_redis(way: str) -> None:
+    reason = "connection lost: an answer is longer than 8388608 bytes"
+    assert told(protocols()["redis-group"], way, RedisGroupConfig, timeout="20s") == ("", reason, "")
 
 
 @pytest.mark.parametrize("way", [LONG, MANY, ENDLESS])

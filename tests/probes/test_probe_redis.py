@@ -226,7 +226,7 @@ def test_redis_down_in_the_middle_hides_but_never_lies(tmp_path: Path, redis: Re
     run.assert_brackets()
     assert run.summary["ledger"]["duplicated"] == 10
     assert run.summary["reads"]["failed_requests"] > 5
-    assert "read-model: can't connect" in run.summary["errors"]
+    assert "read-model: can't connect: connection refused" in run.summary["errors"]
 
 
 def test_failures_in_the_middle_are_failed_reads_and_pass(redis: RedisServer) -> None:
@@ -260,7 +260,7 @@ def test_failures_in_the_middle_are_failed_reads_and_pass(redis: RedisServer) ->
 def test_addresses_that_lead_nowhere(redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
     key = "p:{correlation_id}"
     assert refused(config_of(redis, url="redis://u:secret@127.0.0.1:1/0", key=key)) == (
-        "can't ask redis://127.0.0.1:1/0: can't connect; start Redis, or correct url"
+        "can't ask redis://127.0.0.1:1/0: can't connect: connection refused; start Redis, or correct url"
     )
     wrong = refused(config_of(redis, url=f"redis://reader:wrong@127.0.0.1:{redis.port}/0", key=key))
     assert "login refused: " in wrong

@@ -216,6 +216,8 @@ def _values(queued: bytes = b"") -> Speech:
 
 IN_REDIS: Final = _values(b"+OK\r\n+QUEUED\r\n+QUEUED\r\n")
 """To the commands of a transaction, and then its results."""
+IN_REDIS_THREE: Final = _values(b"+OK\r\n" + b"+QUEUED\r\n" * 3)
+"""The same, to three of them."""
 IN_REDIS_AT_ONCE: Final = _values()
 
 

@@ -270,6 +270,16 @@ def protocols() -> dict[str, Protocol]:
             ("redis-hashes", {"hash": "{correlation_id}", "field": "f"}, hostile.IN_REDIS_AT_ONCE),
             ("redis-stream", {"stream": "s", "field": "f"}, hostile.IN_REDIS),
         )
+    } | {
+        name: Protocol(section, settings, ("url", "redis://127.0.0.1:{port}/0"), speech, _redis, greetings=2)
+        for name, section, settings, speech in (
+            ("redis-stream-producer", "producers", {"kind": "redis-stream", "stream": "s", "timeout": "1s"},
+             hostile.IN_REDIS_AT_ONCE),
+            ("redis-stream-tap", "probes", {"kind": "redis-stream-tap", "stream": "s", "timeout": "1s"},
+             hostile.IN_REDIS),
+            ("redis-group", "gauges", {"kind": "redis-group", "stream": "s", "group": "g", **_SAMPLED},
+             hostile.IN_REDIS_THREE),
+        )
     }  # fmt: skip
 
 

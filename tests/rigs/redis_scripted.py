@@ -9,8 +9,16 @@ from typing import Final
 
 _EMPTY: Final = {
     b"GET": b"$-1\r\n", b"EXISTS": b":0\r\n", b"HGET": b"$-1\r\n", b"XRANGE": b"*0\r\n",
-    b"XINFO": b"-ERR no such key\r\n",
+    b"XINFO": b"-ERR no such key\r\n", b"XREAD": b"*-1\r\n", b"XPENDING": b"*0\r\n", b"XLEN": b":0\r\n",
+    b"TYPE": b"+none\r\n", b"XADD": b"$3\r\n1-1\r\n",
 }  # fmt: skip
+_GROUPS: Final = (
+    b"*1\r\n*8\r\n$4\r\nname\r\n$1\r\ng\r\n$7\r\npending\r\n:0\r\n$9\r\nconsumers\r\n:0\r\n$3\r\nlag\r\n:0\r\n"
+)
+"""Of any stream: one that is called g."""
+_NO_ID: Final = b"-ERR The ID specified in XADD must be greater than 0-0\r\n"
+_BLOCK_S: Final = 0.3
+"""How long it waits for entries that never come, whatever it is asked."""
 
 
 class ScriptedRedis:
@@ -43,6 +51,8 @@ class ScriptedRedis:
                     queued.append(command)
                     answer = b"+QUEUED\r\n"
                 case _:
+                    if b"BLOCK" in command:
+                        await asyncio.sleep(_BLOCK_S)
                     answer = self._answer(command) if self.said is None else self.said
             writer.write(b"$4\r\nlate\r\n" + answer if out_of_step else answer)
             out_of_step |= self.slips and answer == self.said
@@ -52,6 +62,10 @@ class ScriptedRedis:
         if command[0] in (b"MGET", b"HMGET"):
             count = len(command) - (1 if command[0] == b"MGET" else 2)
             return b"*%d\r\n%b" % (count, b"$-1\r\n" * count)
+        if command[:2] == [b"XINFO", b"GROUPS"]:
+            return _GROUPS
+        if command[0] == b"XADD" and command[2] == b"0-0":
+            return _NO_ID
         return _EMPTY[command[0]]
 
 

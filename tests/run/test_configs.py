@@ -195,6 +195,7 @@ TIMELINES: Final = {
     "knative-ceiling.yaml": (90_000, {"parsing": "0 s"}),
     "http-broker.yaml": (45_120, {"steady": "0 s", "warm": "15 min", "cold-start": "16 min"}),
     "rabbitmq.yaml": (66_350, {"baseline": "0 s"}),
+    "redis-streams.yaml": (66_350, {"baseline": "0 s"}),
     "videos.yaml": (
         16_215,
         {

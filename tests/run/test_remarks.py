@@ -14,13 +14,16 @@ from pydantic import TypeAdapter
 
 from evload.gauges.http_json.settings import HttpJsonGaugeSettings
 from evload.gauges.rabbitmq_queue.settings import RabbitmqQueueGaugeSettings
+from evload.gauges.redis_group.settings import RedisGroupSettings
 from evload.probes.http.settings import HttpProbeSettings
 from evload.probes.http_feed.settings import HttpFeedSettings
 from evload.probes.rabbitmq_tap.settings import RabbitmqTapSettings
 from evload.probes.redis.settings import RedisProbeSettings
+from evload.probes.redis_stream_tap.settings import RedisStreamTapSettings
 from evload.probes.sse.settings import SseProbeSettings
 from evload.producers.http.settings import HttpProducerSettings
 from evload.producers.rabbitmq.settings import RabbitmqProducerSettings
+from evload.producers.redis_stream.settings import RedisStreamProducerSettings
 from tests.rigs.commands import Ended, evload, summary_of
 from tests.servers.httpserver import answer, json_answer, serving
 
@@ -51,6 +54,13 @@ def test_a_redis_that_nobody_checks_is_a_remark() -> None:
     assert remarks("rediss://u:secret@host/0?ssl_cert_reqs=none") == [f"{UNCHECKED}rediss://host/0"]
     assert remarks("rediss://u:secret@host/0") == remarks("rediss://host?ssl_cert_reqs=required") == []
     assert remarks("redis://host/0?ssl_cert_reqs=none") == []
+    for model, settings in (
+        (RedisStreamProducerSettings, {"kind": "redis-stream"}),
+        (RedisStreamTapSettings, {"kind": "redis-stream-tap"}),
+        (RedisGroupSettings, {"kind": "redis-group", "group": "g"}),
+    ):  # fmt: skip
+        settings |= {"url": "rediss://u:secret@host/0?ssl_cert_reqs=none", "stream": "s"}
+        assert [*model.model_validate(settings).remarks] == [f"{UNCHECKED}rediss://host/0"]
 
 
 @pytest.mark.parametrize("name", SETTINGS)

@@ -21,9 +21,10 @@ class RedisServer(PrivateServer):
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.client = redis.Redis(port=self.port)
 
-    def start(self) -> None:
-        """Start it, again after a kill, with what it saved."""
+    def start(self, **more: object) -> None:
+        """Start it, again after a kill, with what it saved. `more` are options of its own, with _ for each -."""
         options = {"port": self.port, "bind": "127.0.0.1", "dir": self.directory, "save": "", "appendonly": "yes"}
+        options |= {name.replace("_", "-"): value for name, value in more.items()}
         command: list[str] = [str(self._program)]
         for name, value in options.items():
             command += [f"--{name}", str(value)]

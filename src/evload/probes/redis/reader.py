@@ -6,9 +6,13 @@ from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, Protocol
 
-from ...clients.bounded import CURE as ASK_FOR_LESS
-from ...clients.bounded import Allowance, Bounded, TooLong
+from ...clients.bounded import Allowance
 from ...clients.databases import shown_address
+from ...clients.redis import MAXCLIENTS, missing_sdk
+from ...clients.redis import explain as explain_redis
+from ...clients.redis_answers import Nonsense, asking, number_in, values_in
+from ...clients.redis_bounded import bounded
+from ...clients.redis_login import address_of
 from ...clock import Clock
 from ...errors import TargetError
 from ...model.states import Seen
@@ -19,8 +23,6 @@ from ...units import NS_PER_S, format_duration
 from .._shared.facts import ABSENT, Facts
 from .._shared.id_template import KeyTemplate
 from .._shared.stored_value import BadValue, ValueReader, decoded
-from .answers import CURE, Nonsense, asking, number_in, values_in
-from .login import address_of
 from .settings import RedisProbeSettings
 from .stream import StreamFollower
 
@@ -166,35 +168,15 @@ class _WatchedValues(_Values):
 
 def explain(error: Exception, config: RedisProbeSettings) -> tuple[str, str]:
     """Why Redis can't be asked, and what would be right."""
-    from redis import exceptions
-
-    if isinstance(error, Nonsense):
-        return str(error), CURE
-    if isinstance(error, TooLong):
-        return str(error), ASK_FOR_LESS
-    message = " ".join(str(error).split()).rstrip(".")
-    if isinstance(error, exceptions.NoPermissionError) or message.startswith("NOPERM"):
-        return f"permission denied: {message}", "give the user in url these keys and commands: ACL SETUSER"
-    if isinstance(error, exceptions.AuthenticationError) or message.startswith(("NOAUTH", "WRONGPASS")):
-        return f"login refused: {message}", "correct user and password in url"
-    if isinstance(error, exceptions.BusyLoadingError):
-        return "Redis is loading its data", "wait until it is done"
+    message = str(error)
     if message.startswith("No connection available"):
         limit = format_duration(config.timeout)
         return f"pool exhausted: none of {config.pool} connections was free within {limit}", "raise pool"
-    if "max number of clients" in message:
+    if MAXCLIENTS in message:
         return "pool exhausted: Redis has its maximum number of clients", "lower pool, or raise maxclients"
-    if isinstance(error, exceptions.TimeoutError | TimeoutError):
-        return f"no answer within {format_duration(config.timeout)}", "check the network, and that Redis answers"
     if message.startswith("WRONGTYPE"):
         return "a key isn't of the type that the probe asks for", "correct key, hash or stream"
-    if isinstance(error, exceptions.MovedError | exceptions.ClusterCrossSlotError):
-        return "this is a node of a cluster, which can't answer about all keys", "name a Redis that has all keys"
-    if isinstance(error, exceptions.ConnectionError | OSError):
-        lost = "closed" in message or "reset" in message
-        reason = "connection lost" if lost else "can't connect"
-        return reason, "start Redis, or correct url"
-    return message, "see Redis's log"
+    return explain_redis(error, config.timeout)
 
 
 @asynccontextmanager
@@ -206,7 +188,7 @@ async def open_reader(config: RedisProbeSettings, surroundings: Surroundings) ->
         from redis.backoff import NoBackoff
         from redis.exceptions import RedisError
     except ImportError as error:
-        raise TargetError("kind redis needs redis; pip install 'evload[redis]'") from error
+        raise missing_sdk(config.kind) from error
     limit_s = config.timeout / NS_PER_S
     where = shown_address(config.url)
 
@@ -228,7 +210,7 @@ async def open_reader(config: RedisProbeSettings, surroundings: Surroundings) ->
     except (ValueError, TypeError, RedisError) as error:
         raise TargetError(f"can't use {where}: {' '.join(str(error).split())}; correct url") from None
     allowance = Allowance(max(_LONGEST, config.bulk * _FOR_EACH_ID), line=_LINE)
-    pool.connection_class = _bounded(pool.connection_class, allowance)
+    pool.connection_class = bounded(pool.connection_class, allowance)
     redis = Redis(connection_pool=pool)
     try:
         try:
@@ -240,29 +222,6 @@ async def open_reader(config: RedisProbeSettings, surroundings: Surroundings) ->
     finally:
         await redis.aclose()
         await pool.disconnect()
-
-
-def _bounded(connection_class: type[Any], allowance: Allowance) -> type[Any]:
-    class BoundedConnection(connection_class):  # type: ignore[misc]
-        bounded: Bounded | None = None
-
-        async def _connect(self) -> None:
-            await super()._connect()
-            self.bounded = Bounded(self._writer.transport, allowance)
-
-        async def send_packed_command(self, *args: Any, **kwargs: Any) -> None:
-            try:
-                await super().send_packed_command(*args, **kwargs)
-            except RuntimeError as error:
-                # What uvloop makes of a connection that was lost a moment ago.
-                raise ConnectionResetError("connection closed") from error
-
-        async def read_response(self, *args: Any, **kwargs: Any) -> Any:
-            assert self.bounded is not None
-            with self.bounded.reading():
-                return await super().read_response(*args, **kwargs)
-
-    return BoundedConnection
 
 
 async def _begin(config: RedisProbeSettings, redis: Any, surroundings: Surroundings) -> _Look:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Final, Literal, Self
-from urllib.parse import parse_qsl, urlsplit
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
-from ...clients.databases import parse_database_url, reach_of_database, shown_address
+from ...clients.redis import RedisSettings
 from ...spi.context import AnswerTimeout, Capabilities
-from ...spi.guard import Reach
 from ...spi.probe import ProbeSettings
 from .._shared.fact_expressions import told_by
 from .._shared.id_template import EventKey, KeyTemplate, KeyText
@@ -19,13 +17,10 @@ from .._shared.stored_value import ONE_EACH, ValueExpression
 _SOURCES: Final = ("key", "hash", "stream")
 
 
-class RedisProbeSettings(ProbeSettings):
+class RedisProbeSettings(RedisSettings, ProbeSettings):
     """What it can be told. The plug-in, with what opens it, is the package itself."""
 
-    live: ClassVar[frozenset[str]] = frozenset({"url"})
-
     kind: Literal["redis"]
-    url: Annotated[str, Field(description="address, such as redis://localhost/0, rediss://... or unix://...")]
     key: Annotated[EventKey | None, Field(description="key of an event's string, with {correlation_id}")] = None
     hash: Annotated[KeyText | None, Field(min_length=1, description="key of a hash")] = None
     stream: Annotated[str | None, Field(min_length=1, description="key of a stream")] = None
@@ -52,29 +47,12 @@ class RedisProbeSettings(ProbeSettings):
     parallel: Annotated[int, Field(ge=1, le=10_000, description="most reads at the same time")] = 8
     bulk: Annotated[int, Field(ge=1, le=100_000, description="most ids in one read")] = 1000
 
-    @property
-    def reach(self) -> Reach:
-        return reach_of_database(self.url)
-
-    @property
-    def remarks(self) -> Sequence[str]:
-        url = urlsplit(self.url)
-        checked = dict(parse_qsl(url.query)).get("ssl_cert_reqs", "required") == "required"
-        said = f"nobody checks the certificate of {shown_address(self.url)}"
-        return [] if checked or url.scheme != "rediss" else [said]
-
     @model_validator(mode="before")
     @classmethod
     def _an_entry_is_an_effect(cls, values: Any) -> Any:
         if isinstance(values, Mapping) and "stream" in values and "effects" not in values:
             return {**values, "effects": ONE_EACH}
         return values
-
-    @field_validator("url")
-    @classmethod
-    def _url_can_be_used(cls, url: str) -> str:
-        parse_database_url(url, ("redis", "rediss", "unix"), "redis://localhost:6379/0")
-        return url
 
     @model_validator(mode="after")
     def _looks_at_one_thing(self) -> Self:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from ...clients.redis_answers import asking, entries_in, number_in
 from ...clock import Clock
 from ...model.states import Seen
 from ...model.travel import Read, ReadResult, Target
@@ -16,7 +17,6 @@ from .._shared.attribution_traffic import attribution
 from .._shared.envelopes import decompressed
 from .._shared.fact_expressions import WHERE_CLOUDEVENTS_HAVE_IT
 from .._shared.stored_value import ONE_EACH, ValueReader, decoded
-from .answers import asking, entries_in, number_in
 from .settings import RedisProbeSettings
 
 _PORTION: Final = 1000

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from ...spi.context import Surroundings
-from ...spi.secrets import without
-from .settings import RedisProbeSettings
+from ..spi.context import Surroundings
+from ..spi.secrets import without
+from .redis import RedisSettings
 
 
-def address_of(config: RedisProbeSettings, surroundings: Surroundings) -> tuple[str, dict[str, Any]]:
+def address_of(config: RedisSettings, surroundings: Surroundings) -> tuple[str, dict[str, Any]]:
     """What the SDK is given: the address, and beside it who knows the login, if a secret stands in that."""
     if without(config.url) == config.url:
         return config.url, {}
