@@ -280,6 +280,23 @@ def test_what_a_producer_never_took_is_unsent_when_the_run_ends() -> None:
     assert sum(one.state is State.UNSENT for one in seen.values()) > 500
 
 
+@pytest.mark.parametrize("seed", [5, 6, 7, 8])
+def test_what_has_its_turn_and_no_room_when_the_run_is_stopped_is_not_sent_either(seed: int) -> None:
+    """By these seeds one of four keys had its turn when no place was free, and waits when the run is stopped."""
+
+    def at(control: RunControl) -> None:
+        asyncio.get_running_loop().call_later(0.6, control.stop)
+
+    world = ScriptedWorld(accepted(250))
+    run = Simulation(
+        world, [{"burst": "40"}], key="{int:1..4}", producer={"ordered": True, "in_flight": 3}, watched=False, at=at,
+        seed=seed,
+    ).run()  # fmt: skip
+    assert max(one.at_ns for one in world.sent.values()) < 600 * MS
+    assert len(by_seq(run)) == 40
+    assert run.summary.vitals.duration_ns < 900 * MS
+
+
 class ProducerBug(Exception):
     """What never happens."""
 
@@ -293,7 +310,12 @@ def test_the_ledger_is_complete_even_where_a_bug_ends_the_run(tmp_path: Path) ->
     world = ScriptedWorld(answer)
     path = tmp_path / "events.sqlite"
     simulation = Simulation(
-        world, [{"rate": "10/s", "for": "2s"}], key="only", producer={"ordered": True}, watched=False, ledger_path=path
+        world,
+        [{"rate": "10/s", "for": "2s"}],
+        key="only",
+        producer={"ordered": True},
+        watched=False,
+        ledger_path=path,
     )
     with pytest.raises(ExceptionGroup) as caught:
         simulation.run()

@@ -68,7 +68,15 @@ SEEN: dict[str, Any] = {
 def test_what_was_late_for_the_order_of_its_key_alone_is_told_apart_from_what_was_late_anyway() -> None:
     """A phase of 3 s allows 300 ms. [how late, how long of that it waited for its turn, how much was evload's own]"""
     plan = replace(PLAN, phases=((0, 3 * S),))
-    events = [(200, 200, 0), (300, 300, 0), (301, 1, 0), (301, 301, 0), (900, 500, 0), (900, 500, 400), (900, None, 0)]
+    events = [
+        (200, 200, 0),
+        (300, 300, 0),
+        (301, 1, 0),
+        (301, 301, 0),
+        (900, 500, 0),
+        (900, 500, 400),
+        (900, None, 0),
+    ]
     told = fold(
         *(
             observed(
