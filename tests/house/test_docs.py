@@ -23,7 +23,17 @@ PIECES: Final = [
         ROOT / "README.md",
         *(
             ROOT / "docs" / f"{name}.md"
-            for name in ("probes", "secrets", "actions", "gauges", "guard", "ceiling", "costs", "comparing")
+            for name in (
+                "producers",
+                "probes",
+                "secrets",
+                "actions",
+                "gauges",
+                "guard",
+                "ceiling",
+                "costs",
+                "comparing",
+            )
         ),
     )
     for number, piece in enumerate(re.findall(r"```yaml\n(.*?)```", page.read_text(), re.DOTALL))
@@ -63,7 +73,12 @@ def completed(piece: str) -> dict[str, Any]:
 def test_every_piece_of_config_in_the_docs_loads(piece: str) -> None:
     text = yaml.safe_dump(completed(piece), sort_keys=False)
     try:
-        load_text(text, "docs.yaml", environ=dict.fromkeys(re.findall(r"\$\{(\w+)\}", piece), "http://localhost"))
+        load_text(
+            text,
+            "docs.yaml",
+            base_dir=ROOT / "configs",
+            environ=dict.fromkeys(re.findall(r"\$\{(\w+)\}", piece), "http://localhost"),
+        )
     except ConfigError as error:
         pytest.fail(f"{error}\n{text}")
 
