@@ -118,6 +118,9 @@ TABLE = [
     Bad("    producer: api\n", "", "27:5", "the key 'producer' is missing", "add it"),
     Bad("{rate: 100/s, for: 5m}", "{rate: 100/s}", "32:9", "the key 'for' is missing", "add it"),
     # values
+    Bad("mode: structured", "ordered: 1", "5:55", "1 is neither true nor false", "write true or false"),
+    Bad("mode: structured", "ordered: key", "5:55", "'key' is neither true nor false", "write true or false"),
+    Bad("mode: structured", "order: true", "5:46", "unknown key 'order'", "did you mean 'ordered'?"),
     Bad("seed: 42", "seed: -1", "2:7", "-1 is too small", "write 0 or more"),
     Bad("seed: 42", "seed: many", "2:7", "'many' is not a whole number", "such as 5"),
     Bad("name: placements", "name: a/b", "1:7", "'a/b' is not a name", "letters, digits"),

@@ -17,7 +17,9 @@ from evload.errors import ConfigError
 from tests.mutants.changes import parsed
 
 ROOT: Final = Path(__file__).parents[2]
-DOCS: Final = ["probes", "secrets", "actions", "gauges", "guard", "ceiling", "costs", "comparing", "redis-streams"]
+DOCS: Final = (
+    "producers", "probes", "secrets", "actions", "gauges", "guard", "ceiling", "costs", "comparing", "redis-streams",
+)  # fmt: skip
 PIECES: Final = [
     pytest.param(piece, id=f"{page.name}-{number}")
     for page in (
@@ -63,7 +65,12 @@ def completed(piece: str) -> dict[str, Any]:
 def test_every_piece_of_config_in_the_docs_loads(piece: str) -> None:
     text = yaml.safe_dump(completed(piece), sort_keys=False)
     try:
-        load_text(text, "docs.yaml", environ=dict.fromkeys(re.findall(r"\$\{(\w+)\}", piece), "http://localhost"))
+        load_text(
+            text,
+            "docs.yaml",
+            base_dir=ROOT / "configs",
+            environ=dict.fromkeys(re.findall(r"\$\{(\w+)\}", piece), "http://localhost"),
+        )
     except ConfigError as error:
         pytest.fail(f"{error}\n{text}")
 

@@ -753,5 +753,5 @@ def test_what_is_left_out_is_as_eventbridge_takes_it() -> None:
         "kind": "eventbridge", "region": None, "profile": None, "endpoint": None, "bus": "default",
         "source": "{source}", "detail_type": "{type}", "detail": "event", "resources": [], "trace_header": None,
         "batch": 10, "max_size": 262_144, "concurrency": 64, "timeout": "10s", "retries": 2,
-        "in_flight": 100_000, "when_full": "wait",
+        "in_flight": 100_000, "when_full": "wait", "ordered": False,
     }  # fmt: skip

@@ -993,5 +993,5 @@ def test_what_is_not_said_is_as_documented(said: dict[str, Any]) -> None:
         "kind": "http", "url": "http://h/", "mode": "structured", "method": "POST", "headers": {}, "expect": ["2xx"],
         "capture": None, "timeout": "10s", "connections": 1000, "max_idle": "4s", "requests_per_connection": None,
         "batch": 100, "auth": None, "rabbitmq_api": None, "proxy": None, "ca_file": None, "verify": True,
-        "cert_file": None, "key_file": None, "in_flight": 100_000, "when_full": "wait", "tag": {},
+        "cert_file": None, "key_file": None, "in_flight": 100_000, "when_full": "wait", "ordered": False, "tag": {},
     }  # fmt: skip

@@ -109,7 +109,7 @@ def test_what_is_left_out_is_durable_safe_and_confirmed_by_the_thousand() -> Non
         "mode": "structured", "header_prefix": "cloudEvents:", "headers": {}, "persistent": True, "mandatory": True,
         "priority": None, "expiration": None, "window": 5000, "timeout": "10s", "connections": 1, "channels": 1,
         "on_connection_lost": "go-on", "declare": None, "ca_file": None, "verify": True, "cert_file": None,
-        "key_file": None, "auth": "plain", "in_flight": 100_000, "when_full": "wait",
+        "key_file": None, "auth": "plain", "in_flight": 100_000, "when_full": "wait", "ordered": False,
     }  # fmt: skip
     assert loaded.encoding().extras == ("{type}",)
 

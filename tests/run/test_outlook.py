@@ -180,3 +180,43 @@ def test_what_is_no_counter_can_not_rise(objective: str) -> None:
         "gauge counter: true if it only ever grows"
     ) in str(raised.value)
     assert len(prospects(gauged(objective, counter="counter: true").config)) == 1
+
+
+ORDERED = """
+producers: {{broker: {{kind: http, url: "http://localhost/e", ordered: {ordered}}}}}
+events: {{event: {{type: t, source: /s{key}}}, other: {{type: o, source: /s}}}}
+scenarios: {{main: {{producer: broker, events: {events}, load: [{load}]}}}}
+slos: []
+"""
+
+
+def about_order(
+    key: str = "", *, ordered: str = "true", events: str = "[event]", load: str = "{rate: 200/s, for: 10s}"
+) -> list[str]:
+    text = ORDERED.format(key=key and f', key: "{key}"', ordered=ordered, events=events, load=load)
+    return cautions(load_text(text, "config.yaml", base_dir=Path(), environ={}).config)
+
+
+def test_an_order_of_keys_without_any_is_said_to_be_none() -> None:
+    (told,) = about_order()
+    assert told == (
+        "producer 'broker' is ordered, and no event that it sends has a key, so there is no order to keep; "
+        'give the events one, such as key: "{data.id}"'
+    )
+    assert about_order(ordered="false") == []
+    assert about_order("{uuid}", events="[event, other]") == [], "some have one"
+
+
+def test_what_one_key_for_all_means_for_the_rate_is_said() -> None:
+    (told,) = about_order("all")
+    assert told == (
+        "scenario 'main' sends up to 200/s with the key 'all', one at a time: it keeps up only where a publish takes "
+        "less than 5 ms"
+    )
+    (told,) = about_order(
+        "all", events="{event: 1, other: 3}", load="{rate: 20/s, for: 5s}, {from: 0/s, to: 80/s, for: 5s}"
+    )
+    assert "up to 20/s" in told
+    assert "less than 50 ms" in told
+    for calm in ({"load": "{rate: 10/s, for: 10s}"}, {"load": "{burst: 50}"}, {"ordered": "false"}):
+        assert about_order("all", **calm) == []

@@ -167,6 +167,22 @@ def test_whose_fault_it_is(tmp_path: Path) -> None:
         assert outcome(with_check(report, name, Result.WARN)) is Outcome.BAD
 
 
+def test_a_rate_at_which_the_order_of_a_key_made_events_late_is_bad(tmp_path: Path) -> None:
+    """The load as it was scheduled was never there, however it was asked for."""
+    report, good = trial(tmp_path, 30, 60)
+    assert good.outcome is Outcome.GOOD
+    told = report.summary.scenarios["main"]
+    assert told.ledger["scheduled"] == 1800
+    for late, outcome in ((18, Outcome.GOOD), (19, Outcome.BAD)):
+        scenarios = {"main": replace(told, late_for_order=late)}
+        changed = judged(tmp_path, replace(report, summary=replace(report.summary, scenarios=scenarios)), 30)
+        assert changed.outcome is outcome
+    (reason,) = changed.reasons
+    assert reason == (
+        "19 of 1,800 events (1.056 %) left late: their producer is ordered, and others of their key were before them"
+    )
+
+
 def test_a_check_of_the_reads_that_failed_leaves_a_good_rate_open(tmp_path: Path) -> None:
     report, good = trial(tmp_path, 30, 60)
     assert good.outcome is Outcome.GOOD

@@ -72,6 +72,22 @@ def test_each_ledger_of_the_storm_has_a_hundred_entries_in_the_order_in_which_th
         assert done == list(enumerate(own, start=1))
 
 
+def test_a_storm_at_once_is_dealt_to_its_ledgers_in_turn_and_sent_in_the_order_of_each(tmp_path: Path) -> None:
+    storm = "scenarios.event-storm.load=[{burst: 1000}]"
+    ran = run_stand_in(NAME, tmp_path, parts=["event-storm"], sets=[storm])
+    came = [line["id"] for line in ran.record.of("came") if line["type"] == "rent.paid"]
+    ids = CorrelationIds.for_run(RUN_ID)
+    rows = ran.events()
+    assert [row["key"] for row in rows] == [f"storm-{n}" for n in range(10)] * 100
+    own = {f"storm-{n}": [ids.id_of(row["seq"]) for row in rows[n::10]] for n in range(10)}
+    of = {name: key for key, names in own.items() for name in names}
+    for key, names in own.items():
+        assert [name for name in came if of[name] == key] == names
+    ledger = ran.report.summary.scenarios["event-storm"].ledger
+    assert (ledger["visible"], ledger["out_of_order"], ledger["order_unknown"]) == (1000, 0, 0)
+    assert ran.report.summary.scenarios["event-storm"].known["order_wait"] == 990
+
+
 def test_each_bracket_holds_the_moment_that_the_stand_in_wrote_down(quick: Ran[Record]) -> None:
     ids, began_s = CorrelationIds.for_run(RUN_ID), quick.began_s()
     times: dict[tuple[str, str], float] = {}

@@ -72,6 +72,8 @@ def observations(draw: st.DrawFn) -> list[Observation]:
         seen.settled_ns = due + 20 * S
         if state is not State.UNSENT or draw(st.booleans()):
             seen.sent_ns = due + draw(st.integers(-1, 30)) * MS
+            seen.order_wait = draw(st.sampled_from([None, None, 0, 2 * S]))
+            seen.sent_ns += seen.order_wait or 0
         if state in (State.REJECTED, State.RETURNED) or state >= State.VISIBLE:
             seen.sent_ns = seen.sent_ns or due
             seen.acked_ns = seen.sent_ns + draw(st.integers(0, 30)) * MS
@@ -159,6 +161,9 @@ def rich() -> Summary:
             stable, at + 20 * S, regressions=n % 3, effects=n % 3, position=-n, session=Seen(n % 3),
             staleness=n % 5, status=202, bytes_out=300, bytes_in=n, resent=n % 2 == 0, non_monotonic=n % 3 == 0,
         )  # fmt: skip
+        if n == 36:
+            seen.order_wait = 3 * S
+            seen.sent_ns, seen.acked_ns = at + 3 * S, at + 3 * S + 5 * MS
         if state >= State.VISIBLE:
             brackets = (at + 90 * MS, at + 110 * MS, at + 90 * MS, stable)
             seen.parts = (

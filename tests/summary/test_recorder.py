@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -62,6 +63,34 @@ def only(histogram: Histogram) -> int | None:
 SEEN: dict[str, Any] = {
     "first_lower_ns": 100 * MS, "first_upper_ns": 110 * MS, "stable_lower_ns": 200 * MS, "stable_upper_ns": 220 * MS,
 }  # fmt: skip
+
+
+def test_what_was_late_for_the_order_of_its_key_alone_is_told_apart_from_what_was_late_anyway() -> None:
+    """A phase of 3 s allows 300 ms. [how late, how long of that it waited for its turn, how much was evload's own]"""
+    plan = replace(PLAN, phases=((0, 3 * S),))
+    events = [
+        (200, 200, 0),
+        (300, 300, 0),
+        (301, 1, 0),
+        (301, 301, 0),
+        (900, 500, 0),
+        (900, 500, 400),
+        (900, None, 0),
+    ]
+    told = fold(
+        *(
+            observed(
+                State.VISIBLE, seq, intended=seq * MS, sent_ns=(seq + late) * MS, acked_ns=S, own_delay=own * MS,
+                order_wait=None if waited is None else waited * MS, **SEEN,
+            )
+            for seq, (late, waited, own) in enumerate(events)
+        ),
+        plan=plan,
+    )  # fmt: skip
+    assert told.phases == {(0, 3 * S): [7, 3, 1]}
+    assert told.late_for_order == 2
+    waits = told.ranges["order_wait"]
+    assert (waits.count, waits.minimum, waits.maximum) == (6, 1 * MS, 500 * MS)
 
 
 def test_a_visible_event_is_in_every_distribution() -> None:

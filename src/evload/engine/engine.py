@@ -37,6 +37,7 @@ from .ending import Endings
 from .failures import Failures
 from .gauging import Gauging
 from .housekeeping import Housekeeping
+from .ordered_pacing import KeyOrder, OrderedPacer
 from .pacing import Pacer
 from .performing import Bounded
 from .plan import Plan
@@ -215,13 +216,15 @@ class Engine:
             plan.readers, opened.probes, clock=clock, tracker=tracker, books=books, failures=failures, vitals=vitals,
             spawn=spawn,
         )  # fmt: skip
+        orders = {name: KeyOrder() for name, settings in plan.producers.items() if settings.ordered}
         pacers = [
-            Pacer(
+            (Pacer if order is None else partial(OrderedPacer, order))(
                 index, scenario, opened.producers[scenario.producer], plan.producers[scenario.producer],
                 start_ns=start_ns, clock=clock, control=control, tracker=tracker, books=books, failures=failures,
                 due=reading.due,
             )
             for index, scenario in enumerate(plan.scenarios)
+            for order in [orders.get(scenario.producer)]
         ]  # fmt: skip
 
         def note(*, final: bool = False) -> None:
@@ -294,8 +297,8 @@ class Engine:
         try:
             async with group:
                 for pacer in pacers:
-                    group.create_task(pacer.pace())
-                    group.create_task(pacer.resend())
+                    for task in pacer.tasks():
+                        group.create_task(task)
                 for listener in reading.listeners():
                     group.create_task(listener)
                 for one in gaugings:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from ..clock import Clock, rfc3339
 from ..model.states import Outcome
@@ -19,8 +19,10 @@ from .failures import Failures
 from .plan import ScenarioRun
 from .resending import Resender
 
-_BATCH: Final = 256
+BATCH: Final = 256
 """Most events rendered before the loop gets a turn: about 3 ms of work."""
+NOT_SENT: Final = "still waiting to be sent when the run was stopped"
+"""Why an event was not sent, for people."""
 
 
 class Waits:
@@ -99,6 +101,9 @@ class Pacer:
         self._due = due
         self._in_flight = 0
         self._held = Waits()
+        """Before its events were taken from the schedule."""
+        self._held_sending = self._held
+        """While they were handed over; here that is the same task."""
         self._room = asyncio.Event()
         self._sleeper: asyncio.Task[None] | None = None
         self._woken = False
@@ -114,10 +119,11 @@ class Pacer:
         """Nothing is left to send, no copy either."""
         return not self.pacing and (self._resender is None or not self._resender.open)
 
-    async def resend(self) -> None:
-        """Send the copies of its events, if it has any, until cancelled."""
+    def tasks(self) -> Iterator[Coroutine[Any, Any, None]]:
+        """What it has to do, each at the same time as the others: all but `pace` until cancelled."""
+        yield self.pace()
         if self._resender is not None:
-            await self._resender.run()
+            yield self._resender.run()
 
     async def pace(self) -> None:
         """Send what the schedule asks for until it is through, or stopped."""
@@ -128,19 +134,15 @@ class Pacer:
             if origin + offset > clock.now_ns():
                 await self._sleep(origin + offset)
                 continue
-            room = self._limit - self._in_flight
-            if room <= 0 and self._waits:
+            if self._is_held():
                 if control.stopped_ns is not None:
                     break
-                self._room.clear()
-                began_ns = clock.now_ns()
-                await self._room.wait()
-                self._held.add(began_ns, clock.now_ns())
+                await self._wait_for_room(self._held)
                 continue
             now = clock.now_ns()
             until = now if control.stopped_ns is None else control.stopped_ns
-            offsets = arrivals.take_until(until - origin, min(_BATCH, room) if self._waits else _BATCH)
-            await self._publish([origin + offset for offset in offsets], now)
+            offsets = arrivals.take_until(until - origin, self._most())
+            await self._publish(self._render([origin + offset for offset in offsets], now), now)
             # Without a turn for the answers a pacer that is always a little late would starve them; and what
             # comes due meanwhile goes out together.
             await asyncio.sleep(0)
@@ -151,10 +153,11 @@ class Pacer:
         stopped_ns = self._control.stopped_ns
         if stopped_ns is None:
             return
-        while offsets := self._run.arrivals.take_until(stopped_ns - self._origin_ns, _BATCH):
-            events = self._expect([self._origin_ns + offset for offset in offsets], self._clock.now_ns())
-            reason = "still waiting to be sent when the run was stopped"
-            self._settle([Receipt(event.seq, Outcome.UNSENT, None, None, reason) for event in events])
+        while offsets := self._run.arrivals.take_until(stopped_ns - self._origin_ns, BATCH):
+            now = self._clock.now_ns()
+            events = self._render([self._origin_ns + offset for offset in offsets], now)
+            self._follow(events, now)
+            self._leave_unsent(events, NOT_SENT)
 
     def wake(self) -> None:
         """What comes next is due at another time."""
@@ -182,14 +185,28 @@ class Pacer:
         finally:
             self._sleeper = None
 
-    async def _publish(self, intended: list[int], now: int) -> None:
+    def _is_held(self) -> bool:
+        """Nothing more may be taken from the schedule for now."""
+        return self._waits and self._in_flight >= self._limit
+
+    def _most(self) -> int:
+        """Most events to send at a time: as many as there is room for, where the others wait."""
+        return min(BATCH, self._limit - self._in_flight) if self._waits else BATCH
+
+    async def _wait_for_room(self, held: Waits) -> None:
+        """Wait until there may be room for more, and take down in `held` how long that was."""
+        self._room.clear()
+        began_ns = self._clock.now_ns()
+        await self._room.wait()
+        held.add(began_ns, self._clock.now_ns())
+
+    async def _publish(self, events: list[Event], now: int) -> None:
         room = self._limit - self._in_flight
-        events = self._expect(intended, now)
+        self._follow(events, now)
         self._due(self._run.reading)
         if len(events) > room:
             events, dropped = events[:room], events[room:]
-            reason = f"dropped: {self._limit} events were without an answer"
-            self._settle([Receipt(event.seq, Outcome.UNSENT, None, None, reason) for event in dropped])
+            self._leave_unsent(dropped, f"dropped: {self._limit} events were without an answer")
         if events:
             if self._resender is not None:
                 self._resender.plan(events, now)
@@ -202,19 +219,26 @@ class Pacer:
         began_ns = self._clock.now_ns()
         await self._producer.publish(events, self._settle)
         if others:
-            self._held.add(began_ns, self._clock.now_ns())
+            self._held_sending.add(began_ns, self._clock.now_ns())
         else:
             turn.cancel()
 
-    def _expect(self, intended: list[int], now: int) -> list[Event]:
+    def _render(self, intended: list[int], now: int) -> list[Event]:
+        """The events that were due at these times. From here on they are among those that were scheduled."""
         events = self._run.renderer.render(intended, rfc3339(self._clock.wall(now)))
         own_delays = self._held.own_delays([event.intended_ns for event in events], now)
         for event, own_delay in zip(events, own_delays, strict=True):
             event.own_delay = own_delay
         self._books.expect(self._index, events)
+        return events
+
+    def _follow(self, events: Sequence[Event], now: int) -> None:
+        """They are about to be sent: look for their effects, which may be visible before they are confirmed."""
         self._tracker.expect(events, now)
         self._in_flight += len(events)
-        return events
+
+    def _leave_unsent(self, events: Iterable[Event], reason: str) -> None:
+        self._settle([Receipt(event.seq, Outcome.UNSENT, None, None, reason) for event in events])
 
     def _settle(self, receipts: Sequence[Receipt]) -> None:
         self._in_flight -= len(receipts)

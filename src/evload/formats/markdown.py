@@ -188,7 +188,7 @@ def _ledger(total: ScenarioSummary) -> list[str]:
         lines.append(f"- **{ledger[whole]:,} {whole}** = {' + '.join(terms) or '0'}")
     if beside := [f"{ledger[key]:,} {wording.spoken(key)}" for key in COUNTERS if ledger[key]]:
         lines.append(f"- of these: {', '.join(beside)}")
-    lines += [f"- {told}" for told in wording.tallies(total)]
+    lines += [f"- {told}" for told in wording.beside_counts(total)]
     return _section("Ledger", lines)
 
 

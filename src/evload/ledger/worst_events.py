@@ -221,7 +221,8 @@ def _log(seen: Observation, probes: Sequence[str]) -> list[tuple[float, str]]:
     told: list[tuple[int, str]] = [(seen.intended_ns, "due")]
     if seen.sent_ns is not None:
         late = seen.sent_ns - seen.intended_ns
-        told.append((seen.sent_ns, f"sent, {format_duration(late)} late" if late > 0 else "sent"))
+        waited = f", {format_duration(seen.order_wait)} of it for its turn" if seen.order_wait else ""
+        told.append((seen.sent_ns, f"sent, {format_duration(late)} late{waited}" if late > 0 else "sent"))
     if seen.acked_ns is not None:
         took = format_duration(seen.acked_ns - (seen.sent_ns or seen.intended_ns))
         answer = "acked" if seen.state >= State.VISIBLE else f"answered: {seen.detail or seen.state.name.lower()}"

@@ -63,6 +63,7 @@ class Fact:
     title     what such a tally is called; empty: it is not shown by itself
     ranged    the summary keeps the smallest, the largest and the mean
     summed    the summary keeps the sum over the events
+    timed     it is a time in nanoseconds, and shown in seconds
     of        what adapters call it that can tell it, in their capabilities; empty: evload itself knows
     by_producer  producers tell it, and not probes
     counters  what it feeds
@@ -77,6 +78,7 @@ class Fact:
     title: str = ""
     ranged: bool = False
     summed: bool = False
+    timed: bool = False
     of: str = ""
     by_producer: bool = False
     counters: tuple[Counter, ...] = ()
@@ -228,6 +230,16 @@ class EventFacts:
             meaning="of the delay of its send what was evload's own, and no wait for the target: ns", joined="first"
         ),
     )
+    order_wait: int | None = field(
+        default=None,
+        metadata=_row(
+            meaning="of the delay of its send the wait for the one before it of its key, as an ordered producer has "
+            "it: ns",
+            joined="first",
+            ranged=True,
+            timed=True,
+        ),
+    )
     resent: bool = field(
         default=False,
         metadata=_row(
@@ -357,6 +369,7 @@ COUNTER_NAMES: Final = (*LEDGER_KEYS, "sent", "errors")
 PUBLISH_COUNTERS: Final = frozenset({"scheduled", "sent", "acked", "errors", "resent", *ERRORS})
 """Those that the publish alone decides; the others need somebody who watches the read model."""
 STALENESS: Final = "staleness"
+ORDER_WAIT: Final = "order_wait"
 
 METRICS: Final = (
     "schedule_delay", "publish", "first_seen", "consistency", "end_to_end", "hop",

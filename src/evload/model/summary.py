@@ -178,6 +178,8 @@ class ScenarioSummary:
     on_time: Distribution | None = None
     """`end_to_end` as it would be had evload sent each event when it was due, where an objective asks for it."""
     early_sends: int = 0
+    late_for_order: int = 0
+    """Events that left so late that it was another phase, and would not have but for the order of their key."""
     late_sightings: int = 0
     """Events first seen in the last third of their probe's deadline."""
     sampled: int = 0
@@ -257,6 +259,7 @@ class ScenarioSummary:
             self.on_time = self.on_time or Distribution()
             self.on_time.merge(other.on_time)
         self.early_sends += other.early_sends
+        self.late_for_order += other.late_for_order
         self.late_sightings += other.late_sightings
         self.sampled += other.sampled
         _add_counts(self.known, other.known)

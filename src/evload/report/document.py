@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import orjson
 
-from ..model.facts import METRICS, QUEUE_LAG
+from ..model.facts import FACTS, METRICS, QUEUE_LAG
 from ..model.marker import Bracket, Marker
 from ..model.report import Report, WorstEvent
 from ..model.summary import Distribution, GaugeSummary, ScenarioSummary, slice_label
@@ -189,7 +189,8 @@ def _scope(scenario: ScenarioSummary) -> dict[str, Any]:
     for fact, tally in scenario.tallies.items():
         told[fact] = {str(value): events for value, events in sorted(tally.items())}
     for fact, series in scenario.ranges.items():
-        told[fact] = {"events": series.count, "max": series.maximum, "mean": series.mean}
+        unit = NS_PER_S if FACTS[fact].timed else 1
+        told[fact] = {"events": series.count, "max": series.maximum / unit, "mean": series.mean / unit}
     told.update(sorted(scenario.sums.items()))
     if scenario.known.get("session"):
         told["session_reads"] = scenario.known["session"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Final, Literal
 
-from ..model.facts import COUNTERS, FACTS, METRICS, QUEUE_LAG
+from ..model.facts import COUNTERS, FACTS, METRICS, ORDER_WAIT, QUEUE_LAG
 from ..model.progress import Progress, Standing
 from ..model.report import CheckResult, Circumstances, ObjectiveResult, Report, Result
 from ..model.summary import Distribution, ScenarioSummary, Summary
@@ -155,13 +155,18 @@ def spoken(name: str) -> str:
     return name.replace("_", " ") if counter is None else counter.spoken
 
 
-def tallies(scope: ScenarioSummary) -> list[str]:
-    """What is counted by value and took several: `answers by status: 202 × 1,200, 409 × 3`."""
-    return [
+def beside_counts(scope: ScenarioSummary) -> list[str]:
+    """What belongs beside the counts: what is counted by value and took several (`answers by status: 202 × 1,200,
+    409 × 3`), and what waited for the order of its key."""
+    told = [
         f"{FACTS[fact].title}: {', '.join(f'{value} × {events:,}' for value, events in sorted(tally.items()))}"
         for fact, tally in scope.tallies.items()
         if FACTS[fact].title and len(tally) > 1
     ]
+    if (waits := scope.ranges.get(ORDER_WAIT)) is not None:
+        most = format_duration(waits.maximum)
+        told.append(f"waits for the order of a key: {waits.count:,} events, {most} at most")
+    return told
 
 
 def hops(scope: ScenarioSummary) -> dict[str, Distribution]:

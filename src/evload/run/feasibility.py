@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from ..config.run_config import Action, RunConfig
 from ..config.sections import Scenario
@@ -12,9 +13,19 @@ from ..objectives.objective import HORIZON, Measure, Objective
 from ..objectives.scenario import ScenarioCriteria
 from ..stats.binomial import clopper_pearson_upper, smallest_n
 from ..stats.trend import FEWEST_POINTS
-from ..units import format_duration, write_duration
-from ..workload.schedule import duration_ns, expected_between, expected_events, fewest_events, open_stretches
+from ..units import NS_PER_S, format_duration, format_rate, write_duration
+from ..workload.schedule import (
+    duration_ns,
+    expected_between,
+    expected_events,
+    fewest_events,
+    open_stretches,
+    rates_of,
+)
 from .prepare import judged_events
+
+_CALM: Final = 10
+"""Events of one key per second that any target takes one at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +144,34 @@ def cautions(config: RunConfig) -> list[str]:
                 f"of {format_duration(longest_ns)}: what comes late may pass for lost; better "
                 f"deadline: {write_duration(round(HORIZON * longest_ns))}"
             )
-    return [told[key] for key in sorted(told)]
+    return [told[key] for key in sorted(told)] + [*_about_order(config)]
+
+
+def _about_order(config: RunConfig) -> Iterator[str]:
+    """Where an ordered producer has nothing to keep in order, or one key more than can be sent one at a time."""
+    for name, producer in config.producers.items():
+        scenarios = {one: scenario for one, scenario in config.scenarios.items() if scenario.producer == name}
+        if not producer.ordered or not scenarios:
+            continue
+        if all(config.events[event].key is None for scenario in scenarios.values() for event in scenario.events):
+            yield (
+                f"producer {name!r} is ordered, and no event that it sends has a key, so there is no order to keep; "
+                'give the events one, such as key: "{data.id}"'
+            )
+        for one, scenario in scenarios.items():
+            weights: dict[str, float] = {}
+            for event, weight in scenario.events.items():
+                key = config.events[event].key
+                if key is not None and "{" not in key:
+                    weights[key] = weights.get(key, 0.0) + weight
+            fastest = max((float(max(rates[2:])) for rates in rates_of(scenario.load)), default=0.0)
+            for key, weight in weights.items():
+                rate = fastest * weight / sum(scenario.events.values())
+                if rate > _CALM:
+                    yield (
+                        f"scenario {one!r} sends up to {format_rate(rate)} with the key {key!r}, one at a time: it "
+                        f"keeps up only where a publish takes less than {format_duration(NS_PER_S / rate)}"
+                    )
 
 
 def _counts_from(config: RunConfig, objective: Objective) -> int | None:

@@ -155,6 +155,12 @@ def _held(told: ScenarioSummary) -> Iterator[str]:
                 f"{late:,} of {due:,} events ({format_share(late / due)}) were held back: the target, or the limit "
                 "on connections or on what is in flight, took no more"
             )
+    due = told.ledger["scheduled"]
+    if due and told.late_for_order / due > _LATE_SHARE:
+        yield (
+            f"{told.late_for_order:,} of {due:,} events ({format_share(told.late_for_order / due)}) left late: "
+            "their producer is ordered, and others of their key were before them"
+        )
 
 
 def _growing(backlogs: Mapping[str, Backlog], rate: Fraction) -> Iterator[str]:

@@ -36,6 +36,10 @@ class ProducerSettings(AdapterSettings):
         Literal["wait", "drop"],
         Field(description="at that limit: send late, or count the event as unsent"),
     ] = "wait"
+    ordered: Annotated[
+        bool,
+        Field(description="send the events of a key one at a time: each once the one before it has its answer"),
+    ] = False
 
     @property
     def capabilities(self) -> Capabilities:

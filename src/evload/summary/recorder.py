@@ -256,6 +256,11 @@ class _Phases:
             if own_ns > self._tolerances[phase]:
                 self._count(phase, 2, 1)
 
+    def is_late(self, at_ns: int, delay_ns: int) -> bool:
+        """Whether an event that was due at `at_ns` and left so much later is none of its phase any more."""
+        phase = self._at(at_ns)
+        return phase is not None and delay_ns > self._tolerances[phase]
+
     def _at(self, at_ns: int) -> tuple[int, int] | None:
         burst = self._bursts.get(at_ns)
         if burst is not None:
@@ -695,8 +700,15 @@ class Recorder:
                 if seen.state is not _UNSENT:
                     if summary.sent_steps is not None:
                         summary.sent_steps.add(intended_ns - start_ns, 1, 0, 0)
-                    if sent_ns - intended_ns > LEAST_NS:
-                        phases.sent(intended_ns - start_ns, sent_ns - intended_ns, _own_delay(seen))
+                    late_ns = sent_ns - intended_ns
+                    if late_ns > LEAST_NS:
+                        if seen.order_wait is not None:
+                            # The order was asked for, so that the schedule was to wait for it.
+                            asked_ns = late_ns - seen.order_wait
+                            at_ns = intended_ns - start_ns
+                            summary.late_for_order += phases.is_late(at_ns, late_ns) > phases.is_late(at_ns, asked_ns)
+                            late_ns = asked_ns
+                        phases.sent(intended_ns - start_ns, late_ns, _own_delay(seen))
                     continue
             phases.sent(intended_ns - start_ns, None, 0)
         _offer(summary.offered, offered, 1)

@@ -196,7 +196,7 @@ def _ledger(report: Report, scenario: str) -> tuple[str, Flow, list[tuple[str, i
     """The scenario, where its events went, what else is counted of them, and what is told of that."""
     told = _of(report, scenario)
     counts = [(name, told.ledger[name]) for name in COUNTERS if told.ledger[name]]
-    return scenario, flow(told.ledger), counts, wording.tallies(told)
+    return scenario, flow(told.ledger), counts, wording.beside_counts(told)
 
 
 def _metrics(report: Report, scenario: str) -> list[dict[str, Any]]:

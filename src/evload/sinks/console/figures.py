@@ -13,7 +13,7 @@ from ...model.facts import COUNTERS, LEDGER_SUMS, METRICS, PERCENTILES, QUEUE_LA
 from ...model.report import CheckResult, Result
 from ...model.summary import Distribution, GaugeSummary, ScenarioSummary, Summary
 from ...report.costs import HEAD, basis, rows
-from ...report.wording import check_figures, ends, hops, spoken, tallies
+from ...report.wording import beside_counts, check_figures, ends, hops, spoken
 from ...texts import printable
 from ...units import format_share
 
@@ -85,7 +85,7 @@ def ledger(total: ScenarioSummary, width: int) -> list[Text]:
     beside = [f"{total.ledger[key]:,} {spoken(key)}" for key in COUNTERS if total.ledger[key]]
     if beside:
         lines += _wrapped("of these: " + ", ".join(beside), width)
-    for told in tallies(total):
+    for told in beside_counts(total):
         lines += _wrapped(told, width)
     return lines
 
