@@ -15,10 +15,12 @@ COUNT ?= 300
 run: $(VENV)/.installed
 	$(BIN)/evload run configs/quickstart.yaml
 
-# More processes than cores: many tests wait. The longest files come first; tests/conftest.py sees to it.
+# More processes than cores: many tests wait. The longest files come first; tests/conftest.py sees to it. A test that
+# hangs says where after ten minutes, and ends.
 test: $(VENV)/.installed-dev
 	tests/servers/install_servers
-	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder \
+	  -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 
 # The rooms without a clock and without I/O, one by one.
 PURE := stats model workload tracking summary objectives judging report
