@@ -366,7 +366,7 @@ def undo(
     undoing.run(directory, environ=os.environ, listed=state_directory(os.environ), say=say, by_hand=by_hand or ())
 
 
-@app.command(short_help="Do what RUN's config says under cleanup.")
+@app.command(short_help=VERBS["cleanup"])
 def cleanup(
     directory: Annotated[Path, typer.Argument(metavar="RUN", help="Directory of a run.", show_default=False)],
     may_load: MayLoad = None,
@@ -386,7 +386,7 @@ def cleanup(
     cleaning.run(directory, environ=os.environ, say=say, may_load=may_load or ())
 
 
-@app.command(short_help="Find the highest rate that the system sustains.")
+@app.command(short_help=VERBS["ceiling"])
 def ceiling(
     config: ConfigPath,
     scenario: Annotated[

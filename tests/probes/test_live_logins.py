@@ -25,6 +25,7 @@ from evload.probes.redis_stream_tap import RedisStreamTapConfig
 from evload.producers.rabbitmq import RabbitmqProducerConfig
 from evload.producers.redis_stream import RedisStreamProducerConfig
 from evload.spi.probe import ProbeSettings, PushProbe
+from evload.spi.producer import Producer
 from tests.rigs.asking import RUN, A
 from tests.rigs.turned_secret import TurnedSecret
 from tests.servers.mysql_server import MysqlServer
@@ -46,6 +47,19 @@ async def until(true: Callable[[], Awaitable[bool]]) -> None:
     async with asyncio.timeout(PATIENCE_S):
         while not await true():
             await asyncio.sleep(0.05)
+
+
+async def is_accepted(publisher: Producer, receipts: list[Receipt]) -> bool:
+    """Whether one more event is, once it is settled; its receipt comes to the others."""
+    event = Event(len(receipts), RUN.ids.id_of(len(receipts)), 0, 0, 0, None, b"{}", (), ())
+    before = len(receipts)
+    await publisher.publish([event], receipts.extend)
+
+    async def settled() -> bool:
+        return len(receipts) > before
+
+    await until(settled)
+    return receipts[-1].outcome is Outcome.ACCEPTED
 
 
 def reads_on(config: ProbeSettings, turn: Callable[[], None]) -> None:
@@ -106,15 +120,7 @@ def test_redis_streams(redis: RedisServer) -> None:
             secret.turn(NEW)
 
             async def publishes() -> bool:
-                event = Event(len(receipts), RUN.ids.id_of(len(receipts)), 0, 0, 0, None, b"{}", (), ())
-                before = len(receipts)
-                await publisher.publish([event], receipts.extend)
-
-                async def settled() -> bool:
-                    return len(receipts) > before
-
-                await until(settled)
-                return receipts[-1].outcome is Outcome.ACCEPTED
+                return await is_accepted(publisher, receipts)
 
             async def samples() -> bool:
                 return (await depth.sample()).error == ""
@@ -197,15 +203,7 @@ def test_rabbitmq(rabbitmq: RabbitNode) -> None:
             secret.turn(NEW)
 
             async def publishes() -> bool:
-                event = Event(len(receipts), RUN.ids.id_of(len(receipts)), 0, 0, 0, None, b"{}", (), ())
-                before = len(receipts)
-                await publisher.publish([event], receipts.extend)
-
-                async def settled() -> bool:
-                    return len(receipts) > before
-
-                await until(settled)
-                return receipts[-1].outcome is Outcome.ACCEPTED
+                return await is_accepted(publisher, receipts)
 
             async def samples() -> bool:
                 return (await depth.sample()).error == ""

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Final
 
+from tests.rigs.redis_stream_peer import read_command
+
 _EMPTY: Final = {
     b"GET": b"$-1\r\n", b"EXISTS": b":0\r\n", b"HGET": b"$-1\r\n", b"XRANGE": b"*0\r\n",
     b"XINFO": b"-ERR no such key\r\n", b"XREAD": b"*-1\r\n", b"XPENDING": b"*0\r\n", b"XLEN": b":0\r\n",
@@ -37,7 +39,7 @@ class ScriptedRedis:
         """Answer one connection until it ends."""
         queued: list[list[bytes]] | None = None
         out_of_step = False
-        while command := await _command(reader):
+        while command := await read_command(reader):
             match command[0].upper():
                 case b"CLIENT":
                     answer = b"+OK\r\n"
@@ -67,14 +69,6 @@ class ScriptedRedis:
         if command[0] == b"XADD" and command[2] == b"0-0":
             return _NO_ID
         return _EMPTY[command[0]]
-
-
-async def _command(reader: asyncio.StreamReader) -> list[bytes]:
-    try:
-        count = int((await reader.readline())[1:] or b"0")
-        return [(await reader.readexactly(int((await reader.readline())[1:]) + 2))[:-2] for _ in range(count)]
-    except ConnectionError:
-        return []
 
 
 @asynccontextmanager

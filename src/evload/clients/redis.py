@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, ClassVar, Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -100,6 +101,16 @@ def explain(error: Exception, timeout_ns: int) -> Refusal:
     if isinstance(error, exceptions.ConnectionError | OSError):
         return _unconnected(error, message)
     return Refusal(message, "see Redis's log")
+
+
+@contextmanager
+def usable(url: str, *errors: type[Exception]) -> Iterator[None]:
+    """Raises TargetError if an address turns out to be no use inside the block: by ValueError, TypeError or these."""
+    caught: tuple[type[Exception], ...] = (ValueError, TypeError, *errors)
+    try:
+        yield
+    except caught as error:
+        raise TargetError(f"can't use {shown_address(url)}: {one_line(str(error))}; correct url") from None
 
 
 def one_line(text: str) -> str:

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
 from ...clients.databases import shown_address
-from ...clients.redis import explain, one_line
+from ...clients.redis import explain, one_line, usable
 from ...clients.redis_answers import Nonsense
 from ...clients.redis_connection import ConnectionLost, Connector, RedisAsker
 from ...clients.redis_replies import ErrorReply, Reply, command, fields_of, first_error
@@ -151,10 +151,8 @@ def _count(reply: Reply, asked: str) -> int:
 async def open_reader(config: RedisGroupSettings, surroundings: Surroundings) -> AsyncIterator[GroupReader]:
     """Look once, yield the gauge, hang up. Raises TargetError."""
     where = shown_address(config.url)
-    try:
+    with usable(config.url):
         reader = GroupReader(config, surroundings)
-    except (ValueError, TypeError) as error:
-        raise TargetError(f"can't use {where}: {one_line(str(error))}; correct url") from None
     try:
         try:
             await reader.look()

@@ -8,7 +8,7 @@ from typing import Any, Final, Protocol
 
 from ...clients.bounded import Allowance
 from ...clients.databases import shown_address
-from ...clients.redis import MAXCLIENTS, missing_sdk
+from ...clients.redis import MAXCLIENTS, missing_sdk, usable
 from ...clients.redis import explain as explain_redis
 from ...clients.redis_answers import Nonsense, asking, number_in, values_in
 from ...clients.redis_bounded import bounded
@@ -200,15 +200,13 @@ async def open_reader(config: RedisProbeSettings, surroundings: Surroundings) ->
                 connection.bounded.settled()
             await super().release(connection)
 
-    try:
+    with usable(config.url, RedisError):
         # A failed read is the engine's to repeat: no retries here.
         url, login = address_of(config, surroundings)
         pool = BoundedPool.from_url(
             url, **login, max_connections=config.pool, timeout=limit_s, socket_timeout=limit_s,
             socket_connect_timeout=limit_s, retry=Retry(NoBackoff(), 0), client_name="evload", protocol=2,
         )  # fmt: skip
-    except (ValueError, TypeError, RedisError) as error:
-        raise TargetError(f"can't use {where}: {' '.join(str(error).split())}; correct url") from None
     allowance = Allowance(max(_LONGEST, config.bulk * _FOR_EACH_ID), line=_LINE)
     pool.connection_class = bounded(pool.connection_class, allowance)
     redis = Redis(connection_pool=pool)

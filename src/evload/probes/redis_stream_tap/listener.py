@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from ...clients.databases import Refusal, shown_address
-from ...clients.redis import explain, one_line
+from ...clients.redis import explain, usable
 from ...clients.redis_answers import Nonsense
 from ...clients.redis_connection import Answer, ConnectionLost, Connector, RedisAsker
 from ...clients.redis_replies import ErrorReply, Reply, command
@@ -258,10 +258,8 @@ def _standing(reply: Reply) -> Standing:
 async def open_listener(config: RedisStreamTapSettings, surroundings: Surroundings) -> AsyncIterator[StreamListener]:
     """Find the end of the stream, yield the tap, hang up. Raises TargetError."""
     where = shown_address(config.url)
-    try:
+    with usable(config.url):
         listener = StreamListener(config, surroundings)
-    except (ValueError, TypeError) as error:
-        raise TargetError(f"can't use {where}: {one_line(str(error))}; correct url") from None
     try:
         try:
             await listener.begin()

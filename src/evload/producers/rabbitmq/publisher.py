@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple
 from zlib import crc32
 
@@ -27,9 +28,10 @@ from ...model.states import Outcome
 from ...model.travel import Event, Receipt
 from ...spi.context import Surroundings
 from ...spi.producer import Settle
-from ...spi.traffic import Exchange, Message, Traffic
+from ...spi.traffic import Message, Traffic
 from ...units import NS_PER_S, format_duration
 from .._shared.receipts import Gathered, Receipts
+from .._shared.watching import shown
 from . import topology
 from .frames import Publishes, described
 from .settings import RabbitmqProducerSettings
@@ -465,26 +467,13 @@ class _WatchedPublisher(RabbitmqPublisher):
         self._traffic = traffic
 
     async def publish(self, batch: Sequence[Event], settle: Settle) -> None:
-        events = {event.seq: event for event in batch}
+        sent = partial(described, self.config)
+        await super().publish(batch, shown(batch, settle, self._traffic, sent=sent, came=_came))
 
-        def told(receipts: Sequence[Receipt]) -> None:
-            for receipt in receipts:
-                self._tell(events[receipt.seq], receipt)
-            settle(receipts)
 
-        await super().publish(batch, told)
-
-    def _tell(self, event: Event, receipt: Receipt) -> None:
-        sent_ns = event.intended_ns if receipt.sent_ns is None else receipt.sent_ns
-        if receipt.acked_ns is None:
-            sent = None if receipt.sent_ns is None else lambda: described(self.config, event)
-            self._traffic.exchanged(Exchange(sent_ns, sent_ns, sent, None, receipt.detail))
-            return
-        said = _SAID[receipt.outcome]
-        came = Message(f"{said}: {receipt.detail}" if receipt.detail else said)
-        self._traffic.exchanged(
-            Exchange(sent_ns, receipt.acked_ns, lambda: described(self.config, event), lambda: came)
-        )
+def _came(receipt: Receipt) -> Message:
+    said = _SAID[receipt.outcome]
+    return Message(f"{said}: {receipt.detail}" if receipt.detail else said)
 
 
 @asynccontextmanager

@@ -12,10 +12,11 @@ import random
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final, NamedTuple
 
 from ...clients.databases import shown_address
-from ...clients.redis import explain, one_line
+from ...clients.redis import explain, one_line, usable
 from ...clients.redis_answers import Nonsense
 from ...clients.redis_connection import ConnectionLost, Connector, RedisAsker, RedisConnection
 from ...clients.redis_replies import ErrorReply, Reply, command
@@ -24,9 +25,10 @@ from ...model.states import Outcome
 from ...model.travel import Event, Receipt
 from ...spi.context import Surroundings
 from ...spi.producer import Settle
-from ...spi.traffic import Exchange, Message, Traffic
+from ...spi.traffic import Message, Traffic
 from ...units import NS_PER_S, format_duration
 from .._shared.receipts import Gathered, Receipts
+from .._shared.watching import shown
 from .entries import Entries, described
 from .settings import RedisStreamProducerSettings
 
@@ -247,25 +249,12 @@ class _WatchedPublisher(RedisStreamPublisher):
         self._traffic = traffic
 
     async def publish(self, batch: Sequence[Event], settle: Settle) -> None:
-        events = {event.seq: event for event in batch}
+        sent = partial(described, self._config)
+        await super().publish(batch, shown(batch, settle, self._traffic, sent=sent, came=_came))
 
-        def told(receipts: Sequence[Receipt]) -> None:
-            for receipt in receipts:
-                self._tell(events[receipt.seq], receipt)
-            settle(receipts)
 
-        await super().publish(batch, told)
-
-    def _tell(self, event: Event, receipt: Receipt) -> None:
-        sent_ns = event.intended_ns if receipt.sent_ns is None else receipt.sent_ns
-        if receipt.acked_ns is None:
-            sent = None if receipt.sent_ns is None else lambda: described(self._config, event)
-            self._traffic.exchanged(Exchange(sent_ns, sent_ns, sent, None, receipt.detail))
-            return
-        came = Message(receipt.capture or f"(error) {receipt.detail}")
-        self._traffic.exchanged(
-            Exchange(sent_ns, receipt.acked_ns, lambda: described(self._config, event), lambda: came)
-        )
+def _came(receipt: Receipt) -> Message:
+    return Message(receipt.capture or f"(error) {receipt.detail}")
 
 
 @asynccontextmanager
@@ -274,14 +263,12 @@ async def open_publisher(
 ) -> AsyncIterator[RedisStreamPublisher]:
     """Connect, see whether entries may be added, yield the producer, settle what is left. Raises TargetError."""
     traffic, where = surroundings.traffic, shown_address(config.url)
-    try:
+    with usable(config.url):
         publisher = (
             RedisStreamPublisher(config, surroundings)
             if traffic is None
             else _WatchedPublisher(config, surroundings, traffic)
         )
-    except (ValueError, TypeError) as error:
-        raise TargetError(f"can't use {where}: {one_line(str(error))}; correct url") from None
     try:
         try:
             await publisher.open()
