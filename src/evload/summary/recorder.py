@@ -96,9 +96,10 @@ class MetricFold:
         """Count one event that was intended at `at_ns` since the start of the schedule; no end is negative."""
         self.record_all([(lower, upper, at_ns)])
 
-    def record_since(self, reference: int, lower: int, upper: int | None, at_ns: int) -> None:
-        """Count one event from two moments; what precedes the reference took no time."""
-        self.record_all([_since(reference, lower, upper, at_ns)])
+    def record_since(self, reference: int, lower: int, upper: int | None, at_ns: int, *, never: bool = False) -> None:
+        """Count one event from two moments; what precedes the reference took no time. `never`: it is known that it
+        doesn't come."""
+        self.record_all([(*_NEVER, at_ns) if never else _since(reference, lower, upper, at_ns)])
 
     def record_all(self, measured: Iterable[_Measured]) -> None:
         """Count some events, each with both ends and when it was due, as `record` does."""
@@ -889,20 +890,15 @@ class Recorder:
         if not seen.sampled or seen.acked_ns is None:
             return
         into.summary.sampled += 1
-        first = published if part.first_lower_ns is None else part.first_lower_ns
-        if part.state is not _ENDED or part.first_upper_ns is not None:
-            into.metric("first_seen").record_since(seen.acked_ns, first, part.first_upper_ns, at_ns)
-        if part.state is _ENDED:
-            for name in ("consistency", "end_to_end", *(("first_seen",) if part.first_upper_ns is None else ())):
-                into.metric(name).record(*_NEVER, at_ns)
-            if into.on_time is not None:
-                into.on_time.record(*_NEVER, at_ns)
-            return
+        ended, upper = part.state is _ENDED, part.stable_upper_ns
         lower = published if part.stable_lower_ns is None else part.stable_lower_ns
-        into.metric("consistency").record_since(seen.acked_ns, lower, part.stable_upper_ns, at_ns)
-        into.metric("end_to_end").record_since(seen.intended_ns, lower, part.stable_upper_ns, at_ns)
+        into.metric("consistency").record_since(seen.acked_ns, lower, upper, at_ns, never=ended)
+        into.metric("end_to_end").record_since(seen.intended_ns, lower, upper, at_ns, never=ended)
         if into.on_time is not None:
-            into.on_time.record_since(seen.intended_ns + _own_delay(seen), lower, part.stable_upper_ns, at_ns)
+            into.on_time.record_since(seen.intended_ns + _own_delay(seen), lower, upper, at_ns, never=ended)
+        first = published if part.first_lower_ns is None else part.first_lower_ns
+        unseen = ended and part.first_upper_ns is None
+        into.metric("first_seen").record_since(seen.acked_ns, first, part.first_upper_ns, at_ns, never=unseen)
 
     def _is_late(self, into: _Scenario, seen: Observation) -> bool:
         """Lost, or over the tightest limit on how long until everybody sees it."""
