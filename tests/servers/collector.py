@@ -95,6 +95,8 @@ def collecting(collector: Collector, key: Path | None = None, certificate: Path 
             pass
 
     class Server(ThreadingHTTPServer):
+        daemon_threads = False  # whoever closes it waits until all that came was remembered
+
         def handle_error(self, request: Any, client_address: Any) -> None:
             """Whoever hung up didn't want to know."""
 
