@@ -101,9 +101,9 @@ class RequestEvent(Event):
         seq: int,
         correlation_id: str,
         scenario: int,
-        type: int,
+        type: int,  # noqa: A002 (the CloudEvents name)
         intended_ns: int,
-        request: Request,  # noqa: A002
+        request: Request,
     ) -> None:
         super().__init__(seq, correlation_id, scenario, type, intended_ns, None, request.body, request.headers, ())
         self.request = request

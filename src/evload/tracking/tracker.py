@@ -263,7 +263,9 @@ class Tracker:
         producer and raises KeyError or ValueError."""
         items = self._items
         for receipt in receipts:
-            seq, outcome, _, acked_ns, _, capture, _ = receipt  # By name each of them takes as long as all together.
+            seq, outcome, _, acked_ns, _, capture, _, _ = (
+                receipt  # By name each of them takes as long as all together.
+            )
             item = items[seq]
             if item.receipt is not None:
                 raise ValueError(f"event {seq} was settled twice")
@@ -796,7 +798,7 @@ class Tracker:
         if item.receipt is None:
             self._unanswered -= 1
         else:
-            _, _, sent_ns, _, detail, _, facts = item.receipt
+            _, _, sent_ns, _, detail, _, facts, _ = item.receipt
         if item.place is not None:
             self.acked.leave(event.scenario, item.place)
         del self._items[event.seq]
