@@ -17,21 +17,19 @@ from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+from pydantic import AfterValidator
 
 from ..spi.guard import Reach
 from . import bodies, exact_json
 from .jmes import NoDocument
 
 URL_HELP: Final = "write an address such as http://localhost:8080/events"
-EXPECT_HELP: Final = "write status codes or classes, such as 2xx or [200, 202, 409]"
 
 _AUTHORITY_ENDS: Final = re.compile(r"[/?#]")
 _HOST_AND_PORT: Final = re.compile(r"(?:\[[^]]*\]|[^:]*)(?::\d*)?")
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x20\x7f]")
 _STRAY_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _TARGET_SAFE: Final = "!$&'()*+,-./:;=?@_~[]%"
-_STATUS: Final = re.compile(r"[2-5](?:\d\d|xx)")
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
@@ -196,40 +194,6 @@ def check_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
 def has_control(value: str) -> bool:
     """Whether a header value holds what would end the header, or what no server takes."""
     return _CONTROL.search(value) is not None
-
-
-def _normal_statuses(value: object) -> tuple[str, ...]:
-    entries = value if isinstance(value, list | tuple) else [value]
-    statuses = tuple("" if isinstance(entry, bool) else str(entry).lower() for entry in entries)
-    for entry, status in zip(entries, statuses, strict=True):
-        if not _STATUS.fullmatch(status):
-            raise ValueError(f"{entry!r} is not a final HTTP status; {EXPECT_HELP}")
-    if not statuses:
-        raise ValueError(f"no status is expected; {EXPECT_HELP}")
-    return statuses
-
-
-_STATUS_SCHEMA: Final = {
-    "anyOf": [{"type": "integer", "minimum": 200, "maximum": 599}, {"type": "string", "pattern": _STATUS.pattern}]
-}
-
-Statuses = Annotated[
-    tuple[str, ...],
-    BeforeValidator(_normal_statuses),
-    WithJsonSchema({"anyOf": [*_STATUS_SCHEMA["anyOf"], {"type": "array", "items": _STATUS_SCHEMA, "minItems": 1}]}),
-]
-"""Status codes and classes, as text: `("200", "4xx")`."""
-
-
-def expand_statuses(statuses: Sequence[str]) -> frozenset[int]:
-    """All codes meant by `("2xx", "409")`."""
-    return frozenset(
-        code
-        for status in statuses
-        for code in (
-            range(int(status[0]) * 100, int(status[0]) * 100 + 100) if status.endswith("xx") else (int(status),)
-        )
-    )
 
 
 class NotJson(NoDocument):

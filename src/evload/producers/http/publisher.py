@@ -28,7 +28,6 @@ from ...clients.web import (
     check_method,
     encode_target,
     excerpt,
-    expand_statuses,
     has_control,
     parse_url,
     reason_of,
@@ -37,6 +36,7 @@ from ...clients.web import (
 from ...clock import Clock
 from ...errors import TargetError
 from ...model.states import Outcome
+from ...model.statuses import expand_statuses
 from ...model.travel import Event, Receipt
 from ...spi.context import Surroundings
 from ...spi.producer import Settle
