@@ -422,6 +422,7 @@ class Journeys:
         assert isinstance(send, Send)
         reason = f"nothing came into {one.awaits} within {format_duration(send.within_ns)}"
         one.awaits = ""
+        one.token += 1  # what comes from now on isn't for it
         one.due_ns += send.within_ns
         for name, pool in send.take:
             if name in one.values:
@@ -444,7 +445,9 @@ class Journeys:
                 return None
         said, reason = self._judged(one, send, receipt)
         final = self._final(one, receipt, said)
-        one.due_ns = one.last_ns = at_ns
+        one.due_ns = at_ns
+        if one.part <= _MAIN:
+            one.last_ns = at_ns
         if said == OK:
             one.place = send.goes_on
             self._go_on(one, now_ns)
@@ -672,9 +675,10 @@ class _Document:
 def _holds(look: Look, document: _Document) -> bool:
     """Whether a check gives something else than false and null, and can be told at all."""
     try:
-        return look.search(document.seen_by(look)) not in (None, False)
+        found = look.search(document.seen_by(look))
     except ValueError:
         return False
+    return found is not None and found is not False
 
 
 def _retry_after_ns(answer: Answer) -> int:
