@@ -2,31 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from ..objectives.objective import DEFAULT_DELAY_NS
-from ..settings import Settings
+from ..settings import Name, Settings
 from ..units import Duration, Share
 from ..workload.schedule import Load, Shape
 from .params import MOST as MOST_LABELS
 from .params import Label, Params
 
-_NAME: Final = re.compile(r"\w[\w .-]{0,99}")
 MOST: Final = 500
 """Scenarios, and objectives: each of these is looked at for each of those."""
 
 
 MOST_TIMES: Final = 10_000
 """That an action is done."""
-
-
-def _name(text: str) -> str:
-    if not _NAME.fullmatch(text):
-        raise ValueError(f"{text!r} is not a name; write up to 100 letters, digits, spaces, '-', '_' and '.'")
-    return text
 
 
 def _equal_weights(value: object) -> object:
@@ -41,7 +33,6 @@ def _equal_weights(value: object) -> object:
     return dict.fromkeys(value, 1.0)
 
 
-Name = Annotated[str, AfterValidator(_name)]
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Weights = Annotated[
     dict[str, Weight],

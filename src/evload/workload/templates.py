@@ -64,11 +64,12 @@ _SUGGESTIONS: Final = (
     "correlation_id", "run_id", "seq", "seq:06", "uuid", "now", "now+1h", "int:1..100", "float:0.99..9.99", "hex:8",
     "choice:a,b", "weighted:a=3,b=1", *(f"fake:{kind}" for kind in FAKES),
 )  # fmt: skip
-_ATTRIBUTES: Final = ("type", "source", "subject", "key")
+EVENT_ATTRIBUTES: Final = ("type", "source", "subject", "key")
+"""Settings of an event to which its own templates can refer."""
 OWN_NAMES: Final = frozenset(
     {
         "correlation_id", "run_id", "seq", "uuid", "now", "int", "float", "hex", "choice", "weighted", "fake", "data",
-        "record", "secrets", *_ATTRIBUTES,
+        "record", "secrets", *EVENT_ATTRIBUTES,
     }
 )  # fmt: skip
 """What stands for something of each event, so that nothing else can be called so."""
@@ -295,7 +296,7 @@ class Compiler:
         head, dot, rest = inner.partition(".")
         if head == "record" and dot:
             return self._record(rest)
-        if inner in _ATTRIBUTES or head == "data":
+        if inner in EVENT_ATTRIBUTES or head == "data":
             return self._reference(inner)
         if head == "secrets" and dot:
             raise _Unusable(
@@ -456,7 +457,7 @@ class Compiler:
         return self._value(value, path)
 
     def _cure(self, inner: str) -> str:
-        known = [*_SUGGESTIONS, *_ATTRIBUTES]
+        known = [*_SUGGESTIONS, *EVENT_ATTRIBUTES]
         here = {".".join(map(str, path)) for path in self._under_way}  # that would refer to itself
         known += [name for name in islice(_names(self._fields.get("data"), "data"), _MOST_NAMES) if name not in here]
         known += [f"record.{column}" for column in (self._records.columns if self._records else ())]
