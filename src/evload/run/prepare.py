@@ -250,7 +250,7 @@ def _journeys(
 
 
 def event_names(config: RunConfig) -> list[str]:
-    """The names of all events, in the order of the numbers by which rows know them; the steps of journeys come last."""
+    """The names of all events, in the order of the numbers by which rows know them: the steps of journeys last."""
     steps = [event for name, journey in config.journeys.items() for event in events_of(name, journey)]
     return [*config.events, *steps]
 

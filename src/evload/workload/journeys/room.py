@@ -23,7 +23,7 @@ from ...model.travel import Answer, Event, Receipt
 from ...units import NS_PER_S, format_duration
 from ..schedule import Arrivals
 from .pools import Pools
-from .program import GIVEN, Done, Fork, GiveIn, Look, Operation, Pause, Program, Send
+from .program import Done, Fork, GiveIn, Look, Operation, Pause, Program, Send
 from .users import Ramp, most_users, presence
 
 OK: Final = 1
@@ -32,7 +32,6 @@ FAILED: Final = 3
 _BEGIN, _MAIN, _FINALLY, _END = range(4)
 _MASK: Final = (1 << 64) - 1
 _LONGEST_RETRY_S: Final = 3600
-_ALWAYS: Final = frozenset(GIVEN)
 _UNKNOWN: Final = "nothing was captured for {{{}}}"
 
 
@@ -294,12 +293,13 @@ class Journeys:
         program, user = self._programs[one.journey], one.user
         if program.draws_at_random:
             program.random.seed(self._key(one, 0))
-        program.late.values = self._given(one, "")
-        one.values = program.variables(self._stamp(now_ns))
+        one.values = self._given(one)
+        program.late.values = one.values
+        one.values |= program.variables(self._stamp(now_ns))
         one.part, one.place = _MAIN, program.main or 0
         if user is not None and program.begin is not None:
             if one.journey in user.begun:
-                one.values |= user.begun[one.journey]
+                one.values |= user.begun[one.journey] | self._given(one)
             else:
                 one.part, one.place = _BEGIN, program.begin
         elif user is not None:
@@ -315,7 +315,9 @@ class Journeys:
                 continue
             one = _Pass(journey, -1, user.own, user, now_ns)
             one.part, one.place = _END, program.end
-            one.values = {**program.variables(self._stamp(now_ns)), **values}
+            one.values = self._given(one)
+            program.late.values = one.values
+            one.values |= program.variables(self._stamp(now_ns)) | values | self._given(one)
             self._go_on(one, now_ns)
             return  # the next one when this is done
         self.users -= 1
@@ -363,7 +365,7 @@ class Journeys:
         if one.tried is not None:
             self._fly(one, send, one.tried[0])
             return True
-        missing = send.needs - one.values.keys() - _ALWAYS - {name for name, _ in send.take}
+        missing = send.needs - one.values.keys() - {name for name, _ in send.take}
         if missing and one.part == _FINALLY:
             one.place = send.goes_on
             return False
@@ -374,7 +376,8 @@ class Journeys:
         if one.started_ns is None and one.part <= _MAIN:
             one.started_ns = one.due_ns
             self.started += 1
-        program.late.values = self._given(one, send.name)
+        one.values["step"] = send.name
+        program.late.values = one.values
         if send.seeded:
             program.random.seed(self._key(one, one.place + 1))
         seq, self._next_seq = self._next_seq, self._next_seq + self._scenarios
@@ -466,7 +469,9 @@ class Journeys:
         if one.tries:
             facts["retried"] = one.tries
         one.tried, one.tries = None, 0
-        return receipt._replace(facts=facts, answer=None, detail=self._hidden(one, receipt.detail))
+        detail = self._hidden(one, receipt.detail) if receipt.detail else ""
+        seq, outcome, sent_ns, acked_ns, _, capture, _, _ = receipt
+        return Receipt(seq, outcome, sent_ns, acked_ns, detail, capture, facts)
 
     def _is_sent_again(self, one: _Pass, send: Send, receipt: Receipt, at_ns: int) -> bool:
         """Whether the answer is one after which the step is sent again."""
@@ -494,9 +499,9 @@ class Journeys:
                 return FAILED, self._hidden(one, reason)
         program = self._programs[one.journey]
         for gift in send.give:
-            if unknown := gift.needs - one.values.keys() - _ALWAYS:
+            if unknown := gift.needs - one.values.keys():
                 return FAILED, _UNKNOWN.format(min(unknown))
-            program.late.values = self._given(one, send.name)
+            program.late.values = one.values
             self._pools.give(gift.pool, gift.value())
         return OK, ""
 
@@ -644,9 +649,10 @@ class Journeys:
         whose = entry[3]
         return isinstance(whose, _Pass) and (whose.done or whose.token != entry[2])
 
-    def _given(self, one: _Pass, step: str) -> Mapping[str, Any]:
+    def _given(self, one: _Pass) -> dict[str, Any]:
+        """What each iteration knows from its beginning."""
         user = "" if one.user is None else one.user.number
-        return {**one.values, "user": user, "iteration": max(0, one.number), "step": step}
+        return {"user": user, "iteration": max(0, one.number), "step": ""}
 
     def _key(self, one: _Pass, step: int) -> int:
         """What a generator is seeded with for a step, 0: for the variables."""
