@@ -12,10 +12,10 @@ from evload.clients.jmes import Expression
 from evload.model.correlation import CorrelationIds
 from evload.model.iteration import Iteration
 from evload.model.states import Outcome
-from evload.model.travel import Encoding, Event, Receipt, RequestEvent
+from evload.model.travel import Encoding, Event, Receipt, RequestEvent, WaitEvent
 from evload.workload.events import EventSettings
 from evload.workload.journeys.pools import Pools
-from evload.workload.journeys.program import Given, Program, events_of
+from evload.workload.journeys.program import Given, Program, Watch, events_of
 from evload.workload.journeys.room import Course, Journeys
 from evload.workload.journeys.settings import JourneySettings
 from evload.workload.schedule import Arrivals, Hold
@@ -86,6 +86,7 @@ def programs_of(
         seed=seed,
         scenario=scenario,
         types={name: number for number, name in enumerate(names)},
+        waits=dict.fromkeys(names, 1),
         encodings={"shop": Encoding(), "bus": Encoding(mode="plain")},
         events=events,
         records=dict.fromkeys(events),
@@ -113,6 +114,7 @@ class World:
         lag_ns: int = 0,
         events: Mapping[str, EventSettings] | None = None,
         captured: Mapping[str, Any] | None = None,
+        showing: Callable[[Sent], Said | None] = lambda sent: Said(),
         **course: Any,
     ) -> None:
         self.programs, self.types = programs_of(journeys, seed=seed, events=events, captured=captured)
@@ -120,10 +122,11 @@ class World:
         self.now_ns = 0
         self.lag_ns = lag_ns
         self._answering = answering
+        self._showing = showing
         self.pools = pools or Pools()
         self.room = Journeys(
             0,
-            1,
+            1 + any(isinstance(one, Watch) for program in self.programs for one in program.operations),
             self.programs,
             range(len(self.programs)),
             Course(weights or [1] * len(self.programs), Arrivals(load, "constant", ""), **course),
@@ -135,7 +138,7 @@ class World:
         self.sent: list[Sent] = []
         self.over: list[Iteration] = []
         self.receipts: list[Receipt] = []
-        self._coming: list[tuple[int, int, Receipt]] = []
+        self._coming: list[tuple[int, int, Receipt | tuple[int, int | None, Mapping[str, Any], str]]] = []
         self._count = 0
 
     def run(self, until_ns: int | None = None, *, stop_ns: int | None = None) -> None:
@@ -163,7 +166,11 @@ class World:
     def _receive(self) -> None:
         came = []
         while self._coming and self._coming[0][0] <= self.now_ns:
-            came.append(heappop(self._coming)[2])
+            what = heappop(self._coming)[2]
+            if isinstance(what, Receipt):
+                came.append(what)
+            else:
+                self.room.watched(*what, self.now_ns)
         if came:
             self.receipts += self.room.answered(came, self.now_ns)
 
@@ -172,6 +179,15 @@ class World:
             for producer, event in due:
                 sent = self._noted(producer, event)
                 self.sent.append(sent)
+                if isinstance(event, WaitEvent):
+                    self._count += 1
+                    shown = self._showing(sent)
+                    after_ns = 10 * S if shown is None else shown.after_ns
+                    seen_ns = None if shown is None else self.now_ns + after_ns
+                    held = {} if shown is None else shown.body or {}
+                    told = (event.seq, seen_ns, held, "" if shown else "it wasn't seen within 10 s")
+                    heappush(self._coming, (self.now_ns + after_ns, self._count, told))
+                    continue
                 said = self._answering(sent)
                 self._count += 1
                 heappush(self._coming, (self.now_ns + said.after_ns, self._count, self._receipt(event, said)))
@@ -186,7 +202,7 @@ class World:
             producer,
             "" if request is None else request.method,
             "" if request is None else request.target,
-            event.body.decode(),
+            event.correlation_id if isinstance(event, WaitEvent) else event.body.decode(),
             dict(event.headers),
         )
 

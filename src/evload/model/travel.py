@@ -109,6 +109,22 @@ class RequestEvent(Event):
         self.request = request
 
 
+class WaitEvent(Event):
+    """An event that nobody sends: somebody waits until a probe shows what it is asked for, the correlation id."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        seq: int,
+        asked: str,
+        scenario: int,
+        type: int,  # noqa: A002 (the CloudEvents name)
+        intended_ns: int,
+    ) -> None:
+        super().__init__(seq, asked, scenario, type, intended_ns, None, b"", (), ())
+
+
 class Answer(Protocol):
     """What a target answered to a request, as expressions look at it."""
 

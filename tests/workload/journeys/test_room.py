@@ -23,6 +23,7 @@ from evload.workload.journeys.settings import (
     Retry,
     Step,
     Think,
+    WaitStep,
 )
 from evload.workload.schedule import Hold
 from tests.rigs.journeys import MS, NOTHING, S, Said, Sent, World
@@ -453,6 +454,66 @@ def test_whoever_waits_goes_on_when_something_comes() -> None:
     assert world.over[0].started_ns == 0
 
 
+# -- waiting ---------------------------------------------------------------------------------------------------
+
+
+def waiting(**more: Any) -> WaitStep:
+    return WaitStep("seen", "view", "{order}", capture={"invoice": Capture("body.invoice")}, **more)
+
+
+CREATE = post("create", {}, capture={"order": ORDER})
+
+
+def test_whoever_waits_goes_on_when_it_is_shown() -> None:
+    world = World(
+        journey(CREATE, waiting(), ask("use", "/{invoice}")),
+        ids,
+        load=ONCE,
+        showing=lambda sent: Said(body={"invoice": 7}, after_ns=700 * MS),
+    )
+    world.run()
+    _, seen, use = world.sent
+    assert (seen.producer, seen.body, seen.due_ns) == ("", "o0", 10 * MS)
+    assert (use.target, use.due_ns) == ("/7", 710 * MS)
+    assert (world.ends, world.over[0].ended_ns) == (["completed"], 720 * MS)
+
+
+@pytest.mark.parametrize(
+    ("more", "steps", "ends"),
+    [
+        ({}, ["create", "seen", "close"], ["failed"]),
+        ({"on_failed": (ask("tell"),)}, ["create", "seen", "tell", "close"], ["failed"]),
+        ({"on_failed": (ask("tell"), Continue())}, ["create", "seen", "tell", "after", "close"], ["completed"]),
+    ],
+)
+def test_what_is_not_shown_in_time(more: dict[str, Any], steps: list[str], ends: list[str]) -> None:
+    world = World(
+        journey(CREATE, waiting(**more), ask("after"), finally_=(ask("close"),)),
+        ids,
+        load=ONCE,
+        showing=lambda _: None,
+    )
+    world.run()
+    assert (world.steps, world.ends) == (steps, ends)
+    reason = "it wasn't seen within 10 s" if ends == ["failed"] else ""
+    assert (world.over[0].reason, world.over[0].step) == (reason, "seen" if reason else "")
+
+
+def test_an_answer_without_what_is_to_be_captured_fails_the_iteration() -> None:
+    world = World(journey(CREATE, waiting(), ask("after")), ids, load=ONCE, showing=lambda _: Said(body={}))
+    world.run()
+    assert [(one.end, one.step, one.reason) for one in world.over] == [
+        (End.FAILED, "seen", "capture invoice: it found nothing")
+    ]
+
+
+def test_a_wait_is_cut_off_when_the_run_is_stopped() -> None:
+    world = World(journey(CREATE, waiting()), ids, load=ONCE, showing=lambda _: None)
+    world.run(stop_ns=2 * S)
+    assert world.ends == ["cut_off"]
+    assert world.room.done
+
+
 # -- stopping ------------------------------------------------------------------------------------------------
 
 
@@ -554,6 +615,7 @@ def test_the_sums_close(statuses: list[int], delays: list[int], closed: bool, st
         ask("a", capture={"x": Capture("status")}),
         ask("b", refused=frozenset({409}), else_=(ask("c"),), retry=Retry(frozenset({500}), 1, 200 * MS)),
         Choose((Branch(1, (ask("d", give={"pool": "{x}"}),)), Branch(1, (ask("e", take={"y": "pool"}, within=S),)))),
+        WaitStep("w", "view", "{x}", on_failed=(ask("h"), Continue())),
     )
     journeys = journey(*steps, finally_=(ask("f", "/{x}"),), begin=(ask("g"),) if closed else ())
     course: dict[str, Any] = {"load": hold("5/s", "4s")}
@@ -565,10 +627,13 @@ def test_the_sums_close(statuses: list[int], delays: list[int], closed: bool, st
         delay_ns = (delays[sent.seq % len(delays)] + 1) * MS
         return replace(Said(status or 200), after_ns=delay_ns) if status else NOTHING
 
-    world = World(journeys, answering, **course)
+    def showing(sent: Sent) -> Said | None:
+        return answering(sent) if statuses[sent.seq % len(statuses)] else None
+
+    world = World(journeys, answering, showing=showing, **course)
     world.run(stop_ns=None if stop is None else stop * MS)
     assert world.room.done
-    assert len(world.receipts) == len({sent.seq for sent in world.sent})
+    assert len(world.receipts) == len({sent.seq for sent in world.sent if sent.producer})
     assert sorted(one.number for one in world.over) == list(range(len(world.over)))
     begun = [one for one in world.over if one.started_ns is not None]
     assert len(begun) == world.room.started

@@ -21,7 +21,7 @@ from ..draws import Draw
 from ..events import Compiled, EventSettings, EventType
 from ..records import Records
 from ..templates import Compiler, Fill, Late, TemplateProblem, fill
-from .settings import Choose, Continue, EventStep, JourneySettings, RequestStep, Retry, Step, Think
+from .settings import Choose, Continue, EventStep, JourneySettings, RequestStep, Retry, Step, Think, WaitStep
 
 GIVEN: Final = ("user", "iteration", "step")
 """What every template of a journey knows beside the variables and what was captured."""
@@ -94,6 +94,30 @@ class Send:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Watch:
+    """Wait until a probe shows what is asked for.
+
+    type      number of its event in the plan, and `scenario` of the scenario that its events are
+    name      of the step
+    asked     makes the id that the probe is asked for
+    needs     the names that this uses
+    seeded    something in it is drawn at random
+    captures  names of what the answer that shows it gives
+    goes_on   where to go on when it was seen; `failed` where if it wasn't in time, -1: nowhere
+    """
+
+    type: int
+    scenario: int
+    name: str
+    asked: Callable[[int, str], str]
+    needs: frozenset[str]
+    seeded: bool
+    captures: tuple[str, ...]
+    goes_on: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Pause:
     """Wait for a time, drawn evenly between two, in nanoseconds."""
 
@@ -112,9 +136,10 @@ class Fork:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GiveIn:
-    """The iteration ends as refused, at the step of that name."""
+    """The iteration ends, at the step of that name: as refused, or as failed."""
 
     step: str
+    failed: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -122,7 +147,7 @@ class Done:
     """The last operation of a part was done."""
 
 
-Operation = Send | Pause | Fork | GiveIn | Done
+Operation = Send | Watch | Pause | Fork | GiveIn | Done
 
 
 def events_of(name: str, journey: JourneySettings) -> list[str]:
@@ -135,6 +160,7 @@ class Given:
     """What a journey is compiled with, beside what is written in it.
 
     types     the numbers of all events in the plan, by their names
+    waits     the scenarios of the plan that are the waits of this one, by the names of their events
     encodings how each producer wants its events
     events    the settings of those that steps name, and `records` their data files
     captured  what the set-up captured
@@ -146,6 +172,7 @@ class Given:
     seed: str
     scenario: int
     types: Mapping[str, int]
+    waits: Mapping[str, int]
     encodings: Mapping[str, Encoding]
     events: Mapping[str, EventSettings]
     records: Mapping[str, Records | None]
@@ -167,7 +194,8 @@ class Program:
         sending = list(journey.sending())
         names = {*GIVEN, *journey.vars}
         for step in sending:
-            names |= {*step.take, *(step.capture if isinstance(step, RequestStep) else ())}
+            names |= {*(() if isinstance(step, WaitStep) else step.take)}
+            names |= {*(() if isinstance(step, EventStep) else step.capture)}
         self.late = Late(names)
         self.operations: list[Operation] = []
         self.problems: list[TemplateProblem] = []
@@ -175,7 +203,7 @@ class Program:
         self.secrets = frozenset(
             name
             for step in sending
-            if isinstance(step, RequestStep)
+            if isinstance(step, RequestStep | WaitStep)
             for name, capture in step.capture.items()
             if capture.secret
         )
@@ -238,16 +266,45 @@ class Program:
                 operations[at] = Fork([share / shares[-1] for share in shares], places)
             case RequestStep():
                 operations.append(Done())
-                refused = _OVER
-                if step.else_ is not None:
-                    refused = len(operations)
-                    goes_on = isinstance(step.else_[-1], Continue) if step.else_ else False
-                    self._block(step.else_[:-1] if goes_on else step.else_, (*path, step.name, "else"))
-                    if not goes_on:
-                        operations.append(GiveIn(step.name))
+                refused = self._otherwise(step.else_, GiveIn(step.name), (*path, step.name, "else"))
                 operations[at] = self._request(step, path, len(operations), refused)
+            case WaitStep():
+                operations.append(Done())
+                place = (*path, step.name, "on_failed")
+                failed = self._otherwise(step.on_failed, GiveIn(step.name, failed=True), place)
+                operations[at] = self._watch(step, path, len(operations), failed)
             case EventStep():
                 operations.append(self._event(step, path, at + 1))
+
+    def _otherwise(self, steps: Sequence[Step] | None, end: GiveIn, path: tuple[str | int, ...]) -> int:
+        """Append what is done where a step didn't come to what it should. Gives where that begins, -1: nowhere."""
+        if steps is None:
+            return _OVER
+        start = len(self.operations)
+        goes_on = bool(steps) and isinstance(steps[-1], Continue)
+        self._block(steps[:-1] if goes_on else steps, path)
+        if not goes_on:
+            self.operations.append(end)
+        return start
+
+    def _watch(self, step: WaitStep, path: tuple[str | int, ...], goes_on: int, failed: int) -> Watch:
+        at = (*path, step.name, "of")
+        compiler = self._compiler("/".join(map(str, path)))
+        text = fill(compiler.text(step.of, at))
+        self.problems += compiler.problems
+        draws = compiler.draws
+
+        def asked(seq: int, now: str) -> str:
+            values = [f"{seq:012x}", now, str(seq)]
+            for draw in draws:
+                values += draw(values)
+            return text(values)
+
+        event = f"{self.name}.{step.name}"
+        return Watch(
+            self._given.types[event], self._given.waits[event], step.name, asked, frozenset(compiler.used),
+            compiler.draws_at_random, tuple(step.capture), goes_on, failed,
+        )  # fmt: skip
 
     def _request(self, step: RequestStep, path: tuple[str | int, ...], goes_on: int, refused: int) -> Send:
         given, look = self._given, self._given.expression

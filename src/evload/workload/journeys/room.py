@@ -19,11 +19,11 @@ from typing import Any, Final, NamedTuple
 
 from ...model.iteration import End, Iteration
 from ...model.states import Outcome
-from ...model.travel import Answer, Event, Receipt
+from ...model.travel import Answer, Event, Receipt, WaitEvent
 from ...units import NS_PER_S, format_duration
 from ..schedule import Arrivals
 from .pools import Pools
-from .program import Done, Fork, GiveIn, Look, Operation, Pause, Program, Send
+from .program import Done, Fork, GiveIn, Look, Operation, Pause, Program, Send, Watch
 from .users import Ramp, most_users, presence
 
 OK: Final = 1
@@ -36,7 +36,7 @@ _UNKNOWN: Final = "nothing was captured for {{{}}}"
 
 
 class Due(NamedTuple):
-    """An event that is due, and by whom it is sent."""
+    """An event that is due, and by whom it is sent; a wait, of which nothing is sent, by nobody."""
 
     producer: str
     event: Event
@@ -152,7 +152,12 @@ class Journeys:
         self._pools = pools
         self._stamp = stamp
         self._wake = wake
-        self._next_seq = scenario
+        self._next_seqs = {
+            number: number
+            for program in programs
+            for number in (scenario, *(one.scenario for one in program.operations if isinstance(one, Watch)))
+        }
+        """Of the events of this scenario, and of those that are its waits."""
         self._number = 0
         self._heap: list[_Entry] = []
         self._order = 0
@@ -220,6 +225,37 @@ class Journeys:
             if told is not None:
                 final.append(told)
         return final
+
+    def iteration(self, seq: int) -> int | None:
+        """The number of the iteration whose event has no answer yet; None: it belongs to none."""
+        number = self._flying[seq].number
+        return number if number >= 0 else None
+
+    def watched(self, seq: int, seen_ns: int | None, captured: Mapping[str, Any], why: str, now_ns: int) -> None:
+        """What an iteration waits for was seen, for sure by then, in an answer that held so much. None: it wasn't in
+        time, or never will be, for a reason."""
+        one = self._flying.pop(seq, None)
+        if one is None:
+            return
+        watch = self._programs[one.journey].operations[one.place]
+        assert isinstance(watch, Watch)
+        if seen_ns is None and self._stopped:
+            self._cut_off(one, now_ns)
+            return
+        at_ns = one.due_ns = max(one.due_ns, now_ns if seen_ns is None else seen_ns)
+        if one.part <= _MAIN:
+            one.last_ns = at_ns
+        lacking = [name for name in watch.captures if captured.get(name) is None]
+        if seen_ns is not None and not lacking:
+            one.values |= captured
+            one.place = watch.goes_on
+        elif seen_ns is None and watch.failed >= 0:
+            one.place, one.reason = watch.failed, why
+        else:
+            reason = why or f"capture {lacking[0]}: it found nothing"
+            if self._ended(one, End.FAILED, watch.name, self._hidden(one, reason), now_ns):
+                return
+        self._go_on(one, now_ns)
 
     def over(self) -> list[Iteration]:
         """The iterations that are over since this was last asked."""
@@ -332,6 +368,8 @@ class Journeys:
             match program.operations[one.place]:
                 case Send() as send:
                     over = self._begin_step(one, program, send, now_ns)
+                case Watch() as watch:
+                    over = self._begin_wait(one, program, watch, now_ns)
                 case Pause() as pause:
                     over = self._pause(one, pause, now_ns)
                 case Fork() as fork:
@@ -339,7 +377,8 @@ class Journeys:
                     ends = zip(fork.ends, fork.places, strict=True)
                     one.place = next((place for end, place in ends if drawn < end), fork.places[-1])
                 case GiveIn() as given_in:
-                    over = self._ended(one, End.REFUSED, given_in.step, one.reason, now_ns)
+                    end = End.FAILED if given_in.failed else End.REFUSED
+                    over = self._ended(one, end, given_in.step, one.reason, now_ns)
                 case Done():
                     over = self._part_done(one, program, now_ns)
 
@@ -363,33 +402,54 @@ class Journeys:
             self._cut_off(one, now_ns)
             return True
         if one.tried is not None:
-            self._fly(one, send, one.tried[0])
+            self._fly(one, send.producer, one.tried[0])
             return True
-        missing = send.needs - one.values.keys() - {name for name, _ in send.take}
-        if missing and one.part == _FINALLY:
-            one.place = send.goes_on
-            return False
-        if missing:
-            return self._ended(one, End.FAILED, send.name, _UNKNOWN.format(min(missing)), now_ns)
+        if missing := send.needs - one.values.keys() - {name for name, _ in send.take}:
+            return self._unknown(one, send, missing, now_ns)
         if not self._takes(one, send):
             return True
-        if one.started_ns is None and one.part <= _MAIN:
-            one.started_ns = one.due_ns
-            self.started += 1
-        one.values["step"] = send.name
-        program.late.values = one.values
-        if send.seeded:
-            program.random.seed(self._key(one, one.place + 1))
-        seq, self._next_seq = self._next_seq, self._next_seq + self._scenarios
+        seq = self._prepare(one, program, send)
         event = send.event(seq, one.due_ns, self._stamp(now_ns))
         if send.retry is not None:
             one.tried = (event, None)
-        self._fly(one, send, event)
+        self._fly(one, send.producer, event)
         return True
 
-    def _fly(self, one: _Pass, send: Send, event: Event) -> None:
+    def _begin_wait(self, one: _Pass, program: Program, watch: Watch, now_ns: int) -> bool:
+        if self._stopped:
+            self._cut_off(one, now_ns)
+            return True
+        if missing := watch.needs - one.values.keys():
+            return self._unknown(one, watch, missing, now_ns)
+        seq = self._prepare(one, program, watch)
+        asked = watch.asked(seq, self._stamp(now_ns))
+        self._fly(one, "", WaitEvent(seq, asked, watch.scenario, watch.type, one.due_ns))
+        return True
+
+    def _unknown(self, one: _Pass, step: Send | Watch, missing: frozenset[str], now_ns: int) -> bool:
+        """Names that it needs aren't known: finally it is left out, else the iteration fails."""
+        if one.part != _FINALLY:
+            return self._ended(one, End.FAILED, step.name, _UNKNOWN.format(min(missing)), now_ns)
+        one.place = step.goes_on
+        return False
+
+    def _prepare(self, one: _Pass, program: Program, step: Send | Watch) -> int:
+        """Make ready what fills the templates of a step that is begun now. Gives the seq of its event."""
+        if one.started_ns is None and one.part <= _MAIN:
+            one.started_ns = one.due_ns
+            self.started += 1
+        one.values["step"] = step.name
+        program.late.values = one.values
+        if step.seeded:
+            program.random.seed(self._key(one, one.place + 1))
+        scenario = step.scenario if isinstance(step, Watch) else self._scenario
+        seq = self._next_seqs[scenario]
+        self._next_seqs[scenario] = seq + self._scenarios
+        return seq
+
+    def _fly(self, one: _Pass, producer: str, event: Event) -> None:
         self._flying[event.seq] = one
-        self._due.append(Due(send.producer, event))
+        self._due.append(Due(producer, event))
 
     # -- what journeys give to one another ------------------------------------------------------------------
 
@@ -579,7 +639,7 @@ class Journeys:
         if one.end is None:
             one.end = End.CUT_OFF
             place = self._programs[one.journey].operations[one.place]
-            one.step = place.name if isinstance(place, Send) else ""
+            one.step = place.name if isinstance(place, Send | Watch) else ""
             one.reason = "the run was stopped"
         self._finish(one, at_ns)
 
@@ -712,4 +772,4 @@ def _mixed(*numbers: int) -> int:
 
 def _after(operation: Operation, place: int) -> int:
     """Where to go on after an operation that came to nothing."""
-    return operation.goes_on if isinstance(operation, Send) else place + 1
+    return operation.goes_on if isinstance(operation, Send | Watch) else place + 1

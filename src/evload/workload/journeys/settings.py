@@ -117,8 +117,30 @@ class EventStep:
     within: int = TAKE_WITHIN_NS
 
 
-Step = RequestStep | EventStep | Think | Choose | Continue
-Sending = RequestStep | EventStep
+@dataclass(frozen=True, slots=True)
+class WaitStep:
+    """Wait until a probe shows something.
+
+    probe      its name under `probes:`
+    of         a template: the id that the probe is asked for
+    until      an expression in place of the probe's `visible`; None: that one
+    within     how long, at most
+    capture    what is taken out of the answer that shows it, by the name under which later steps know it
+    on_failed  the steps that follow if it isn't shown in time; None: the iteration fails at once
+    """
+
+    name: str
+    probe: str
+    of: str
+    until: str | None = None
+    within: int = 30_000_000_000
+    capture: Mapping[str, Capture] = field(default_factory=dict)
+    on_failed: tuple[Step, ...] | None = None
+
+
+Step = RequestStep | EventStep | WaitStep | Think | Choose | Continue
+Sending = RequestStep | EventStep | WaitStep
+"""What is an event of its scenario. Of a wait nothing is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +176,9 @@ def sending(steps: tuple[Step, ...]) -> Iterator[Sending]:
         if isinstance(step, Choose):
             for branch in step.branches:
                 yield from sending(branch.steps)
-        elif isinstance(step, RequestStep | EventStep):
+        elif isinstance(step, Sending):
             yield step
             if isinstance(step, RequestStep) and step.else_:
                 yield from sending(step.else_)
+            if isinstance(step, WaitStep) and step.on_failed:
+                yield from sending(step.on_failed)
