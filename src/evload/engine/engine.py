@@ -224,7 +224,8 @@ class Engine:
             JourneyPacer(
                 index, len(plan.scenarios), scenario, opened.producers, plan.producers,
                 start_ns=start_ns, clock=clock, control=control, tracker=tracker, books=books, failures=failures,
-                pools=pools,
+                pools=pools, due=reading.due,
+                readers={number: one.reading for number, one in enumerate(plan.scenarios) if one.waited},
             )
             if scenario.journeys is not None
             else (Pacer if order is None else partial(OrderedPacer, order))(
@@ -233,6 +234,7 @@ class Engine:
                 due=reading.due,
             )
             for index, scenario in enumerate(plan.scenarios)
+            if not scenario.waited
             for order in [orders.get(scenario.producer)]
         ]  # fmt: skip
 

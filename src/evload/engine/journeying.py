@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
 
 from ..clock import Clock, rfc3339
-from ..model.states import Outcome
-from ..model.travel import Event, Receipt
+from ..model.states import Outcome, State
+from ..model.travel import Event, Read, Receipt
 from ..spi.producer import Producer, ProducerSettings
 from ..tracking.tracker import Tracker
 from ..workload.journeys.pools import Pools
@@ -19,6 +20,13 @@ from .control import RunControl
 from .failures import Failures
 from .pacing import BATCH, NOT_SENT
 from .plan import ScenarioRun
+
+_MISSED: Final[Mapping[State | None, str]] = {
+    State.LOST: "it wasn't shown in time",
+    State.ENDED: "it came to another end",
+    State.UNOBSERVED: "no read said anything of it in time",
+    State.PENDING: "the run was stopped",
+}
 
 
 class _Line:
@@ -47,7 +55,8 @@ class _Line:
 
 class JourneyPacer:
     """The journeys of one scenario. `index` is its number among the `scenarios` of the plan, `start_ns` when the
-    schedule of the run begins, `pools` what journeys of the run give to one another."""
+    schedule of the run begins, `pools` what journeys of the run give to one another. `readers` are those that look at
+    what is waited for, by the scenario that a wait is; `due` is called with them when there is something new."""
 
     def __init__(
         self,
@@ -64,6 +73,8 @@ class JourneyPacer:
         books: Bookkeeping,
         failures: Failures,
         pools: Pools,
+        due: Callable[[Iterable[int]], None],
+        readers: Mapping[int, Iterable[int]],
     ) -> None:
         assert run.journeys is not None
         plan = run.journeys
@@ -74,6 +85,8 @@ class JourneyPacer:
         self._books = books
         self._failures = failures
         self._lines = {name: _Line(name, producers[name], settings[name]) for name in plan.producers}
+        self._due = due
+        self._readers = readers
         self._whose: dict[int, _Line] = {}
         """By whom each event was sent that has no answer."""
         self._again: set[int] = set()
@@ -124,7 +137,8 @@ class JourneyPacer:
             now = clock.now_ns()
             due = room.take(now, BATCH)
             if due or any(line.waiting and line.in_flight < line.limit for line in lines):
-                await self._publish([(self._lines[one.producer], one.event) for one in due], now)
+                self._wait([one.event for one in due if not one.producer], now)
+                await self._publish([(self._lines[one.producer], one.event) for one in due if one.producer], now)
                 # Without a turn for the answers a pacer that is always a little late would starve them.
                 await asyncio.sleep(0)
                 continue
@@ -157,6 +171,28 @@ class JourneyPacer:
         if at_ns != self._stamped[0]:
             self._stamped = (at_ns, rfc3339(self._clock.wall(at_ns)))
         return self._stamped[1]
+
+    def _wait(self, events: Sequence[Event], now: int) -> None:
+        """Look for what is waited for. Nothing is sent, so that it counts from now."""
+        for event in events:
+            event.own_delay = now - event.intended_ns
+            self._books.expect(event.scenario, (event,))
+            self._tracker.expect((event,), now)
+            self._tracker.tell(event.seq, partial(self._told, event.seq))
+            facts = {"iteration": self._room.iteration(event.seq)}
+            self._tracker.settle(
+                (Receipt(event.seq, Outcome.ACCEPTED, now, now, "", event.correlation_id, facts),), now
+            )
+            self._due(self._readers[event.scenario])
+
+    def _told(self, seq: int, read: Read | None, state: State | None) -> None:
+        """What is waited for was seen, or wasn't in time."""
+        now = self._clock.now_ns()
+        if read is not None:
+            self._room.watched(seq, read.end_ns, read.captured or {}, "", now)
+        else:
+            self._room.watched(seq, None, {}, _MISSED.get(state, "nobody knows whether it was shown"), now)
+        self.wake()
 
     async def _publish(self, due: Sequence[tuple[_Line, Event]], now: int) -> None:
         fresh = [event for _, event in due if event.seq not in self._again]

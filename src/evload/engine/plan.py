@@ -64,6 +64,8 @@ class ScenarioRun:
     resend: Resend | None = None
     waits: Mapping[int, Condition] = field(default_factory=dict)
     journeys: JourneysRun | None = None
+    waited: bool = False
+    """It is what journeys of another scenario wait for: it has no load of its own, and comes after all that have."""
 
 
 @dataclass(frozen=True, slots=True)

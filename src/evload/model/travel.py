@@ -180,6 +180,7 @@ class Read(NamedTuple):
     version           how many writes of the event's key the answer reflects, where the read model says so
     facts             what else is known of the event by this, by the names of `EventFacts`
     unread_stamp      for people: what stands where a stamp should, and is none
+    captured          what the answer that shows it holds, by the names under which somebody who waits captures it
     """
 
     seq: int
@@ -195,6 +196,7 @@ class Read(NamedTuple):
     version: float | None = None
     facts: Mapping[str, Any] | None = None
     unread_stamp: str = ""
+    captured: Mapping[str, Any] | None = None
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ..clients.credentials.opening import Learn
 from ..clients.jmes import Expression
-from ..config.run_config import Action, RunConfig
+from ..config.run_config import Action, RunConfig, Wait
 from ..config.sections import Scenario
 from ..engine.acting import ActionRun
 from ..engine.plan import BULK_TICK_NS, LATE_NS, JourneysRun, Plan, ReaderPlan, ScenarioRun
@@ -33,6 +33,7 @@ from ..units import NS_PER_S
 from ..workload.events import EventType, Renderer, stand_ins
 from ..workload.journeys.program import Given, Program, events_of
 from ..workload.journeys.room import Course
+from ..workload.journeys.settings import WaitStep
 from ..workload.schedule import (
     Arrivals,
     Hold,
@@ -113,6 +114,7 @@ def prepare(
     """A run of a config under a name, or the part of it that a segment has. `captured` is what its set-up got."""
     # Events and answers are judged, kept and shown by keys and replicas without secrets: then so are objectives.
     config = replace(config, slos=tuple(_without_secrets(objective, redact) for objective in config.slos))
+    config = with_waits(config)
     plan, criteria = build(config, run_id, segment, redact, captured), criteria_of(config)
     meta = _meta(config, plan, criteria, run_id, segment, redact)
     return Prepared(config, run_id, base_dir, segment, plan, criteria, meta, redact, learn)
@@ -161,7 +163,7 @@ def build(
                 renderer=Renderer(
                     scenario=index,
                     scenarios=len(config.scenarios),
-                    types=_types(config, scenario, captured),
+                    types=[] if name in config.waits else _types(config, scenario, captured),
                     encoding=config.producers[scenario.producer].encoding() if scenario.producer else Encoding(),
                     ids=ids,
                     run_id=run_id,
@@ -181,6 +183,7 @@ def build(
                     for one in open_stretches(scenario.load)
                 },
                 journeys=_journeys(config, name, index, ids, run_id, captured) if scenario.journeys else None,
+                waited=name in config.waits,
             )
             for index, (name, scenario) in enumerate(config.scenarios.items())
         ],
@@ -227,6 +230,11 @@ def _journeys(
         seed=seed,
         scenario=index,
         types={event: number for number, event in enumerate(event_names(config))},
+        waits={
+            wait.event: number
+            for number, one in enumerate(config.scenarios)
+            if (wait := config.waits.get(one)) is not None and wait.scenario == name
+        },
         encodings={producer: config.producers[producer].encoding() for producer in senders(config, scenario)},
         events=config.events,
         records=config.records,
@@ -258,14 +266,40 @@ def event_names(config: RunConfig) -> list[str]:
 def sent_by(config: RunConfig, scenario: Scenario) -> list[str]:
     """The names of the events that a scenario sends."""
     steps = [event for name in scenario.journeys for event in events_of(name, config.journeys[name])]
-    return [*scenario.events, *steps]
+    waited = {wait.event for wait in config.waits.values()}
+    return [*scenario.events, *(event for event in steps if event not in waited)]
 
 
 def senders(config: RunConfig, scenario: Scenario) -> list[str]:
     """The names of the producers through which a scenario sends."""
     if scenario.producer:
         return [scenario.producer]
-    return sorted({step.to for name in scenario.journeys for step in config.journeys[name].sending()})
+    steps = [step for name in scenario.journeys for step in config.journeys[name].sending()]
+    return sorted({step.to for step in steps if not isinstance(step, WaitStep)})
+
+
+def with_waits(config: RunConfig) -> RunConfig:
+    """A config in which each step that waits for a probe is a scenario of its own, with a probe of its own: what it
+    waits for is watched as the effects of events are. They have no load, and come after all that have."""
+    scenarios, probes, waits = dict(config.scenarios), dict(config.probes), {}
+    for name, scenario in config.scenarios.items():
+        for journey in scenario.journeys:
+            for step in config.journeys[journey].sending():
+                if not isinstance(step, WaitStep):
+                    continue
+                event = f"{journey}.{step.name}"
+                waits[f"{name}: {event}"] = Wait(name, event)
+                probes[event] = config.probes[step.probe].waiting(
+                    step.until, step.within, {name: one.expression for name, one in step.capture.items()}
+                )
+                scenarios[f"{name}: {event}"] = scenario.model_copy(
+                    update={
+                        "producer": None, "journeys": {}, "events": {event: 1.0}, "probes": (event,),
+                        "load": (Idle(idle=duration_ns(scenario.load)),), "arrivals": "constant", "think": None,
+                        "every": None, "steady": False,
+                    }
+                )  # fmt: skip
+    return replace(config, scenarios=scenarios, probes=probes, waits=waits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -457,6 +491,7 @@ def _meta(
         stages=[
             (name, scenario.start + stretch.start_ns, scenario.start + stretch.end_ns, stretch.text)
             for name, scenario in config.scenarios.items()
+            if name not in config.waits
             for stretch in describe(_shown(scenario.load, redact))
         ],
     )

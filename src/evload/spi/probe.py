@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, Self, runtime_checkable
 
 from pydantic import Field
 
@@ -119,6 +119,19 @@ class ProbeSettings(AdapterSettings):
     def capabilities(self) -> Capabilities:
         """What it can do with these settings."""
         return Capabilities()
+
+    def waiting(self, until: str | None, within_ns: int, captures: Mapping[str, str]) -> Self:
+        """The same probe for a step of a journey that waits until it shows something, at most so long: with `until` in
+        place of what makes an event visible, and with what is captured of the answer that shows it, expressions by
+        name, in `Read.captured`. It is asked for any id, which stands in for the correlation id and the captured one.
+
+        Raises ValueError, `what is wrong; what would be right`, for what it can't.
+        """
+        if self.capabilities.pushes:
+            raise ValueError("nobody can ask it about an id; name a probe that reads")
+        if until is not None or captures:
+            raise ValueError("it has no answers that an expression could look into; leave until and capture out")
+        return self.model_copy(update={"deadline": within_ns})
 
     def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Probe]:
         """Connect, yield the probe, close. Raises TargetError if the read model can't be reached."""
