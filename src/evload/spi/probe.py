@@ -121,9 +121,11 @@ class ProbeSettings(AdapterSettings):
         return Capabilities()
 
     def waiting(self, until: str | None, within_ns: int, captures: Mapping[str, str]) -> Self:
-        """The same probe for a step of a journey that waits until it shows something, at most so long: with `until` in
-        place of what makes an event visible, and with what is captured of the answer that shows it, expressions by
-        name, in `Read.captured`. It is asked for any id, which stands in for the correlation id and the captured one.
+        """The same probe for a step of a journey that waits until it shows something, at most so long.
+
+        `until` is in place of what makes an event visible; `captures`, expressions by name, are looked for in the
+        answer that shows it, and what they find is in `Read.captured`. It is asked for any id, which stands in for
+        the correlation id and the captured one.
 
         Raises ValueError, `what is wrong; what would be right`, for what it can't.
         """

@@ -85,7 +85,7 @@ class HttpProbeSettings(HttpTargetSettings, ProbeSettings):
 
     @property
     def captures(self) -> Mapping[str, str]:
-        """What is looked for in an answer that shows its event, for somebody who waits for it: expressions by name."""
+        """What is looked for in an answer that shows its event, for somebody who waits: expressions by name."""
         return self._captures or {}
 
     @property
