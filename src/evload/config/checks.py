@@ -33,7 +33,7 @@ _OF_PROBES: Final = frozenset({"ended", "effects", "position", "version"})
 """Keys of probes without which a counter could never count."""
 _LONGEST_DATA_FILE: Final = 100_000_000
 """Bytes. All of it is in memory as long as the run goes on."""
-_OF_PRODUCERS: Final = frozenset(fact.of for fact in FACTS.values() if fact.by_producer)
+_OF_PRODUCERS: Final = frozenset(fact.of for fact in FACTS.values() if fact.by_producer and fact.of)
 
 
 class Checks:

@@ -15,12 +15,13 @@ from typing import Any, Final
 import orjson
 
 from ..errors import UsageError
+from ..model.iteration import Iteration
 from ..model.marker import Marker
 from ..model.report import EventSample
 from ..model.states import State
 from ..model.travel import Observation, Part
 from ..stats.watches import MISSING
-from .schema import COLUMNS, READS, TABLES, observation_of
+from .schema import COLUMNS, READS, TABLES, iteration_of, observation_of
 
 _MOST_META: Final = 64_000_000
 """Bytes of one entry of what a ledger says of its run."""
@@ -231,6 +232,19 @@ class LedgerReader:
             query = "SELECT probe, took_ns, answered, sum(requests) FROM read_times GROUP BY 1, 2, 3 ORDER BY 1, 2, 3"
             for probe, rows in groupby(self.rows(query), key=itemgetter(0)):
                 yield probe, [(took_ns, bool(answered), requests) for _, took_ns, answered, requests in rows]
+
+    def iterations(self) -> Iterator[Iteration]:
+        """The iterations of journeys that are over, in the order in which they ended; none in an older ledger.
+
+        Raises UsageError where the file is damaged.
+        """
+        if "iterations" in self.tables:
+            query = (
+                "SELECT scenario, journey, number, user, intended_ns, started_ns, ended_ns, ended_as, step, reason, "
+                "failed_checks FROM iterations ORDER BY rowid"
+            )
+            for row in self.rows(query):
+                yield iteration_of(row)
 
     def markers(self) -> Iterator[Marker]:
         """When something was done to the system, in order of time."""

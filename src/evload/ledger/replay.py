@@ -47,6 +47,7 @@ def meta(
     gauges: Mapping[str, tuple[Sequence[str], Sequence[str]]],
     segment: tuple[int, int],
     stages: Sequence[tuple[str, int, int, str]],
+    journeys: Sequence[str] = (),
     circumstances: Circumstances | None = None,
 ) -> Mapping[str, Any]:
     """What the ledger file has to carry so that `rebuild` needs nothing else. Names are in the order of the numbers
@@ -60,6 +61,7 @@ def meta(
         "plan": [plan.as_data() for plan in plans],
         "events": list(events),
         "probes": list(probes),
+        "journeys": list(journeys),
         "terms": criteria.as_data(),
         "stages": [list(stage) for stage in stages],
         "gauges": {
@@ -142,6 +144,8 @@ def _fold(reader: LedgerReader, plans: Sequence[ScenarioPlan]) -> Summary:
             warm_rows[seen.scenario] += 1
     while settled:
         recorder.settle([heapq.heappop(settled)[2]])
+    for iteration in reader.iterations():
+        recorder.iterated([iteration])
     for gauge, start_ns, end_ns, values in reader.samples():
         recorder.sampled(gauge, start_ns, end_ns, values)
     for probe, times in reader.read_times():

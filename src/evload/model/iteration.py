@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
 
 class End(enum.IntEnum):
@@ -21,6 +24,27 @@ class End(enum.IntEnum):
     """It was due, and never begun: the run was stopped before."""
     STARVED = 6
     """It was due, and never begun: what it would have taken from others wasn't there in time."""
+
+
+DUE: Final = "due"
+STARTED: Final = "started"
+KEYS: Final = ("scheduled", STARTED, *(end.name.lower() for end in End))
+"""What is counted of the iterations of a journey: `scheduled` are all that were due, and the others sum up to it."""
+SUMS: Final[Mapping[str, Sequence[str]]] = MappingProxyType(
+    {"scheduled": (STARTED, "unsent", "starved"), STARTED: ("completed", "refused", "failed", "cut_off")}
+)
+"""The two sums of iterations."""
+COUNTERS: Final = (DUE, STARTED, "completed", "refused", "failed", "cut_off", "starved")
+"""What objectives call the counters of iterations."""
+JOURNEY: Final = "journey"
+"""The metric of an iteration: the time from when it was due until its last step was done."""
+OTHERS: Final = "others"
+"""What the reasons are called that are too many to be told apart."""
+
+
+def key_of(counter: str) -> str:
+    """What a counter of iterations is called among the counts of a summary."""
+    return "scheduled" if counter == DUE else counter
 
 
 @dataclass(frozen=True, slots=True)
