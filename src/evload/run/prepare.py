@@ -170,7 +170,7 @@ def build(
                     seed=f"{config.seed}/{name}",
                     segment=segment,
                 ),
-                producer=scenario.producer or "",
+                producer=scenario.producer,
                 reading={
                     number: _reading(reader.settings, scenario, _objectives_of(config, name, probe))
                     for probe in scenario.probes
@@ -294,7 +294,7 @@ def with_waits(config: RunConfig) -> RunConfig:
                 )
                 scenarios[f"{name}: {event}"] = scenario.model_copy(
                     update={
-                        "producer": None, "journeys": {}, "events": {event: 1.0}, "probes": (event,),
+                        "producer": "", "journeys": {}, "events": {event: 1.0}, "probes": (event,),
                         "load": (Idle(idle=duration_ns(scenario.load)),), "arrivals": "constant", "think": None,
                         "every": None, "steady": False,
                     }
@@ -325,7 +325,7 @@ def kinds_of(config: RunConfig, run_id: str) -> list[Kind]:
     readers = _readers(config)
     found: dict[tuple[str, str, tuple[str, ...]], tuple[str, EventType]] = {}
     for name, scenario in config.scenarios.items():
-        if scenario.producer is None:
+        if not scenario.producer:
             continue
         for one in _types(config, scenario, {}):
             found.setdefault((scenario.producer, one.name, tuple(scenario.probes)), (name, one))
