@@ -86,6 +86,14 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """A scenario that is what journeys of another one wait for: that one, and the event that a wait is."""
+
+    scenario: str
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunConfig:
     """A config that holds together: every name in it leads somewhere, every template and data file is good.
 
@@ -125,6 +133,7 @@ class RunConfig:
     circumstances: Circumstances = field(default_factory=Circumstances)
     guard: Guard = NO_GUARD
     ceilings: tuple[CeilingObjective, ...] = ()
+    waits: Mapping[str, Wait] = field(default_factory=dict)
 
     @property
     def captured(self) -> tuple[str, ...]:
