@@ -146,7 +146,7 @@ class WrittenSending(Settings):
     give: Annotated[Mapping[Name, str], Field(description="what is put into pools after it: a template by pool")] = {}
     take: Annotated[
         Mapping[Variable, Name],
-        Field(description="what is taken out of pools before it: the pool by the name for it"),
+        Field(description="what is taken out of pools before: the pool by the name for it"),
     ] = {}
     within: Annotated[Duration, Field(description="how long it waits for what it takes")] = TAKE_WITHIN_NS
 
@@ -296,7 +296,7 @@ class WrittenJourney(Settings):
 
     vars: Annotated[
         Mapping[Variable, Any],
-        Field(description="values by name, drawn once for each iteration; texts are templates"),
+        Field(description="values by name, drawn for each iteration; texts are templates"),
     ] = {}
     begin: Annotated[
         tuple[WrittenStep, ...], Field(description="what each user does once, before the first iteration")
@@ -306,7 +306,7 @@ class WrittenJourney(Settings):
         tuple[WrittenStep, ...],
         Field(
             alias="finally",
-            description="what is done after the steps, after a failure too, where its names are known",
+            description="done after the steps, after a failure too, where its names are known",
         ),
     ] = ()
     end: Annotated[tuple[WrittenStep, ...], Field(description="what each user does once, after the last")] = ()
