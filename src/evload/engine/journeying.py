@@ -218,18 +218,22 @@ class JourneyPacer:
 
     def _settle(self, receipts: Sequence[Receipt]) -> None:
         now = self._clock.now_ns()
-        said = []
+        said, names = [], {}
         for receipt in receipts:
             line = self._whose.pop(receipt.seq)
             line.in_flight -= 1
             if receipt.detail:
-                shown = self._failures.publish_failed(line.name, receipt.detail)
-                said.append(receipt._replace(detail=shown))
+                names[receipt.seq] = line.name
+                said.append(receipt._replace(detail=self._failures.shown_whole(receipt.detail)))
             else:
                 said.append(receipt)
         final = self._room.answered(said, now)
         if len(final) < len(said):
             self._again |= {receipt.seq for receipt in said} - {receipt.seq for receipt in final}
+        for receipt in final:
+            if receipt.detail:
+                # What is sent again hasn't failed yet.
+                self._failures.publish_failed(names[receipt.seq], receipt.detail)
         self._finish(final, now)
         self.wake()
 

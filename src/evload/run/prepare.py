@@ -419,6 +419,7 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
         ),
         event=apart[0] if apart and len(sent) == 1 and not scenario.journeys else "",
         warmup=(scenario.start, scenario.start + scenario.warmup) if scenario.warmup else None,
+        journeys=tuple((list(config.journeys).index(journey), journey) for journey in scenario.journeys),
     )
 
 
@@ -484,6 +485,7 @@ def _meta(
         criteria,
         plans=[scenario.fold for scenario in plan.scenarios],
         events=event_names(config),
+        journeys=list(config.journeys),
         probes=list(probe_numbers(config)),
         gauges={name: (gauge.metrics, gauge.scenarios) for name, gauge in config.gauges.items()},
         segment=(segment.number, segment.of),
