@@ -325,6 +325,19 @@ class EventFacts:
             by_producer=True,
         ),
     )
+    retried: int | None = field(
+        default=None,
+        metadata=_row(
+            meaning="how often a step was sent again after an answer that says so",
+            joined="first",
+            tallied=100,
+            title="sent again",
+            by_producer=True,
+            counters=(
+                Counter(name="retried", spoken="sent again", counts=lambda times: times > 0, where="retried > 0"),
+            ),
+        ),
+    )
 
 
 FACTS: Final[Mapping[str, Fact]] = MappingProxyType({one.name: one.metadata["fact"] for one in fields(EventFacts)})
