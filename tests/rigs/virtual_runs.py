@@ -73,9 +73,13 @@ class Ran(Generic[R]):
 
     def events(self) -> list[Mapping[str, Any]]:
         """The rows of the ledger. Times, in nanoseconds, count from its beginning."""
+        return self.rows("SELECT * FROM events ORDER BY seq")
+
+    def rows(self, query: str) -> list[Mapping[str, Any]]:
+        """What a query over the ledger finds."""
         with closing(sqlite3.connect(self.ledger)) as ledger:
             ledger.row_factory = sqlite3.Row
-            return [dict(row) for row in ledger.execute("SELECT * FROM events ORDER BY seq")]
+            return [dict(row) for row in ledger.execute(query)]
 
     def began_s(self) -> float:
         """When that was, in seconds since the epoch."""
