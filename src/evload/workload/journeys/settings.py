@@ -133,7 +133,7 @@ class WaitStep:
     probe: str
     of: str
     until: str | None = None
-    within: int = 30_000_000_000
+    within: int = TAKE_WITHIN_NS
     capture: Mapping[str, Capture] = field(default_factory=dict)
     on_failed: tuple[Step, ...] | None = None
 

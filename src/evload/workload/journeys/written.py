@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, NoReturn, Self, TypeVar
 
 from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
@@ -26,6 +26,7 @@ from .settings import (
     Sending,
     Step,
     Think,
+    WaitStep,
 )
 
 T = TypeVar("T")
@@ -35,6 +36,7 @@ _BODIES: Final[tuple[str, ...]] = ("json", "form", "body")
 _OF_REQUESTS: Final = (
     *_BODIES, "headers", "query", "expect", "refused", "capture", "check", "retry", "else",
 )  # fmt: skip
+_OF_WAITS: Final = ("wait", "of", "until", "within", "capture", "on_failed")
 _KEYWORDS: Final = ("think", "choose", "continue", "finally", "else")
 _VARIABLE: Final = re.compile(r"[a-z_][A-Za-z0-9_]{0,99}")
 _STEP_HELP: Final = "write its name and what it does, such as pay: {to: shop, post: /payments}"
@@ -113,11 +115,11 @@ class WrittenBranch(Settings):
 
 
 class WrittenSending(Settings):
-    """A step that sends a request or an event."""
+    """A step that sends a request or an event, or waits for what a probe shows."""
 
-    model_config = ConfigDict(title="Request or event")
+    model_config = ConfigDict(title="Request, event or wait")
 
-    to: Annotated[str, Field(description="name of a producer; of kind http for a request")]
+    to: Annotated[str, Field(description="name of a producer; of kind http for a request")] = ""
     event: Annotated[str, Field(description="name of the event that is sent")] = ""
     get: Annotated[str, Field(description="path below the producer's address, and its query")] = ""
     post: Annotated[str, Field(description="path below the producer's address, and its query")] = ""
@@ -148,7 +150,16 @@ class WrittenSending(Settings):
         Mapping[Variable, Name],
         Field(description="what is taken out of pools before: the pool by the name for it"),
     ] = {}
-    within: Annotated[Duration, Field(description="how long it waits for what it takes")] = TAKE_WITHIN_NS
+    wait: Annotated[str, Field(description="name of a probe: go on once it shows what is asked for")] = ""
+    of: Annotated[str, Field(description="the id that the probe is asked for, a template")] = ""
+    until: Annotated[
+        str, Field(description="JMESPath in place of the probe's visible, such as body.status == 'paid'")
+    ] = ""
+    on_failed: Annotated[
+        _NotEmpty[WrittenStep],
+        Field(description="what is done where it isn't shown in time; continue: true goes on then"),
+    ] = ()
+    within: Annotated[Duration | None, Field(description="how long it waits, for that or for what it takes")] = None
 
     @property
     def _given(self) -> list[str]:
@@ -164,6 +175,14 @@ class WrittenSending(Settings):
 
     def _contradictions(self) -> Iterable[_Found]:
         given = self._given
+        if "wait" in given:
+            yield from self._about_wait(given)
+            return
+        for name in ("of", "until", "on_failed"):
+            if name in given:
+                yield _of_key(name), f"{name} goes with wait: PROBE; leave it out"
+        if "to" not in given:
+            yield (), "nothing says where this step sends; add to: PRODUCER"
         methods = [name for name in METHODS if name in given]
         if "event" in given:
             for name in methods:
@@ -190,15 +209,28 @@ class WrittenSending(Settings):
         if "within" in given and not self.take:
             yield _of_key("within"), "within goes with take: nothing is waited for; leave it out"
 
+    def _about_wait(self, given: Sequence[str]) -> Iterable[_Found]:
+        for name in given:
+            if name not in _OF_WAITS:
+                yield _of_key(name), f"{name} belongs to what is sent, and this step waits; leave it out"
+        if "of" not in given:
+            yield (), "nothing says what it waits for; add of:, such as of: \"{order}\""
+
     def meant(self, name: str) -> Sending:
         given = self._given
-        if "event" in given:
-            return EventStep(name, self.to, self.event, self.give, self.take, self.within)
-        method = next(one for one in METHODS if one in given)
+        within = TAKE_WITHIN_NS if self.within is None else self.within
         captures = {
             variable: Capture(one) if isinstance(one, str) else Capture(one.from_, one.secret)
             for variable, one in self.capture.items()
         }
+        if "wait" in given:
+            return WaitStep(
+                name, self.wait, self.of, self.until or None, within, captures,
+                _meant(self.on_failed) if "on_failed" in given else None,
+            )  # fmt: skip
+        if "event" in given:
+            return EventStep(name, self.to, self.event, self.give, self.take, within)
+        method = next(one for one in METHODS if one in given)
         return RequestStep(
             name,
             self.to,
@@ -218,7 +250,7 @@ class WrittenSending(Settings):
             else_=_meant(self.else_) if "else" in given else None,
             give=self.give,
             take=self.take,
-            within=self.within,
+            within=within,
         )
 
 
