@@ -457,7 +457,7 @@ class Checks:
     @property
     def _steps(self) -> list[str]:
         """How the events of all steps are called."""
-        return [event_name(name, step) for name, journey in self._journeys.items() for step in journey.sending()]
+        return [event_name(name, step) for name, journey in self._journeys.items() for step in journey.counted()]
 
     @cached_property
     def _sent_by_steps(self) -> frozenset[tuple[str, str]]:

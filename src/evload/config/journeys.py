@@ -10,17 +10,21 @@ import jmespath
 
 from ..clients.jmes import check_expression
 from ..clients.web import check_header
+from ..spi.probe import ProbeSettings
 from ..spi.producer import ProducerSettings
 from ..texts import near
 from ..workload.journeys.placeholders import OF_ITERATIONS, OF_STEPS, SUGGESTED, is_drawn, is_of_rows, placeholders
 from ..workload.journeys.settings import (
     Choose,
     Continue,
+    Counted,
     EventStep,
     JourneySettings,
     RequestStep,
     Sending,
     Step,
+    WaitStep,
+    counted,
     sending,
 )
 from .problems import Problems, unknown
@@ -36,7 +40,7 @@ _OF_EVENTS: Final = ("data.", "record.")
 Names = frozenset[str]
 
 
-def event_name(journey: str, step: Sending) -> str:
+def event_name(journey: str, step: Counted) -> str:
     """How the events of a step are called, beside those of `events:`."""
     return f"{journey}.{step.name}"
 
@@ -44,7 +48,7 @@ def event_name(journey: str, step: Sending) -> str:
 def events_of(scenario: Scenario, journeys: Mapping[str, JourneySettings]) -> list[str]:
     """The names of all that a scenario sends."""
     made = {name: journeys[name] for name in scenario.journeys if name in journeys}
-    return [*scenario.events, *(event_name(name, step) for name, one in made.items() for step in one.sending())]
+    return [*scenario.events, *(event_name(name, step) for name, one in made.items() for step in one.counted())]
 
 
 def producers_of(scenario: Scenario, journeys: Mapping[str, JourneySettings]) -> list[str]:
@@ -78,6 +82,7 @@ def check_journeys(
     journeys: Mapping[str, JourneySettings],
     scenarios: Mapping[str, Scenario],
     producers: Mapping[str, ProducerSettings],
+    probes: Mapping[str, ProbeSettings],
     captured: Set[str],
 ) -> dict[str, Names]:
     """Note what is wrong with the journeys that could be read. `captured` are the names of what the set-up captures.
@@ -86,7 +91,7 @@ def check_journeys(
     """
     known: dict[str, Names] = {}
     for name, journey in journeys.items():
-        for event, names in _Journey(problems, name, journey, producers, frozenset(captured)).check():
+        for event, names in _Journey(problems, name, journey, producers, probes, frozenset(captured)).check():
             known[event] = known[event] & names if event in known else names
     _check_pools(problems, journeys, scenarios)
     _check_users(problems, journeys, scenarios)
@@ -102,12 +107,12 @@ def _check_pools(
     made = {name for scenario in scenarios.values() for name in scenario.journeys}
     givers: dict[str, list[str]] = {}
     for name, journey in journeys.items():
-        for step in journey.sending():
-            for pool in step.give:
+        for sent in journey.sending():
+            for pool in sent.give:
                 givers.setdefault(pool, []).append(name)
     for name, journey in journeys.items():
         for place, step in _placed(("journeys", name), journey):
-            for variable, pool in step.take.items():
+            for variable, pool in () if isinstance(step, WaitStep) else step.take.items():
                 path: DataPath = (*place, "take", variable)
                 if pool not in givers:
                     cure = "give it in another step, give: {" + pool + ': "{id}"}'
@@ -135,22 +140,24 @@ def _check_users(
                     problems.add((*path, at), what, cure, key=isinstance(written, dict))
 
 
-def _placed(path: DataPath, journey: JourneySettings) -> Iterator[tuple[DataPath, Sending]]:
-    """All steps that send something, with their places."""
+def _placed(path: DataPath, journey: JourneySettings) -> Iterator[tuple[DataPath, Counted]]:
+    """All steps that are events, with their places."""
     for section, steps in journey.sections.items():
         yield from _placed_in((*path, section), steps)
 
 
-def _placed_in(path: DataPath, steps: Iterable[Step]) -> Iterator[tuple[DataPath, Sending]]:
+def _placed_in(path: DataPath, steps: Iterable[Step]) -> Iterator[tuple[DataPath, Counted]]:
     for index, step in enumerate(steps):
         at: DataPath = (*path, index)
         if isinstance(step, Choose):
             for number, branch in enumerate(step.branches):
                 yield from _placed_in((*at, "choose", number, "steps"), branch.steps)
-        elif isinstance(step, RequestStep | EventStep):
+        elif isinstance(step, Counted):
             yield (*at, step.name), step
             if isinstance(step, RequestStep):
                 yield from _placed_in((*at, step.name, "else"), step.else_ or ())
+            elif isinstance(step, WaitStep):
+                yield from _placed_in((*at, step.name, "on_failed"), step.on_failed or ())
 
 
 class _Journey:
@@ -162,6 +169,7 @@ class _Journey:
         name: str,
         journey: JourneySettings,
         producers: Mapping[str, ProducerSettings],
+        probes: Mapping[str, ProbeSettings],
         captured: Names,
     ) -> None:
         self._problems = problems
@@ -169,6 +177,7 @@ class _Journey:
         self._name = name
         self._journey = journey
         self._producers = producers
+        self._probes = probes
         self._captured = captured
         self._makers: dict[str, str] = {}
         """The step that captures or takes a name, the first one."""
@@ -188,21 +197,21 @@ class _Journey:
         begun = self._steps((*path, "begin"), journey.begin, self._captured | _USER)
         iteration = self._captured | OF_ITERATIONS | drawn | begun
         self._steps((*path, "steps"), journey.steps, iteration)
-        anywhere = frozenset(name for step in sending(journey.steps) for name in _names_of(step))
+        anywhere = frozenset(name for step in counted(journey.steps) for name in _names_of(step))
         self._steps((*path, "finally"), journey.finally_, iteration | anywhere)
         self._steps((*path, "end"), journey.end, begun)
         return self._events
 
     def _learn_names(self) -> None:
-        for step in self._journey.sending():
+        for step in self._journey.counted():
             for name in _names_of(step):
                 self._makers.setdefault(name, step.name)
-            if isinstance(step, RequestStep):
+            if isinstance(step, RequestStep | WaitStep):
                 self._secret |= {name for name, capture in step.capture.items() if capture.secret}
 
     def _check_names(self, path: DataPath) -> None:
         """Names of steps are for one each, and variables aren't called as what is there already."""
-        times = Counter(step.name for step in self._journey.sending())
+        times = Counter(step.name for step in self._journey.counted())
         events = self._document.section("events")
         for place, step in _placed(path, self._journey):
             if times[step.name] > 1:
@@ -213,9 +222,9 @@ class _Journey:
             if (name := event_name(self._name, step)) in events:
                 what = f"what this step sends is called {name!r}, as an event is"
                 self._problems.add(place, what, "give the step or the event another name", key=True)
-            for variable in step.take:
+            for variable in () if isinstance(step, WaitStep) else step.take:
                 self._check_new((*place, "take", variable), variable)
-            for variable in step.capture if isinstance(step, RequestStep) else ():
+            for variable in () if isinstance(step, EventStep) else step.capture:
                 self._check_new((*place, "capture", variable), variable)
         for variable in self._journey.vars:
             self._check_new((*path, "vars", variable), variable)
@@ -244,8 +253,8 @@ class _Journey:
         for index, step in enumerate(steps):
             at: DataPath = (*path, index)
             if isinstance(step, Continue):
-                if path[-1] != "else" or index != len(steps) - 1:
-                    what = "continue: true can stand as the last step of an else: block alone"
+                if path[-1] not in ("else", "on_failed") or index != len(steps) - 1:
+                    what = "continue: true can stand as the last step under else: or on_failed: alone"
                     self._problems.add((*at, "continue"), what, "leave it out, or move it there", key=True)
             elif isinstance(step, Choose):
                 ends = [
@@ -253,9 +262,31 @@ class _Journey:
                     for number, branch in enumerate(step.branches)
                 ]
                 known = frozenset.intersection(*ends)
-            elif isinstance(step, RequestStep | EventStep):
+            elif isinstance(step, WaitStep):
+                known = self._wait((*at, step.name), step, known)
+            elif isinstance(step, Sending):
                 known = self._sending((*at, step.name), step, known)
         return known
+
+    def _wait(self, place: DataPath, step: WaitStep, known: Names) -> Names:
+        self._refer((*place, "wait"), step.probe, "probes")
+        self._template((*place, "of"), step.of, known | OF_STEPS)
+        if (probe := self._probes.get(step.probe)) is not None:
+            captures = {name: one.expression for name, one in step.capture.items()}
+            for key, until, some in (("until", step.until, {}), ("capture", None, captures)):
+                try:
+                    probe.waiting(until, step.within, some)
+                except ValueError as error:
+                    self._problems.add_text(
+                        (*place, key if key in self._document.value(place) else "wait"), str(error)
+                    )
+                    break
+        after = known.union(step.capture)
+        if step.on_failed is not None:
+            failed = self._steps((*place, "on_failed"), step.on_failed, known)
+            if isinstance(step.on_failed[-1], Continue):
+                after &= failed
+        return after
 
     def _sending(self, place: DataPath, step: Sending, known: Names) -> Names:
         if step.take and (place[-3:-1] != ("steps", 0) or len(place) != 5):
@@ -378,9 +409,10 @@ class _Journey:
             self._problems.add(place, what, cure)
 
 
-def _names_of(step: Sending) -> list[str]:
+def _names_of(step: Counted) -> list[str]:
     """Names under which later steps know something by this one."""
-    return [*step.take, *(step.capture if isinstance(step, RequestStep) else ())]
+    taken = () if isinstance(step, WaitStep) else step.take
+    return [*taken, *(() if isinstance(step, EventStep) else step.capture)]
 
 
 def _vars_in(node: Mapping[str, Any]) -> set[str]:

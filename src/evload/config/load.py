@@ -234,7 +234,7 @@ class _Reader:
         checks.actions(actions, scenarios, objectives, top.observe)
         reports = self._reports()
         captured = checks.captured(setup)
-        known = check_journeys(self._problems, journeys, scenarios, producers, captured)
+        known = check_journeys(self._problems, journeys, scenarios, producers, probes, captured)
         checks.secrets(self._live)
         return RunConfig(
             name=name,

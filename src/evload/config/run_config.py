@@ -137,6 +137,7 @@ class RunConfig:
     guard: Guard = NO_GUARD
     ceilings: tuple[CeilingObjective, ...] = ()
     waits: Mapping[str, Wait] = field(default_factory=dict)
+    """Of scenarios that are what journeys of others wait for; no config says so, and a run is prepared with them."""
     journeys: Mapping[str, JourneySettings] = field(default_factory=dict)
 
     def producers_of(self, scenario: Scenario) -> list[str]:

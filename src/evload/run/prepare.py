@@ -274,8 +274,7 @@ def senders(config: RunConfig, scenario: Scenario) -> list[str]:
     """The names of the producers through which a scenario sends."""
     if scenario.producer:
         return [scenario.producer]
-    steps = [step for name in scenario.journeys for step in config.journeys[name].sending()]
-    return sorted({step.to for step in steps if not isinstance(step, WaitStep)})
+    return sorted({step.to for name in scenario.journeys for step in config.journeys[name].sending()})
 
 
 def with_waits(config: RunConfig) -> RunConfig:
@@ -284,7 +283,7 @@ def with_waits(config: RunConfig) -> RunConfig:
     scenarios, probes, waits = dict(config.scenarios), dict(config.probes), {}
     for name, scenario in config.scenarios.items():
         for journey in scenario.journeys:
-            for step in config.journeys[journey].sending():
+            for step in config.journeys[journey].counted():
                 if not isinstance(step, WaitStep):
                     continue
                 event = f"{journey}.{step.name}"

@@ -55,7 +55,7 @@ class Gift:
     """A value that goes into a pool: what makes it, and the names that this needs."""
 
     pool: str
-    value: Callable[[], Any]
+    value: Callable[[str], Any]
     needs: frozenset[str]
 
 
@@ -152,7 +152,7 @@ Operation = Send | Watch | Pause | Fork | GiveIn | Done
 
 def events_of(name: str, journey: JourneySettings) -> list[str]:
     """The names of the events that a journey sends, one for each step that does: JOURNEY.STEP."""
-    return [f"{name}.{step.name}" for step in journey.sending()]
+    return [f"{name}.{step.name}" for step in journey.counted()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,9 +191,9 @@ class Program:
     def __init__(self, name: str, journey: JourneySettings, given: Given) -> None:
         self.name = name
         self.random = Random()
-        sending = list(journey.sending())
+        counted = list(journey.counted())
         names = {*GIVEN, *journey.vars}
-        for step in sending:
+        for step in counted:
             names |= {*(() if isinstance(step, WaitStep) else step.take)}
             names |= {*(() if isinstance(step, EventStep) else step.capture)}
         self.late = Late(names)
@@ -202,28 +202,29 @@ class Program:
         self._given = given
         self.secrets = frozenset(
             name
-            for step in sending
+            for step in counted
             if isinstance(step, RequestStep | WaitStep)
             for name, capture in step.capture.items()
             if capture.secret
         )
-        compiler = self._compiler("vars")
-        self._vars = fill(compiler.json(dict(journey.vars), ("vars",)))
-        self._draws = compiler.draws
-        self.draws_at_random = compiler.draws_at_random
-        self.problems += compiler.problems
+        self._vars: list[tuple[str, Callable[[str], Any]]] = []
+        self.draws_at_random = False
+        for variable, value in journey.vars.items():
+            compiler = self._compiler(f"vars/{variable}")
+            text = fill(compiler.json(value, ("vars", variable)))
+            self._vars.append((variable, _valued(compiler.draws, text)))
+            self.draws_at_random |= compiler.draws_at_random
+            self.problems += compiler.problems
         self.begin = self._part(journey.begin, "begin")
         self.main = self._part(journey.steps, MAIN)
         self.finally_ = self._part(journey.finally_, "finally")
         self.end = self._part(journey.end, "end")
 
-    def variables(self, now: str) -> dict[str, Any]:
-        """The variables of a new iteration, drawn."""
-        values = ["0" * 12, now, "0"]
-        for draw in self._draws:
-            values += draw(values)
-        made: dict[str, Any] = orjson.loads(self._vars(values))
-        return made
+    def draw_variables(self, values: dict[str, Any], now: str) -> None:
+        """Draw the variables of a new iteration, each into what it knows so far, which templates look at."""
+        self.late.values = values
+        for name, value in self._vars:
+            values[name] = value(now)
 
     def _compiler(self, place: str) -> Compiler:
         given = self._given
@@ -384,9 +385,11 @@ class Program:
         return tuple(gifts)
 
 
-def _valued(draws: Sequence[Draw], text: Fill) -> Callable[[], Any]:
-    def value() -> Any:
-        values = ["0" * 12, "", "0"]
+def _valued(draws: Sequence[Draw], text: Fill) -> Callable[[str], Any]:
+    """Makes the value that a template of JSON stands for, at a time as text."""
+
+    def value(now: str) -> Any:
+        values = ["0" * 12, now, "0"]
         for draw in draws:
             values += draw(values)
         return orjson.loads(text(values))

@@ -330,8 +330,7 @@ class Journeys:
         if program.draws_at_random:
             program.random.seed(self._key(one, 0))
         one.values = self._given(one)
-        program.late.values = one.values
-        one.values |= program.variables(self._stamp(now_ns))
+        program.draw_variables(one.values, self._stamp(now_ns))
         one.part, one.place = _MAIN, program.main or 0
         if user is not None and program.begin is not None:
             if one.journey in user.begun:
@@ -351,9 +350,7 @@ class Journeys:
                 continue
             one = _Pass(journey, -1, user.own, user, now_ns)
             one.part, one.place = _END, program.end
-            one.values = self._given(one)
-            program.late.values = one.values
-            one.values |= program.variables(self._stamp(now_ns)) | values | self._given(one)
+            one.values = values | self._given(one)
             self._go_on(one, now_ns)
             return  # the next one when this is done
         self.users -= 1
@@ -506,7 +503,7 @@ class Journeys:
                 receipt = receipt._replace(sent_ns=one.tried[1].sent_ns)  # whoever waits does since the first try
             if self._is_sent_again(one, send, receipt, at_ns):
                 return None
-        said, reason = self._judged(one, send, receipt)
+        said, reason = self._judged(one, send, receipt, now_ns)
         final = self._final(one, receipt, said)
         one.due_ns = at_ns
         if one.part <= _MAIN:
@@ -547,7 +544,7 @@ class Journeys:
         self._push(one.due_ns, one)
         return True
 
-    def _judged(self, one: _Pass, send: Send, receipt: Receipt) -> tuple[int, str]:
+    def _judged(self, one: _Pass, send: Send, receipt: Receipt, now_ns: int) -> tuple[int, str]:
         """What an answer is, and why, for people. What it holds is captured, and what is given is given."""
         if receipt.outcome is not Outcome.ACCEPTED:
             reason = receipt.detail or receipt.outcome.name.lower().replace("_", " ")
@@ -562,7 +559,7 @@ class Journeys:
             if unknown := gift.needs - one.values.keys():
                 return FAILED, _UNKNOWN.format(min(unknown))
             program.late.values = one.values
-            self._pools.give(gift.pool, gift.value())
+            self._pools.give(gift.pool, gift.value(self._stamp(now_ns)))
         return OK, ""
 
     def _missing(self, one: _Pass, send: Send, document: _Document) -> str:

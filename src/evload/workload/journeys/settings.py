@@ -139,8 +139,9 @@ class WaitStep:
 
 
 Step = RequestStep | EventStep | WaitStep | Think | Choose | Continue
-Sending = RequestStep | EventStep | WaitStep
-"""What is an event of its scenario. Of a wait nothing is sent."""
+Sending = RequestStep | EventStep
+Counted = Sending | WaitStep
+"""What is an event among those of the plan. Of a wait nothing is sent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,21 +165,31 @@ class JourneySettings:
         """Its steps by the keys under which they stand, in the order in which they are numbered."""
         return {"steps": self.steps, "finally": self.finally_, "begin": self.begin, "end": self.end}
 
-    def sending(self) -> Iterator[Sending]:
-        """All steps that send something, in the order of their numbers: as written, depth first."""
+    def counted(self) -> Iterator[Counted]:
+        """All steps that are events, in the order of their numbers: as written, depth first."""
         for steps in self.sections.values():
-            yield from sending(steps)
+            yield from counted(steps)
+
+    def sending(self) -> Iterator[Sending]:
+        """Those of them that send something."""
+        return (step for step in self.counted() if not isinstance(step, WaitStep))
 
 
-def sending(steps: tuple[Step, ...]) -> Iterator[Sending]:
-    """Those of some steps that send something, and all in their branches and else blocks; as written, depth first."""
+def counted(steps: tuple[Step, ...]) -> Iterator[Counted]:
+    """Those of some steps that are events, and all in their branches and what they have for a no; as written, depth
+    first."""
     for step in steps:
         if isinstance(step, Choose):
             for branch in step.branches:
-                yield from sending(branch.steps)
-        elif isinstance(step, Sending):
+                yield from counted(branch.steps)
+        elif isinstance(step, Counted):
             yield step
             if isinstance(step, RequestStep) and step.else_:
-                yield from sending(step.else_)
+                yield from counted(step.else_)
             if isinstance(step, WaitStep) and step.on_failed:
-                yield from sending(step.on_failed)
+                yield from counted(step.on_failed)
+
+
+def sending(steps: tuple[Step, ...]) -> Iterator[Sending]:
+    """Those of them that send something."""
+    return (step for step in counted(steps) if not isinstance(step, WaitStep))

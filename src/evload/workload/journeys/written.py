@@ -19,11 +19,11 @@ from .settings import (
     Capture,
     Choose,
     Continue,
+    Counted,
     EventStep,
     JourneySettings,
     RequestStep,
     Retry,
-    Sending,
     Step,
     Think,
     WaitStep,
@@ -214,9 +214,9 @@ class WrittenSending(Settings):
             if name not in _OF_WAITS:
                 yield _of_key(name), f"{name} belongs to what is sent, and this step waits; leave it out"
         if "of" not in given:
-            yield (), "nothing says what it waits for; add of:, such as of: \"{order}\""
+            yield (), 'nothing says what it waits for; add of:, such as of: "{order}"'
 
-    def meant(self, name: str) -> Sending:
+    def meant(self, name: str) -> Counted:
         given = self._given
         within = TAKE_WITHIN_NS if self.within is None else self.within
         captures = {
