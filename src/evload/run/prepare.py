@@ -158,7 +158,7 @@ def build(
         scenarios=[
             ScenarioRun(
                 fold=fold_plan(config, name),
-                span=Span.of(name, scenario.start, _shown(scenario.load, redact), scenario.warmup),
+                span=_span(config, name, redact),
                 arrivals=Arrivals(_shown(scenario.load, redact), scenario.arrivals, f"{config.seed}/{name}/arrivals"),
                 renderer=Renderer(
                     scenario=index,
@@ -211,6 +211,13 @@ def build(
             for name, gauge in config.gauges.items()
         },
     )
+
+
+def _span(config: RunConfig, name: str, redact: Callable[[str], str]) -> Span:
+    """When a scenario runs, and what it does then; what is waited for does nothing of its own."""
+    scenario = config.scenarios[name]
+    span = Span.of(name, scenario.start, _shown(scenario.load, redact), scenario.warmup)
+    return replace(span, stretches=(), rates=()) if name in config.waits else span
 
 
 def _journeys(
@@ -294,7 +301,7 @@ def with_waits(config: RunConfig) -> RunConfig:
                 scenarios[f"{name}: {event}"] = scenario.model_copy(
                     update={
                         "producer": "", "journeys": {}, "events": {event: 1.0}, "probes": (event,),
-                        "load": (Idle(idle=duration_ns(scenario.load)),), "arrivals": "constant", "think": None,
+                        "load": (Idle.model_construct(idle=duration_ns(scenario.load)),), "arrivals": "constant", "think": None,
                         "every": None, "steady": False,
                     }
                 )  # fmt: skip

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol, Self, runtime_checkable
+from typing import Annotated, Any, Final, Literal, Protocol, Self, runtime_checkable
 
 from pydantic import Field
 
 from ..model.travel import ReadResult, Target
 from ..units import Duration, Rate, Share
 from .context import AdapterSettings, Capabilities, Surroundings
+
+
+_AT_ONCE_NS: Final = 1_000_000
 
 
 class Probe(Protocol):
@@ -133,7 +136,11 @@ class ProbeSettings(AdapterSettings):
             raise ValueError("nobody can ask it about an id; name a probe that reads")
         if until is not None or captures:
             raise ValueError("it has no answers that an expression could look into; leave until and capture out")
-        return self.model_copy(update={"deadline": within_ns})
+        return self.model_copy(update=self.waited(within_ns))
+
+    def waited(self, within_ns: int) -> dict[str, Any]:
+        """What changes where somebody waits: what is waited for may be there already, and so is looked for at once."""
+        return {"deadline": within_ns, **({} if "first" in self.model_fields_set else {"first": _AT_ONCE_NS})}
 
     def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Probe]:
         """Connect, yield the probe, close. Raises TargetError if the read model can't be reached."""

@@ -97,7 +97,7 @@ class HttpProbeSettings(HttpTargetSettings, ProbeSettings):
         roots = ("status", "headers", "body") if self.ids is None else ("status", "headers", "body", "item")
         for text in captures.values():
             check_expression(text, roots)
-        changes: dict[str, Any] = {"deadline": within_ns}
+        changes: dict[str, Any] = self.waited(within_ns)
         if until is not None:
             check_expression(until, roots)
             # What isn't there yet is mostly a 404, whose body needn't be JSON.
