@@ -301,8 +301,8 @@ def with_waits(config: RunConfig) -> RunConfig:
                 scenarios[f"{name}: {event}"] = scenario.model_copy(
                     update={
                         "producer": "", "journeys": {}, "events": {event: 1.0}, "probes": (event,),
-                        "load": (Idle.model_construct(idle=duration_ns(scenario.load)),), "arrivals": "constant", "think": None,
-                        "every": None, "steady": False,
+                        "load": (Idle.model_construct(idle=duration_ns(scenario.load)),), "arrivals": "constant",
+                        "think": None, "every": None, "steady": False,
                     }
                 )  # fmt: skip
     return replace(config, scenarios=scenarios, probes=probes, waits=waits)

@@ -13,7 +13,6 @@ from ..model.travel import ReadResult, Target
 from ..units import Duration, Rate, Share
 from .context import AdapterSettings, Capabilities, Surroundings
 
-
 _AT_ONCE_NS: Final = 1_000_000
 
 
@@ -139,7 +138,7 @@ class ProbeSettings(AdapterSettings):
         return self.model_copy(update=self.waited(within_ns))
 
     def waited(self, within_ns: int) -> dict[str, Any]:
-        """What changes where somebody waits: what is waited for may be there already, and so is looked for at once."""
+        """What changes where somebody waits: what is waited for may be there already, so it is looked for at once."""
         return {"deadline": within_ns, **({} if "first" in self.model_fields_set else {"first": _AT_ONCE_NS})}
 
     def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Probe]:
