@@ -140,6 +140,7 @@ def build(
     Raises UsageError where several are to send parts of a load of which a phase may end early: each would end it at a
     moment of its own, and what they send would be no one schedule.
     """
+    config = with_waits(config)
     readers = _readers(config)
     for name, scenario in config.scenarios.items():
         if segment.of > 1 and scenario.journeys:
@@ -287,6 +288,8 @@ def senders(config: RunConfig, scenario: Scenario) -> list[str]:
 def with_waits(config: RunConfig) -> RunConfig:
     """A config in which each step that waits for a probe is a scenario of its own, with a probe of its own: what it
     waits for is watched as the effects of events are. They have no load, and come after all that have."""
+    if config.waits:
+        return config
     scenarios, probes, waits = dict(config.scenarios), dict(config.probes), {}
     for name, scenario in config.scenarios.items():
         for journey in scenario.journeys:
