@@ -403,6 +403,7 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
                 replica=first.replica,
                 during=first.during,
                 after=first.after if first.of_later_events else None,
+                journey=first.journey if first.of_iterations else None,
             )
         )
     slices += _unanswered(objectives, told, sent, events)
@@ -496,6 +497,7 @@ def _meta(
         events=event_names(config),
         journeys=list(config.journeys),
         probes=list(probe_numbers(config)),
+        journeys=list(config.journeys),
         gauges={name: (gauge.metrics, gauge.scenarios) for name, gauge in config.gauges.items()},
         segment=(segment.number, segment.of),
         circumstances=config.circumstances.redacted(redact),
