@@ -497,7 +497,6 @@ def _meta(
         events=event_names(config),
         journeys=list(config.journeys),
         probes=list(probe_numbers(config)),
-        journeys=list(config.journeys),
         gauges={name: (gauge.metrics, gauge.scenarios) for name, gauge in config.gauges.items()},
         segment=(segment.number, segment.of),
         circumstances=config.circumstances.redacted(redact),
