@@ -22,7 +22,7 @@ from ..spi.secrets import is_in_login, names_in
 from ..units import format_duration, write_duration
 from ..workload import events
 from ..workload.events import EventSettings
-from ..workload.journeys.settings import EventStep, JourneySettings
+from ..workload.journeys.settings import EventStep, JourneySettings, WaitStep
 from ..workload.records import Records
 from ..workload.schedule import Hold, Idle, duration_ns, events_before, expected_events, longest_hold
 from ..workload.templates import OWN_NAMES
@@ -178,6 +178,7 @@ class Checks:
             if not all(name in scenarios for name in chosen):
                 continue
             watching = {probe for name in chosen for probe in scenarios[name].probes}
+            watching |= self._waited_for(chosen, scenarios)
             self._named_moments(path, objective, set(scenarios))
             self._scope(path, objective, watching, probes)
             if objective.subject == "unread_writes" and watching and not _reads_own_writes(watching, probes):
@@ -204,6 +205,13 @@ class Checks:
             if needed in _OF_PRODUCERS and not any(_may_tell(producer, needed) for producer in senders):
                 what = f"no producer of these events tells {objective.subject}, so this would always hold"
                 self._problems.add(path, what, "name a scenario whose producer does, or leave it out")
+
+    def _waited_for(self, chosen: Iterable[str], scenarios: Mapping[str, Scenario]) -> set[str]:
+        """The probes for which steps of the journeys of some scenarios wait."""
+        journeys = [
+            self._journeys[one] for name in chosen for one in scenarios[name].journeys if one in self._journeys
+        ]
+        return {step.probe for one in journeys for step in one.counted() if isinstance(step, WaitStep)}
 
     def costs(
         self,

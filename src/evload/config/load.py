@@ -195,6 +195,8 @@ class _Reader:
         """The same, with the model that reads them."""
         self._live: dict[DataPath, frozenset[str]] = {}
         """The settings of each adapter in which a secret may stand that changes, by the adapter's place."""
+        self._steps_of: Mapping[str, Sequence[str]] = {}
+        """The steps of each journey that objectives may be about."""
         self._readers: dict[type[Any], TypeAdapter[Any]] = {}
         self._sandbox: SandboxSettings | None = None
         self._models: dict[tuple[str, str], type[Any] | str] = {}
@@ -215,6 +217,7 @@ class _Reader:
         types = self._items("events", EventSettings)
         scenarios = self._items("scenarios", Scenario)
         journeys = self._journeys()
+        self._steps_of = {name: [step.name for step in one.counted()] for name, one in journeys.items()}
         objectives, ceilings = self._objectives({name: gauge.metrics for name, gauge in gauges.items()})
         costs = self._costs({name: gauge.metrics for name, gauge in gauges.items()})
         policy = self._item(SelfCheckPolicy, ("self_checks",)) if "self_checks" in self._document.data else None
@@ -578,7 +581,7 @@ class _Reader:
     ) -> Objective | None:
         scope = {
             name: value
-            for name in ("scenario", "event", "key", "tag", "probe", "replica", "after", "during")
+            for name in ("scenario", "event", "key", "tag", "probe", "replica", "journey", "step", "after", "during")
             if (value := getattr(entry, name)) is not None
         }
         given = {name: str(value) for name in ("target", "critical") if (value := getattr(entry, name)) is not None}
@@ -587,12 +590,13 @@ class _Reader:
         try:
             # Once without what has a place of its own, so that a mistake is told where it stands.
             objective = grammar.parse(entry.objective, gauges=gauges, **scope)
+            if len(self._steps_of) == len(self._document.section("journeys")):
+                place = (*path, "step") if entry.step is not None else path
+                grammar.with_step(objective, self._steps_of)
             place = next(((*path, name) for name in given), path)
-            return (
-                grammar.parse(entry.objective, gauges=gauges, abort_after_ns=delay_ns, **scope, **given)
-                if given or abort
-                else objective
-            )
+            if given or abort:
+                objective = grammar.parse(entry.objective, gauges=gauges, abort_after_ns=delay_ns, **scope, **given)
+            return grammar.with_step(objective, self._steps_of)
         except ValueError as error:
             self._problems.add_text(place, str(error))
             return None

@@ -297,6 +297,10 @@ class ObjectiveEntry(Settings):
     ] = None
     probe: Annotated[str | None, Field(description="about what this probe of a chain sees")] = None
     replica: Annotated[str | None, Field(description="about what this replica shows")] = None
+    journey: Annotated[
+        str | None, Field(description="about the iterations of this journey alone, or the journey of the step")
+    ] = None
+    step: Annotated[str | None, Field(description="about what this step of a journey sends, or waits for")] = None
     after: Annotated[
         str | None,
         Field(description="what counts from a moment: from the end of this scenario or action, or from this time"),

@@ -49,6 +49,9 @@ _WINDOWED: Final = re.compile(r"(.+?) (for|in any) ([^()<>=!]+)")
 _ONE_EQUALS: Final = re.compile(r"([^=!<>]*[^=!<>\s])\s*=\s*([^=!<>\s][^=!<>]*)")
 _ELSEWHERE: Final = re.compile(r"(?:[\w.]+\s*:\s*)?p\(?(\d+(?:\.\d+)?)\)?\s*(<=|<)\s*(\d+(?:\.\d+)?)\s*(ms|s|m)?")
 """A percentile of nothing in particular, as in k6; a limit without a unit is in milliseconds there."""
+WAIT: Final = "wait"
+"""What a step that waits calls the time until it sees what it waits for."""
+_OF_WAITS: Final = "first_seen"
 _METRICS_ELSEWHERE: Final = frozenset(
     {
         "e2e", "endtoend", "latency", "delay", "duration", "time", "responsetime", "httpreqduration",
@@ -326,6 +329,8 @@ def _value_of(argument: str, gauges: GaugeValues) -> tuple[str | None, str] | No
 
 
 def _metric_name(name: str) -> str:
+    if name == WAIT:
+        return _OF_WAITS
     if name in METRICS or name in (QUEUE_LAG, JOURNEY):
         return name
     if name in COUNTER_NAMES or name in _ALIASES or name in COUNTERS:
