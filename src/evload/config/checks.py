@@ -435,12 +435,14 @@ class Checks:
         `captured` are the names of what the set-up captures; `known` has those that the steps of journeys know which
         send an event, all that do.
         """
-        loaded = {}
+        loaded: dict[str, Records | None] = {}
         seen: set[tuple[DataPath, str]] = set()
         for name, settings in types.items():
             senders = {scenario.producer for scenario in scenarios.values() if name in scenario.events}
             names = captured if senders else captured | known.get(name, set())
             senders |= {to for event, to in self._sent_by_steps if event == name}
+            if not senders and self._is_unsure:
+                continue  # Who sends it may well be what is wrong, and so it isn't known what it may ask for.
             extras = [
                 (sender, template)
                 for sender, producer in producers.items()
@@ -466,6 +468,12 @@ class Checks:
     def _steps(self) -> list[str]:
         """How the events of all steps are called."""
         return [event_name(name, step) for name, journey in self._journeys.items() for step in journey.counted()]
+
+    @cached_property
+    def _is_unsure(self) -> bool:
+        """Whether a step may send an event that isn't known to be sent."""
+        misnamed = {event for event, _ in self._sent_by_steps} - self._document.section("events").keys()
+        return bool(misnamed) or len(self._journeys) < len(self._document.section("journeys"))
 
     @cached_property
     def _sent_by_steps(self) -> frozenset[tuple[str, str]]:

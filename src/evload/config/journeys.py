@@ -104,6 +104,7 @@ def _check_pools(
     """What is taken has to be given by somebody."""
     if len(journeys) < len(problems.document.section("journeys")):
         return  # One has a mistake of its own, and nobody knows what it gives.
+    all_known = len(scenarios) == len(problems.document.section("scenarios"))
     made = {name for scenario in scenarios.values() for name in scenario.journeys}
     givers: dict[str, list[str]] = {}
     for name, journey in journeys.items():
@@ -118,7 +119,7 @@ def _check_pools(
                     cure = "give it in another step, give: {" + pool + ': "{id}"}'
                     what, cure = unknown("pool", pool, givers, otherwise=cure)
                     problems.add(path, what.replace("unknown pool", "nothing gives to the pool"), cure)
-                elif name in made and made.isdisjoint(givers[pool]):
+                elif all_known and name in made and made.isdisjoint(givers[pool]):
                     others = " or ".join(dict.fromkeys(givers[pool]))
                     what = f"no scenario makes the journey {others}, which alone gives to the pool {pool!r}"
                     problems.add(path, what, "add it to the journeys of a scenario")
@@ -132,12 +133,13 @@ def _check_users(
         written = problems.document.value(("scenarios", name)).get("journeys")
         for journey in scenario.journeys if not scenario.closed else ():
             for section in ("begin", "end"):
-                if journey in journeys and journeys[journey].sections[section]:
+                if journey in journeys and journeys[journey].sections[section]:  # told once of the two
                     what = f"journey {journey!r} has {section}:, done once for each user, and this load has no users"
                     path: DataPath = ("scenarios", name, "journeys")
                     at = written.index(journey) if isinstance(written, list) else journey
                     cure = f"write a load such as {{users: 50, for: 5m}}, or a journey without {section}:"
                     problems.add((*path, at), what, cure, key=isinstance(written, dict))
+                    break
 
 
 def _placed(path: DataPath, journey: JourneySettings) -> Iterator[tuple[DataPath, Counted]]:
@@ -182,6 +184,10 @@ class _Journey:
         self._makers: dict[str, str] = {}
         """The step that captures or takes a name, the first one."""
         self._secret: set[str] = set()
+        self._of_user = frozenset(
+            name for step in sending((*journey.begin, *journey.end)) for name in _names_of(step)
+        )
+        """Names that are known outside of iterations."""
         self._events: list[tuple[str, Names]] = []
 
     def check(self) -> list[tuple[str, Names]]:
@@ -352,7 +358,7 @@ class _Journey:
             self._problems.add_text(place, str(error))
             return
         for name in sorted(_vars_in(jmespath.compile(text).parsed) - known):
-            what, cure = self._why_not(name, f"vars.{name}", known)
+            what, cure = self._why_not(place, name, f"vars.{name}", known)
             self._problems.add(place, what, cure)
 
     def _template(self, place: DataPath, text: str, known: Names, *, sent: bool = True) -> None:
@@ -360,7 +366,7 @@ class _Journey:
         for asked in dict.fromkeys(placeholders(text)):
             if is_drawn(asked) or asked in known or (sent and is_of_rows(asked)):
                 continue
-            what, cure = self._why_not(asked, f"{{{asked}}}", known)
+            what, cure = self._why_not(place, asked, f"{{{asked}}}", known)
             self._problems.add(place, what, cure)
 
     def _bare(self, place: DataPath, value: Any, known: Names) -> None:
@@ -375,8 +381,11 @@ class _Journey:
             for index, item in enumerate(value):
                 self._bare((*place, index), item, known)
 
-    def _why_not(self, asked: str, shown: str, known: Names) -> tuple[str, str]:
+    def _why_not(self, place: DataPath, asked: str, shown: str, known: Names) -> tuple[str, str]:
         """What is wrong with a name that nobody knows at this step, and what would be right."""
+        if asked in self._makers and place[2] in ("begin", "end") and asked not in self._of_user:
+            what = f"{shown} is captured in an iteration, and this is done once for each user, outside of them"
+            return what, f"capture it in {place[2]}:"
         if asked in self._makers:
             maker = self._makers[asked]
             what = f"{shown} is known from step {maker!r} on, and this may be done before that, or without it"
@@ -392,6 +401,8 @@ class _Journey:
         if asked.startswith(_OF_EVENTS):
             what = f"{shown} stands for something of an event, and this is none"
             return what, "write the value, or draw it under vars:"
+        if is_of_rows(asked):
+            return f"{shown} is of what is sent, and this is drawn before", "write it where it is sent"
         close = near(asked, sorted({*known, *SUGGESTED}))
         if close and shown.startswith("{"):
             return f"unknown placeholder {shown}", f"did you mean {{{close[0]}}}?"

@@ -130,7 +130,10 @@ class Scenario(Settings):
         given = self.model_fields_set
         events = [name for name in ("producer", "events") if name in given]
         if "journeys" not in given:
-            for name in ("producer", "events"):
+            if not events:
+                what = "nothing says what is sent; write producer: and events:, or journeys:"
+                yield InitErrorDetails(type="value_error", loc=(), input=..., ctx={"error": ValueError(what)})
+            for name in ("producer", "events") if events else ():
                 if name not in given:
                     yield InitErrorDetails(type="missing", loc=(name,), input={})
             for name in ("think", "every"):

@@ -110,14 +110,7 @@ Until = Annotated[
 ]
 
 
-IterationCount = Annotated[
-    int,
-    Field(
-        ge=1,
-        le=_MOST_EVENTS,
-        description="of journeys: as many in the whole load, which is over with the last of them",
-    ),
-]
+_OF_THE_WHOLE: Final = "iterations of journeys in the whole load, which is over with the last of them"
 
 
 class Hold(Settings):
@@ -135,7 +128,7 @@ class Amount(Settings):
     """One rate until there are so many iterations."""
 
     rate: Annotated[Rate, Field(gt=0, description="iterations per second, minute or hour")]
-    iterations: IterationCount
+    iterations: Annotated[int, Field(ge=1, le=_MOST_EVENTS, description=_OF_THE_WHOLE)]
     for_: Annotated[Duration | None, Field(alias="for", description="how long at most")] = None
 
     def legs(self) -> tuple[Leg, ...]:
@@ -206,7 +199,9 @@ class Users(Settings):
 
     users: Annotated[int, Field(ge=1, le=_MOST_USERS, description="how many there are")]
     for_: Annotated[Duration, Field(alias="for", ge=1, description="how long, at most where there are iterations")]
-    iterations: IterationCount | None = None
+    iterations: Annotated[Annotated[int, Field(ge=1, le=_MOST_EVENTS)] | None, Field(description=_OF_THE_WHOLE)] = (
+        None
+    )
 
     def legs(self) -> tuple[Leg, ...]:
         return (Leg(self.for_, from_users=self.users, to_users=self.users),)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, NoReturn, Self, TypeVar
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 
 from ...model.statuses import Statuses, expand_statuses
@@ -163,9 +163,8 @@ class WrittenSending(Settings):
 
     @property
     def _given(self) -> list[str]:
-        """The keys that are written."""
-        fields = type(self).model_fields
-        return [fields[name].alias or name for name in fields if name in self.model_fields_set]
+        """The keys that are written, in the order of the fields."""
+        return [name.removesuffix("_") for name in type(self).model_fields if name in self.model_fields_set]
 
     @model_validator(mode="after")
     def _one_thing(self) -> Self:
@@ -281,6 +280,12 @@ def _check_shape(value: Any) -> Any:
     return value
 
 
+def _check_continue(value: Any) -> Any:
+    if value is not True:
+        raise ValueError(f"{told(value)} says nothing here; write continue: true, or leave the step out")
+    return value
+
+
 class WrittenStep(Settings):
     """One step: a mapping with one key, which is its name and has what it sends, or says what else it is."""
 
@@ -290,7 +295,9 @@ class WrittenStep(Settings):
     think: Annotated[DurationRange | None, Field(description="a pause of so long, or drawn from a range")] = None
     choose: Annotated[_NotEmpty[WrittenBranch], Field(description="one of these, drawn by their weights")] = ()
     continue_: Annotated[
-        Literal[True] | None, Field(alias="continue", description="the iteration goes on after a refusal")
+        Literal[True] | None,
+        BeforeValidator(_check_continue),
+        Field(alias="continue", description="the iteration goes on after a refusal"),
     ] = None
 
     _one_key = model_validator(mode="before")(_check_shape)
