@@ -230,6 +230,9 @@ def _prospect(config: RunConfig, objective: Objective, expected: Mapping[str, in
     if None in due.values():
         unknown = f"nobody knows when {objective.during or objective.after} will be on"
         return Prospect(objective, events, needed, decidable=True, unknown=unknown)
+    if any(scenario.journeys for scenario in scenarios.values()):
+        unknown = "nobody knows how often the steps of journeys are done"
+        return Prospect(objective, events, needed, decidable=True, unknown=unknown)
     if (objective.key is not None or objective.tag is not None) and events:
         about = f"are {objective.tag}" if objective.key is None else f"have a key like {objective.key}"
         unknown = f"nobody knows how many events {about}"
@@ -241,7 +244,7 @@ def _share(config: RunConfig, scenario: Scenario, objective: Objective, *, sampl
     """Share of the events of a scenario that an objective is about, by the weights of its events."""
     share = 1.0
     if objective.event is not None:
-        share = scenario.events.get(objective.event, 0.0) / sum(scenario.events.values())
+        share = scenario.events.get(objective.event, 0.0) / (sum(scenario.events.values()) or 1)
     if sampled and objective.needs_probe:
         # Only events that are followed closely have a place in a distribution.
         share *= min((config.probes[p].sample for p in scenario.probes if objective.probe in (None, p)), default=1.0)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final, Literal, NoReturn, Self, TypeVar
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
 
 from ...model.statuses import Statuses, expand_statuses
@@ -146,15 +146,14 @@ class WrittenSending(Settings):
     give: Annotated[Mapping[Name, str], Field(description="what is put into pools after it: a template by pool")] = {}
     take: Annotated[
         Mapping[Variable, Name],
-        Field(description="what is taken out of pools before it: the pool by the name for it"),
+        Field(description="what is taken out of pools before: the pool by the name for it"),
     ] = {}
     within: Annotated[Duration, Field(description="how long it waits for what it takes")] = TAKE_WITHIN_NS
 
     @property
     def _given(self) -> list[str]:
-        """The keys that are written."""
-        fields = type(self).model_fields
-        return [fields[name].alias or name for name in fields if name in self.model_fields_set]
+        """The keys that are written, in the order of the fields."""
+        return [name.removesuffix("_") for name in type(self).model_fields if name in self.model_fields_set]
 
     @model_validator(mode="after")
     def _one_thing(self) -> Self:
@@ -249,6 +248,12 @@ def _check_shape(value: Any) -> Any:
     return value
 
 
+def _check_continue(value: Any) -> Any:
+    if value is not True:
+        raise ValueError(f"{told(value)} says nothing here; write continue: true, or leave the step out")
+    return value
+
+
 class WrittenStep(Settings):
     """One step: a mapping with one key, which is its name and has what it sends, or says what else it is."""
 
@@ -258,7 +263,9 @@ class WrittenStep(Settings):
     think: Annotated[DurationRange | None, Field(description="a pause of so long, or drawn from a range")] = None
     choose: Annotated[_NotEmpty[WrittenBranch], Field(description="one of these, drawn by their weights")] = ()
     continue_: Annotated[
-        Literal[True] | None, Field(alias="continue", description="the iteration goes on after a refusal")
+        Literal[True] | None,
+        BeforeValidator(_check_continue),
+        Field(alias="continue", description="the iteration goes on after a refusal"),
     ] = None
 
     _one_key = model_validator(mode="before")(_check_shape)
@@ -296,7 +303,7 @@ class WrittenJourney(Settings):
 
     vars: Annotated[
         Mapping[Variable, Any],
-        Field(description="values by name, drawn once for each iteration; texts are templates"),
+        Field(description="values by name, drawn for each iteration; texts are templates"),
     ] = {}
     begin: Annotated[
         tuple[WrittenStep, ...], Field(description="what each user does once, before the first iteration")
@@ -306,7 +313,7 @@ class WrittenJourney(Settings):
         tuple[WrittenStep, ...],
         Field(
             alias="finally",
-            description="what is done after the steps, after a failure too, where its names are known",
+            description="done after the steps, after a failure too, where its names are known",
         ),
     ] = ()
     end: Annotated[tuple[WrittenStep, ...], Field(description="what each user does once, after the last")] = ()
