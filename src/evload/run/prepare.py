@@ -407,8 +407,8 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
             )
         )
     slices += _unanswered(objectives, told, sent, events)
-    most = _MOST_STEPS_APART if scenario.journeys else _MOST_EVENTS
-    apart = [event for event in events if event in sent][:most]
+    of_journeys = bool(scenario.journeys) or name in config.waits
+    apart = sent[:_MOST_STEPS_APART] if of_journeys else [one for one in events[:_MOST_EVENTS] if one in sent]
     if len(sent) > 1 or scenario.journeys:
         labels = {slice_label(event=event): events.index(event) for event in apart}
         slices += [Slice(label, event=number) for label, number in labels.items() if label not in by_slice]
