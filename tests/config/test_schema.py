@@ -35,10 +35,10 @@ journeys:
     vars: {mail: "u{iteration}@example.com"}
     begin: [{login: {to: api, post: /login, form: {user: "u{user}"}, capture: {token: {from: body.t, secret: true}}}}]
     steps:
-      - create: {to: api, post: /orders, json: [null, {mail: "{mail}"}], expect: [201, 2xx], capture: {order: body.id}}
+      - create: {to: api, post: /orders, json: [null, "{mail}"], expect: [201, 2xx], capture: {order: body.id}}
       - think: 500ms..2s
       - choose: [{weight: 0.5, steps: [{paid: {to: env, put: "/o/{order}", check: {is paid: body.paid}}}]}]
-      - ship: {to: api, get: /x, refused: 409, else: [{continue: true}], retry: {on: [429], times: 2, after: 1s}}
+      - ship: {to: api, get: /x, refused: 409, else: [{continue: true}], retry: {"on": [429], times: 2, after: 1s}}
       - placed: {to: api, event: placement-created, give: {jobs: "{order}"}}
     finally: [{close: {to: api, delete: "/orders/{order}", query: {by: "{user}"}, headers: {a: "{token}"}}}]
   work: {steps: [{do: {to: api, get: "/jobs/{job}", take: {job: jobs}, within: 5s}}]}
