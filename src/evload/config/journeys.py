@@ -279,13 +279,11 @@ class _Journey:
         self._template((*place, "of"), step.of, known | OF_STEPS)
         if (probe := self._probes.get(step.probe)) is not None:
             captures = {name: one.expression for name, one in step.capture.items()}
-            for key, until, some in (("until", step.until, {}), ("capture", None, captures)):
+            for key, until, some in (("wait", None, {}), ("until", step.until, {}), ("capture", None, captures)):
                 try:
                     probe.waiting(until, step.within, some)
                 except ValueError as error:
-                    self._problems.add_text(
-                        (*place, key if key in self._document.value(place) else "wait"), str(error)
-                    )
+                    self._problems.add_text((*place, key), str(error))
                     break
         after = known.union(step.capture)
         if step.on_failed is not None:

@@ -520,6 +520,8 @@ class _Reader:
         watched = [name for name, scenario in scenarios.items() if scenario.probes]
         places: Sequence[str | None] = (None,) if watched and len(watched) == len(scenarios) else watched
         asked = [grammar.parse("errors == 0"), *(grammar.parse("lost == 0", scenario=place) for place in places)]
+        if any(scenario.journeys for scenario in scenarios.values()):
+            asked.append(grammar.parse("failed == 0"))
         return tuple(replace(objective, implied=True) for objective in asked)
 
     def _asked(
@@ -590,13 +592,20 @@ class _Reader:
         try:
             # Once without what has a place of its own, so that a mistake is told where it stands.
             objective = grammar.parse(entry.objective, gauges=gauges, **scope)
-            if len(self._steps_of) == len(self._document.section("journeys")):
+            if entry.journey is not None and entry.journey not in self._document.section("journeys"):
+                known = self._document.section("journeys")
+                what, cure = unknown("journey", entry.journey, known, otherwise="define it under journeys:")
+                self._problems.add((*path, "journey"), what, cure)
+                return None
+            # One that has a mistake of its own may be the one that is meant.
+            whole = len(self._steps_of) == len(self._document.section("journeys"))
+            if whole:
                 place = (*path, "step") if entry.step is not None else path
                 grammar.with_step(objective, self._steps_of)
             place = next(((*path, name) for name in given), path)
             if given or abort:
                 objective = grammar.parse(entry.objective, gauges=gauges, abort_after_ns=delay_ns, **scope, **given)
-            return grammar.with_step(objective, self._steps_of)
+            return grammar.with_step(objective, self._steps_of) if whole else objective
         except ValueError as error:
             self._problems.add_text(place, str(error))
             return None

@@ -104,7 +104,7 @@ def with_step(objective: Objective, journeys: Mapping[str, Collection[str]]) -> 
     if not having:
         known = list(dict.fromkeys(step for steps in journeys.values() for step in steps))
         cure = meant(objective.step, known, f"steps are {', '.join(known)}" if known else "add one under journeys:")
-        raise ValueError(f"no journey has a step {objective.step!r} that sends something; {cure}")
+        raise ValueError(f"no journey has a step {objective.step!r} that sends something, or waits; {cure}")
     if len(having) > 1:
         raise ValueError(f"{objective.step!r} is a step of {' and of '.join(having)}; add journey: {having[0]}")
     return replace(objective, journey=having[0], event=f"{having[0]}.{objective.step}")
