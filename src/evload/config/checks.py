@@ -192,7 +192,7 @@ class Checks:
                 self._problems.add(path, what, "add the gauge of a queue under gauges:")
             for part in objective.rising:
                 self._counter(path, part.subject, part.gauge, gauges, instead="max")
-            if objective.needs_probe and not watching:
+            if objective.needs_probe and not watching and self._knows_all_journeys:
                 what = f"nobody looks for the effects that {objective.expression!r} is about"
                 self._problems.add(path, what, "give a scenario probes: [...]")
             self._deadline(path, objective, watching, probes)
@@ -205,6 +205,11 @@ class Checks:
             if needed in _OF_PRODUCERS and not any(_may_tell(producer, needed) for producer in senders):
                 what = f"no producer of these events tells {objective.subject}, so this would always hold"
                 self._problems.add(path, what, "name a scenario whose producer does, or leave it out")
+
+    @property
+    def _knows_all_journeys(self) -> bool:
+        """One that has a mistake of its own may wait for what an objective is about."""
+        return len(self._journeys) == len(self._document.section("journeys"))
 
     def _waited_for(self, chosen: Iterable[str], scenarios: Mapping[str, Scenario]) -> set[str]:
         """The probes for which steps of the journeys of some scenarios wait."""
