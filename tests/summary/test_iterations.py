@@ -130,7 +130,8 @@ def test_limits_and_windows_are_counted_exactly_for_a_journey_and_for_all() -> N
     }
     assert found["journey=order"]["steps"] == {"journey": {300: {0: (6, 2, 4), 1: (1, 0, 1)}}}
     assert found["journey=order"]["counters"] == {
-        "due": {0: (7, 0, 7), 1: (1, 0, 1)}, "started": {0: (7, 0, 5), 1: (1, 0, 1)}, "failed": {0: (7, 0, 1), 1: (1, 0, 1)}
+        "due": {0: (7, 0, 7), 1: (1, 0, 1)}, "started": {0: (7, 0, 5), 1: (1, 0, 1)},
+        "failed": {0: (7, 0, 1), 1: (1, 0, 1)}
     }  # fmt: skip
     assert found["journey=browse"]["thresholds"] == {"journey": {200: (1, 0, {0: [1, 1, 0]})}}
     assert set(found["journey=browse"]["counters"]) == {"due", "started"}

@@ -394,6 +394,7 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
                 replica=first.replica,
                 during=first.during,
                 after=first.after if first.of_later_events else None,
+                journey=first.journey if first.of_iterations else None,
             )
         )
     slices += _unanswered(objectives, told, sent, events)
