@@ -41,7 +41,7 @@ def counted(*objectives: Objective) -> Counted:
 
 class Planted:
     """Writes the ledger. Of every hundred orders one is unsent and one starved; of those that are started two are
-    refused a shipment, three fail to pay, and one is cut off there; all others complete, 240 ms after they were due."""
+    refused a shipment, three fail to pay, and one is cut off there; all others complete after 240 ms."""
 
     def __init__(self) -> None:
         self.events: list[Observation] = []
