@@ -138,8 +138,8 @@ def test_what_cannot_be_asked_says_what_can(text: str, more: dict[str, Any], why
     ("step", "why"),
     [
         ("pay", "'pay' is a step of order and of browse; add journey: order"),
-        ("shipp", "no journey has a step 'shipp' that sends something; did you mean 'ship'?"),
-        ("zzzz", "no journey has a step 'zzzz' that sends something; steps are register, pay, ship, look"),
+        ("shipp", "no journey has a step 'shipp' that sends something, or waits; did you mean 'ship'?"),
+        ("zzzz", "no journey has a step 'zzzz' that sends something, or waits; steps are register, pay, ship, look"),
     ],
 )
 def test_a_step_that_is_none_or_not_the_only_one(step: str, why: str) -> None:

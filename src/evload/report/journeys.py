@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -104,25 +104,33 @@ def _funnel(summary: Summary, scenario: str, whole: ScenarioSummary, journey: st
 
 def _events_of(
     summary: Summary, scenario: str, whole: ScenarioSummary, journey: str
-) -> Iterator[tuple[str, ScenarioSummary]]:
-    """What is known of the events of each step. Those that wait are scenarios of their own."""
-    sent = f"event={journey}."
-    for label, part in whole.slices.items():
-        if label.startswith(sent) and "," not in label:
-            yield label.removeprefix(sent), part
-    waited = f"{scenario}: {journey}."
-    for name, other in summary.scenarios.items():
+) -> list[tuple[str, ScenarioSummary]]:
+    """What is known of the events of each step. Those that wait are scenarios of their own: they stand before the
+    first step that came later for the first time."""
+    sent, waited = f"event={journey}.", f"{scenario}: {journey}."
+    found = [
+        (label.removeprefix(sent), part)
+        for label, part in whole.slices.items()
+        if label.startswith(sent) and "," not in label
+    ]
+    for name, part in summary.scenarios.items():
         if name.startswith(waited):
-            yield name.removeprefix(waited), other
+            later = (at for at, (_, other) in enumerate(found) if _first_ns(other) > _first_ns(part))
+            found.insert(next(later, len(found)), (name.removeprefix(waited), part))
+    return found
+
+
+def _first_ns(part: ScenarioSummary) -> int:
+    return 0 if part.first_intended_ns is None else part.first_intended_ns
 
 
 def _step(name: str, part: ScenarioSummary, ended: Sequence[tuple[str, int]]) -> Step:
     ledger, answers = part.ledger, part.tallies.get("answer")
     reached = ledger["scheduled"] - ledger["unsent"]
-    metric = "publish" if answers is not None or not ledger["visible"] + ledger["lost"] else "consistency"
+    metric = "publish" if answers is not None or not ledger["visible"] + ledger["lost"] else "first_seen"
     if answers is None:
-        ok = ledger["visible"]
-        counts = (ok, 0, ledger["lost"] + ledger["regressed"] + ledger["ended"] + ledger["in_doubt"])
+        ok = ledger["visible"] + ledger["regressed"]  # what is shown once makes the iteration go on
+        counts = (ok, 0, ledger["lost"] + ledger["ended"] + ledger["unobserved"] + ledger["in_doubt"])
     else:
         counts = (answers.get(_OK, 0), answers.get(_REFUSED, 0), answers.get(_FAILED, 0))
     times = part.distributions.get(metric)
