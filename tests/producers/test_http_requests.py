@@ -398,6 +398,18 @@ class TestBodies:
         with pytest.raises(NoDocument):
             Expression("body.id").search(receipt.answer)
 
+    def test_what_comes_beyond_an_answer_is_none_of_it(self) -> None:
+        twice = json_answer(b'{"id": 1}', 200, "X-A: 1") + json_answer(b'{"id": 2}', 500, "X-A: 2")
+        receipt = answered(twice, Step.STALL)
+        assert (receipt.outcome, body_of(receipt)) == (ACCEPTED, {"id": 1})
+        assert receipt.facts == {"status": 200, "bytes_in": 9}
+        assert receipt.answer is not None
+        assert receipt.answer.get("headers") == {
+            "content-length": "9",
+            "content-type": "application/json",
+            "x-a": "1",
+        }
+
     def test_a_body_is_read_whatever_the_status(self) -> None:
         for status, outcome in ((409, ACCEPTED), (500, REJECTED)):
             said = json_answer(json.dumps({"why": "x" * 5000}).encode(), status)

@@ -10,7 +10,7 @@ import ssl
 from collections import deque
 from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
-from typing import Any, ClassVar, Final, NamedTuple, Protocol, cast
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 import httptools
 
@@ -80,13 +80,12 @@ class Exchange:
 
     `refused_ns` is when the target refused the connection that it was waiting for. `past` is what an accepted one
     went through that is worth telling, mostly nothing. `overlong` says of an answer that its body was cut off, and
-    nothing of it is kept. `body_size` is how many bytes of the answer's body came, kept or not, as they came.
+    nothing of it is kept. `body_size` is how many bytes of the answer's body came, kept or not, as they came. `alike`
+    are those of which the same is kept of all answers with one status: what is known of one holds for another.
     """
 
-    __slots__ = ("body_size", "context", "overlong", "past", "queued_ns", "refused_ns", "request", "sent_ns")
+    __slots__ = ("alike", "body_size", "context", "overlong", "past", "queued_ns", "refused_ns", "request", "sent_ns")
 
-    alike: ClassVar[bool] = True
-    """It is answered as others are: what is known of an answer to one of them holds for its own."""
     bodiless: bool = False
     """Whatever the headers of its answer say of a body, none comes (RFC 9112, 6.3): it asks by HEAD. Only of those
     that aren't `alike`."""
@@ -102,6 +101,14 @@ class Exchange:
         self.past = ""
         self.overlong = False
         self.body_size = 0
+        self.alike = True
+
+
+class _Closed(list[tuple[bytes, bytes]]):
+    """The headers of an answer that is complete."""
+
+    def append(self, header: tuple[bytes, bytes]) -> None:
+        """Of another one."""
 
 
 class Listener(Protocol):
@@ -535,7 +542,7 @@ class Connection(asyncio.Protocol):
             known = Known.of(whole, status, headers, body, self._body_size)
             if len(known.head) <= _KNOWN_LIMIT:
                 self._owner.known[whole[9:12]] = known
-        if self._exchange.bodiless:
+        if not self._exchange.alike and self._exchange.bodiless:
             self._parser = httptools.HttpResponseParser(self)  # the one at hand may wait for a body
         self._reset()
         self._answer(status, headers, body, reusable)
@@ -558,30 +565,36 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         if self._status:
-            self._excess = True
+            self._go_beyond()
+
+    def _go_beyond(self) -> None:
+        """There is more than the answer: what comes from now on is none of it."""
+        self._excess = True
+        self._headers = _Closed(self._headers)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self.in_body = self._had_body = True
-        if self._exchange is not None and self._exchange.bodiless and self._parser.get_status_code() >= 200:
-            self._status = self._parser.get_status_code()
-            self._keep_alive = self._stays_open()
-
-    def _stays_open(self) -> bool:
-        """Whether the answer leaves the connection open, by what its headers say of that alone."""
-        said = field(self._headers, b"connection").lower()
-        return self._parser.get_http_version() == "1.1" and "close" not in said
+        exchange = self._exchange
+        if exchange is None or exchange.alike or not exchange.bodiless or self._status:
+            return
+        status = self._parser.get_status_code()
+        if status >= 200:
+            self._status = status
+            # The parser would say no where a body without a length were to end with the connection.
+            said = field(self._headers, b"connection").lower()
+            self._keep_alive = self._parser.get_http_version() == "1.1" and "close" not in said
 
     def on_body(self, chunk: bytes) -> None:
-        assert self._exchange is not None
-        if self._exchange.bodiless:
-            self._excess = True
+        if self._status:
+            self._go_beyond()
             return
         self._had_body = True
         self._body_size += len(chunk)
         if self._limit < 0:
+            assert self._exchange is not None
             self._limit = self._listener.body_limit(self._exchange, self._parser.get_status_code())
         missing = self._limit - self.kept
         if missing > 0:

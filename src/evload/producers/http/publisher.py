@@ -7,7 +7,7 @@ import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from ...clients import bodies
 from ...clients.answer_tags import TagReader
@@ -92,19 +92,16 @@ class HttpPublisher:
             batch = [event for event in batch if isinstance(event, RequestEvent)]
         for event in batch:
             try:
-                exchange = self._exchange(event, into, now_ns)
+                if isinstance(event, RequestEvent):
+                    request, own_headers = self._requests.own(event)
+                    exchange: Exchange = RequestExchange(request, own_headers, event, into, now_ns)
+                else:
+                    exchange = Exchange(self._requests.single(event), ((event,), into), now_ns)
             except ValueError as error:
                 self._settle(into, (event,), Outcome.UNSENT, None, None, str(error))
             else:
                 exchanges.append(exchange)
         self.client.submit(exchanges)
-
-    def _exchange(self, event: Event, into: Gathered, now_ns: int) -> Exchange:
-        """The exchange for one event. Raises ValueError if a part of it can't be sent."""
-        if isinstance(event, RequestEvent):
-            request, own_headers = self._requests.own(event)
-            return RequestExchange(request, own_headers, event, into, now_ns)
-        return Exchange(self._requests.single(event), ((event,), into), now_ns)
 
     def _batches(self, events: list[Event], into: Gathered, now_ns: int) -> list[Exchange]:
         """Requests for those events that don't fit into the one that waits for a connection already.
@@ -156,11 +153,11 @@ class HttpPublisher:
         self, exchange: Exchange, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, at_ns: int
     ) -> None:
         """See `http_wire.Listener`."""
+        if not exchange.alike:
+            self._answered_request(cast(RequestExchange, exchange), status, headers, body, at_ns)
+            return
         events, into = exchange.context
         capture = None
-        if isinstance(exchange, RequestExchange):
-            self._answered_request(exchange, status, headers, body, at_ns)
-            return
         if status in self._expected:
             outcome, detail = Outcome.ACCEPTED, exchange.past
             if self._capture is not None:
@@ -172,7 +169,7 @@ class HttpPublisher:
         else:
             outcome, detail = Outcome.REJECTED, _refusal(status, headers, body)
         acked_ns = None if outcome is Outcome.IN_DOUBT else at_ns
-        tags = self._tagged(status, headers, body)
+        tags = "" if self._tags is None else self._tagged(self._tags, status, headers, body)
         # A batch has one answer, whose bytes its events share.
         each, rest = divmod(exchange.body_size, len(events))
         facts = self._facts_of(status, tags, each)
@@ -197,7 +194,8 @@ class HttpPublisher:
             outcome, detail = Outcome.ACCEPTED, exchange.past
         else:
             outcome, detail = Outcome.REJECTED, _refusal(status, headers, body)
-        facts = self._facts_of(status, self._tagged(status, headers, body), exchange.body_size)
+        tags = "" if self._tags is None else self._tagged(self._tags, status, headers, body)
+        facts = self._facts_of(status, tags, exchange.body_size)
         answer = RequestAnswer(status, headers, body, exchange.body_size, reads=asks.reads)
         receipt = Receipt(event.seq, outcome, exchange.sent_ns, at_ns, detail, None, facts, answer)
         self.receipts.add(into, receipt)
@@ -211,15 +209,13 @@ class HttpPublisher:
                 self._facts[status, tags, bytes_in] = facts
         return facts
 
-    def _tagged(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> str:
+    def _tagged(self, tags: TagReader, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> str:
         """The tags that an answer gives its events."""
-        if self._tags is None:
-            return ""
         readable = b""
-        if self._tags.needs_body and len(body) < CAPTURE_LIMIT:
+        if tags.needs_body and len(body) < CAPTURE_LIMIT:
             with suppress(bodies.Garbled):
                 readable = bodies.unpacked(body, bodies.field(headers, CODING), CAPTURE_LIMIT)
-        return self._tags.of(Answer(status, headers, readable))
+        return tags.of(Answer(status, headers, readable))
 
     def failed(self, exchange: Exchange, reason: str) -> None:
         """See `http_wire.Listener`."""
@@ -235,8 +231,8 @@ class HttpPublisher:
         """See `http_wire.Listener`."""
         if self._tags is not None and self._tags.needs_body:
             return CAPTURE_LIMIT
-        if isinstance(exchange, RequestExchange):
-            asks = exchange.asks
+        if not exchange.alike:
+            asks = cast(RequestExchange, exchange).asks
             if asks.reads:
                 return CAPTURE_LIMIT
             return 0 if status in asks.expect or status in asks.refused else DETAIL_LIMIT

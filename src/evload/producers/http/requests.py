@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 from urllib.parse import quote
 
 from ...clients.credentials.headers import LiveHeaders
@@ -28,13 +28,11 @@ class RequestExchange(Exchange):
 
     __slots__ = ("asks", "bodiless", "own_headers")
 
-    alike: ClassVar[bool] = False
-    """Of the answer to another one with the same status more or less may be kept."""
-
     def __init__(
         self, request: Sequence[bytes], own_headers: Sequence[str], event: RequestEvent, into: Any, queued_ns: int
     ) -> None:
         super().__init__(request, ((event,), into), queued_ns)
+        self.alike = False
         self.asks = event.request
         self.bodiless = event.request.method.upper() == "HEAD"
         self.own_headers = own_headers
