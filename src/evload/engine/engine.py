@@ -282,6 +282,7 @@ class Engine:
             meter=ProgressMeter(
                 spans, plan.goal, plan.late_ns,
                 {one.name: lasts_ns for one in plan.actions if (lasts_ns := one.for_ns or one.every_ns)},
+                lambda: {pacer.name: pacer.now for pacer in pacers if isinstance(pacer, JourneyPacer)},
             ),
             sending=lambda: acting.busy or not all(pacer.done for pacer in pacers),
         )  # fmt: skip

@@ -78,6 +78,8 @@ class JourneyPacer:
     ) -> None:
         assert run.journeys is not None
         plan = run.journeys
+        self.name = run.fold.name
+        self._closed = bool(plan.course.ramps)
         self._index = index
         self._clock = clock
         self._control = control
@@ -116,14 +118,9 @@ class JourneyPacer:
         return not self.pacing
 
     @property
-    def users(self) -> int:
-        """That are there, in closed load."""
-        return self._room.users
-
-    @property
-    def under_way(self) -> int:
-        """Iterations that wait for an answer or for their time."""
-        return self._room.under_way
+    def now(self) -> tuple[int | None, int]:
+        """How many users there are, None in open load, and how many iterations are under way."""
+        return (self._room.users if self._closed else None, self._room.under_way)
 
     def tasks(self) -> Iterator[Coroutine[Any, Any, None]]:
         """What it has to do."""

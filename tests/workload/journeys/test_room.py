@@ -318,6 +318,11 @@ def test_a_user_goes_on_when_the_last_iteration_is_over() -> None:
 def test_users_come_and_go_one_by_one() -> None:
     ramps = [(0, 4 * S, 0, 4), (4 * S, 5 * S, 4, 4), (5 * S, 7 * S, 4, 0)]
     world = World(journey(ask("a")), ramps=ramps, think=(90 * MS, 90 * MS))
+    there = []
+    for at_ns in (500 * MS, 2500 * MS, 4500 * MS, 6200 * MS):
+        world.run(at_ns)
+        there.append(world.room.users)
+    assert there == [1, 3, 4, 2]
     world.run()
     for user, (first, last) in enumerate([(0, 7 * S), (S, 6500 * MS), (2 * S, 6 * S), (3 * S, 5500 * MS)]):
         own = [one.intended_ns for one in world.over if one.user == user]

@@ -112,6 +112,7 @@ class _User:
     """Iterations that were due so far."""
     begun: dict[int, dict[str, Any]] = field(default_factory=dict)
     """The journeys that it has begun, with what was captured then."""
+    is_there: bool = False
 
 
 _Entry = tuple[int, int, int, _Pass | _User]
@@ -167,12 +168,13 @@ class Journeys:
         self._due: list[Due] = []
         self.started = 0
         """Iterations of which the first step was due to be sent."""
+        self._told = 0
+        """Iterations that are over."""
         self.users = 0
         """That are there."""
         for number in range(most_users(course.ramps)):
             user = _User(number, [(origin_ns + a, origin_ns + b) for a, b in presence(course.ramps, number)])
             if user.presence:
-                self.users += 1
                 self._push(user.presence[0][0], user)
 
     # -- what the engine asks ----------------------------------------------------------------------------
@@ -185,7 +187,7 @@ class Journeys:
     @property
     def under_way(self) -> int:
         """Iterations that wait for an answer or for their time."""
-        return len(self._flying) + len(self._heap)
+        return self._number - self._told
 
     def next_ns(self) -> int | None:
         """When something is due; None: only an answer, or a value that is given, makes it go on."""
@@ -312,6 +314,9 @@ class Journeys:
         elif at_ns < user.presence[0][0]:
             self._push(user.presence[0][0], user)
         else:
+            if not user.is_there:
+                user.is_there = True
+                self.users += 1
             one = self._pass(user, user.own, at_ns)
             user.own += 1
             self._enter(one, now_ns)
@@ -353,7 +358,8 @@ class Journeys:
             one.values = values | self._given(one)
             self._go_on(one, now_ns)
             return  # the next one when this is done
-        self.users -= 1
+        self.users -= user.is_there
+        user.is_there = False
 
     # -- going on ----------------------------------------------------------------------------------------
 
@@ -655,6 +661,7 @@ class Journeys:
 
     def _tell(self, one: _Pass) -> None:
         assert one.end is not None
+        self._told += 1
         self._over.append(
             Iteration(
                 self._scenario,
