@@ -119,11 +119,13 @@ def test_the_table_of_journeys_has_a_row_for_each_step(report: Report) -> None:
     ]  # fmt: skip
     pay = found[2]
     assert (pay["requests"], pay["failures"], pay["refused"], pay["ok"]) == ("588", "18", "0", "564")
-    assert (float(pay["median_s"]), pay["p99_s"], pay["max_s"]) == (pytest.approx(0.039, rel=1e-3), "inf", "inf")
+    assert float(pay["median_s"]) == pytest.approx(0.039, rel=1e-3)
+    assert (pay["p99_s"], pay["max_s"]) == ("inf", "inf")
     assert float(pay["requests_per_s"]) == pytest.approx(587 / 59.7, rel=1e-3)
     whole = found[0]
     assert (whole["requests"], whole["failures"], whole["refused"], whole["ok"]) == ("588", "18", "12", "552")
-    assert (float(whole["median_s"]), whole["p95_s"]) == (pytest.approx(0.24, rel=1e-3), "inf")
+    assert float(whole["median_s"]) == pytest.approx(0.24, rel=1e-3)
+    assert whole["p95_s"] == "inf"
 
 
 def test_the_table_of_percentiles_has_the_times_of_journeys_among_the_slices(report: Report) -> None:
