@@ -87,6 +87,19 @@ def test_whose_step_it_is_follows_from_its_name_if_one_journey_alone_has_it() ->
     assert (refused.slice, refused.subject) == ("event=browse.look", "answer(2)")
 
 
+def test_what_a_step_waits_for_is_watched_as_the_effect_of_an_event_is() -> None:
+    objective = parse("p95(wait) < 2s", journey="order", step="seen", scenario="mixed")
+    assert (objective.subject, objective.slice, objective.needs_probe) == ("consistency", "event=order.seen", True)
+    assert objective.thresholds == (("consistency", 2_000_000_000),)
+    assert objective.title == "p95(wait) < 2s [mixed, event=order.seen]"
+    assert from_data(json.loads(json.dumps(objective.as_data())), {}) == objective
+    names = ("mixed", "other", "mixed: order.seen", "other: order.seen")
+    assert [name for name in names if objective.is_of(name)] == ["mixed", "mixed: order.seen"]
+    recovery = parse("recovery(p95(wait) < 2s) < 5m", journey="order", step="seen", after="fault")
+    assert recovery.inner is not None
+    assert (recovery.inner.subject, recovery.inner.slice) == ("consistency", "event=order.seen")
+
+
 def test_a_window_on_the_answers_of_a_step_counts_them_over_time() -> None:
     objective = parse("rate(failed) < 5% in any 30s", journey="order", step="pay")
     assert objective.counter_steps == (("answer(3)", 3_000_000_000),)
@@ -126,6 +139,9 @@ def test_a_window_on_the_answers_of_a_step_counts_them_over_time() -> None:
             "nobody knows yet how they end; leave abort out, or ask for a num",
         ),
         ("max(queue) < 5", {"journey": "order"}, "a gauge belongs to no journey; leave journey out"),
+        ("p95(wait) < 5s", {}, "a step of a journey has a wait; add step: NAME"),
+        ("p95(wait) < 5s", {"journey": "order"}, "a step of a journey has a wait; add step: NAME"),
+        ("wait < 5s", {}, r"'wait' is a distribution; write for example 'p99\(wait\) < 2s'"),
         ("cost(run) < 5", {"step": "pay"}, "is about the whole run; leave step out"),
     ],
 )

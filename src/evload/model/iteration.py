@@ -38,6 +38,8 @@ COUNTERS: Final = (DUE, STARTED, "completed", "refused", "failed", "cut_off", "s
 """What objectives call the counters of iterations."""
 JOURNEY: Final = "journey"
 """The metric of an iteration: the time from when it was due until its last step was done."""
+WAIT: Final = "wait"
+"""The metric of a step that waits: the time until what it waits for was shown, and no read missed it any more."""
 OTHERS: Final = "others"
 """What the reasons are called that are too many to be told apart."""
 

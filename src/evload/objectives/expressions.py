@@ -10,7 +10,7 @@ from typing import Final
 
 from ..model.costs import SPANS_S
 from ..model.facts import COUNTER_NAMES, METRICS, QUEUE_LAG, STALENESS, TALLIED, ByValue
-from ..model.iteration import COUNTERS, JOURNEY
+from ..model.iteration import COUNTERS, JOURNEY, WAIT
 from ..model.summary import LOWER_END
 from ..texts import meant
 from ..units import parse_duration, parse_rate, write_duration
@@ -49,9 +49,6 @@ _WINDOWED: Final = re.compile(r"(.+?) (for|in any) ([^()<>=!]+)")
 _ONE_EQUALS: Final = re.compile(r"([^=!<>]*[^=!<>\s])\s*=\s*([^=!<>\s][^=!<>]*)")
 _ELSEWHERE: Final = re.compile(r"(?:[\w.]+\s*:\s*)?p\(?(\d+(?:\.\d+)?)\)?\s*(<=|<)\s*(\d+(?:\.\d+)?)\s*(ms|s|m)?")
 """A percentile of nothing in particular, as in k6; a limit without a unit is in milliseconds there."""
-WAIT: Final = "wait"
-"""What a step that waits calls the time until it sees what it waits for."""
-_OF_WAITS: Final = "first_seen"
 _METRICS_ELSEWHERE: Final = frozenset(
     {
         "e2e", "endtoend", "latency", "delay", "duration", "time", "responsetime", "httpreqduration",
@@ -104,7 +101,7 @@ def parse_expression(expression: str, gauges: GaugeValues) -> Objective:
         )
     if plain := _PLAIN.fullmatch(expression):
         counter, operator, limit = plain.groups()
-        if counter in METRICS or counter == JOURNEY:
+        if counter in METRICS or counter in (JOURNEY, WAIT):
             raise ValueError(f"{counter!r} is a distribution; write for example 'p99({counter}) < 2s'")
         name = _counter_name(counter)
         if limit.endswith("%"):
@@ -329,9 +326,7 @@ def _value_of(argument: str, gauges: GaugeValues) -> tuple[str | None, str] | No
 
 
 def _metric_name(name: str) -> str:
-    if name == WAIT:
-        return _OF_WAITS
-    if name in METRICS or name in (QUEUE_LAG, JOURNEY):
+    if name in METRICS or name in (QUEUE_LAG, JOURNEY, WAIT):
         return name
     if name in COUNTER_NAMES or name in _ALIASES or name in COUNTERS:
         raise ValueError(f"{name!r} is a counter; write for example '{name} == 0' or 'rate({name}) < 0.1%'")

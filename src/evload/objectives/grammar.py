@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from ..model.facts import QUEUE_LAG
-from ..model.iteration import COUNTERS, JOURNEY
+from ..model.iteration import COUNTERS, JOURNEY, WAIT
 from ..model.summary import LOWER_END
 from ..texts import meant
 from .expressions import RUNNING, THROUGHPUTS, parse_expression, require, split_window
@@ -19,6 +19,8 @@ _LONGEST: Final = 1000
 _PARTS: Final = ("scenario", "event", "key", "tag", "probe", "replica", "journey", "step")
 _OF_ANSWERS: Final = {"refused": "answer(2)", "failed": "answer(3)"}
 """What a counter of iterations is called that is about the answers to a step."""
+_OF_WAITS: Final = {WAIT: "consistency"}
+"""What is waited for is watched as the effect of an event is, from when the wait began."""
 _SEEN_BY_A_PROBE: Final = ("first_seen", "consistency", "end_to_end", "hop")
 _COUNTING: Final = ("drain(...)", "recovery(...)", "reach(...)", *(f"{one}(...)" for one in RUNNING))
 _WHOLE: Final = (Measure.INTEGRAL, Measure.GROWTH, Measure.RATIO)
@@ -76,6 +78,8 @@ def parse(
     )
     if step is not None:
         objective = _of_step(objective)
+    elif not objective.is_gauged and WAIT in (objective.subject, objective.inner and objective.inner.subject):
+        raise ValueError(f"a step of a journey has a {WAIT}; add step: NAME")
     if window is not None:
         objective = _over_time(objective, window)
     _check_parts(objective)
@@ -121,11 +125,13 @@ def _of_step(objective: Objective) -> Objective:
     if objective.event is not None:
         raise ValueError(f"a step is an event of its own, {objective.event!r} another; leave event or step out")
     counted = objective.measure in (Measure.COUNT, Measure.RATE)
-    subject = _OF_ANSWERS.get(objective.subject, objective.subject) if counted else objective.subject
+    renamed = _OF_ANSWERS if counted else {} if objective.is_gauged else _OF_WAITS
+    subject = renamed.get(objective.subject, objective.subject)
     if objective.of_iterations and subject == objective.subject:
         raise ValueError(f"{subject} is of whole iterations; leave step out")
     event = None if objective.journey is None else f"{objective.journey}.{objective.step}"
-    return replace(objective, subject=subject, event=event)
+    inner = objective.inner and replace(objective.inner, subject=subject)
+    return replace(objective, subject=subject, event=event, inner=inner)
 
 
 def _check_journey(objective: Objective) -> None:

@@ -218,11 +218,17 @@ class Objective:
         if self.subject == QUEUE_LAG:
             lag = summary.queue_lag()
             return [] if lag is None else [ScenarioSummary(distributions={QUEUE_LAG: lag})]
-        chosen = [one for name, one in summary.scenarios.items() if self.scenario in (None, name)]
+        chosen = [one for name, one in summary.scenarios.items() if self.is_of(name)]
         label = self.slice
         if self.of_iterations and self.journey is None:
             return [part for one in chosen for part in one.journeys(label).values()]
         return [one.slices[label] for one in chosen if label in one.slices] if label else chosen
+
+    def is_of(self, scenario: str) -> bool:
+        """Whether it is about a scenario; what a step of its journeys waits for is one of its own."""
+        return self.scenario in (None, scenario) or (
+            self.step is not None and scenario == f"{self.scenario}: {self.event}"
+        )
 
     def scope(self, summary: Summary) -> ScenarioSummary:
         """The pieces as one; empty if there are none."""
