@@ -84,7 +84,7 @@ def test_a_step_that_several_journeys_have_needs_the_name_of_one() -> None:
         Bad("/invoices/{invoice}", "/invoices/{inv}", "12:31", "unknown placeholder {inv}", "{invoice}"),
         Bad("step: seen", "step: sen", "22:39", "no journey has a step 'sen'", "did you mean 'seen'?"),
         Bad("p95(wait) < 2s, step: seen", "p95(wait) < 2s, journey: order",
-            "22:17", "first_seen isn't known of whole iterations", "add step: NAME"),
+            "22:17", "a step of a journey has a wait", "add step: NAME"),
         Bad("journey: order}", "journey: ordr}", "23:50", "unknown journey 'ordr'", "did you mean 'order'?"),
     ],
     ids=lambda bad: f"{bad.where} {bad.what}",

@@ -89,15 +89,15 @@ def test_whose_step_it_is_follows_from_its_name_if_one_journey_alone_has_it() ->
 
 def test_what_a_step_waits_for_is_watched_as_the_effect_of_an_event_is() -> None:
     objective = parse("p95(wait) < 2s", journey="order", step="seen", scenario="mixed")
-    assert (objective.subject, objective.slice, objective.needs_probe) == ("consistency", "event=order.seen", True)
-    assert objective.thresholds == (("consistency", 2_000_000_000),)
+    assert (objective.subject, objective.slice, objective.needs_probe) == ("first_seen", "event=order.seen", True)
+    assert objective.thresholds == (("first_seen", 2_000_000_000),)
     assert objective.title == "p95(wait) < 2s [mixed, event=order.seen]"
     assert from_data(json.loads(json.dumps(objective.as_data())), {}) == objective
     names = ("mixed", "other", "mixed: order.seen", "other: order.seen")
     assert [name for name in names if objective.is_of(name)] == ["mixed", "mixed: order.seen"]
     recovery = parse("recovery(p95(wait) < 2s) < 5m", journey="order", step="seen", after="fault")
     assert recovery.inner is not None
-    assert (recovery.inner.subject, recovery.inner.slice) == ("consistency", "event=order.seen")
+    assert (recovery.inner.subject, recovery.inner.slice) == ("first_seen", "event=order.seen")
 
 
 def test_a_window_on_the_answers_of_a_step_counts_them_over_time() -> None:

@@ -19,7 +19,7 @@ _LONGEST: Final = 1000
 _PARTS: Final = ("scenario", "event", "key", "tag", "probe", "replica", "journey", "step")
 _OF_ANSWERS: Final = {"refused": "answer(2)", "failed": "answer(3)"}
 """What a counter of iterations is called that is about the answers to a step."""
-_OF_WAITS: Final = {WAIT: "consistency"}
+_OF_WAITS: Final = {WAIT: "first_seen"}
 """What is waited for is watched as the effect of an event is, from when the wait began."""
 _SEEN_BY_A_PROBE: Final = ("first_seen", "consistency", "end_to_end", "hop")
 _COUNTING: Final = ("drain(...)", "recovery(...)", "reach(...)", *(f"{one}(...)" for one in RUNNING))
