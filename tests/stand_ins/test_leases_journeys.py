@@ -13,7 +13,11 @@ from typing import Any, Final
 
 import pytest
 
+from evload.ledger.reader import LedgerReader
 from evload.model.iteration import End
+from evload.model.states import State
+from evload.report.build import build_again
+from evload.report.document import document
 from stand_in.record import Record
 from tests.rigs.virtual_runs import PRECISE_S, Ran
 from tests.rigs.virtual_stand_ins import run_stand_in
@@ -82,6 +86,31 @@ def assert_brackets_hold(ran: Ran[Record]) -> int:
     return len(rows)
 
 
+def test_a_report_made_again_from_the_ledger_says_the_same(quick: Ran[Record]) -> None:
+    assert_made_again(quick)
+
+
+def assert_made_again(ran: Ran[Record]) -> None:
+    with LedgerReader(ran.ledger) as ledger:
+        again = build_again(ledger, ran.ledger.parent)
+    assert document(again)["scenarios"] == document(ran.report)["scenarios"]
+    assert document(again)["objectives"] == document(ran.report)["objectives"]
+
+
+def test_a_run_that_is_stopped_tells_of_each_iteration(tmp_path: Path) -> None:
+    ran = run_stand_in(NAME, tmp_path, stop_s=5, knobs={"latency_ms": 50})
+    rent, look = counts(ran, "renters", "rent"), counts(ran, "visitors", "look")
+    assert rent["scheduled"] == rent["started"] == rent["completed"] + rent["cut_off"] == steps(ran)["rent.create"]
+    assert rent["cut_off"] > 5
+    assert look["scheduled"] == look["started"] == 8
+    assert all(row["state"] != State.IN_DOUBT for row in ran.events())
+    closes = [check for check in ran.report.checks if check.name == "ledger closes"]
+    assert [check.result.value for check in closes] == ["pass"]
+    assert max(row["sent_ns"] for row in ran.events()) <= 5.05e9
+    assert_made_again(ran)
+    assert_brackets_hold(ran)
+
+
 # --- what is wrong ------------------------------------------------------------------------------------------
 
 
@@ -129,3 +158,4 @@ def test_whatever_is_planted_every_count_is_exact_and_every_bracket_holds(seed: 
         assert {name: rent[name] for name in ends} == ends
         assert rent["completed"] == accepted["rent.entries"] + accepted["rent.history"]
         assert assert_brackets_hold(ran) > 20
+        assert_made_again(ran)
