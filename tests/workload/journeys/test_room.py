@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -648,3 +649,23 @@ def test_the_sums_close(statuses: list[int], delays: list[int], closed: bool, st
         assert End.CUT_OFF not in {one.end for one in world.over}
         if not closed:
             assert len(world.over) == 20
+
+
+@pytest.mark.long
+def test_eight_hours_of_two_hundred_users_take_no_more_memory_than_one_and_keep_their_pace() -> None:
+    steps = (ask("a", "/{who}", capture={"x": Capture("status")}), Think(S, 3 * S), ask("b", "/{x}"))
+    paced = World(journey(*steps, vars={"who": "u{user}"}), ramps=[(0, 8 * 3600 * S, 200, 200)], every_ns=20 * S)
+    tracemalloc.start()
+    sizes, due = [], []
+    for hour in range(1, 9):
+        paced.run(hour * 3600 * S - 1)
+        due.append(len(paced.over))
+        assert Counter(paced.ends).keys() == {"completed"}
+        late = [sent.at_ns - sent.due_ns for sent in paced.sent]
+        assert max(late) == 0
+        for kept in (paced.sent, paced.over, paced.receipts):
+            kept.clear()
+        sizes.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert due == [200 * 180] * 8
+    assert max(sizes) <= 1.05 * sizes[0]
