@@ -85,6 +85,7 @@ def test_a_step_that_several_journeys_have_needs_the_name_of_one() -> None:
         Bad("step: seen", "step: sen", "22:39", "no journey has a step 'sen'", "did you mean 'seen'?"),
         Bad("p95(wait) < 2s, step: seen", "p95(wait) < 2s, journey: order",
             "22:17", "a step of a journey has a wait", "add step: NAME"),
+        Bad("within: 5s", "within: 1s", "22:5", "step 'seen' waits 1 s at most, and the limit is 2 s", "within: 2s"),
         Bad("journey: order}", "journey: ordr}", "23:50", "unknown journey 'ordr'", "did you mean 'order'?"),
     ],
     ids=lambda bad: f"{bad.where} {bad.what}",

@@ -392,6 +392,9 @@ class Checks:
     ) -> None:
         """Nobody may give up looking before the limit."""
         longest_ns = objective.longest_wait_ns
+        if objective.step is not None and longest_ns is not None:
+            self._waits_long_enough(path, objective, longest_ns)
+            return
         for name in sorted(watching):
             if longest_ns is None or name not in probes or objective.probe not in (None, name):
                 continue
@@ -403,6 +406,16 @@ class Checks:
                 )
                 cure = f"give it deadline: {write_duration(round(HORIZON * longest_ns))}"
                 self._problems.add(path, what, cure)
+
+    def _waits_long_enough(self, path: DataPath, objective: Objective, longest_ns: int) -> None:
+        journey = self._journeys.get(objective.journey or "")
+        for step in () if journey is None else journey.counted():
+            if step.name == objective.step and isinstance(step, WaitStep) and step.within < longest_ns:
+                what = (
+                    f"step {step.name!r} waits {format_duration(step.within)} at most, and the limit is "
+                    f"{format_duration(longest_ns)}, so that this can't be kept"
+                )
+                self._problems.add(path, what, f"give it within: {write_duration(longest_ns)}")
 
     def _scope(
         self, path: DataPath, objective: Objective, watching: Set[str], probes: Mapping[str, ProbeSettings]
