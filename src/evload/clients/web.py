@@ -166,12 +166,17 @@ Url = Annotated[str, AfterValidator(_check_url)]
 """An http(s) address as text; `parse_url` takes it apart."""
 
 
-def check_method(text: str) -> str:
-    """The method in capitals. Raises ValueError, `what is wrong; what would be right`."""
+def check_method(text: str, *, carries: bool = True) -> str:
+    """The method in capitals. Raises ValueError, `what is wrong; what would be right`.
+
+    carries  an event is to be sent by it, so that its answer may have a body
+    """
     method = text.upper()
-    if not _TOKEN.fullmatch(method) or method in ("HEAD", "CONNECT"):
+    if _TOKEN.fullmatch(method) and method != "CONNECT" and not (carries and method == "HEAD"):
+        return method
+    if carries:
         raise ValueError(f"{text!r} is not a method that can carry an event; write POST, PUT, PATCH or the like")
-    return method
+    raise ValueError(f"{text!r} is not a method of HTTP that can be sent; write GET, POST, PUT, PATCH or DELETE")
 
 
 def check_header(name: str, value: str) -> None:
