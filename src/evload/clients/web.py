@@ -28,6 +28,7 @@ URL_HELP: Final = "write an address such as http://localhost:8080/events"
 _AUTHORITY_ENDS: Final = re.compile(r"[/?#]")
 _HOST_AND_PORT: Final = re.compile(r"(?:\[[^]]*\]|[^:]*)(?::\d*)?")
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x20\x7f]")
+_PLAIN_TARGET: Final = re.compile(r"[A-Za-z0-9/?&=._~-]*")
 _STRAY_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _TARGET_SAFE: Final = "!$&'()*+,-./:;=?@_~[]%"
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -154,6 +155,8 @@ def ascii_host(host: str) -> str:
 
 def encode_target(target: str) -> str:
     """Percent-encode whatever may not stand in a request line; what is encoded already stays as it is."""
+    if _PLAIN_TARGET.fullmatch(target):
+        return target  # what nearly all of them are
     return quote(_STRAY_PERCENT.sub("%25", target), safe=_TARGET_SAFE)
 
 
