@@ -76,6 +76,7 @@ TABLE = [
     # what a placeholder asks for
     Bad("{email: \"{mail}\"}", "{email: \"{mial}\"}", "14:62", "unknown placeholder {mial}", "did you mean {mail}?"),
     Bad("{mail}", "{place}", "14:62", "unknown placeholder {place}", "draw it, vars: {place: …}"),
+    Bad('json: {email: "{mail}"}', "body: '{\"a\": 1}'", "14:54", "unknown placeholder {\"a\"", "write {{ and"),
     Bad("{mail}", "{uid}", "14:62", "unknown placeholder {uid}", "did you mean {uuid}?"),
     Bad("{mail}", "{data.x}", "14:62", "{data.x} stands for something of an event", "draw it under vars:"),
     Bad("{mail}", "{secrets.pin}", "14:62", "{secrets.pin} would put a secret into what is kept", "of the producer"),
@@ -85,7 +86,9 @@ TABLE = [
     Bad("u{iteration}", "u{step}", "10:18", "{step} isn't known here", "leave it out"),
     Bad("u{iteration}", "u{customer}", "10:18", "{customer} is known from step 'register' on", "move it"),
     Bad("u{iteration}", "{secrets.pin}", "10:18", "{secrets.pin} would put a secret", "headers or auth"),
-    Bad("u{iteration}", "{key}", "10:18", "{key} is drawn", "under vars:"),
+    Bad("u{iteration}", "{key}", "10:18", "{key} is drawn at the same time as this", "draw here what stands there"),
+    Bad("u{iteration}", "{mail}", "10:18", "{mail} is drawn at the same time as this", "draw here what stands there"),
+    Bad("vars.payment", "vars.tenant", "32:25", "vars.tenant isn't there", "write {tenant} in a template"),
     Bad("u{user}", "{mail}",
         "12:54", "{mail} is drawn for each iteration, and this isn't", "what stands under vars:"),
     Bad("u{user}", "{iteration}", "12:54", "{iteration} isn't known here", "leave it out"),
@@ -161,8 +164,6 @@ TABLE = [
     Bad('give: {jobs: "{order}"}', 'give: {jobs: "{ordr}"}', "15:106", "unknown placeholder {ordr}", "{order}?"),
     Bad('give: {jobs: "{order}"}', 'give: {jobs: "{token}"}', "15:106", "{token} is a secret", "capture it anew"),
     Bad(", take: {job: jobs}, within", ", within", "39:49", "within goes with take", "leave it out"),
-    Bad("to: bus, event", "take: {job: jobs}, to: bus, event",
-        "17:18", "take can stand in the first of steps:", "to"),
     Bad("{order: 3, work: 1}", "{work: 1}", "39:61", "no scenario makes the journey order", "add it to the journeys"),
     # journeys and scenarios
     Bad('    steps: [{do: {to: shop, get: "/jobs/{job}", take: {job: jobs}, within: 2s}}]', "    steps: []", "39:12",

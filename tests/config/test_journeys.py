@@ -202,6 +202,7 @@ def test_a_step_knows_what_it_takes_and_gives_what_it_captures() -> None:
     assert steps(
         "[{a: {to: shop, get: '/{j}', take: {j: jobs}, capture: {x: vars.j}, give: {jobs: '{x}{j}{step}'}}}]"
     )
+    assert steps("[{a: {to: shop, get: /x}}, {b: {to: shop, get: '/{j}', take: {j: jobs}}}]")
     with pytest.raises(ConfigError, match=r"\{x\} is known from step 'a' on"):
         steps("[{a: {to: shop, get: '/{x}', capture: {x: body.x}}}]")
 

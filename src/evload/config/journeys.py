@@ -185,7 +185,7 @@ class _Journey:
         """The step that captures or takes a name, the first one."""
         self._secret: set[str] = set()
         self._of_user = frozenset(
-            name for step in sending((*journey.begin, *journey.end)) for name in _names_of(step)
+            name for step in counted((*journey.begin, *journey.end)) for name in _names_of(step)
         )
         """Names that are known outside of iterations."""
         self._events: list[tuple[str, Names]] = []
@@ -244,13 +244,12 @@ class _Journey:
             self._problems.add(place, what, "call one of them otherwise", key=True)
 
     def _vars(self, path: DataPath) -> Names:
-        """What is drawn; each can ask for those before it."""
+        """What is drawn, all of it at once: so none can ask for another."""
         known = self._captured | OF_ITERATIONS
         for name, value in self._journey.vars.items():
             for place, text in texts(value, (*path, name)):
                 self._template(place, text, known, sent=False)
             self._bare((*path, name), value, known)
-            known |= {name}
         return frozenset(self._journey.vars)
 
     def _steps(self, path: DataPath, steps: Iterable[Step], known: Names) -> Names:
@@ -293,9 +292,6 @@ class _Journey:
         return after
 
     def _sending(self, place: DataPath, step: Sending, known: Names) -> Names:
-        if step.take and (place[-3:-1] != ("steps", 0) or len(place) != 5):
-            what = "take can stand in the first of steps: alone, since without what it takes no iteration is begun"
-            self._problems.add((*place, "take"), what, f"move it to the first step of {self._name}", key=True)
         self._refer((*place, "to"), step.to, "producers")
         known = known.union(step.take)
         inside = known | OF_STEPS
@@ -355,7 +351,7 @@ class _Journey:
         except ValueError as error:
             self._problems.add_text(place, str(error))
             return
-        for name in sorted(_vars_in(jmespath.compile(text).parsed) - known):
+        for name in sorted(_vars_in(jmespath.compile(text).parsed) - (known - self._captured)):
             what, cure = self._why_not(place, name, f"vars.{name}", known)
             self._problems.add(place, what, cure)
 
@@ -388,6 +384,13 @@ class _Journey:
             maker = self._makers[asked]
             what = f"{shown} is known from step {maker!r} on, and this may be done before that, or without it"
             return what, f"move it behind {maker!r}, or capture it on each way that leads here"
+        if asked in self._captured:
+            return (
+                f"{shown} isn't there: what the set-up captures is for templates",
+                f"write {{{asked}}} in a template",
+            )
+        if asked in self._journey.vars and place[2] == "vars":
+            return f"{shown} is drawn at the same time as this", "draw here what stands there"
         if asked in self._journey.vars:
             what = f"{shown} is drawn for each iteration, and this isn't part of one"
             return what, "write here what stands under vars:"
@@ -407,9 +410,10 @@ class _Journey:
         if close:
             return f"unknown variable {shown}", f"did you mean vars.{close[0]}?"
         cure = f"draw it, vars: {{{asked}: …}}, or capture it in a step before, capture: {{{asked}: …}}"
-        if shown.startswith("{"):
-            return f"unknown placeholder {shown}", f"{cure}, or write {{{{ and }}}} for braces that are none"
-        return f"unknown variable {shown}", cure
+        if not shown.startswith("{"):
+            return f"unknown variable {shown}", cure
+        braces = "write {{ and }} for braces that are no placeholder"
+        return f"unknown placeholder {shown}", f"{cure}, or {braces}" if asked.isidentifier() else braces
 
     def _refer(self, place: DataPath, name: str, section: str) -> None:
         known = self._document.section(section)
