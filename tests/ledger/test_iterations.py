@@ -32,7 +32,9 @@ TOLD = (
 )
 
 
-def written(path: Path, *iterations: Iteration, journeys: Sequence[str] = ("order", "browse")) -> Path:
+def written(
+    path: Path, *iterations: Iteration, journeys: Sequence[str] = ("order", "browse"), final: bool = True
+) -> Path:
     plans = [ScenarioPlan("main", False, 0, journeys=tuple(enumerate(journeys)))]
     facts = replay.meta(
         "r-1", "by hand", Criteria((), SelfCheckPolicy(), {}), plans=plans, events=["order.pay"], probes=(),
@@ -44,7 +46,7 @@ def written(path: Path, *iterations: Iteration, journeys: Sequence[str] = ("orde
     ledger.append([seen])
     ledger.iterated(iterations)
     ledger.iterated([])
-    ledger.note(START, {"scheduled": [1], "vitals": {}, "final": True})
+    ledger.note(START, {"scheduled": [1], "vitals": {}, "final": final})
     ledger.close()
     return path
 
@@ -152,3 +154,21 @@ def test_an_earlier_version_finds_nothing_that_it_does_not_know_in_the_plan_of_a
         "main", True, 5, slices=(Slice("journey=order", journey="order"),), journeys=((0, "order"),)
     )
     assert ScenarioPlan.from_data(with_journeys.as_data()) == with_journeys
+
+
+def test_iterations_under_way_when_a_run_was_killed_count_as_cut_off_if_a_request_of_theirs_is_settled(
+    tmp_path: Path,
+) -> None:
+    """Number 4 is told of, or it isn't; its request to pay was settled after 5 ns."""
+    over = read_back(written(tmp_path / "over.sqlite", *TOLD, final=False)).summary.scenarios["main"]
+    assert over.journeys()["order"].ledger["scheduled"] == 1
+    open_ones = [one for one in TOLD if one.number != 4]
+    killed = read_back(written(tmp_path / "killed.sqlite", *open_ones, final=False)).summary.scenarios["main"]
+    order = killed.journeys()["order"]
+    assert {name: n for name, n in order.ledger.items() if n} == {
+        "scheduled": 2, "started": 2, "completed": 1, "cut_off": 1
+    }  # fmt: skip
+    assert order.tallies["reasons"] == {"the run died": 1}
+    assert order.distributions["journey"].censored == 1
+    ended = read_back(written(tmp_path / "ended.sqlite", *open_ones)).summary.scenarios["main"]
+    assert ended.journeys()["order"].ledger["scheduled"] == 1, "a run that ended has told of all of them"

@@ -1,7 +1,8 @@
 """Rebuilds the summary of a run from its ledger file, by the very fold that the run itself used.
 
 Works for a run that ended, for one that is still going on, and for one that was killed: events that were
-outstanding then are known by number only, and count as in doubt.
+outstanding then are known by number only, and count as in doubt; iterations under way of which a request is settled
+count as cut off.
 """
 
 from __future__ import annotations
@@ -146,6 +147,9 @@ def _fold(reader: LedgerReader, plans: Sequence[ScenarioPlan]) -> Summary:
         recorder.settle([heapq.heappop(settled)[2]])
     for iteration in reader.iterations():
         recorder.iterated([iteration])
+    if vitals.crashed:
+        for iteration in reader.under_way():
+            recorder.iterated([iteration])
     for gauge, start_ns, end_ns, values in reader.samples():
         recorder.sampled(gauge, start_ns, end_ns, values)
     for probe, times in reader.read_times():
