@@ -117,7 +117,10 @@ class WrittenBranch(Settings):
 class WrittenSending(Settings):
     """A step that sends a request or an event, or waits for what a probe shows."""
 
-    model_config = ConfigDict(title="Request, event or wait")
+    model_config = ConfigDict(
+        title="Request, event or wait",
+        json_schema_extra={"anyOf": [{"required": ["to"]}, {"required": ["wait", "of"]}]},
+    )
 
     to: Annotated[str, Field(description="name of a producer; of kind http for a request")] = ""
     event: Annotated[str, Field(description="name of the event that is sent")] = ""
