@@ -1,6 +1,8 @@
 """An HTTP server in a process of its own that stamps every request as early as it can and answers 202.
 
-    python -m benchmarks.receiver STAMPS_FILE
+    python -m benchmarks.receiver STAMPS_FILE [JSON]
+
+With a text of JSON it answers 200 and that.
 
 Prints its port, serves until its stdin closes, then writes the arrival stamps (CLOCK_MONOTONIC, int64
 nanoseconds) to the file and prints what it saw as one line of JSON.
@@ -27,7 +29,8 @@ _HEADS: Final = 1000
 class Receiver:
     """Serves keep-alive connections one read at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, answer: bytes = _ANSWER) -> None:
+        self._answer = answer
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
         self._listener.setblocking(False)
         self.port: int = self._listener.getsockname()[1]
@@ -90,7 +93,7 @@ class Receiver:
             answers += 1
             start = end
         if answers:
-            connection.send(_ANSWER * answers)
+            connection.send(self._answer * answers)
 
     def _end(self, data: bytes | bytearray, start: int) -> int | None:
         """Where the request that begins at `start` ends, or None if it isn't all there."""
@@ -108,8 +111,13 @@ class Receiver:
         return end if end <= len(data) else None
 
 
-def main(stamps: Path) -> None:
-    receiver = Receiver()
+def _json(text: str) -> bytes:
+    head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(text.encode())}\r\n\r\n"
+    return (head + text).encode()
+
+
+def main(stamps: Path, *texts: str) -> None:
+    receiver = Receiver(*map(_json, texts))
     print(receiver.port, flush=True)
     receiver.serve()
     stamps.write_bytes(receiver.stamps.tobytes())
@@ -117,4 +125,4 @@ def main(stamps: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])

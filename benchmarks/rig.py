@@ -49,11 +49,12 @@ class Received:
 
 
 @contextmanager
-def receiver() -> Iterator[Received]:
-    """A receiver on the other core. What is yielded is filled in when the block ends."""
+def receiver(*answer: str) -> Iterator[Received]:
+    """A receiver on the other core, which answers with this text of JSON, if any. What is yielded is filled in when
+    the block ends."""
     with TemporaryDirectory(prefix="evload-bench-") as directory:
         stamps = Path(directory) / "stamps"
-        command = [sys.executable, "-m", "benchmarks.receiver", str(stamps)]
+        command = [sys.executable, "-m", "benchmarks.receiver", str(stamps), *answer]
         with subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
+from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema, PydanticKnownError
 from pydantic_core.core_schema import no_info_before_validator_function
 
@@ -60,3 +61,16 @@ class Settings(BaseModel):
         schema = handler(source)
         _tell_apart(schema)
         return schema
+
+
+_NAME: Final = re.compile(r"\w[\w .-]{0,99}")
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError(f"{text!r} is not a name; write up to 100 letters, digits, spaces, '-', '_' and '.'")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_name)]
+"""What a person calls something."""

@@ -45,6 +45,7 @@ HIGHEST_RATE: Final = NS_PER_S
 LARGEST_SIZE: Final = 2**60
 
 DURATION_HELP: Final = "write a number with a unit, such as 250ms, 5s, 10m or 8h"
+DURATION_RANGE_HELP: Final = "write one such as 1s, or two such as 500ms..2s"
 RATE_HELP: Final = "write a rate such as 500/s or 30/min"
 SHARE_HELP: Final = "write a share such as 95% or 0.1%"
 SIZE_HELP: Final = "write a size such as 300B, 256KB or 1MiB"
@@ -66,6 +67,23 @@ def parse_duration(value: object) -> int:
             raise ValueError(f"{value!r} is too long; write 36500d or less")
         return round(total)
     raise ValueError(f"{told(value)} is not a duration; {DURATION_HELP}")
+
+
+def parse_duration_range(value: object) -> tuple[int, int]:
+    """The shortest and the longest of `500ms..2s`, both in nanoseconds; of `1s` that is both. Raises ValueError."""
+    if _is_short(value) and ".." in value:
+        low, _, high = value.partition("..")
+        least, most = parse_duration(low.strip()), parse_duration(high.strip())
+        if least > most:
+            raise ValueError(f"{value!r} is an empty range; write {high.strip()}..{low.strip()}")
+        return least, most
+    try:
+        return (duration := parse_duration(value)), duration
+    except ValueError as error:
+        what, _, cure = str(error).partition("; ")
+        if "is not a duration" in what:
+            what, cure = f"{told(value)} is neither a duration nor a range of them", DURATION_RANGE_HELP
+        raise ValueError(f"{what}; {cure}") from None
 
 
 def parse_rate(value: object) -> Fraction:
@@ -182,6 +200,10 @@ def duration_text(ns: int) -> str:
     return f"{ns}ns" if ns else "0s"
 
 
+def _range_text(span: tuple[int, int]) -> str:
+    return "..".join(map(duration_text, dict.fromkeys(span)))
+
+
 def _share_text(share: float) -> str:
     return f"{(Decimal(repr(share)) * 100).normalize():f}%"
 
@@ -198,6 +220,17 @@ Duration = Annotated[
     BeforeValidator(parse_duration),
     PlainSerializer(duration_text, return_type=str, when_used="json"),
     WithJsonSchema(_schema(r"^([0-9.]+\s*(ns|us|µs|ms|s|m|h|d)\s*)+$", "250ms") | _OR_NOTHING),
+]
+DurationRange = Annotated[
+    tuple[int, int],
+    BeforeValidator(parse_duration_range),
+    PlainSerializer(_range_text, return_type=str, when_used="json"),
+    WithJsonSchema(
+        _schema(
+            r"^([0-9.]+\s*(ns|us|µs|ms|s|m|h|d)\s*)+(\.\.\s*([0-9.]+\s*(ns|us|µs|ms|s|m|h|d)\s*)+)?$", "500ms..2s"
+        )
+        | _OR_NOTHING
+    ),
 ]
 Rate = Annotated[
     Fraction,

@@ -59,7 +59,7 @@ class Peer:
     def failed(self, exchange: Exchange, reason: str) -> None:
         raise AssertionError(reason)
 
-    def body_limit(self, status: int) -> int:
+    def body_limit(self, exchange: Exchange, status: int) -> int:
         return 5000
 
     def grown(self) -> None: ...

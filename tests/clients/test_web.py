@@ -19,18 +19,17 @@ from evload.clients.web import (
     Answer,
     Endpoint,
     NotJson,
-    Statuses,
     Url,
     check_headers,
     check_method,
     encode_target,
     excerpt,
-    expand_statuses,
     has_control,
     parse_url,
     reason_of,
     tls_context,
 )
+from evload.model.statuses import Statuses, expand_statuses
 
 
 class TestAddresses:

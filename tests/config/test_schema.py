@@ -30,6 +30,18 @@ events:
     source: /evload/placements
     key: "{data.video_id}"
     data: {video_id: "{uuid}", product_id: "{choice:p-1,p-2}", time_range: {start_time: 0, end_time: 30}}
+journeys:
+  order:
+    vars: {mail: "u{iteration}@example.com"}
+    begin: [{login: {to: api, post: /login, form: {user: "u{user}"}, capture: {token: {from: body.t, secret: true}}}}]
+    steps:
+      - create: {to: api, post: /orders, json: [null, "{mail}"], expect: [201, 2xx], capture: {order: body.id}}
+      - think: 500ms..2s
+      - choose: [{weight: 0.5, steps: [{paid: {to: env, put: "/o/{order}", check: {is paid: body.paid}}}]}]
+      - ship: {to: api, get: /x, refused: 409, else: [{continue: true}], retry: {"on": [429], times: 2, after: 1s}}
+      - placed: {to: api, event: placement-created, give: {jobs: "{order}"}}
+    finally: [{close: {to: api, delete: "/orders/{order}", query: {by: "{user}"}, headers: {a: "{token}"}}}]
+  work: {steps: [{do: {to: api, get: "/jobs/{job}", take: {job: jobs}, within: 5s}}]}
 probes:
   read-model:
     kind: http
@@ -59,6 +71,12 @@ scenarios:
     events: [placement-created]
     probes: [read-model]
     load: [{burst: 100}]
+  people:
+    journeys: {order: 3, work: 1}
+    think: 1s..2s
+    load: [{from: 0 users, to: 50 users, for: 10s}, {users: 50, iterations: 400, for: 5m}]
+  workers: {journeys: [work], load: [{users: 3, for: 5m}], every: 5s}
+  jobs: {journeys: [work], load: [{rate: 5/s, iterations: 400}]}
 slos:
   - p99(end_to_end) < 5s
   - share(consistency < 2s) >= 95%
@@ -125,6 +143,22 @@ def test_the_configs_that_come_with_it_are_good(path: Path, errors: Callable[[An
         (("scenarios", "spike", "load", 0), {"rate": "100/s"}),
         (("scenarios", "spike", "load", 0), {"rate": "100", "for": "5m"}),
         (("scenarios", "spike", "producer"), None),
+        (("scenarios", "spike"), {"load": [{"burst": 1}]}),
+        (("scenarios", "people", "think"), "often"),
+        (("scenarios", "people", "load", 0), {"from": "0 users", "to": "5", "for": "10s"}),
+        (("scenarios", "people", "load", 0), {"users": 0, "for": "10s"}),
+        (("scenarios", "jobs", "load", 0), {"rate": "5/s"}),
+        (("journeys", "work", "steps"), []),
+        (("journeys", "work"), {"vars": {}}),
+        (("journeys", "work", "steps", 0), {"a": {"to": "api", "get": "/"}, "b": {"to": "api", "get": "/"}}),
+        (("journeys", "work", "steps", 0), {"do": {"to": "api", "got": "/"}}),
+        (("journeys", "work", "steps", 0), {"do": {"get": "/"}}),
+        (("journeys", "work", "steps", 0), {"continue": False}),
+        (("journeys", "work", "steps", 0), {"think": "1"}),
+        (("journeys", "order", "steps", 2, "choose", 0, "weight"), 0),
+        (("journeys", "order", "steps", 3, "ship", "refused"), "none"),
+        (("journeys", "order", "steps", 3, "ship", "retry", "times"), 0),
+        (("journeys", "order", "steps", 3, "ship", "else", 0), {"go": True}),
     ],
 )
 def test_what_an_editor_underlines(
@@ -151,6 +185,14 @@ def test_every_installed_adapter_is_in_it() -> None:
     text = json.dumps(json_schema(print))
     for kind in (*plugins.kinds("evload.producers"), *plugins.kinds("evload.probes")):
         assert f'"const": "{kind}"' in text
+
+
+def test_every_key_of_a_journey_is_described() -> None:
+    schema = json_schema(print)
+    kinds = ("Journey", "Step", "Sending", "Branch", "Capture", "Retry")
+    found = {kind: schema["$defs"][f"Written{kind}"]["properties"] for kind in kinds}
+    assert [key for keys in found.values() for key, about in keys.items() if not about.get("description")] == []
+    assert schema["$defs"]["WrittenStep"]["additionalProperties"] == {"$ref": "#/$defs/WrittenSending"}
 
 
 def test_defaults_are_written_as_a_person_would() -> None:

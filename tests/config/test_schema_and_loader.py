@@ -84,6 +84,18 @@ LOADER_ALONE: Final = (
         r"|the variables are longer|is longer than \d+ bytes",
         "names of what is elsewhere in the config, and texts that have a grammar of their own",
     ),
+    (
+        r"unknown (variable|journey|pool)|gives to the pool|no scenario makes the journey|is known from step|is drawn "
+        r"|isn't known here|another step of this journey|what this step sends|is what the set-up captures"
+        r"|stands for something|is of what is sent|would put a secret|is captured (as a secret|in an iteration)"
+        r"|is a secret, and|is a mapping, and no|can stand (as the last|in the first)|no step of this journey"
+        r"|expected, .*and refused|is expected and refused|goes with|exclude each other|two requests|things to do"
+        r"|whole iterations|users make journeys|iterations (is|are)|is said of|at most, and the limit|has a step"
+        r"|is a step of|is of kind|is not the name of a step|has (begin|end):|the phases before the last"
+        r"|random arrivals|next iteration is due|has no users|nobody can ask it|no answers that an expression"
+        r"|an iteration of a journey has|is no step|no answer is refused|one body, and this has|a whole address",
+        "what a journey knows at which step, and what goes together there, is said in words",
+    ),
     (r"…$", "of a very long text the beginning alone is told, and not what is wrong with it"),
 )  # fmt: skip
 """What the loader says of what the schema accepts, and why the schema can't."""

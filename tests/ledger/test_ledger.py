@@ -215,7 +215,7 @@ def test_a_full_disk_is_told_at_the_end_and_disturbs_nothing_before(tmp_path: Pa
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "ledger = t.begun(Path(sys.argv[1]), t.START, {})\n"
         "ledger.append([t.visible(0)])\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))\n"
         "for n in range(1, 20_000, 100): ledger.append([t.visible(n + k) for k in range(100)])\n"
         "for _ in range(2):\n"
         "    ledger.close()\n"

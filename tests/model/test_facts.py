@@ -56,7 +56,7 @@ def test_the_counts_of_a_summary_are_those_of_the_rows() -> None:
     assert ("scheduled", *STATES, *COUNTERS) == LEDGER_KEYS
     assert set(COUNTERS) == {
         "duplicated", "regressions", "out_of_order", "order_unknown", "recovered", "resent", "non_monotonic",
-        "unread_writes",
+        "unread_writes", "retried",
     }  # fmt: skip
     assert FACT_OF["duplicated"] == "effects"
     assert FACT_OF["unread_writes"] == "session"

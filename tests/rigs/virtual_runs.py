@@ -73,9 +73,13 @@ class Ran(Generic[R]):
 
     def events(self) -> list[Mapping[str, Any]]:
         """The rows of the ledger. Times, in nanoseconds, count from its beginning."""
+        return self.rows("SELECT * FROM events ORDER BY seq")
+
+    def rows(self, query: str) -> list[Mapping[str, Any]]:
+        """What a query over the ledger finds."""
         with closing(sqlite3.connect(self.ledger)) as ledger:
             ledger.row_factory = sqlite3.Row
-            return [dict(row) for row in ledger.execute("SELECT * FROM events ORDER BY seq")]
+            return [dict(row) for row in ledger.execute(query)]
 
     def began_s(self) -> float:
         """When that was, in seconds since the epoch."""
@@ -93,13 +97,15 @@ def run_virtually(
     profiles: Sequence[str] = ("short",),
     sets: Sequence[str] = (),
     parts: Sequence[str] = (),
+    stop_s: float | None = None,
 ) -> Ran[R]:
-    """The run of a config in `configs/`, or of these of its scenarios, against what `serve` serves; set up before."""
+    """The run of a config in `configs/`, or of these of its scenarios, against what `serve` serves; set up before. It
+    is stopped so many seconds after its schedule began."""
     config = part_of(load(CONFIGS / name, profiles=profiles, sets=sets, environ={}), parts).config
-    return ran_virtually(config, directory, serve, record)
+    return ran_virtually(config, directory, serve, record, stop_s)
 
 
-def ran_virtually(config: RunConfig, directory: Path, serve: Serve, record: R) -> Ran[R]:
+def ran_virtually(config: RunConfig, directory: Path, serve: Serve, record: R, stop_s: float | None = None) -> Ran[R]:
     """The run of a config that is loaded, with its ledger in a directory."""
     ledger_path = directory / "events.sqlite"
     random.seed(1)  # pauses before something is sent again are drawn
@@ -116,8 +122,11 @@ def ran_virtually(config: RunConfig, directory: Path, serve: Serve, record: R) -
                 began.append(clock.now_ns() + LEAD_NS)
                 return began[0]
 
-            ledger = LedgerFile(ledger_path, prepared.meta, threaded=False)
+            meta = {**prepared.meta, "started_at": clock.wall(clock.now_ns()).isoformat()}
+            ledger = LedgerFile(ledger_path, meta, threaded=False)
             control = RunControl(clock, prepared.plan.settle_ns)
+            if stop_s is not None:
+                asyncio.get_running_loop().call_later(stop_s + LEAD_NS / 1e9, control.stop)
             summary = await execute(prepared, clock, ledger, control=control, start=start, values=values)
             about = About(RUN_ID, config.name, clock.wall(began[0]))
             with LedgerReader(ledger_path) as written:

@@ -43,9 +43,10 @@ def run_stand_in(
     knobs: Mapping[str, Any] | None = None,
     sets: Sequence[str] = (),
     parts: Sequence[str] = (),
+    stop_s: float | None = None,
 ) -> Ran[Record]:
     """The run of a config in `configs/`, or of these of its scenarios, against a stand-in that is --quick but for
-    these knobs.
+    these knobs. `stop_s` as in `run_virtually`.
     """
     known = _KNOWN[name.partition("-")[0].removesuffix(".yaml")]
     record, turned = Record(), known.stand_in.knobs()
@@ -54,4 +55,4 @@ def run_stand_in(
     def serve(wall: Callable[[], datetime]) -> AbstractAsyncContextManager[Any]:
         return known.running(turned, record, known.stand_in.port, clock=Clock(wall), resources=Fixed())
 
-    return run_virtually(name, directory, serve, record, profiles=profiles, sets=sets, parts=parts)
+    return run_virtually(name, directory, serve, record, profiles=profiles, sets=sets, parts=parts, stop_s=stop_s)

@@ -278,7 +278,7 @@ def test_a_burst_is_not_random_and_its_step_expects_nothing() -> None:
     assert expected_in_steps(load_of(HOLD, {"burst": 3}), 0, S) == pytest.approx([10, 10])
 
 
-NO_PHASE = "this phase has none of rate, from/to, steps, burst, idle; write e.g. {rate: 100/s, for: 5m}"
+NO_PHASE = "this phase has none of rate, users, from/to, steps, burst, idle; write e.g. {rate: 100/s, for: 5m}"
 
 
 @pytest.mark.parametrize(

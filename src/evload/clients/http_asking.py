@@ -311,7 +311,7 @@ class Asker:
                 reason = GARBLED
         request.context.failed(reason)
 
-    def body_limit(self, status: int) -> int:
+    def body_limit(self, exchange: Exchange, status: int) -> int:
         """See `http_wire.Listener`."""
         return self._limit
 

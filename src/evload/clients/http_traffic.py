@@ -37,7 +37,8 @@ class WatchedListener:
         self._traffic.exchanged(
             Exchange(start_ns, at_ns, lambda: _sent(request), lambda: _came(status, headers, body))
         )
-        self._listener.answered(exchange, status, headers, body[: self._listener.body_limit(status)], at_ns)
+        kept = body[: self._listener.body_limit(exchange, status)]
+        self._listener.answered(exchange, status, headers, kept, at_ns)
 
     def failed(self, exchange: http_wire.Exchange, reason: str) -> None:
         """See `http_wire.Listener`."""
@@ -49,9 +50,9 @@ class WatchedListener:
             self._traffic.exchanged(Exchange(exchange.sent_ns, now_ns, lambda: _sent(request), None, reason))
         self._listener.failed(exchange, reason)
 
-    def body_limit(self, status: int) -> int:
+    def body_limit(self, exchange: http_wire.Exchange, status: int) -> int:
         """See `http_wire.Listener`."""
-        return max(self._listener.body_limit(status), _SHOWN)
+        return max(self._listener.body_limit(exchange, status), _SHOWN)
 
 
 def _sent(request: Sequence[bytes]) -> Message:

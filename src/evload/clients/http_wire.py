@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple, Protocol, cast
 
@@ -16,6 +16,7 @@ import httptools
 
 from ..clock import Clock
 from ..units import NS_PER_S, format_duration
+from .bodies import field
 from .dialing import Dialer
 from .web import Endpoint, reason_of
 
@@ -79,10 +80,17 @@ class Exchange:
 
     `refused_ns` is when the target refused the connection that it was waiting for. `past` is what an accepted one
     went through that is worth telling, mostly nothing. `overlong` says of an answer that its body was cut off, and
-    nothing of it is kept. `body_size` is how many bytes of the answer's body came, kept or not, as they came.
+    nothing of it is kept. `body_size` is how many bytes of the answer's body came, kept or not, as they came. `alike`
+    are those of which the same is kept of all answers with one status: what is known of one holds for another.
     """
 
-    __slots__ = ("body_size", "context", "overlong", "past", "queued_ns", "refused_ns", "request", "sent_ns")
+    __slots__ = ("alike", "body_size", "context", "overlong", "past", "queued_ns", "refused_ns", "request", "sent_ns")
+
+    bodiless: bool = False
+    """Whatever the headers of its answer say of a body, none comes (RFC 9112, 6.3): it asks by HEAD. Only of those
+    that aren't `alike`."""
+    own_headers: Collection[str] = ()
+    """Names, in lower case, of headers with a value of its own where all others have one in common."""
 
     def __init__(self, request: Sequence[bytes], context: Any, queued_ns: int) -> None:
         self.request = request
@@ -93,6 +101,14 @@ class Exchange:
         self.past = ""
         self.overlong = False
         self.body_size = 0
+        self.alike = True
+
+
+class _Closed(list[tuple[bytes, bytes]]):
+    """The headers of an answer that is complete."""
+
+    def append(self, header: tuple[bytes, bytes]) -> None:
+        """Of another one."""
 
 
 class Listener(Protocol):
@@ -108,8 +124,8 @@ class Listener(Protocol):
         """There will be no answer. If `exchange.sent_ns` is None the request was never written."""
         ...
 
-    def body_limit(self, status: int) -> int:
-        """How many bytes of the body of an answer with this status are worth keeping."""
+    def body_limit(self, exchange: Exchange, status: int) -> int:
+        """How many bytes of the body of its answer, which has this status, are worth keeping."""
         ...
 
 
@@ -449,16 +465,17 @@ class Connection(asyncio.Protocol):
         self._owner.opened(self)
 
     def data_received(self, data: bytes) -> None:
-        if self._exchange is None:
+        exchange = self._exchange
+        if exchange is None:
             self.give_up("unasked")
             return
         begun = self.in_body or self._head_size > 0
-        if not begun and self._left != 0:
+        if not begun and self._left != 0 and exchange.alike:
             known = self._owner.known.get(data[9:12])
             if known is not None:
                 head, length, status, headers, body, body_size, start, stop = known
                 if len(data) == length and data.startswith(head):
-                    self._exchange.body_size = body_size
+                    exchange.body_size = body_size
                     self._answer(status, headers, data[start:stop] if body is None else body, True)
                     return
         try:
@@ -476,7 +493,7 @@ class Connection(asyncio.Protocol):
             self._complete(reusable=False)
         elif self._status:
             reusable = self._keep_alive and not self._excess
-            self._complete(reusable and self._left != 0, data if reusable and not begun else None)
+            self._complete(reusable and self._left != 0, data if reusable and not begun and exchange.alike else None)
         elif not self.in_body:
             self._head_size += len(data)
             if self._head_size > _HEAD_LIMIT:
@@ -525,6 +542,8 @@ class Connection(asyncio.Protocol):
             known = Known.of(whole, status, headers, body, self._body_size)
             if len(known.head) <= _KNOWN_LIMIT:
                 self._owner.known[whole[9:12]] = known
+        if not self._exchange.alike and self._exchange.bodiless:
+            self._parser = httptools.HttpResponseParser(self)  # the one at hand may wait for a body
         self._reset()
         self._answer(status, headers, body, reusable)
 
@@ -546,19 +565,37 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         if self._status:
-            self._excess = True
+            self._go_beyond()
+
+    def _go_beyond(self) -> None:
+        """There is more than the answer: what comes from now on is none of it."""
+        self._excess = True
+        self._headers = _Closed(self._headers)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self.in_body = self._had_body = True
+        exchange = self._exchange
+        if exchange is None or exchange.alike or not exchange.bodiless or self._status:
+            return
+        status = self._parser.get_status_code()
+        if status >= 200:
+            self._status = status
+            # The parser would say no where a body without a length were to end with the connection.
+            said = field(self._headers, b"connection").lower()
+            self._keep_alive = self._parser.get_http_version() == "1.1" and "close" not in said
 
     def on_body(self, chunk: bytes) -> None:
+        if self._status:
+            self._go_beyond()
+            return
         self._had_body = True
         self._body_size += len(chunk)
         if self._limit < 0:
-            self._limit = self._listener.body_limit(self._parser.get_status_code())
+            assert self._exchange is not None
+            self._limit = self._listener.body_limit(self._exchange, self._parser.get_status_code())
         missing = self._limit - self.kept
         if missing > 0:
             if self._body is None:

@@ -17,21 +17,20 @@ from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+from pydantic import AfterValidator
 
 from ..spi.guard import Reach
 from . import bodies, exact_json
 from .jmes import NoDocument
 
 URL_HELP: Final = "write an address such as http://localhost:8080/events"
-EXPECT_HELP: Final = "write status codes or classes, such as 2xx or [200, 202, 409]"
 
 _AUTHORITY_ENDS: Final = re.compile(r"[/?#]")
 _HOST_AND_PORT: Final = re.compile(r"(?:\[[^]]*\]|[^:]*)(?::\d*)?")
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x20\x7f]")
+_PLAIN_TARGET: Final = re.compile(r"[A-Za-z0-9/?&=._~-]*")
 _STRAY_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _TARGET_SAFE: Final = "!$&'()*+,-./:;=?@_~[]%"
-_STATUS: Final = re.compile(r"[2-5](?:\d\d|xx)")
 _TOKEN: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _ERRNO: Final = re.compile(r"\[Errno (\d+)\]")
@@ -156,6 +155,8 @@ def ascii_host(host: str) -> str:
 
 def encode_target(target: str) -> str:
     """Percent-encode whatever may not stand in a request line; what is encoded already stays as it is."""
+    if _PLAIN_TARGET.fullmatch(target):
+        return target  # what nearly all of them are
     return quote(_STRAY_PERCENT.sub("%25", target), safe=_TARGET_SAFE)
 
 
@@ -168,12 +169,17 @@ Url = Annotated[str, AfterValidator(_check_url)]
 """An http(s) address as text; `parse_url` takes it apart."""
 
 
-def check_method(text: str) -> str:
-    """The method in capitals. Raises ValueError, `what is wrong; what would be right`."""
+def check_method(text: str, *, carries: bool = True) -> str:
+    """The method in capitals. Raises ValueError, `what is wrong; what would be right`.
+
+    carries  an event is to be sent by it, so that its answer may have a body
+    """
     method = text.upper()
-    if not _TOKEN.fullmatch(method) or method in ("HEAD", "CONNECT"):
+    if _TOKEN.fullmatch(method) and method != "CONNECT" and not (carries and method == "HEAD"):
+        return method
+    if carries:
         raise ValueError(f"{text!r} is not a method that can carry an event; write POST, PUT, PATCH or the like")
-    return method
+    raise ValueError(f"{text!r} is not a method of HTTP that can be sent; write GET, POST, PUT, PATCH or DELETE")
 
 
 def check_header(name: str, value: str) -> None:
@@ -196,40 +202,6 @@ def check_headers(headers: Mapping[str, str]) -> Mapping[str, str]:
 def has_control(value: str) -> bool:
     """Whether a header value holds what would end the header, or what no server takes."""
     return _CONTROL.search(value) is not None
-
-
-def _normal_statuses(value: object) -> tuple[str, ...]:
-    entries = value if isinstance(value, list | tuple) else [value]
-    statuses = tuple("" if isinstance(entry, bool) else str(entry).lower() for entry in entries)
-    for entry, status in zip(entries, statuses, strict=True):
-        if not _STATUS.fullmatch(status):
-            raise ValueError(f"{entry!r} is not a final HTTP status; {EXPECT_HELP}")
-    if not statuses:
-        raise ValueError(f"no status is expected; {EXPECT_HELP}")
-    return statuses
-
-
-_STATUS_SCHEMA: Final = {
-    "anyOf": [{"type": "integer", "minimum": 200, "maximum": 599}, {"type": "string", "pattern": _STATUS.pattern}]
-}
-
-Statuses = Annotated[
-    tuple[str, ...],
-    BeforeValidator(_normal_statuses),
-    WithJsonSchema({"anyOf": [*_STATUS_SCHEMA["anyOf"], {"type": "array", "items": _STATUS_SCHEMA, "minItems": 1}]}),
-]
-"""Status codes and classes, as text: `("200", "4xx")`."""
-
-
-def expand_statuses(statuses: Sequence[str]) -> frozenset[int]:
-    """All codes meant by `("2xx", "409")`."""
-    return frozenset(
-        code
-        for status in statuses
-        for code in (
-            range(int(status[0]) * 100, int(status[0]) * 100 + 100) if status.endswith("xx") else (int(status),)
-        )
-    )
 
 
 class NotJson(NoDocument):

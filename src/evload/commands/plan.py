@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ..config.run_config import LoadedConfig
+from ..config.run_config import LoadedConfig, RunConfig
 from ..objectives.objective import Measure
 from ..report.wording import circumstances
 from ..run.feasibility import Prospect, cautions, may_end_early, prospects, times_of, total_ns
@@ -15,22 +15,31 @@ from ..run.used_secrets import used_secrets
 from ..spi.guard import Rules
 from ..texts import printable
 from ..units import format_duration, format_rate
-from ..workload.schedule import describe, events_before, expected_events, fewest_events, open_stretches
+from ..workload.schedule import (
+    describe,
+    events_before,
+    expected_events,
+    fewest_events,
+    iterations_of,
+    open_stretches,
+    users_of,
+    users_text,
+)
 
 
 def print_plan(console: Console, loaded: LoadedConfig) -> None:
     """The timeline, the number of events, and for each objective whether the run can decide it."""
     config = loaded.config
-    events = sum(expected_events(scenario.load) for scenario in config.scenarios.values())
     about = " about" if any(scenario.arrivals == "poisson" for scenario in config.scenarios.values()) else ""
     total = format_duration(total_ns(config))
     if may_end_early(config):
-        if events != sum(fewest_events(scenario.load) for scenario in config.scenarios.values()):
+        loads = [scenario.load for scenario in config.scenarios.values()]
+        if sum(map(expected_events, loads)) != sum(map(fewest_events, loads)):
             about = f" up to{about}"
         total = f"up to {total}"
     title = (loaded.redact(config.name), "bold")
     looking = f", and {format_duration(config.observe)} more to look" if config.observe else ""
-    console.print(Text.assemble(title, f":{about} {events:,} events in {total}{looking}"))
+    console.print(Text.assemble(title, f":{about} {_amount(config)} in {total}{looking}"))
 
     for name, value in circumstances(config.circumstances):
         console.print(Text(f"  {printable(loaded.redact(name))}: {printable(loaded.redact(value))}"))
@@ -54,7 +63,7 @@ def print_plan(console: Console, loaded: LoadedConfig) -> None:
         early = min((one.number for one in open_stretches(scenario.load)), default=number + 1)
         timeline.add_row(
             _at(start, latest=early < number), _at(end, latest=early <= number), name,
-            loaded.redact(text) + arrivals, scenario.producer,
+            loaded.redact(text) + arrivals, scenario.producer or ", ".join(scenario.journeys),
         )  # fmt: skip
     console.print()
     console.print(timeline)
@@ -64,7 +73,10 @@ def print_plan(console: Console, loaded: LoadedConfig) -> None:
         console.print()
     for name, scenario in warmups.items():
         left_out = events_before(scenario.load, scenario.warmup)
-        told = f"warm-up of {name}: {format_duration(scenario.warmup)}, {left_out:,} events, in no objective"
+        amount = (
+            "" if scenario.closed else f"{_iterations(left_out) if scenario.journeys else f'{left_out:,} events'}, "
+        )
+        told = f"warm-up of {name}: {format_duration(scenario.warmup)}, {amount}in no objective"
         console.print(Text(printable(loaded.redact(told))), soft_wrap=True)
 
     if config.actions:
@@ -97,6 +109,25 @@ def print_plan(console: Console, loaded: LoadedConfig) -> None:
         console.print(objectives)
     for caution in cautions(config):
         console.print(Text.assemble("\n", ("note", "yellow"), f" {loaded.redact(caution)}"))
+
+
+def _amount(config: RunConfig) -> str:
+    """What the schedule has: events, iterations of journeys, and how many users."""
+    scenarios = config.scenarios.values()
+    of_events = [scenario for scenario in scenarios if not scenario.journeys]
+    told = [f"{sum(expected_events(one.load) for one in of_events):,} events"] if of_events else []
+    if rates := [scenario for scenario in scenarios if scenario.journeys and not scenario.closed]:
+        told.append(_iterations(sum(expected_events(scenario.load) for scenario in rates)))
+    for scenario in scenarios:
+        if counts := [count for span in users_of(scenario.load) for count in span[2:]]:
+            users = f"{'' if min(counts) == max(counts) else 'up to '}{users_text(max(counts))}"
+            most = iterations_of(scenario.load)
+            told.append(users if most is None else f"{users} with up to {_iterations(most)}")
+    return " and ".join([", ".join(told[:-1]), told[-1]] if told[1:] else told)
+
+
+def _iterations(count: int) -> str:
+    return f"{count:,} iteration{'' if count == 1 else 's'}"
 
 
 def told_of(rules: Rules) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -21,9 +22,11 @@ from ..spi.secrets import is_in_login, names_in
 from ..units import format_duration, write_duration
 from ..workload import events
 from ..workload.events import EventSettings
+from ..workload.journeys.settings import EventStep, JourneySettings, WaitStep
 from ..workload.records import Records
 from ..workload.schedule import Hold, Idle, duration_ns, events_before, expected_events, longest_hold
 from ..workload.templates import OWN_NAMES
+from .journeys import event_name, producers_of
 from .problems import Problems, unknown
 from .run_config import Action, Step
 from .sections import Scenario
@@ -31,16 +34,21 @@ from .yaml import DataPath, places, texts
 
 _OF_PROBES: Final = frozenset({"ended", "effects", "position", "version"})
 """Keys of probes without which a counter could never count."""
+_REFERENCES: Final = (
+    ("producer", "producers"), ("events", "events"), ("journeys", "journeys"), ("probes", "probes"),
+)  # fmt: skip
+"""Keys of a scenario that name something, and the section in which it stands."""
 _LONGEST_DATA_FILE: Final = 100_000_000
 """Bytes. All of it is in memory as long as the run goes on."""
-_OF_PRODUCERS: Final = frozenset(fact.of for fact in FACTS.values() if fact.by_producer)
+_OF_PRODUCERS: Final = frozenset(fact.of for fact in FACTS.values() if fact.by_producer and fact.of)
 
 
 class Checks:
     """Notes what doesn't fit together in a document whose sections were read one by one."""
 
-    def __init__(self, problems: Problems) -> None:
+    def __init__(self, problems: Problems, journeys: Mapping[str, JourneySettings] = {}) -> None:
         self._problems = problems
+        self._journeys = journeys
         self._document = problems.document
 
     def references(self) -> None:
@@ -49,12 +57,12 @@ class Checks:
         if scenarios == {}:
             self._problems.add(("scenarios",), "there is no scenario", "add one under scenarios:", key=True)
         for scenario, settings in self._document.section("scenarios").items():
-            for field, section in (("producer", "producers"), ("events", "events"), ("probes", "probes")):
+            for field, section in _REFERENCES:
                 named = settings.get(field) if isinstance(settings, dict) else None
                 path: DataPath = ("scenarios", scenario, field)
                 if isinstance(named, str) and field == "producer":
                     self._name(named, section, path)
-                elif isinstance(named, dict) and field == "events":
+                elif isinstance(named, dict) and field in ("events", "journeys"):
                     for name in named:
                         self._name(name, section, (*path, name), key=True)
                 elif isinstance(named, list) and field != "producer":
@@ -70,7 +78,11 @@ class Checks:
     def warmups(self, scenarios: Mapping[str, Scenario]) -> None:
         """Something has to be left to be judged."""
         for name, scenario in scenarios.items():
-            if scenario.warmup and events_before(scenario.load, scenario.warmup) == expected_events(scenario.load):
+            if scenario.closed:
+                left = scenario.warmup < duration_ns(scenario.load)
+            else:
+                left = events_before(scenario.load, scenario.warmup) < expected_events(scenario.load)
+            if scenario.warmup and not left:
                 what = f"no event is due after a warm-up of {format_duration(scenario.warmup)}, so nothing is judged"
                 self._problems.add(("scenarios", name, "warmup"), what, "write a shorter one, or a longer load")
 
@@ -133,14 +145,14 @@ class Checks:
             what = f"{{secrets.{name}}} can stand in the login of an address alone"
             self._problems.add(place, what, f"write scheme://user:{{secrets.{name}}}@host")
 
-    def captures(
+    def asked_by_capture(
         self,
         scenarios: Mapping[str, Scenario],
         producers: Mapping[str, ProducerSettings],
         probes: Mapping[str, ProbeSettings],
     ) -> None:
         for name, scenario in scenarios.items():
-            producer = producers.get(scenario.producer)
+            producer = producers.get(scenario.producer)  # journeys have no probes
             if producer is None or producer.capabilities.captures:
                 continue
             for index, probe in enumerate(scenario.probes):
@@ -166,6 +178,7 @@ class Checks:
             if not all(name in scenarios for name in chosen):
                 continue
             watching = {probe for name in chosen for probe in scenarios[name].probes}
+            watching |= self._waited_for(chosen, scenarios)
             self._named_moments(path, objective, set(scenarios))
             self._scope(path, objective, watching, probes)
             if objective.subject == "unread_writes" and watching and not _reads_own_writes(watching, probes):
@@ -179,7 +192,7 @@ class Checks:
                 self._problems.add(path, what, "add the gauge of a queue under gauges:")
             for part in objective.rising:
                 self._counter(path, part.subject, part.gauge, gauges, instead="max")
-            if objective.needs_probe and not watching:
+            if objective.needs_probe and not watching and self._knows_all_journeys:
                 what = f"nobody looks for the effects that {objective.expression!r} is about"
                 self._problems.add(path, what, "give a scenario probes: [...]")
             self._deadline(path, objective, watching, probes)
@@ -188,10 +201,22 @@ class Checks:
             if needed in _OF_PROBES and tellers and not any(_may_tell(probe, needed) for probe in tellers):
                 what = f"no probe could ever tell {objective.subject}, so this would always hold"
                 self._problems.add(path, what, f"give the probe {needed}:")
-            senders = [producers.get(scenarios[name].producer) for name in chosen]
+            senders = [producers.get(one) for name in chosen for one in self._producers_of(scenarios[name])]
             if needed in _OF_PRODUCERS and not any(_may_tell(producer, needed) for producer in senders):
                 what = f"no producer of these events tells {objective.subject}, so this would always hold"
                 self._problems.add(path, what, "name a scenario whose producer does, or leave it out")
+
+    @property
+    def _knows_all_journeys(self) -> bool:
+        """One that has a mistake of its own may wait for what an objective is about."""
+        return len(self._journeys) == len(self._document.section("journeys"))
+
+    def _waited_for(self, chosen: Iterable[str], scenarios: Mapping[str, Scenario]) -> set[str]:
+        """The probes for which steps of the journeys of some scenarios wait."""
+        journeys = [
+            self._journeys[one] for name in chosen for one in scenarios[name].journeys if one in self._journeys
+        ]
+        return {step.probe for one in journeys for step in one.counted() if isinstance(step, WaitStep)}
 
     def costs(
         self,
@@ -228,9 +253,11 @@ class Checks:
         producers: Mapping[str, ProducerSettings],
     ) -> None:
         """All that is answered has to be counted: what nobody counts would look like nothing."""
-        asked = {f"producer {one.producer!r}": producers.get(one.producer) for one in scenarios.values()} | {
-            f"probe {name!r}": probes.get(name) for one in scenarios.values() for name in one.probes
+        senders = {name for one in scenarios.values() for name in self._producers_of(one)}
+        asked: dict[str, ProducerSettings | ProbeSettings | None] = {
+            f"producer {name!r}": producers.get(name) for name in sorted(senders)
         }
+        asked |= {f"probe {name!r}": probes.get(name) for one in scenarios.values() for name in one.probes}
         for who, adapter in asked.items():
             if adapter is not None and not adapter.capabilities.counts_bytes:
                 self._problems.add(path, f"{who} doesn't count the bytes of its answers", "leave bytes_in out")
@@ -333,7 +360,9 @@ class Checks:
             if objective.tag is None:
                 continue
             chosen = [one for name, one in scenarios.items() if objective.scenario in (None, name)]
-            tellers: list[ProducerSettings | ProbeSettings | None] = [producers.get(one.producer) for one in chosen]
+            tellers: list[ProducerSettings | ProbeSettings | None] = [
+                producers.get(name) for one in chosen for name in self._producers_of(one)
+            ]
             tellers += [probes.get(name) for one in chosen for name in one.probes]
             known = sorted({name for one in tellers if one is not None for name in one.capabilities.tags})
             if None not in tellers and name_of(objective.tag) not in known:
@@ -363,6 +392,9 @@ class Checks:
     ) -> None:
         """Nobody may give up looking before the limit."""
         longest_ns = objective.longest_wait_ns
+        if objective.step is not None and longest_ns is not None:
+            self._waits_long_enough(path, objective, longest_ns)
+            return
         for name in sorted(watching):
             if longest_ns is None or name not in probes or objective.probe not in (None, name):
                 continue
@@ -375,12 +407,25 @@ class Checks:
                 cure = f"give it deadline: {write_duration(round(HORIZON * longest_ns))}"
                 self._problems.add(path, what, cure)
 
+    def _waits_long_enough(self, path: DataPath, objective: Objective, longest_ns: int) -> None:
+        journey = self._journeys.get(objective.journey or "")
+        for step in () if journey is None else journey.counted():
+            if step.name == objective.step and isinstance(step, WaitStep) and step.within < longest_ns:
+                what = (
+                    f"step {step.name!r} waits {format_duration(step.within)} at most, and the limit is "
+                    f"{format_duration(longest_ns)}, so that this can't be kept"
+                )
+                self._problems.add(path, what, f"give it within: {write_duration(longest_ns)}")
+
     def _scope(
         self, path: DataPath, objective: Objective, watching: Set[str], probes: Mapping[str, ProbeSettings]
     ) -> None:
         """The part of the events that an objective is about has to be there."""
         if objective.event is not None:
-            self._name(objective.event, "events", (*path, "event"))
+            known = [*self._document.section("events"), *self._steps]
+            if objective.event not in known and not self._problems.full:
+                what, cure = unknown("event", objective.event, known, otherwise="define it under events:")
+                self._problems.add((*path, "event"), what, cure)
         if objective.probe is not None:
             self._name(objective.probe, "probes", (*path, "probe"))
             if objective.probe in probes and objective.probe not in watching:
@@ -400,21 +445,29 @@ class Checks:
         scenarios: Mapping[str, Scenario],
         producers: Mapping[str, ProducerSettings],
         base_dir: Path,
-        setup: Sequence[Step],
+        captured: Set[str],
+        known: Mapping[str, Set[str]],
     ) -> dict[str, Records | None]:
-        """Load data files and try all templates, those of a producer with every event that it is sent."""
-        captured = self._captured(setup)
-        loaded = {}
+        """Load data files and try all templates, those of a producer with every event that it is sent.
+
+        `captured` are the names of what the set-up captures; `known` has those that the steps of journeys know which
+        send an event, all that do.
+        """
+        loaded: dict[str, Records | None] = {}
         seen: set[tuple[DataPath, str]] = set()
         for name, settings in types.items():
             senders = {scenario.producer for scenario in scenarios.values() if name in scenario.events}
+            names = captured if senders else captured | known.get(name, set())
+            senders |= {to for event, to in self._sent_by_steps if event == name}
+            if not senders and self._is_unsure:
+                continue  # Who sends it may well be what is wrong, and so it isn't known what it may ask for.
             extras = [
                 (sender, template)
                 for sender, producer in producers.items()
                 if sender in senders
                 for template in producer.encoding().extras
             ]
-            checked = events.check(settings, base_dir, _data_file, [template for _, template in extras], captured)
+            checked = events.check(settings, base_dir, _data_file, [template for _, template in extras], names)
             loaded[name] = checked.records
             for problem in checked.problems:
                 path: DataPath = ("events", name, *problem.path)
@@ -429,7 +482,27 @@ class Checks:
                     self._problems.add(path, what, problem.cure)
         return loaded
 
-    def _captured(self, setup: Sequence[Step]) -> set[str]:
+    @property
+    def _steps(self) -> list[str]:
+        """How the events of all steps are called."""
+        return [event_name(name, step) for name, journey in self._journeys.items() for step in journey.counted()]
+
+    @cached_property
+    def _is_unsure(self) -> bool:
+        """Whether a step may send an event that isn't known to be sent."""
+        misnamed = {event for event, _ in self._sent_by_steps} - self._document.section("events").keys()
+        return bool(misnamed) or len(self._journeys) < len(self._document.section("journeys"))
+
+    @cached_property
+    def _sent_by_steps(self) -> frozenset[tuple[str, str]]:
+        """Events that steps send, and to whom."""
+        steps = [step for journey in self._journeys.values() for step in journey.sending()]
+        return frozenset((step.event, step.to) for step in steps if isinstance(step, EventStep))
+
+    def _producers_of(self, scenario: Scenario) -> list[str]:
+        return producers_of(scenario, self._journeys)
+
+    def captured(self, setup: Sequence[Step]) -> set[str]:
         """The names of what the set-up captures, also in a step that has a mistake of its own."""
         written = self._document.data.get("setup")
         several = written if isinstance(written, list) else [written]

@@ -20,11 +20,13 @@ from ..settings import Settings
 from ..spi.context import AdapterSettings
 from ..spi.guard import Guard, Reach, Rules, check_pattern
 from ..spi.secrets import names_in
-from ..units import Rate, format_rate
-from ..workload.schedule import peak
+from ..units import NS_PER_S, Rate, format_rate
+from ..workload.schedule import Phase, paced, peak
 from . import yaml as yamlfile
+from .journeys import most_sent
 from .problems import Problems
 from .run_config import SANDBOX, LoadedConfig, RunConfig, Step
+from .sections import Scenario
 from .yaml import DataPath, Document, texts
 
 VARIABLE: Final = "EVLOAD_GUARD"
@@ -136,7 +138,7 @@ def _of_machine(path: Path) -> Rules:
 def _reaches(loaded: LoadedConfig) -> Iterator[_Reaching]:
     """Each adapter that a run would open."""
     config = loaded.config
-    producers = {scenario.producer for scenario in config.scenarios.values()}
+    producers = {name for scenario in config.scenarios.values() for name in config.producers_of(scenario)}
     probes = {probe for scenario in config.scenarios.values() for probe in scenario.probes}
     used: list[AdapterSettings] = []
     for section, adapters in (
@@ -210,13 +212,32 @@ def _check_peak(config: RunConfig, rules: Sequence[Rules], problems: Problems) -
     if not limits:
         return
     scenarios = list(config.scenarios.items())
-    found = peak([(one.start, one.load, _times(one.resend)) for _, one in scenarios])
     most, source = min(limits)
+    for name, scenario in scenarios:
+        if scenario.closed and scenario.every is None:
+            what = f"nobody knows how often users ask who have no fixed pace, and {source} allows {format_rate(most)}"
+            cure = "write every:, the time from one iteration of a user to his next, or a load of rates"
+            problems.add(("scenarios", name, "load"), what, cure)
+            return
+    found = peak([_offered(config, one) for _, one in scenarios])
     if found.rate > most:
         what = f"the schedule offers up to {format_rate(found.rate)}, and {source} allows {format_rate(most)} at most"
         if len(scenarios) > 1:
             what = what.replace("offers", "of all scenarios together offers")
         problems.add(("scenarios", scenarios[found.whose][0], "load"), what, "write a lower rate")
+
+
+def _offered(config: RunConfig, scenario: Scenario) -> tuple[int, Sequence[Phase], Fraction]:
+    """When a scenario begins, its load, and how often each of its events, or iterations, sends something at most.
+
+    Users at a fixed pace may all begin at the same moment, and send all of an iteration in a second.
+    """
+    if not scenario.journeys:
+        return scenario.start, scenario.load, _times(scenario.resend)
+    times = Fraction(max(most_sent(config.journeys[name]) for name in scenario.journeys))
+    if scenario.every is None:
+        return scenario.start, scenario.load, times
+    return scenario.start, paced(scenario.load, min(scenario.every, NS_PER_S)), times
 
 
 def _times(resend: Any) -> Fraction:

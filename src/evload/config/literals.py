@@ -33,7 +33,7 @@ _HEADER: Final = re.compile(
 )
 _BODIES: Final = frozenset({"json", "form", "params"})
 """Where the settings of a secret, or of an activity, have what is sent."""
-_SENDING: Final = ("secrets", "actions", "setup", "cleanup")
+_SENDING: Final = ("secrets", "actions", "setup", "cleanup", "journeys")
 """Sections that have such bodies."""
 _SCHEME: Final = re.compile(r"(?P<scheme>[A-Za-z][\w-]*\s+)?(?P<rest>.*)", re.DOTALL)
 """Of an authorization: `Bearer` and the like are no part of what is secret, nor of how a target quotes it."""

@@ -32,11 +32,14 @@ from ..spi.sink import SinkSettings
 from ..texts import near
 from ..units import told
 from ..workload.events import EventSettings
+from ..workload.journeys.settings import JourneySettings
+from ..workload.journeys.written import WrittenJourney
 from ..workload.templates import is_placeholder
 from . import yaml as yamlfile
 from .checks import Checks
 from .environment import Environment
 from .guard import GuardSettings
+from .journeys import check_journeys
 from .literals import Literals
 from .params import Shown
 from .problems import Problems, unknown
@@ -52,7 +55,8 @@ _LONGEST: Final = 4 * yamlfile.LONGEST
 """Bytes of a file. No character has more than four of them."""
 _LARGEST: Final = 2**63 - 1
 """What databases and protocols have room for. The data of an event may hold any number."""
-_EVENT_DATA: Final = ("events", "data")
+_JSON: Final = frozenset({"json", "vars"})
+"""Keys of a journey behind which there is JSON."""
 _ACTIVITIES: Final = "evload.activities"
 
 
@@ -101,7 +105,7 @@ def load_text(
     _refuse_large_numbers(document, refused)
     problems = Problems(document, refused)
     for path, braces in yamlfile.bare_braces(tree):
-        if path[::2][:2] == _EVENT_DATA and is_placeholder(braces):
+        if _is_json(path) and is_placeholder(braces):
             problems.add(path, f"{braces} without quotes is a mapping, and no placeholder", f'write "{braces}"')
     for path in document.values:
         if path[:1] == ("guard",) and not document.position(path).line:
@@ -160,10 +164,15 @@ def _assign_all(tree: MappingNode, sets: Sequence[str]) -> None:
         raise ConfigError(problems)
 
 
+def _is_json(path: DataPath) -> bool:
+    """Whether it stands in what is sent as JSON."""
+    return path[::2][:2] == ("events", "data") or (path[:1] == ("journeys",) and not _JSON.isdisjoint(path[2:]))
+
+
 def _refuse_large_numbers(document: Document, refused: dict[DataPath, str]) -> None:
     for path in document.values:
         value = document.value(path)
-        if isinstance(value, int) and abs(value) > _LARGEST and path[::2][:2] != _EVENT_DATA:
+        if isinstance(value, int) and abs(value) > _LARGEST and not _is_json(path):
             refused[path] = f"{str(value)[:20]}… is too large a number; write at most {_LARGEST}"
             *around, last = path
             document.value(tuple(around))[last] = None
@@ -186,6 +195,8 @@ class _Reader:
         """The same, with the model that reads them."""
         self._live: dict[DataPath, frozenset[str]] = {}
         """The settings of each adapter in which a secret may stand that changes, by the adapter's place."""
+        self._steps_of: Mapping[str, Sequence[str]] = {}
+        """The steps of each journey that objectives may be about."""
         self._readers: dict[type[Any], TypeAdapter[Any]] = {}
         self._sandbox: SandboxSettings | None = None
         self._models: dict[tuple[str, str], type[Any] | str] = {}
@@ -205,13 +216,15 @@ class _Reader:
         gauges = self._adapters("gauges", "evload.gauges")
         types = self._items("events", EventSettings)
         scenarios = self._items("scenarios", Scenario)
+        journeys = self._journeys()
+        self._steps_of = {name: [step.name for step in one.counted()] for name, one in journeys.items()}
         objectives, ceilings = self._objectives({name: gauge.metrics for name, gauge in gauges.items()})
         costs = self._costs({name: gauge.metrics for name, gauge in gauges.items()})
         policy = self._item(SelfCheckPolicy, ("self_checks",)) if "self_checks" in self._document.data else None
         guard = self._item(GuardSettings, ("guard",)) if "guard" in self._document.data else None
-        checks = Checks(self._problems)
+        checks = Checks(self._problems, journeys)
         checks.references()
-        checks.captures(scenarios, producers, probes)
+        checks.asked_by_capture(scenarios, producers, probes)
         checks.warmups(scenarios)
         checks.gauges(gauges)
         checks.waits(scenarios, gauges)
@@ -223,6 +236,8 @@ class _Reader:
         setup, cleanup = self._around("setup"), self._around("cleanup")
         checks.actions(actions, scenarios, objectives, top.observe)
         reports = self._reports()
+        captured = checks.captured(setup)
+        known = check_journeys(self._problems, journeys, scenarios, producers, probes, captured)
         checks.secrets(self._live)
         return RunConfig(
             name=name,
@@ -239,7 +254,8 @@ class _Reader:
             reports=reports,
             self_checks=policy or SelfCheckPolicy(),
             settle=top.settle,
-            records=checks.templates(types, scenarios, producers, self._base_dir, setup),
+            records=checks.templates(types, scenarios, producers, self._base_dir, captured, known),
+            journeys=journeys,
             secrets=secrets,
             actions=actions,
             costs=tuple(costs.values()),
@@ -256,6 +272,11 @@ class _Reader:
         for name in self._document.section("secrets"):
             self._literals.hide(("secrets", name), SecretSettings)
         return self._items("secrets", SecretSettings)
+
+    def _journeys(self) -> dict[str, JourneySettings]:
+        for name in self._document.section("journeys"):
+            self._literals.hide(("journeys", name), WrittenJourney)
+        return {name: written.meant() for name, written in self._items("journeys", WrittenJourney).items()}
 
     def _item(self, model: type[M], path: DataPath) -> M | None:
         return self._problems.validate(self._reader(model), path)
@@ -499,6 +520,8 @@ class _Reader:
         watched = [name for name, scenario in scenarios.items() if scenario.probes]
         places: Sequence[str | None] = (None,) if watched and len(watched) == len(scenarios) else watched
         asked = [grammar.parse("errors == 0"), *(grammar.parse("lost == 0", scenario=place) for place in places)]
+        if any(scenario.journeys for scenario in scenarios.values()):
+            asked.append(grammar.parse("failed == 0"))
         return tuple(replace(objective, implied=True) for objective in asked)
 
     def _asked(
@@ -560,7 +583,7 @@ class _Reader:
     ) -> Objective | None:
         scope = {
             name: value
-            for name in ("scenario", "event", "key", "tag", "probe", "replica", "after", "during")
+            for name in ("scenario", "event", "key", "tag", "probe", "replica", "journey", "step", "after", "during")
             if (value := getattr(entry, name)) is not None
         }
         given = {name: str(value) for name in ("target", "critical") if (value := getattr(entry, name)) is not None}
@@ -569,12 +592,20 @@ class _Reader:
         try:
             # Once without what has a place of its own, so that a mistake is told where it stands.
             objective = grammar.parse(entry.objective, gauges=gauges, **scope)
+            if entry.journey is not None and entry.journey not in self._document.section("journeys"):
+                known = self._document.section("journeys")
+                what, cure = unknown("journey", entry.journey, known, otherwise="define it under journeys:")
+                self._problems.add((*path, "journey"), what, cure)
+                return None
+            # One that has a mistake of its own may be the one that is meant.
+            whole = len(self._steps_of) == len(self._document.section("journeys"))
+            if whole:
+                place = (*path, "step") if entry.step is not None else path
+                grammar.with_step(objective, self._steps_of)
             place = next(((*path, name) for name in given), path)
-            return (
-                grammar.parse(entry.objective, gauges=gauges, abort_after_ns=delay_ns, **scope, **given)
-                if given or abort
-                else objective
-            )
+            if given or abort:
+                objective = grammar.parse(entry.objective, gauges=gauges, abort_after_ns=delay_ns, **scope, **given)
+            return grammar.with_step(objective, self._steps_of) if whole else objective
         except ValueError as error:
             self._problems.add_text(place, str(error))
             return None

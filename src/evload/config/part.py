@@ -53,7 +53,7 @@ def part_of(loaded: LoadedConfig, names: Sequence[str]) -> LoadedConfig:
     asked = [
         objective
         for objective in config.slos
-        if (_is_asked(objective, scenarios, gauges, actions) if objective.measure is not Measure.COST else costs)
+        if (costs if objective.measure is Measure.COST else _is_asked(objective, config, scenarios, gauges, actions))
     ]
     left_out = [objective for objective in config.slos if objective not in asked and not objective.implied]
     about = replace(
@@ -118,6 +118,7 @@ def _actions_of(config: RunConfig, scenarios: Mapping[str, Scenario]) -> dict[st
 
 def _is_asked(
     objective: Objective,
+    config: RunConfig,
     scenarios: Mapping[str, Scenario],
     gauges: Mapping[str, GaugeSettings],
     actions: Mapping[str, Action],
@@ -138,7 +139,7 @@ def _is_asked(
     if asked.subject == QUEUE_LAG:
         return any(_DEPTH in gauge.metrics for gauge in gauges.values())
     return any(
-        objective.event in (None, *scenario.events)
+        (objective.event is None or objective.event in config.events_of(scenario))
         and objective.probe in (None, *scenario.probes)
         and (bool(scenario.probes) or not asked.needs_probe)
         for name, scenario in scenarios.items()

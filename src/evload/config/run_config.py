@@ -26,8 +26,10 @@ from ..spi.probe import ProbeSettings
 from ..spi.producer import ProducerSettings
 from ..spi.sink import SinkSettings
 from ..workload.events import EventSettings
+from ..workload.journeys.settings import JourneySettings
 from ..workload.records import Records
 from . import yaml as yamlfile
+from .journeys import events_of, producers_of
 from .profiles import Profiles
 from .secrets import Redactor
 from .sections import ActionTimes, Scenario
@@ -86,6 +88,14 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
+class Wait:
+    """A scenario that is what journeys of another one wait for: that one, and the event that a wait is."""
+
+    scenario: str
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
 class RunConfig:
     """A config that holds together: every name in it leads somewhere, every template and data file is good.
 
@@ -100,6 +110,7 @@ class RunConfig:
     circumstances  what reports show of it beside its name
     guard     whom it may load, by itself; `guard.held` has the say of everybody else
     ceilings  what is asked of its ceiling, which no single run can tell
+    journeys  steps that depend on one another, which scenarios make
     """
 
     name: str
@@ -125,6 +136,17 @@ class RunConfig:
     circumstances: Circumstances = field(default_factory=Circumstances)
     guard: Guard = NO_GUARD
     ceilings: tuple[CeilingObjective, ...] = ()
+    waits: Mapping[str, Wait] = field(default_factory=dict)
+    """Of scenarios that are what journeys of others wait for; no config says so, and a run is prepared with them."""
+    journeys: Mapping[str, JourneySettings] = field(default_factory=dict)
+
+    def producers_of(self, scenario: Scenario) -> list[str]:
+        """The names of all producers to which a scenario sends something, each once."""
+        return producers_of(scenario, self.journeys)
+
+    def events_of(self, scenario: Scenario) -> list[str]:
+        """The names of all that a scenario sends: of events, and of the steps of its journeys (`order.pay`)."""
+        return events_of(scenario, self.journeys)
 
     @property
     def captured(self) -> tuple[str, ...]:

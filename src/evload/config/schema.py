@@ -13,6 +13,7 @@ from ..objectives.policy import SelfCheckPolicy
 from ..sandbox.settings import SandboxSettings
 from ..spi import registry
 from ..workload.events import EventSettings
+from ..workload.journeys.written import WrittenJourney
 from .guard import GuardSettings
 from .sections import ActionTimes, CompareEntry, ConfigFile, CostEntry, ObjectiveEntry, Scenario
 
@@ -31,7 +32,7 @@ def json_schema(say: Callable[[str], None]) -> dict[str, Any]:
     activities = list(dict.fromkeys(_installed("evload.activities", say)))
     sections = (
         ConfigFile, SecretSettings, SandboxSettings, EventSettings, Scenario, ActionTimes, ObjectiveEntry,
-        SelfCheckPolicy, GuardSettings, CostEntry, CompareEntry,
+        SelfCheckPolicy, GuardSettings, CostEntry, CompareEntry, WrittenJourney,
     )  # fmt: skip
     models: list[type[BaseModel]] = [*sections, *producers, *probes, *gauges, *activities, *sinks]
     references, shared = models_json_schema([(model, "validation") for model in models])
@@ -58,6 +59,7 @@ def json_schema(say: Callable[[str], None]) -> dict[str, Any]:
         ("sandbox", one(SandboxSettings)),
         ("producers", by_kind(producers)),
         ("events", {"additionalProperties": one(EventSettings)}),
+        ("journeys", {"additionalProperties": one(WrittenJourney)}),
         ("probes", by_kind(probes)),
         ("gauges", by_kind(gauges)),
         ("scenarios", {"additionalProperties": one(Scenario), "minProperties": 1}),

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
 from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails
 
 from ..objectives.objective import DEFAULT_DELAY_NS
-from ..settings import Settings
-from ..units import Duration, Share
-from ..workload.schedule import Load, Shape
+from ..settings import Name, Settings
+from ..units import Duration, DurationRange, Share
+from ..workload.schedule import Load, Shape, is_closed, iterations_of
 from .params import MOST as MOST_LABELS
 from .params import Label, Params
 
-_NAME: Final = re.compile(r"\w[\w .-]{0,99}")
 MOST: Final = 500
 """Scenarios, and objectives: each of these is looked at for each of those."""
 
@@ -23,25 +32,18 @@ MOST_TIMES: Final = 10_000
 """That an action is done."""
 
 
-def _name(text: str) -> str:
-    if not _NAME.fullmatch(text):
-        raise ValueError(f"{text!r} is not a name; write up to 100 letters, digits, spaces, '-', '_' and '.'")
-    return text
-
-
-def _equal_weights(value: object) -> object:
+def _equal_weights(value: object, info: ValidationInfo) -> object:
     """A list of names stands for equal weights."""
     if isinstance(value, dict) and value:
         return value
     if not value or not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise ValueError("this names no events; write {name: weight, ...} or a list of names")
+        raise ValueError(f"this names no {info.field_name}; write {{name: weight, ...}} or a list of names")
     for name in value:
         if value.count(name) > 1:
             raise ValueError(f"{name!r} is listed twice; write weights instead, such as {{{name}: 2}}")
     return dict.fromkeys(value, 1.0)
 
 
-Name = Annotated[str, AfterValidator(_name)]
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Weights = Annotated[
     dict[str, Weight],
@@ -61,6 +63,17 @@ Weights = Annotated[
 ]
 
 
+_OF_EVENTS: Final = ("probes", "resend")
+"""Keys of a scenario that say what becomes of events, and can't be said of journeys."""
+
+
+def _misplaced(name: str, text: str, *, key: bool = True) -> InitErrorDetails:
+    """A key that can't stand beside another: `what is wrong; what would be right`."""
+    return InitErrorDetails(
+        type="value_error", loc=(name, "[key]") if key else (name,), input=..., ctx={"error": ValueError(text)}
+    )
+
+
 class Resend(Settings):
     """Copies of some events, sent on purpose: idempotency is only exercised by what arrives more than once."""
 
@@ -72,11 +85,19 @@ class Resend(Settings):
 
 
 class Scenario(Settings):
-    """What one producer is sent, and who watches for its effect."""
+    """What one producer is sent, and who watches for its effect; or which journeys are made."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"anyOf": [{"required": ["producer", "events"]}, {"required": ["journeys"]}]}
+    )
 
     start: Annotated[Duration, Field(description="how long after the run begins")] = 0
-    producer: Annotated[str, Field(description="name of a producer")]
-    events: Annotated[Weights, Field(description="names of events with their weights, or a list of names")]
+    producer: Annotated[str, Field(description="name of a producer")] = ""
+    events: Annotated[Weights, Field(description="names of events with their weights, or a list of names")] = {}
+    journeys: Annotated[
+        Weights,
+        Field(description="names of journeys with their weights, or a list; in place of producer and events"),
+    ] = {}
     probes: Annotated[tuple[str, ...], Field(description="names of the probes that look for its effect")] = ()
     arrivals: Annotated[Shape, Field(description="evenly spaced, or random with the same rate")] = "constant"
     load: Annotated[Load, Field(description="phases, one after another")]
@@ -87,6 +108,64 @@ class Scenario(Settings):
     steady: Annotated[
         bool, Field(description="claims a steady state in its longest hold: what is in flight doesn't grow")
     ] = False
+    think: Annotated[
+        DurationRange | None, Field(description="a user's pause between two iterations, or a range to draw it from")
+    ] = None
+    every: Annotated[
+        Duration | None, Field(ge=1_000_000, description="from one iteration of a user to his next, at a fixed pace")
+    ] = None
+
+    @property
+    def closed(self) -> bool:
+        """Whether its load is of users."""
+        return is_closed(self.load)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Scenario:
+        if found := [*self._contradictions()]:
+            raise ValidationError.from_exception_data("scenario", found)
+        return self
+
+    def _contradictions(self) -> Iterator[InitErrorDetails]:
+        given = self.model_fields_set
+        events = [name for name in ("producer", "events") if name in given]
+        if "journeys" not in given:
+            if not events:
+                what = "nothing says what is sent; write producer: and events:, or journeys:"
+                yield InitErrorDetails(type="value_error", loc=(), input=..., ctx={"error": ValueError(what)})
+            for name in ("producer", "events") if events else ():
+                if name not in given:
+                    yield InitErrorDetails(type="missing", loc=(name,), input={})
+            for name in ("think", "every"):
+                if name in given:
+                    yield _misplaced(name, f"{name} goes with journeys, and these are events; leave it out")
+            if self.closed:
+                yield _misplaced("load", "users make journeys, and these are events; write journeys:, or a rate")
+            elif iterations_of(self.load) is not None:
+                yield _misplaced("load", "iterations are of journeys, and these are events; write for: alone")
+            return
+        for name in events:
+            yield _misplaced(name, f"{name} and journeys exclude each other; the steps of a journey say what is sent")
+        for name in _OF_EVENTS:
+            if name in given:
+                yield _misplaced(name, f"{name} belongs to events, and these are journeys; leave it out")
+        yield from self._about_pace()
+
+    def _about_pace(self) -> Iterator[InitErrorDetails]:
+        given = self.model_fields_set
+        if not self.closed:
+            for name in ("think", "every"):
+                if name in given:
+                    cure = "leave it out, or write a load such as {users: 50, for: 5m}"
+                    yield _misplaced(name, f"{name} is said of users, and this load is of rates; {cure}")
+            if self.arrivals == "poisson" and iterations_of(self.load) is not None:
+                what = "nobody knows when random arrivals come to so many iterations"
+                yield _misplaced("load", f"{what}; write arrivals: constant, or for: alone", key=False)
+        elif "arrivals" in given:
+            what = "a user's next iteration is due when the last is over, and arrivals is said of rates"
+            yield _misplaced("arrivals", f"{what}; leave it out")
+        if {"think", "every"} <= given:
+            yield _misplaced("think", "think and every exclude each other; keep one of them")
 
 
 class AbortSettings(Settings):
@@ -221,6 +300,10 @@ class ObjectiveEntry(Settings):
     ] = None
     probe: Annotated[str | None, Field(description="about what this probe of a chain sees")] = None
     replica: Annotated[str | None, Field(description="about what this replica shows")] = None
+    journey: Annotated[
+        str | None, Field(description="about the iterations of this journey alone, or the journey of the step")
+    ] = None
+    step: Annotated[str | None, Field(description="about what this step of a journey sends, or waits for")] = None
     after: Annotated[
         str | None,
         Field(description="what counts from a moment: from the end of this scenario or action, or from this time"),
@@ -261,6 +344,9 @@ class ConfigFile(Settings):
     sandbox: Annotated[dict[str, Any], Field(description="starts the embedded pipeline for this run")] = {}
     producers: Annotated[dict[Name, Any], Field(description="where events go")] = {}
     events: Annotated[dict[Name, Any], Field(description="what is sent")] = {}
+    journeys: Annotated[
+        dict[Name, Any], Field(max_length=MOST, description="steps that depend on one another, for scenarios to make")
+    ] = {}
     probes: Annotated[dict[Name, Any], Field(description="where their effect is read")] = {}
     gauges: Annotated[dict[Name, Any], Field(description="what is sampled while the run goes on")] = {}
     scenarios: Annotated[dict[Name, Any], Field(max_length=MOST, description="what happens, side by side")] = {}

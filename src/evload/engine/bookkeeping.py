@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Final
 
 from ..clock import Clock
 from ..judging.live_checks import LiveChecks
 from ..ledger.writer import Ledger
+from ..model.iteration import Iteration
 from ..model.marker import Marker
 from ..model.summary import Summary
 from ..model.tags import KnownTags
@@ -76,6 +77,13 @@ class Bookkeeping:
         """Record what is settled if it is enough to be worth it."""
         if self._tracker.settled >= _COLLECT:
             self.collect(now_ns)
+
+    def iterated(self, iterations: Sequence[Iteration]) -> None:
+        """Record iterations of journeys that are over, in the order in which they ended."""
+        hide = self._hide
+        told = [replace(one, reason=hide(one.reason)) if one.reason else one for one in iterations]
+        self._recorder.iterated(told)
+        self._ledger.iterated(told)
 
     def sampled(self, gauge: str, start_ns: int, end_ns: int, values: Mapping[str, float]) -> None:
         """Record one sample of a gauge; no values: it could not be taken."""

@@ -30,6 +30,7 @@ from ..spi.traffic import Traffic
 from ..summary.fold_plan import asked_tags
 from ..summary.recorder import Recorder
 from ..tracking.tracker import Tracker
+from ..workload.journeys.pools import Pools
 from .acting import Acting, ActionRun, OpenAction
 from .bookkeeping import Bookkeeping
 from .control import RunControl
@@ -37,6 +38,7 @@ from .ending import Endings
 from .failures import Failures
 from .gauging import Gauging
 from .housekeeping import Housekeeping
+from .journeying import JourneyPacer
 from .ordered_pacing import KeyOrder, OrderedPacer
 from .pacing import Pacer
 from .performing import Bounded
@@ -217,13 +219,22 @@ class Engine:
             spawn=spawn,
         )  # fmt: skip
         orders = {name: KeyOrder() for name, settings in plan.producers.items() if settings.ordered}
-        pacers = [
-            (Pacer if order is None else partial(OrderedPacer, order))(
+        pools = Pools()
+        pacers: list[Pacer | JourneyPacer] = [
+            JourneyPacer(
+                index, len(plan.scenarios), scenario, opened.producers, plan.producers,
+                start_ns=start_ns, clock=clock, control=control, tracker=tracker, books=books, failures=failures,
+                pools=pools, due=reading.due,
+                readers={number: one.reading for number, one in enumerate(plan.scenarios) if one.waited},
+            )
+            if scenario.journeys is not None
+            else (Pacer if order is None else partial(OrderedPacer, order))(
                 index, scenario, opened.producers[scenario.producer], plan.producers[scenario.producer],
                 start_ns=start_ns, clock=clock, control=control, tracker=tracker, books=books, failures=failures,
                 due=reading.due,
             )
             for index, scenario in enumerate(plan.scenarios)
+            if not scenario.waited
             for order in [orders.get(scenario.producer)]
         ]  # fmt: skip
 
@@ -271,6 +282,7 @@ class Engine:
             meter=ProgressMeter(
                 spans, plan.goal, plan.late_ns,
                 {one.name: lasts_ns for one in plan.actions if (lasts_ns := one.for_ns or one.every_ns)},
+                lambda: {pacer.name: pacer.now for pacer in pacers if isinstance(pacer, JourneyPacer)},
             ),
             sending=lambda: acting.busy or not all(pacer.done for pacer in pacers),
         )  # fmt: skip

@@ -14,6 +14,8 @@ from ..summary.fold_plan import ScenarioPlan
 from ..tracking.reading_plan import ReadingPlan
 from ..tracking.tracker import Origin
 from ..workload.events import Renderer
+from ..workload.journeys.program import Program
+from ..workload.journeys.room import Course
 from ..workload.schedule import Arrivals
 from .acting import ActionRun
 from .progress import Goal, Span
@@ -36,9 +38,22 @@ more than on the grid alone."""
 
 
 @dataclass(frozen=True, slots=True)
+class JourneysRun:
+    """The journeys of a scenario: their programs and their numbers in the plan, how iterations follow on one another,
+    the producers that their steps send through, and what all that is drawn derives from."""
+
+    programs: Sequence[Program]
+    numbers: Sequence[int]
+    course: Course
+    producers: Sequence[str]
+    seed: str
+
+
+@dataclass(frozen=True, slots=True)
 class ScenarioRun:
-    """One scenario, ready to run. `reading` says how each reader, by its number, follows its events, in the order of
-    the chain of probes; `waits` what a phase of its load, by its number, waits for."""
+    """One scenario, ready to run: events that a renderer makes for a producer, or journeys. `reading` says how each
+    reader, by its number, follows its events, in the order of the chain of probes; `waits` what a phase of its load,
+    by its number, waits for."""
 
     fold: ScenarioPlan
     span: Span
@@ -48,6 +63,9 @@ class ScenarioRun:
     reading: Mapping[int, ReadingPlan]
     resend: Resend | None = None
     waits: Mapping[int, Condition] = field(default_factory=dict)
+    journeys: JourneysRun | None = None
+    waited: bool = False
+    """It is what journeys of another scenario wait for: it has no load of its own, and comes after all that have."""
 
 
 @dataclass(frozen=True, slots=True)

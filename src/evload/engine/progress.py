@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import starmap
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from ..model.iteration import End
 from ..model.phases import Course
-from ..model.progress import Progress, Standing, actions_now
+from ..model.progress import JourneysNow, Progress, Standing, actions_now
 from ..model.summary import ScenarioSummary, Summary
 from ..model.vitals import Incident
 from ..stats.histogram import Histogram
@@ -123,6 +124,7 @@ class ProgressMeter:
     """Reads the totals again and again; the rates are those since the reading before.
 
     `late_ns` is how late sends may be at their 99th percentile, `lasts_ns` how long each action is to be on.
+    `under_way` tells of each scenario with journeys how many users there are, and how many iterations are under way.
     """
 
     def __init__(
@@ -131,9 +133,11 @@ class ProgressMeter:
         goal: Goal = _P95,
         late_ns: float | None = None,
         lasts_ns: Mapping[str, int] | None = None,
+        under_way: Callable[[], Mapping[str, tuple[int | None, int]]] = dict,
     ) -> None:
         self._spans = list(spans)
         self._lasts_ns = lasts_ns or {}
+        self._under_way = under_way
         self._shapes = _shapes(spans)
         self._warmups = {
             span.name: (span.start_ns / NS_PER_S, (span.start_ns + span.warmup_ns) / NS_PER_S)
@@ -221,6 +225,9 @@ class ProgressMeter:
             objectives=tuple(objectives),
             worries=tuple(worries),
             incidents=_going_on(summary.vitals.incidents, offset_ns),
+            journeys=tuple(
+                JourneysNow(name, *now, _over(summary.scenarios[name])) for name, now in self._under_way().items()
+            ),
             actions=actions_now(summary.markers, self._lasts_ns),
             history={name: tuple(values) for name, values in self._history.items()},
         )
@@ -251,6 +258,14 @@ class _Mark(NamedTuple):
         """Events scheduled and events answered per second."""
         seconds = max(self.at_ns - before.at_ns, 1) / NS_PER_S
         return (self.scheduled - before.scheduled) / seconds, (self.answered - before.answered) / seconds
+
+
+def _over(scenario: ScenarioSummary) -> dict[str, int]:
+    """How many iterations of all its journeys ended how."""
+    parts = scenario.journeys().values()
+    ends = [end.name.lower() for end in End]
+    counts = {name: sum(part.ledger[name] for part in parts) for name in ends}
+    return {name: count for name, count in counts.items() if count}
 
 
 def _shapes(spans: Sequence[Span]) -> dict[str, tuple[tuple[float, float, float, float], ...]]:

@@ -10,11 +10,13 @@ from typing import Final
 
 from .. import texts
 from ..model.facts import METRICS, QUEUE_LAG, READ
+from ..model.iteration import JOURNEY
 from ..model.marker import Marker
 from ..model.report import Report
 from ..model.summary import Distribution, slice_label
 from ..model.timeline import LatencyOverTime, Timeline
 from ..report.actions import on_between
+from ..report.journeys import Funnel, funnels
 from ..spi.format import Files, Format
 from ..units import NS_PER_S
 
@@ -30,14 +32,21 @@ _SERIES: Final = (
       for end in ("lower", "upper")),
     "warmup", "actions",
 )  # fmt: skip
+_JOURNEYS: Final = (
+    "scenario", "journey", "step", "requests", "failures", "refused", "ok", "median_s", "p95_s", "p99_s", "mean_s",
+    "min_s", "max_s", "requests_per_s",
+)  # fmt: skip
 _GAUGES: Final = ("start_s", "end_s", "gauge", "value", "min", "mean", "max")
 
 
 class CsvFormat(Format):
-    """A table of the percentiles and, where there is a timeline, of the run and of its gauges over time."""
+    """A table of the percentiles and, where there are any, of journeys; where there is a timeline, of the run and of
+    its gauges over time."""
 
     def files(self, report: Report) -> Files:
         found = {"percentiles.csv": percentiles(report)}
+        if told := funnels(report.summary):
+            found["journeys.csv"] = journeys(told)
         if report.timeline is not None:
             found["series.csv"] = series(report.timeline, report.summary.markers)
             found["gauges.csv"] = gauges(report.timeline)
@@ -53,6 +62,15 @@ def percentiles(report: Report) -> bytes:
     every limit: never seen, or never answered.
     """
     return _csv(_PERCENTILES, _percentile_rows(report))
+
+
+def journeys(found: Sequence[Funnel]) -> bytes:
+    """A row for each journey of each scenario, and one for each of its steps.
+
+    Of a journey, whose row has no step, the requests are the iterations that were started, and the times are those
+    from due to done; of a step they are those from sending to the answer. `inf` is a time beyond every limit.
+    """
+    return _csv(_JOURNEYS, _journey_rows(found))
 
 
 def series(timeline: Timeline, markers: Sequence[Marker] = ()) -> bytes:
@@ -94,12 +112,33 @@ def _percentile_rows(report: Report) -> Iterator[Sequence[object]]:
 
 
 def _of(scenario: str, part: str, distributions: Mapping[str, Distribution]) -> Iterator[Sequence[object]]:
-    for metric in (*METRICS, QUEUE_LAG, READ):
+    for metric in (*METRICS, QUEUE_LAG, READ, JOURNEY):
         distribution = distributions.get(metric)
         if distribution is None or not distribution.count:
             continue
         for name, ends in distribution.figures().items():
             yield (scenario, part, metric, name, *map(_seconds, ends), distribution.count, distribution.censored)
+
+
+def _journey_rows(found: Sequence[Funnel]) -> Iterator[Sequence[object]]:
+    for one in found:
+        counts = one.counts
+        answers = (counts["started"], counts["failed"], counts["refused"], counts["completed"])
+        yield (one.scenario, one.journey, "", *answers, *_times(one.times), _rate(one.per_s))
+        for step in one.steps:
+            answers = (step.reached, step.failed, step.refused, step.ok)
+            yield (one.scenario, one.journey, step.name, *answers, *_times(step.times), _rate(step.per_s))
+
+
+def _times(distribution: Distribution | None) -> Iterator[object]:
+    """Upper ends; nothing where there is no time."""
+    figures = {} if distribution is None else distribution.figures()
+    for name in ("p50", "p95", "p99", "mean", "min", "max"):
+        yield _seconds(figures[name][1]) if figures else ""
+
+
+def _rate(per_s: float | None) -> object:
+    return "" if per_s is None else per_s
 
 
 def _series_rows(timeline: Timeline, markers: Sequence[Marker]) -> Iterator[Sequence[object]]:

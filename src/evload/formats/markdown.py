@@ -10,7 +10,7 @@ from ..model.facts import COUNTERS, LEDGER_SUMS, METRICS, QUEUE_LAG
 from ..model.report import ObjectiveResult, Report, Result, WorstEvent
 from ..model.summary import FIGURES, Distribution, ScenarioSummary, Summary
 from ..model.vitals import Incident
-from ..report import actions, costs, wording
+from ..report import actions, costs, journeys, wording
 from ..spi.format import Files, Format
 from ..texts import printable
 from ..units import NS_PER_S, format_duration, format_rate
@@ -27,6 +27,9 @@ _SPECIAL: Final = re.compile(r"[\\`*\[\]<>|~$&]|(?<!\w)_|_(?!\w)")
 _WORST: Final = 5
 """Most events shown of an objective."""
 _INCIDENTS: Final = 20
+_ENDS: Final = 20
+"""Most reasons for which iterations ended."""
+_STEP_TIMES: Final = ("p50", "p95", "p99", "max")
 _ACTIONS: Final = 50
 """Most times that something was done."""
 
@@ -48,6 +51,7 @@ def markdown(report: Report, environment: str = "") -> str:
         _objectives(report.objectives),
         _section("Findings", (f"- {escaped(insight.sentence)}" for insight in report.insights)),
         _actions(report.summary),
+        _journeys(report.summary),
         _section("Self-checks not passed", _checks(report)),
         _distributions(report.summary),
         _events(report.summary),
@@ -121,6 +125,39 @@ def _actions(summary: Summary) -> list[str]:
     table = _table(("Action", "On", "Off", "For", "What failed"), rows)
     more = ["", f"and {len(told) - _ACTIONS} more times"] if len(told) > _ACTIONS else []
     return ["## What was done", "", *table, *more]
+
+
+def _journeys(summary: Summary) -> list[str]:
+    """How far the iterations of each journey came."""
+    lines: list[str] = []
+    for one in journeys.funnels(summary):
+        of = f" ({escaped(one.scenario)})" if len(summary.scenarios) > 1 else ""
+        lines += ["", f"### {escaped(one.journey)}{of}", "", *(f"- {escaped(told)}" for told in one.sums)]
+        rows = [
+            (escaped(step.name), f"{step.reached:,}", f"{step.ok:,}", f"{step.refused:,}", f"{step.failed:,}",
+             *_times(step.times), escaped(_ended(step)))
+            for step in one.steps
+        ]  # fmt: skip
+        rows.append(("*all of it*", f"{one.counts['started']:,}", f"{one.counts['completed']:,}",
+                     f"{one.counts['refused']:,}", f"{one.counts['failed']:,}", *_times(one.times), ""))  # fmt: skip
+        head = ("Step", "Sent", "Ok", "Refused", "Failed", *_STEP_TIMES, "Ended here")
+        lines += ["", *_table(head, rows)]
+        why = [f"- {count:,} × {escaped(reason)}" for reason, count in one.reasons[:_ENDS]]
+        why += [f"- and {len(one.reasons) - _ENDS} more reasons"] if len(one.reasons) > _ENDS else []
+        why += [f"- check {escaped(name)}: {count:,} failed it" for name, count in one.checks]
+        lines += ["", *why] if why else []
+    return ["## Journeys", *lines] if lines else []
+
+
+def _times(distribution: Distribution | None) -> list[str]:
+    if distribution is None:
+        return [""] * len(_STEP_TIMES)
+    figures = distribution.figures()
+    return [wording.ends(*figures[name]) for name in _STEP_TIMES]
+
+
+def _ended(step: journeys.Step) -> str:
+    return ", ".join(f"{count:,} {how}" for how, count in step.ended)
 
 
 def _checks(report: Report) -> Iterator[str]:

@@ -9,6 +9,7 @@ from typing import Final, Literal
 
 from ..model.costs import SPANS_S, Costs
 from ..model.facts import LEDGER_KEYS, METRICS, PERCENTILES, QUEUE_LAG
+from ..model.iteration import DUE, JOURNEY
 from ..model.marker import Marker
 from ..model.progress import ActionNow, Progress, actions_now
 from ..model.report import CheckResult, ObjectiveResult, Report
@@ -99,7 +100,8 @@ def of_report(report: Report) -> list[Measure]:
         if distribution.count:
             _add_percentiles(took, distribution, probe=probe)
     return _with_points(
-        [run, label, started, duration, events, warmup, *_distributions(report.summary), *_gauges(report.summary),
+        [run, label, started, duration, events, warmup, *_iterations(report.summary),
+         *_distributions(report.summary), *_gauges(report.summary),
          _costs(report.summary.costs), reads, requests, failed, took, *_objectives(report.objectives),
          *_checks(report.checks), *_actions(report.summary.markers)]
     )  # fmt: skip
@@ -127,6 +129,20 @@ def _events() -> Measure:
 
 def _percentiles_of(metric: str) -> Measure:
     return Measure(metric, f"Percentiles of {metric}, each between its lower and its upper bound", "s")
+
+
+def _iterations(summary: Summary) -> Iterator[Measure]:
+    """Of journeys."""
+    counted = Measure("iterations", "Iterations of a journey, by what became of them", kind="counter")
+    took = Measure(JOURNEY, "Percentiles of the time from when an iteration was due until it was done", "s")
+    for name, scenario in summary.scenarios.items():
+        for journey, told in scenario.journeys().items():
+            for key, count in told.ledger.items():
+                state = DUE if key == "scheduled" else key
+                counted.add(count, scenario=name, journey=journey, state=state)
+            if told.distributions[JOURNEY].count:
+                _add_percentiles(took, told.distributions[JOURNEY], scenario=name, journey=journey)
+    yield from (counted, took)
 
 
 def _distributions(summary: Summary) -> Iterator[Measure]:

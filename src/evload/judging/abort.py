@@ -107,6 +107,8 @@ def _violation(objective: Objective, state: _State, limit: Fraction) -> str:
 
 
 def _violated(objective: Objective, state: _State, limit: Fraction) -> str:
+    if objective.of_iterations and (objective.measure not in (Measure.COUNT, Measure.MAX) or objective.window):
+        return ""  # Iterations count when they are over, and how many are under way isn't known here.
     match objective.measure:
         case Measure.GAUGE | Measure.DRAIN:
             return _gauge(objective, state, limit)
@@ -120,7 +122,8 @@ def _violated(objective: Objective, state: _State, limit: Fraction) -> str:
             return _count(objective, state, limit)
         case Measure.MAX:
             beyond = sum(one.thresholds[int(limit)].beyond for one in _measured(objective, state))
-            return f"{beyond} events took longer than {format_duration(float(limit))}" if beyond else ""
+            what = "iterations" if objective.of_iterations else "events"
+            return f"{beyond} {what} took longer than {format_duration(float(limit))}" if beyond else ""
         case Measure.STALENESS:
             return _staleness(objective, state, limit)
         case Measure.RATE | Measure.SHARE | Measure.PERCENTILE if objective.window is not None:

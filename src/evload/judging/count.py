@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..model import iteration
 from ..model.facts import COUNTERS, ERRORS, FACT_OF, PUBLISH_COUNTERS, ByValue
 from ..model.summary import ScenarioSummary
 
@@ -23,7 +24,8 @@ class Count:
 
 
 def count(scope: ScenarioSummary, name: str) -> Count:
-    """The counter called `name`, one of COUNTER_NAMES or by value, in one scenario or in several merged.
+    """The counter called `name`, one of COUNTER_NAMES, by value or of iterations, in one scenario or in several
+    merged; of iterations in journeys.
 
     Raises KeyError for any other name.
     """
@@ -31,6 +33,9 @@ def count(scope: ScenarioSummary, name: str) -> Count:
     by_value = ByValue.named(name)
     if by_value is not None:
         return _count_by_value(scope, by_value)
+    if name in iteration.COUNTERS:
+        exact = ledger.get(iteration.key_of(name), 0)
+        return Count(exact, exact, "" if ledger["scheduled"] else "no iteration was due")
     match name:
         case "errors":
             exact = sum(ledger[key] for key in ERRORS)
@@ -58,7 +63,8 @@ def count(scope: ScenarioSummary, name: str) -> Count:
 def _count_by_value(scope: ScenarioSummary, by_value: ByValue) -> Count:
     tally = scope.tallies.get(by_value.fact, {})
     exact = sum(events for value, events in tally.items() if by_value.has(value))
-    return Count(exact, exact, "" if tally else f"nothing told a {by_value.fact}")
+    article = "an" if by_value.fact[0] in "aeiou" else "a"
+    return Count(exact, exact, "" if tally else f"nothing told {article} {by_value.fact}")
 
 
 def _count_seen_only(scope: ScenarioSummary, name: str, low: int, watched: int, blind: str, doubt: str) -> Count:

@@ -42,7 +42,8 @@ def judge_share(objective: Objective, scope: ScenarioSummary, limit: Fraction) -
         return LimitResult(Result.PASS, observed, evidence.dependence_note(n))
     if evidence.lowest > allowed:
         return LimitResult(Result.FAIL, observed, evidence.dependence_note(n))
-    return LimitResult(Result.INCONCLUSIVE, observed, _why_open(evidence, n, p))
+    what = "iterations" if objective.of_iterations else "events"
+    return LimitResult(Result.INCONCLUSIVE, observed, _why_open(evidence, n, p, what))
 
 
 def question(objective: Objective, limit: Fraction) -> tuple[int, Fraction]:
@@ -54,22 +55,22 @@ def question(objective: Objective, limit: Fraction) -> tuple[int, Fraction]:
     return int(limit), objective.share
 
 
-def _why_open(evidence: Evidence, n: int, p: Fraction) -> str:
+def _why_open(evidence: Evidence, n: int, p: Fraction, what: str) -> str:
     needed = smallest_n(p, 0)
     worth = evidence.size_pessimistic
     if n < needed:
-        return f"needs {needed} events, has {n}"
+        return f"needs {needed} {what}, has {n}"
     if worth < needed:
-        return f"needs {needed} independent events; events share stalls, and {n} of them count as {worth:.0f}"
+        return f"needs {needed} independent {what}; {what} share stalls, and {n} of them count as {worth:.0f}"
     undecided = evidence.pessimistic - evidence.optimistic
     optimistic_bound = clopper_pearson_upper(evidence.optimistic * worth / n, worth)
     pessimistic_bound = clopper_pearson_lower(evidence.pessimistic * worth / n, worth)
     allowed = float(1 - p)
     if optimistic_bound < allowed or pessimistic_bound > allowed:
-        return f"{undecided} of {n} events can't be told to be on either side"
+        return f"{undecided} of {n} {what} can't be told to be on either side"
     note = (
         f"too close to call: between {format_share(evidence.lowest)} and {format_share(evidence.highest)} of the "
-        f"events are beyond, {format_share(allowed)} may be"
+        f"{what} are beyond, {format_share(allowed)} may be"
     )
     dependence = evidence.dependence_note(n)
     return f"{note}; {dependence}" if dependence else note

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
+from ..model.iteration import JOURNEY
 from ..model.report import Result
 from ..model.summary import Ends
 
@@ -25,6 +26,8 @@ class LimitResult:
 
 def no_data(what: str) -> LimitResult:
     """Nothing is known of `what`."""
+    if what == JOURNEY:
+        return LimitResult(Result.INCONCLUSIVE, note="no iteration has a time, and no data is no pass")
     return LimitResult(Result.INCONCLUSIVE, note=f"no event has a {what}, and no data is no pass")
 
 

@@ -16,7 +16,7 @@ def unseen(summary: Summary, scenarios: Mapping[str, ScenarioCriteria], objectiv
     """
     for name, terms in scenarios.items():
         scenario = summary.scenarios.get(name)
-        if scenario is None or (objective is not None and objective.scenario not in (None, name)):
+        if scenario is None or (objective is not None and not objective.is_of(name)):
             continue
         for probe in terms.probes:
             if objective is not None and objective.probe not in (None, probe):

@@ -15,7 +15,7 @@ from ..objectives.objective import Objective
 from ..stats.lag import QueueLag, Stay
 from ..stats.watches import is_missing
 from ..summary.fold_plan import ScenarioPlan
-from ..summary.recorder import MetricFold
+from ..summary.metric_fold import MetricFold
 from .reader import LedgerReader
 
 _DEPTH: Final = "queue_depth"

@@ -15,12 +15,13 @@ from typing import Any, Final
 import orjson
 
 from ..errors import UsageError
+from ..model.iteration import End, Iteration
 from ..model.marker import Marker
 from ..model.report import EventSample
 from ..model.states import State
 from ..model.travel import Observation, Part
 from ..stats.watches import MISSING
-from .schema import COLUMNS, READS, TABLES, observation_of
+from .schema import COLUMNS, READS, TABLES, iteration_of, observation_of
 
 _MOST_META: Final = 64_000_000
 """Bytes of one entry of what a ledger says of its run."""
@@ -232,6 +233,39 @@ class LedgerReader:
             for probe, rows in groupby(self.rows(query), key=itemgetter(0)):
                 yield probe, [(took_ns, bool(answered), requests) for _, took_ns, answered, requests in rows]
 
+    def iterations(self) -> Iterator[Iteration]:
+        """The iterations of journeys that are over, in the order in which they ended; none in an older ledger.
+
+        Raises UsageError where the file is damaged.
+        """
+        if "iterations" in self.tables:
+            query = (
+                "SELECT scenario, journey, number, user, intended_ns, started_ns, ended_ns, ended_as, step, reason, "
+                "failed_checks FROM iterations ORDER BY rowid"
+            )
+            for row in self.rows(query):
+                yield iteration_of(row)
+
+    def under_way(self) -> Iterator[Iteration]:
+        """The iterations that aren't over, as far as a request of theirs is settled: as if they had been cut off when
+        the last of these was."""
+        journeys = list(self.meta.get("journeys", ()))
+        of_type = {number: _journey_of(event, journeys) for number, event in enumerate(self.meta["events"])}
+        doing = {number for number, plan in enumerate(self.meta["plan"]) if plan.get("journeys")}
+        if "iterations" in self.tables and "iteration" in self.columns and doing:
+            query = (
+                "SELECT scenario, iteration, min(type), min(intended_ns), max(settled_ns) FROM events"
+                " WHERE iteration IS NOT NULL AND NOT EXISTS (SELECT 1 FROM iterations"
+                " WHERE iterations.scenario = events.scenario AND iterations.number = events.iteration)"
+                " GROUP BY scenario, iteration ORDER BY scenario, iteration"
+            )
+            for scenario, number, kind, due_ns, last_ns in self.rows(query):
+                journey = of_type[kind]
+                if scenario in doing and journey is not None:
+                    yield Iteration(
+                        scenario, journey, number, None, due_ns, due_ns, last_ns, End.CUT_OFF, "", "the run died"
+                    )
+
     def markers(self) -> Iterator[Marker]:
         """When something was done to the system, in order of time."""
         if "markers" in self.tables:
@@ -271,6 +305,12 @@ class LedgerReader:
             except _DAMAGED as error:
                 self._heed(error)
                 raise self.damaged(error) from error
+
+
+def _journey_of(event: str, journeys: Sequence[str]) -> int | None:
+    """The number of the journey of which an event is a step, JOURNEY.STEP; None if it is of none."""
+    owners = [name for name in journeys if event.startswith(f"{name}.")]
+    return journeys.index(max(owners, key=len)) if owners else None
 
 
 def _line(what: object) -> str:

@@ -1,7 +1,8 @@
 """Rebuilds the summary of a run from its ledger file, by the very fold that the run itself used.
 
 Works for a run that ended, for one that is still going on, and for one that was killed: events that were
-outstanding then are known by number only, and count as in doubt.
+outstanding then are known by number only, and count as in doubt; iterations under way of which a request is settled
+count as cut off.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ def meta(
     gauges: Mapping[str, tuple[Sequence[str], Sequence[str]]],
     segment: tuple[int, int],
     stages: Sequence[tuple[str, int, int, str]],
+    journeys: Sequence[str] = (),
     circumstances: Circumstances | None = None,
 ) -> Mapping[str, Any]:
     """What the ledger file has to carry so that `rebuild` needs nothing else. Names are in the order of the numbers
@@ -60,6 +62,7 @@ def meta(
         "plan": [plan.as_data() for plan in plans],
         "events": list(events),
         "probes": list(probes),
+        "journeys": list(journeys),
         "terms": criteria.as_data(),
         "stages": [list(stage) for stage in stages],
         "gauges": {
@@ -142,6 +145,11 @@ def _fold(reader: LedgerReader, plans: Sequence[ScenarioPlan]) -> Summary:
             warm_rows[seen.scenario] += 1
     while settled:
         recorder.settle([heapq.heappop(settled)[2]])
+    for iteration in reader.iterations():
+        recorder.iterated([iteration])
+    if vitals.crashed:
+        for iteration in reader.under_way():
+            recorder.iterated([iteration])
     for gauge, start_ns, end_ns, values in reader.samples():
         recorder.sampled(gauge, start_ns, end_ns, values)
     for probe, times in reader.read_times():

@@ -7,7 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, Final
 
+import orjson
+
 from ..model.facts import DEFAULTS, FACTS
+from ..model.iteration import End, Iteration
 from ..model.states import State
 from ..model.travel import Observation, Part
 
@@ -85,17 +88,31 @@ CREATE TABLE parts (              -- what each probe and each replica says, wher
     first_lower_ns INTEGER, first_upper_ns INTEGER, stable_lower_ns INTEGER, stable_upper_ns INTEGER,
     PRIMARY KEY (seq, number)
 ) WITHOUT ROWID;
+CREATE TABLE iterations (         -- of journeys, those that are over, in the order in which they ended
+    scenario INTEGER NOT NULL, journey INTEGER NOT NULL, -- indices into meta.plan and meta.journeys
+    number INTEGER NOT NULL,      -- within its scenario; the rows in events of its steps have it, too
+    user INTEGER,                 -- of closed load: whose it was
+    intended_ns INTEGER NOT NULL, started_ns INTEGER, ended_ns INTEGER NOT NULL, -- due, begun if ever, over
+    ended_as INTEGER NOT NULL,    -- {", ".join(f"{end.value} {end.name.lower().replace('_', ' ')}" for end in End)}
+    step TEXT, reason TEXT,       -- where and why it ended, if it didn't complete
+    failed_checks TEXT,           -- names of checks that its answers didn't pass: a list in JSON
+    PRIMARY KEY (scenario, number)
+);
 """
 
 TABLES: Final = frozenset(
-    {"meta", "vitals", "scheduled", "samples", "reads", "read_times", "markers", "states", "events", "parts"}
-)
+    {
+        "meta", "vitals", "scheduled", "samples", "reads", "read_times", "markers", "states", "events", "parts",
+        "iterations",
+    }
+)  # fmt: skip
 
 INSERT_SCHEDULED: Final = "INSERT OR REPLACE INTO scheduled VALUES (?, ?, ?)"
 INSERT_PART: Final = "INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_READS: Final = "INSERT INTO reads VALUES (?, ?, ?)"
 INSERT_READ_TIMES: Final = "INSERT INTO read_times VALUES (?, ?, ?, ?, ?)"
 INSERT_MARKER: Final = "INSERT OR REPLACE INTO markers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_ITERATION: Final = "INSERT INTO iterations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_SAMPLE: Final = "INSERT INTO samples VALUES (?, ?, ?, ?, ?)"
 
 _NULL: Final = math.nan
@@ -160,6 +177,35 @@ def part_rows(seen: Observation, start: int) -> Iterator[tuple[object, ...]]:
     for number, part in enumerate(seen.parts):
         brackets = [None if at is None else at - start for at in part[3:]]
         yield (seen.seq, number, part.probe, part.replica, int(part.state), *brackets)
+
+
+def iteration_row(one: Iteration, start: int) -> tuple[object, ...]:
+    """The row of an iteration that is over."""
+    return (
+        one.scenario,
+        one.journey,
+        one.number,
+        _NULL if one.user is None else one.user,
+        one.intended_ns - start,
+        _NULL if one.started_ns is None else one.started_ns - start,
+        one.ended_ns - start,
+        int(one.end),
+        one.step or _NULL,
+        one.reason or _NULL,
+        orjson.dumps(one.failed_checks).decode() if one.failed_checks else _NULL,
+    )
+
+
+def iteration_of(row: Sequence[Any]) -> Iteration:
+    """The iteration that a row tells of. Raises ValueError where its checks are no list in JSON."""
+    scenario, journey, number, user, intended_ns, started_ns, ended_ns, ended_as, step, reason, checks = row
+    failed = () if checks is None else tuple(orjson.loads(checks))
+    if not all(isinstance(name, str) for name in failed):
+        raise ValueError(f"failed checks are {checks}")
+    return Iteration(
+        scenario, journey, number, user, intended_ns, started_ns, ended_ns, End(ended_as), step or "", reason or "",
+        failed,
+    )  # fmt: skip
 
 
 def observation_of(columns: Sequence[str], row: Sequence[Any], parts: tuple[Part, ...]) -> Observation:

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, NamedTuple
 import orjson
 from pydantic import BaseModel, Field, ValidationError
 
+from ..model.iteration import End
 from ..model.states import Seen, State
 from ..model.vitals import Vitals
 from ..objectives.scenario import ScenarioCriteria
@@ -77,6 +78,7 @@ class _Meta(BaseModel):
     began_at: str | None = None
     events: list[str]
     probes: list[str]
+    journeys: list[str] = []
     stages: list[tuple[str, int, int, str]]
     segment: tuple[int, int] = (0, 1)
     gauges: dict[str, _Gauge]
@@ -116,6 +118,12 @@ def check(reader: LedgerReader) -> None:
         "bytes_in": (0, _FURTHEST_NS),
         "consumed_at": _ANY_INTEGER,
         "processed_at": _ANY_INTEGER,
+        "iteration": (0, _FURTHEST_NS),
+        "answer": (1, 3),
+        "journey": (0, len(meta.get("journeys", ())) - 1),
+        "number": (0, _FURTHEST_NS),
+        "user": (0, _FURTHEST_NS),
+        "ended_as": (min(End), max(End)),
     }
     for table, columns in _schema().items():
         if table == "events":
@@ -156,8 +164,12 @@ def _check_steps(reader: LedgerReader) -> None:
         plan[name] for plan in reader.meta["plan"] for name in ("arrival_step_ns", "flow_step_ns") if plan[name]
     ]
     ((last,),) = reader.rows("SELECT max(settled_ns) FROM events")
-    if steps and (min(steps) <= 0 or (last or 0) // min(steps) > _MOST_STEPS):
-        raise reader.damaged(f"a run of {format_duration(last or 0)} isn't counted in steps of {min(steps)} ns")
+    last_ns = last or 0
+    if "iterations" in reader.tables:
+        ((due,),) = reader.rows("SELECT max(intended_ns) FROM iterations")
+        last_ns = max(last_ns, due or 0)
+    if steps and (min(steps) <= 0 or last_ns // min(steps) > _MOST_STEPS):
+        raise reader.damaged(f"a run of {format_duration(last_ns)} isn't counted in steps of {min(steps)} ns")
 
 
 def _schema() -> dict[str, dict[str, _Column]]:
@@ -169,7 +181,17 @@ def _schema() -> dict[str, dict[str, _Column]]:
                 name: _Column(kind, bool(not_null or key))
                 for _, name, kind, not_null, _, key in db.execute(f"PRAGMA table_info({table})")
             }
-            for table in ("events", "parts", "scheduled", "samples", "reads", "read_times", "markers", "vitals")
+            for table in (
+                "events",
+                "parts",
+                "scheduled",
+                "samples",
+                "reads",
+                "read_times",
+                "markers",
+                "vitals",
+                "iterations",
+            )
         }
 
 

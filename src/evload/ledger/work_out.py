@@ -13,7 +13,7 @@ from ..model.summary import HOPS, Summary
 from ..objectives.criteria import Criteria
 from ..summary.clock_offset import OffsetEstimate, hops
 from ..summary.fold_plan import ScenarioPlan
-from ..summary.recorder import MetricFold
+from ..summary.metric_fold import MetricFold
 from .queue_lag import add_lag
 from .reader import LedgerReader
 from .usage import add_costs

@@ -71,7 +71,7 @@ _OF_ONE_VIEW: Final[Mapping[str, str]] = {
 def worst_events(objective: Objective, reader: LedgerReader) -> Iterator[WorstEvent]:
     """The events that weigh most against an objective, the worst first; none where no single event is to blame."""
     about = objective.inner or objective
-    chosen = _choice(about)
+    chosen = _choice_of_steps(about) if about.of_iterations else _choice(about)
     if chosen is None:
         return
     scenarios = [plan["name"] for plan in reader.meta["plan"]]
@@ -87,6 +87,9 @@ def worst_events(objective: Objective, reader: LedgerReader) -> Iterator[WorstEv
     if about.event is not None:
         conditions.append("type = :type")
         values["type"] = events.index(about.event)
+    if about.of_iterations and about.journey is not None:
+        own = [number for number, name in enumerate(events) if name.startswith(f"{about.journey}.")]
+        conditions.append(f"type IN ({', '.join(map(str, own))})")
     if about.key is not None:
         conditions.append("matches(key, :key)")
         values["key"] = about.key
@@ -131,6 +134,12 @@ def _when_due(objective: Objective, markers: Sequence[Marker]) -> Iterator[str]:
     if objective.of_later_events:
         over_ns = ended_ns(markers, objective.after or "")
         yield "FALSE" if over_ns is None else f"intended_ns >= {over_ns}"
+
+
+def _choice_of_steps(objective: Objective) -> tuple[str, str] | None:
+    """Of an objective on iterations that ended so at a step: the answers that ended them."""
+    answer = {"refused": 2, "failed": 3}.get(objective.subject)
+    return None if answer is None else (f"answer = {answer}", "seq")
 
 
 def _choice(objective: Objective) -> tuple[str, str] | None:

@@ -18,11 +18,13 @@ from typing import Any, Final, Protocol
 import orjson
 
 from ..errors import OutputError
+from ..model.iteration import Iteration
 from ..model.marker import Marker
 from ..model.states import State
 from ..model.travel import Observation
 from .schema import (
     FORMAT,
+    INSERT_ITERATION,
     INSERT_MARKER,
     INSERT_PART,
     INSERT_READ_TIMES,
@@ -31,6 +33,7 @@ from .schema import (
     INSERT_SCHEDULED,
     SCHEMA,
     insertion,
+    iteration_row,
     part_rows,
 )
 
@@ -49,6 +52,10 @@ class Ledger(Protocol):
 
     def append(self, observations: Sequence[Observation], scheduled: Sequence[tuple[int, int]] = ()) -> None:
         """Keep them, and how many events of each scenario were scheduled so far, and in its warm-up."""
+        ...
+
+    def iterated(self, iterations: Sequence[Iteration]) -> None:
+        """Keep iterations of journeys that are over, in the order in which they ended."""
         ...
 
     def sampled(self, gauge: str, start_ns: int, end_ns: int, values: Mapping[str, float]) -> None:
@@ -143,6 +150,11 @@ class LedgerFile:
             db.executemany(INSERT_SCHEDULED, [(number, *counts) for number, counts in enumerate(scheduled)])
 
         self._put(write)
+
+    def iterated(self, iterations: Sequence[Iteration]) -> None:
+        start = self._start_ns
+        if iterations:
+            self._put(lambda db: db.executemany(INSERT_ITERATION, [iteration_row(one, start) for one in iterations]))
 
     def sampled(self, gauge: str, start_ns: int, end_ns: int, values: Mapping[str, float]) -> None:
         times = (start_ns - self._start_ns, end_ns - self._start_ns, gauge)

@@ -309,6 +309,35 @@ class EventFacts:
             summed=True,
         ),
     )
+    iteration: int | None = field(
+        default=None,
+        metadata=_row(
+            meaning="the iteration that it is a step of: its number within the scenario, where a journey sent it",
+            joined="first",
+        ),
+    )
+    answer: int | None = field(
+        default=None,
+        metadata=_row(
+            meaning="what the answer to a step was for its journey: 1 ok, 2 refused, 3 failed",
+            joined="first",
+            tallied=3,
+            by_producer=True,
+        ),
+    )
+    retried: int | None = field(
+        default=None,
+        metadata=_row(
+            meaning="how often a step was sent again after an answer that says so",
+            joined="first",
+            tallied=100,
+            title="sent again",
+            by_producer=True,
+            counters=(
+                Counter(name="retried", spoken="sent again", counts=lambda times: times > 0, where="retried > 0"),
+            ),
+        ),
+    )
 
 
 FACTS: Final[Mapping[str, Fact]] = MappingProxyType({one.name: one.metadata["fact"] for one in fields(EventFacts)})

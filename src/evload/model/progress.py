@@ -82,6 +82,25 @@ def _now(marker: Marker, lasts_ns: int | None) -> ActionNow:
     )
 
 
+class JourneysNow(NamedTuple):
+    """The journeys of a scenario while the run goes on.
+
+    users      that are there; None: iterations begin at a rate
+    under_way  iterations that wait for an answer or for their time
+    counts     of those that are over: completed, refused, failed and the others, where there are any
+    """
+
+    scenario: str
+    users: int | None
+    under_way: int
+    counts: Mapping[str, int]
+
+    def __str__(self) -> str:
+        users = "" if self.users is None else f"{self.users:,} user{'' if self.users == 1 else 's'}, "
+        over = "".join(f", {count:,} {name.replace('_', ' ')}" for name, count in self.counts.items())
+        return f"{users}{self.under_way:,} under way{over}"
+
+
 @dataclass(slots=True)
 class Progress:
     """A moment of a run, for whoever shows it. Times in seconds since the schedule began, rates per second.
@@ -103,6 +122,7 @@ class Progress:
     objectives   how each objective stands
     worries      self-checks that begin to fail, as texts
     incidents    what fails just now: text, since when, how often
+    journeys     of each scenario that has some
     actions      what is done to the system, or was: each action as it was done last
     history      one value each second, a minute at most, the newest last: `offered`, `achieved`, `consistency`
                  (upper end of the watched percentile; infinite: never; None: no event) and the gauges by name
@@ -135,6 +155,7 @@ class Progress:
     objectives: Sequence[Standing] = ()
     worries: Sequence[str] = ()
     incidents: Sequence[tuple[str, float, int]] = ()
+    journeys: Sequence[JourneysNow] = ()
     actions: Sequence[ActionNow] = ()
     history: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
 

@@ -40,6 +40,8 @@ Ends = tuple[int | Fraction | None, int | Fraction | None]
 """[lower, upper] in nanoseconds; None: infinite."""
 _EVENT: Final = re.compile(r"event=[^,]*")
 """Label of all events of one name."""
+_JOURNEY: Final = re.compile(r"journey=([^,]*)(?:,(.+))?")
+"""Label of the iterations of a journey: its name, and which of them."""
 LOWER_END: Final = ".low"
 """Behind the name of a gauge's value: its lower end, where it is known as a bracket. The value is the upper one."""
 HOPS: Final = ("sent_to_consumed", "consumed_to_processed", "processed_to_visible")
@@ -197,7 +199,8 @@ class ScenarioSummary:
     last_acked_ns: int | None = None
     """When the last answer to one of its events came, since the schedule began."""
     slices: dict[str, ScenarioSummary] = field(default_factory=dict)
-    """Part of the events, or what one probe or replica says of them, by `slice_label`."""
+    """Part of the events, or what one probe or replica says of them, by `slice_label`; and what the iterations of
+    each journey amount to, whose ledger has the counts of `model.iteration`."""
     is_view: bool = False
     """It is what one probe or replica says of all the events."""
     event: str = ""
@@ -240,6 +243,16 @@ class ScenarioSummary:
         least, most = found.minimum[0], found.bracket(PERCENTILES["p99"])[0]
         return 0 if least is None or most is None else int(most - least)
 
+    def journeys(self, which: str = "") -> dict[str, ScenarioSummary]:
+        """What the iterations of each journey amount to, by its name: all of them, or those of a part (the label of
+        which has no journey)."""
+        found = ((_JOURNEY.fullmatch(label), part) for label, part in self.slices.items())
+        return {about[1]: part for about, part in found if about is not None and (about[2] or "") == which}
+
+    def portions(self) -> dict[str, ScenarioSummary]:
+        """The slices that are about events, by their labels."""
+        return {label: part for label, part in self.slices.items() if _JOURNEY.fullmatch(label) is None}
+
     def with_warmup(self, count: str) -> int:
         """One of the counts of the ledger, with the events of the warm-up."""
         return self.ledger[count] + (0 if self.warmup is None else self.warmup.ledger[count])
@@ -272,7 +285,9 @@ class ScenarioSummary:
         self.last_intended_ns = _most(self.last_intended_ns, other.last_intended_ns)
         self.last_acked_ns = _most(self.last_acked_ns, other.last_acked_ns)
         for label, part in other.slices.items():
-            self.slices.setdefault(label, ScenarioSummary(is_view=part.is_view)).merge(part)
+            # Events and iterations are counted under different names.
+            nothing = ScenarioSummary(dict.fromkeys(part.ledger, 0), is_view=part.is_view)
+            self.slices.setdefault(label, nothing).merge(part)
         for part in self.slices.values():
             if part.is_view:
                 # It is about all the events, also about those of a part of the run that never met this replica.
@@ -400,6 +415,7 @@ def merged(parts: Iterable[ScenarioSummary]) -> ScenarioSummary:
 
 def slice_label(
     *,
+    journey: str | None = None,
     event: str | None = None,
     key: str | None = None,
     tag: str | None = None,
@@ -410,7 +426,8 @@ def slice_label(
 ) -> str:
     """What a part of a scenario is called in `slices`; empty for the whole of it."""
     parts = {
-        "event": event, "key": key, "tag": tag, "probe": probe, "replica": replica, "during": during, "after": after,
+        "journey": journey, "event": event, "key": key, "tag": tag, "probe": probe, "replica": replica,
+        "during": during, "after": after,
     }  # fmt: skip
     return ",".join(f"{name}={value}" for name, value in parts.items() if value is not None)
 

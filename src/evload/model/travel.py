@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 from .facts import EventFacts
 from .states import Outcome, Seen, State
@@ -61,6 +61,81 @@ class Event:
         return f"Event(seq={self.seq}, correlation_id={self.correlation_id!r}, body={self.body[:60]!r})"
 
 
+class Request:
+    """What a step of a journey asks of an HTTP producer, in place of the event that it would send.
+
+    target   path and query below the base address of the producer, as they are to be sent but for percent-encoding
+    headers  (name, value) pairs of this request alone, its content type among them
+    expect   statuses by which the target does what it was asked; `refused` those that are a legitimate no
+    reads    the body of the answer is looked into
+    """
+
+    __slots__ = ("body", "expect", "headers", "method", "reads", "refused", "target")
+
+    def __init__(
+        self,
+        method: str,
+        target: str,
+        headers: Sequence[tuple[str, str]],
+        body: bytes,
+        expect: frozenset[int],
+        refused: frozenset[int],
+        reads: bool,
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.body = body
+        self.expect = expect
+        self.refused = refused
+        self.reads = reads
+
+
+class RequestEvent(Event):
+    """An event that is a request of its own: its body and headers are those of the request."""
+
+    __slots__ = ("request",)
+
+    def __init__(
+        self,
+        seq: int,
+        correlation_id: str,
+        scenario: int,
+        type: int,  # noqa: A002 (the CloudEvents name)
+        intended_ns: int,
+        request: Request,
+    ) -> None:
+        super().__init__(seq, correlation_id, scenario, type, intended_ns, None, request.body, request.headers, ())
+        self.request = request
+
+
+class WaitEvent(Event):
+    """An event that nobody sends: somebody waits until a probe shows what it is asked for, the correlation id."""
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        seq: int,
+        asked: str,
+        scenario: int,
+        type: int,  # noqa: A002 (the CloudEvents name)
+        intended_ns: int,
+    ) -> None:
+        super().__init__(seq, asked, scenario, type, intended_ns, None, b"", (), ())
+
+
+class Answer(Protocol):
+    """What a target answered to a request, as expressions look at it."""
+
+    def get(self, name: str) -> Any:
+        """`status` (a number), `headers` (by names in lower case) or `body` (what its JSON says); None for others.
+
+        Raises ValueError for the body of an answer that isn't JSON, is garbled, or is too long.
+        """
+        ...
+
+
 class Receipt(NamedTuple):
     """The answer to one publish. Every event gets exactly one.
 
@@ -70,6 +145,7 @@ class Receipt(NamedTuple):
     detail    for people: the status or the reason, empty when accepted
     capture   the id that the target itself gave the event, where the producer was told to capture one
     facts     what else is known of it by this, by the names of `EventFacts`
+    answer    what the target said to a `RequestEvent`, whatever its status; None for all others, and where none came
     """
 
     seq: int
@@ -79,6 +155,7 @@ class Receipt(NamedTuple):
     detail: str = ""
     capture: str | None = None
     facts: Mapping[str, Any] | None = None
+    answer: Answer | None = None
 
 
 class Target(NamedTuple):
@@ -103,6 +180,7 @@ class Read(NamedTuple):
     version           how many writes of the event's key the answer reflects, where the read model says so
     facts             what else is known of the event by this, by the names of `EventFacts`
     unread_stamp      for people: what stands where a stamp should, and is none
+    captured          what the answer that shows it holds, by the names under which somebody who waits captures it
     """
 
     seq: int
@@ -118,6 +196,7 @@ class Read(NamedTuple):
     version: float | None = None
     facts: Mapping[str, Any] | None = None
     unread_stamp: str = ""
+    captured: Mapping[str, Any] | None = None
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from typing import Final
 
 from ..model.costs import SPANS_S
 from ..model.facts import COUNTER_NAMES, METRICS, QUEUE_LAG, STALENESS, TALLIED, ByValue
+from ..model.iteration import COUNTERS, JOURNEY, WAIT
 from ..model.summary import LOWER_END
 from ..texts import meant
 from ..units import parse_duration, parse_rate, write_duration
@@ -100,7 +101,7 @@ def parse_expression(expression: str, gauges: GaugeValues) -> Objective:
         )
     if plain := _PLAIN.fullmatch(expression):
         counter, operator, limit = plain.groups()
-        if counter in METRICS:
+        if counter in METRICS or counter in (JOURNEY, WAIT):
             raise ValueError(f"{counter!r} is a distribution; write for example 'p99({counter}) < 2s'")
         name = _counter_name(counter)
         if limit.endswith("%"):
@@ -325,9 +326,9 @@ def _value_of(argument: str, gauges: GaugeValues) -> tuple[str | None, str] | No
 
 
 def _metric_name(name: str) -> str:
-    if name in METRICS or name == QUEUE_LAG:
+    if name in METRICS or name in (QUEUE_LAG, JOURNEY, WAIT):
         return name
-    if name in COUNTER_NAMES or name in _ALIASES:
+    if name in COUNTER_NAMES or name in _ALIASES or name in COUNTERS:
         raise ValueError(f"{name!r} is a counter; write for example '{name} == 0' or 'rate({name}) < 0.1%'")
     if name == STALENESS:
         raise ValueError("staleness is a number of versions; write max(staleness) <= 2 or mean(staleness) < 1")
@@ -336,7 +337,7 @@ def _metric_name(name: str) -> str:
     raise ValueError(f"there is no metric or gauge {name!r}; {_suggest(name, METRICS, 'metrics')}")
 
 
-def _counter_name(name: str, known: Iterable[str] = (*COUNTER_NAMES, *_ALIASES)) -> str:
+def _counter_name(name: str, known: Iterable[str] = (*COUNTER_NAMES, *_ALIASES, *COUNTERS)) -> str:
     by_value = ByValue.named(name)
     if by_value is not None and known is not THROUGHPUTS:
         if not by_value.possible:
@@ -344,6 +345,8 @@ def _counter_name(name: str, known: Iterable[str] = (*COUNTER_NAMES, *_ALIASES))
                 f"{name!r} names no value; write for example {by_value.fact}(409) or {by_value.fact}(5xx)"
             )
         return by_value.name
+    if name in COUNTERS and name not in known:
+        raise ValueError(f"there is no throughput of {name}; write for example rate({name}) >= 95% or {name} >= 100")
     if name not in known:
         raise ValueError(f"there is no counter {name!r} here; {_suggest(name, known, 'counters')}")
     return _ALIASES.get(name, name)

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Final
 
 from ..model.facts import QUEUE_LAG
+from ..model.iteration import COUNTERS, JOURNEY, WAIT
 from ..model.summary import LOWER_END
+from ..texts import meant
 from .expressions import RUNNING, THROUGHPUTS, parse_expression, require, split_window
 from .limits import parse_limit
 from .objective import FROM_A_MOMENT, LOWER, UPPER, GaugeValues, Measure, Objective, Window
 
 _LONGEST: Final = 1000
-_PARTS: Final = ("scenario", "event", "key", "tag", "probe", "replica")
+_PARTS: Final = ("scenario", "event", "key", "tag", "probe", "replica", "journey", "step")
+_OF_ANSWERS: Final = {"refused": "answer(2)", "failed": "answer(3)"}
+"""What a counter of iterations is called that is about the answers to a step."""
+_OF_WAITS: Final = {WAIT: "first_seen"}
+"""What is waited for is watched as the effect of an event is, from when the wait began."""
 _SEEN_BY_A_PROBE: Final = ("first_seen", "consistency", "end_to_end", "hop")
 _COUNTING: Final = ("drain(...)", "recovery(...)", "reach(...)", *(f"{one}(...)" for one in RUNNING))
 _WHOLE: Final = (Measure.INTEGRAL, Measure.GROWTH, Measure.RATIO)
@@ -32,6 +38,8 @@ def parse(
     tag: str | None = None,
     probe: str | None = None,
     replica: str | None = None,
+    journey: str | None = None,
+    step: str | None = None,
     after: str | None = None,
     during: str | None = None,
     abort_after_ns: int | None = None,
@@ -60,15 +68,22 @@ def parse(
         tag=tag,
         probe=probe,
         replica=replica,
+        journey=journey,
+        step=step,
         after=after,
         during=during,
         abort_after_ns=abort_after_ns,
         critical_text=critical,
         target_text=target,
     )
+    if step is not None:
+        objective = _of_step(objective)
+    elif not objective.is_gauged and WAIT in (objective.subject, objective.inner and objective.inner.subject):
+        raise ValueError(f"a step of a journey has a {WAIT}; add step: NAME")
     if window is not None:
         objective = _over_time(objective, window)
     _check_parts(objective)
+    _check_journey(objective)
     _check_after(objective)
     _check_during(objective)
     if objective.is_gauged:
@@ -84,10 +99,59 @@ def parse(
     return objective if target is None else _with_target(objective, target)
 
 
+def with_step(objective: Objective, journeys: Mapping[str, Collection[str]]) -> Objective:
+    """The objective, of whose step it is told which journey has it; `journeys` has the names of the steps of each
+    that send something. Raises ValueError like `parse`, where the step is in none of them or in several."""
+    if objective.step is None or objective.journey is not None:
+        return objective
+    having = [name for name, steps in journeys.items() if objective.step in steps]
+    if not having:
+        known = list(dict.fromkeys(step for steps in journeys.values() for step in steps))
+        cure = meant(objective.step, known, f"steps are {', '.join(known)}" if known else "add one under journeys:")
+        raise ValueError(f"no journey has a step {objective.step!r} that sends something, or waits; {cure}")
+    if len(having) > 1:
+        raise ValueError(f"{objective.step!r} is a step of {' and of '.join(having)}; add journey: {having[0]}")
+    return replace(objective, journey=having[0], event=f"{having[0]}.{objective.step}")
+
+
 def from_data(data: Mapping[str, Any], gauges: GaugeValues) -> Objective:
     """From what `Objective.as_data` gave. Raises TypeError or ValueError for anything else."""
     written = {name: value for name, value in data.items() if name != "implied"}
     return replace(parse(**written, gauges=gauges), implied=data.get("implied", False))
+
+
+def _of_step(objective: Objective) -> Objective:
+    """An objective about the events of a step: each of its requests is one."""
+    if objective.event is not None:
+        raise ValueError(f"a step is an event of its own, {objective.event!r} another; leave event or step out")
+    counted = objective.measure in (Measure.COUNT, Measure.RATE)
+    renamed = _OF_ANSWERS if counted else {} if objective.is_gauged else _OF_WAITS
+    subject = renamed.get(objective.subject, objective.subject)
+    if objective.of_iterations and subject == objective.subject:
+        raise ValueError(f"{subject} is of whole iterations; leave step out")
+    event = None if objective.journey is None else f"{objective.journey}.{objective.step}"
+    inner = objective.inner and replace(objective.inner, subject=subject)
+    return replace(objective, subject=subject, event=event, inner=inner)
+
+
+def _check_journey(objective: Objective) -> None:
+    """What can be asked of iterations of journeys, each of which counts when it is over."""
+    if not objective.of_iterations:
+        if objective.journey is not None and objective.step is None and not objective.is_gauged:
+            raise ValueError(
+                f"{objective.subject} isn't known of whole iterations; add step: NAME, or write one of "
+                f"{', '.join(COUNTERS)} or p95({JOURNEY})"
+            )
+        return
+    if wrong := [
+        name for name in ("event", "key", "tag", "probe", "replica") if getattr(objective, name) is not None
+    ]:
+        raise ValueError(f"an iteration of a journey has no {wrong[0]}; leave {wrong[0]} out")
+    if objective.abort_after_ns is not None and objective.measure not in (Measure.COUNT, Measure.MAX):
+        raise ValueError(
+            "of iterations under way nobody knows yet how they end; leave abort out, or ask for a number, such as "
+            "failed <= 10"
+        )
 
 
 def _over_time(objective: Objective, window: Window) -> Objective:
@@ -220,6 +284,8 @@ def _scoped(inner: Objective, outer: Objective) -> Objective:
         tag=outer.tag,
         probe=outer.probe,
         replica=outer.replica,
+        journey=outer.journey,
+        step=outer.step,
     )
     _check_parts(scoped)
     return scoped

@@ -9,6 +9,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from ..model.facts import PUBLISH_COUNTERS, QUEUE_LAG, is_told_by_publish
+from ..model.iteration import COUNTERS, JOURNEY
 from ..model.summary import Distribution, ScenarioSummary, Summary, merged, slice_label
 from ..units import NS_PER_S, parse_duration
 from .scenario import ScenarioCriteria
@@ -124,6 +125,10 @@ class Objective:
                schedule began; of events those that were due when the action was over
     during     the name of an action: what was due, or sampled, while it was on
     scenario, event, key, tag, probe, replica   the part of the events that it is about; `key` is a glob
+    journey    the journey whose iterations it is about, if it is `of_iterations`; None: those of all journeys. With
+               `step`: the journey that has the step
+    step       the step of a journey whose events it is about: `event` is JOURNEY.STEP, None as long as nobody has
+               told which journey has it
     abort_after_ns  how long after the start of the schedule it may end the run; None: never
     critical_text, target_text   the limits beside the expression, as written
     implied    no config asks for it; it is what is asked where none names objectives
@@ -146,6 +151,8 @@ class Objective:
     tag: str | None = None
     probe: str | None = None
     replica: str | None = None
+    journey: str | None = None
+    step: str | None = None
     window: Window | None = None
     level: Fraction | None = None
     compared: str = ""
@@ -164,9 +171,25 @@ class Objective:
     def slice(self) -> str:
         """The label of the part of a scenario that it is about; empty for the whole."""
         return slice_label(
-            event=self.event, key=self.key, tag=self.tag, probe=self.probe, replica=self.replica,
-            during=self.during, after=self.after if self.of_later_events else None,
+            journey=self.journey if self.of_iterations else None, event=self._event, key=self.key, tag=self.tag,
+            probe=self.probe, replica=self.replica, during=self.during,
+            after=self.after if self.of_later_events else None,
         )  # fmt: skip
+
+    @property
+    def _event(self) -> str | None:
+        """The event that it is about. Nothing is known of a step of which nobody has told whose it is."""
+        return self.event if self.step is None or self.event is not None else f"?.{self.step}"
+
+    @property
+    def of_iterations(self) -> bool:
+        """It is about iterations of journeys, and about no events."""
+        if self.inner is not None:
+            return self.inner.of_iterations
+        counted = self.measure in (Measure.COUNT, Measure.RATE)
+        if counted and self.subject == "unsent":
+            return self.journey is not None and self.step is None
+        return self.subject in COUNTERS if counted else self.subject == JOURNEY and not self.is_gauged
 
     @property
     def of_later_events(self) -> bool:
@@ -177,8 +200,8 @@ class Objective:
     def about(self) -> str:
         """What it is about beside its scenario, and the moment from which it counts; empty if neither is written."""
         return slice_label(
-            event=self.event, key=self.key, tag=self.tag, probe=self.probe, replica=self.replica,
-            during=self.during, after=self.after,
+            journey=self.journey if self.of_iterations else None, event=self._event, key=self.key, tag=self.tag,
+            probe=self.probe, replica=self.replica, during=self.during, after=self.after,
         )  # fmt: skip
 
     @property
@@ -195,9 +218,17 @@ class Objective:
         if self.subject == QUEUE_LAG:
             lag = summary.queue_lag()
             return [] if lag is None else [ScenarioSummary(distributions={QUEUE_LAG: lag})]
-        chosen = [one for name, one in summary.scenarios.items() if self.scenario in (None, name)]
+        chosen = [one for name, one in summary.scenarios.items() if self.is_of(name)]
         label = self.slice
+        if self.of_iterations and self.journey is None:
+            return [part for one in chosen for part in one.journeys(label).values()]
         return [one.slices[label] for one in chosen if label in one.slices] if label else chosen
+
+    def is_of(self, scenario: str) -> bool:
+        """Whether it is about a scenario; what a step of its journeys waits for is one of its own."""
+        return self.scenario in (None, scenario) or (
+            self.step is not None and scenario == f"{self.scenario}: {self.event}"
+        )
 
     def scope(self, summary: Summary) -> ScenarioSummary:
         """The pieces as one; empty if there are none."""
@@ -243,6 +274,7 @@ class Objective:
             self.is_gauged
             or self.measure in (Measure.STRETCH, Measure.SPAN, Measure.COST)
             or self.subject == QUEUE_LAG
+            or self.of_iterations
         ):
             return False
         return not (self.subject in PUBLISH_COUNTERS | _PUBLISH_METRICS or is_told_by_publish(self.subject))
@@ -362,9 +394,11 @@ class Objective:
             "critical": self.critical_text,
             "target": self.target_text,
             "scenario": self.scenario,
-            "event": self.event,
+            "event": self.event if self.step is None else None,
             "key": self.key,
             **({} if self.tag is None else {"tag": self.tag}),
+            **({} if self.journey is None else {"journey": self.journey}),
+            **({} if self.step is None else {"step": self.step}),
             "probe": self.probe,
             "replica": self.replica,
             "after": self.after,

@@ -9,6 +9,7 @@ from typing import Any, Final
 import orjson
 
 from ..model.facts import FACTS, METRICS, QUEUE_LAG
+from ..model.iteration import DUE, JOURNEY
 from ..model.marker import Bracket, Marker
 from ..model.report import Report, WorstEvent
 from ..model.summary import Distribution, GaugeSummary, ScenarioSummary, slice_label
@@ -16,6 +17,7 @@ from ..model.vitals import ReadVitals
 from ..texts import plain_json
 from ..units import NS_PER_S
 from . import costs
+from .journeys import ENDED_AT
 
 FORMAT: Final = 1
 
@@ -200,9 +202,36 @@ def _scope(scenario: ScenarioSummary) -> dict[str, Any]:
         told["late_hops"] = dict(sorted(scenario.late_hops.items(), key=lambda item: -item[1]))
     if scenario.warmup is not None:
         told["warmup"] = _scope(scenario.warmup)
-    if scenario.slices:
-        told["slices"] = {label: _scope(part) for label, part in scenario.slices.items()}
+    whole, events = scenario.journeys(), scenario.portions()
+    if whole:
+        told["journeys"] = {name: _journey(part) for name, part in whole.items()}
+    parts = {label: part for label, part in scenario.slices.items() if label not in map(_label, whole)}
+    if parts:
+        told["slices"] = {label: _scope(part) if label in events else _journey(part) for label, part in parts.items()}
     return told
+
+
+def _label(journey: str) -> str:
+    return slice_label(journey=journey)
+
+
+def _journey(part: ScenarioSummary) -> dict[str, Any]:
+    """What became of the iterations of a journey. Those that didn't complete stay in its times, as never done."""
+    counts = {DUE if name == "scheduled" else name: count for name, count in part.ledger.items()}
+    first, last, took = part.first_intended_ns, part.last_intended_ns, part.distributions.get(JOURNEY)
+    return {
+        "iterations": counts,
+        "completed_rate": counts["completed"] / counts[DUE] if counts[DUE] else None,
+        "span": None if first is None or last is None else (last - first) / NS_PER_S,
+        **({} if took is None or not took.count else {JOURNEY: _distribution(took)}),
+        "ended_at": {
+            how.replace(" ", "_"): dict(sorted(part.tallies[name].items()))
+            for name, how in ENDED_AT.items()
+            if name in part.tallies
+        },
+        "reasons": dict(sorted(part.tallies.get("reasons", {}).items(), key=lambda item: (-item[1], item[0]))),
+        "checks": dict(sorted(part.tallies.get("checks", {}).items())),
+    }
 
 
 def _distributions(distributions: Mapping[str, Distribution]) -> dict[str, Any]:

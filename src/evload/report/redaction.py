@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from ..model.costs import Costs
 from ..model.report import Insight, ObjectiveResult, Report, WorstEvent
-from ..model.summary import Summary
+from ..model.summary import ScenarioSummary, Summary
 from ..model.timeline import Timeline
 
 Redact = Callable[[str], str]
@@ -38,7 +38,9 @@ def _summary(summary: Summary, redact: Redact) -> Summary:
         summary,
         scenarios={
             name: replace(
-                one, slices={redact(label): part for label, part in one.slices.items()}, event=redact(one.event)
+                one,
+                slices={redact(label): _reasons(part, redact) for label, part in one.slices.items()},
+                event=redact(one.event),
             )
             for name, one in summary.scenarios.items()
         },
@@ -51,6 +53,16 @@ def _summary(summary: Summary, redact: Redact) -> Summary:
         costs=None if summary.costs is None else _costs(summary.costs, redact),
         markers=[replace(one, error=redact(one.error), undo_error=redact(one.undo_error)) for one in summary.markers],
     )
+
+
+def _reasons(part: ScenarioSummary, redact: Redact) -> ScenarioSummary:
+    """Why iterations ended is what a target said."""
+    if "reasons" not in part.tallies:
+        return part
+    reasons: dict[str, int] = {}
+    for reason, count in part.tallies["reasons"].items():
+        reasons[redact(reason)] = reasons.get(redact(reason), 0) + count
+    return replace(part, tallies={**part.tallies, "reasons": reasons})
 
 
 def _costs(costs: Costs, redact: Redact) -> Costs:

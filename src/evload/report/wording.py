@@ -8,6 +8,7 @@ from fractions import Fraction
 from typing import Final, Literal
 
 from ..model.facts import COUNTERS, FACTS, METRICS, ORDER_WAIT, QUEUE_LAG
+from ..model.iteration import JOURNEY
 from ..model.progress import Progress, Standing
 from ..model.report import CheckResult, Circumstances, ObjectiveResult, Report, Result
 from ..model.summary import Distribution, ScenarioSummary, Summary
@@ -74,7 +75,7 @@ def unit_of(objective: ObjectiveResult) -> Unit:
         return "rate"
     if _WINDOW.search(expression) and _SHARED.match(expression):
         return "share"
-    if "(" in expression and objective.subject in (*METRICS, QUEUE_LAG):
+    if "(" in expression and objective.subject in (*METRICS, QUEUE_LAG, JOURNEY):
         return "time"
     return _written_unit(objective)
 

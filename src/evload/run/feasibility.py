@@ -14,6 +14,7 @@ from ..objectives.scenario import ScenarioCriteria
 from ..stats.binomial import clopper_pearson_upper, smallest_n
 from ..stats.trend import FEWEST_POINTS
 from ..units import NS_PER_S, format_duration, format_rate, write_duration
+from ..workload.journeys.settings import WaitStep
 from ..workload.schedule import (
     duration_ns,
     expected_between,
@@ -212,7 +213,11 @@ def _prospect(config: RunConfig, objective: Objective, expected: Mapping[str, in
     followed = objective.share is not None or objective.inner is not None
     scenarios = {name: s for name, s in config.scenarios.items() if objective.scenario in (None, name)}
     if objective.needs_probe:
-        watched = {name: s for name, s in scenarios.items() if s.probes and objective.probe in (None, *s.probes)}
+        watched = {
+            name: one
+            for name, one in scenarios.items()
+            if (one.probes and objective.probe in (None, *one.probes)) or _waits(config, one)
+        }
         if not followed and objective.measure is not Measure.STALENESS and len(watched) < len(scenarios):
             # Of the unwatched events nobody could say what became of them.
             return Prospect(objective, 0, None, decidable=False)
@@ -230,6 +235,9 @@ def _prospect(config: RunConfig, objective: Objective, expected: Mapping[str, in
     if None in due.values():
         unknown = f"nobody knows when {objective.during or objective.after} will be on"
         return Prospect(objective, events, needed, decidable=True, unknown=unknown)
+    if any(scenario.journeys for scenario in scenarios.values()):
+        unknown = "nobody knows how often the steps of journeys are done"
+        return Prospect(objective, events, needed, decidable=True, unknown=unknown)
     if (objective.key is not None or objective.tag is not None) and events:
         about = f"are {objective.tag}" if objective.key is None else f"have a key like {objective.key}"
         unknown = f"nobody knows how many events {about}"
@@ -237,11 +245,17 @@ def _prospect(config: RunConfig, objective: Objective, expected: Mapping[str, in
     return Prospect(objective, events, needed, decidable=events > 0 if needed is None else events >= needed)
 
 
+def _waits(config: RunConfig, scenario: Scenario) -> bool:
+    """Whether its journeys wait for what a probe shows."""
+    steps = [step for name in scenario.journeys for step in config.journeys[name].counted()]
+    return any(isinstance(step, WaitStep) for step in steps)
+
+
 def _share(config: RunConfig, scenario: Scenario, objective: Objective, *, sampled: bool) -> float:
     """Share of the events of a scenario that an objective is about, by the weights of its events."""
     share = 1.0
     if objective.event is not None:
-        share = scenario.events.get(objective.event, 0.0) / sum(scenario.events.values())
+        share = scenario.events.get(objective.event, 0.0) / (sum(scenario.events.values()) or 1)
     if sampled and objective.needs_probe:
         # Only events that are followed closely have a place in a distribution.
         share *= min((config.probes[p].sample for p in scenario.probes if objective.probe in (None, p)), default=1.0)

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from ..clients.credentials.opening import Learn
-from ..config.run_config import Action, RunConfig
+from ..clients.jmes import Expression
+from ..config.run_config import Action, RunConfig, Wait
 from ..config.sections import Scenario
 from ..engine.acting import ActionRun
-from ..engine.plan import BULK_TICK_NS, LATE_NS, Plan, ReaderPlan, ScenarioRun
+from ..engine.plan import BULK_TICK_NS, LATE_NS, JourneysRun, Plan, ReaderPlan, ScenarioRun
 from ..engine.progress import Span, goal_of
 from ..engine.resending import Resend
 from ..errors import UsageError
@@ -19,6 +20,7 @@ from ..ledger import replay
 from ..model.correlation import CorrelationIds
 from ..model.summary import slice_label
 from ..model.tags import name_of, unanswered
+from ..model.travel import Encoding
 from ..objectives.condition import parse_condition
 from ..objectives.criteria import Criteria, lateness_limit_ns
 from ..objectives.objective import GaugeValues, Objective
@@ -29,6 +31,9 @@ from ..tracking.reading_plan import ReadingPlan, Reference
 from ..tracking.tracker import Origin
 from ..units import NS_PER_S
 from ..workload.events import EventType, Renderer, stand_ins
+from ..workload.journeys.program import Given, Program, events_of
+from ..workload.journeys.room import Course
+from ..workload.journeys.settings import WaitStep
 from ..workload.schedule import (
     Arrivals,
     Hold,
@@ -40,9 +45,11 @@ from ..workload.schedule import (
     events_before,
     expected_events,
     expected_in_steps,
+    iterations_of,
     longest_hold,
     open_stretches,
     rates_of,
+    users_of,
 )
 from ..workload.segment import WHOLE, Segment
 from ..workload.templates import TemplateProblem
@@ -50,6 +57,8 @@ from ..workload.templates import TemplateProblem
 _CONFIRM_OVER_NS: Final = 5 * NS_PER_S
 _EVENTS_PER_STEP: Final = 10
 _MOST_STEPS: Final = 1000
+_MOST_STEPS_APART: Final = 200
+"""The same of the steps of a scenario's journeys."""
 _MOST_EVENTS: Final = 50
 """Names of events that are counted apart without being asked for: the first of the config."""
 _FOUND_BY_CONFIRMING: Final = frozenset({"regressions", "regressed", "non_monotonic"})
@@ -105,6 +114,7 @@ def prepare(
     """A run of a config under a name, or the part of it that a segment has. `captured` is what its set-up got."""
     # Events and answers are judged, kept and shown by keys and replicas without secrets: then so are objectives.
     config = replace(config, slos=tuple(_without_secrets(objective, redact) for objective in config.slos))
+    config = with_waits(config)
     plan, criteria = build(config, run_id, segment, redact, captured), criteria_of(config)
     meta = _meta(config, plan, criteria, run_id, segment, redact)
     return Prepared(config, run_id, base_dir, segment, plan, criteria, meta, redact, learn)
@@ -130,26 +140,32 @@ def build(
     Raises UsageError where several are to send parts of a load of which a phase may end early: each would end it at a
     moment of its own, and what they send would be no one schedule.
     """
+    config = with_waits(config)
     readers = _readers(config)
     for name, scenario in config.scenarios.items():
+        if segment.of > 1 and scenario.journeys:
+            raise UsageError(
+                f"scenario {name!r} has journeys, which {segment.of} senders can't share yet; let one process send "
+                "all of it"
+            )
         if segment.of > 1 and (found := open_stretches(scenario.load)):
             raise UsageError(
                 f"scenario {name!r} has a phase until {found[0].until}, which each of {segment.of} senders would end "
                 "at a moment of its own; let one process send all of it, or leave the until out"
             )
-    producers = {scenario.producer for scenario in config.scenarios.values()}
+    producers = {name for scenario in config.scenarios.values() for name in senders(config, scenario)}
     ids = CorrelationIds.for_run(run_id)
     return Plan(
         scenarios=[
             ScenarioRun(
                 fold=fold_plan(config, name),
-                span=Span.of(name, scenario.start, _shown(scenario.load, redact), scenario.warmup),
+                span=_span(config, name, redact),
                 arrivals=Arrivals(_shown(scenario.load, redact), scenario.arrivals, f"{config.seed}/{name}/arrivals"),
                 renderer=Renderer(
                     scenario=index,
                     scenarios=len(config.scenarios),
-                    types=_types(config, scenario, captured),
-                    encoding=config.producers[scenario.producer].encoding(),
+                    types=[] if name in config.waits else _types(config, scenario, captured),
+                    encoding=config.producers[scenario.producer].encoding() if scenario.producer else Encoding(),
                     ids=ids,
                     run_id=run_id,
                     seed=f"{config.seed}/{name}",
@@ -167,6 +183,8 @@ def build(
                     one.number: parse_condition(one.until, gauge_values(config))
                     for one in open_stretches(scenario.load)
                 },
+                journeys=_journeys(config, name, index, ids, run_id, captured) if scenario.journeys else None,
+                waited=name in config.waits,
             )
             for index, (name, scenario) in enumerate(config.scenarios.items())
         ],
@@ -196,6 +214,103 @@ def build(
     )
 
 
+def _span(config: RunConfig, name: str, redact: Callable[[str], str]) -> Span:
+    """When a scenario runs, and what it does then; what is waited for does nothing of its own."""
+    scenario = config.scenarios[name]
+    span = Span.of(name, scenario.start, _shown(scenario.load, redact), scenario.warmup)
+    return replace(span, stretches=(), rates=()) if name in config.waits else span
+
+
+def _journeys(
+    config: RunConfig,
+    name: str,
+    index: int,
+    ids: CorrelationIds,
+    run_id: str,
+    captured: Mapping[str, Any] | None,
+) -> JourneysRun:
+    """The journeys of a scenario, compiled. Raises TemplateProblem if a template can't be used."""
+    scenario = config.scenarios[name]
+    load, seed = scenario.load, f"{config.seed}/{name}"
+    given = Given(
+        ids=ids,
+        run_id=run_id,
+        seed=seed,
+        scenario=index,
+        types={event: number for number, event in enumerate(event_names(config))},
+        waits={
+            wait.event: number
+            for number, one in enumerate(config.scenarios)
+            if (wait := config.waits.get(one)) is not None and wait.scenario == name
+        },
+        encodings={producer: config.producers[producer].encoding() for producer in senders(config, scenario)},
+        events=config.events,
+        records=config.records,
+        captured=stand_ins(config.captured) if captured is None else captured,
+        expression=Expression,
+    )
+    programs = [Program(journey, config.journeys[journey], given) for journey in scenario.journeys]
+    for program in programs:
+        if program.problems:
+            raise program.problems[0]
+    course = Course(
+        weights=list(scenario.journeys.values()),
+        arrivals=Arrivals(load, scenario.arrivals, f"{seed}/arrivals"),
+        ramps=users_of(load),
+        think=scenario.think or (0, 0),
+        every_ns=scenario.every,
+        iterations=iterations_of(load),
+    )
+    numbers = [list(config.journeys).index(journey) for journey in scenario.journeys]
+    return JourneysRun(programs, numbers, course, senders(config, scenario), seed)
+
+
+def event_names(config: RunConfig) -> list[str]:
+    """The names of all events, in the order of the numbers by which rows know them: the steps of journeys last."""
+    steps = [event for name, journey in config.journeys.items() for event in events_of(name, journey)]
+    return [*config.events, *steps]
+
+
+def sent_by(config: RunConfig, scenario: Scenario) -> list[str]:
+    """The names of the events that a scenario sends."""
+    steps = [event for name in scenario.journeys for event in events_of(name, config.journeys[name])]
+    waited = {wait.event for wait in config.waits.values()}
+    return [*scenario.events, *(event for event in steps if event not in waited)]
+
+
+def senders(config: RunConfig, scenario: Scenario) -> list[str]:
+    """The names of the producers through which a scenario sends."""
+    if scenario.producer:
+        return [scenario.producer]
+    return sorted({step.to for name in scenario.journeys for step in config.journeys[name].sending()})
+
+
+def with_waits(config: RunConfig) -> RunConfig:
+    """A config in which each step that waits for a probe is a scenario of its own, with a probe of its own: what it
+    waits for is watched as the effects of events are. They have no load, and come after all that have."""
+    if config.waits:
+        return config
+    scenarios, probes, waits = dict(config.scenarios), dict(config.probes), {}
+    for name, scenario in config.scenarios.items():
+        for journey in scenario.journeys:
+            for step in config.journeys[journey].counted():
+                if not isinstance(step, WaitStep):
+                    continue
+                event = f"{journey}.{step.name}"
+                waits[f"{name}: {event}"] = Wait(name, event)
+                probes[event] = config.probes[step.probe].waiting(
+                    step.until, step.within, {name: one.expression for name, one in step.capture.items()}
+                )
+                scenarios[f"{name}: {event}"] = scenario.model_copy(
+                    update={
+                        "producer": "", "journeys": {}, "events": {event: 1.0}, "probes": (event,),
+                        "load": (Idle.model_construct(idle=duration_ns(scenario.load)),), "arrivals": "constant",
+                        "think": None, "every": None, "steady": False,
+                    }
+                )  # fmt: skip
+    return replace(config, scenarios=scenarios, probes=probes, waits=waits)
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """One kind of event: which event a scenario sends, through which producer, and who looks for it.
@@ -219,6 +334,8 @@ def kinds_of(config: RunConfig, run_id: str) -> list[Kind]:
     readers = _readers(config)
     found: dict[tuple[str, str, tuple[str, ...]], tuple[str, EventType]] = {}
     for name, scenario in config.scenarios.items():
+        if not scenario.producer:
+            continue
         for one in _types(config, scenario, {}):
             found.setdefault((scenario.producer, one.name, tuple(scenario.probes)), (name, one))
 
@@ -262,7 +379,7 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
     """What the fold has to know of one scenario."""
     scenario = config.scenarios[name]
     numbers = probe_numbers(config)
-    events = list(config.events)
+    events, sent = event_names(config), sent_by(config, scenario)
     objectives = _objectives_of(config, name)
     by_slice: dict[str, list[Objective]] = {}
     for objective in objectives:
@@ -271,7 +388,7 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
     slices = []
     for label, about in by_slice.items():
         first = about[0]
-        if not label or (first.event is not None and first.event not in scenario.events):
+        if not label or (first.event is not None and first.event not in sent):
             continue
         if first.tag is not None and name_of(first.tag) not in told:
             continue
@@ -286,11 +403,13 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
                 replica=first.replica,
                 during=first.during,
                 after=first.after if first.of_later_events else None,
+                journey=first.journey if first.of_iterations else None,
             )
         )
-    slices += _unanswered(objectives, told, scenario, events)
-    apart = [event for event in events[:_MOST_EVENTS] if event in scenario.events]
-    if len(scenario.events) > 1:
+    slices += _unanswered(objectives, told, sent, events)
+    of_journeys = bool(scenario.journeys) or name in config.waits
+    apart = sent[:_MOST_STEPS_APART] if of_journeys else [one for one in events[:_MOST_EVENTS] if one in sent]
+    if len(sent) > 1 or scenario.journeys:
         labels = {slice_label(event=event): events.index(event) for event in apart}
         slices += [Slice(label, event=number) for label, number in labels.items() if label not in by_slice]
         # In the order of the config, whatever is asked for.
@@ -308,26 +427,27 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
             (scenario.start + stretch.start_ns, scenario.start + stretch.end_ns)
             for stretch in describe(scenario.load)
         ),
-        event=apart[0] if apart and len(scenario.events) == 1 else "",
+        event=apart[0] if apart and len(sent) == 1 and not scenario.journeys else "",
         warmup=(scenario.start, scenario.start + scenario.warmup) if scenario.warmup else None,
+        journeys=tuple((list(config.journeys).index(journey), journey) for journey in scenario.journeys),
     )
 
 
 def tags_told(config: RunConfig, scenario: Scenario) -> Set[str]:
     """The names of the tags that answers give the events of a scenario."""
-    able = [config.producers[scenario.producer].capabilities]
+    able = [config.producers[producer].capabilities for producer in senders(config, scenario)]
     able += [config.probes[probe].capabilities for probe in scenario.probes]
     return {name for one in able for name in one.tags}
 
 
 def _unanswered(
-    objectives: Sequence[Objective], told: Set[str], scenario: Scenario, events: Sequence[str]
+    objectives: Sequence[Objective], told: Set[str], sent: Sequence[str], events: Sequence[str]
 ) -> list[Slice]:
     """The events that may have a tag which an objective is about, because no answer said: with all that is counted of
     those that have it."""
     by_part: dict[str, list[Objective]] = {}
     for one in objectives:
-        if one.tag is not None and name_of(one.tag) in told and one.event in (None, *scenario.events):
+        if one.tag is not None and name_of(one.tag) in told and one.event in (None, *sent):
             by_part.setdefault(replace(one, tag=unanswered(one.tag)).slice, []).append(one)
     return [
         Slice(
@@ -374,7 +494,8 @@ def _meta(
         redact(config.name),
         criteria,
         plans=[scenario.fold for scenario in plan.scenarios],
-        events=list(config.events),
+        events=event_names(config),
+        journeys=list(config.journeys),
         probes=list(probe_numbers(config)),
         gauges={name: (gauge.metrics, gauge.scenarios) for name, gauge in config.gauges.items()},
         segment=(segment.number, segment.of),
@@ -382,6 +503,7 @@ def _meta(
         stages=[
             (name, scenario.start + stretch.start_ns, scenario.start + stretch.end_ns, stretch.text)
             for name, scenario in config.scenarios.items()
+            if name not in config.waits
             for stretch in describe(_shown(scenario.load, redact))
         ],
     )
@@ -409,7 +531,7 @@ def _scenario_criteria(scenario: Scenario) -> ScenarioCriteria:
         steady=None if hold is None else (scenario.start + max(hold[0], warm_ns), scenario.start + hold[1]),
         watched=bool(scenario.probes),
         probes=tuple(scenario.probes),
-        events=_most_events(scenario) if scenario.arrivals == "constant" else None,
+        events=_most_events(scenario) if scenario.arrivals == "constant" and not scenario.journeys else None,
         rates=tuple(
             (scenario.start + start_ns, scenario.start + end_ns, from_rate, to_rate)
             for start_ns, end_ns, from_rate, to_rate in rates_of(scenario.load)

@@ -87,6 +87,11 @@ class Runs:
                 f"--scenario with one of {', '.join(config.scenarios)}"
             )
         (self.scenario,) = config.scenarios
+        if config.scenarios[self.scenario].journeys:
+            raise UsageError(
+                f"scenario {self.scenario!r} makes journeys, and a ceiling is that of a rate of events; name one "
+                "with events, or run this one with more and more users"
+            )
         self._queues = _queues(config, self.scenario)
         if not config.scenarios[self.scenario].probes and not self._queues:
             raise UsageError(

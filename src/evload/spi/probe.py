@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Protocol, runtime_checkable
+from typing import Annotated, Any, Final, Literal, Protocol, Self, runtime_checkable
 
 from pydantic import Field
 
 from ..model.travel import ReadResult, Target
 from ..units import Duration, Rate, Share
 from .context import AdapterSettings, Capabilities, Surroundings
+
+_AT_ONCE_NS: Final = 1_000_000
 
 
 class Probe(Protocol):
@@ -119,6 +121,25 @@ class ProbeSettings(AdapterSettings):
     def capabilities(self) -> Capabilities:
         """What it can do with these settings."""
         return Capabilities()
+
+    def waiting(self, until: str | None, within_ns: int, captures: Mapping[str, str]) -> Self:
+        """The same probe for a step of a journey that waits until it shows something, at most so long.
+
+        `until` is in place of what makes an event visible; `captures`, expressions by name, are looked for in the
+        answer that shows it, and what they find is in `Read.captured`. It is asked for any id, which stands in for
+        the correlation id and the captured one.
+
+        Raises ValueError, `what is wrong; what would be right`, for what it can't.
+        """
+        if self.capabilities.pushes:
+            raise ValueError("nobody can ask it about an id; name a probe that reads")
+        if until is not None or captures:
+            raise ValueError("it has no answers that an expression could look into; leave until and capture out")
+        return self.model_copy(update=self.waited(within_ns))
+
+    def waited(self, within_ns: int) -> dict[str, Any]:
+        """What changes where somebody waits: what is waited for may be there already, so it is looked for at once."""
+        return {"deadline": within_ns, **({} if "first" in self.model_fields_set else {"first": _AT_ONCE_NS})}
 
     def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Probe]:
         """Connect, yield the probe, close. Raises TargetError if the read model can't be reached."""

@@ -5,10 +5,11 @@ Plain data, kept in the ledger file so that `evload report` folds the same way.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ..model.iteration import COUNTERS, JOURNEY
 from ..model.tags import is_unanswered
 
 
@@ -35,6 +36,31 @@ class Counted:
         """(threshold, length of a step) at which a metric is counted over time."""
         return sorted({(threshold, step) for about, threshold, step in self.steps if about == metric})
 
+    def of_events(self) -> Counted:
+        """What of it is counted of events."""
+        return self._about(lambda metric: metric != JOURNEY, lambda counter: counter not in COUNTERS, self.on_time)
+
+    def of_iterations(self) -> Counted:
+        """What of it is counted of iterations."""
+        return self._about(lambda metric: metric == JOURNEY, lambda counter: counter in COUNTERS, False)
+
+    def _about(self, metric: Callable[[str], bool], counter: Callable[[str], bool], on_time: bool) -> Counted:
+        return Counted(
+            tuple(one for one in self.thresholds if metric(one[0])),
+            tuple(one for one in self.steps if metric(one[0])),
+            tuple(one for one in self.counter_steps if counter(one[0])),
+            on_time,
+        )
+
+    def __or__(self, other: Counted) -> Counted:
+        """What either of the two says."""
+        return Counted(
+            tuple(sorted({*self.thresholds, *other.thresholds})),
+            tuple(sorted({*self.steps, *other.steps})),
+            tuple(sorted({*self.counter_steps, *other.counter_steps})),
+            self.on_time or other.on_time,
+        )
+
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> Counted:
         """From what `asdict` gave and JSON kept."""
@@ -51,6 +77,7 @@ class Slice:
     """A part of a scenario that is folded apart, too. What is None doesn't narrow it.
 
     label    its name in `ScenarioSummary.slices`
+    journey  name of a journey: it is about its iterations, and about no event
     event    index of an event
     key      a glob that the event's key has to match
     tag      a tag that answers gave it; `NAME?`: no answer told of that name
@@ -69,6 +96,7 @@ class Slice:
     replica: str | None = None
     during: str | None = None
     after: str | None = None
+    journey: str | None = None
 
     @property
     def timed(self) -> bool:
@@ -93,6 +121,7 @@ class ScenarioPlan:
     phases           (start, end) of each phase of its load since the schedule began; a burst ends when it starts
     event            name of the only event that it sends; empty where it sends several, each of which is a slice
     warmup           (start, end) of its warm-up since the schedule began: what is due in it is counted apart
+    journeys         (number, name) of the journeys that it does: the iterations of each are a slice
     """
 
     name: str
@@ -106,6 +135,7 @@ class ScenarioPlan:
     phases: tuple[tuple[int, int], ...] = ()
     event: str = ""
     warmup: tuple[int, int] | None = None
+    journeys: tuple[tuple[int, str], ...] = ()
 
     @property
     def judged_ns(self) -> int:
@@ -119,8 +149,15 @@ class ScenarioPlan:
         return self.warmup is None or at_ns >= self.warmup[1]
 
     def as_data(self) -> dict[str, Any]:
-        """As JSON can keep it."""
-        return asdict(self)
+        """As JSON can keep it. What only journeys have is left out where there are none, so that earlier versions of
+        evload read it."""
+        data = asdict(self)
+        for one in data["slices"]:
+            if one["journey"] is None:
+                del one["journey"]
+        if not data["journeys"]:
+            del data["journeys"]
+        return data
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> ScenarioPlan:
@@ -134,6 +171,7 @@ class ScenarioPlan:
                 "slices": tuple(Slice.from_data(part) for part in data["slices"]),
                 "probes": tuple((number, name) for number, name in data["probes"]),
                 "phases": tuple((start, end) for start, end in data.get("phases", ())),
+                "journeys": tuple((number, name) for number, name in data.get("journeys", ())),
             }
         )
 

@@ -15,6 +15,7 @@ from operator import attrgetter, itemgetter
 from typing import Any, Final, NamedTuple
 
 from ..model.facts import DEFAULTS, EXACT, FACTS, INTERVAL_NS, Fact, amount_of
+from ..model.iteration import Iteration
 from ..model.marker import Marker, in_order, was_on
 from ..model.phases import LEAST_NS, Course, Ending, planned_length, tolerance_ns
 from ..model.states import State
@@ -22,10 +23,12 @@ from ..model.summary import Distribution, GaugeSummary, ScenarioSummary, Series,
 from ..model.tags import is_unanswered, name_of, names_in, tags_of, unanswered
 from ..model.travel import Observation, Part
 from ..model.vitals import Vitals
-from ..stats.histogram import Histogram, coarse
-from ..stats.thresholds import StepCounts, ThresholdCount
+from ..stats.histogram import coarse
+from ..stats.thresholds import StepCounts
 from ..stats.watches import is_missing
 from .fold_plan import Counted, ScenarioPlan, Slice
+from .iterations import IterationFold
+from .metric_fold import NEVER, Measured, MetricFold, since
 from .order import OrderCounter, Placed
 
 _STATE_KEYS: Final = ["", *(state.name.lower() for state in State)]
@@ -36,8 +39,6 @@ _RETURNED: Final = State.RETURNED
 _IN_DOUBT: Final = State.IN_DOUBT
 _VISIBLE: Final = State.VISIBLE
 _ENDED: Final = State.ENDED
-_NEVER: Final = (None, None)
-"""The ends of what is known never to come: beyond every threshold."""
 
 
 class _Counted(NamedTuple):
@@ -56,110 +57,9 @@ _COUNTED: Final = tuple(
 )
 _FACTS_OF: Final = attrgetter(*(counted.name for counted in _COUNTED))
 _WHEN_EXPECTED: Final = itemgetter(1)
-_FLUSH: Final = 512
-"""Values folded into a histogram at a time."""
 _TOGETHER: Final = 64
 """Settled events of a portion that are counted at a time."""
 _EDGE_NS: Final = 100_000_000
-
-
-_Ends = tuple[int | None, int | None]
-"""Lower and upper end of a bracket; None: infinite."""
-_Measured = tuple[int | None, int | None, int]
-"""The same, and when its event was due since the start of the schedule."""
-
-
-class MetricFold:
-    """One distribution being filled, with its thresholds at hand. Complete after `flush`.
-
-    `steps` has (threshold, length of a step) pairs to count by intended time, all in nanoseconds.
-    """
-
-    __slots__ = ("_recorded", "distribution")
-
-    def __init__(
-        self, thresholds: Iterable[int], steps: Iterable[tuple[int, int]] = (), *, exact: bool = False
-    ) -> None:
-        upper = Histogram()
-        # As long as the ends are alike one histogram serves both.
-        lower = upper if exact else Histogram()
-        self.distribution = Distribution(
-            lower,
-            upper,
-            {x: ThresholdCount() for x in thresholds},
-            exact,
-            {(x, step): StepCounts(step) for x, step in steps},
-        )
-        self._recorded: list[_Measured] = []
-
-    def record(self, lower: int | None, upper: int | None, at_ns: int) -> None:
-        """Count one event that was intended at `at_ns` since the start of the schedule; no end is negative."""
-        self.record_all([(lower, upper, at_ns)])
-
-    def record_since(self, reference: int, lower: int, upper: int | None, at_ns: int, *, never: bool = False) -> None:
-        """Count one event from two moments; what precedes the reference took no time. `never`: it is known that it
-        doesn't come."""
-        self.record_all([(*_NEVER, at_ns) if never else _since(reference, lower, upper, at_ns)])
-
-    def record_all(self, measured: Iterable[_Measured]) -> None:
-        """Count some events, each with both ends and when it was due, as `record` does."""
-        self._recorded += measured
-        if len(self._recorded) >= _FLUSH:
-            self.flush()
-
-    def flush(self) -> None:
-        """Fold what was recorded into the histograms and the counts."""
-        if not self._recorded:
-            return
-        lowers, uppers, times = zip(*self._recorded, strict=True)
-        distribution = self.distribution
-        if distribution.lower is distribution.upper and lowers != uppers:
-            distribution.lower = distribution.upper.copy()
-        distribution.upper.record_all(uppers)
-        if distribution.lower is not distribution.upper:
-            distribution.lower.record_all(lowers)
-        if distribution.thresholds:
-            for interval, own in _by_interval(times, zip(lowers, uppers, strict=True)):
-                for threshold, count in distribution.thresholds.items():
-                    _count_at(threshold, count, interval, own)
-        for (threshold, _), steps in distribution.steps.items():
-            for lower, upper, at_ns in self._recorded:
-                within = upper is not None and upper <= threshold
-                steps.add(at_ns, 1, within, not within and (lower is None or lower >= threshold))
-        self._recorded.clear()
-
-
-def _since(reference: int, lower: int, upper: int | None, at_ns: int) -> _Measured:
-    """Both ends counted from a moment; what precedes it took no time."""
-    low = lower - reference
-    high = None if upper is None else upper - reference
-    return low if low > 0 else 0, 0 if high is not None and high < 0 else high, at_ns
-
-
-def _by_interval(times: Sequence[int], ends: Iterable[_Ends]) -> Iterable[tuple[int, Sequence[_Ends]]]:
-    """Brackets by the number of the interval in which their events were due."""
-    if times and min(times) // INTERVAL_NS == (interval := max(times) // INTERVAL_NS):
-        return [(interval, list(ends))]
-    found: dict[int, list[_Ends]] = {}
-    for at_ns, own in zip(times, ends, strict=True):
-        found.setdefault(at_ns // INTERVAL_NS, []).append(own)
-    return found.items()
-
-
-def _count_at(threshold: int, count: ThresholdCount, interval: int, ends: Sequence[_Ends]) -> None:
-    """Count brackets of one interval at a threshold."""
-    within = beyond = 0
-    for lower, upper in ends:
-        if upper is not None and upper <= threshold:
-            within += 1
-        elif lower is None or lower >= threshold:
-            beyond += 1
-    count.within += within
-    count.beyond += beyond
-    batch = count.intervals.setdefault(interval, [0, 0, 0])
-    batch[0] += len(ends)
-    batch[1] += within
-    batch[2] += beyond
 
 
 _WHOLE: Final = Slice("")
@@ -172,7 +72,7 @@ class _Fold:
     __slots__ = ("amounts", "counted", "metrics", "on_time", "part", "summary", "waiting")
 
     def __init__(self, counted: Counted, part: Slice = _WHOLE, *, is_view: bool = False) -> None:
-        self.counted = counted
+        self.counted = counted = counted.of_events()
         self.part = part
         self.summary = ScenarioSummary(
             counter_steps={(counter, step): StepCounts(step) for counter, step in counted.counter_steps},
@@ -198,7 +98,7 @@ class _Fold:
     def schedule(self, count: int) -> None:
         self.summary.ledger["scheduled"] += count
 
-    def record(self, name: str, measured: Sequence[_Measured]) -> None:
+    def record(self, name: str, measured: Sequence[Measured]) -> None:
         if measured:
             self.metric(name).record_all(measured)
 
@@ -355,13 +255,16 @@ class _Scenario:
         """The events of the warm-up, as a scenario that has no parts."""
         if plan.warmup is not None:
             self.warming = _Scenario(
-                ScenarioPlan(plan.name, plan.watched, plan.deadline_ns, flow_step_ns=plan.flow_step_ns)
+                ScenarioPlan(
+                    plan.name, plan.watched, plan.deadline_ns, flow_step_ns=plan.flow_step_ns, journeys=plan.journeys
+                )
             )
             self.warming.apart = False
             self.summary.warmup = self.warming.summary
         number = plan.probes[0][0] if len(plan.probes) == 1 else None
         self.only = number if (number, None) in self.views else None
         """The only probe, if somebody asks for its view: its events have no parts."""
+        self.iterations = IterationFold(plan, self.summary.slices)
 
     def of_event(self, at_ns: int) -> _Scenario:
         """Where an event counts that was due at a time since the schedule began: here, or in the warm-up."""
@@ -439,7 +342,7 @@ def _in_order(plan: ScenarioPlan) -> Iterable[Slice]:
     """The parts of a scenario: first each probe of a chain in its order, whether an objective asks for it or not."""
     chain = plan.probes if len(plan.probes) > 1 else ()
     views = {label: Slice(label, probe=number) for number, name in chain if (label := slice_label(probe=name))}
-    return (views | {part.label: part for part in plan.slices}).values()
+    return (views | {part.label: part for part in plan.slices if part.journey is None}).values()
 
 
 def _belongs(part: Slice, event: int, key: str | None) -> bool:
@@ -519,6 +422,12 @@ class Recorder:
             if own := [seen for seen in observations if seen.scenario == number]:
                 self._settle_all(into, own)
 
+    def iterated(self, iterations: Sequence[Iteration]) -> None:
+        """Count iterations of journeys that are over, in the order in which they ended."""
+        for one in iterations:
+            into = self._scenarios[one.scenario].of_event(one.intended_ns - self.start_ns)
+            into.iterations.count(one, self.start_ns, self._was_then)
+
     def scheduled(self) -> list[tuple[int, int]]:
         """How many events of each scenario were expected so far, and how many of these in its warm-up."""
         counts = []
@@ -596,6 +505,9 @@ class Recorder:
                     self._count_waiting(portion, scenario.plan)
             for fold in scenario.folds():
                 fold.flush()
+            scenario.iterations.flush()
+            if scenario.warming is not None:
+                scenario.warming.iterations.flush()
         return Summary(
             {s.plan.name: s.summary for s in self._scenarios},
             self.vitals,
@@ -792,8 +704,8 @@ class Recorder:
     def _count_publishes(self, into: _Fold, observations: Sequence[Observation]) -> None:
         """Count how late settled events were sent, and how long their publish took."""
         start_ns = self.start_ns
-        delays: list[_Measured] = []
-        publishes: list[_Measured] = []
+        delays: list[Measured] = []
+        publishes: list[Measured] = []
         for seen in observations:
             sent_ns, intended_ns, state = seen.sent_ns, seen.intended_ns, seen.state
             if sent_ns is None or state is _UNSENT:
@@ -817,32 +729,32 @@ class Recorder:
         """Count when settled events were seen, of those that were followed closely."""
         start_ns, on_time = self.start_ns, into.on_time
         late_ns = plan.deadline_ns * 2
-        end_to_end: list[_Measured] = []
-        in_time: list[_Measured] = []
-        consistency: list[_Measured] = []
-        first_seen: list[_Measured] = []
+        end_to_end: list[Measured] = []
+        in_time: list[Measured] = []
+        consistency: list[Measured] = []
+        first_seen: list[Measured] = []
         for seen in observations:
             if not seen.sampled:
                 continue
             state, intended_ns = seen.state, seen.intended_ns
             at_ns = intended_ns - start_ns
             if state <= _RETURNED or state is _ENDED:
-                end_to_end.append((*_NEVER, at_ns))
-                in_time.append((*_NEVER, at_ns))
+                end_to_end.append((*NEVER, at_ns))
+                in_time.append((*NEVER, at_ns))
                 if state is _ENDED:
-                    consistency.append((*_NEVER, at_ns))
+                    consistency.append((*NEVER, at_ns))
                     first_seen.append(_first_since(seen, at_ns))
                 continue
             published = intended_ns if seen.sent_ns is None else seen.sent_ns
             stable_upper, first_upper = seen.stable_upper_ns, seen.first_upper_ns
             stable_lower = published if seen.stable_lower_ns is None else seen.stable_lower_ns
-            end_to_end.append(_since(intended_ns, stable_lower, stable_upper, at_ns))
+            end_to_end.append(since(intended_ns, stable_lower, stable_upper, at_ns))
             if on_time is not None:
-                in_time.append(_since(intended_ns + _own_delay(seen), stable_lower, stable_upper, at_ns))
+                in_time.append(since(intended_ns + _own_delay(seen), stable_lower, stable_upper, at_ns))
             reference = seen.acked_ns
             if state < _VISIBLE or reference is None:
                 continue
-            consistency.append(_since(reference, stable_lower, stable_upper, at_ns))
+            consistency.append(since(reference, stable_lower, stable_upper, at_ns))
             first_seen.append(_first_since(seen, at_ns))
             if first_upper is not None and (first_upper - reference) * 3 > late_ns:
                 into.summary.late_sightings += 1
@@ -937,14 +849,14 @@ def _count_facts(summary: ScenarioSummary, columns: Sequence[Sequence[Any]]) -> 
                     series.add(value)
 
 
-def _first_since(seen: Observation, at_ns: int) -> _Measured:
+def _first_since(seen: Observation, at_ns: int) -> Measured:
     """The time from the ack of an event until it was first seen; of one that ended unseen it is known that it never
     comes."""
     if seen.state is _ENDED and seen.first_upper_ns is None:
-        return (*_NEVER, at_ns)
+        return (*NEVER, at_ns)
     published = seen.intended_ns if seen.sent_ns is None else seen.sent_ns
     lower = published if seen.first_lower_ns is None else seen.first_lower_ns
-    return _since(published if seen.acked_ns is None else seen.acked_ns, lower, seen.first_upper_ns, at_ns)
+    return since(published if seen.acked_ns is None else seen.acked_ns, lower, seen.first_upper_ns, at_ns)
 
 
 def _exactly(moment_ns: int | None) -> tuple[int, int] | None:

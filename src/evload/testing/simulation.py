@@ -17,6 +17,7 @@ from ..engine.engine import LEAD_NS
 from ..engine.undoing import Undoing
 from ..ledger.reader import LedgerReader
 from ..ledger.writer import Ledger, LedgerFile
+from ..model.iteration import Iteration
 from ..model.marker import Marker
 from ..model.report import Report
 from ..model.summary import Summary
@@ -43,12 +44,16 @@ class MemoryLedger:
 
     def __init__(self) -> None:
         self.observations: list[Observation] = []
+        self.iterations: list[Iteration] = []
 
     def begin(self, start_ns: int, began_at: datetime) -> None:
         pass
 
     def append(self, observations: Sequence[Observation], scheduled: Sequence[tuple[int, int]] = ()) -> None:
         self.observations.extend(observations)
+
+    def iterated(self, iterations: Sequence[Iteration]) -> None:
+        self.iterations.extend(iterations)
 
     def sampled(self, gauge: str, start_ns: int, end_ns: int, values: Mapping[str, float]) -> None:
         pass

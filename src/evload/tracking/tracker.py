@@ -167,6 +167,10 @@ class Origin(NamedTuple):
     replica: str | None = None
 
 
+Told = Callable[[Read | None, State | None], None]
+"""Is told once of an event: by the read that first showed it, or that it was settled in a state without one."""
+
+
 class Tracker:
     """The outstanding events of a run.
 
@@ -219,6 +223,7 @@ class Tracker:
         self._latency: list[Latency] = [Latency() for _ in range(readers)]
         self._settled: list[Observation] = []
         self._unanswered = 0
+        self._told: dict[int, Told] = {}
         self.acked = Outstanding(len(plans))
         """What is known by now of the acked events that are followed and not settled."""
 
@@ -258,12 +263,18 @@ class Tracker:
                         self._schedule(watch, self._first_due(watch))
         self._unanswered += len(items) - before
 
+    def tell(self, seq: int, told: Told) -> None:
+        """Tell somebody of an event, once: when it is first seen, or else when it is settled."""
+        self._told[seq] = told
+
     def settle(self, receipts: Iterable[Receipt], now_ns: int) -> None:
         """Take the answers to publishes. A receipt for an event that has one already is a bug in the
         producer and raises KeyError or ValueError."""
         items = self._items
         for receipt in receipts:
-            seq, outcome, _, acked_ns, _, capture, _ = receipt  # By name each of them takes as long as all together.
+            seq, outcome, _, acked_ns, _, capture, _, _ = (
+                receipt  # By name each of them takes as long as all together.
+            )
             item = items[seq]
             if item.receipt is not None:
                 raise ValueError(f"event {seq} was settled twice")
@@ -457,6 +468,8 @@ class Tracker:
         if read.seen is _PRESENT:
             if watch.first_upper is None:
                 watch.first_upper = read.end_ns
+                if self._told and (told := self._told.pop(item.event.seq, None)) is not None:
+                    told(read, None)
         elif (watch.first_upper is not None or len(item.watches) > 1) and not item.non_monotonic:
             item.non_monotonic = self._was_shown_before(watch, read.start_ns)
         if read.seen is not _AT_AN_END:
@@ -519,6 +532,8 @@ class Tracker:
         side.lower = side.first_lower = max(read.start_ns, min(watch.item.expected, read.end_ns))
         side.upper = read.end_ns
         watch.first_upper = watch.confirm_from = watch.last_start = read.end_ns
+        if self._told and (told := self._told.pop(watch.item.event.seq, None)) is not None:
+            told(read, None)
         self._place(watch.item)
         # What was seen stays seen; the watch goes on for the sake of further effects.
         self._gather(watch, read.end_ns + self._confirm_over(watch))
@@ -790,13 +805,15 @@ class Tracker:
 
     def _finish(self, item: _Item, state: State, now_ns: int) -> None:
         event, key = item.event, item.event.key
+        if self._told and (told := self._told.pop(event.seq, None)) is not None:
+            told(None, state)
         sent_ns: int | None = item.expected
         facts: Mapping[str, Any] | None = None
         detail = "no answer when the run ended"
         if item.receipt is None:
             self._unanswered -= 1
         else:
-            _, _, sent_ns, _, detail, _, facts = item.receipt
+            _, _, sent_ns, _, detail, _, facts, _ = item.receipt
         if item.place is not None:
             self.acked.leave(event.scenario, item.place)
         del self._items[event.seq]

@@ -88,19 +88,26 @@ def moments(slot: int, later: timedelta) -> Draw:
     return draw
 
 
-def fakes(seed: str, kind: str, escape: Callable[[str], str]) -> Draw:
-    """Made-up people and places. Raises ImportError where the library that has them isn't installed."""
-    make = _FAKES[kind](seed)
+def fakes(seed: str | random.Random, kind: str, escape: Callable[[str], str]) -> Draw:
+    """Made-up people and places, from a seed or from what another generator gives each time. Raises ImportError where
+    the library that has them isn't installed."""
+    provider, make = _FAKES[kind]
+    again: random.Random | None = None
+    source: Any
+    if isinstance(seed, str):
+        source = random.Random(seed) if provider is None else _provider(provider, seed)
+    elif provider is None:
+        source = seed
+    else:
+        source, again = _provider(provider, ""), seed
 
     def draw(_: Sequence[str]) -> tuple[str, str]:
-        text = make()
+        if again is not None:
+            source.random.seed(again.getrandbits(64))
+        text = str(make(source))
         return text, escape(text)
 
     return draw
-
-
-def _person(method: str) -> Callable[[str], Callable[[], str]]:
-    return lambda seed: getattr(_provider("Person", seed), method)
 
 
 def _provider(name: str, seed: str) -> Any:
@@ -110,26 +117,19 @@ def _provider(name: str, seed: str) -> Any:
     return getattr(mimesis, name)(Locale.EN, seed=seed)
 
 
-def _emails(seed: str) -> Callable[[], str]:
-    """At a domain that is nobody's (RFC 2606)."""
-    person = _provider("Person", seed)
-    return lambda: str(person.email(domains=["example.com"]))
+def _phone(rng: random.Random) -> str:
+    """A number that is kept free for fiction: 555-0100 to 555-0199."""
+    return f"+1-{rng.randint(201, 989)}-555-01{rng.randrange(100):02}"
 
 
-def _phones(seed: str) -> Callable[[], str]:
-    """Numbers that are kept free for fiction: 555-0100 to 555-0199."""
-    rng = random.Random(seed)
-    return lambda: f"+1-{rng.randint(201, 989)}-555-01{rng.randrange(100):02}"
-
-
-_FAKES: Final[dict[str, Callable[[str], Callable[[], str]]]] = {
-    "email": _emails,
-    "name": _person("full_name"),
-    "phone": _phones,
-    "street": lambda seed: _provider("Address", seed).address,
-    "city": lambda seed: _provider("Address", seed).city,
-    "company": lambda seed: _provider("Finance", seed).company,
-    "sentence": lambda seed: _provider("Text", seed).sentence,
+_FAKES: Final[dict[str, tuple[str | None, Callable[[Any], Any]]]] = {
+    "email": ("Person", lambda person: person.email(domains=["example.com"])),  # a domain that is nobody's (RFC 2606)
+    "name": ("Person", lambda person: person.full_name()),
+    "phone": (None, _phone),
+    "street": ("Address", lambda address: address.address()),
+    "city": ("Address", lambda address: address.city()),
+    "company": ("Finance", lambda finance: finance.company()),
+    "sentence": ("Text", lambda text: text.sentence()),
 }
 FAKES: Final = tuple(_FAKES)
 """What can be made up."""

@@ -7,12 +7,12 @@ Attributes are those of CloudEvents 1.0 with the extensions `partitionkey` (wher
 
 from __future__ import annotations
 
-import random
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
+from random import Random
 from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import AfterValidator, Field
@@ -23,7 +23,7 @@ from ..settings import Settings
 from . import records
 from .records import DataFileError, Records, RecordSettings
 from .segment import WHOLE, Segment
-from .templates import SEQ_DIGITS, Compiler, Parts, TemplatePath, TemplateProblem, fill
+from .templates import SEQ_DIGITS, Compiler, Late, Parts, TemplatePath, TemplateProblem, fill
 
 _RESERVED: Final = frozenset(
     {
@@ -76,6 +76,8 @@ class EventType:
     weight   its share of the events is weight / sum of weights; above 0
     records  what `check` loaded
     captured what the set-up has captured, by the names that stand for it
+    late     what is known only when it is made
+    random   draws all that is drawn for it, in place of generators of its own
     """
 
     index: int
@@ -84,6 +86,8 @@ class EventType:
     weight: float
     records: Records | None
     captured: Mapping[str, Any] = field(default_factory=dict)
+    late: Late | None = None
+    random: Random | None = None
 
 
 def check(
@@ -106,7 +110,7 @@ def check(
             # Without the file every {record.…} would be wrong as well, which helps nobody.
             return Checked(None, (TemplateProblem(("records",), error.what, error.cure),))
     event_type = EventType(0, "", settings, 1, loaded, stand_ins(captured))
-    compiled = _Compiled(event_type, Encoding(extras=tuple(extras)), CorrelationIds(0), "", "")
+    compiled = Compiled(event_type, Encoding(extras=tuple(extras)), CorrelationIds(0), "", "")
     return Checked(loaded, compiled.problems)
 
 
@@ -144,13 +148,13 @@ class Renderer:
         self._scenarios = scenarios
         self._next_seq = scenario
         self._types = [
-            _Compiled(event_type, encoding, ids, run_id, f"{seed}/{event_type.name}") for event_type in types
+            Compiled(event_type, encoding, ids, run_id, f"{seed}/{event_type.name}") for event_type in types
         ]
         for compiled in self._types:
             if compiled.problems:
                 raise compiled.problems[0]
         self._cumulative = list(accumulate(event_type.weight for event_type in types))
-        self._rng = random.Random(f"{seed}/types")
+        self._rng = Random(f"{seed}/types")
 
     def render(self, intended: Sequence[int], now: str) -> list[Event]:
         """The next events, due at `intended` (nanoseconds). `now` is RFC 3339 text and becomes their `time`."""
@@ -169,7 +173,7 @@ class Renderer:
 
     def _own(self, seqs: range, intended: Sequence[int], now: str) -> list[Event]:
         """Those of the next events that belong to the segment."""
-        chosen: Sequence[_Compiled] = [self._types[0]] * len(seqs)
+        chosen: Sequence[Compiled] = [self._types[0]] * len(seqs)
         if len(self._types) > 1:
             chosen = self._rng.choices(self._types, cum_weights=self._cumulative, k=len(seqs))
         events = []
@@ -180,7 +184,7 @@ class Renderer:
         return events
 
 
-class _Compiled:
+class Compiled:
     """One event type, compiled for one encoding."""
 
     def __init__(
@@ -190,7 +194,7 @@ class _Compiled:
         fields = {name: getattr(settings, name) for name in ("type", "source", "subject", "key", "data")}
         compiler = Compiler(
             fields, prefix=ids.prefix, run_id=run_id, seed=seed, records=event_type.records,
-            captured=event_type.captured,
+            captured=event_type.captured, late=event_type.late, random=event_type.random,
         )  # fmt: skip
         self._index = event_type.index
         self._prefix = ids.prefix
@@ -219,6 +223,9 @@ class _Compiled:
             cure = "write it as one text, or use a datacontenttype of JSON"
             compiler.problems.append(TemplateProblem(("data",), what, cure))
         self.problems = tuple(compiler.problems)
+        self.needs = frozenset(compiler.used)
+        """What is late, and has to be known before one is made."""
+        self.draws_at_random = compiler.draws_at_random
 
     def event(self, seq: int, scenario: int, intended_ns: int, now: str) -> Event:
         return self.filled(self.draw(seq, now), seq, scenario, intended_ns)

@@ -5,6 +5,9 @@ kept as exact fractions across phases, so no gap is ever rounded and then added,
 of an event the next one carries on. Poisson arrivals are a unit-rate process mapped through the same
 inverse (the time-change theorem). A burst stands beside Λ: it takes nothing from the carry.
 
+A load is of rates, or of users: so many of them are at work at a time, each with one iteration of a journey after
+another, and when these are due nobody knows beforehand. So a load of users has no arrivals, events or rate.
+
 A phase may end earlier than planned. What comes after it moves, and Λ goes on from what had passed by then: event n
 stays event n, and a random gap the gap before it.
 """
@@ -12,6 +15,7 @@ stays event n, and a random gap the gap before it.
 from __future__ import annotations
 
 import random
+import re
 from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -21,10 +25,16 @@ from math import ceil, isqrt, lcm, log
 from operator import itemgetter
 from typing import Annotated, Any, Final, Literal, NamedTuple, Protocol
 
-from pydantic import AfterValidator, Field, WrapValidator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    WithJsonSchema,
+    WrapValidator,
+)  # fmt: skip
 
 from ..settings import Settings
-from ..units import LONGEST_NS, NS_PER_S, Duration, Rate, format_rate
+from ..units import LONGEST_NS, NS_PER_S, Duration, Rate, format_rate, told
 
 Shape = Literal["constant", "poisson"]
 
@@ -32,17 +42,20 @@ _BLOCK: Final = 1024
 """Arrivals computed at a time: enough to spread the cost of a call, little enough to be memory of no size."""
 _MOST_EVENTS: Final = 100_000_000_000
 """Of one load. The ids of events have room for thousands of such loads."""
+_MOST_USERS: Final = 1_000_000
+_USERS: Final = re.compile(r"(\d{1,18})\s*users?", re.ASCII)
 _POISSON_UNIT: Final = 1_000_000_000
 """Parts of an event in which Poisson gaps are drawn and summed."""
 
 
 class Leg(NamedTuple):
-    """A stretch in which the rate is constant or changes evenly, or a burst at one instant.
+    """A stretch in which the rate, or the number of users, is constant or changes evenly; or a burst at one instant.
 
     duration_ns         its length; 0 for a burst
     from_rate, to_rate  events per second at its start and at its end
     burst               events that are all due at its start
     until               the condition on a gauge that ends it before its time; empty: it lasts its time
+    from_users, to_users  how many users there are at its start and at its end
     """
 
     duration_ns: int
@@ -50,6 +63,8 @@ class Leg(NamedTuple):
     to_rate: Fraction = Fraction(0)
     burst: int = 0
     until: str = ""
+    from_users: int = 0
+    to_users: int = 0
 
     @property
     def events(self) -> Fraction:
@@ -68,10 +83,19 @@ class Leg(NamedTuple):
     def __str__(self) -> str:
         if self.burst:
             return f"burst of {self.burst}"
+        if self.from_users != self.to_users:
+            return f"ramp {users_text(self.from_users)} to {users_text(self.to_users)}"
+        if self.from_users:
+            return users_text(self.from_users)
         if self.from_rate != self.to_rate:
             return f"ramp {format_rate(self.from_rate)} to {format_rate(self.to_rate)}"
         text = f"hold {format_rate(self.from_rate)}" if self.from_rate else "idle"
         return f"{text} until {self.until}" if self.until else text
+
+
+def users_text(users: int) -> str:
+    """`50 users`, `1 user`."""
+    return "1 user" if users == 1 else f"{users:,} users"
 
 
 def _condition(text: str) -> str:
@@ -86,15 +110,31 @@ Until = Annotated[
 ]
 
 
+_OF_THE_WHOLE: Final = "iterations of journeys in the whole load, which is over with the last of them"
+
+
 class Hold(Settings):
     """One rate for a while."""
 
-    rate: Annotated[Rate, Field(description="events per second, minute or hour")]
+    rate: Annotated[Rate, Field(description="events per second, minute or hour; of journeys iterations")]
     for_: Annotated[Duration, Field(alias="for", description="how long, at most where there is an until")]
     until: Until = None
 
     def legs(self) -> tuple[Leg, ...]:
         return (Leg(self.for_, self.rate, self.rate, until=self.until or ""),)
+
+
+class Amount(Settings):
+    """One rate until there are so many iterations."""
+
+    rate: Annotated[Rate, Field(gt=0, description="iterations per second, minute or hour")]
+    iterations: Annotated[int, Field(ge=1, le=_MOST_EVENTS, description=_OF_THE_WHOLE)]
+    for_: Annotated[Duration | None, Field(alias="for", description="how long at most")] = None
+
+    def legs(self) -> tuple[Leg, ...]:
+        """As if there were no other phases."""
+        lasts_ns = _lasts_ns(self.iterations, self.rate)
+        return (Leg(lasts_ns if self.for_ is None else min(self.for_, lasts_ns), self.rate, self.rate),)
 
 
 class Ramp(Settings):
@@ -137,8 +177,49 @@ class Idle(Settings):
         return (Leg(self.idle, until=self.until or ""),)
 
 
+def _number_of_users(value: object) -> int:
+    found = _USERS.fullmatch(value.strip()) if isinstance(value, str) else None
+    if found is None:
+        digits = value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else 50
+        raise ValueError(f"{told(value)} is no number of users; write one such as {digits} users")
+    if (users := int(found[1])) > _MOST_USERS:
+        raise ValueError(f"{value!r} is too many; write {_MOST_USERS} users or fewer")
+    return users
+
+
+UserCount = Annotated[
+    int,
+    BeforeValidator(_number_of_users),
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9]+\s*users?$", "examples": ["50 users"]}),
+]
+
+
+class Users(Settings):
+    """So many users for a while, each with one iteration of a journey after another."""
+
+    users: Annotated[int, Field(ge=1, le=_MOST_USERS, description="how many there are")]
+    for_: Annotated[Duration, Field(alias="for", ge=1, description="how long, at most where there are iterations")]
+    iterations: Annotated[Annotated[int, Field(ge=1, le=_MOST_EVENTS)] | None, Field(description=_OF_THE_WHOLE)] = (
+        None
+    )
+
+    def legs(self) -> tuple[Leg, ...]:
+        return (Leg(self.for_, from_users=self.users, to_users=self.users),)
+
+
+class UserRamp(Settings):
+    """From one number of users to another, evenly."""
+
+    from_: Annotated[UserCount, Field(alias="from", description="users at its start, such as 0 users")]
+    to: Annotated[UserCount, Field(description="users at its end, such as 50 users")]
+    for_: Annotated[Duration, Field(alias="for", ge=1, description="how long")]
+
+    def legs(self) -> tuple[Leg, ...]:
+        return (Leg(self.for_, from_users=self.from_, to_users=self.to),)
+
+
 _MODEL_BY_KEY: Final[Mapping[str, type[Settings]]] = {
-    "rate": Hold, "from": Ramp, "to": Ramp, "steps": Steps, "burst": Burst, "idle": Idle,
+    "rate": Hold, "users": Users, "from": Ramp, "to": Ramp, "steps": Steps, "burst": Burst, "idle": Idle,
 }  # fmt: skip
 
 
@@ -150,24 +231,71 @@ def _pick_model(value: Any, _: Callable[[Any], Any]) -> Any:
         raise ValueError("a phase is a mapping; write e.g. {rate: 100/s, for: 5m}")
     for key, model in _MODEL_BY_KEY.items():
         if key in value:
+            if model is Ramp and any(_is_of_users(value.get(end)) for end in ("from", "to")):
+                model = UserRamp
+            elif model is Hold and "iterations" in value:
+                model = Amount
             if "until" in value and "until" not in model.model_fields:
                 raise ValueError("only a phase of one rate, or an idle one, can end early; leave until out")
             return model.model_validate(value)
-    raise ValueError("this phase has none of rate, from/to, steps, burst, idle; write e.g. {rate: 100/s, for: 5m}")
+    raise ValueError(
+        "this phase has none of rate, users, from/to, steps, burst, idle; write e.g. {rate: 100/s, for: 5m}"
+    )
+
+
+def _lasts_ns(events: Fraction | int, rate: Fraction) -> int:
+    """How long it takes until so many events are due; rounded down, as else there would be time for one more."""
+    return int(events * NS_PER_S / rate)
+
+
+def _is_of_users(value: object) -> bool:
+    """Whether it can be read as a number of users alone."""
+    return isinstance(value, str) and "user" in value
 
 
 def _has_events(load: tuple[Phase, ...]) -> tuple[Phase, ...]:
+    _check_iterations(load)
+    if is_closed(load):
+        _check_users(load)
+        return load
     events = expected_events(load)
     if not events:
         raise ValueError("this load has no events; give it a phase such as {rate: 100/s, for: 5m}")
     if events > _MOST_EVENTS:
         raise ValueError(f"this load has {events:,} events; write one of {_MOST_EVENTS:,} or fewer")
-    if duration_ns(load) > LONGEST_NS:
-        raise ValueError("this load lasts longer than a hundred years; write a shorter one")
+    _check_length(load)
     return load
 
 
-Phase = Annotated[Hold | Ramp | Steps | Burst | Idle, WrapValidator(_pick_model)]
+def _check_iterations(load: tuple[Phase, ...]) -> None:
+    capped = [number for number, phase in enumerate(load) if isinstance(phase, Amount | Users) and phase.iterations]
+    if capped and capped != [len(load) - 1]:
+        raise ValueError("iterations is said of the whole load; write it once, in the last phase")
+    if capped and open_stretches(load):
+        raise ValueError("a phase that ends early may leave iterations undone; leave until or iterations out")
+    before = _count([leg for phase in load[:-1] for leg in phase.legs()]) if capped else 0
+    if capped and not is_closed(load) and before >= (most := iterations_of(load) or 0):
+        raise ValueError(f"the phases before the last have all of the {most:,} iterations; write more of them")
+
+
+def _check_users(load: tuple[Phase, ...]) -> None:
+    wrong = next((phase for phase in load if not isinstance(phase, Users | UserRamp | Idle)), None)
+    if wrong is not None:
+        text = ", ".join(map(str, wrong.legs()))
+        raise ValueError(f"this load has users, and {text!r}; make them two scenarios, one of users and one of rates")
+    if any(isinstance(phase, Idle) and phase.until for phase in load):
+        raise ValueError("a load of users has no phase that ends early; leave until out")
+    if not any(leg.from_users or leg.to_users for leg in _legs(load)):
+        raise ValueError("this load has no users; give it a phase such as {users: 50, for: 5m}")
+    _check_length(load)
+
+
+def _check_length(load: tuple[Phase, ...]) -> None:
+    if duration_ns(load) > LONGEST_NS:
+        raise ValueError("this load lasts longer than a hundred years; write a shorter one")
+
+
+Phase = Annotated[Hold | Amount | Users | Ramp | UserRamp | Steps | Burst | Idle, WrapValidator(_pick_model)]
 Load = Annotated[tuple[Phase, ...], AfterValidator(_has_events)]
 
 
@@ -186,6 +314,39 @@ class Open(NamedTuple):
     start_ns: int
     end_ns: int
     until: str
+
+
+def is_closed(load: Sequence[Phase]) -> bool:
+    """Whether it is of users, so that nobody knows beforehand what is due when."""
+    return any(isinstance(phase, Users | UserRamp) for phase in load)
+
+
+def users_of(load: Sequence[Phase]) -> list[tuple[int, int, int, int]]:
+    """From when to when a load of users has how many of them at its start and at its end, without a gap: none while
+    it is idle. Empty for a load of rates."""
+    if not is_closed(load):
+        return []
+    return [
+        (start_ns, start_ns + leg.duration_ns, leg.from_users, leg.to_users)
+        for start_ns, leg in _placed(_legs(load))
+        if leg.duration_ns
+    ]
+
+
+def paced(load: Sequence[Phase], every_ns: int) -> list[Phase]:
+    """A load of rates that has as many iterations as one of users of whom each begins one each `every_ns`."""
+    return [
+        Ramp.model_construct(
+            from_=Fraction(from_users * NS_PER_S, every_ns), to=Fraction(to_users * NS_PER_S, every_ns),
+            for_=end_ns - start_ns,
+        )
+        for start_ns, end_ns, from_users, to_users in users_of(load)
+    ]  # fmt: skip
+
+
+def iterations_of(load: Sequence[Phase]) -> int | None:
+    """How many iterations of journeys the whole load has at most; None: as many as there is time for."""
+    return next((phase.iterations for phase in load if isinstance(phase, Amount | Users) and phase.iterations), None)
 
 
 def duration_ns(load: Sequence[Phase]) -> int:
@@ -570,7 +731,12 @@ class _Segment(NamedTuple):
 
 
 def _legs(load: Sequence[Phase]) -> list[Leg]:
-    return [leg for phase in load for leg in phase.legs()]
+    legs = [leg for phase in load for leg in phase.legs()]
+    if (most := iterations_of(load)) is not None and not is_closed(load):
+        *before, last = legs
+        left = most - sum(leg.events + leg.burst for leg in before)
+        legs[-1] = last._replace(duration_ns=min(last.duration_ns, _lasts_ns(left, last.from_rate)))
+    return legs
 
 
 def _placed(legs: Iterable[Leg]) -> Iterator[tuple[int, Leg]]:

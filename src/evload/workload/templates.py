@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import cycle, islice
 from operator import itemgetter
@@ -39,6 +39,7 @@ _NAMED: Final = (
     r"(?:(?:uuid|now(?:\s*[+-][^{}]*)?|seq(?::\d+)?|run_id|correlation_id)\s*"
     r"|(?:int|float|hex|choice|weighted|fake):[^{}]*|(?:data|record)\.[^{}]*)"
 )
+_SPECIAL: Final = re.compile(r'["\\]')
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 _DOUBLED: Final = re.compile(rf"(?<!\{{)\{{\{{\s*({_NAMED})\}}\}}(?!\}})")
 """What other tools write for a placeholder, and what would be the same text in every event here."""
@@ -64,11 +65,12 @@ _SUGGESTIONS: Final = (
     "correlation_id", "run_id", "seq", "seq:06", "uuid", "now", "now+1h", "int:1..100", "float:0.99..9.99", "hex:8",
     "choice:a,b", "weighted:a=3,b=1", *(f"fake:{kind}" for kind in FAKES),
 )  # fmt: skip
-_ATTRIBUTES: Final = ("type", "source", "subject", "key")
+EVENT_ATTRIBUTES: Final = ("type", "source", "subject", "key")
+"""Settings of an event to which its own templates can refer."""
 OWN_NAMES: Final = frozenset(
     {
         "correlation_id", "run_id", "seq", "uuid", "now", "int", "float", "hex", "choice", "weighted", "fake", "data",
-        "record", "secrets", *_ATTRIBUTES,
+        "record", "secrets", *EVENT_ATTRIBUTES,
     }
 )  # fmt: skip
 """What stands for something of each event, so that nothing else can be called so."""
@@ -78,6 +80,25 @@ _NAME: Final = re.compile(r"[a-z_][A-Za-z0-9_]*")
 def is_placeholder(text: str) -> bool:
     """Whether a text is a placeholder and nothing else, by its name."""
     return _PLACEHOLDER.fullmatch(text) is not None
+
+
+class Late:
+    """Values that are known only while the run goes on, such as what an earlier answer held.
+
+    names   all that there may ever be
+    values  those of the moment, by name: whoever fills a template sets them before
+    """
+
+    def __init__(self, names: Collection[str]) -> None:
+        self.names = frozenset(names)
+        self.values: Mapping[str, Any] = _NOTHING
+
+    def texts(self, name: str) -> tuple[str, str, str]:
+        """One of them: as text, inside the quotes of a JSON string, and as a JSON value. Raises KeyError."""
+        value = self.values[name]
+        if value.__class__ is str and value.isascii() and value.isprintable() and not _SPECIAL.search(value):
+            return value, value, f'"{value}"'  # what nearly all of them are
+        return _cell(value)
 
 
 class TemplateProblem(ValueError):
@@ -113,6 +134,8 @@ class Compiler:
     seed     text from which all that is drawn derives; every slot has a generator of its own, seeded with
              its place in the settings too, so that a new placeholder leaves the others' values alone
     captured what the set-up of the run has captured, by the names that stand for it
+    late     what is known only when a template is filled
+    random   draws all that is drawn, in place of the generators: whoever fills a template has seeded it
 
     Wrong templates are collected in `problems`; what is compiled from them is empty.
     """
@@ -126,9 +149,16 @@ class Compiler:
         seed: str,
         records: Records | None,
         captured: Mapping[str, Any] = _NOTHING,
+        late: Late | None = None,
+        random: random.Random | None = None,
     ) -> None:
         self.draws: list[Draw] = []
         self.problems: list[TemplateProblem] = []
+        self.used: dict[str, _Value] = {}
+        """Of what is late, what the templates need."""
+        self.draws_at_random = False
+        self._late = late or Late(())
+        self._random = random
         self._fields = fields
         self._prefix = prefix
         self._run_id = run_id
@@ -204,8 +234,9 @@ class Compiler:
 
     def _compile(self, template: str, path: TemplatePath) -> _Value:
         doubled = _DOUBLED.search(template)
-        if doubled is None and self._captured:
-            doubled = next((one for one in _DOUBLED_NAME.finditer(template) if one[1] in self._captured), None)
+        if doubled is None and (self._captured or self._late.names):
+            given = self._captured.keys() | self._late.names
+            doubled = next((one for one in _DOUBLED_NAME.finditer(template) if one[1] in given), None)
         if doubled:
             name = f"{{{doubled[1].strip()}}}"
             raise _Unusable(f"{doubled[0]} is the text {name} in every event", f"write {name}, in single braces")
@@ -264,10 +295,12 @@ class Compiler:
             return self._moment(inner, *later.groups())
         if (drawn := self._DRAWN.get(name)) is not None:
             return drawn(self, inner, argument, slot)
+        if inner in self._late.names and self._fields.get(inner) is None:
+            return self._of_late(inner)
         head, dot, rest = inner.partition(".")
         if head == "record" and dot:
             return self._record(rest)
-        if inner in _ATTRIBUTES or head == "data":
+        if inner in EVENT_ATTRIBUTES or head == "data":
             return self._reference(inner)
         if head == "secrets" and dot:
             raise _Unusable(
@@ -277,6 +310,12 @@ class Compiler:
         if inner in self._captured:
             return _given(self._captured[inner])
         raise _Unusable(f"unknown placeholder {{{inner}}}", self._cure(inner))
+
+    def _of_late(self, name: str) -> _Value:
+        if name not in self.used:
+            first = self._slots(lambda _: self._late.texts(name), 3)
+            self.used[name] = _Value((first,), (first + 1,), (first + 2,))
+        return self.used[name]
 
     def _int(self, inner: str, argument: str, slot: str) -> _Value:
         match = _RANGE.fullmatch(argument)
@@ -355,7 +394,8 @@ class Compiler:
             cure = (kind and _suggest(inner, known)) or "what there is: " + _list(known)
             raise _Unusable(f"nobody makes up {{{inner}}}", cure)
         try:
-            return self._options(draws.fakes(f"{self._seed}/{slot}", kind, _escape))
+            self.draws_at_random = True
+            return self._options(draws.fakes(self._random or f"{self._seed}/{slot}", kind, _escape))
         except ImportError:
             raise _Unusable(
                 f"{{{inner}}} needs the package mimesis", "install it, with pip install 'evload[data]'"
@@ -421,11 +461,11 @@ class Compiler:
         return self._value(value, path)
 
     def _cure(self, inner: str) -> str:
-        known = [*_SUGGESTIONS, *_ATTRIBUTES]
+        known = [*_SUGGESTIONS, *EVENT_ATTRIBUTES]
         here = {".".join(map(str, path)) for path in self._under_way}  # that would refer to itself
         known += [name for name in islice(_names(self._fields.get("data"), "data"), _MOST_NAMES) if name not in here]
         known += [f"record.{column}" for column in (self._records.columns if self._records else ())]
-        known += self._captured
+        known += [*self._captured, *self._late.names]
         braces = "write {{ and }} for braces that are no placeholder"
         if _NAME.fullmatch(inner) and inner not in OWN_NAMES:
             braces = f"capture it in a step of setup:, capture: {{{inner}: …}}, or {braces}"
@@ -439,7 +479,8 @@ class Compiler:
         return first
 
     def _rng(self, slot: str) -> random.Random:
-        return random.Random(f"{self._seed}/{slot}")
+        self.draws_at_random = True
+        return self._random or random.Random(f"{self._seed}/{slot}")
 
 
 def fill(parts: Parts) -> Fill:

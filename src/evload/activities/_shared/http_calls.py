@@ -13,7 +13,8 @@ from ...clients.bodies import beginning, field
 from ...clients.credentials.headers import Fill, LiveHeaders
 from ...clients.http_asking import Answered, Asker, NoAnswer, open_asker
 from ...clients.proxies import through
-from ...clients.web import Answer, excerpt, expand_statuses
+from ...clients.web import Answer, excerpt
+from ...model.statuses import expand_statuses
 from ...spi.context import Surroundings
 from .failing import Failed
 from .http_address import Address

@@ -8,8 +8,9 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from ...clients.credentials.headers import REFUSED
-from ...clients.web import encode_target, expand_statuses, has_control
+from ...clients.web import encode_target, has_control
 from ...errors import TargetError
+from ...model.statuses import expand_statuses
 from ...spi.activity import PLACEHOLDER, Outcome, Values, as_text, filled_in
 from ...spi.context import Surroundings
 from ...spi.secrets import PLACEHOLDER as SECRET

@@ -7,7 +7,8 @@ from typing import Annotated, Any, ClassVar, Final, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from ...clients.web import Statuses, check_headers
+from ...clients.web import check_headers
+from ...model.statuses import Statuses
 from ...spi.secrets import without
 from .._shared.capturing import Capturing
 from .._shared.http_address import Asking, json_body

@@ -8,7 +8,8 @@ from fnmatch import fnmatchcase
 from typing import Any, Final
 from urllib.parse import quote
 
-from ...clients.web import encode_target, expand_statuses
+from ...clients.web import encode_target
+from ...model.statuses import expand_statuses
 from ...spi.activity import Outcome, Values, as_text, filled_in
 from ...spi.context import Surroundings
 from .._shared.capturing import Capturer

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import BeforeValidator, ConfigDict, Field, WithJsonSchema, field_validator, model_validator
 
-from ...clients.web import Statuses
+from ...model.statuses import Statuses
 from ...spi.context import AdapterSettings
 from .._shared.capturing import Capturing
 from .._shared.http_address import ActionUrl, Asking, json_body

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 from ...spi.secrets import Secrets, filled, names_in, without
@@ -75,13 +75,14 @@ class LiveHeaders:
         """Call this each time that they are others."""
         self._watchers.append(changed)
 
-    def renewed(self, head: bytes) -> bytes:
-        """The head of a request, which may be of a while ago, with the headers of the moment."""
+    def renewed(self, head: bytes, own: Collection[str] = ()) -> bytes:
+        """The head of a request, which may be of a while ago, with the headers of the moment, but for its `own`."""
         lines = head.split(b"\r\n")
         for at, line in enumerate(lines):
-            value = self.values.get(line.partition(b":")[0].decode("latin-1")) if at else None
+            name = line.partition(b":")[0].decode("latin-1")
+            value = self.values.get(name) if at and name not in own else None
             if value is not None:
-                lines[at] = line.partition(b":")[0] + f": {value}".encode()
+                lines[at] = f"{name}: {value}".encode()
         return b"\r\n".join(lines)
 
     async def refused(self) -> None:

@@ -34,12 +34,21 @@ class Refusals:
     A request that is refused had no effect, so that it may be sent again: once, and only if there are other
     credentials than those that it was sent with. All that are refused meanwhile wait for the same renewal. Of what
     was sent twice the listener is told the answer to the second attempt, and when it was first sent.
+
+    heeds  says of an exchange that got a 401 whether that refuses the live headers; without it, it does of all
     """
 
-    def __init__(self, listener: Listener, live: LiveHeaders, send: Send) -> None:
+    def __init__(
+        self,
+        listener: Listener,
+        live: LiveHeaders,
+        send: Send,
+        heeds: Callable[[Exchange], bool] = lambda exchange: True,
+    ) -> None:
         self._listener = listener
         self._live = live
         self._send = send
+        self._heeds = heeds
         self._held: list[_First] = []
         self._again: dict[Exchange, _First] = {}
         self._renewing: asyncio.Task[None] | None = None
@@ -50,7 +59,7 @@ class Refusals:
     ) -> None:
         """See `http_wire.Listener`."""
         first = self._again.pop(exchange, None)
-        if first is None and status == REFUSED and not self._closed:
+        if first is None and status == REFUSED and not self._closed and self._heeds(exchange):
             self._held.append(_First(exchange, exchange.sent_ns, status, headers, body, at_ns))
             if self._renewing is None:
                 self._renewing = asyncio.create_task(self._renew())
@@ -71,9 +80,9 @@ class Refusals:
             exchange.sent_ns = first.sent_ns
             self._listener.failed(exchange, reason)
 
-    def body_limit(self, status: int) -> int:
+    def body_limit(self, exchange: Exchange, status: int) -> int:
         """See `http_wire.Listener`."""
-        return self._listener.body_limit(status)
+        return self._listener.body_limit(exchange, status)
 
     def forget(self, exchange: Exchange) -> None:
         """What became of it is told by somebody else."""
@@ -109,12 +118,12 @@ class Refusals:
 
     def _is_of_the_moment(self, first: _First) -> bool:
         head = first.exchange.request[0]
-        return self._live.renewed(head) == head
+        return self._live.renewed(head, first.exchange.own_headers) == head
 
     def _send_again(self, first: _First) -> None:
         exchange = first.exchange
         head, *rest = exchange.request
-        exchange.request = (self._live.renewed(head), *rest)
+        exchange.request = (self._live.renewed(head, exchange.own_headers), *rest)
         exchange.sent_ns = None
         self._again[exchange] = first
         self._send(exchange)

@@ -99,7 +99,13 @@ async def _run(
             )
             got.troubles.attend(lambda who, reason: say(f"{who}: {reason}"))
             around = Surroundings(clock, run_id, loaded.base_dir, secrets=got, guard=config.guard)
-            trial = Trial(plan, kinds_of(config, run_id), around, wait_ns=wait_ns, enough=enough, say=say)
+            kinds = kinds_of(config, run_id)
+            if not kinds:
+                raise UsageError(
+                    "all scenarios make journeys, and this tries single events; run them with one user for a moment "
+                    "instead, such as --set 'scenarios.NAME.load=[{users: 1, for: 5s}]'"
+                )
+            trial = Trial(plan, kinds, around, wait_ns=wait_ns, enough=enough, say=say)
             return await trial.run(done), enough.is_set()
         except asyncio.CancelledError:
             raise _InterruptedError("interrupted") from None

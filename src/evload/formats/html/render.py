@@ -16,9 +16,10 @@ from ...model.facts import COUNTERS, METRICS, PERCENTILES, QUEUE_LAG, STATES
 from ...model.report import Insight, ObjectiveResult, Report, Result, WorstEvent
 from ...model.summary import FIGURES, Distribution, ScenarioSummary
 from ...model.timeline import Timeline
-from ...report import actions, costs, wording
+from ...report import actions, costs, journeys, wording
 from ...units import NS_PER_S, format_duration, format_share
 from .drawings import WIDTH, Flow, flow, gauging, log_places
+from .funnel import SHOWN, told_of
 from .palette import further
 
 _REASONS: Final = 20
@@ -98,6 +99,9 @@ def render(report: Report, timeline: Timeline, insights: Sequence[Insight], conf
         reasons=sorted(report.summary.vitals.errors.items(), key=lambda item: -item[1])[:_REASONS],
         incidents=report.summary.vitals.incidents[:_INCIDENTS],
         actions=(told := actions.done(report.summary.markers))[:_ACTIONS],
+        journeys=[told_of(one) for one in journeys.funnels(report.summary)],
+        step_times=SHOWN,
+        several=len(report.summary.scenarios) > 1,
         costs=None if report.summary.costs is None else costs.rows(report.summary.costs),
         cost_head=costs.HEAD,
         cost_basis="" if report.summary.costs is None else costs.basis(report.summary.costs),

@@ -9,6 +9,7 @@ from functools import partial
 from itertools import accumulate
 from typing import Final
 
+from ...model.iteration import JOURNEY
 from ...model.phases import planned_length, tolerance_ns
 from ...model.summary import HOPS, ScenarioSummary, Summary
 from ...objectives.criteria import Criteria, lateness_limit_ns
@@ -186,8 +187,9 @@ def headroom(summary: Summary) -> Check:
 
 
 def _stamps_of_publish(judged: Judged) -> bool:
-    """An answer that was looked at late looks slow. Brackets get wider by it and stay true."""
-    return judged.objective.subject == "publish" and not judged.holds
+    """An answer that was looked at late looks slow, and what follows it in a journey begins late. Brackets get wider
+    by it and stay true."""
+    return judged.objective.subject in ("publish", JOURNEY) and not judged.holds
 
 
 def steady_state(summary: Summary, scenarios: Mapping[str, ScenarioCriteria]) -> Check:

@@ -32,8 +32,8 @@ def resolution(summary: Summary, objectives: Sequence[Objective]) -> Check:
     coarse = set()
     for objective, p, threshold_ns, distribution in _share_questions(summary, objectives):
         n = distribution.count
-        if not n:
-            continue
+        if not n or objective.of_iterations:
+            continue  # No read is too coarse for iterations: those that can't be told were cut off.
         counts = distribution.thresholds[threshold_ns]
         undecided = max(0, n - counts.within - counts.beyond)
         value, allowed = Fraction(undecided, n), _RESOLUTION * (1 - p)

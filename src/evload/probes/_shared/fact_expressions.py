@@ -62,9 +62,11 @@ class FactReader:
         version: str | None,
         ended: str | None = None,
         tag: Mapping[str, str] = {},
+        captures: Mapping[str, str] = {},
         traffic: Traffic | None = None,
     ) -> None:
-        """`traffic` looks on at what they find. With `tag` documents are answers."""
+        """`traffic` looks on at what they find. With `tag` documents are answers. `captures` are looked for in those
+        that show their event."""
         self._visible = _compile("visible", visible, traffic)
         self._ended = _compile("ended", ended, traffic)
         self._effects = _compile("effects", effects, traffic)
@@ -74,6 +76,9 @@ class FactReader:
         self._processed_at = _compile("processed_at", processed_at, traffic)
         self._version = _compile("version", version, traffic)
         self._tags = TagReader(tag, traffic) if tag else None
+        self._captures = {
+            name: watched(Expression(text), f"capture {name}", traffic) for name, text in captures.items()
+        }
 
     def visible(self, document: Any, otherwise: bool) -> bool:
         """Whether it shows its event; `otherwise` if no expression says so. Raises NotJson or JMESPathError."""
@@ -97,6 +102,7 @@ class FactReader:
             version=self._version_of(document, visible),
             unread_stamp=consumed.unread or processed.unread,
             tags=tags,
+            captured={name: search(one, document) for name, one in self._captures.items()} or None,
         )
 
     def _has_ended(self, document: Any) -> bool:

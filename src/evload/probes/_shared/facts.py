@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
 
 from ...model.states import Seen
 from ...model.travel import Read
@@ -23,6 +24,7 @@ class Facts(NamedTuple):
     version: float | None = None
     unread_stamp: str = ""
     tags: str = ""
+    captured: Mapping[str, Any] | None = None
 
     def read(self, seq: int, start_ns: int, end_ns: int) -> Read:
         """The read of an answer to a question of ours: between the two times."""
@@ -30,6 +32,7 @@ class Facts(NamedTuple):
             seq, self.seen, start_ns, end_ns, effects=self.effects, replica=self.replica, position=self.position,
             consumed_at=self.consumed_at, processed_at=self.processed_at, version=self.version,
             unread_stamp=self.unread_stamp, facts={"tags": self.tags} if self.tags else None,
+            captured=self.captured,
         )  # fmt: skip
 
     def pushed(self, seq: int, at_ns: int) -> Read:

@@ -13,8 +13,9 @@ from ...clients.dialing import Dialer
 from ...clients.http_asking import Answered, Asker, NoAnswer, open_asker
 from ...clients.http_traffic import WatchedListener
 from ...clients.proxies import through
-from ...clients.web import Answer, Endpoint, expand_statuses, parse_url, reason_of
+from ...clients.web import Answer, Endpoint, parse_url, reason_of
 from ...errors import TargetError
+from ...model.statuses import expand_statuses
 from ...spi.context import Surroundings
 from ...units import NS_PER_S, format_duration
 from .http_settings import HttpTargetSettings

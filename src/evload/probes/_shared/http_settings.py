@@ -10,7 +10,8 @@ from typing import Annotated, ClassVar, Final
 from pydantic import AfterValidator, Field
 
 from ...clients.proxies import ProxyKey
-from ...clients.web import Statuses, check_headers, parse_url
+from ...clients.web import check_headers, parse_url
+from ...model.statuses import Statuses
 from ...spi.context import AdapterSettings, AnswerTimeout
 from ...units import Size
 

@@ -28,9 +28,10 @@ class AnswerReader:
         self._facts = FactReader(
             visible=config.visible, effects=config.effects, replica=config.replica, position=config.position,
             consumed_at=config.consumed_at, processed_at=config.processed_at, version=config.version,
-            ended=config.ended, tag=config.tag, traffic=traffic,
+            ended=config.ended, tag=config.tag, captures=config.captures, traffic=traffic,
         )  # fmt: skip
-        self._by_status = not config.capabilities.tells and config.visible is None and not config.tag
+        told = config.capabilities.tells or config.visible is not None or config.tag or config.captures
+        self._by_status = not told
         """Nothing but the status is looked at."""
         self._adds_up = config.effects is not None
         self._items = None if config.items is None else watched(Expression(config.items), "items", traffic)

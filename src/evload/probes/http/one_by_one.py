@@ -46,7 +46,7 @@ class OneByOne:
         self._pieces = [piece if i % 2 else encode_target(piece) for i, piece in enumerate(pieces)]
         self._headers = {name: PLACEHOLDER.split(value) for name, value in templates(config).items()}
         # What most people have: our own id once in the address, and ours needs no encoding.
-        plain = not self._headers and self._pieces[1::2] == ["correlation_id"]
+        plain = not self._headers and self._pieces[1::2] == ["correlation_id"] and not config.is_waited_for
         self._around_id = (self._pieces[0], self._pieces[2]) if plain else None
         self._loop = asyncio.get_running_loop()
         self._told: dict[tuple[_Report, int], ReadResult] = {}

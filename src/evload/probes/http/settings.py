@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
 
 from ...clients.answer_tags import SEEN, TAGGED, TagName, check_tags
 from ...clients.credentials.headers import check_alone, held
@@ -80,6 +80,31 @@ class HttpProbeSettings(HttpTargetSettings, ProbeSettings):
     consumed_at: ConsumedAt = None
     processed_at: ProcessedAt = None
     tag: Annotated[Mapping[TagName, str], Field(max_length=MOST, description=TAGGED)] = {}
+
+    _captures: Mapping[str, str] | None = PrivateAttr(None)
+
+    @property
+    def captures(self) -> Mapping[str, str]:
+        """What is looked for in an answer that shows its event, for somebody who waits: expressions by name."""
+        return self._captures or {}
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Its ids may be any text, and not only those of events."""
+        return self._captures is not None
+
+    def waiting(self, until: str | None, within_ns: int, captures: Mapping[str, str]) -> Self:
+        roots = ("status", "headers", "body") if self.ids is None else ("status", "headers", "body", "item")
+        for text in captures.values():
+            check_expression(text, roots)
+        changes: dict[str, Any] = self.waited(within_ns)
+        if until is not None:
+            check_expression(until, roots)
+            # What isn't there yet is mostly a 404, whose body needn't be JSON.
+            changes["visible"] = until if self.ids is not None else f"status == `200` && ({until})"
+        waited = self.model_copy(update=changes)
+        waited._captures = dict(captures)
+        return waited
 
     @property
     def reach(self) -> Reach:

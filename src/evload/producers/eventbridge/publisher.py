@@ -214,7 +214,7 @@ class EventBridgePublisher:
             else:
                 self._not_sent(item, reason, exchange.queued_ns)
 
-    def body_limit(self, status: int) -> int:
+    def body_limit(self, exchange: Exchange, status: int) -> int:
         return _ANSWER_LIMIT
 
     def _call_ended(self, exchange: Exchange) -> None:

@@ -79,7 +79,7 @@ class _Asker:
         if not self.status.done():
             self.status.set_exception(ConnectionError(reason))
 
-    def body_limit(self, status: int) -> int:
+    def body_limit(self, exchange: Exchange, status: int) -> int:
         return _BODY_LIMIT
 
 

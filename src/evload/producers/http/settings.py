@@ -14,7 +14,8 @@ from ...clients.answer_tags import TAGGED, TagName, check_tags
 from ...clients.credentials.headers import Fill, check_alone, held
 from ...clients.jmes import check_expression
 from ...clients.proxies import ProxyKey
-from ...clients.web import Statuses, Url, check_header, check_method, has_control, parse_url, reach_of, unchecked
+from ...clients.web import Url, check_header, check_method, has_control, parse_url, reach_of, unchecked
+from ...model.statuses import Statuses
 from ...model.tags import MOST
 from ...model.travel import Encoding
 from ...spi.context import SECRET, AdapterSettings, AnswerTimeout, Capabilities

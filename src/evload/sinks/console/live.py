@@ -67,6 +67,8 @@ def _wide(now: Progress, width: int) -> Iterator[_Block]:
     events = f"{now.scheduled:,} scheduled, {now.in_flight:,} in flight, {now.outstanding:,} awaiting outcome"
     yield _Block(0, [_labelled("events", Text(events))])
     yield _Block(0, [_labelled("settled", _settled(now))])
+    for one in now.journeys[:_SCENARIOS]:
+        yield _Block(3, [_labelled(one.scenario, Text(printable(str(one))))])
     if told := waiting(now):
         yield _Block(0, [_labelled("waiting", Text(told, style=BAD if now.overdue else ""))])
     yield _Block(0, [_labelled("consistency", Text(_percentiles(now, room)))])
@@ -86,6 +88,8 @@ def _narrow(now: Progress, width: int) -> Iterator[_Block]:
     yield _Block(0, [Text(_rates(now))])
     yield _Block(2, [Text(f"{now.in_flight:,} in flight, {now.outstanding:,} awaiting outcome")])
     yield _Block(0, [_settled(now)])
+    for one in now.journeys[:_SCENARIOS]:
+        yield _Block(3, [Text(printable(f"{one.scenario}: {one}"))])
     if told := waiting(now):
         yield _Block(0, [Text(told, style=BAD if now.overdue else "")])
     if now.watched in now.recent:
@@ -209,6 +213,9 @@ def words(now: Progress) -> str:
     if now.overdue:
         told["overdue"] = str(now.overdue)
     told |= {state: str(count) for state in TROUBLES if (count := now.states.get(state))}
+    for one in now.journeys:
+        counts = {**({} if one.users is None else {"users": one.users}), "under_way": one.under_way, **one.counts}
+        told |= {f"{one.scenario}.{name}": str(count) for name, count in counts.items()}
     told |= {name: _ends(*ends) for name, ends in now.recent.items()}
     if now.lateness is not None:
         told["late_p99"] = _bare(format_duration(now.lateness * NS_PER_S))

@@ -18,6 +18,7 @@ from ...model.report import Report, Result
 from ...report.wording import circumstances, headline, observed, title
 from ...texts import printable
 from . import figures
+from .journeys import journeys, journeys_in_short
 from .live import news, screen, words
 from .look import STYLES, remarks
 from .text import INDENT, indented, wrapped
@@ -112,14 +113,18 @@ def _figures(report: Report, width: int, room: int | None) -> tuple[list[list[Te
     summary = report.summary
     sums, checks = figures.ledger(summary.total(), width), figures.checks(report.checks, width)
     facts = [*figures.reading(summary, width), *figures.gauges(summary.gauges, width)]
-    costs = figures.costs(summary.costs, width)
-    whole = [figures.distributions(summary, width), facts, costs, [*sums, *checks]]
+    costs, told = figures.costs(summary.costs, width), journeys(summary, width)
+    whole = [told, figures.distributions(summary, width), facts, costs, [*sums, *checks]]
     if room is None or len(_joined(*whole)) <= room:
         return whole, False
     kept = [*sums, *checks[:1]]
     room -= len(kept) + 1
     if room < 0:
         return [], True
+    told = journeys_in_short(summary, width)
+    if len(_joined(told)) > room:
+        told = []
+    room -= len(_joined(told))
     table = figures.distributions(summary, width, room - 1)
     room -= len(_joined(table))
     if len(_joined(costs)) > room:
@@ -127,7 +132,7 @@ def _figures(report: Report, width: int, room: int | None) -> tuple[list[list[Te
     room -= len(_joined(costs))
     if len(_joined(facts)) > room:
         facts = []
-    return [table, facts, costs, kept], True
+    return [told, table, facts, costs, kept], True
 
 
 def _joined(*blocks: Sequence[Text]) -> list[Text]:

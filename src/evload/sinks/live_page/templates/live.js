@@ -113,7 +113,7 @@
     fact("achieved", rate(now.achieved), behind ? "! less than offered" : "answered by the target");
     fact("in_flight", count(now.in_flight), "without an answer");
     fact("outstanding", count(now.outstanding), "whose end is not known yet");
-    fact("scheduled", count(now.scheduled), `${count(now.scheduled - now.outstanding)} settled`);
+    fact("scheduled", count(now.scheduled), [`${count(now.scheduled - now.outstanding)} settled`, ...now.journeys].join("; "));
     const bad = ["lost", "regressed", "duplicated", "out_of_order", "rejected", "returned", "unsent", "in_doubt"]
       .filter((state) => now.states[state])
       .map((state) => `${count(now.states[state])} ${state.replaceAll("_", " ")}`);

@@ -1,0 +1,438 @@
+"""What journeys must be in themselves and to each other: names that lead somewhere, values that are there in time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Set
+from typing import Any, Final
+
+import jmespath
+
+from ..clients.jmes import check_expression
+from ..clients.web import check_header
+from ..spi.probe import ProbeSettings
+from ..spi.producer import ProducerSettings
+from ..texts import near
+from ..workload.journeys.placeholders import OF_ITERATIONS, OF_STEPS, SUGGESTED, is_drawn, is_of_rows, placeholders
+from ..workload.journeys.settings import (
+    Choose,
+    Continue,
+    Counted,
+    EventStep,
+    JourneySettings,
+    RequestStep,
+    Sending,
+    Step,
+    WaitStep,
+    counted,
+    sending,
+)
+from .problems import Problems, unknown
+from .sections import Scenario
+from .yaml import DataPath, texts
+
+FIELDS: Final = ("status", "headers", "body", "vars")
+"""What an expression on an answer looks at."""
+_HTTP: Final = "http"
+"""The kind of producer that can be sent requests."""
+_USER: Final = frozenset({"user"})
+_OF_EVENTS: Final = ("data.", "record.")
+Names = frozenset[str]
+
+
+def event_name(journey: str, step: Counted) -> str:
+    """How the events of a step are called, beside those of `events:`."""
+    return f"{journey}.{step.name}"
+
+
+def events_of(scenario: Scenario, journeys: Mapping[str, JourneySettings]) -> list[str]:
+    """The names of all that a scenario sends."""
+    made = {name: journeys[name] for name in scenario.journeys if name in journeys}
+    return [*scenario.events, *(event_name(name, step) for name, one in made.items() for step in one.counted())]
+
+
+def producers_of(scenario: Scenario, journeys: Mapping[str, JourneySettings]) -> list[str]:
+    """The names of all producers of a scenario, each once."""
+    if not scenario.journeys:
+        return [scenario.producer]
+    used = (step.to for name in scenario.journeys if name in journeys for step in journeys[name].sending())
+    return list(dict.fromkeys(used))
+
+
+def most_sent(journey: JourneySettings) -> int:
+    """How often at most one iteration sends something, the first and last of a user, if all is sent again as often as
+    it may be."""
+    return sum(map(_most_sent, journey.sections.values()))
+
+
+def _most_sent(steps: Iterable[Step]) -> int:
+    most = 0
+    for step in steps:
+        if isinstance(step, Choose):
+            most += max(_most_sent(branch.steps) for branch in step.branches)
+        elif isinstance(step, RequestStep):
+            most += 1 + (step.retry.times if step.retry else 0) + _most_sent(step.else_ or ())
+        elif isinstance(step, EventStep):
+            most += 1
+    return most
+
+
+def check_journeys(
+    problems: Problems,
+    journeys: Mapping[str, JourneySettings],
+    scenarios: Mapping[str, Scenario],
+    producers: Mapping[str, ProducerSettings],
+    probes: Mapping[str, ProbeSettings],
+    captured: Set[str],
+) -> dict[str, Names]:
+    """Note what is wrong with the journeys that could be read. `captured` are the names of what the set-up captures.
+
+    Gives, by its name, what the templates of each event can ask for wherever a step sends it.
+    """
+    known: dict[str, Names] = {}
+    for name, journey in journeys.items():
+        for event, names in _Journey(problems, name, journey, producers, probes, frozenset(captured)).check():
+            known[event] = known[event] & names if event in known else names
+    _check_pools(problems, journeys, scenarios)
+    _check_users(problems, journeys, scenarios)
+    return known
+
+
+def _check_pools(
+    problems: Problems, journeys: Mapping[str, JourneySettings], scenarios: Mapping[str, Scenario]
+) -> None:
+    """What is taken has to be given by somebody."""
+    if len(journeys) < len(problems.document.section("journeys")):
+        return  # One has a mistake of its own, and nobody knows what it gives.
+    all_known = len(scenarios) == len(problems.document.section("scenarios"))
+    made = {name for scenario in scenarios.values() for name in scenario.journeys}
+    givers: dict[str, list[str]] = {}
+    for name, journey in journeys.items():
+        for sent in journey.sending():
+            for pool in sent.give:
+                givers.setdefault(pool, []).append(name)
+    for name, journey in journeys.items():
+        for place, step in _placed(("journeys", name), journey):
+            for variable, pool in () if isinstance(step, WaitStep) else step.take.items():
+                path: DataPath = (*place, "take", variable)
+                if pool not in givers:
+                    cure = "give it in another step, give: {" + pool + ': "{id}"}'
+                    what, cure = unknown("pool", pool, givers, otherwise=cure)
+                    problems.add(path, what.replace("unknown pool", "nothing gives to the pool"), cure)
+                elif all_known and name in made and made.isdisjoint(givers[pool]):
+                    others = " or ".join(dict.fromkeys(givers[pool]))
+                    what = f"no scenario makes the journey {others}, which alone gives to the pool {pool!r}"
+                    problems.add(path, what, "add it to the journeys of a scenario")
+
+
+def _check_users(
+    problems: Problems, journeys: Mapping[str, JourneySettings], scenarios: Mapping[str, Scenario]
+) -> None:
+    """What is done once for each user needs users."""
+    for name, scenario in scenarios.items():
+        written = problems.document.value(("scenarios", name)).get("journeys")
+        for journey in scenario.journeys if not scenario.closed else ():
+            for section in ("begin", "end"):
+                if journey in journeys and journeys[journey].sections[section]:  # told once of the two
+                    what = f"journey {journey!r} has {section}:, done once for each user, and this load has no users"
+                    path: DataPath = ("scenarios", name, "journeys")
+                    at = written.index(journey) if isinstance(written, list) else journey
+                    cure = f"write a load such as {{users: 50, for: 5m}}, or a journey without {section}:"
+                    problems.add((*path, at), what, cure, key=isinstance(written, dict))
+                    break
+
+
+def _placed(path: DataPath, journey: JourneySettings) -> Iterator[tuple[DataPath, Counted]]:
+    """All steps that are events, with their places."""
+    for section, steps in journey.sections.items():
+        yield from _placed_in((*path, section), steps)
+
+
+def _placed_in(path: DataPath, steps: Iterable[Step]) -> Iterator[tuple[DataPath, Counted]]:
+    for index, step in enumerate(steps):
+        at: DataPath = (*path, index)
+        if isinstance(step, Choose):
+            for number, branch in enumerate(step.branches):
+                yield from _placed_in((*at, "choose", number, "steps"), branch.steps)
+        elif isinstance(step, Counted):
+            yield (*at, step.name), step
+            if isinstance(step, RequestStep):
+                yield from _placed_in((*at, step.name, "else"), step.else_ or ())
+            elif isinstance(step, WaitStep):
+                yield from _placed_in((*at, step.name, "on_failed"), step.on_failed or ())
+
+
+class _Journey:
+    """Follows the ways through one journey, with the names that are known at each step."""
+
+    def __init__(
+        self,
+        problems: Problems,
+        name: str,
+        journey: JourneySettings,
+        producers: Mapping[str, ProducerSettings],
+        probes: Mapping[str, ProbeSettings],
+        captured: Names,
+    ) -> None:
+        self._problems = problems
+        self._document = problems.document
+        self._name = name
+        self._journey = journey
+        self._producers = producers
+        self._probes = probes
+        self._captured = captured
+        self._makers: dict[str, str] = {}
+        """The step that captures or takes a name, the first one."""
+        self._secret: set[str] = set()
+        self._of_user = frozenset(
+            name for step in counted((*journey.begin, *journey.end)) for name in _names_of(step)
+        )
+        """Names that are known outside of iterations."""
+        self._events: list[tuple[str, Names]] = []
+
+    def check(self) -> list[tuple[str, Names]]:
+        """Note what is wrong. Gives the names that each event can ask for where it is sent."""
+        path: DataPath = ("journeys", self._name)
+        journey = self._journey
+        self._learn_names()
+        self._check_names(path)
+        if not any(True for _ in sending(journey.steps)):
+            what = "no step of this journey sends anything"
+            self._problems.add((*path, "steps"), what, "add a request or an event")
+        drawn = self._vars((*path, "vars"))
+        begun = self._steps((*path, "begin"), journey.begin, self._captured | _USER)
+        iteration = self._captured | OF_ITERATIONS | drawn | begun
+        self._steps((*path, "steps"), journey.steps, iteration)
+        anywhere = frozenset(name for step in counted(journey.steps) for name in _names_of(step))
+        self._steps((*path, "finally"), journey.finally_, iteration | anywhere)
+        self._steps((*path, "end"), journey.end, begun)
+        return self._events
+
+    def _learn_names(self) -> None:
+        for step in self._journey.counted():
+            for name in _names_of(step):
+                self._makers.setdefault(name, step.name)
+            if isinstance(step, RequestStep | WaitStep):
+                self._secret |= {name for name, capture in step.capture.items() if capture.secret}
+
+    def _check_names(self, path: DataPath) -> None:
+        """Names of steps are for one each, and variables aren't called as what is there already."""
+        times = Counter(step.name for step in self._journey.counted())
+        events = self._document.section("events")
+        for place, step in _placed(path, self._journey):
+            if times[step.name] > 1:
+                times[step.name] = -times[step.name]
+            elif times[step.name] < 0:
+                what = f"another step of this journey is called {step.name!r}, too"
+                self._problems.add(place, what, "give each of them a name of its own", key=True)
+            if (name := event_name(self._name, step)) in events:
+                what = f"what this step sends is called {name!r}, as an event is"
+                self._problems.add(place, what, "give the step or the event another name", key=True)
+            for variable in () if isinstance(step, WaitStep) else step.take:
+                self._check_new((*place, "take", variable), variable)
+            for variable in () if isinstance(step, EventStep) else step.capture:
+                self._check_new((*place, "capture", variable), variable)
+        for variable in self._journey.vars:
+            self._check_new((*path, "vars", variable), variable)
+
+    def _check_new(self, place: DataPath, name: str) -> None:
+        if name in self._captured:
+            what = f"{{{name}}} is what the set-up captures, so nobody would know which of them is meant"
+            self._problems.add(place, what, "call one of them otherwise", key=True)
+        if place[-2] == "take" and name in self._journey.vars:
+            what = f"{{{name}}} is drawn under vars:, so nobody would know which of them is meant"
+            self._problems.add(place, what, "call one of them otherwise", key=True)
+
+    def _vars(self, path: DataPath) -> Names:
+        """What is drawn, all of it at once: so none can ask for another."""
+        known = self._captured | OF_ITERATIONS
+        for name, value in self._journey.vars.items():
+            for place, text in texts(value, (*path, name)):
+                self._template(place, text, known, sent=False)
+            self._bare((*path, name), value, known)
+        return frozenset(self._journey.vars)
+
+    def _steps(self, path: DataPath, steps: Iterable[Step], known: Names) -> Names:
+        """Check some steps. Gives what is known behind them, on whatever way."""
+        steps = tuple(steps)
+        for index, step in enumerate(steps):
+            at: DataPath = (*path, index)
+            if isinstance(step, Continue):
+                if path[-1] not in ("else", "on_failed") or index != len(steps) - 1:
+                    what = "continue: true can stand as the last step under else: or on_failed: alone"
+                    self._problems.add((*at, "continue"), what, "leave it out, or move it there", key=True)
+            elif isinstance(step, Choose):
+                ends = [
+                    self._steps((*at, "choose", number, "steps"), branch.steps, known)
+                    for number, branch in enumerate(step.branches)
+                ]
+                known = frozenset.intersection(*ends)
+            elif isinstance(step, WaitStep):
+                known = self._wait((*at, step.name), step, known)
+            elif isinstance(step, Sending):
+                known = self._sending((*at, step.name), step, known)
+        return known
+
+    def _wait(self, place: DataPath, step: WaitStep, known: Names) -> Names:
+        self._refer((*place, "wait"), step.probe, "probes")
+        self._template((*place, "of"), step.of, known | OF_STEPS)
+        if (probe := self._probes.get(step.probe)) is not None:
+            captures = {name: one.expression for name, one in step.capture.items()}
+            for key, until, some in (("wait", None, {}), ("until", step.until, {}), ("capture", None, captures)):
+                try:
+                    probe.waiting(until, step.within, some)
+                except ValueError as error:
+                    self._problems.add_text((*place, key), str(error))
+                    break
+        after = known.union(step.capture)
+        if step.on_failed is not None:
+            failed = self._steps((*place, "on_failed"), step.on_failed, known)
+            if isinstance(step.on_failed[-1], Continue):
+                after &= failed
+        return after
+
+    def _sending(self, place: DataPath, step: Sending, known: Names) -> Names:
+        self._refer((*place, "to"), step.to, "producers")
+        known = known.union(step.take)
+        inside = known | OF_STEPS
+        if isinstance(step, EventStep):
+            self._refer((*place, "event"), step.event, "events")
+            self._events.append((step.event, inside))
+            self._give(place, step, inside)
+            return known
+        kind = getattr(self._producers.get(step.to), "kind", _HTTP)
+        if kind != _HTTP:
+            what = f"producer {step.to!r} is of kind {kind}, and a request goes to one of kind http"
+            self._problems.add((*place, "to"), what, "name one of kind http, or write event: NAME")
+        self._request(place, step, inside)
+        self._expressions(place, step, known)
+        after = known.union(step.capture)
+        self._give(place, step, inside.union(step.capture))
+        if step.else_ is not None:
+            refused = self._steps((*place, "else"), step.else_, known)
+            if isinstance(step.else_[-1], Continue):
+                after &= refused
+        return after
+
+    def _request(self, place: DataPath, step: RequestStep, known: Names) -> None:
+        parts = {step.method.lower(): step.path, "form": step.form, "body": step.body, "headers": step.headers}
+        for key, written in {**parts, "json": step.json, "query": step.query}.items():
+            for at, text in texts(written, (*place, key)):
+                self._template(at, text, known)
+        self._bare((*place, "json"), step.json, known)
+        for name, value in step.headers.items():
+            try:
+                check_header(name, value)
+            except ValueError as error:
+                self._problems.add_text((*place, "headers", name), str(error), key=True)
+
+    def _give(self, place: DataPath, step: Sending, known: Names) -> None:
+        for pool, text in step.give.items():
+            at: DataPath = (*place, "give", pool)
+            self._template(at, text, known)
+            for name in self._secret.intersection(placeholders(text)):
+                what = f"{{{name}}} is a secret, and what is taken out of a pool is none"
+                self._problems.add(at, what, "capture it anew where it is needed")
+
+    def _expressions(self, place: DataPath, step: RequestStep, known: Names) -> None:
+        for name, capture in step.capture.items():
+            at: DataPath = (*place, "capture", name)
+            if name in self._secret and not capture.secret:
+                what = f"{{{name}}} is captured as a secret elsewhere, and isn't one here"
+                self._problems.add(at, what, f"write {{from: {capture.expression}, secret: true}}")
+            written = self._document.value(at)
+            self._expression((*at, "from") if isinstance(written, dict) else at, capture.expression, known)
+        for name, expression in step.check.items():
+            self._expression((*place, "check", name), expression, known)
+
+    def _expression(self, place: DataPath, text: str, known: Names) -> None:
+        try:
+            check_expression(text, FIELDS)
+        except ValueError as error:
+            self._problems.add_text(place, str(error))
+            return
+        for name in sorted(_vars_in(jmespath.compile(text).parsed) - (known - self._captured)):
+            what, cure = self._why_not(place, name, f"vars.{name}", known)
+            self._problems.add(place, what, cure)
+
+    def _template(self, place: DataPath, text: str, known: Names, *, sent: bool = True) -> None:
+        """The names in a template. `sent`: it is of what is sent, and not of what is drawn beforehand."""
+        for asked in dict.fromkeys(placeholders(text)):
+            if is_drawn(asked) or asked in known or (sent and is_of_rows(asked)):
+                continue
+            what, cure = self._why_not(place, asked, f"{{{asked}}}", known)
+            self._problems.add(place, what, cure)
+
+    def _bare(self, place: DataPath, value: Any, known: Names) -> None:
+        """Mappings that were meant to be placeholders: YAML takes {order} for a key without a value."""
+        if isinstance(value, dict):
+            if len(value) == 1 and None in value.values() and (name := next(iter(value))) in known:
+                what = f"{{{name}}} without quotes is a mapping, and no placeholder"
+                self._problems.add(place, what, f'write "{{{name}}}"')
+            for key, item in value.items():
+                self._bare((*place, key), item, known)
+        elif isinstance(value, list):
+            for index, item in enumerate(value):
+                self._bare((*place, index), item, known)
+
+    def _why_not(self, place: DataPath, asked: str, shown: str, known: Names) -> tuple[str, str]:
+        """What is wrong with a name that nobody knows at this step, and what would be right."""
+        if asked in self._makers and place[2] in ("begin", "end") and asked not in self._of_user:
+            what = f"{shown} is captured in an iteration, and this is done once for each user, outside of them"
+            return what, f"capture it in {place[2]}:"
+        if asked in self._makers:
+            maker = self._makers[asked]
+            what = f"{shown} is known from step {maker!r} on, and this may be done before that, or without it"
+            return what, f"move it behind {maker!r}, or capture it on each way that leads here"
+        if asked in self._captured:
+            return (
+                f"{shown} isn't there: what the set-up captures is for templates",
+                f"write {{{asked}}} in a template",
+            )
+        if asked in self._journey.vars and place[2] == "vars":
+            return f"{shown} is drawn at the same time as this", "draw here what stands there"
+        if asked in self._journey.vars:
+            what = f"{shown} is drawn for each iteration, and this isn't part of one"
+            return what, "write here what stands under vars:"
+        if asked in OF_ITERATIONS | OF_STEPS:
+            return f"{shown} isn't known here", "leave it out"
+        if asked.startswith("secrets."):
+            what = f"the placeholder {shown} would put a secret into what is kept and shown"
+            return what, "write it into headers or auth of the producer"
+        if asked.startswith(_OF_EVENTS):
+            what = f"{shown} stands for something of an event, and this is none"
+            return what, "write the value, or draw it under vars:"
+        if is_of_rows(asked):
+            return f"{shown} is of what is sent, and this is drawn before", "write it where it is sent"
+        close = near(asked, sorted({*known, *SUGGESTED}))
+        if close and shown.startswith("{"):
+            return f"unknown placeholder {shown}", f"did you mean {{{close[0]}}}?"
+        if close:
+            return f"unknown variable {shown}", f"did you mean vars.{close[0]}?"
+        cure = f"draw it, vars: {{{asked}: …}}, or capture it in a step before, capture: {{{asked}: …}}"
+        if not shown.startswith("{"):
+            return f"unknown variable {shown}", cure
+        braces = "write {{ and }} for braces that are no placeholder"
+        return f"unknown placeholder {shown}", f"{cure}, or {braces}" if asked.isidentifier() else braces
+
+    def _refer(self, place: DataPath, name: str, section: str) -> None:
+        known = self._document.section(section)
+        if name not in known and not self._problems.full:
+            what, cure = unknown(section.removesuffix("s"), name, known, otherwise=f"define it under {section}:")
+            self._problems.add(place, what, cure)
+
+
+def _names_of(step: Counted) -> list[str]:
+    """Names under which later steps know something by this one."""
+    taken = () if isinstance(step, WaitStep) else step.take
+    return [*taken, *(() if isinstance(step, EventStep) else step.capture)]
+
+
+def _vars_in(node: Mapping[str, Any]) -> set[str]:
+    """The variables that a parsed expression looks at by their names: `vars.NAME`."""
+    children = [child for child in node["children"] if isinstance(child, dict)]
+    found = {name for child in children for name in _vars_in(child)}
+    if node["type"] == "subexpression" and [child["type"] for child in children] == ["field", "field"]:
+        head, name = children
+        found |= {name["value"]} if head["value"] == "vars" else set()
+    return found

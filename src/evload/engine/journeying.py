@@ -1,0 +1,247 @@
+"""Sends what the journeys of a scenario have due, and hands them the answers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+from ..clock import Clock, rfc3339
+from ..model.states import Outcome, State
+from ..model.travel import Event, Read, Receipt
+from ..spi.producer import Producer, ProducerSettings
+from ..tracking.tracker import Tracker
+from ..workload.journeys.pools import Pools
+from ..workload.journeys.room import Journeys
+from .bookkeeping import Bookkeeping
+from .control import RunControl
+from .failures import Failures
+from .pacing import BATCH, NOT_SENT
+from .plan import ScenarioRun
+
+_MISSED: Final[Mapping[State | None, str]] = {
+    State.LOST: "it wasn't shown in time",
+    State.ENDED: "it came to another end",
+    State.UNOBSERVED: "no read said anything of it in time",
+    State.PENDING: "the run was stopped",
+}
+
+
+class _Line:
+    """What goes to one producer: at most so many events without an answer at a time; the others wait in order."""
+
+    def __init__(self, name: str, producer: Producer, settings: ProducerSettings) -> None:
+        self.name = name
+        self.producer = producer
+        self.drops = settings.when_full == "drop"
+        self.limit = settings.in_flight
+        self.in_flight = 0
+        self.waiting: deque[Event] = deque()
+
+    def take(self, events: Sequence[Event]) -> tuple[list[Event], list[Event]]:
+        """What may be sent now, with what waited before, and what is dropped."""
+        self.waiting.extend(events)
+        room = self.limit - self.in_flight
+        sent = [self.waiting.popleft() for _ in range(min(room, len(self.waiting)))]
+        self.in_flight += len(sent)
+        dropped: list[Event] = []
+        if self.drops and self.waiting:
+            dropped = list(self.waiting)
+            self.waiting.clear()
+        return sent, dropped
+
+
+class JourneyPacer:
+    """The journeys of one scenario. `index` is its number among the `scenarios` of the plan, `start_ns` when the
+    schedule of the run begins, `pools` what journeys of the run give to one another. `readers` are those that look at
+    what is waited for, by the scenario that a wait is; `due` is called with them when there is something new."""
+
+    def __init__(
+        self,
+        index: int,
+        scenarios: int,
+        run: ScenarioRun,
+        producers: Mapping[str, Producer],
+        settings: Mapping[str, ProducerSettings],
+        *,
+        start_ns: int,
+        clock: Clock,
+        control: RunControl,
+        tracker: Tracker,
+        books: Bookkeeping,
+        failures: Failures,
+        pools: Pools,
+        due: Callable[[Iterable[int]], None],
+        readers: Mapping[int, Iterable[int]],
+    ) -> None:
+        assert run.journeys is not None
+        plan = run.journeys
+        self.name = run.fold.name
+        self._closed = bool(plan.course.ramps)
+        self._index = index
+        self._clock = clock
+        self._control = control
+        self._tracker = tracker
+        self._books = books
+        self._failures = failures
+        self._lines = {name: _Line(name, producers[name], settings[name]) for name in plan.producers}
+        self._due = due
+        self._readers = readers
+        self._whose: dict[int, _Line] = {}
+        """By whom each event was sent that has no answer."""
+        self._again: set[int] = set()
+        """Of these, those that are sent once more: nothing about them is new."""
+        self._room = Journeys(
+            index,
+            scenarios,
+            plan.programs,
+            plan.numbers,
+            plan.course,
+            origin_ns=start_ns + run.span.start_ns,
+            seed=plan.seed,
+            pools=pools,
+            stamp=self._stamp,
+            wake=self.wake,
+        )
+        self._stamped = (-1, "")
+        self._waked = asyncio.Event()
+        self._alarm = clock.alarm(self.wake)
+        self.pacing = True
+        """There is, or may be, something left to send."""
+        control.when_stopped(self._stop)
+
+    @property
+    def done(self) -> bool:
+        """Nothing is left to send, and no iteration is under way."""
+        return not self.pacing
+
+    @property
+    def now(self) -> tuple[int | None, int]:
+        """How many users there are, None in open load, and how many iterations are under way."""
+        return (self._room.users if self._closed else None, self._room.under_way)
+
+    def tasks(self) -> Iterator[Coroutine[Any, Any, None]]:
+        """What it has to do."""
+        yield self.pace()
+
+    async def pace(self) -> None:
+        """Send what is due until all iterations are over, or the run is stopped."""
+        clock, room, lines = self._clock, self._room, self._lines.values()
+        while True:
+            self._waked.clear()
+            now = clock.now_ns()
+            due = room.take(now, BATCH)
+            if due or any(line.waiting and line.in_flight < line.limit for line in lines):
+                self._wait([one.event for one in due if not one.producer], now)
+                await self._publish([(self._lines[one.producer], one.event) for one in due if one.producer], now)
+                # Without a turn for the answers a pacer that is always a little late would starve them.
+                await asyncio.sleep(0)
+                continue
+            self._tell()
+            if room.done and not any(line.waiting for line in lines):
+                break
+            if (next_ns := room.next_ns()) is not None:
+                self._alarm.set(next_ns)
+            await self._waked.wait()
+        self.pacing = False
+
+    def wake(self) -> None:
+        """What comes next may be due at another time: after an answer, a value that was given, the end of a phase."""
+        self._waked.set()
+
+    def give_up(self) -> None:
+        """What was held back and never sent is counted: nothing is skipped silently."""
+        for line in self._lines.values():
+            held, line.waiting = list(line.waiting), deque()
+            self._leave_unsent(line, held, NOT_SENT)
+
+    def _stop(self) -> None:
+        now = self._clock.now_ns()
+        self.give_up()
+        stopped_ns = self._control.stopped_ns
+        self._finish(self._room.stop(now if stopped_ns is None else stopped_ns), now)
+        self.wake()
+
+    def _stamp(self, at_ns: int) -> str:
+        if at_ns != self._stamped[0]:
+            self._stamped = (at_ns, rfc3339(self._clock.wall(at_ns)))
+        return self._stamped[1]
+
+    def _wait(self, events: Sequence[Event], now: int) -> None:
+        """Look for what is waited for. Nothing is sent, so that it counts from now."""
+        for event in events:
+            event.own_delay = now - event.intended_ns
+            self._books.expect(event.scenario, (event,))
+            self._tracker.expect((event,), now)
+            self._tracker.tell(event.seq, partial(self._told, event.seq))
+            facts = {"iteration": self._room.iteration(event.seq)}
+            self._tracker.settle(
+                (Receipt(event.seq, Outcome.ACCEPTED, now, now, "", event.correlation_id, facts),), now
+            )
+            self._due(self._readers[event.scenario])
+
+    def _told(self, seq: int, read: Read | None, state: State | None) -> None:
+        """What is waited for was seen, or wasn't in time."""
+        now = self._clock.now_ns()
+        if read is not None:
+            self._room.watched(seq, read.end_ns, read.captured or {}, "", now)
+        else:
+            self._room.watched(seq, None, {}, _MISSED.get(state, "nobody knows whether it was shown"), now)
+        self.wake()
+
+    async def _publish(self, due: Sequence[tuple[_Line, Event]], now: int) -> None:
+        fresh = [event for _, event in due if event.seq not in self._again]
+        for event in fresh:
+            event.own_delay = now - event.intended_ns
+        self._books.expect(self._index, fresh)
+        self._tracker.expect(fresh, now)
+        by_line: dict[str, list[Event]] = {}
+        for line, event in due:
+            self._whose[event.seq] = line
+            by_line.setdefault(line.name, []).append(event)
+        self._again -= {event.seq for _, event in due}
+        for name, line in self._lines.items():
+            sent, dropped = line.take(by_line.get(name, ()))
+            self._leave_unsent(line, dropped, f"dropped: {line.limit} events were without an answer")
+            if sent:
+                await line.producer.publish(sent, self._settle)
+
+    def _leave_unsent(self, line: _Line, events: Sequence[Event], reason: str) -> None:
+        if events:
+            line.in_flight += len(events)
+            self._settle([Receipt(event.seq, Outcome.UNSENT, None, None, reason) for event in events])
+
+    def _settle(self, receipts: Sequence[Receipt]) -> None:
+        now = self._clock.now_ns()
+        said, names = [], {}
+        for receipt in receipts:
+            line = self._whose.pop(receipt.seq)
+            line.in_flight -= 1
+            if receipt.detail:
+                names[receipt.seq] = line.name
+                said.append(receipt._replace(detail=self._failures.shown_whole(receipt.detail)))
+            else:
+                said.append(receipt)
+        final = self._room.answered(said, now)
+        if len(final) < len(said):
+            self._again |= {receipt.seq for receipt in said} - {receipt.seq for receipt in final}
+        for receipt in final:
+            if receipt.detail:
+                # What is sent again hasn't failed yet.
+                self._failures.publish_failed(names[receipt.seq], receipt.detail)
+        self._finish(final, now)
+        self.wake()
+
+    def _finish(self, receipts: Sequence[Receipt], now: int) -> None:
+        """These answers are the last ones to their events."""
+        if receipts:
+            self._again -= {receipt.seq for receipt in receipts}
+            self._tracker.settle(receipts, now)
+            self._books.collect_many(now)
+        self._tell()
+
+    def _tell(self) -> None:
+        if over := self._room.over():
+            self._books.iterated(over)

@@ -1,0 +1,397 @@
+"""Compiles a journey into operations: its steps one after another, with the places to go on at, and their templates.
+
+An iteration is a place in its program and the values that it knows. Blocks (branches, what follows a refusal, what
+is done finally) stand in the same row; each operation names where it goes on, so that there is nothing to nest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from random import Random
+from typing import Any, Final, Protocol
+from urllib.parse import quote, quote_plus
+
+import orjson
+
+from ...model.correlation import CorrelationIds
+from ...model.travel import Encoding, Event, Request, RequestEvent
+from ..draws import Draw
+from ..events import Compiled, EventSettings, EventType
+from ..records import Records
+from ..templates import Compiler, Fill, Late, TemplateProblem, fill
+from .settings import Choose, Continue, EventStep, JourneySettings, RequestStep, Retry, Step, Think, WaitStep
+
+GIVEN: Final = ("user", "iteration", "step")
+"""What every template of a journey knows beside the variables and what was captured."""
+MAIN: Final = "steps"
+_OVER: Final = -1
+
+
+class Look(Protocol):
+    """A compiled expression. `search` raises ValueError for what can't be told."""
+
+    text: str
+    whole: bool
+    search: Callable[[Any], Any]
+
+    def looks_at(self, field: str) -> bool:
+        """Whether it looks at that field of an answer."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Captured:
+    """A value that an answer has to hold."""
+
+    name: str
+    look: Look
+    secret: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Gift:
+    """A value that goes into a pool: what makes it, and the names that this needs."""
+
+    pool: str
+    value: Callable[[str], Any]
+    needs: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Send:
+    """Send what a step says.
+
+    type      number of its event in the plan
+    name      of the step
+    producer  name of the producer that sends it
+    event     makes it, from its seq, when it was due, and the time as text
+    needs     the names that its templates use
+    seeded    something in it is drawn at random
+    expected  names that its captures make
+    goes_on   where to go on when it got what it asked for; `refused` where after a legitimate no, -1: nowhere
+    no        the statuses that are one
+    take      variables to what pools they come from; `within_ns` how long it waits for them
+    give      what goes into pools once it got what it asked for
+    """
+
+    type: int
+    name: str
+    producer: str
+    event: Callable[[int, int, str], Event]
+    needs: frozenset[str]
+    seeded: bool
+    goes_on: int
+    refused: int
+    no: frozenset[int] = frozenset()
+    captures: tuple[Captured, ...] = ()
+    checks: tuple[tuple[str, Look], ...] = ()
+    retry: Retry | None = None
+    take: tuple[tuple[str, str], ...] = ()
+    give: tuple[Gift, ...] = ()
+    within_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Watch:
+    """Wait until a probe shows what is asked for.
+
+    type      number of its event in the plan, and `scenario` of the scenario that its events are
+    name      of the step
+    asked     makes the id that the probe is asked for
+    needs     the names that this uses
+    seeded    something in it is drawn at random
+    captures  names of what the answer that shows it gives
+    goes_on   where to go on when it was seen; `failed` where if it wasn't in time, -1: nowhere
+    """
+
+    type: int
+    scenario: int
+    name: str
+    asked: Callable[[int, str], str]
+    needs: frozenset[str]
+    seeded: bool
+    captures: tuple[str, ...]
+    goes_on: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Pause:
+    """Wait for a time, drawn evenly between two, in nanoseconds."""
+
+    least_ns: int
+    most_ns: int
+    goes_on: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fork:
+    """Go on at one of several places. `ends` are the sums of their shares up to each of them; the last is 1."""
+
+    ends: Sequence[float]
+    places: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GiveIn:
+    """The iteration ends, at the step of that name: as refused, or as failed."""
+
+    step: str
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Done:
+    """The last operation of a part was done."""
+
+
+Operation = Send | Watch | Pause | Fork | GiveIn | Done
+
+
+def events_of(name: str, journey: JourneySettings) -> list[str]:
+    """The names of the events that a journey sends, one for each step that does: JOURNEY.STEP."""
+    return [f"{name}.{step.name}" for step in journey.counted()]
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a journey is compiled with, beside what is written in it.
+
+    types     the numbers of all events in the plan, by their names
+    waits     the scenarios of the plan that are the waits of this one, by the names of their events
+    encodings how each producer wants its events
+    events    the settings of those that steps name, and `records` their data files
+    captured  what the set-up captured
+    expression  compiles an expression
+    """
+
+    ids: CorrelationIds
+    run_id: str
+    seed: str
+    scenario: int
+    types: Mapping[str, int]
+    waits: Mapping[str, int]
+    encodings: Mapping[str, Encoding]
+    events: Mapping[str, EventSettings]
+    records: Mapping[str, Records | None]
+    captured: Mapping[str, Any]
+    expression: Callable[[str], Look]
+
+
+class Program:
+    """One journey, ready to be run by any number of users. Not for several at the very same moment: what is filled in
+    is that of `late.values`, and what is drawn comes from `random`, which whoever fills a template has seeded.
+
+    begin, main, finally_, end  where each part begins in `operations`; None: there is none
+    problems  templates that can't be used: where, what, and what would be right
+    """
+
+    def __init__(self, name: str, journey: JourneySettings, given: Given) -> None:
+        self.name = name
+        self.random = Random()
+        counted = list(journey.counted())
+        names = {*GIVEN, *journey.vars}
+        for step in counted:
+            names |= {*(() if isinstance(step, WaitStep) else step.take)}
+            names |= {*(() if isinstance(step, EventStep) else step.capture)}
+        self.late = Late(names)
+        self.operations: list[Operation] = []
+        self.problems: list[TemplateProblem] = []
+        self._given = given
+        self.secrets = frozenset(
+            name
+            for step in counted
+            if isinstance(step, RequestStep | WaitStep)
+            for name, capture in step.capture.items()
+            if capture.secret
+        )
+        self._vars: list[tuple[str, Callable[[str], Any]]] = []
+        self.draws_at_random = False
+        for variable, value in journey.vars.items():
+            compiler = self._compiler(f"vars/{variable}")
+            text = fill(compiler.json(value, ("vars", variable)))
+            self._vars.append((variable, _valued(compiler.draws, text)))
+            self.draws_at_random |= compiler.draws_at_random
+            self.problems += compiler.problems
+        self.begin = self._part(journey.begin, "begin")
+        self.main = self._part(journey.steps, MAIN)
+        self.finally_ = self._part(journey.finally_, "finally")
+        self.end = self._part(journey.end, "end")
+
+    def draw_variables(self, values: dict[str, Any], now: str) -> None:
+        """Draw the variables of a new iteration, each into what it knows so far, which templates look at."""
+        self.late.values = values
+        for name, value in self._vars:
+            values[name] = value(now)
+
+    def _compiler(self, place: str) -> Compiler:
+        given = self._given
+        return Compiler(
+            {}, prefix=given.ids.prefix, run_id=given.run_id, seed=f"{given.seed}/{place}", records=None,
+            captured=given.captured, late=self.late, random=self.random,
+        )  # fmt: skip
+
+    def _part(self, steps: Sequence[Step], part: str) -> int | None:
+        if not steps:
+            return None
+        start = len(self.operations)
+        self._block(steps, (part,))
+        self.operations.append(Done())
+        return start
+
+    def _block(self, steps: Sequence[Step], path: tuple[str | int, ...]) -> None:
+        """Append the operations of some steps. After the last of them comes what is appended next."""
+        for number, step in enumerate(steps):
+            self._step(step, (*path, number))
+
+    def _step(self, step: Step, path: tuple[str | int, ...]) -> None:
+        operations = self.operations
+        at = len(operations)
+        match step:
+            case Think():
+                operations.append(Pause(step.least_ns, step.most_ns, at + 1))
+            case Choose():
+                operations.append(Done())  # stands in for it until all places are known
+                places, ends = [], []
+                for number, branch in enumerate(step.branches):
+                    places.append(len(operations))
+                    self._block(branch.steps, (*path, "choose", number, "steps"))
+                    ends.append(len(operations))
+                    operations.append(Done())
+                after = len(operations)
+                for end in ends:
+                    operations[end] = Pause(0, 0, after)
+                shares = list(accumulate(branch.weight for branch in step.branches))
+                operations[at] = Fork([share / shares[-1] for share in shares], places)
+            case RequestStep():
+                operations.append(Done())
+                refused = self._otherwise(step.else_, GiveIn(step.name), (*path, step.name, "else"))
+                operations[at] = self._request(step, path, len(operations), refused)
+            case WaitStep():
+                operations.append(Done())
+                place = (*path, step.name, "on_failed")
+                failed = self._otherwise(step.on_failed, GiveIn(step.name, failed=True), place)
+                operations[at] = self._watch(step, path, len(operations), failed)
+            case EventStep():
+                operations.append(self._event(step, path, at + 1))
+
+    def _otherwise(self, steps: Sequence[Step] | None, end: GiveIn, path: tuple[str | int, ...]) -> int:
+        """Append what is done where a step didn't come to what it should. Gives where that begins, -1: nowhere."""
+        if steps is None:
+            return _OVER
+        start = len(self.operations)
+        goes_on = bool(steps) and isinstance(steps[-1], Continue)
+        self._block(steps[:-1] if goes_on else steps, path)
+        if not goes_on:
+            self.operations.append(end)
+        return start
+
+    def _watch(self, step: WaitStep, path: tuple[str | int, ...], goes_on: int, failed: int) -> Watch:
+        at = (*path, step.name, "of")
+        compiler = self._compiler("/".join(map(str, path)))
+        text = fill(compiler.text(step.of, at))
+        self.problems += compiler.problems
+        draws = compiler.draws
+
+        def asked(seq: int, now: str) -> str:
+            values = [f"{seq:012x}", now, str(seq)]
+            for draw in draws:
+                values += draw(values)
+            return text(values)
+
+        event = f"{self.name}.{step.name}"
+        return Watch(
+            self._given.types[event], self._given.waits[event], step.name, asked, frozenset(compiler.used),
+            compiler.draws_at_random, tuple(step.capture), goes_on, failed,
+        )  # fmt: skip
+
+    def _request(self, step: RequestStep, path: tuple[str | int, ...], goes_on: int, refused: int) -> Send:
+        given, look = self._given, self._given.expression
+        captures = tuple(Captured(name, look(one.expression), one.secret) for name, one in step.capture.items())
+        checks = tuple((name, look(text)) for name, text in step.check.items())
+        reads = any(one.looks_at("body") for one in (*(c.look for c in captures), *(check for _, check in checks)))
+        compiler = self._compiler("/".join(map(str, path)))
+        at = (*path, step.name)
+        target = fill(compiler.text(step.path, (*at, step.method.lower())))
+        query = [(name, fill(compiler.text(text, (*at, "query", name)))) for name, text in step.query.items()]
+        headers = [(name, fill(compiler.text(text, (*at, "headers", name)))) for name, text in step.headers.items()]
+        form: list[tuple[str, Fill]] = []
+        content_type, body = "", fill(())
+        if step.has_json:
+            content_type, body = "application/json", fill(compiler.json(step.json, (*at, "json")))
+        elif step.form is not None:
+            content_type = "application/x-www-form-urlencoded"
+            form = [(name, fill(compiler.text(text, (*at, "form", name)))) for name, text in step.form.items()]
+        elif step.body is not None:
+            content_type, body = "text/plain; charset=utf-8", fill(compiler.text(step.body, (*at, "body")))
+        if content_type and not any(name.lower() == "content-type" for name in step.headers):
+            headers.insert(0, ("content-type", fill((content_type,))))
+        self.problems += compiler.problems
+        draws, needs = compiler.draws, frozenset(compiler.used)
+        prefix, scenario, type_ = given.ids.prefix, given.scenario, given.types[f"{self.name}.{step.name}"]
+
+        def event(seq: int, intended_ns: int, now: str) -> Event:
+            values = [f"{seq:012x}", now, str(seq)]
+            for draw in draws:
+                values += draw(values)
+            where = target(values)
+            if query:
+                asked = "&".join(f"{quote_plus(name)}={quote(text(values), safe='')}" for name, text in query)
+                where += f"{'&' if '?' in where else '?'}{asked}"
+            content = body(values)
+            if form:
+                content = "&".join(f"{quote_plus(name)}={quote_plus(text(values))}" for name, text in form)
+            request = Request(
+                step.method, where, [(name, text(values)) for name, text in headers], content.encode(),
+                step.expect, step.refused, reads,
+            )  # fmt: skip
+            return RequestEvent(seq, prefix + values[0], scenario, type_, intended_ns, request)
+
+        return Send(
+            type_, step.name, step.to, event, needs, compiler.draws_at_random, goes_on, refused, step.refused,
+            captures, checks, step.retry, tuple(step.take.items()), self._gifts(step, path), step.within,
+        )  # fmt: skip
+
+    def _event(self, step: EventStep, path: tuple[str | int, ...], goes_on: int) -> Send:
+        given = self._given
+        number = given.types[f"{self.name}.{step.name}"]
+        kind = EventType(
+            number, step.event, given.events[step.event], 1, given.records[step.event], given.captured, self.late,
+            self.random,
+        )  # fmt: skip
+        place = "/".join(map(str, path))
+        made = Compiled(kind, given.encodings[step.to], given.ids, given.run_id, f"{given.seed}/{place}")
+        self.problems += made.problems
+        scenario = given.scenario
+
+        def event(seq: int, intended_ns: int, now: str) -> Event:
+            return made.event(seq, scenario, intended_ns, now)
+
+        return Send(
+            number, step.name, step.to, event, made.needs, made.draws_at_random, goes_on, _OVER,
+            take=tuple(step.take.items()), give=self._gifts(step, path), within_ns=step.within,
+        )  # fmt: skip
+
+    def _gifts(self, step: RequestStep | EventStep, path: tuple[str | int, ...]) -> tuple[Gift, ...]:
+        gifts = []
+        for pool, template in step.give.items():
+            at = (*path, step.name, "give", pool)
+            compiler = self._compiler("/".join(map(str, at)))
+            text = fill(compiler.json(template, at))
+            self.problems += compiler.problems
+            gifts.append(Gift(pool, _valued(compiler.draws, text), frozenset(compiler.used)))
+        return tuple(gifts)
+
+
+def _valued(draws: Sequence[Draw], text: Fill) -> Callable[[str], Any]:
+    """Makes the value that a template of JSON stands for, at a time as text."""
+
+    def value(now: str) -> Any:
+        values = ["0" * 12, now, "0"]
+        for draw in draws:
+            values += draw(values)
+        return orjson.loads(text(values))
+
+    return value

@@ -1,0 +1,195 @@
+"""What a journey is, once a config is read: its steps, and what each of them needs. All times in nanoseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ...model.statuses import expand_statuses
+
+TAKE_WITHIN_NS: Final = 10_000_000_000
+"""How long an iteration waits for what it takes out of a pool, where nothing is said."""
+OK: Final = expand_statuses(("2xx",))
+"""The statuses of an answer that is as it should be, where nothing is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Capture:
+    """A value that is taken out of an answer, by an expression over {status, headers, body, vars}.
+
+    secret  it appears in no output
+    """
+
+    expression: str
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """When a request is sent once more.
+
+    on        statuses that say so
+    times     how often at most, beside the first time
+    after_ns  how long to wait before each; None: as long as the answer says (Retry-After)
+    """
+
+    on: frozenset[int]
+    times: int
+    after_ns: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Think:
+    """A pause of a length that is drawn between these two, both included."""
+
+    least_ns: int
+    most_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """The last of the steps after a refusal: the iteration goes on all the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """Steps of which somebody chooses, as often as its weight says; above 0."""
+
+    weight: float
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Choose:
+    """One of several branches, drawn by their weights."""
+
+    branches: tuple[Branch, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestStep:
+    """A request to an HTTP producer. Texts in path, json, form, body, headers, query and give are templates.
+
+    to        the name of the producer
+    method    in capitals
+    path      below the address of the producer, with or without a query
+    json      what its JSON body is made of, if `has_json`
+    expect    statuses of an answer that is ok; `refused` those of a legitimate no
+    capture   what is taken out of an answer that is ok, by the name under which later steps know it
+    check     what has to be true of such an answer: expressions by their names
+    else_     the steps that follow a refusal; None: the iteration ends as refused at once
+    give      what is put into pools after an answer that is ok: a template by the name of the pool
+    take      what is taken out of pools before: the name of the pool by the name under which it is known
+    within    how long it waits for what it takes
+    """
+
+    name: str
+    to: str
+    method: str
+    path: str
+    json: Any = None
+    has_json: bool = False
+    form: Mapping[str, str] | None = None
+    body: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)
+    expect: frozenset[int] = OK
+    refused: frozenset[int] = frozenset()
+    capture: Mapping[str, Capture] = field(default_factory=dict)
+    check: Mapping[str, str] = field(default_factory=dict)
+    retry: Retry | None = None
+    else_: tuple[Step, ...] | None = None
+    give: Mapping[str, str] = field(default_factory=dict)
+    take: Mapping[str, str] = field(default_factory=dict)
+    within: int = TAKE_WITHIN_NS
+
+
+@dataclass(frozen=True, slots=True)
+class EventStep:
+    """An event to any producer. `event` is its name under `events:`; the rest as of a request."""
+
+    name: str
+    to: str
+    event: str
+    give: Mapping[str, str] = field(default_factory=dict)
+    take: Mapping[str, str] = field(default_factory=dict)
+    within: int = TAKE_WITHIN_NS
+
+
+@dataclass(frozen=True, slots=True)
+class WaitStep:
+    """Wait until a probe shows something.
+
+    probe      its name under `probes:`
+    of         a template: the id that the probe is asked for
+    until      an expression in place of the probe's `visible`; None: that one
+    within     how long, at most
+    capture    what is taken out of the answer that shows it, by the name under which later steps know it
+    on_failed  the steps that follow if it isn't shown in time; None: the iteration fails at once
+    """
+
+    name: str
+    probe: str
+    of: str
+    until: str | None = None
+    within: int = TAKE_WITHIN_NS
+    capture: Mapping[str, Capture] = field(default_factory=dict)
+    on_failed: tuple[Step, ...] | None = None
+
+
+Step = RequestStep | EventStep | WaitStep | Think | Choose | Continue
+Sending = RequestStep | EventStep
+Counted = Sending | WaitStep
+"""What is an event among those of the plan. Of a wait nothing is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class JourneySettings:
+    """A journey.
+
+    vars      JSON whose texts are templates, by name: drawn once for each iteration
+    begin     once for each user, before his first iteration; `end` after the last
+    steps     one iteration
+    finally_  after the steps, also where one of them failed; each where all that it names is known
+    """
+
+    steps: tuple[Step, ...]
+    vars: Mapping[str, Any] = field(default_factory=dict)
+    begin: tuple[Step, ...] = ()
+    finally_: tuple[Step, ...] = ()
+    end: tuple[Step, ...] = ()
+
+    @property
+    def sections(self) -> Mapping[str, tuple[Step, ...]]:
+        """Its steps by the keys under which they stand, in the order in which they are numbered."""
+        return {"steps": self.steps, "finally": self.finally_, "begin": self.begin, "end": self.end}
+
+    def counted(self) -> Iterator[Counted]:
+        """All steps that are events, in the order of their numbers: as written, depth first."""
+        for steps in self.sections.values():
+            yield from counted(steps)
+
+    def sending(self) -> Iterator[Sending]:
+        """Those of them that send something."""
+        return (step for step in self.counted() if not isinstance(step, WaitStep))
+
+
+def counted(steps: tuple[Step, ...]) -> Iterator[Counted]:
+    """Those of some steps that are events, and all in their branches and what they have for a no; as written, depth
+    first."""
+    for step in steps:
+        if isinstance(step, Choose):
+            for branch in step.branches:
+                yield from counted(branch.steps)
+        elif isinstance(step, Counted):
+            yield step
+            if isinstance(step, RequestStep) and step.else_:
+                yield from counted(step.else_)
+            if isinstance(step, WaitStep) and step.on_failed:
+                yield from counted(step.on_failed)
+
+
+def sending(steps: tuple[Step, ...]) -> Iterator[Sending]:
+    """Those of them that send something."""
+    return (step for step in counted(steps) if not isinstance(step, WaitStep))

@@ -1,0 +1,363 @@
+"""How a journey is written in a config, and what is meant by it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, Final, Literal, NoReturn, Self, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails
+
+from ...model.statuses import Statuses, expand_statuses
+from ...settings import Name, Settings
+from ...units import Duration, DurationRange, told
+from .placeholders import TAKEN
+from .settings import (
+    TAKE_WITHIN_NS,
+    Branch,
+    Capture,
+    Choose,
+    Continue,
+    Counted,
+    EventStep,
+    JourneySettings,
+    RequestStep,
+    Retry,
+    Step,
+    Think,
+    WaitStep,
+)
+
+T = TypeVar("T")
+
+METHODS: Final[tuple[str, ...]] = ("get", "post", "put", "patch", "delete", "head", "options")
+_BODIES: Final[tuple[str, ...]] = ("json", "form", "body")
+_OF_REQUESTS: Final = (
+    *_BODIES, "headers", "query", "expect", "refused", "capture", "check", "retry", "else",
+)  # fmt: skip
+_OF_WAITS: Final = ("wait", "of", "until", "within", "capture", "on_failed")
+_KEYWORDS: Final = ("think", "choose", "continue", "finally", "else")
+_VARIABLE: Final = re.compile(r"[a-z_][A-Za-z0-9_]{0,99}")
+_STEP_HELP: Final = "write its name and what it does, such as pay: {to: shop, post: /payments}"
+_DOES_HELP: Final = "write a method with a path, such as post: /orders, or event: NAME"
+_MOST_RETRIES: Final = 100
+_Found = tuple[tuple[str | int, ...], str]
+"""A place in the data, and what is wrong there: `what; cure`."""
+
+
+def _refuse(title: str, found: Iterable[_Found]) -> NoReturn:
+    raise ValidationError.from_exception_data(
+        title,
+        [
+            InitErrorDetails(type="value_error", loc=place, input=..., ctx={"error": ValueError(text)})
+            for place, text in found
+        ],
+    )
+
+
+def _of_key(*place: str | int) -> tuple[str | int, ...]:
+    """The place of a key, and not of its value."""
+    return (*place, "[key]")
+
+
+def _variable(text: str) -> str:
+    if not _VARIABLE.fullmatch(text):
+        cure = "write a small letter, and then letters, digits and '_'"
+        raise ValueError(f"{text!r} is not a name that can stand in braces; {cure}")
+    if text in TAKEN:
+        raise ValueError(f"{{{text}}} stands for something else already; call it otherwise, such as the_{text}")
+    return text
+
+
+def _some(written: tuple[T, ...]) -> tuple[T, ...]:
+    """Not by `min_length`, which would tell once more, further up, of each mistake in the only item."""
+    if not written:
+        raise ValueError(f"there is no step; {_STEP_HELP}")
+    return written
+
+
+Variable = Annotated[str, AfterValidator(_variable)]
+_NotEmpty = Annotated[tuple[T, ...], AfterValidator(_some), Field(json_schema_extra={"minItems": 1})]
+
+
+class WrittenCapture(Settings):
+    """What is taken out of an answer."""
+
+    model_config = ConfigDict(title="Capture")
+
+    from_: Annotated[str, Field(alias="from", description="JMESPath over status, headers, body and vars")]
+    secret: Annotated[bool, Field(description="it appears in no output")] = False
+
+
+class WrittenRetry(Settings):
+    """When a request is sent once more."""
+
+    model_config = ConfigDict(title="Retry")
+
+    on: Annotated[Statuses, Field(description="statuses of an answer after which it is sent again")]
+    times: Annotated[int, Field(ge=1, le=_MOST_RETRIES, description="how often at most, beside the first time")]
+    after: Annotated[
+        Duration | Literal["retry-after"], Field(description="the wait before it, or as the answer asks for")
+    ] = "retry-after"
+
+    def meant(self) -> Retry:
+        return Retry(expand_statuses(self.on), self.times, self.after if isinstance(self.after, int) else None)
+
+
+class WrittenBranch(Settings):
+    """Steps that are chosen as often as their weight says."""
+
+    model_config = ConfigDict(title="Branch")
+
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False, description="its share is this of the sum of weights")]
+    steps: Annotated[_NotEmpty[WrittenStep], Field(description="what is done then")]
+
+
+class WrittenSending(Settings):
+    """A step that sends a request or an event, or waits for what a probe shows."""
+
+    model_config = ConfigDict(
+        title="Request, event or wait",
+        json_schema_extra={"anyOf": [{"required": ["to"]}, {"required": ["wait", "of"]}]},
+    )
+
+    to: Annotated[str, Field(description="name of a producer; of kind http for a request")] = ""
+    event: Annotated[str, Field(description="name of the event that is sent")] = ""
+    get: Annotated[str, Field(description="path below the producer's address, and its query")] = ""
+    post: Annotated[str, Field(description="path below the producer's address, and its query")] = ""
+    put: Annotated[str, Field(description="path below the producer's address, and its query")] = ""
+    patch: Annotated[str, Field(description="path below the producer's address, and its query")] = ""
+    delete: Annotated[str, Field(description="path below the producer's address, and its query")] = ""
+    head: Annotated[str, Field(description="path below the producer's address, and its query")] = ""
+    options: Annotated[str, Field(description="path below the producer's address, and its query")] = ""
+    json_: Annotated[Any, Field(alias="json", description="a JSON body; its texts are templates")] = None
+    form: Annotated[Mapping[str, str], Field(description="a body as browsers send a form; texts are templates")] = {}
+    body: Annotated[str, Field(description="a body as it is, a template")] = ""
+    headers: Annotated[Mapping[str, str], Field(description="headers of this request alone, templates")] = {}
+    query: Annotated[Mapping[str, str], Field(description="parameters behind the path, templates")] = {}
+    expect: Annotated[Statuses, Field(description="statuses of an answer that is ok")] = ("2xx",)
+    refused: Annotated[Statuses, Field(description="statuses of a legitimate no, which ends the iteration")] = ()
+    capture: Annotated[
+        Mapping[Variable, str | WrittenCapture],
+        Field(description="what later steps know: an expression over the answer by the name for it"),
+    ] = {}
+    check: Annotated[Mapping[Name, str], Field(description="what has to be true of the answer, each by a name")] = {}
+    retry: Annotated[WrittenRetry | None, Field(description="when it is sent once more")] = None
+    else_: Annotated[
+        _NotEmpty[WrittenStep],
+        Field(alias="else", description="what is done after a refusal; continue: true goes on then"),
+    ] = ()
+    give: Annotated[Mapping[Name, str], Field(description="what is put into pools after it: a template by pool")] = {}
+    take: Annotated[
+        Mapping[Variable, Name],
+        Field(description="what is taken out of pools before: the pool by the name for it"),
+    ] = {}
+    wait: Annotated[str, Field(description="name of a probe: go on once it shows what is asked for")] = ""
+    of: Annotated[str, Field(description="the id that the probe is asked for, a template")] = ""
+    until: Annotated[
+        str, Field(description="JMESPath in place of the probe's visible, such as body.status == 'paid'")
+    ] = ""
+    on_failed: Annotated[
+        _NotEmpty[WrittenStep],
+        Field(description="what is done where it isn't shown in time; continue: true goes on then"),
+    ] = ()
+    within: Annotated[Duration | None, Field(description="how long it waits, for that or for what it takes")] = None
+
+    @property
+    def _given(self) -> list[str]:
+        """The keys that are written, in the order of the fields."""
+        return [name.removesuffix("_") for name in type(self).model_fields if name in self.model_fields_set]
+
+    @model_validator(mode="after")
+    def _one_thing(self) -> Self:
+        if found := [*self._contradictions()]:
+            _refuse("step", found)
+        return self
+
+    def _contradictions(self) -> Iterable[_Found]:
+        given = self._given
+        if "wait" in given:
+            yield from self._about_wait(given)
+            return
+        for name in ("of", "until", "on_failed"):
+            if name in given:
+                yield _of_key(name), f"{name} goes with wait: PROBE; leave it out"
+        if "to" not in given:
+            yield (), "nothing says where this step sends; add to: PRODUCER"
+        methods = [name for name in METHODS if name in given]
+        if "event" in given:
+            for name in methods:
+                yield _of_key(name), f"{name} and event are two things to do; make them two steps"
+            for name in _OF_REQUESTS if not methods else ():
+                if name in given:
+                    yield _of_key(name), f"{name} belongs to a request, and this is an event; leave it out"
+        elif not methods:
+            yield (), f"nothing says what this step does; {_DOES_HELP}"
+        for name in methods[1:]:
+            yield _of_key(name), f"{methods[0]} and {name} are two requests; make them two steps"
+        for name in methods:
+            if wrong := _wrong_with_path(getattr(self, name)):
+                yield (name,), wrong
+        bodies = [name for name in _BODIES if name in given]
+        for name in bodies[1:]:
+            yield _of_key(name), f"a request has one body, and this has {bodies[0]} and {name}; keep one of them"
+        expected = "expected" if "expect" in given else "expected, as it is where nothing else is said,"
+        if both := expand_statuses(self.refused) & expand_statuses(self.expect):
+            cure = "leave it out of one of them" if "expect" in given else "write expect: without it"
+            yield ("refused",), f"{min(both)} is {expected} and refused; {cure}"
+        if "else" in given and not self.refused:
+            yield _of_key("else"), "no answer is refused, so else: is never done; write refused: [409] or the like"
+        if "within" in given and not self.take:
+            yield _of_key("within"), "within goes with take: nothing is waited for; leave it out"
+
+    def _about_wait(self, given: Sequence[str]) -> Iterable[_Found]:
+        for name in given:
+            if name not in _OF_WAITS:
+                yield _of_key(name), f"{name} belongs to what is sent, and this step waits; leave it out"
+        if "of" not in given:
+            yield (), 'nothing says what it waits for; add of:, such as of: "{order}"'
+
+    def meant(self, name: str) -> Counted:
+        given = self._given
+        within = TAKE_WITHIN_NS if self.within is None else self.within
+        captures = {
+            variable: Capture(one) if isinstance(one, str) else Capture(one.from_, one.secret)
+            for variable, one in self.capture.items()
+        }
+        if "wait" in given:
+            return WaitStep(
+                name, self.wait, self.of, self.until or None, within, captures,
+                _meant(self.on_failed) if "on_failed" in given else None,
+            )  # fmt: skip
+        if "event" in given:
+            return EventStep(name, self.to, self.event, self.give, self.take, within)
+        method = next(one for one in METHODS if one in given)
+        return RequestStep(
+            name,
+            self.to,
+            method.upper(),
+            getattr(self, method),
+            json=self.json_,
+            has_json="json" in given,
+            form=self.form if "form" in given else None,
+            body=self.body if "body" in given else None,
+            headers=self.headers,
+            query=self.query,
+            expect=expand_statuses(self.expect),
+            refused=expand_statuses(self.refused),
+            capture=captures,
+            check=self.check,
+            retry=None if self.retry is None else self.retry.meant(),
+            else_=_meant(self.else_) if "else" in given else None,
+            give=self.give,
+            take=self.take,
+            within=within,
+        )
+
+
+def _wrong_with_path(path: str) -> str:
+    """Nothing, or `what; cure`."""
+    if "://" in path.partition("{")[0]:
+        return f"{path!r} is a whole address; write the path alone, to: says where"
+    if not path.startswith(("/", "{")):
+        return f"{path!r} is not a path; write one such as /orders"
+    if "#" in path:
+        return f"{path!r} has a fragment, which is never sent; leave out what follows '#', or write %23"
+    return ""
+
+
+def _check_shape(value: Any) -> Any:
+    """Refuse what isn't one name with what stands behind it, before anything in it is looked at."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{told(value)} is no step; {_STEP_HELP}")
+    if len(value) != 1:
+        what = f"{' and '.join(map(str, value))} stand in one step" if value else "there is nothing in this step"
+        cure = "give each of them a - of its own" if value else _STEP_HELP
+        raise ValueError(f"{what}; {cure}")
+    name, does = next(iter(value.items()))
+    if name in _KEYWORDS and isinstance(does, Mapping):
+        _refuse("step", [(_of_key(name), f"{name!r} can't be the name of a step; give it another")])
+    if name in ("finally", "else"):
+        _refuse("step", [(_of_key(name), f"{name!r} is no step; move it out of the list")])
+    return value
+
+
+def _check_continue(value: Any) -> Any:
+    if value is not True:
+        raise ValueError(f"{told(value)} says nothing here; write continue: true, or leave the step out")
+    return value
+
+
+class WrittenStep(Settings):
+    """One step: a mapping with one key, which is its name and has what it sends, or says what else it is."""
+
+    model_config = ConfigDict(title="Step", extra="allow", json_schema_extra={"minProperties": 1, "maxProperties": 1})
+    __pydantic_extra__: dict[str, WrittenSending]
+
+    think: Annotated[DurationRange | None, Field(description="a pause of so long, or drawn from a range")] = None
+    choose: Annotated[_NotEmpty[WrittenBranch], Field(description="one of these, drawn by their weights")] = ()
+    continue_: Annotated[
+        Literal[True] | None,
+        BeforeValidator(_check_continue),
+        Field(alias="continue", description="the iteration goes on after a refusal"),
+    ] = None
+
+    _one_key = model_validator(mode="before")(_check_shape)
+
+    @model_validator(mode="after")
+    def _name(self) -> Self:
+        for name in self.__pydantic_extra__:
+            if not _STEP_NAME.fullmatch(name):
+                what = f"{name!r} is not a name of a step"
+                _refuse("step", [(_of_key(name), f"{what}; write letters, digits, spaces, '-' and '_'")])
+        return self
+
+    def meant(self) -> Step:
+        for name, sends in self.__pydantic_extra__.items():
+            return sends.meant(name)
+        if self.think is not None:
+            return Think(*self.think)
+        if self.choose:
+            return Choose(tuple(Branch(one.weight, _meant(one.steps)) for one in self.choose))
+        return Continue()
+
+
+_STEP_NAME: Final = re.compile(r"\w[\w -]{0,99}")
+"""Without a point: the name of its journey comes before it, with one between them."""
+
+
+def _meant(steps: Iterable[WrittenStep]) -> tuple[Step, ...]:
+    return tuple(step.meant() for step in steps)
+
+
+class WrittenJourney(Settings):
+    """Steps that depend on one another, done again and again: each pass is an iteration."""
+
+    model_config = ConfigDict(title="Journey")
+
+    vars: Annotated[
+        Mapping[Variable, Any],
+        Field(description="values by name, drawn for each iteration; texts are templates"),
+    ] = {}
+    begin: Annotated[
+        tuple[WrittenStep, ...], Field(description="what each user does once, before the first iteration")
+    ] = ()
+    steps: Annotated[_NotEmpty[WrittenStep], Field(description="one iteration")]
+    finally_: Annotated[
+        tuple[WrittenStep, ...],
+        Field(
+            alias="finally",
+            description="done after the steps, after a failure too, where its names are known",
+        ),
+    ] = ()
+    end: Annotated[tuple[WrittenStep, ...], Field(description="what each user does once, after the last")] = ()
+
+    def meant(self) -> JourneySettings:
+        return JourneySettings(
+            steps=_meant(self.steps),
+            vars=self.vars,
+            begin=_meant(self.begin),
+            finally_=_meant(self.finally_),
+            end=_meant(self.end),
+        )

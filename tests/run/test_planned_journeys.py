@@ -1,0 +1,113 @@
+"""Before a run of journeys: what plan says, what a guard allows, what a part of a config is asked."""
+
+from __future__ import annotations
+
+import pytest
+
+from evload.config.guard import held
+from evload.config.part import part_of
+from evload.errors import ConfigError
+from evload.run.feasibility import prospects
+from tests.config.test_bad_config import lines_of, load
+from tests.config.test_bad_journeys import GOOD
+from tests.run.test_until_config import planned
+
+PACED = GOOD.replace("    think: 1s\n", "    every: 5s\n", 1)
+OPEN = GOOD[: GOOD.index("  mixed:")] + GOOD[GOOD.index("  arrivals:") :].replace("[work]", "[tell]", 1).replace(
+    "slos:", "slos:\n  - {objective: errors == 0, event: tell.say}\n  -"
+).replace("- [errors == 0]", "- p99(publish) < 1s")
+OPEN = OPEN.replace("  work:\n", "  tell: {steps: [{say: {to: shop, get: /}}]}\n  work:\n", 1)
+
+
+def refused(text: str) -> list[str]:
+    """What the guard in a config says of it."""
+    try:
+        held(load(text), {})
+    except ConfigError as error:
+        return str(error).splitlines()
+    return []
+
+
+def test_plan_tells_users_iterations_and_events_apart() -> None:
+    lines = planned(load(GOOD))
+    assert lines[0] == "load: 60 events, 300 iterations and up to 5 users with up to 100 iterations in 5.17 min"
+    assert lines[3:7] == [
+        "0 s 10 s mixed ramp 0 users to 5 users order, work",
+        "0 s 60 s arrivals hold 5/s work",
+        "0 s 60 s beat hold 1/s bus",
+        "10 s 5.17 min mixed 5 users order, work",
+    ]
+    assert lines[-1] == "errors == 0 yes nobody knows how often the steps of journeys are done"
+
+
+def test_plan_of_users_alone() -> None:
+    users = "scenarios:\n  mixed: {journeys: [work, order], load: [{users: 50, for: 5m}], warmup: 30s}\n"
+    lines = planned(load(GOOD[: GOOD.index("scenarios:")] + users))
+    assert lines[0] == "load: 50 users in 5 min"
+    assert "warm-up of mixed: 30 s, in no objective" in lines
+
+
+def test_plan_of_one_iteration() -> None:
+    lines = planned(load(OPEN.replace("{rate: 5/s, for: 1m}", "{rate: 5/s, iterations: 1}", 1)))
+    assert lines[0] == "load: 60 events and 1 iteration in 60 s"
+
+
+def test_what_a_warm_up_leaves_of_a_load_of_users() -> None:
+    late = GOOD.replace("    think: 1s\n", "    warmup: 310s\n", 1)
+    (line,) = lines_of(late)
+    assert line.startswith("load.yaml:43:13: no event is due after a warm-up of 5.17 min")
+    assert load(late.replace("310s", "309s", 1)).config.scenarios["mixed"].warmup == 309 * 10**9
+
+
+def test_objectives_on_steps_and_on_events_beside_journeys() -> None:
+    found = {one.objective.title: one for one in prospects(load(OPEN).config)}
+    assert all(one.decidable for one in found.values())
+    assert {one.unknown for one in found.values()} == {"nobody knows how often the steps of journeys are done"}
+    beat = OPEN.replace("event: tell.say", "scenario: beat", 1)
+    first, second = prospects(load(beat).config)
+    assert (first.unknown, first.events) == ("", 60)
+    assert second.unknown != ""
+
+
+def test_an_objective_on_a_step_that_is_not_there() -> None:
+    (line,) = lines_of(OPEN.replace("event: tell.say", "event: tell.sey", 1))
+    assert line.partition(": ")[2] == "unknown event 'tell.sey'; did you mean 'tell.say'?"
+
+
+def test_a_part_without_the_journey_of_an_objective_is_not_asked_it() -> None:
+    titles = {name: [one.title for one in part_of(load(OPEN), [name]).config.slos] for name in ("arrivals", "beat")}
+    assert titles == {
+        "arrivals": ["errors == 0 [event=tell.say]", "p99(publish) < 1s"],
+        "beat": ["p99(publish) < 1s"],
+    }
+
+
+def test_a_guard_looks_at_whom_steps_send_to() -> None:
+    lines = refused(PACED + "guard: {deny: [localhost]}\n")
+    assert [line.split(": ")[0] for line in lines] == ["load.yaml:1:16", "load.yaml:3:27"]
+
+
+def test_users_without_a_pace_have_no_most() -> None:
+    (line,) = refused(GOOD + "guard: {most: 100000/s}\n")
+    assert line == (
+        "load.yaml:45:7: nobody knows how often users ask who have no fixed pace, and the guard of this config "
+        "allows 100000/s; write every:, the time from one iteration of a user to his next, or a load of rates"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "most"),
+    [
+        # 5 users who may all begin in one second, and send up to 13 each; 5 iterations of one request; 1 event
+        (PACED, 5 * 13 + 5 + 1),
+        # ten times a second each
+        (PACED.replace("every: 5s", "every: 100ms"), 5 * 10 * 13 + 5 + 1),
+        (OPEN, 6),
+        (OPEN.replace("get: /}", "get: /, retry: {on: [503], times: 3}}"), 21),
+        (OPEN.replace("[{say:", "[{hi: {to: shop, get: /}}, {say:"), 11),
+    ],
+)
+def test_the_most_that_journeys_send_is_held_to(text: str, most: int) -> None:
+    assert refused(f"{text}guard: {{most: {most}/s}}\n") == []
+    (line,) = refused(f"{text}guard: {{most: {most - 1}/s}}\n")
+    assert f"offers up to {most}/s, and the guard of this config allows {most - 1}/s at most" in line
