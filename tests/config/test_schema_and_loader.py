@@ -85,8 +85,8 @@ LOADER_ALONE: Final = (
         "names of what is elsewhere in the config, and texts that have a grammar of their own",
     ),
     (
-        r"unknown (variable|journey|pool)|gives to the pool|no scenario makes the journey|is known from step|is drawn "
-        r"|isn't known here|another step of this journey|what this step sends|is what the set-up captures"
+        r"unknown (variable|journey|pool)|gives to the pool|no scenario makes the journey|is known from step"
+        r"|is drawn |isn't known here|another step of this journey|what this step sends|is what the set-up captures"
         r"|stands for something|is of what is sent|would put a secret|is captured (as a secret|in an iteration)"
         r"|is a secret, and|is a mapping, and no|can stand (as the last|in the first)|no step of this journey"
         r"|expected, .*and refused|is expected and refused|goes with|exclude each other|two requests|things to do"

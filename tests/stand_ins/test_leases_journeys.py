@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -109,6 +111,37 @@ def test_a_run_that_is_stopped_tells_of_each_iteration(tmp_path: Path) -> None:
     assert max(row["sent_ns"] for row in ran.events()) <= 5.05e9
     assert_made_again(ran)
     assert_brackets_hold(ran)
+
+
+FEW: Final = ["producers.leases.in_flight=1", "scenarios.visitors.load=[{burst: 20}]"]
+
+
+def test_what_is_beyond_the_limit_in_flight_waits_its_turn(tmp_path: Path) -> None:
+    ran = run_stand_in(NAME, tmp_path, sets=[*FEW, "journeys.look.steps.0.find.within=30s"])
+    look = counts(ran, "visitors", "look")
+    assert look["scheduled"] == look["completed"] == 20
+    assert counts(ran, "renters", "rent")["failed"] == 0
+    assert all(row["sent_ns"] is not None for row in ran.events())
+    sent = [row for row in ran.events() if row["scenario"] == 1]
+    assert not overlapping(sent), "one at a time"
+    assert_made_again(ran)
+
+
+def overlapping(rows: list[Mapping[str, Any]]) -> bool:
+    """Whether one was sent before the one before it had its answer."""
+    ordered = sorted(rows, key=lambda row: row["sent_ns"])
+    return any(later["sent_ns"] < earlier["acked_ns"] for earlier, later in pairwise(ordered))
+
+
+def test_what_is_beyond_the_limit_in_flight_is_dropped_and_fails_its_iteration(tmp_path: Path) -> None:
+    ran = run_stand_in(NAME, tmp_path, sets=[*FEW, "producers.leases.when_full=drop"])
+    summary = ran.report.summary.scenarios["visitors"]
+    look = summary.slices["journey=look"]
+    assert look.ledger["scheduled"] == look.ledger["started"] + look.ledger["starved"] == 20
+    assert look.ledger["failed"] == summary.ledger["unsent"] > 0
+    (reason,) = look.tallies["reasons"].keys() - {key for key in look.tallies["reasons"] if "nothing came" in key}
+    assert "dropped: 1 events were without an answer" in reason
+    assert_made_again(ran)
 
 
 # --- what is wrong ------------------------------------------------------------------------------------------
