@@ -1,10 +1,11 @@
-"""What users that wait for their answers don't tell: a target that answers at once stands still for five seconds.
+"""What users that wait for their answers don't tell: a target that answers at once stands still for 5 s.
 
     python -m benchmarks.stalls
 
-Twenty users that ask ten times a second for twenty seconds: by Locust, by evload in the same closed loop, by evload at
-a fixed pace, and by evload in an open loop at the rate that these users would make. Of people who come by themselves
-one in four would have met the stall; a closed loop asks nothing meanwhile, and has one slow answer for each user.
+Twenty users that ask ten times a second for twenty seconds: by Locust, by evload in the same closed loop, by
+evload at a fixed pace, and by evload in an open loop at the rate that these users would make. Of people who
+come by themselves one in four would have met the stall; a closed loop asks nothing meanwhile, and has one slow
+answer for each user.
 """
 
 from __future__ import annotations
