@@ -13,8 +13,8 @@ from .peers import ENVIRONMENT
 from .rig import ROOT
 
 _BENCHMARKS: Final = (
-    "engine_share", "arrivals", "http_rate", "journeys", "batched", "rabbitmq", "eventbridge", "sql_probe", "reads",
-    "memory", "accuracy", "false_decisions", "compare_builds", "long_report",
+    "engine_share", "arrivals", "http_rate", "journeys", "stalls", "batched", "rabbitmq", "eventbridge", "sql_probe",
+    "reads", "memory", "accuracy", "false_decisions", "compare_builds", "long_report",
 )  # fmt: skip
 
 

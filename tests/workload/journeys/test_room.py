@@ -453,11 +453,12 @@ def test_whoever_waits_goes_on_when_something_comes() -> None:
     world = World(alone, load=ONCE)
     world.run(5 * S)
     world.now_ns = 5 * S
-    world.pools.give("jobs", {"n": 7})
+    world.pools.give("jobs", {"n": 7}, 5 * S)
     world.run()
     assert [sent.target for sent in world.sent] == ['/jobs/{"n":7}']
     assert world.ends == ["completed"]
-    assert world.over[0].started_ns == 0
+    assert world.sent[0].due_ns == 5 * S, "it couldn't be sent before"
+    assert (world.over[0].intended_ns, world.over[0].started_ns) == (0, 5 * S)
 
 
 # -- waiting ---------------------------------------------------------------------------------------------------

@@ -6,8 +6,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-Taken = Callable[[Any], bool]
-"""Is handed a value that has come. False: it isn't wanted any more."""
+Taken = Callable[[Any, int], bool]
+"""Is handed a value that has come, and when. False: it isn't wanted any more."""
 
 
 class Pools:
@@ -17,11 +17,11 @@ class Pools:
         self._values: dict[str, deque[Any]] = {}
         self._waiting: dict[str, deque[Taken]] = {}
 
-    def give(self, pool: str, value: Any) -> None:
-        """Put a value in, or hand it on to who waits for one."""
+    def give(self, pool: str, value: Any, at_ns: int) -> None:
+        """Put a value in at a time, or hand it on to who waits for one."""
         waiting = self._waiting.get(pool)
         while waiting:
-            if waiting.popleft()(value):
+            if waiting.popleft()(value, at_ns):
                 return
         self._values.setdefault(pool, deque()).append(value)
 

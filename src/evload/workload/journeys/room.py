@@ -22,7 +22,7 @@ from ...model.states import Outcome
 from ...model.travel import Answer, Event, Receipt, WaitEvent
 from ...units import NS_PER_S, format_duration
 from ..schedule import Arrivals
-from .pools import Pools
+from .pools import Pools, Taken
 from .program import Done, Fork, GiveIn, Look, Operation, Pause, Program, Send, Watch
 from .users import Ramp, most_users, presence
 
@@ -470,12 +470,13 @@ class Journeys:
             return False
         return True
 
-    def _hand_over(self, one: _Pass, token: int, name: str) -> Callable[[Any], bool]:
-        def taken(value: Any) -> bool:
+    def _hand_over(self, one: _Pass, token: int, name: str) -> Taken:
+        def taken(value: Any, at_ns: int) -> bool:
             if one.token != token or one.done or self._stopped:
                 return False
             one.values[name] = value
             one.awaits = ""
+            one.due_ns = max(one.due_ns, at_ns)  # it couldn't be sent before
             self._push(one.due_ns, one)
             self._wake()
             return True
@@ -565,7 +566,7 @@ class Journeys:
             if unknown := gift.needs - one.values.keys():
                 return FAILED, _UNKNOWN.format(min(unknown))
             program.late.values = one.values
-            self._pools.give(gift.pool, gift.value(self._stamp(now_ns)))
+            self._pools.give(gift.pool, gift.value(self._stamp(now_ns)), now_ns)
         return OK, ""
 
     def _missing(self, one: _Pass, send: Send, document: _Document) -> str:
