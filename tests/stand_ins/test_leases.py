@@ -159,9 +159,9 @@ TWINS: Final = {
     "keys that nobody heeds, of all": Twin(BOTH_KEYS, {"idempotent": False}, long=True),
     "a pool that is too small, of all": Twin(
         {
-            *OPERATIONS, *APPEND, "rate(acked) > 95% [event-storm]", SLOW, "rate(errors) < 5%",
-            *(f"p95(publish) < {limit} [{name}]" for name, (_, limit) in ENDPOINTS.items() if name != "audit"),
-            *(f"throughput(acked) >= {rate} [{name}]" for name, (rate, _) in ENDPOINTS.items() if name != "audit"),
+            *OPERATIONS, *APPEND, SLOW, "rate(errors) < 5%",  # the storm waits for the answers of each ledger
+            *(f"p95(publish) < {limit} [{name}]" for name, (_, limit) in ENDPOINTS.items()),
+            *(f"throughput(acked) >= {rate} [{name}]" for name, (rate, _) in ENDPOINTS.items()),
         },
         {"pool": 1}, long=True,
     ),

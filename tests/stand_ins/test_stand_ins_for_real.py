@@ -79,7 +79,8 @@ def test_videos(tmp_path: Path) -> None:
     assert sum(one["acked"] for one in ledgers) == len(own) == 345
     done = [line for line in record.of("done") if line["correlation_id"]]
     assert sum(one["visible"] for one in ledgers) == len(done)
-    assert sum(one["lost"] for one in ledgers) == record.counts["failed"] == 17
+    assert sum(one["ended"] for one in ledgers) == record.counts["failed"] == 17
+    assert sum(one["lost"] for one in ledgers) == 0
     assert [line["bytes"] for line in record.of("stored")] == [5_000_000] * 6
     # What it made is gone again, the job of the set-up with it.
     assert [(line["jobs"], line["assets"]) for line in record.of("removed")] == [(346, 6)]
