@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from evload.ledger.reader import LedgerReader
-from tests.rigs.commands import Ended, assert_one_clear_line, evload, sandboxes_of, started, wait_until
+from tests.rigs.commands import Ended, assert_one_clear_line, evload, sandboxes_of, started, summary_of, wait_until
 
 CONFIG = """\
 name: small
@@ -201,6 +201,7 @@ def test_after_an_interrupt_and_after_a_kill_it_goes_on_where_it_was(tmp_path: P
     assert found["trials"][: len(left["trials"])] == left["trials"]
     assert found["ceiling"]["end"] != "unfinished"
     assert len(found["trials"]) > len(left["trials"])
+    assert not any(summary_of(directory / one["directory"])["interrupted"] for one in found["trials"])
     aside = [path.name for path in directory.iterdir() if "interrupted" in path.name]
     assert set(aside) <= {f"trial-{in_its:02}-interrupted-{number}" for number in (1, 2)}
 
