@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from evload.ledger.reader import LedgerReader
-from tests.rigs.commands import Ended, assert_one_clear_line, evload, sandboxes_of, started, wait_until
+from tests.rigs.commands import Ended, assert_one_clear_line, evload, sandboxes_of, started, summary_of, wait_until
 
 CONFIG = """\
 name: small
@@ -28,7 +28,14 @@ scenarios:
 slos: [errors == 0, {objective: ceiling > 150/s, critical: 80/s}]
 self_checks: {offered_rate: warn, lateness: warn, headroom: warn, resolution: warn}
 """
-SHORT = ("--from", "200/s", "--to", "200/s", "--trial", "5s")
+GAUGED = CONFIG.replace(
+    CONFIG[CONFIG.index("probes:\n") : CONFIG.index("scenarios:")],
+    """\
+gauges: {queue: {kind: http-json, url: "{sandbox}/queue", value: body.depth, as: queue_depth, every: 200ms}}
+""",
+).replace("probes: [items], ", "")
+"""Nothing waits in its queue, however busy the machine is, which says so where times of reads would not."""
+SHORT = ("--from", "40/s", "--to", "40/s", "--trial", "5s")
 """One rate, which is tried twice; where a busy machine keeps it from being told, a few times more."""
 
 
@@ -120,10 +127,10 @@ def test_a_directory_with_something_in_it_is_refused(tmp_path: Path) -> None:
 
 
 def test_each_trial_is_a_run_and_the_notes_the_page_and_json_say_the_same(tmp_path: Path) -> None:
-    ended = search(tmp_path, *SHORT, "--out", "found", "--json")
+    ended = search(tmp_path, *SHORT, "--out", "found", "--json", text=GAUGED)
     found = notes(tmp_path / "found")
     assert json.loads(ended.out) == found
-    assert found["asked"] == {"from": 200, "to": 200, "precision": 0.05, "trial": 5}
+    assert found["asked"] == {"from": 40, "to": 40, "precision": 0.05, "trial": 5}
     assert (found["format"], found["name"], found["scenario"]) == (1, "small", "base")
     assert found["trials"]
     for number, one in enumerate(found["trials"], 1):
@@ -164,21 +171,16 @@ def test_each_trial_is_a_run_and_the_notes_the_page_and_json_say_the_same(tmp_pa
     assert "not asked ceiling > 150/s (evload ceiling judges it)" in " ".join(with_run.err.split())
 
 
-def test_after_an_interrupt_it_goes_on_where_it_was(tmp_path: Path) -> None:
-    (tmp_path / "small.yaml").write_text(CONFIG)
+def test_after_an_interrupt_and_after_a_kill_it_goes_on_where_it_was(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(GAUGED)
     directory = tmp_path / "left"
-    with started("ceiling", "small.yaml", *SHORT, "--out", "left", cwd=tmp_path) as running:
-        wait_until(lambda: (directory / "ceiling.json").exists() and len(notes(directory)["trials"]) >= 1)
-        number = len(notes(directory)["trials"]) + 1
-        wait_until(lambda: (directory / f"trial-{number:02}" / "events.sqlite").exists())
-        running.signal(signal.SIGINT)
-        ended = running.ended()
+    ended = cut_off(tmp_path, signal.SIGINT, *SHORT, "--out", "left")
     assert ended.code == 130
     assert "to go on: evload ceiling small.yaml --resume left, with the same options" in ended.said
     left = notes(directory)
     assert left["ceiling"]["end"] == "unfinished"
     assert (directory / "ceiling.html").exists()
-    cut_off = directory / f"trial-{len(left['trials']) + 1:02}"
+    in_its = len(left["trials"]) + 1
 
     refused = evload("ceiling", "small.yaml", "--resume", "left", "--trial", "6s", cwd=tmp_path)
     assert_one_clear_line(
@@ -189,29 +191,28 @@ def test_after_an_interrupt_it_goes_on_where_it_was(tmp_path: Path) -> None:
     anew = evload("ceiling", "small.yaml", "--out", "left", cwd=tmp_path)
     assert_one_clear_line(anew, 2, "left holds a search already; go on with it by --resume left")
 
-    ended = evload("ceiling", "small.yaml", "--resume", "left", cwd=tmp_path)
-    assert ended.code in (0, 1, 4), ended.said
-    found = notes(directory)
-    assert found["trials"][: len(left["trials"])] == left["trials"]
-    assert found["ceiling"]["end"] != "unfinished"
-    aside = [path.name for path in directory.iterdir() if "interrupted" in path.name]
-    assert aside in ([], [f"{cut_off.name}-interrupted-1"])
+    cut_off(tmp_path, signal.SIGKILL, "--resume", "left")
+    assert notes(directory)["trials"] == left["trials"]
+    wait_until(lambda: not sandboxes_of(directory / f"trial-{in_its:02}"))
 
-
-def test_after_a_kill_it_goes_on_where_it_was(tmp_path: Path) -> None:
-    (tmp_path / "small.yaml").write_text(CONFIG)
-    directory = tmp_path / "left"
-    with started("ceiling", "small.yaml", *SHORT, "--out", "left", cwd=tmp_path) as running:
-        wait_until(lambda: (directory / "ceiling.json").exists() and len(notes(directory)["trials"]) >= 1)
-        number = len(notes(directory)["trials"]) + 1
-        wait_until(lambda: (directory / f"trial-{number:02}" / "events.sqlite").exists())
-        running.signal(signal.SIGKILL)
-        running.ended()
-    wait_until(lambda: not sandboxes_of(directory / f"trial-{number:02}"))
-    left = notes(directory)
     ended = evload("ceiling", "small.yaml", "--resume", "left", cwd=tmp_path)
     assert ended.code in (0, 1, 4), ended.said
     found = notes(directory)
     assert found["trials"][: len(left["trials"])] == left["trials"]
     assert found["ceiling"]["end"] != "unfinished"
     assert len(found["trials"]) > len(left["trials"])
+    assert not any(summary_of(directory / one["directory"])["interrupted"] for one in found["trials"])
+    aside = [path.name for path in directory.iterdir() if "interrupted" in path.name]
+    assert set(aside) <= {f"trial-{in_its:02}-interrupted-{number}" for number in (1, 2)}
+
+
+def cut_off(cwd: Path, how: signal.Signals, *options: str) -> Ended:
+    """A search in the directory `left`, ended in this way in the first trial that it makes after one is noted."""
+    directory = cwd / "left"
+    before = next((path.stat().st_ino for path in sorted(directory.glob("trial-*/events.sqlite"))[-1:]), None)
+    with started("ceiling", "small.yaml", *options, cwd=cwd) as running:
+        wait_until(lambda: (directory / "ceiling.json").exists() and len(notes(directory)["trials"]) >= 1)
+        ledger = directory / f"trial-{len(notes(directory)['trials']) + 1:02}" / "events.sqlite"
+        wait_until(lambda: ledger.exists() and ledger.stat().st_ino != before)
+        running.signal(how)
+        return running.ended()

@@ -249,7 +249,7 @@ def test_a_busy_core_widens_brackets_openly_and_none_is_wrong(
     memory = CostlyWorld(SandboxSettings.model_validate(basis), answer=parse_delay("2ms"))
     memory.read_ns = read_ns
     monkeypatch.setattr(VirtualClock, "cpu_ns", lambda clock: memory.used_ns)
-    run = Simulation(memory, load("60/s", "20s"), slos=slos, probe={"bulk": 1}).run()
+    run = Simulation(memory, load("60/s", "12s"), slos=slos, probe={"bulk": 1}).run()
     vitals = run.summary.vitals
     assert vitals.cpu_share is not None
     assert 0.4 < vitals.cpu_share < 0.8, "it would be 1.27 without"
@@ -283,7 +283,7 @@ def test_a_plan_that_learns_reads_less_and_holds_every_truth() -> None:
     reads, widths = {}, {}
     for plan in ("geometric", "adaptive"):
         memory = world()
-        run = Simulation(memory, load("100/s", "30s"), probe={"bulk": 500, "reading": plan}).run()
+        run = Simulation(memory, load("100/s", "20s"), probe={"bulk": 500, "reading": plan}).run()
         relative = []
         for seen, truth in truth_of(run, memory):
             assert seen.stable_upper_ns is not None
@@ -292,7 +292,7 @@ def test_a_plan_that_learns_reads_less_and_holds_every_truth() -> None:
             lower = seen.stable_lower_ns or seen.acked_ns
             assert lower <= truth.stable_visible_ns <= seen.stable_upper_ns
             relative.append((seen.stable_upper_ns - lower) / (seen.stable_upper_ns - seen.acked_ns))
-        reads[plan] = run.summary.vitals.event_reads / 3000
+        reads[plan] = run.summary.vitals.event_reads / 2000
         widths[plan] = sorted(relative)[len(relative) // 2]
     assert reads["adaptive"] < 0.85 * reads["geometric"], "five of the reads of each plan confirm"
     assert widths["adaptive"] < 1.2 * widths["geometric"]
@@ -324,7 +324,7 @@ def test_a_hopeless_objective_ends_the_run_and_the_ledger_tells_the_same(tmp_pat
     path = tmp_path / "events.sqlite"
     memory = world(loss="20%")
     objective = {"text": "share(end_to_end < 2s) >= 95%", "abort_after_ns": 10 * S}
-    run = Simulation(memory, load("50/s", "10m"), slos=[objective], ledger_path=path).run()
+    run = Simulation(memory, load("10/s", "10m"), slos=[objective], ledger_path=path).run()
     vitals = run.summary.vitals
     assert vitals.aborted == "share(end_to_end < 2s) >= 95%"
     assert vitals.duration_ns < 120 * S, "eight windows of 10 s tell whether events share their fate"
@@ -337,7 +337,7 @@ def test_a_hopeless_objective_ends_the_run_and_the_ledger_tells_the_same(tmp_pat
 
 def test_a_good_run_is_not_ended() -> None:
     objective = {"text": "share(end_to_end < 2s) >= 95%", "abort_after_ns": S}
-    run = Simulation(world(), load("50/s", "60s"), slos=[objective, "lost == 0"]).run()
+    run = Simulation(world(), load("15/s", "60s"), slos=[objective, "lost == 0"]).run()
     assert run.summary.vitals.aborted == ""
     assert run.report.verdict is Result.PASS
 

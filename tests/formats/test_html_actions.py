@@ -140,12 +140,11 @@ def acted_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize(("width", "dark"), looks(375, 1280))
 def test_everybody_can_read_it_at_every_width_in_light_and_dark(
-    width: int, dark: bool, chromium: Chromium, acted_path: Path, tmp_path: Path
+    width: int, dark: bool, chromium: Chromium, acted_path: Path
 ) -> None:
     async def look(page: Page) -> None:
         await show(page, acted_path.as_uri(), width=width, dark=dark)
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
-        await page.screenshot(path=tmp_path / "page.png", full_page=True)
         assert await barriers(page) == []
 
     assert chromium.visit(look) == {acted_path.as_uri()}

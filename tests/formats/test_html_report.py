@@ -92,13 +92,12 @@ def browse(chromium: Chromium, path: Path, what: Callable[[Page], Awaitable[None
 
 @pytest.mark.parametrize(("width", "dark"), looks(375, 1280, 2560))
 def test_everybody_can_read_it_at_every_width_in_light_and_dark(
-    width: int, dark: bool, chromium: Chromium, page_path: Path, tmp_path: Path
+    width: int, dark: bool, chromium: Chromium, page_path: Path
 ) -> None:
     async def look(page: Page) -> None:
         await show(page, page_path.as_uri(), width=width, dark=dark)
         assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         await expect(page.locator("html")).to_have_attribute("data-theme", "dark" if dark else "light")
-        await page.screenshot(path=tmp_path / "page.png", full_page=True)
         await page.locator("details").evaluate_all("all => all.forEach(one => one.open = true)")
         assert await barriers(page) == []
 

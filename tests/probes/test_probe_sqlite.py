@@ -346,14 +346,14 @@ def test_the_file_may_be_named_relative_to_the_config(shop: tuple[Path, sqlite3.
         ),
         (
             "WITH RECURSIVE r(id) AS (SELECT 1 UNION ALL SELECT id FROM r) SELECT id FROM r WHERE id IN (:ids)",
-            "statement timeout: the query took longer than 100 ms; add an index",
+            "statement timeout: the query took longer than 1 s; add an index",
         ),
     ],
 )
 def test_a_query_that_can_not_be_asked(shop: tuple[Path, sqlite3.Connection], query: str, told: str) -> None:
     path, _ = shop
     with pytest.raises(TargetError) as caught:
-        read_from(config_of(path, query, statement_timeout="100ms"))
+        read_from(config_of(path, query, statement_timeout="1s"))
     assert str(caught.value).startswith(f"can't ask {path}: {told}")
     assert "\n" not in str(caught.value)
 
@@ -369,7 +369,7 @@ def test_files_that_are_no_database(tmp_path: Path) -> None:
 def test_failures_in_the_middle_are_failed_reads(shop: tuple[Path, sqlite3.Connection]) -> None:
     path, db = shop
     db.execute("PRAGMA journal_mode = delete")
-    config = config_of(path, "SELECT id, n AS effects FROM placements WHERE id IN (:ids)", statement_timeout="100ms")
+    config = config_of(path, "SELECT id, n AS effects FROM placements WHERE id IN (:ids)", statement_timeout="1s")
 
     async def run() -> list[ReadResult]:
         async with config.open(Surroundings(SystemClock(), "r-1", Path())) as probe:
@@ -386,7 +386,7 @@ def test_failures_in_the_middle_are_failed_reads(shop: tuple[Path, sqlite3.Conne
     assert [read.seen for read in good.reads] == [Seen.ABSENT] * 2
     assert (one.reads[0].seen, one.reads[0].effects) == (Seen.PRESENT, 1)
     for failed, told in (
-        (locked, "statement timeout: the file was locked for longer than 100 ms"),
+        (locked, "statement timeout: the file was locked for longer than 1 s"),
         (bad_row, "column 'effects' holds text, not a number"),
         (dropped, "the query is wrong: no such table: placements"),
     ):
@@ -430,12 +430,12 @@ class Slow:
 def test_reads_share_the_pool_and_a_read_that_waits_too_long_fails() -> None:
     async def run() -> None:
         slow = Slow()
-        reader = SqlReader(config_of(pool=2, statement_timeout="50ms"), slow, SystemClock())
+        reader = SqlReader(config_of(pool=2, statement_timeout="1s"), slow, SystemClock())
         under_way = [asyncio.create_task(reader.read([A])) for _ in range(2)]
         await asyncio.sleep(0)
         exhausted = await reader.read([A])
         assert exhausted.reads[0].seen is Seen.FAILED
-        assert exhausted.error == "pool exhausted: none of 2 connections was free within 50 ms"
+        assert exhausted.error == "pool exhausted: none of 2 connections was free within 1 s"
         slow.go.set()
         more = [asyncio.create_task(reader.read([A])) for _ in range(20)]
         assert {(await task).reads[0].seen for task in (*under_way, *more)} == {Seen.PRESENT}

@@ -238,19 +238,19 @@ class TestDeadline:
     ) -> None:
         async def main() -> None:
             await make_queue(node.url, name)
-            async with traffic(node.url, routing_key=name, timeout="300ms", window=10) as run:
+            async with traffic(node.url, routing_key=name, timeout="2s", window=10) as run:
                 with frozen(node):
                     began = time.monotonic()
                     await run.publish(run.make(25), batch=25)
                     # Two windows have to pass before the last five are written, or have waited too long.
-                    assert time.monotonic() - began >= 0.3
+                    assert time.monotonic() - began >= 2
                     await run.all_settled()
             outcomes = run.outcomes()
             assert outcomes[Outcome.IN_DOUBT] >= 10
             assert outcomes[Outcome.IN_DOUBT] + outcomes[Outcome.UNSENT] == 25
-            assert run.details(Outcome.IN_DOUBT) == {"no confirm within 300 ms"}
+            assert run.details(Outcome.IN_DOUBT) == {"no confirm within 2 s"}
             waits = [r.sent_ns for r in run.receipts.values() if r.sent_ns is not None]
-            assert sum(at - min(waits) < 250_000_000 for at in waits) == 10
+            assert sum(at - min(waits) < 1_900_000_000 for at in waits) == 10
             await arrived(node, name, 10)
             run.hold_against(await drain_ids(node.url, name))
 

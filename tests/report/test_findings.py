@@ -11,10 +11,10 @@ from evload.model.report import CheckResult, Insight, Report, Result, Severity
 from evload.model.vitals import Incident, Vitals
 from evload.report.insights_over_time import moment
 from tests.rigs.summaries import S
-from tests.rigs.worlds import Told, busy_generator, insights_of, replica_slows_down, run
+from tests.rigs.worlds import FINE, Told, busy_generator, insights_of, replica_slows_down, run
 
-FASTER_THAN_WORKERS = {"workers": 4, "service": "40ms"}
-"""Four workers of 40 ms each: a hundred events a second."""
+FASTER_THAN_WORKERS = {"workers": 1, "service": "40ms"}
+"""A worker of 40 ms: twenty-five events a second."""
 
 
 def spans(found: Insight, first_s: float, last_s: float) -> bool:
@@ -24,7 +24,7 @@ def spans(found: Insight, first_s: float, last_s: float) -> bool:
 
 
 def test_where_all_is_well_nothing_is_found(tmp_path: Path) -> None:
-    ended = run(tmp_path)
+    ended = run(tmp_path, probe=FINE)
     assert ended.findings == []
     assert ended.report.verdict is Result.PASS
 
@@ -44,7 +44,7 @@ def test_where_all_is_well_nothing_is_found(tmp_path: Path) -> None:
     ids=["poisson", "two modes", "slow", "burst", "idle", "two replicas alike", "two replicas almost alike", "ramp"],
 )
 def test_what_is_odd_but_well_is_no_finding(tmp_path: Path, sandbox: dict[str, Any], more: dict[str, Any]) -> None:
-    assert run(tmp_path, sandbox, **more).findings == []
+    assert run(tmp_path, sandbox, probe=FINE, **more).findings == []
 
 
 def test_lost_events(tmp_path: Path) -> None:
@@ -69,7 +69,7 @@ def test_events_lost_for_a_while_are_given_their_time(tmp_path: Path) -> None:
 
 
 def test_a_lagging_replica_is_named(tmp_path: Path) -> None:
-    ended = run(tmp_path, {"replicas": [{"name": "eu"}, {"name": "us", "lag": "2500ms"}, {"name": "ap"}]})
+    ended = run(tmp_path, {"replicas": [{"name": "eu"}, {"name": "us", "lag": "2500ms"}, {"name": "ap"}]}, probe=FINE)
     assert ended.kinds == {"lagging_replica"}
     found = ended.the("lagging_replica")
     assert found.evidence["replica"] == "us"
@@ -79,21 +79,21 @@ def test_a_lagging_replica_is_named(tmp_path: Path) -> None:
 
 
 def test_a_saturated_consumer_and_from_which_rate_on(tmp_path: Path) -> None:
-    ended = run(tmp_path, FASTER_THAN_WORKERS, load=({"from": "0/s", "to": "200/s", "for": "30s"},))
+    ended = run(tmp_path, FASTER_THAN_WORKERS, load=({"from": "0/s", "to": "50/s", "for": "30s"},))
     assert ended.kinds == {"saturated"}
     found = ended.the("saturated")
-    assert 95 <= float(found.evidence["offered_at_onset"]) <= 125
-    assert 90 <= float(found.evidence["came_through"]) <= 105
+    assert 24 <= float(found.evidence["offered_at_onset"]) <= 31
+    assert 23 <= float(found.evidence["came_through"]) <= 26
     assert found.span_ns is not None
     assert 14 * S <= found.span_ns[0] <= 18 * S
     assert found.span_ns[1] == pytest.approx(30 * S, abs=S)
-    assert "The backlog began to grow at 1" in found.sentence
+    assert "The backlog began to grow at 2" in found.sentence
 
 
 def test_a_consumer_that_is_saturated_from_the_first_moment(tmp_path: Path) -> None:
-    ended = run(tmp_path, FASTER_THAN_WORKERS, load=({"rate": "150/s", "for": "20s"},))
+    ended = run(tmp_path, FASTER_THAN_WORKERS, load=({"rate": "40/s", "for": "15s"},), probe=FINE)
     assert ended.kinds == {"saturated"}
-    assert "from the first moment, at 150/s" in ended.the("saturated").sentence
+    assert "from the first moment, at 40/s" in ended.the("saturated").sentence
 
 
 def test_a_stall_of_the_workers(tmp_path: Path) -> None:
@@ -109,13 +109,13 @@ def test_a_stall_of_the_broker(tmp_path: Path) -> None:
 
 
 def test_a_generator_that_is_too_slow(tmp_path: Path) -> None:
-    ended = run(tmp_path, hook=busy_generator, slos=["p90(end_to_end) < 500ms"])
+    ended = run(tmp_path, hook=busy_generator, slos=["p90(end_to_end) < 500ms"], probe=FINE)
     assert ended.kinds == {"generator"}
     assert 0.3 < float(ended.the("generator").evidence["schedule_delay_p99_s"]) <= 0.4
 
 
 def test_a_generator_that_is_late_and_changes_nothing_is_none_of_the_findings(tmp_path: Path) -> None:
-    assert run(tmp_path, hook=busy_generator).findings == []
+    assert run(tmp_path, hook=busy_generator, probe=FINE).findings == []
 
 
 def test_a_generator_without_headroom(tmp_path: Path) -> None:

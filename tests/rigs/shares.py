@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pytest
 from _pytest.mark.structures import ParameterSet
 
 
-def seeds(count: int, share: int) -> list[ParameterSet]:
-    """The numbers below `count`, of which those from `share` on are for `make long` alone."""
-    return [pytest.param(seed, marks=() if seed < share else pytest.mark.long) for seed in range(count)]
+def seeds(count: int, share: int | Collection[int]) -> list[ParameterSet]:
+    """The numbers below `count`, of which all but a share are for `make long` alone: the first so many, or these."""
+    kept = range(share) if isinstance(share, int) else share
+    return [pytest.param(seed, marks=() if seed in kept else pytest.mark.long) for seed in range(count)]
 
 
 def looks(*widths: int) -> list[ParameterSet]:

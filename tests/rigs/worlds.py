@@ -20,6 +20,10 @@ from evload.testing.simulation import Simulation
 from evload.testing.virtual_time import VirtualLoop
 
 QUICK = {"lognormal": {"median": "120ms", "p99": "500ms"}}
+FINE: Mapping[str, Any] = {"bulk": 500, "deadline": "12s"}
+"""A probe that reads as often as any does that isn't told otherwise."""
+COARSE: Mapping[str, Any] = {**FINE, "resolution": "30%"}
+"""Where seconds are asked for: half of the reads."""
 STEADY = ({"from": "0/s", "to": "24/s", "for": "5s"}, {"rate": "24/s", "for": "35s"})
 OBJECTIVES = ("p99(end_to_end) < 3s", "share(consistency < 2s) >= 95%", "lost == 0", "duplicates == 0")
 
@@ -46,10 +50,17 @@ class Told:
 Hook = Callable[[MemoryWorld, VirtualLoop], None]
 
 
-def run(directory: Path, sandbox: Mapping[str, Any] | None = None, *, hook: Hook | None = None, **more: Any) -> Told:
+def run(
+    directory: Path,
+    sandbox: Mapping[str, Any] | None = None,
+    *,
+    hook: Hook | None = None,
+    probe: Mapping[str, Any] = COARSE,
+    **more: Any,
+) -> Told:
     """A run against a sandbox that misbehaves like this; `hook` may plan calls on the run's loop."""
     world = MemoryWorld(SandboxSettings.model_validate({"visibility": QUICK, **(sandbox or {})}))
-    settings = {"load": STEADY, "probe": {"bulk": 500, "deadline": "12s"}, "slos": OBJECTIVES} | more
+    settings = {"load": STEADY, "probe": probe, "slos": OBJECTIVES} | more
     path = directory / "events.sqlite"
     if hook is not None:
         settings["at"] = lambda _: hook(world, _loop())

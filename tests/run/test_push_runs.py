@@ -18,7 +18,7 @@ import aiohttp
 from tests.rigs.small_system import measure
 
 _PAGE: Final = 20
-_SHORT: Final = {"deadline": "1500ms", "confirm": {"reads": 1, "over": "500ms"}}
+_SHORT: Final = {"deadline": "5s", "confirm": {"reads": 1, "over": "500ms"}}
 
 
 class _Log:

@@ -30,9 +30,12 @@ PIPELINES: Final[tuple[tuple[float, dict[str, Any]], ...]] = (
 SLOS: Final = ("p95(consistency) < 20s", "errors == 0")
 
 
-@pytest.mark.parametrize("seed", seeds(100, 2))
+@pytest.mark.parametrize("seed", seeds(100, {1}))
 def test_the_interval_holds_the_ceiling_and_is_five_percent_wide_at_most(seed: int, tmp_path: Path) -> None:
-    """Every other one shows its backlog by the depth of a queue alone, and not by any objective."""
+    """Every other one shows its backlog by the depth of a queue alone, and not by any objective.
+
+    Where events are followed as well it takes thirty times as long.
+    """
     rng = random.Random(seed)
     capacity, sandbox = PIPELINES[seed // 2 % len(PIPELINES)]
     hidden = seed % 2 == 1
@@ -46,6 +49,14 @@ def test_the_interval_holds_the_ceiling_and_is_five_percent_wide_at_most(seed: i
         # All publishes were confirmed: whoever asks the broker alone finds no ceiling at all.
         bad = [one for one in ceiling.trials if one.outcome is Outcome.BAD]
         assert all(one.judged.reasons[0].startswith("work-queue ") for one in bad)
+
+
+def test_a_backlog_of_events_that_are_followed_bounds_it_too(tmp_path: Path) -> None:
+    planted = Planted(40, {"workers": 4, "service": "100ms"}, slos=SLOS)
+    ceiling = planted.search(tmp_path / "search", Plan(Fraction(28), Fraction(5000), 1.0), length_s=20)
+    assert_it_holds(ceiling, 40, "2")
+    bad = [one for one in ceiling.trials if one.outcome is Outcome.BAD]
+    assert all(one.judged.reasons[0].startswith("events not seen yet ") for one in bad)
 
 
 def test_a_search_goes_on_from_its_notes_and_comes_to_the_same(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A headless Chromium that looks at pages: one for the whole session, and a context of its own for every visit."""
+"""A headless Chromium that looks at pages: one for the whole session, and a page of its own for every visit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, Locator, Page, Position, async_playwright, expect
+from playwright.async_api import BrowserContext, Locator, Page, Position, async_playwright, expect
 
 _NAMES: Final = ("chromium", "chromium-browser", "google-chrome")
 _LOOPBACK_ONLY: Final = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost"
@@ -19,14 +19,20 @@ _PATIENCE_MS: Final = 60_000
 _DRAGS: Final = 4
 _DRAWN: Final = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 """Two frames later, what the last action led to has been asked for and complained about."""
+_KEPT: Final = "(kept => (localStorage.clear(), kept.join()))([...Object.keys(localStorage), document.cookie])"
+"""What the next page would find of this one, and no longer does."""
 
 
 @dataclass(frozen=True)
 class Chromium:
-    """The running browser, with its event loop, which runs during visits only: other tests run loops of their own."""
+    """The running browser, with its event loop, which runs during visits only: other tests run loops of their own.
+
+    All visits have one context, in which an empty page stays open: to open the first one costs as much as what is
+    shown there. No page of ours keeps anything in a browser.
+    """
 
     runner: asyncio.Runner
-    browser: Browser
+    context: BrowserContext
 
     def visit(self, what: Callable[[Page], Awaitable[None]]) -> set[str]:
         """Do something with a new page that may never complain. Returns every URL that it asked for."""
@@ -34,15 +40,14 @@ class Chromium:
         async def main() -> set[str]:
             problems: list[str] = []
             requests: set[str] = set()
-            async with await self.browser.new_context() as context:
-                context.set_default_timeout(_PATIENCE_MS)
-                context.on("console", lambda m: problems.append(m.text) if m.type in ("error", "warning") else None)
-                context.on("weberror", lambda failed: problems.append(str(failed.error)))
-                context.on("request", lambda request: requests.add(request.url))
-                page = await context.new_page()
+            async with await self.context.new_page() as page:
+                page.on("console", lambda m: problems.append(m.text) if m.type in ("error", "warning") else None)
+                page.on("pageerror", lambda error: problems.append(str(error)))
+                page.on("request", lambda request: requests.add(request.url))
                 page.on("websocket", lambda socket: requests.add(socket.url))
                 await what(page)
                 await page.evaluate(_DRAWN)
+                assert await page.evaluate(_KEPT) == ""
             assert problems == []
             return requests
 
@@ -51,7 +56,7 @@ class Chromium:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Chromium]:
-    """A browser in which each visit has a context of its own."""
+    """A browser in which each visit has a page of its own."""
     with _running() as browser:
         yield browser
 
@@ -63,11 +68,18 @@ def _running() -> Iterator[Chromium]:
     if program is None:
         pytest.fail("no Chromium to look at pages with; tests/servers/install_servers installs it", pytrace=False)
     expect.set_options(timeout=_PATIENCE_MS)
+
+    async def context() -> BrowserContext:
+        browser = await playwright.chromium.launch(executable_path=program, args=[_LOOPBACK_ONLY])
+        context = await browser.new_context()
+        context.set_default_timeout(_PATIENCE_MS)
+        await context.new_page()
+        return context
+
     with asyncio.Runner() as runner:
         playwright = runner.run(async_playwright().start())
         try:
-            launched = playwright.chromium.launch(executable_path=program, args=[_LOOPBACK_ONLY])
-            yield Chromium(runner, runner.run(launched))
+            yield Chromium(runner, runner.run(context()))
         finally:
             runner.run(playwright.stop())
 

@@ -117,7 +117,7 @@ def test_a_broker_that_wants_few_unanswered_events_gets_no_more() -> None:
 
     async def run() -> Sequence[Receipt]:
         server = await asyncio.start_server(serve, "127.0.0.1", 0)
-        async with server, publishing(server.sockets[0].getsockname()[1], timeout="300ms") as (_, publish):
+        async with server, publishing(server.sockets[0].getsockname()[1], timeout="2s") as (_, publish):
             receipts: Sequence[Receipt] = await publish(20)
             return receipts
 
