@@ -316,15 +316,33 @@ def test_sdks_are_imported_by_adapters_alone() -> None:
         ("evload.config", ("scipy", "numpy", "aiohttp", "httptools", "uvloop", "asyncpg", "rich", "typer")),
         ("evload.engine.engine", ("scipy", "numpy", "aiohttp", "httptools", "yaml", "rich", "typer")),
         ("evload.sinks.otlp", ("aiohttp", "google", "grpc", "opentelemetry", "requests")),
+        (
+            "evload.sandbox.process",
+            ("scipy", "numpy", "aiohttp", "yaml", "rich", "typer", "evload.spi", "evload.model"),
+        ),
         ("evload.spi", ("scipy", "numpy", "aiohttp", "httptools", "yaml", "rich", "typer")),
     ],
 )
 def test_what_is_not_needed_is_not_loaded(module: str, unloaded: tuple[str, ...]) -> None:
-    program = f"import sys, {module}; print(*sorted(name for name in sys.modules if '.' not in name))"
+    program = f"import sys, {module}; print(*sorted(name for name in sys.modules if name.count('.') < 2))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert "evload" in loaded
     assert not loaded & set(unloaded)
+
+
+def test_a_run_loads_what_few_of_them_need_when_it_needs_it() -> None:
+    late = (
+        "evload.sandbox.world",
+        "evload.run.guarding",
+        "evload.run.traffic_log",
+        "evload.formats",
+        "numpy",
+        "bokeh",
+    )
+    program = f"import sys, evload.run.session, evload.sinks.github; print(*(set({late!r}) & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
 
 
 def test_the_drawing_of_the_house_shows_every_room_on_its_floor() -> None:
