@@ -24,7 +24,7 @@ from evload.model.travel import Observation
 from tests.rigs.ledgers import begun
 
 START = 5_000_000_000
-TIMES = [name for name in Observation.__slots__ if name.endswith("_ns")]
+TIMES = [field.name for field in dataclasses.fields(Observation) if field.name.endswith("_ns")]
 
 
 def shifted(seen: Observation, by_ns: int) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from ..model.phases import LEAST_NS, Course, Ending, planned_length, tolerance_n
 from ..model.states import State
 from ..model.summary import Distribution, GaugeSummary, ScenarioSummary, Series, Summary, slice_label
 from ..model.tags import is_unanswered, name_of, names_in, tags_of, unanswered
-from ..model.travel import Observation, Part
+from ..model.travel import Observation, Part, told_of
 from ..model.vitals import Vitals
 from ..stats.histogram import coarse
 from ..stats.thresholds import StepCounts
@@ -42,20 +42,20 @@ _ENDED: Final = State.ENDED
 
 
 class _Counted(NamedTuple):
-    """A fact that the fold counts, and what stands for not knowing it."""
+    """A fact that the fold counts, what stands for not knowing it, and what takes it from an event."""
 
     name: str
     fact: Fact
     default: Any
+    value_of: Callable[[Observation], Any]
 
 
 _COUNTED: Final = tuple(
-    _Counted(name, fact, DEFAULTS[name])
+    _Counted(name, fact, DEFAULTS[name], attrgetter(name))
     for name, fact in FACTS.items()
     if fact.column is not None
     and (fact.counters or fact.tallied is not None or fact.ranged or fact.summed or name == "position")
 )
-_FACTS_OF: Final = attrgetter(*(counted.name for counted in _COUNTED))
 _WHEN_EXPECTED: Final = itemgetter(1)
 _TOGETHER: Final = 64
 """Settled events of a portion that are counted at a time."""
@@ -529,8 +529,7 @@ class Recorder:
         self._count(into.whole, into.plan, observations)
         self._count_sent(into, observations)
         self._count_views(into, observations)
-        columns = list(zip(*map(_FACTS_OF, observations), strict=True))
-        _count_facts(into.whole.summary, columns)
+        _count_facts(into.whole.summary, observations)
         if into.portions:
             for seen in observations:
                 for portion in into.portions_of(seen.type, seen.key):
@@ -597,7 +596,7 @@ class Recorder:
         """Count the settled events of a portion, which may be few of each batch."""
         waiting = portion.waiting
         self._count(portion, plan, waiting)
-        _count_facts(portion.summary, list(zip(*map(_FACTS_OF, waiting), strict=True)))
+        _count_facts(portion.summary, waiting)
         waiting.clear()
 
     def _count_sent(self, into: _Scenario, observations: Sequence[Observation]) -> None:
@@ -820,9 +819,13 @@ class Recorder:
         return bool(limits) and seen.acked_ns is not None and seen.stable_upper_ns - seen.acked_ns > min(limits)
 
 
-def _count_facts(summary: ScenarioSummary, columns: Sequence[Sequence[Any]]) -> None:
-    """Count what is known of some events: a column for each fact, of which most hold nothing but the default."""
-    for column, (name, fact, default) in zip(columns, _COUNTED, strict=True):
+def _count_facts(summary: ScenarioSummary, observations: Sequence[Observation]) -> None:
+    """Count what is known of some events: of most facts nothing was told."""
+    told = told_of(observations)
+    for name, fact, default, value_of in _COUNTED:
+        if name not in told:
+            continue
+        column = list(map(value_of, observations))
         unknown = column.count(default)
         if unknown == len(column):
             continue

@@ -828,30 +828,43 @@ class Tracker:
             item.acked,
             item.sampled,
             settled_ns=now_ns,
-            detail=detail,
-            own_delay=event.own_delay,
-            capture=item.capture,
-            resent=item.resent,
-            non_monotonic=item.non_monotonic,
-            session=item.session,
-            staleness=item.staleness,
-            bytes_out=len(event.body) if item.receipt is None else item.bytes_out,
         )
+        if detail:
+            seen.detail = detail
+        if event.own_delay is not None:
+            seen.own_delay = event.own_delay
+        bytes_out = len(event.body) if item.receipt is None else item.bytes_out
+        if bytes_out is not None:
+            seen.bytes_out = bytes_out
+        if item.capture is not None:
+            seen.capture = item.capture
+        if item.resent:
+            seen.resent = True
+        if item.non_monotonic:
+            seen.non_monotonic = True
+        if item.session is not None:
+            seen.session = item.session
+        if item.staleness is not None:
+            seen.staleness = item.staleness
         if facts:
-            for name, value in facts.items():
-                setattr(seen, name, value)
+            vars(seen).update(facts)
         for watch in item.watches:
-            seen.reads += watch.reads
-            seen.failed_reads += watch.failed
-            seen.regressions += watch.regressions
+            if watch.reads:
+                seen.reads += watch.reads
+            if watch.failed:
+                seen.failed_reads += watch.failed
+            if watch.regressions:
+                seen.regressions += watch.regressions
             if watch.effects is not None and (seen.effects is None or watch.effects > seen.effects):
                 seen.effects = watch.effects
             if watch.facts is not None:
                 for name, value in watch.facts.items():
                     setattr(seen, name, joined(name, getattr(seen, name), value))
-            if seen.position is None:
+            if watch.position is not None and seen.position is None:
                 seen.position = watch.position
-            if seen.processed_at is None:
+            if seen.processed_at is None and (
+                watch.processed_at is not None or watch.consumed_at != seen.consumed_at
+            ):
                 seen.consumed_at, seen.processed_at = watch.consumed_at, watch.processed_at
         if item.watches:
             self._brackets(item, seen)
