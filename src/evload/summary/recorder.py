@@ -21,14 +21,14 @@ from ..model.phases import LEAST_NS, Course, Ending, planned_length, tolerance_n
 from ..model.states import State
 from ..model.summary import Distribution, GaugeSummary, ScenarioSummary, Series, Summary, slice_label
 from ..model.tags import is_unanswered, name_of, names_in, tags_of, unanswered
-from ..model.travel import Observation, Part
+from ..model.travel import Observation, Part, told_of
 from ..model.vitals import Vitals
 from ..stats.histogram import coarse
 from ..stats.thresholds import StepCounts
 from ..stats.watches import is_missing
 from .fold_plan import Counted, ScenarioPlan, Slice
 from .iterations import IterationFold
-from .metric_fold import NEVER, Measured, MetricFold, since
+from .metric_fold import NEVER, MetricFold, Times, since
 from .order import OrderCounter, Placed
 
 _STATE_KEYS: Final = ["", *(state.name.lower() for state in State)]
@@ -42,24 +42,38 @@ _ENDED: Final = State.ENDED
 
 
 class _Counted(NamedTuple):
-    """A fact that the fold counts, and what stands for not knowing it."""
+    """A fact that the fold counts, what stands for not knowing it, and what takes it from an event."""
 
     name: str
     fact: Fact
     default: Any
+    value_of: Callable[[Observation], Any]
 
 
 _COUNTED: Final = tuple(
-    _Counted(name, fact, DEFAULTS[name])
+    _Counted(name, fact, DEFAULTS[name], attrgetter(name))
     for name, fact in FACTS.items()
     if fact.column is not None
     and (fact.counters or fact.tallied is not None or fact.ranged or fact.summed or name == "position")
 )
-_FACTS_OF: Final = attrgetter(*(counted.name for counted in _COUNTED))
 _WHEN_EXPECTED: Final = itemgetter(1)
 _TOGETHER: Final = 64
 """Settled events of a portion that are counted at a time."""
 _EDGE_NS: Final = 100_000_000
+
+
+class _Left(NamedTuple):
+    """Settled events that were sent. Times in nanoseconds.
+
+    sent    when each was, on the clock of the run
+    due     when it was to be, since the schedule began
+    delays  how much later it was
+    """
+
+    events: Sequence[Observation]
+    sent: Sequence[int]
+    due: Sequence[int]
+    delays: Sequence[int]
 
 
 _WHOLE: Final = Slice("")
@@ -98,9 +112,9 @@ class _Fold:
     def schedule(self, count: int) -> None:
         self.summary.ledger["scheduled"] += count
 
-    def record(self, name: str, measured: Sequence[Measured]) -> None:
-        if measured:
-            self.metric(name).record_all(measured)
+    def record(self, name: str, lowers: Times, uppers: Times, due: Sequence[int]) -> None:
+        if due:
+            self.metric(name).record_all(lowers, uppers, due)
 
     def flush(self) -> None:
         for metric in self.metrics.values():
@@ -382,22 +396,24 @@ class Recorder:
         if not events:
             return
         summary, start = into.summary, self.start_ns
-        moments = [intended - start for _, intended, _, _ in events]
+        _, due, keys, _ = zip(*events, strict=True)
+        moments = [intended - start for intended in due]
         if summary.first_intended_ns is None:
             summary.first_intended_ns = moments[0]
         summary.last_intended_ns = moments[-1]
         summary.ledger["scheduled"] += len(moments)
         into.phases.due(moments)
-        _offer(summary.offered, [at_ns // INTERVAL_NS for at_ns in moments], 0)
+        _offer(summary.offered, moments, 0)
         for steps in summary.counter_steps.values():
             for at_ns in moments:
                 steps.add(at_ns, 1, 0, 0)
         for view in into.of_all:
             view.schedule(len(moments))
-        for seq, intended, key, _ in events:
-            if key is not None:
-                into.keyed = True
-                self._order.expect((scenario, key), seq, intended)
+        if keys.count(None) != len(keys):
+            into.keyed = True
+            for seq, intended, key, _ in events:
+                if key is not None:
+                    self._order.expect((scenario, key), seq, intended)
         if into.apart_at_once:
             for _, intended, key, event in events:
                 self._expect_apart(into, event, key, intended - start)
@@ -526,11 +542,11 @@ class Recorder:
             observations = [seen for seen in observations if seen.intended_ns >= until_ns]
         if not observations:
             return
-        self._count(into.whole, into.plan, observations)
-        self._count_sent(into, observations)
-        self._count_views(into, observations)
-        columns = list(zip(*map(_FACTS_OF, observations), strict=True))
-        _count_facts(into.whole.summary, columns)
+        told = told_of(observations)
+        left = self._left(observations)
+        self._count(into.whole, into.plan, observations, left, told)
+        self._count_sent(into, observations, left)
+        self._count_views(into, observations, told)
         if into.portions:
             for seen in observations:
                 for portion in into.portions_of(seen.type, seen.key):
@@ -545,9 +561,10 @@ class Recorder:
                         portion.waiting.append(seen)
                         if len(portion.waiting) >= _TOGETHER:
                             self._count_waiting(portion, into.plan)
-        for seen in observations:
-            if into.asked_tags or seen.tags:
-                self._count_tagged(into, seen)
+        if into.asked_tags or "tags" in told:
+            for seen in observations:
+                if into.asked_tags or seen.tags:
+                    self._count_tagged(into, seen)
         if into.keyed:
             for seen in observations:
                 if seen.key is not None:
@@ -596,35 +613,41 @@ class Recorder:
     def _count_waiting(self, portion: _Fold, plan: ScenarioPlan) -> None:
         """Count the settled events of a portion, which may be few of each batch."""
         waiting = portion.waiting
-        self._count(portion, plan, waiting)
-        _count_facts(portion.summary, list(zip(*map(_FACTS_OF, waiting), strict=True)))
+        self._count(portion, plan, waiting, self._left(waiting), told_of(waiting))
         waiting.clear()
 
-    def _count_sent(self, into: _Scenario, observations: Sequence[Observation]) -> None:
+    def _left(self, observations: Sequence[Observation]) -> _Left:
+        """Those of some settled events that were sent."""
+        events: Sequence[Observation] = [
+            seen for seen in observations if seen.sent_ns is not None and seen.state is not _UNSENT
+        ]
+        sent = [seen.sent_ns for seen in events if seen.sent_ns is not None]
+        start_ns = self.start_ns
+        due = [seen.intended_ns - start_ns for seen in events]
+        return _Left(events, sent, due, [at_ns - seen.intended_ns for at_ns, seen in zip(sent, events, strict=True)])
+
+    def _count_sent(self, into: _Scenario, observations: Sequence[Observation], left: _Left) -> None:
         """Count when settled events of a scenario were sent, and whether that was in time."""
         summary, start_ns, phases = into.summary, self.start_ns, into.phases
-        offered: list[int] = []
-        for seen in observations:
-            intended_ns, sent_ns = seen.intended_ns, seen.sent_ns
-            if sent_ns is not None:
-                # What crosses the edge of an interval by a hair's breadth still counts where it was meant to be.
-                early_ns = sent_ns - _EDGE_NS
-                offered.append(((early_ns if early_ns > intended_ns else intended_ns) - start_ns) // INTERVAL_NS)
-                if seen.state is not _UNSENT:
-                    if summary.sent_steps is not None:
-                        summary.sent_steps.add(intended_ns - start_ns, 1, 0, 0)
-                    late_ns = sent_ns - intended_ns
-                    if late_ns > LEAST_NS:
-                        if seen.order_wait is not None:
-                            # The order was asked for, so that the schedule was to wait for it.
-                            asked_ns = late_ns - seen.order_wait
-                            at_ns = intended_ns - start_ns
-                            summary.late_for_order += phases.is_late(at_ns, late_ns) > phases.is_late(at_ns, asked_ns)
-                            late_ns = asked_ns
-                        phases.sent(intended_ns - start_ns, late_ns, _own_delay(seen))
-                    continue
-            phases.sent(intended_ns - start_ns, None, 0)
-        _offer(summary.offered, offered, 1)
+        if left.events:
+            # What crosses the edge of an interval by a hair's breadth still counts where it was meant to be.
+            moments = left.due
+            if max(left.delays) > _EDGE_NS:
+                moments = [at + max(0, late - _EDGE_NS) for at, late in zip(left.due, left.delays, strict=True)]
+            _offer(summary.offered, moments, 1)
+            if summary.sent_steps is not None:
+                for at_ns in left.due:
+                    summary.sent_steps.add(at_ns, 1, 0, 0)
+            if max(left.delays) > LEAST_NS:
+                for seen, at_ns, late_ns in zip(left.events, left.due, left.delays, strict=True):
+                    self._count_late(into, seen, at_ns, late_ns)
+        if len(left.events) != len(observations):
+            for seen in observations:
+                if seen.sent_ns is None or seen.state is _UNSENT:
+                    at_ns = seen.intended_ns - start_ns
+                    if seen.sent_ns is not None:
+                        _offer(summary.offered, [max(at_ns, seen.sent_ns - start_ns - _EDGE_NS)], 1)
+                    phases.sent(at_ns, None, 0)
         if summary.flow is not None:
             for seen in observations:
                 if seen.acked_ns is not None and seen.state >= _VISIBLE:
@@ -632,9 +655,21 @@ class Recorder:
                     gone_ns = seen.settled_ns if seen.stable_upper_ns is None else seen.stable_upper_ns
                     summary.flow.add(gone_ns - start_ns, 0, 1, 0)
 
-    def _count_views(self, into: _Scenario, observations: Sequence[Observation]) -> None:
+    def _count_late(self, into: _Scenario, seen: Observation, at_ns: int, late_ns: int) -> None:
+        """Count an event that was due at `at_ns` and left so much later, if that was too late for its phase."""
+        if late_ns <= LEAST_NS:
+            return
+        phases = into.phases
+        if seen.order_wait is not None:
+            # The order was asked for, so that the schedule was to wait for it.
+            asked_ns = late_ns - seen.order_wait
+            into.summary.late_for_order += phases.is_late(at_ns, late_ns) > phases.is_late(at_ns, asked_ns)
+            late_ns = asked_ns
+        phases.sent(at_ns, late_ns, _own_delay(seen))
+
+    def _count_views(self, into: _Scenario, observations: Sequence[Observation], told: Container[str]) -> None:
         """Count what each probe and each replica says of settled events, where somebody wants to know."""
-        if not into.apart:
+        if not into.apart or (into.only is None and "parts" not in told):
             return
         for seen in observations:
             parts = seen.parts
@@ -668,24 +703,33 @@ class Recorder:
                     if counter == kind:
                         steps.add(at_ns, 0, 0, 1)
 
-    def _count(self, into: _Fold, plan: ScenarioPlan, observations: Sequence[Observation]) -> None:
-        """Count settled events in a scenario or in a portion of it."""
+    def _count(
+        self,
+        into: _Fold,
+        plan: ScenarioPlan,
+        observations: Sequence[Observation],
+        left: _Left,
+        told: Container[str],
+    ) -> None:
+        """Count settled events in a scenario or in a portion of it: all of them, those that left, and what was told
+        of any of them."""
         summary, ledger, start_ns = into.summary, into.summary.ledger, self.start_ns
-        last_ns = summary.last_acked_ns
-        for seen in observations:
-            state = seen.state
-            ledger[_STATE_KEYS[state]] += 1
+        for state, events in _tally([seen.state for seen in observations]).items():
+            ledger[_STATE_KEYS[state]] += events
             if state >= _VISIBLE:
-                ledger["acked"] += 1
-            elif state is _IN_DOUBT and seen.recovered:
-                ledger["recovered"] += 1
-            if seen.parts:
-                summary.agreeing += seen.agreeing
-                summary.asked += seen.asked
-            acked_ns = seen.acked_ns
-            if acked_ns is not None and (last_ns is None or acked_ns - start_ns > last_ns):
-                last_ns = acked_ns - start_ns
-        summary.last_acked_ns = last_ns
+                ledger["acked"] += events
+            elif state is _IN_DOUBT:
+                ledger["recovered"] += sum(seen.recovered for seen in observations)
+        if "parts" in told:
+            for seen in observations:
+                if seen.parts:
+                    summary.agreeing += seen.agreeing
+                    summary.asked += seen.asked
+        acked = [seen.acked_ns for seen in observations if seen.acked_ns is not None]
+        if acked:
+            last_ns = max(acked) - start_ns
+            if summary.last_acked_ns is None or last_ns > summary.last_acked_ns:
+                summary.last_acked_ns = last_ns
         for (counter, _), steps in summary.counter_steps.items():
             happened, amount_in = _MOMENTS.get(counter), into.amounts[counter]
             for seen in observations:
@@ -697,73 +741,86 @@ class Recorder:
                     earliest, latest = between
                     steps.add(earliest - start_ns, 0, amount, 0)
                     steps.add(latest - start_ns, 0, 0, amount)
-        self._count_publishes(into, observations)
+        self._count_publishes(into, left)
         if plan.watched:
             self._count_visibility(into, plan, observations)
+        _count_facts(summary, observations, told)
 
-    def _count_publishes(self, into: _Fold, observations: Sequence[Observation]) -> None:
+    def _count_publishes(self, into: _Fold, left: _Left) -> None:
         """Count how late settled events were sent, and how long their publish took."""
-        start_ns = self.start_ns
-        delays: list[Measured] = []
-        publishes: list[Measured] = []
-        for seen in observations:
-            sent_ns, intended_ns, state = seen.sent_ns, seen.intended_ns, seen.state
-            if sent_ns is None or state is _UNSENT:
-                continue
-            at_ns = intended_ns - start_ns
-            delay_ns = sent_ns - intended_ns
-            if delay_ns < 0:
-                into.summary.early_sends += 1
-                delay_ns = 0
-            delays.append((delay_ns, delay_ns, at_ns))
-            if state >= _VISIBLE:
-                if seen.acked_ns is not None:
-                    publish_ns = max(0, seen.acked_ns - sent_ns)
-                    publishes.append((publish_ns, publish_ns, at_ns))
-            elif state is _IN_DOUBT:
-                publishes.append((max(0, seen.settled_ns - sent_ns), None, at_ns))
-        into.record("schedule_delay", delays)
-        into.record("publish", publishes)
+        if not left.events:
+            return
+        delays = left.delays
+        if min(delays) < 0:
+            into.summary.early_sends += sum(delay < 0 for delay in delays)
+            delays = [max(0, delay) for delay in delays]
+        into.record("schedule_delay", delays, delays, left.due)
+        acks = [seen.acked_ns for seen in left.events if seen.acked_ns is not None and seen.state >= _VISIBLE]
+        if len(acks) == len(left.events):
+            took = [acked_ns - sent_ns for acked_ns, sent_ns in zip(acks, left.sent, strict=True)]
+            if min(took) < 0:
+                took = [max(0, took_ns) for took_ns in took]
+            into.record("publish", took, took, left.due)
+            return
+        lowers: list[int] = []
+        uppers: list[int | None] = []
+        due: list[int] = []
+        for seen, sent_ns, at_ns in zip(left.events, left.sent, left.due, strict=True):
+            acked_ns = seen.acked_ns if seen.state >= _VISIBLE else None
+            if acked_ns is not None or seen.state is _IN_DOUBT:
+                took_ns = max(0, (seen.settled_ns if acked_ns is None else acked_ns) - sent_ns)
+                lowers.append(took_ns)
+                uppers.append(None if acked_ns is None else took_ns)
+                due.append(at_ns)
+        into.record("publish", lowers, uppers, due)
 
     def _count_visibility(self, into: _Fold, plan: ScenarioPlan, observations: Sequence[Observation]) -> None:
         """Count when settled events were seen, of those that were followed closely."""
-        start_ns, on_time = self.start_ns, into.on_time
+        followed = [seen for seen in observations if seen.sampled]
+        if any(map(_is_never_seen, {seen.state for seen in followed})):
+            for seen in followed:
+                if _is_never_seen(seen.state):
+                    self._count_never(into, seen)
+            followed = [seen for seen in followed if not _is_never_seen(seen.state)]
+        if not followed:
+            return
+        start_ns = self.start_ns
+        intended = [seen.intended_ns for seen in followed]
+        due = [intended_ns - start_ns for intended_ns in intended]
+        lowers, uppers = _stable(followed)
+        into.record("end_to_end", *since(intended, lowers, uppers), due)
+        if into.on_time is not None:
+            on_time = [seen.intended_ns + _own_delay(seen) for seen in followed]
+            into.on_time.record_all(*since(on_time, lowers, uppers), due)
+        acks = [seen.acked_ns for seen in followed if seen.acked_ns is not None and seen.state >= _VISIBLE]
+        if len(acks) < len(followed):
+            followed = [seen for seen in followed if seen.acked_ns is not None and seen.state >= _VISIBLE]
+            due = [seen.intended_ns - start_ns for seen in followed]
+            lowers, uppers = _stable(followed)
+        into.summary.sampled += len(acks)
+        stable = since(acks, lowers, uppers)
+        into.record("consistency", *stable, due)
+        firsts, first_uppers = _first(followed)
+        # Mostly they are the same: what was seen is there for good.
+        first = stable if firsts == lowers and first_uppers == uppers else since(acks, firsts, first_uppers)
+        into.record("first_seen", *first, due)
         late_ns = plan.deadline_ns * 2
-        end_to_end: list[Measured] = []
-        in_time: list[Measured] = []
-        consistency: list[Measured] = []
-        first_seen: list[Measured] = []
-        for seen in observations:
-            if not seen.sampled:
-                continue
-            state, intended_ns = seen.state, seen.intended_ns
-            at_ns = intended_ns - start_ns
-            if state <= _RETURNED or state is _ENDED:
-                end_to_end.append((*NEVER, at_ns))
-                in_time.append((*NEVER, at_ns))
-                if state is _ENDED:
-                    consistency.append((*NEVER, at_ns))
-                    first_seen.append(_first_since(seen, at_ns))
-                continue
-            published = intended_ns if seen.sent_ns is None else seen.sent_ns
-            stable_upper, first_upper = seen.stable_upper_ns, seen.first_upper_ns
-            stable_lower = published if seen.stable_lower_ns is None else seen.stable_lower_ns
-            end_to_end.append(since(intended_ns, stable_lower, stable_upper, at_ns))
-            if on_time is not None:
-                in_time.append(since(intended_ns + _own_delay(seen), stable_lower, stable_upper, at_ns))
-            reference = seen.acked_ns
-            if state < _VISIBLE or reference is None:
-                continue
-            consistency.append(since(reference, stable_lower, stable_upper, at_ns))
-            first_seen.append(_first_since(seen, at_ns))
-            if first_upper is not None and (first_upper - reference) * 3 > late_ns:
-                into.summary.late_sightings += 1
-        into.summary.sampled += len(consistency)
-        into.record("end_to_end", end_to_end)
-        into.record("consistency", consistency)
-        into.record("first_seen", first_seen)
-        if on_time is not None:
-            on_time.record_all(in_time)
+        into.summary.late_sightings += sum([upper is not None and upper * 3 > late_ns for upper in first[1]])
+
+    def _count_never(self, into: _Fold, seen: Observation) -> None:
+        """Count a settled event of which it is known that it is never to be seen any more."""
+        due = (seen.intended_ns - self.start_ns,)
+        into.record("end_to_end", *NEVER, due)
+        if into.on_time is not None:
+            into.on_time.record_all(*NEVER, due)
+        if seen.state is _ENDED:
+            into.summary.sampled += 1
+            into.record("consistency", *NEVER, due)
+            if seen.first_upper_ns is None:
+                into.record("first_seen", *NEVER, due)
+            else:
+                references = _or_published((seen.acked_ns,), (seen,))
+                into.record("first_seen", *since(references, *_first((seen,))), due)
 
     def _take_apart(self, into: _Scenario, seen: Observation, parts: Sequence[Part], at_ns: int) -> None:
         """Count what each probe and each replica says of an event."""
@@ -804,13 +861,13 @@ class Recorder:
         into.summary.sampled += 1
         ended, upper = part.state is _ENDED, part.stable_upper_ns
         lower = published if part.stable_lower_ns is None else part.stable_lower_ns
-        into.metric("consistency").record_since(seen.acked_ns, lower, upper, at_ns, never=ended)
-        into.metric("end_to_end").record_since(seen.intended_ns, lower, upper, at_ns, never=ended)
+        into.metric("consistency").recordsince(seen.acked_ns, lower, upper, at_ns, never=ended)
+        into.metric("end_to_end").recordsince(seen.intended_ns, lower, upper, at_ns, never=ended)
         if into.on_time is not None:
-            into.on_time.record_since(seen.intended_ns + _own_delay(seen), lower, upper, at_ns, never=ended)
+            into.on_time.recordsince(seen.intended_ns + _own_delay(seen), lower, upper, at_ns, never=ended)
         first = published if part.first_lower_ns is None else part.first_lower_ns
         unseen = ended and part.first_upper_ns is None
-        into.metric("first_seen").record_since(seen.acked_ns, first, part.first_upper_ns, at_ns, never=unseen)
+        into.metric("first_seen").recordsince(seen.acked_ns, first, part.first_upper_ns, at_ns, never=unseen)
 
     def _is_late(self, into: _Scenario, seen: Observation) -> bool:
         """Lost, or over the tightest limit on how long until everybody sees it."""
@@ -820,9 +877,23 @@ class Recorder:
         return bool(limits) and seen.acked_ns is not None and seen.stable_upper_ns - seen.acked_ns > min(limits)
 
 
-def _count_facts(summary: ScenarioSummary, columns: Sequence[Sequence[Any]]) -> None:
-    """Count what is known of some events: a column for each fact, of which most hold nothing but the default."""
-    for column, (name, fact, default) in zip(columns, _COUNTED, strict=True):
+def _tally(states: Sequence[State]) -> Mapping[State, int]:
+    """How many there are of each: mostly all are alike."""
+    alike = states.count(states[0])
+    return {states[0]: alike} if alike == len(states) else Tally(states)
+
+
+def _is_never_seen(state: State) -> bool:
+    """Whether what ended so is known never to be seen any more."""
+    return state <= _RETURNED or state is _ENDED
+
+
+def _count_facts(summary: ScenarioSummary, observations: Sequence[Observation], told: Container[str]) -> None:
+    """Count what was told of some events: of most facts nothing was."""
+    for name, fact, default, value_of in _COUNTED:
+        if name not in told:
+            continue
+        column = list(map(value_of, observations))
         unknown = column.count(default)
         if unknown == len(column):
             continue
@@ -849,14 +920,24 @@ def _count_facts(summary: ScenarioSummary, columns: Sequence[Sequence[Any]]) -> 
                     series.add(value)
 
 
-def _first_since(seen: Observation, at_ns: int) -> Measured:
-    """The time from the ack of an event until it was first seen; of one that ended unseen it is known that it never
-    comes."""
-    if seen.state is _ENDED and seen.first_upper_ns is None:
-        return (*NEVER, at_ns)
-    published = seen.intended_ns if seen.sent_ns is None else seen.sent_ns
-    lower = published if seen.first_lower_ns is None else seen.first_lower_ns
-    return since(published if seen.acked_ns is None else seen.acked_ns, lower, seen.first_upper_ns, at_ns)
+def _stable(events: Sequence[Observation]) -> tuple[Sequence[int], Times]:
+    """Both ends of when each was there for good."""
+    lowers = [seen.stable_lower_ns for seen in events]
+    return _or_published(lowers, events), [seen.stable_upper_ns for seen in events]
+
+
+def _first(events: Sequence[Observation]) -> tuple[Sequence[int], Times]:
+    """Both ends of when each was seen first."""
+    lowers = [seen.first_lower_ns for seen in events]
+    return _or_published(lowers, events), [seen.first_upper_ns for seen in events]
+
+
+def _or_published(lowers: Times, events: Sequence[Observation]) -> Sequence[int]:
+    """Lower ends; what has none could be seen as soon as it was published, or due where nobody knows of that."""
+    return [
+        lower if lower is not None else seen.intended_ns if seen.sent_ns is None else seen.sent_ns
+        for lower, seen in zip(lowers, events, strict=True)
+    ]
 
 
 def _exactly(moment_ns: int | None) -> tuple[int, int] | None:
@@ -880,13 +961,14 @@ _MOMENTS: Final[Mapping[str, Callable[[Observation], tuple[int, int] | None]]] =
 count when the event was due."""
 
 
-def _offer(offered: dict[int, list[int]], intervals: Sequence[int], column: int) -> None:
-    """Count events by the number of the interval to which they belong."""
-    for interval in intervals:
-        counts = offered.get(interval)
-        if counts is None:
-            counts = offered[interval] = [0, 0]
-        counts[column] += 1
+def _offer(offered: dict[int, list[int]], moments: Sequence[int], column: int) -> None:
+    """Count events, some at least, by the interval to which their moments since the schedule began belong."""
+    interval = min(moments) // INTERVAL_NS
+    if interval == max(moments) // INTERVAL_NS:
+        offered.setdefault(interval, [0, 0])[column] += len(moments)
+        return
+    for at_ns in moments:
+        offered.setdefault(at_ns // INTERVAL_NS, [0, 0])[column] += 1
 
 
 def _own_delay(seen: Observation) -> int:
