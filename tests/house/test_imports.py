@@ -327,6 +327,20 @@ def test_what_is_not_needed_is_not_loaded(module: str, unloaded: tuple[str, ...]
     assert not loaded & set(unloaded)
 
 
+def test_a_run_loads_what_few_of_them_need_when_it_needs_it() -> None:
+    late = (
+        "evload.sandbox.world",
+        "evload.run.guarding",
+        "evload.run.traffic_log",
+        "evload.formats",
+        "numpy",
+        "bokeh",
+    )
+    program = f"import sys, evload.run.session, evload.sinks.github; print(*(set({late!r}) & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
+
+
 def test_the_drawing_of_the_house_shows_every_room_on_its_floor() -> None:
     drawing = ElementTree.parse(Path(__file__).parents[2] / "docs" / "house.svg").getroot()
     svg = "{http://www.w3.org/2000/svg}"

@@ -12,7 +12,7 @@ from contextlib import closing
 from typing import Annotated, Any, Final, NamedTuple
 
 import orjson
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..model.iteration import End
 from ..model.states import Seen, State
@@ -45,30 +45,34 @@ class _Column(NamedTuple):
     required: bool
 
 
-class _Gauge(BaseModel):
+class _Model(BaseModel):
+    model_config = ConfigDict(defer_build=True)
+
+
+class _Gauge(_Model):
     metrics: list[str]
     scenarios: list[str]
 
 
-class _Terms(BaseModel):
+class _Terms(_Model):
     deadlines_ns: dict[str, int]
     scenarios: dict[str, ScenarioCriteria]
     max_reads: dict[str, float | None]
 
 
-class _Part(BaseModel):
+class _Part(_Model):
     scenarios: list[str]
     not_asked: list[str]
 
 
-class _Circumstances(BaseModel):
+class _Circumstances(_Model):
     labels: dict[str, str]
     params: dict[str, str]
     profiles: list[str]
     part: _Part | None
 
 
-class _Meta(BaseModel):
+class _Meta(_Model):
     """What a ledger says of its run, as far as others rely on it."""
 
     plan: Annotated[list[ScenarioPlan], Field(min_length=1)]
@@ -86,7 +90,7 @@ class _Meta(BaseModel):
     circumstances: _Circumstances | None = None
 
 
-class _Note(BaseModel):
+class _Note(_Model):
     scheduled: list[Annotated[int, Field(ge=0, le=_FURTHEST_NS)]]
     warmup: list[Annotated[int, Field(ge=0, le=_FURTHEST_NS)]] = []
     vitals: Vitals
