@@ -699,9 +699,13 @@ def _run_once(loaded: LoadedConfig, out: Path | None, how: _Shown) -> Ended:
 
     page = None if how.ui_port is None else live_page(loaded, how.ui_port, say)
     with _own_signals(), closing(shown):
-        return session.run(
+        ended = session.run(
             loaded, out=out, sinks=sinks, say=say, page=page, verbose=how.verbose, listed=listed, keep=how.keep
         )
+    # The verdict was said before any page was made.
+    for file in () if how.quiet else ended.pages:
+        say(f"report in {file}")
+    return ended
 
 
 @contextmanager

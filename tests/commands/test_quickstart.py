@@ -27,7 +27,7 @@ def test_the_quickstart_passes(tmp_path: Path) -> None:
     screen = lines[next(n for n, line in enumerate(lines) if line.startswith(("PASS  ", "WARN  "))) :]
     assert len(screen) <= 40 + 2 * screen[0].startswith("WARN")
     assert max(map(len, screen)) <= 80
-    assert screen[-1] == "results in out"
+    assert screen[-2:] == ["results in out", "report in out/report.html"]
 
 
 def test_the_makefile_has_every_target_that_the_documents_name() -> None:

@@ -60,6 +60,8 @@ class Ended:
     report: Report
     directory: RunDirectory
     exit_code: int
+    pages: Sequence[Path] = ()
+    """Those of its reports that a browser shows, and that are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,7 +184,13 @@ async def _run(
         if report.not_undone and loaded.config.cleanup:
             say(report.not_undone)  # the last line is still that
     interrupted = report.summary.vitals.interrupted or (interrupts.enough.is_set() and not whole)
-    return Ended(report, names, INTERRUPTED if interrupted else verdict.exit_code(report.verdict)), troubles
+    code = INTERRUPTED if interrupted else verdict.exit_code(report.verdict)
+    return Ended(report, names, code, _pages(loaded, names) if whole else ()), troubles
+
+
+def _pages(loaded: LoadedConfig, names: RunDirectory) -> list[Path]:
+    places = [one.place for one in loaded.config.reports.values() if one.place is not None]
+    return [names.path / place for place in places if place.suffix == ".html"]
 
 
 async def _execute(
