@@ -332,7 +332,7 @@ class _Scenario:
     def folds(self) -> Iterable[_Fold]:
         yield self.whole
         if self.warming is not None:
-            yield self.warming.whole
+            yield from self.warming.folds()
         yield from self.portions
         for views in self.views.values():
             yield from views
@@ -500,9 +500,10 @@ class Recorder:
     def summary(self) -> Summary:
         """Everything so far. Shares its parts with the recorder: don't keep it while the run goes on."""
         for scenario in self._scenarios:
-            for portion in scenario.portions:
-                if portion.waiting:
-                    self._count_waiting(portion, scenario.plan)
+            for one in (scenario,) if scenario.warming is None else (scenario, scenario.warming):
+                for portion in one.portions:
+                    if portion.waiting:
+                        self._count_waiting(portion, one.plan)
             for fold in scenario.folds():
                 fold.flush()
             scenario.iterations.flush()
