@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evload.errors import OutputError, UsageError
+from evload.ledger.columns import portions, stamped
 from evload.ledger.reader import LedgerReader, sample
 from evload.ledger.writer import LedgerFile
 from evload.model.states import Seen, State
@@ -346,7 +347,11 @@ def test_a_damaged_ledger_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"is damaged: .*; use an undamaged copy"):
         read(path)
     with LedgerReader(path) as reader:
-        for reading in (reader.stamped(), reader.portions("SELECT settled_ns FROM events", 100)):
+        for reading in (
+            stamped(reader),
+            portions(reader, keys=True),
+            reader.portions("SELECT settled_ns FROM events", 100),
+        ):
             with pytest.raises(UsageError, match=r"events\.sqlite is damaged: .*; use an undamaged copy"):
                 list(reading)
 

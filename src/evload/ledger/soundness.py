@@ -27,12 +27,14 @@ _FURTHEST_NS: Final = 1 << 61
 """73 years: no time of a run is so far from its start, and sums of some of them fit into 64 bits."""
 _ANY_INTEGER: Final = (-(1 << 63), (1 << 63) - 1)
 """Stamps come from others' clocks, in the year 2200 too."""
+_MOST_TEXT: Final = 1_000_000
 _LONGEST: Final = 60
 _MOST_STEPS: Final = 20_000_000
 _KINDS: Final[Mapping[str, str]] = {
     "INTEGER": "typeof({name}) = 'integer' AND {name} BETWEEN {low} AND {high}",
     "REAL": "typeof({name}) IN ('real', 'integer')",
-    "TEXT": "typeof({name}) = 'text'",
+    # SQLite refuses to look at a text that is too big, also one that no fold would look at.
+    "TEXT": "typeof({name}) = 'text' AND length({name}) < {most}",
     "": "typeof({name}) IN ('real', 'integer', 'text')",
 }
 """What a column of each type holds, in SQL."""
@@ -210,7 +212,7 @@ def _check_table(
 def _rule(name: str, column: _Column, among: Mapping[str, tuple[int, int]]) -> str:
     # A probe is a number in one table, and a name in another.
     low, high = among.get(name, (-_FURTHEST_NS, _FURTHEST_NS))
-    rule = _KINDS[column.kind].format(name=name, low=low, high=high)
+    rule = _KINDS[column.kind].format(name=name, low=low, high=high, most=_MOST_TEXT)
     return f"({rule})" if column.required else f"({name} IS NULL OR {rule})"
 
 

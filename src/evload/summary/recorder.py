@@ -1,6 +1,6 @@
 """Folds settled events into counts, histograms and threshold counts: the Summary of a run.
 
-The same fold serves the run itself and `evload report`, which feeds it the rows of the ledger file.
+`evload report` fills the same folds from the rows of the ledger file: `column_recorder`, many events at a time.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .iterations import IterationFold
 from .metric_fold import NEVER, Measured, MetricFold, since
 from .order import OrderCounter, Placed
 
-_STATE_KEYS: Final = ["", *(state.name.lower() for state in State)]
+STATE_KEYS: Final = ["", *(state.name.lower() for state in State)]
 """By number."""
 # Asked for every event: to look a member up in its class takes ten times as long as a name of its own.
 _UNSENT: Final = State.UNSENT
@@ -41,7 +41,7 @@ _VISIBLE: Final = State.VISIBLE
 _ENDED: Final = State.ENDED
 
 
-class _Counted(NamedTuple):
+class CountedFact(NamedTuple):
     """A fact that the fold counts, and what stands for not knowing it."""
 
     name: str
@@ -49,24 +49,24 @@ class _Counted(NamedTuple):
     default: Any
 
 
-_COUNTED: Final = tuple(
-    _Counted(name, fact, DEFAULTS[name])
+COUNTED: Final = tuple(
+    CountedFact(name, fact, DEFAULTS[name])
     for name, fact in FACTS.items()
     if fact.column is not None
     and (fact.counters or fact.tallied is not None or fact.ranged or fact.summed or name == "position")
 )
-_FACTS_OF: Final = attrgetter(*(counted.name for counted in _COUNTED))
+_FACTS_OF: Final = attrgetter(*(counted.name for counted in COUNTED))
 _WHEN_EXPECTED: Final = itemgetter(1)
 _TOGETHER: Final = 64
 """Settled events of a portion that are counted at a time."""
-_EDGE_NS: Final = 100_000_000
+EDGE_NS: Final = 100_000_000
 
 
 _WHOLE: Final = Slice("")
 """The part that all events belong to."""
 
 
-class _Fold:
+class Fold:
     """A scenario being folded, or a part of it."""
 
     __slots__ = ("amounts", "counted", "metrics", "on_time", "part", "summary", "waiting")
@@ -109,7 +109,7 @@ class _Fold:
             self.on_time.flush()
 
 
-_NO_FOLDS: Final[Sequence[_Fold]] = ()
+_NO_FOLDS: Final[Sequence[Fold]] = ()
 
 
 class _Phases:
@@ -177,7 +177,7 @@ class _Phases:
             counts[column] += events
 
 
-class _Scenario:
+class ScenarioFold:
     """One scenario being folded, with its parts.
 
     A part by event or key is a smaller scenario; a part by probe or replica is a view of the same events.
@@ -185,7 +185,7 @@ class _Scenario:
 
     def __init__(self, plan: ScenarioPlan) -> None:
         self.plan = plan
-        self.whole = _Fold(plan.counted)
+        self.whole = Fold(plan.counted)
         self.summary = self.whole.summary
         self.summary.event = plan.event
         if plan.arrival_step_ns:
@@ -196,19 +196,19 @@ class _Scenario:
         self.names = dict(plan.probes)
         self.keyed = False
         """Some of its events have a key."""
-        self.portions: list[_Fold] = []
-        self._of_event: dict[int, list[_Fold]] = {}
-        self._of_keys: list[_Fold] = []
+        self.portions: list[Fold] = []
+        self._of_event: dict[int, list[Fold]] = {}
+        self._of_keys: list[Fold] = []
         """Portions: of all events of one type, and of those of some keys."""
-        self.views: dict[tuple[int | None, str | None], list[_Fold]] = {}
-        self.of_all: list[_Fold] = []
-        self.of_some: list[tuple[Slice, _Fold]] = []
+        self.views: dict[tuple[int | None, str | None], list[Fold]] = {}
+        self.of_all: list[Fold] = []
+        self.of_some: list[tuple[Slice, Fold]] = []
         """The views of all events, and those of one type or of some keys."""
-        self.timed: list[tuple[Slice, _Fold]] = []
+        self.timed: list[tuple[Slice, Fold]] = []
         """Portions and views of what was due while an action was on, or when it was over."""
         self._told: set[tuple[int | None, str | None]] = set()
         """Places with a view of all events."""
-        self._tagged: dict[str, list[_Fold]] = {}
+        self._tagged: dict[str, list[Fold]] = {}
         """By a tag, or by the name of one of which no answer told (`NAME?`)."""
         self._whole_tags: set[str] = set()
         """Those of which all events are a portion, and not those of one name or some keys alone."""
@@ -217,7 +217,7 @@ class _Scenario:
         for part in _in_order(plan):
             place = (part.probe, part.replica)
             of_all = part.event is None and part.key is None and not part.timed
-            fold = _Fold(part.counted, part, is_view=of_all and place != (None, None))
+            fold = Fold(part.counted, part, is_view=of_all and place != (None, None))
             if part.tag is not None:
                 self.portions.append(fold)
                 self._tagged.setdefault(part.tag, []).append(fold)
@@ -251,10 +251,10 @@ class _Scenario:
         """It has parts to which an event is known to belong when it is scheduled."""
         self.apart = True
         """What its probes and replicas say is counted apart."""
-        self.warming: _Scenario | None = None
+        self.warming: ScenarioFold | None = None
         """The events of the warm-up, as a scenario that has no parts."""
         if plan.warmup is not None:
-            self.warming = _Scenario(
+            self.warming = ScenarioFold(
                 ScenarioPlan(
                     plan.name, plan.watched, plan.deadline_ns, flow_step_ns=plan.flow_step_ns, journeys=plan.journeys
                 )
@@ -265,31 +265,21 @@ class _Scenario:
         self.only = number if (number, None) in self.views else None
         """The only probe, if somebody asks for its view: its events have no parts."""
         self.iterations = IterationFold(plan, self.summary.slices)
+        self.limit_ns = min(
+            (x for about, x in plan.counted.thresholds if about in ("consistency", "end_to_end")), default=None
+        )
+        """The tightest limit on how long until everybody sees an event."""
 
-    def of_event(self, at_ns: int) -> _Scenario:
+    def of_event(self, at_ns: int) -> ScenarioFold:
         """Where an event counts that was due at a time since the schedule began: here, or in the warm-up."""
         return self if self.warming is None or self.plan.judges(at_ns) else self.warming
 
-    def views_of(self, part: Part, seen: Observation, timed: Container[int] = ()) -> Iterable[_Fold]:
+    def views_of(self, part: Part, seen: Observation, timed: Container[int] = ()) -> Iterable[Fold]:
         """The folds that this view belongs to. What nobody asked for is folded as well: for the report.
 
         `timed` are the ids of those by time that this event belongs to.
         """
-        number = part.probe if part.replica is None else None
-        place = (number, part.replica)
-        if place not in self._told:
-            name = self.names.get(part.probe, str(part.probe))
-            label = slice_label(probe=name) if part.replica is None else slice_label(replica=part.replica)
-            fold = _Fold(Counted(), is_view=True)
-            # Views are of the same events, all of them.
-            fold.schedule(self.summary.ledger["scheduled"])
-            self.summary.slices[label] = fold.summary
-            self.views.setdefault(place, []).append(fold)
-            self.of_all.append(fold)
-            self._told.add(place)
-        views: Iterable[_Fold] = self.views[place]
-        if part.replica is not None:
-            views = (*views, *self.views.get((part.probe, part.replica), ()))
+        views = self.views_at(part.probe, part.replica)
         if not self.of_some:
             return views
         return [
@@ -298,38 +288,63 @@ class _Scenario:
             if (id(view) in timed if view.part.timed else _belongs(view.part, seen.type, seen.key))
         ]
 
-    def portions_of(self, event: int, key: str | None) -> Sequence[_Fold]:
+    def views_at(self, probe: int, replica: str | None) -> Sequence[Fold]:
+        """The folds of what a probe says, or a replica of it, be it of all events or of some."""
+        place = (probe if replica is None else None, replica)
+        if place not in self._told:
+            label = self.label_at(probe, replica)
+            fold = Fold(Counted(), is_view=True)
+            # Views are of the same events, all of them.
+            fold.schedule(self.summary.ledger["scheduled"])
+            self.summary.slices[label] = fold.summary
+            self.views.setdefault(place, []).append(fold)
+            self.of_all.append(fold)
+            self._told.add(place)
+        views = self.views[place]
+        return views if replica is None else [*views, *self.views.get((probe, replica), ())]
+
+    def label_at(self, probe: int, replica: str | None) -> str:
+        """The label of what a probe says, or a replica of that name, of all events."""
+        if replica is not None:
+            return slice_label(replica=replica)
+        return slice_label(probe=self.names.get(probe, str(probe)))
+
+    def portions_of(self, event: int, key: str | None) -> Sequence[Fold]:
         """The portions that an event belongs to."""
         found = self._of_event.get(event, _NO_FOLDS)
         if not self._of_keys:
             return found
         return [*found, *(fold for fold in self._of_keys if _belongs(fold.part, event, key))]
 
-    def tagged_of(self, tags: str, event: int, key: str | None) -> Iterator[_Fold]:
-        """The portions that an event belongs to by what answers said. Those that nobody asked for are made: for the
+    def tagged_of(self, tags: str, event: int, key: str | None) -> Iterator[Fold]:
+        """The portions that an event belongs to by what answers said."""
+        for fold in self.tagged(tags):
+            if _belongs(fold.part, event, key):
+                yield fold
+
+    def tagged(self, tags: str) -> Iterator[Fold]:
+        """The portions by what answers said, of all events and of some. Those that nobody asked for are made: for the
         report."""
         wanted = tags_of(tags) if tags else []
         for tag in wanted:
             if tag not in self._whole_tags:
                 self._whole_tags.add(tag)
-                fold = _Fold(Counted(), Slice(slice_label(tag=tag), tag=tag))
+                fold = Fold(Counted(), Slice(slice_label(tag=tag), tag=tag))
                 self.portions.append(fold)
                 self._tagged.setdefault(tag, []).append(fold)
         if self.asked_tags:
-            wanted += map(unanswered, self.asked_tags - names_in(tags))
+            wanted += map(unanswered, sorted(self.asked_tags - names_in(tags)))
         for tag in wanted:
-            for fold in self._tagged.get(tag, ()):
-                if _belongs(fold.part, event, key):
-                    yield fold
+            yield from self._tagged.get(tag, ())
 
-    def unanswered(self) -> Iterator[_Fold]:
+    def unanswered(self) -> Iterator[Fold]:
         """The portions of events of which no answer told a tag that is asked for."""
         for name in sorted(self.asked_tags):
             for fold in self._tagged.get(unanswered(name), ()):
                 self.summary.slices.setdefault(fold.part.label, fold.summary)
                 yield fold
 
-    def folds(self) -> Iterable[_Fold]:
+    def folds(self) -> Iterable[Fold]:
         yield self.whole
         if self.warming is not None:
             yield from self.warming.folds()
@@ -362,11 +377,11 @@ class Recorder:
     reads: dict[str, Distribution] = field(default_factory=dict)
     markers: dict[str, list[Marker]] = field(default_factory=dict)
     """When something was done to the system: the markers of each action, in order."""
-    _scenarios: list[_Scenario] = field(init=False)
+    _scenarios: list[ScenarioFold] = field(init=False)
     _order: OrderCounter = field(init=False, default_factory=OrderCounter)
 
     def __post_init__(self) -> None:
-        self._scenarios = [_Scenario(plan) for plan in self.plans]
+        self._scenarios = [ScenarioFold(plan) for plan in self.plans]
 
     def expect(self, scenario: int, events: Iterable[tuple[int, int, str | None, int]]) -> None:
         """Count events as scheduled: (seq, intended_ns, key, type) of each, in the order of the schedule."""
@@ -378,7 +393,7 @@ class Recorder:
             events = events[warm:]
         self._expect(into, scenario, events)
 
-    def _expect(self, into: _Scenario, scenario: int, events: Sequence[tuple[int, int, str | None, int]]) -> None:
+    def _expect(self, into: ScenarioFold, scenario: int, events: Sequence[tuple[int, int, str | None, int]]) -> None:
         if not events:
             return
         summary, start = into.summary, self.start_ns
@@ -402,7 +417,7 @@ class Recorder:
             for _, intended, key, event in events:
                 self._expect_apart(into, event, key, intended - start)
 
-    def _expect_apart(self, into: _Scenario, event: int, key: str | None, at_ns: int) -> None:
+    def _expect_apart(self, into: ScenarioFold, event: int, key: str | None, at_ns: int) -> None:
         """Count an event as scheduled in the parts to which it is known to belong."""
         for portion in into.portions_of(event, key):
             portion.schedule(1)
@@ -445,7 +460,7 @@ class Recorder:
             self._unrecorded(into.warming, warmup)
         self._unrecorded(into, count - warmup)
 
-    def _unrecorded(self, into: _Scenario, count: int) -> None:
+    def _unrecorded(self, into: ScenarioFold, count: int) -> None:
         into.summary.ledger["scheduled"] += count
         into.summary.ledger["in_doubt"] += count
         for fold in into.unanswered():
@@ -519,7 +534,7 @@ class Recorder:
 
     # -- what is settled -----------------------------------------------------------------------------
 
-    def _settle_all(self, into: _Scenario, observations: Sequence[Observation]) -> None:
+    def _settle_all(self, into: ScenarioFold, observations: Sequence[Observation]) -> None:
         """Count settled events of one scenario: what can be counted by the batch is, and the rest one by one."""
         if into.warming is not None:
             until_ns = self.start_ns + into.plan.judged_ns
@@ -554,7 +569,7 @@ class Recorder:
                 if seen.key is not None:
                     self._order_of(seen)
 
-    def _timed(self, into: _Scenario, event: int, key: str | None, intended_ns: int) -> list[_Fold]:
+    def _timed(self, into: ScenarioFold, event: int, key: str | None, intended_ns: int) -> list[Fold]:
         """The portions and views by time that an event belongs to which is settled."""
         at_ns = intended_ns - self.start_ns
         return [fold for part, fold in into.timed if _belongs(part, event, key) and self._was_then(part, at_ns)]
@@ -568,7 +583,7 @@ class Recorder:
         over_ns = own[-1].outer[1] if own else None
         return over_ns is not None and over_ns <= at_ns
 
-    def _belongs_late(self, fold: _Fold, seen: Observation) -> None:
+    def _belongs_late(self, fold: Fold, seen: Observation) -> None:
         """Count as scheduled what nobody could tell to belong here when it was."""
         at_ns = seen.intended_ns - self.start_ns
         fold.schedule(1)
@@ -579,13 +594,13 @@ class Recorder:
         for steps in summary.counter_steps.values():
             steps.add(at_ns, 1, 0, 0)
 
-    def _tagged(self, into: _Scenario, tags: str, event: int, key: str | None, intended_ns: int) -> list[_Fold]:
+    def _tagged(self, into: ScenarioFold, tags: str, event: int, key: str | None, intended_ns: int) -> list[Fold]:
         """The portions that an event belongs to by what answers said, of those by time those that it was due in."""
         at_ns = intended_ns - self.start_ns
         found = into.tagged_of(tags, event, key) if tags or into.asked_tags else ()
         return [one for one in found if not one.part.timed or self._was_then(one.part, at_ns)]
 
-    def _count_tagged(self, into: _Scenario, seen: Observation) -> None:
+    def _count_tagged(self, into: ScenarioFold, seen: Observation) -> None:
         """Count a settled event in the parts to which its answers assigned it: nobody knew of that before."""
         for fold in self._tagged(into, seen.tags, seen.type, seen.key, seen.intended_ns):
             into.summary.slices.setdefault(fold.part.label, fold.summary)
@@ -594,14 +609,14 @@ class Recorder:
             if len(fold.waiting) >= _TOGETHER:
                 self._count_waiting(fold, into.plan)
 
-    def _count_waiting(self, portion: _Fold, plan: ScenarioPlan) -> None:
+    def _count_waiting(self, portion: Fold, plan: ScenarioPlan) -> None:
         """Count the settled events of a portion, which may be few of each batch."""
         waiting = portion.waiting
         self._count(portion, plan, waiting)
         _count_facts(portion.summary, list(zip(*map(_FACTS_OF, waiting), strict=True)))
         waiting.clear()
 
-    def _count_sent(self, into: _Scenario, observations: Sequence[Observation]) -> None:
+    def _count_sent(self, into: ScenarioFold, observations: Sequence[Observation]) -> None:
         """Count when settled events of a scenario were sent, and whether that was in time."""
         summary, start_ns, phases = into.summary, self.start_ns, into.phases
         offered: list[int] = []
@@ -609,7 +624,7 @@ class Recorder:
             intended_ns, sent_ns = seen.intended_ns, seen.sent_ns
             if sent_ns is not None:
                 # What crosses the edge of an interval by a hair's breadth still counts where it was meant to be.
-                early_ns = sent_ns - _EDGE_NS
+                early_ns = sent_ns - EDGE_NS
                 offered.append(((early_ns if early_ns > intended_ns else intended_ns) - start_ns) // INTERVAL_NS)
                 if seen.state is not _UNSENT:
                     if summary.sent_steps is not None:
@@ -633,7 +648,7 @@ class Recorder:
                     gone_ns = seen.settled_ns if seen.stable_upper_ns is None else seen.stable_upper_ns
                     summary.flow.add(gone_ns - start_ns, 0, 1, 0)
 
-    def _count_views(self, into: _Scenario, observations: Sequence[Observation]) -> None:
+    def _count_views(self, into: ScenarioFold, observations: Sequence[Observation]) -> None:
         """Count what each probe and each replica says of settled events, where somebody wants to know."""
         if not into.apart:
             return
@@ -654,12 +669,19 @@ class Recorder:
         event = Placed(
             seen.seq, seen.type, seen.intended_ns, sent_ns, seen.acked_ns, seen.position, seen.settled_ns, seen.tags
         )  # fmt: skip
-        for kind, about in self._order.settle((seen.scenario, seen.key), event):
+        self._placed(seen.scenario, seen.key, event)
+
+    def _placed(self, scenario: int, key: str | None, event: Placed) -> None:
+        """Count what is found of the order of a key by an event of it that is settled."""
+        for kind, about in self._order.settle((scenario, key), event):
             at_ns = about.intended_ns - self.start_ns
-            into = self._scenarios[seen.scenario].of_event(at_ns)
-            timed = self._timed(into, about.type, seen.key, about.intended_ns) if into.timed else ()
-            tagged = self._tagged(into, about.tags, about.type, seen.key, about.intended_ns)
-            for fold in (into.whole, *into.portions_of(about.type, seen.key), *timed, *tagged):
+            into = self._scenarios[scenario].of_event(at_ns)
+            folds: Iterable[Fold] = (into.whole,)
+            if into.portions or into.timed or about.tags:
+                timed = self._timed(into, about.type, key, about.intended_ns) if into.timed else ()
+                tagged = self._tagged(into, about.tags, about.type, key, about.intended_ns)
+                folds = (into.whole, *into.portions_of(about.type, key), *timed, *tagged)
+            for fold in folds:
                 summary = fold.summary
                 if kind == "order":
                     summary.known["order"] = summary.known.get("order", 0) + 1
@@ -669,13 +691,13 @@ class Recorder:
                     if counter == kind:
                         steps.add(at_ns, 0, 0, 1)
 
-    def _count(self, into: _Fold, plan: ScenarioPlan, observations: Sequence[Observation]) -> None:
+    def _count(self, into: Fold, plan: ScenarioPlan, observations: Sequence[Observation]) -> None:
         """Count settled events in a scenario or in a portion of it."""
         summary, ledger, start_ns = into.summary, into.summary.ledger, self.start_ns
         last_ns = summary.last_acked_ns
         for seen in observations:
             state = seen.state
-            ledger[_STATE_KEYS[state]] += 1
+            ledger[STATE_KEYS[state]] += 1
             if state >= _VISIBLE:
                 ledger["acked"] += 1
             elif state is _IN_DOUBT and seen.recovered:
@@ -702,7 +724,7 @@ class Recorder:
         if plan.watched:
             self._count_visibility(into, plan, observations)
 
-    def _count_publishes(self, into: _Fold, observations: Sequence[Observation]) -> None:
+    def _count_publishes(self, into: Fold, observations: Sequence[Observation]) -> None:
         """Count how late settled events were sent, and how long their publish took."""
         start_ns = self.start_ns
         delays: list[Measured] = []
@@ -726,7 +748,7 @@ class Recorder:
         into.record("schedule_delay", delays)
         into.record("publish", publishes)
 
-    def _count_visibility(self, into: _Fold, plan: ScenarioPlan, observations: Sequence[Observation]) -> None:
+    def _count_visibility(self, into: Fold, plan: ScenarioPlan, observations: Sequence[Observation]) -> None:
         """Count when settled events were seen, of those that were followed closely."""
         start_ns, on_time = self.start_ns, into.on_time
         late_ns = plan.deadline_ns * 2
@@ -766,7 +788,7 @@ class Recorder:
         if on_time is not None:
             on_time.record_all(in_time)
 
-    def _take_apart(self, into: _Scenario, seen: Observation, parts: Sequence[Part], at_ns: int) -> None:
+    def _take_apart(self, into: ScenarioFold, seen: Observation, parts: Sequence[Part], at_ns: int) -> None:
         """Count what each probe and each replica says of an event."""
         acked = seen.state >= _VISIBLE
         published = seen.sent_ns if seen.sent_ns is not None else seen.intended_ns
@@ -793,13 +815,13 @@ class Recorder:
             late = into.summary.late_hops
             late[latest[1]] = late.get(latest[1], 0) + 1
 
-    def _view(self, into: _Fold, part: Part, seen: Observation, acked: bool, published: int, at_ns: int) -> None:
+    def _view(self, into: Fold, part: Part, seen: Observation, acked: bool, published: int, at_ns: int) -> None:
         ledger = into.summary.ledger
         if not acked:
-            ledger[_STATE_KEYS[seen.state]] += 1
+            ledger[STATE_KEYS[seen.state]] += 1
             return
         ledger["acked"] += 1
-        ledger[_STATE_KEYS[State.PENDING if seen.state is State.PENDING else part.state]] += 1
+        ledger[STATE_KEYS[State.PENDING if seen.state is State.PENDING else part.state]] += 1
         if not seen.sampled or seen.acked_ns is None:
             return
         into.summary.sampled += 1
@@ -813,17 +835,17 @@ class Recorder:
         unseen = ended and part.first_upper_ns is None
         into.metric("first_seen").record_since(seen.acked_ns, first, part.first_upper_ns, at_ns, never=unseen)
 
-    def _is_late(self, into: _Scenario, seen: Observation) -> bool:
+    def _is_late(self, into: ScenarioFold, seen: Observation) -> bool:
         """Lost, or over the tightest limit on how long until everybody sees it."""
         if seen.stable_upper_ns is None:
             return True
-        limits = [x for about, x in into.plan.counted.thresholds if about in ("consistency", "end_to_end")]
-        return bool(limits) and seen.acked_ns is not None and seen.stable_upper_ns - seen.acked_ns > min(limits)
+        limit_ns = into.limit_ns
+        return limit_ns is not None and seen.acked_ns is not None and seen.stable_upper_ns - seen.acked_ns > limit_ns
 
 
 def _count_facts(summary: ScenarioSummary, columns: Sequence[Sequence[Any]]) -> None:
     """Count what is known of some events: a column for each fact, of which most hold nothing but the default."""
-    for column, (name, fact, default) in zip(columns, _COUNTED, strict=True):
+    for column, (name, fact, default) in zip(columns, COUNTED, strict=True):
         unknown = column.count(default)
         if unknown == len(column):
             continue
@@ -836,18 +858,24 @@ def _count_facts(summary: ScenarioSummary, columns: Sequence[Sequence[Any]]) -> 
         for value, events in Tally(column).items():
             if value == default:
                 continue
-            if default is None and fact.is_known(value):
-                summary.known[name] = summary.known.get(name, 0) + events
-            for counter in fact.counters:
-                summary.ledger[counter.name] += int(counter.counts(value)) * events
-            if fact.tallied is not None:
-                tally = summary.tallies.setdefault(name, {})
-                capped = min(value, fact.tallied)
-                tally[capped] = tally.get(capped, 0) + events
+            count_fact(summary, name, value, events)
             if fact.ranged:
                 series = summary.ranges.setdefault(name, Series())
                 for _ in range(events):
                     series.add(value)
+
+
+def count_fact(summary: ScenarioSummary, name: str, value: Any, events: int) -> None:
+    """Count events of which a fact has this value, which isn't its default."""
+    fact = FACTS[name]
+    if DEFAULTS[name] is None and fact.is_known(value):
+        summary.known[name] = summary.known.get(name, 0) + events
+    for counter in fact.counters:
+        summary.ledger[counter.name] += int(counter.counts(value)) * events
+    if fact.tallied is not None:
+        tally = summary.tallies.setdefault(name, {})
+        capped = min(value, fact.tallied)
+        tally[capped] = tally.get(capped, 0) + events
 
 
 def _first_since(seen: Observation, at_ns: int) -> Measured:
