@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, NoReturn, cast
@@ -37,7 +38,7 @@ class _Verbs(TyperGroup):
         return listing(columns()).rstrip()
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args and args[0] not in self.commands and not args[0].startswith("-"):
+        if args and args[0] not in self.commands and not args[0].startswith("-") and not ctx.resilient_parsing:
             cure = meant(args[0], list(VERBS), "see evload --help")
             raise UsageError(f"there is no verb {args[0]}; {cure}")
         return super().resolve_command(ctx, args)
@@ -571,7 +572,7 @@ def main() -> None:
     out, _ = take_over()
     _heed_signals()
     try:
-        app()
+        _of_verb(sys.argv[1:2])()
     except EvloadError as error:
         if isinstance(error, NotUndoneError) and error.during is not None:
             _tell_bug(error.during)
@@ -583,6 +584,16 @@ def main() -> None:
     except Exception as error:
         _tell_bug(error)
         sys.exit(BUG)
+
+
+def _of_verb(named: Sequence[str]) -> typer.Typer:
+    """All that there is on the command line, without the other verbs where it begins with one."""
+    only = [one for one in app.registered_commands if (one.name or (one.callback and one.callback.__name__)) in named]
+    if not only:
+        return app
+    lean = copy(app)
+    lean.registered_commands = only
+    return lean
 
 
 def _tell_bug(error: BaseException) -> None:
@@ -688,9 +699,13 @@ def _run_once(loaded: LoadedConfig, out: Path | None, how: _Shown) -> Ended:
 
     page = None if how.ui_port is None else live_page(loaded, how.ui_port, say)
     with _own_signals(), closing(shown):
-        return session.run(
+        ended = session.run(
             loaded, out=out, sinks=sinks, say=say, page=page, verbose=how.verbose, listed=listed, keep=how.keep
         )
+    # The verdict was said before any page was made.
+    for file in () if how.quiet else ended.pages:
+        say(f"report in {file}")
+    return ended
 
 
 @contextmanager

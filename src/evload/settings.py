@@ -54,7 +54,7 @@ def _tell_apart(schema: Any, *, within: bool = False) -> None:
 class Settings(BaseModel):
     """Frozen. An unknown key is an error; true and false are no numbers, and 0 and 1 are neither true nor false."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: type[BaseModel], handler: GetCoreSchemaHandler) -> CoreSchema:

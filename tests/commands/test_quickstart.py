@@ -24,6 +24,7 @@ def test_the_quickstart_passes(tmp_path: Path) -> None:
 
     lines = ended.out.splitlines()
     assert any("hold 200/s" in line and "visible" in line for line in lines)  # it showed progress
+    assert lines.pop() == "report in out/report.html"  # said later than what is on the screen of the verdict
     screen = lines[next(n for n, line in enumerate(lines) if line.startswith(("PASS  ", "WARN  "))) :]
     assert len(screen) <= 40 + 2 * screen[0].startswith("WARN")
     assert max(map(len, screen)) <= 80

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import sqlite3
@@ -11,7 +12,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import pytest
 import typer
@@ -23,6 +24,7 @@ from evload.cli import app
 from evload.commands import selftest as positive_control
 from evload.run.directory import RunDirectory
 from evload.sandbox.truth import read_truth
+from evload.terminal.completion import ASKED, offer
 from evload.terminal.verbs import ABOUT, OPTIONS, VERBS, listing
 from tests.rigs import counted
 from tests.rigs.commands import COMMAND, Ended, assert_closes, assert_one_clear_line, evload, started, summary_of
@@ -365,6 +367,43 @@ def test_what_there_is_to_do_is_told_without_loading_anything_for_it() -> None:
         assert ended.stdout == evload(option, cwd=Path()).out != ""
 
 
+SHELLS: Final = ({ASKED: "complete_bash"}, {ASKED: "complete_zsh"}, *(
+    {ASKED: "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": action} for action in ("get-args", "is-args")
+))  # fmt: skip
+
+
+@pytest.mark.parametrize("typed", ["", "va", "re", "s", "xyz", "v a", "va ", "-", "--ver", "run --", "run x.yaml "])
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda shell: "-".join(shell.values()))
+def test_a_shell_is_offered_the_verbs_as_the_whole_command_line_would(
+    shell: dict[str, str], typed: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = f"evload {typed}"
+    asked = {**shell, "COMP_WORDS": line, "COMP_CWORD": str(line.count(" ")), "_TYPER_COMPLETE_ARGS": line}
+    for name, value in asked.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("COLUMNS", "200")
+    with pytest.raises(SystemExit) as ended:
+        app(prog_name="evload")
+    said = capsys.readouterr().out
+    offered = offer(asked)
+    assert (offered is not None) == (typed in ("", "va", "re", "s", "xyz"))
+    if offered is not None:
+        assert offered.code == ended.value.code
+        for own, told in zip(offered.text.splitlines(), said.strip().splitlines(), strict=True):
+            assert own == told or ("..." in told and own.startswith(told.partition("...")[0]))  # which it cuts short
+    assert typed or all(verb in said for verb in VERBS) or shell.get("_TYPER_COMPLETE_FISH_ACTION") == "is-args"
+
+
+def test_a_shell_is_offered_the_verbs_without_loading_anything_for_it() -> None:
+    program = (
+        "import sys; sys.argv = ['evload']\nfrom evload.__main__ import main\ntry: main()\n"
+        "except SystemExit as end: print(end.code, {'typer', 'pydantic', 'rich', 'inspect'} & set(sys.modules))"
+    )
+    asked = {**os.environ, ASKED: "complete_bash", "COMP_WORDS": "evload re", "COMP_CWORD": "1"}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=asked)
+    assert (done.stdout, done.stderr) == ("report\n0 set()\n", "")
+
+
 @pytest.mark.parametrize(
     ("wrong", "cure"),
     [("rnu", "did you mean 'run'?"), ("xyzzy", "see evload --help"), ("repotr", "did you mean 'report'?")],
@@ -411,6 +450,47 @@ def test_help_imports_nothing_that_takes_time() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+OF_RUNS: Final = (
+    "evload.engine",
+    "evload.ledger",
+    "evload.judging",
+    "evload.report",
+    "evload.run.prepare",
+    "sqlite3",
+)
+"""What only a run needs, and whoever looks at one again."""
+SHOWN: Final = ("rich", "numpy", "scipy", "bokeh", "evload.formats", "evload.sinks.console", "uvloop", "aiohttp")
+"""What only somebody needs who shows something."""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unloaded"),
+    [
+        (["validate", "short.yaml"], (*OF_RUNS, *SHOWN)),
+        (["burst", "http://127.0.0.1:9", "--print-config"], (*OF_RUNS, *SHOWN)),
+        (["plan", "short.yaml"], ("evload.sandbox.world", "bokeh", "aiohttp", "evload.formats")),
+    ],
+    ids=lambda value: value[0],
+)
+def test_a_verb_loads_and_builds_nothing_that_it_has_no_use_for(
+    arguments: list[str], unloaded: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "short.yaml").write_text(EMBEDDED)
+    program = (
+        "import sys; from evload.__main__ import main\ntry: main()\nexcept SystemExit: pass\n"
+        "from evload.clients.credentials.settings import SecretSettings\n"
+        "from evload.producers.http import HttpProducerConfig\n"
+        "print(HttpProducerConfig.__pydantic_complete__, SecretSettings.__pydantic_complete__, *sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    used, unused, *loaded = done.stdout.splitlines()[-1].split()
+    assert (used, unused) == ("True", "False")
+    assert "evload.config.load" in loaded
+    assert not set(unloaded) & set(loaded)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from evload.model.progress import ActionNow
 from evload.model.summary import Distribution, GaugeSummary, ScenarioSummary, Series, Summary
 from evload.model.vitals import Incident
 from evload.objectives.grammar import parse
+from evload.tracking.outstanding import Moment
 from evload.workload.schedule import Load
 
 S = 1_000_000_000
@@ -49,6 +50,24 @@ def summary_of(**scenarios: dict[str, int]) -> Summary:
 def test_the_phase_is_what_the_load_does_now(at_s: int, phase: str) -> None:
     summary = summary_of(base={}, spike={})
     assert ProgressMeter([BASE, SPIKE]).read(at_s * S, summary, 0, 0).phase == phase
+
+
+@pytest.mark.parametrize(
+    ("at_s", "outstanding", "phase"),
+    [
+        (30, 3, "confirming that what is visible stays so"),
+        (30, 4, "settling"),  # one isn't seen yet
+        (30, 0, "settling"),
+        (29, 3, "base: hold 10/s"),
+        (-1, 3, "waiting"),
+    ],
+)
+def test_once_all_events_are_seen_it_says_what_it_still_waits_for(at_s: int, outstanding: int, phase: str) -> None:
+    shown = Moment([], [{(1, 2): 2}, {(3, 4): 1}])
+    read = ProgressMeter([BASE, SPIKE]).read(at_s * S, summary_of(base={}, spike={}), 0, outstanding, acked=shown)
+    assert read.phase == phase
+    empty = ProgressMeter([BASE, SPIKE]).read(at_s * S, summary_of(base={}, spike={}), 0, 0)
+    assert empty.phase != "confirming that what is visible stays so"
 
 
 def test_between_two_scenarios_it_waits() -> None:

@@ -64,6 +64,12 @@ WIRES: Final = (
 )  # fmt: skip
 """Clients that only what is opened imports, never settings."""
 
+ARRAYS: Final = (
+    "stats/columns.py", "summary/columns.py", "summary/column_counts.py", "summary/column_hops.py",
+    "summary/column_recorder.py", "ledger/columns.py", "ledger/hops.py",
+)  # fmt: skip
+"""Folds over columns. They import numpy, and only each other and functions that read a ledger import them."""
+
 
 class Import(NamedTuple):
     """One import: its full dotted name, whether it runs at once, whether type checkers alone see it, and where."""
@@ -302,29 +308,59 @@ def test_sdks_are_imported_by_adapters_alone() -> None:
         if room == "sandbox" or wire or (room in (*ADAPTERS, "formats") and not settings):
             continue
         inner = room in (*ADAPTERS, "clients", *PURE)
-        allowed = FOUNDATIONS if inner else (*FOUNDATIONS, *FOR_PEOPLE)
+        allowed: tuple[str, ...] = FOUNDATIONS if inner else (*FOUNDATIONS, *FOR_PEOPLE)
+        if str(path.relative_to(ROOT)) in ARRAYS:
+            allowed = (*FOUNDATIONS, "numpy")
         for found in imports_of(path):
             if found.at_import and not found.for_types and (sdk := sdk_of(found)):
                 assert sdk in allowed, f"{found.where} imports {sdk}"
 
 
+def test_folds_over_columns_are_imported_late() -> None:
+    arrays = {module_of(ROOT / name) for name in ARRAYS}
+    for path in everything():
+        if str(path.relative_to(ROOT)) not in ARRAYS:
+            for found in imports_of(path):
+                late = not found.at_import or found.for_types
+                assert late or not {found.name, found.name.rpartition(".")[0]} & arrays, found.where
+
+
 @pytest.mark.parametrize(
     ("module", "unloaded"),
     [
+        ("evload.report.build", ("scipy", "numpy", "bokeh")),
         ("evload.cli", ("scipy", "numpy", "aiohttp", "httptools", "uvloop", "hdrh", "pydantic")),
         ("evload.cli", ("google", "grpc", "opentelemetry")),
         ("evload.config", ("scipy", "numpy", "aiohttp", "httptools", "uvloop", "asyncpg", "rich", "typer")),
         ("evload.engine.engine", ("scipy", "numpy", "aiohttp", "httptools", "yaml", "rich", "typer")),
         ("evload.sinks.otlp", ("aiohttp", "google", "grpc", "opentelemetry", "requests")),
+        (
+            "evload.sandbox.process",
+            ("scipy", "numpy", "aiohttp", "yaml", "rich", "typer", "evload.spi", "evload.model"),
+        ),
         ("evload.spi", ("scipy", "numpy", "aiohttp", "httptools", "yaml", "rich", "typer")),
     ],
 )
 def test_what_is_not_needed_is_not_loaded(module: str, unloaded: tuple[str, ...]) -> None:
-    program = f"import sys, {module}; print(*sorted(name for name in sys.modules if '.' not in name))"
+    program = f"import sys, {module}; print(*sorted(name for name in sys.modules if name.count('.') < 2))"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = set(done.stdout.split())
     assert "evload" in loaded
     assert not loaded & set(unloaded)
+
+
+def test_a_run_loads_what_few_of_them_need_when_it_needs_it() -> None:
+    late = (
+        "evload.sandbox.world",
+        "evload.run.guarding",
+        "evload.run.traffic_log",
+        "evload.formats",
+        "numpy",
+        "bokeh",
+    )
+    program = f"import sys, evload.run.session, evload.sinks.github; print(*(set({late!r}) & sys.modules.keys()))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "\n"
 
 
 def test_the_drawing_of_the_house_shows_every_room_on_its_floor() -> None:

@@ -7,7 +7,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +19,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evload.errors import OutputError, UsageError
+from evload.ledger.columns import portions, stamped
 from evload.ledger.reader import LedgerReader, sample
+from evload.ledger.schema import COLUMNS, SCHEMA, insertions
 from evload.ledger.writer import LedgerFile
 from evload.model.states import Seen, State
-from evload.model.travel import Observation
+from evload.model.travel import Observation, told_of
 from tests.rigs.ledgers import begun
 
 START = 5_000_000_000
-TIMES = [name for name in Observation.__slots__ if name.endswith("_ns")]
+TIMES = [field.name for field in dataclasses.fields(Observation) if field.name.endswith("_ns")]
 
 
 def shifted(seen: Observation, by_ns: int) -> dict[str, Any]:
@@ -47,6 +51,15 @@ def write(path: Path, *batches: list[Observation], **meta: Any) -> None:
 def read(path: Path, scenario: int = 0) -> list[Observation]:
     with LedgerReader(path) as reader:
         return list(reader.observations(scenario))
+
+
+def rows(*batches: list[Observation]) -> list[tuple[str, ...]]:
+    """The rows of some events, as they are stored."""
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(SCHEMA)
+        for statement, values in chain.from_iterable(insertions(batch, START) for batch in batches):
+            db.execute(statement, values)
+        return [tuple(map(repr, row)) for row in db.execute("SELECT * FROM events ORDER BY seq")]
 
 
 SMALL = st.integers(-(2**62), 2**62)
@@ -97,6 +110,40 @@ def test_what_is_written_is_read_back(
     ledger.close()
     expected = [shifted(seen, -START) for seen in sorted(observations, key=lambda seen: seen.seq)]
     assert [shifted(seen, 0) for seen in read(path)] == expected
+
+
+POSITIONS: list[int | float | str | None] = [1, 1.0, True, "1", None]
+"""Alike, most of them, and not the same."""
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.data(), st.integers(16, 40), st.booleans())
+def test_many_rows_at_once_are_those_of_one_at_a_time(data: st.DataObject, count: int, alike: bool) -> None:
+    events = []
+    for n in range(count):
+        seen = visible(n)
+        events.append(seen)
+        if alike or data.draw(st.booleans()):
+            seen.position = data.draw(st.sampled_from(POSITIONS))
+            seen.key, seen.detail = data.draw(st.sampled_from([("k", "no"), ("", ""), (None, "no")]))
+            seen.acked_ns, seen.bytes_out, seen.status = START + 9, 400, data.draw(st.sampled_from([202, None]))
+            seen.session, seen.resent = Seen.ABSENT, data.draw(st.sampled_from([True, False]))
+    assert len(rows(events)) == count
+    assert rows(events) == rows(*([seen] for seen in events))
+
+
+def test_positions_are_kept_as_they_were_told_however_many_are_alike() -> None:
+    events = [visible(n) for n in range(20)]
+    for seen in events:
+        seen.position = 1.0 if seen.seq == 7 else 1
+    told = [repr(seen.position) for seen in events]
+    at = COLUMNS.index("position")
+    assert [row[at] for row in rows(events)] == told == ["1"] * 7 + ["1.0"] + ["1"] * 12
+
+
+def test_what_nobody_can_know_of_an_event_is_no_fact_of_it() -> None:
+    with pytest.raises(TypeError, match="nothing that is known of events: colour, size"):
+        told_of([visible(1), Observation(2, 0, 0, State.LOST, START, colour="red", size=3)])
 
 
 def test_whether_anything_can_have_been_sent_is_known(tmp_path: Path) -> None:
@@ -346,7 +393,11 @@ def test_a_damaged_ledger_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"is damaged: .*; use an undamaged copy"):
         read(path)
     with LedgerReader(path) as reader:
-        for reading in (reader.stamped(), reader.portions("SELECT settled_ns FROM events", 100)):
+        for reading in (
+            stamped(reader),
+            portions(reader, keys=True),
+            reader.portions("SELECT settled_ns FROM events", 100),
+        ):
             with pytest.raises(UsageError, match=r"events\.sqlite is damaged: .*; use an undamaged copy"):
                 list(reading)
 

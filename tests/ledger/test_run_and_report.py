@@ -21,7 +21,7 @@ from evload.objectives.grammar import parse
 from evload.objectives.policy import SelfCheckPolicy
 from evload.objectives.scenario import ScenarioCriteria
 from evload.report.build import About, build, build_again
-from evload.report.document import document
+from evload.report.document import as_json, document
 from evload.stats.watches import MISSING
 from evload.summary.fold_plan import Counted, ScenarioPlan
 from evload.summary.recorder import Recorder
@@ -132,7 +132,8 @@ def test_a_run_and_the_report_from_its_ledger_are_the_same(
         recorder.expect(seen.scenario, [(seen.seq, seen.intended_ns, seen.key, seen.type)])
     settled = sorted(events, key=lambda one: (one.settled_ns, one.seq))
     ledger.append(settled)
-    recorder.settle(settled)
+    for seen in settled:
+        recorder.settle([seen])
     for second, depth in enumerate(depths):
         start_ns, values = START + second * S, {} if depth is None else {"depth": depth}
         recorder.sampled("queue", start_ns, start_ns + MS, values)
@@ -146,6 +147,7 @@ def test_a_run_and_the_report_from_its_ledger_are_the_same(
         report = build_again(reader, directory)
     assert contents(report.summary) == contents(run.summary)
     assert told(report) == told(run)
+    assert as_json(report) == as_json(run)
 
 
 def told(report: Any) -> Mapping[str, Any]:

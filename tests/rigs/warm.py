@@ -134,10 +134,18 @@ def _become(request: Mapping[str, Any], descriptors: Sequence[int], main: Callab
     os._exit(code if isinstance(code, int) else 0 if code is None else 1)
 
 
+def _build(model: Any) -> None:
+    """Build all settings that are made of a model, which are put off until they are read."""
+    for one in model.__subclasses__():
+        one.model_rebuild()
+        _build(one)
+
+
 def main(descriptor: int) -> None:
     """Load, and serve."""
     for name in LOADED:
         importlib.import_module(name)
+    _build(importlib.import_module("evload.settings").Settings)
     gc.collect()
     gc.freeze()  # what is shared with the commands stays shared
     with socket.socket(fileno=descriptor) as asked:

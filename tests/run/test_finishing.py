@@ -16,8 +16,9 @@ import pytest
 
 from evload.clock import SystemClock
 from evload.errors import OutputError
+from evload.judging.verdict import exit_code
 from evload.model.progress import Progress
-from evload.model.report import Report
+from evload.model.report import Report, Result
 from evload.run.finishing import Guarded, finish
 from evload.sinks._shared.posting import Answer
 from evload.sinks.otlp.heard import Heard
@@ -213,3 +214,28 @@ def test_a_run_whose_console_is_broken_has_its_results(tmp_path: Path) -> None:
     assert done.stderr.count("ZeroDivisionError: division by zero") == 1
     assert summary_of(tmp_path / "out")["ledger"]["scheduled"] == 260
     assert "results in out" in done.stdout
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_the_verdict_is_said_before_the_page_is_made_and_ctrl_c_meanwhile_changes_neither(
+    quiet: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "c.yaml").write_text(EMBEDDED.replace("reports: {}\n", "").replace("for: 2s", "for: 300ms"))
+    program = (
+        "import os, signal, sys\nfrom evload.formats.html import render as page\nmake = page.render\n"
+        "def render(*told):\n    print('made now')\n    os.kill(os.getpid(), signal.SIGINT)\n    return make(*told)\n"
+        "page.render = render\n"
+        f"sys.argv = ['evload', 'run', 'c.yaml', '--out', 'out', *{['--quiet'] * quiet}]\n"
+        "from evload.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    summary = summary_of(tmp_path / "out")
+    assert (done.returncode, done.stderr) == (exit_code(Result(summary["verdict"])), "")
+    assert summary["interrupted"] is False
+    page = (tmp_path / "out/report.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert page.endswith("</html>\n")
+    lines = [line for line in done.stdout.splitlines() if not line.startswith("interrupted: the run is over, ")]
+    assert lines[-3 + quiet :] == ["results in out", "made now", *["report in out/report.html"] * (not quiet)]
+    (verdict,) = (number for number, line in enumerate(lines) if line.startswith(f"{summary['verdict'].upper()}  "))
+    assert verdict < lines.index("results in out")

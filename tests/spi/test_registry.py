@@ -63,6 +63,11 @@ BROKEN: Final = {
         GOOD + "    spi = 99\n",
         "is written for version 99 of evload.spi, and this evload has 1; install versions that go together",
     ),
+    "unread": (
+        GOOD.replace("\nclass", "\nclass Thing:\n    def __get_pydantic_core_schema__(*_): 1 / 0\n\nclass")
+        + "    thing: Thing\n",
+        "can't be imported (division by zero); install what it needs",
+    ),
 }
 """Modules of plug-ins, and what is said of each."""
 

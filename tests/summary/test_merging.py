@@ -31,6 +31,7 @@ from evload.stats.watches import MISSING
 from evload.summary.fold_plan import Counted, ScenarioPlan, Slice
 from evload.summary.recorder import Recorder
 from evload.workload.segment import Segment
+from tests.rigs.contents import contents
 
 MS = 1_000_000
 S = 1_000 * MS
@@ -114,15 +115,23 @@ def look(draw: st.DrawFn, seen: Observation) -> None:
         seen.parts = tuple(draw(st.sampled_from([(), tuple(parts)])))
 
 
-def fold(events: Sequence[Observation], samples: Sequence[tuple[int, float]]) -> Summary:
+def fold(events: Sequence[Observation], samples: Sequence[tuple[int, float]], at_once: int = 1) -> Summary:
     recorder = Recorder(PLANS, START)
     for seen in events:
         recorder.expect(seen.scenario, [(seen.seq, seen.intended_ns, seen.key, seen.type)])
-    for seen in sorted(events, key=lambda one: (one.settled_ns, one.seq)):
-        recorder.settle([seen])
+    settled = sorted(events, key=lambda one: (one.settled_ns, one.seq))
+    for first in range(0, len(settled), at_once):
+        recorder.settle(settled[first : first + at_once])
     for at, value in samples:
         recorder.sampled("queue", START + at, START + at + 1, {"queue_depth": value} if value else {})
     return recorder.summary()
+
+
+@given(observations(), st.integers(2, 25))
+def test_events_that_are_settled_together_count_as_they_do_one_by_one(
+    events: list[Observation], at_once: int
+) -> None:
+    assert contents(fold(events, (), at_once)) == contents(fold(events, ()))
 
 
 SAMPLES = st.lists(st.tuples(st.integers(0, 10**10), st.floats(-1e9, 1e9)), max_size=8, unique_by=lambda one: one[0])

@@ -181,6 +181,18 @@ def test_what_was_out_of_order_in_the_warm_up_counts_there() -> None:
     assert counts == [(4, 2, 2), (2, 1, 1)]
 
 
+def test_what_answers_told_of_the_events_of_the_warm_up_counts_there() -> None:
+    events = due(10, 20, 200)
+    for seen, tags in zip(events, ("cold", "cold\nregion=eu", "cold"), strict=True):
+        seen.tags = tags
+    summary = fold(ScenarioPlan("main", watched=True, deadline_ns=1_500 * T, warmup=(0, 100 * T)), events)
+    assert summary.warmup is not None
+    for scope, expected in ((summary, {"tag=cold": 1}), (summary.warmup, {"tag=cold": 2, "tag=region=eu": 1})):
+        found = {label: part.ledger["visible"] for label, part in scope.slices.items()}
+        assert found == expected
+        assert {label: part.distributions["consistency"].count for label, part in scope.slices.items()} == expected
+
+
 def test_the_tags_that_are_asked_for_are_those_of_all_scenarios_and_not_who_was_not_asked() -> None:
     plans = [
         plan(Slice("a", tag="cold"), Slice("b", tag="cold?"), Slice("c", key="a*"), Slice("d", tag="region=eu")),

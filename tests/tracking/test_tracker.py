@@ -211,6 +211,18 @@ def test_a_second_receipt_is_a_bug_in_the_producer() -> None:
         follow.acked()
 
 
+def test_a_second_receipt_is_a_bug_where_nobody_reads_too() -> None:
+    tracker = Tracker([{}], 0)
+    tracker.expect([Event(0, "id-0", 0, 0, 5, None, b"body", (), ())], 5)
+    assert (tracker.outstanding, tracker.unanswered) == (1, 1)
+    tracker.settle([Receipt(0, Outcome.ACCEPTED, 6, 7)], 8)
+    assert (tracker.outstanding, tracker.unanswered, tracker.settled) == (0, 0, 1)
+    with pytest.raises(KeyError):
+        tracker.settle([Receipt(0, Outcome.ACCEPTED, 6, 7)], 9)
+    tracker.close(10)
+    assert [(seen.state, seen.bytes_out) for seen in tracker.take()] == [(State.UNOBSERVED, 4)]
+
+
 def test_effects_positions_and_stamps_are_kept() -> None:
     follow = Follow().acked().read(ABSENT)
     follow.read(PRESENT, effects=1, position=7, consumed_at=100, processed_at=200)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from evload.model.correlation import CorrelationIds
 from evload.model.travel import Encoding, Event
 from evload.workload.events import EventSettings, EventType, Renderer, check
+from evload.workload.segment import WHOLE, Segment
 from evload.workload.templates import TemplateProblem
 
 NOW = "2026-01-02T03:04:05.678900Z"
@@ -43,6 +44,7 @@ def renderer(
     scenario: int = 0,
     scenarios: int = 1,
     run_id: str = "run-1",
+    segment: Segment = WHOLE,
 ) -> Renderer:
     return Renderer(
         scenario=scenario,
@@ -55,6 +57,7 @@ def renderer(
         ids=CorrelationIds.for_run(run_id),
         run_id=run_id,
         seed=seed,
+        segment=segment,
     )
 
 
@@ -99,6 +102,32 @@ def test_the_official_sdk_reads_our_events(mode: Literal["structured", "binary"]
         assert (event.seq, event.correlation_id, event.intended_ns, event.scenario, event.type, event.key) == (
             seq, correlation_id, seq, 0, 0, data["video_id"],
         )  # fmt: skip
+
+
+@given(
+    st.lists(st.integers(0, 40), max_size=4), st.sampled_from(["structured", "binary", "plain"]), st.integers(1, 3)
+)
+def test_events_that_are_rendered_together_are_those_rendered_one_by_one(
+    batches: list[int], mode: Literal["structured", "binary", "plain"], parts: int
+) -> None:
+    """Of two types, with whatever can be drawn, and of a part of the schedule."""
+    data: Mapping[str, Any] = {
+        "at": "{now+1h}", "price": "{float:1.00..9.99}", "no": "{seq:06}", "hex": "{hex:8}", "id": 5
+    }  # fmt: skip
+    note = {"type": "note.{choice:a,b}", "source": "/notes", "key": "{weighted:x=3,y=1}", "data": data}
+    placement = {**PLACEMENT, "data": {**PLACEMENT["data"], "id": "{uuid}"}}
+    encoding = Encoding(mode, extras=("{data.id}-{seq}", "constant"))
+
+    def rendered(sizes: Sequence[int]) -> list[tuple[Any, ...]]:
+        segment = Segment(1, parts) if parts > 1 else WHOLE
+        them = renderer((placement, 2), (note, 1), encoding=encoding, segment=segment)
+        events, due = [], 0
+        for size in sizes:
+            events += them.render(range(due, due + size), NOW)
+            due += size
+        return [tuple(getattr(event, name) for name in Event.__slots__) for event in events]
+
+    assert rendered(batches) == rendered([1] * sum(batches))
 
 
 def test_a_batch_is_the_structured_bodies_in_brackets() -> None:

@@ -20,7 +20,7 @@ from pydantic_core import InitErrorDetails
 from ..objectives.objective import DEFAULT_DELAY_NS
 from ..settings import Name, Settings
 from ..units import Duration, DurationRange, Share
-from ..workload.schedule import Load, Shape, is_closed, iterations_of
+from ..workload.schedule import Load, Shape, events_before, expected_events, is_closed, iterations_of
 from .params import MOST as MOST_LABELS
 from .params import Label, Params
 
@@ -166,6 +166,11 @@ class Scenario(Settings):
             yield _misplaced("arrivals", f"{what}; leave it out")
         if {"think", "every"} <= given:
             yield _misplaced("think", "think and every exclude each other; keep one of them")
+
+    @property
+    def judged_events(self) -> int:
+        """How many events its schedule has after its warm-up; of random arrivals the mean."""
+        return expected_events(self.load) - events_before(self.load, self.warmup)
 
 
 class AbortSettings(Settings):
@@ -318,6 +323,8 @@ class ObjectiveEntry(Settings):
 
 class Kind(BaseModel):
     """What all producers and probes have in common."""
+
+    model_config = ConfigDict(defer_build=True)
 
     kind: str
 

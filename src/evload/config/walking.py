@@ -7,6 +7,15 @@ from typing import Any
 
 from pydantic import TypeAdapter
 from pydantic.errors import PydanticInvalidForJsonSchema
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core.core_schema import WithDefaultSchema
+
+
+class _WithoutDefaults(GenerateJsonSchema):
+    """Nobody asks here for a default, and to write one as JSON takes longer than all else of its field."""
+
+    def default_schema(self, schema: WithDefaultSchema) -> JsonSchemaValue:
+        return self.generate_inner(schema["schema"])
 
 
 class Schemas:
@@ -20,7 +29,7 @@ class Schemas:
     def of(cls, adapter: TypeAdapter[Any]) -> Schemas:
         """At the top of what an adapter reads; nothing where it has no schema."""
         try:
-            root = adapter.json_schema()
+            root = adapter.json_schema(schema_generator=_WithoutDefaults)
         except PydanticInvalidForJsonSchema:
             return cls({}, ())
         return cls(root, _members(root, root))

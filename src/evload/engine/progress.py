@@ -34,6 +34,8 @@ _GOING_ON_NS: Final = 5 * NS_PER_S
 """An incident whose last failure is no longer ago goes on."""
 _MOST_INCIDENTS: Final = 5
 
+_CONFIRMING: Final = "confirming that what is visible stays so"
+
 Bracket = tuple[float, float | None]
 
 
@@ -199,8 +201,10 @@ class ProgressMeter:
         self._remember(mark, recent.get(self._goal.name), gauges)
         running = [phase for span in self._spans if (phase := span.phase(offset_ns))]
         to_come = any(offset_ns < span.start_ns for span in self._spans)
+        # Whoever has seen all events and waits on wants to know what for.
+        over = _CONFIRMING if outstanding and outstanding == acked.shown() else "settling"
         return Progress(
-            phase=", ".join(running) or ("waiting" if to_come else "settling"),
+            phase=", ".join(running) or ("waiting" if to_come else over),
             elapsed=max(0, offset_ns) / NS_PER_S,
             total=max(span.end_ns for span in self._spans) / NS_PER_S,
             offered_rate=offered,

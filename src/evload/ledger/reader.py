@@ -142,6 +142,13 @@ class LedgerReader:
             return {}  # an older version wrote it
         return {number: (events, warmup) for number, events, warmup in self.rows("SELECT * FROM scheduled")}
 
+    def last_seq(self, scenario: int, until_ns: int | None = None) -> int:
+        """The largest number of an event of a scenario, of those that were due before a moment if one is given; -1
+        without any."""
+        due = "" if until_ns is None else f" AND intended_ns < {int(until_ns)}"
+        query = f"SELECT seq FROM events WHERE scenario = ?{due} ORDER BY seq DESC LIMIT 1"
+        return next((seq for (seq,) in self.rows(query, (scenario,))), -1)
+
     def observations(self, scenario: int) -> Iterator[Observation]:
         """The settled events of one scenario in the order of `seq`, which is the order of its schedule.
 
@@ -151,20 +158,6 @@ class LedgerReader:
         with closing(_Parts(self, scenario)) as parts:
             for row in self.rows(query, (scenario,)):
                 yield observation_of(self.columns, row, parts.of(row[0]))
-
-    def stamped(self) -> Iterator[Observation]:
-        """The events that the system put stamps on and that were seen, in the order in which they were settled.
-
-        Raises UsageError where the file is damaged.
-        """
-        condition = (
-            "(consumed_at IS NOT NULL OR processed_at IS NOT NULL) AND first_upper_ns IS NOT NULL"
-            f" AND acked_ns IS NOT NULL AND sampled = 1 AND state >= {State.VISIBLE.value}"
-        )
-        query = f"SELECT {', '.join(self.columns)} FROM events WHERE {condition} ORDER BY settled_ns, seq"
-        for rows in self.portions(query, 10_000):
-            for row in rows:
-                yield observation_of(self.columns, row, ())
 
     def chosen(self, condition: str, order: str, values: Mapping[str, object], limit: int) -> list[Observation]:
         """At most `limit` settled events that an SQL condition over the table `events` chooses, in that order.

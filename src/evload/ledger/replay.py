@@ -1,4 +1,4 @@
-"""Rebuilds the summary of a run from its ledger file, by the very fold that the run itself used.
+"""Rebuilds the summary of a run from its ledger file, into the very folds that the run itself filled.
 
 Works for a run that ended, for one that is still going on, and for one that was killed: events that were
 outstanding then are known by number only, and count as in doubt; iterations under way of which a request is settled
@@ -7,7 +7,6 @@ count as cut off.
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -16,11 +15,9 @@ from typing import Any
 
 from ..model.report import Circumstances
 from ..model.summary import Summary
-from ..model.travel import Observation
 from ..model.vitals import Vitals
 from ..objectives.criteria import Criteria
 from ..summary.fold_plan import ScenarioPlan
-from ..summary.recorder import Recorder
 from .reader import LedgerReader
 from .soundness import check
 
@@ -116,35 +113,24 @@ def _plan(data: Mapping[str, Any], stages: Sequence[Sequence[Any]]) -> ScenarioP
 
 
 def _fold(reader: LedgerReader, plans: Sequence[ScenarioPlan]) -> Summary:
+    # They import numpy.
+    from ..summary.column_recorder import ColumnRecorder
+    from .columns import placed, portions
+
     note = reader.last_note() or {"scheduled": [0] * len(plans), "vitals": {}, "final": False}
     vitals = Vitals.from_data(note["vitals"])
     vitals.crashed = not note["final"]
-    recorder = Recorder(plans, 0, vitals)
+    told = _scheduled(reader, note, plans)
+    recorder = ColumnRecorder(plans, 0, vitals)
     recorder.ended(vitals.endings)
     for marker in reader.markers():
         recorder.marked(marker)
-    told = _scheduled(reader, note, len(plans))
-    rows, warm_rows = [0] * len(plans), [0] * len(plans)
-    # Event n of scenario i has seq n * scenarios + i: where a run has the whole schedule, what was scheduled last is
-    # known from the rows as well. A part of it has only some of the numbers.
-    whole = reader.meta.get("segment", (0, 1))[1] == 1
-    highest, highest_warm = [-1] * len(plans), [-1] * len(plans)
-    settled: list[tuple[int, int, Observation]] = []
-    streams = [reader.observations(scenario) for scenario in range(len(plans))]
-    for seen in heapq.merge(*streams, key=lambda row: row.intended_ns):
-        # Events come in the order of the schedule, and are settled in the order in which they were settled.
-        while settled and settled[0][0] <= seen.intended_ns:
-            recorder.settle([heapq.heappop(settled)[2]])
-        recorder.expect(seen.scenario, [(seen.seq, seen.intended_ns, seen.key, seen.type)])
-        heapq.heappush(settled, (seen.settled_ns, seen.seq, seen))
-        number = rows[seen.scenario]
-        rows[seen.scenario] += 1
-        highest[seen.scenario] = seen.seq // len(plans) if whole else number
-        if not plans[seen.scenario].judges(seen.intended_ns):
-            highest_warm[seen.scenario] = highest[seen.scenario]
-            warm_rows[seen.scenario] += 1
-    while settled:
-        recorder.settle([heapq.heappop(settled)[2]])
+    keys = any(part.key is not None for plan in plans for part in plan.slices)
+    for scenario, events, parts in portions(reader, keys=keys):
+        recorder.add(scenario, events, parts)
+    recorder.sort()
+    for scenario in range(len(plans)):
+        recorder.place(scenario, placed(reader, scenario))
     for iteration in reader.iterations():
         recorder.iterated([iteration])
     if vitals.crashed:
@@ -154,21 +140,29 @@ def _fold(reader: LedgerReader, plans: Sequence[ScenarioPlan]) -> Summary:
         recorder.sampled(gauge, start_ns, end_ns, values)
     for probe, times in reader.read_times():
         recorder.read_times(probe, times)
-    for scenario, (scheduled, warmup) in enumerate(told):
-        missing = max(scheduled, highest[scenario] + 1) - rows[scenario]
+    for scenario, (rows, warm_rows) in enumerate(recorder.scheduled()):
+        scheduled, warmup = told[scenario]
+        missing = max(0, scheduled - rows)
         if missing:
-            warm = max(warmup, highest_warm[scenario] + 1) - warm_rows[scenario]
-            recorder.unrecorded(scenario, missing, min(missing, max(0, warm)))
+            recorder.unrecorded(scenario, missing, min(missing, max(0, warmup - warm_rows)))
     return recorder.summary()
 
 
-def _scheduled(reader: LedgerReader, note: Mapping[str, Any], scenarios: int) -> list[tuple[int, int]]:
-    """How many events of each scenario were scheduled for sure, and how many of them in its warm-up: by the last note
-    or with the last rows, whichever was later."""
-    none = [0] * scenarios
-    noted = zip(note["scheduled"], note.get("warmup", none), strict=True)
+def _scheduled(reader: LedgerReader, note: Mapping[str, Any], plans: Sequence[ScenarioPlan]) -> list[tuple[int, int]]:
+    """How many events of each scenario were scheduled for sure, and how many of them in its warm-up: by the last
+    note, with the last rows or by the numbers in the rows, whichever was later."""
+    none = [0] * len(plans)
     written = reader.scheduled()
-    return [
-        (max(events, written.get(number, (0, 0))[0]), max(warmup, written.get(number, (0, 0))[1]))
-        for number, (events, warmup) in enumerate(noted)
-    ]
+    # Event n of scenario i has seq n * scenarios + i: where a run has the whole schedule, what was scheduled last is
+    # known from the rows as well. A part of it has only some of the numbers.
+    whole = reader.meta.get("segment", (0, 1))[1] == 1
+    told = []
+    for number, plan in enumerate(plans):
+        known = [(note["scheduled"][number], note.get("warmup", none)[number]), written.get(number, (0, 0))]
+        if whole:
+            last, last_warm = reader.last_seq(number), -1
+            if plan.warmup is not None:
+                last_warm = reader.last_seq(number, plan.warmup[1])
+            known.append((last // len(plans) + 1, last_warm // len(plans) + 1))
+        told.append((max(events for events, _ in known), max(warmup for _, warmup in known)))
+    return told

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
+from itertools import chain
 from operator import attrgetter
-from typing import Any, Final
+from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 
 from ..model.facts import DEFAULTS, FACTS
 from ..model.iteration import End, Iteration
 from ..model.states import State
-from ..model.travel import Observation, Part
+from ..model.travel import OPTIONAL, Observation, Part, told_of
 
 FORMAT: Final = 3
 READS: Final = frozenset({2, FORMAT})
@@ -117,43 +119,94 @@ INSERT_SAMPLE: Final = "INSERT INTO samples VALUES (?, ?, ?, ?, ?)"
 
 _NULL: Final = math.nan
 _PLAIN: Final = frozenset({int, float})
-_VALUES: Final = attrgetter(*COLUMNS)
+_ALWAYS_TOLD: Final = tuple(name for name in COLUMNS if name not in OPTIONAL)
+_ALWAYS_OF: Final = attrgetter(*_ALWAYS_TOLD)
+_Use = Literal["unknown", "shared", "own"]
+"""Of a column: it is unknown of all events, the same of all, or each has its own value."""
+_ROWS: Final = 16
+"""In a statement that has many."""
 
 
-def insertion(observations: Sequence[Observation], start: int) -> tuple[str, Iterable[tuple[object, ...]]]:
-    """A statement that inserts these events, one at least, and its rows; `start` is when the schedule began.
+def insertions(observations: Sequence[Observation], start: int) -> Iterator[tuple[str, Sequence[object]]]:
+    """Statements that insert these events, one at least, and the values of each; `start` is when the schedule began.
 
-    What isn't known of any of them stands in the statement: to bind a value takes as long as to store it.
+    To bind a value takes as long as to store it, and to begin a statement as long as to store a row. So a statement
+    has many rows, what isn't known of any event stands in it, and what is the same of all is bound once.
     """
-    places: list[str] = []
-    bound: list[Iterable[object]] = []
-    columns = zip(*map(_VALUES, observations), strict=True)
-    for column, (unknown, omitted, bindable) in zip(columns, _STORED, strict=True):
-        if column[0] == unknown and column.count(unknown) == len(column):
-            places.append(omitted)
+    uses: list[_Use] = []
+    shared: list[object] = []
+    own: list[Sequence[object]] = []
+    count, told = len(observations), told_of(observations)
+    columns: dict[str, Sequence[Any]] = dict(
+        zip(_ALWAYS_TOLD, zip(*map(_ALWAYS_OF, observations), strict=True), strict=True)
+    )
+    columns |= {name: list(map(_VALUE_OF[name], observations)) for name in told & _VALUE_OF.keys()}
+    for stored in _STORED:
+        column = columns.get(stored.name)
+        if column is None or ((first := column[0]) == stored.default and column.count(first) == count):
+            uses.append("unknown")
+        elif stored.may_share and count >= _ROWS and column[-1] == first and column.count(first) == count:
+            uses.append("shared")
+            shared += stored.bindable(column[:1], start)
         else:
-            places.append("?")
-            bound.append(bindable(column, start))
-    return f"INSERT INTO events VALUES ({', '.join(places)})", zip(*bound, strict=True)
+            uses.append("own")
+            own.append(stored.bindable(column, start))
+    values = list(chain.from_iterable(zip(*own, strict=True)))
+    width = len(own)
+    many = count - count % _ROWS
+    for row in range(0, many, _ROWS):
+        yield _insertion(tuple(uses), _ROWS), [*shared, *values[row * width : (row + _ROWS) * width]]
+    for row in range(many, count):
+        yield _insertion(tuple(uses), 1), [*shared, *values[row * width : (row + 1) * width]]
+
+
+@lru_cache(maxsize=64)
+def _insertion(uses: Sequence[_Use], rows: int) -> str:
+    """A statement that inserts so many rows. The values that they share come first."""
+    common, number = uses.count("shared"), 1
+    places: list[str] = []
+    for _ in range(rows):
+        shared = 1
+        row: list[str] = []
+        for stored, use in zip(_STORED, uses, strict=True):
+            if use == "unknown":
+                row.append(stored.omitted)
+            elif use == "shared":
+                row.append(f"?{shared}")
+                shared += 1
+            else:
+                row.append(f"?{common + number}")
+                number += 1
+        places.append(f"({', '.join(row)})")
+    return f"INSERT INTO events VALUES {', '.join(places)}"
 
 
 # sqlite3 looks for an adapter, which takes longer than all the rest, for whatever isn't exactly an int, a float or a
 # str: for an enum, a bool and None. SQLite itself stores a NaN as NULL.
 
 
-def _numbers(column: Sequence[Any], start: int) -> Iterable[object]:
-    return map(int, column)
+def _as_they_are(column: Sequence[Any], start: int) -> Sequence[object]:
+    return column
 
 
-def _moments(column: Sequence[Any], start: int) -> Iterable[object]:
-    return [_NULL if at is None else at - start for at in column]
+def _numbers(column: Sequence[Any], start: int) -> Sequence[object]:
+    return list(map(int, column))
 
 
-def _texts(column: Sequence[Any], start: int) -> Iterable[object]:
+def _moments(column: Sequence[Any], start: int) -> Sequence[object]:
+    try:
+        return [at - start for at in column]
+    except TypeError:
+        return [_NULL if at is None else at - start for at in column]
+
+
+def _texts(column: Sequence[Any], start: int) -> Sequence[object]:
     return [_NULL if text is None else text for text in column]
 
 
-def _facts(column: Sequence[Any], start: int) -> Iterable[object]:
+def _facts(column: Sequence[Any], start: int) -> Sequence[object]:
+    if _PLAIN.issuperset(map(type, column)):
+        return column
     return [value if value.__class__ in _PLAIN else _NULL if value is None else _fact(value) for value in column]
 
 
@@ -164,12 +217,36 @@ def _fact(value: Any) -> object:
     return value if isinstance(value, str) else int(value)
 
 
-_CONVERTED: Final = {name: _moments if name.endswith("_ns") else _numbers for name in _CORE} | {"key": _texts}
-_STORED: Final = tuple(
-    (DEFAULTS.get(name), "0" if DEFAULTS.get(name) in (False, 0) else "NULL", _CONVERTED.get(name, _facts))
-    for name in COLUMNS
-)
-"""Of each column what stands for not knowing it, how that is stored, and what makes values that can be bound."""
+_CONVERTED: Final = {name: _moments if name.endswith("_ns") else _numbers for name in _CORE} | {
+    "seq": _as_they_are, "scenario": _as_they_are, "type": _as_they_are, "key": _texts
+}  # fmt: skip
+
+
+class _Stored(NamedTuple):
+    """A column of the events, by its name.
+
+    default   what stands for not knowing it
+    omitted   how that is stored
+    may_share whether values that are equal are stored alike: 1 and 1.0 are where the column has a type
+    bindable  makes values that can be bound, of a column and of when the schedule began
+    """
+
+    name: str
+    default: Any
+    omitted: str
+    may_share: bool
+    bindable: Callable[[Sequence[Any], int], Sequence[object]]
+
+
+def _stored(name: str) -> _Stored:
+    default = DEFAULTS.get(name)
+    omitted = "0" if default in (False, 0) else "NULL"
+    may_share = name != "seq" and (name in _CORE or bool(FACTS[name].column))
+    return _Stored(name, default, omitted, may_share, _CONVERTED.get(name, _facts))
+
+
+_STORED: Final = tuple(map(_stored, COLUMNS))
+_VALUE_OF: Final = {name: attrgetter(name) for name in COLUMNS if name in OPTIONAL}
 
 
 def part_rows(seen: Observation, start: int) -> Iterator[tuple[object, ...]]:

@@ -12,7 +12,7 @@ from contextlib import closing
 from typing import Annotated, Any, Final, NamedTuple
 
 import orjson
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..model.iteration import End
 from ..model.states import Seen, State
@@ -27,12 +27,14 @@ _FURTHEST_NS: Final = 1 << 61
 """73 years: no time of a run is so far from its start, and sums of some of them fit into 64 bits."""
 _ANY_INTEGER: Final = (-(1 << 63), (1 << 63) - 1)
 """Stamps come from others' clocks, in the year 2200 too."""
+_MOST_TEXT: Final = 1_000_000
 _LONGEST: Final = 60
 _MOST_STEPS: Final = 20_000_000
 _KINDS: Final[Mapping[str, str]] = {
     "INTEGER": "typeof({name}) = 'integer' AND {name} BETWEEN {low} AND {high}",
     "REAL": "typeof({name}) IN ('real', 'integer')",
-    "TEXT": "typeof({name}) = 'text'",
+    # SQLite refuses to look at a text that is too big, also one that no fold would look at.
+    "TEXT": "typeof({name}) = 'text' AND length({name}) < {most}",
     "": "typeof({name}) IN ('real', 'integer', 'text')",
 }
 """What a column of each type holds, in SQL."""
@@ -45,30 +47,34 @@ class _Column(NamedTuple):
     required: bool
 
 
-class _Gauge(BaseModel):
+class _Model(BaseModel):
+    model_config = ConfigDict(defer_build=True)
+
+
+class _Gauge(_Model):
     metrics: list[str]
     scenarios: list[str]
 
 
-class _Terms(BaseModel):
+class _Terms(_Model):
     deadlines_ns: dict[str, int]
     scenarios: dict[str, ScenarioCriteria]
     max_reads: dict[str, float | None]
 
 
-class _Part(BaseModel):
+class _Part(_Model):
     scenarios: list[str]
     not_asked: list[str]
 
 
-class _Circumstances(BaseModel):
+class _Circumstances(_Model):
     labels: dict[str, str]
     params: dict[str, str]
     profiles: list[str]
     part: _Part | None
 
 
-class _Meta(BaseModel):
+class _Meta(_Model):
     """What a ledger says of its run, as far as others rely on it."""
 
     plan: Annotated[list[ScenarioPlan], Field(min_length=1)]
@@ -86,7 +92,7 @@ class _Meta(BaseModel):
     circumstances: _Circumstances | None = None
 
 
-class _Note(BaseModel):
+class _Note(_Model):
     scheduled: list[Annotated[int, Field(ge=0, le=_FURTHEST_NS)]]
     warmup: list[Annotated[int, Field(ge=0, le=_FURTHEST_NS)]] = []
     vitals: Vitals
@@ -210,7 +216,7 @@ def _check_table(
 def _rule(name: str, column: _Column, among: Mapping[str, tuple[int, int]]) -> str:
     # A probe is a number in one table, and a name in another.
     low, high = among.get(name, (-_FURTHEST_NS, _FURTHEST_NS))
-    rule = _KINDS[column.kind].format(name=name, low=low, high=high)
+    rule = _KINDS[column.kind].format(name=name, low=low, high=high, most=_MOST_TEXT)
     return f"({rule})" if column.required else f"({name} IS NULL OR {rule})"
 
 

@@ -9,11 +9,8 @@ from collections import deque
 from typing import Final
 
 from ..judging.gauge_watches import GaugeWatches
-from ..model.summary import HOPS, Summary
+from ..model.summary import Summary
 from ..objectives.criteria import Criteria
-from ..summary.clock_offset import OffsetEstimate, hops
-from ..summary.fold_plan import ScenarioPlan
-from ..summary.metric_fold import MetricFold
 from .queue_lag import add_lag
 from .reader import LedgerReader
 from .usage import add_costs
@@ -23,36 +20,13 @@ _SECOND_NS: Final = 1_000_000_000
 
 def work_out(summary: Summary, reader: LedgerReader, criteria: Criteria) -> None:
     """Fill in what the ledger tells. Raises UsageError where it is damaged."""
+    from .hops import add_hops  # it imports numpy
+
     add_lag(summary, reader, criteria.objectives)
-    _add_hops(summary, reader)
+    add_hops(summary, reader)
     _add_watches(summary, reader, criteria)
     _add_busiest(summary, reader)
     add_costs(summary, reader, criteria)
-
-
-def _add_hops(summary: Summary, reader: LedgerReader) -> None:
-    """How long events waited, were processed and took to be seen, by the system's own stamps.
-
-    In the order in which they were settled, because the estimate of a foreign clock begins anew where that was set.
-    """
-    plans = [ScenarioPlan.from_data(plan) for plan in reader.meta["plan"]]
-    folds = [
-        {name: MetricFold(plan.counted.thresholds_of(name), plan.counted.steps_of(name)) for name in HOPS}
-        for plan in plans
-    ]
-    estimate = OffsetEstimate()
-    for seen in reader.stamped():
-        plan = plans[seen.scenario]
-        told = hops(seen, estimate, several=len(plan.probes) > 1)
-        for name, (low, high) in told.items() if plan.judges(seen.intended_ns) else ():
-            folds[seen.scenario][name].record(low, high, seen.intended_ns)
-    summary.negative_hops, summary.contradictions = estimate.negative, estimate.contradictions
-    for plan, metrics in zip(plans, folds, strict=True):
-        distributions = summary.scenarios[plan.name].distributions
-        for name, fold in metrics.items():
-            fold.flush()
-            if fold.distribution.count:
-                distributions[name] = fold.distribution
 
 
 def _add_watches(summary: Summary, reader: LedgerReader, criteria: Criteria) -> None:

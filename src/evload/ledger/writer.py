@@ -32,7 +32,7 @@ from .schema import (
     INSERT_SAMPLE,
     INSERT_SCHEDULED,
     SCHEMA,
-    insertion,
+    insertions,
     iteration_row,
     part_rows,
 )
@@ -143,7 +143,8 @@ class LedgerFile:
 
         def write(db: sqlite3.Connection) -> None:
             if observations:
-                db.executemany(*insertion(observations, start))
+                for statement, values in insertions(observations, start):
+                    db.execute(statement, values)
             parts = [row for seen in observations if seen.parts for row in part_rows(seen, start)]
             if parts:
                 db.executemany(INSERT_PART, parts)

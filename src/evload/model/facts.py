@@ -88,9 +88,12 @@ def _row(**row: Any) -> Mapping[str, Fact]:
     return {"fact": Fact(**row)}
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class EventFacts:
-    """What is known of one event. A fact that has its default says nothing."""
+    """What is known of one event. A fact that has its default says nothing.
+
+    The defaults are those of the class, so that an event holds no more than what was told of it.
+    """
 
     reads: int = field(
         default=0, metadata=_row(meaning="reads that asked for it", column="INTEGER NOT NULL", joined="sum")

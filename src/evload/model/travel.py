@@ -6,9 +6,10 @@ hot path are named tuples and slotted classes, because one of each is made per e
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import chain
+from typing import Any, Final, Literal, NamedTuple, Protocol
 
 from .facts import EventFacts
 from .states import Outcome, Seen, State
@@ -240,31 +241,80 @@ class Part(NamedTuple):
     stable_upper_ns: int | None
 
 
-@dataclass(slots=True)
+@dataclass(init=False)
 class Observation(EventFacts):
     """One settled event: all that is kept of it, with its facts. `None` means that there is no such figure.
 
     Brackets are (lower, upper]: `first_*` around the moment it was first seen, `stable_*` around the
     moment after which no read missed it. A missing upper end means never seen (or not again); a missing
     lower end with an upper one means that the first read already saw it, so `sent_ns` bounds it.
+
+    parts  by probe and replica, where there is more than one; in the order of the scenario's probes
+
+    `vars` gives what else was told of it, key and brackets among them, and no more: the defaults are those of the
+    class. Most of it is told of few events, and to set it, look at it and store it for all of them would be most of
+    what an event costs.
     """
+
+    __slots__ = (
+        "acked_ns", "intended_ns", "sampled", "scenario", "sent_ns", "seq", "settled_ns", "state", "type",
+    )  # fmt: skip
 
     seq: int
     scenario: int
     type: int
     state: State
     intended_ns: int
+    sent_ns: int | None
+    acked_ns: int | None
+    sampled: bool
+    settled_ns: int
     key: str | None = None
-    sent_ns: int | None = None
-    acked_ns: int | None = None
-    sampled: bool = False
     first_lower_ns: int | None = None
     first_upper_ns: int | None = None
     stable_lower_ns: int | None = None
     stable_upper_ns: int | None = None
-    settled_ns: int = 0
     parts: tuple[Part, ...] = ()
-    """By probe and replica, where there is more than one; in the order of the scenario's probes."""
+
+    def __init__(
+        self,
+        seq: int,
+        scenario: int,
+        type: int,  # noqa: A002 (as `Event` has it)
+        state: State,
+        intended_ns: int,
+        key: str | None = None,
+        sent_ns: int | None = None,
+        acked_ns: int | None = None,
+        sampled: bool = False,
+        first_lower_ns: int | None = None,
+        first_upper_ns: int | None = None,
+        stable_lower_ns: int | None = None,
+        stable_upper_ns: int | None = None,
+        settled_ns: int = 0,
+        **told: Any,
+    ) -> None:
+        self.seq = seq
+        self.scenario = scenario
+        self.type = type
+        self.state = state
+        self.intended_ns = intended_ns
+        if key is not None:
+            self.key = key
+        self.sent_ns = sent_ns
+        self.acked_ns = acked_ns
+        self.sampled = sampled
+        if first_lower_ns is not None:
+            self.first_lower_ns = first_lower_ns
+        if first_upper_ns is not None:
+            self.first_upper_ns = first_upper_ns
+        if stable_lower_ns is not None:
+            self.stable_lower_ns = stable_lower_ns
+        if stable_upper_ns is not None:
+            self.stable_upper_ns = stable_upper_ns
+        self.settled_ns = settled_ns
+        if told:
+            vars(self).update(told)
 
     @property
     def asked(self) -> int:
@@ -290,6 +340,18 @@ class Observation(EventFacts):
     def duplicated(self) -> bool:
         """More than one side effect was seen."""
         return self.effects is not None and self.effects > 1
+
+
+OPTIONAL: Final = frozenset(field.name for field in fields(Observation)) - frozenset(Observation.__slots__)
+"""What may be told of an event beside its stamps and its state."""
+
+
+def told_of(observations: Iterable[Observation]) -> set[str]:
+    """The names of what was told of any of them. Raises TypeError for what there isn't."""
+    told = set(chain.from_iterable(map(vars, observations)))
+    if not told <= OPTIONAL:
+        raise TypeError(f"nothing that is known of events: {', '.join(sorted(told - OPTIONAL))}")
+    return told
 
 
 @dataclass(frozen=True, slots=True)

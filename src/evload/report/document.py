@@ -188,11 +188,14 @@ def _scope(scenario: ScenarioSummary) -> dict[str, Any]:
         "behind": scenario.behind_ns / NS_PER_S,
         "distributions": _distributions(scenario.distributions),
     }
-    for fact, tally in scenario.tallies.items():
-        told[fact] = {str(value): events for value, events in sorted(tally.items())}
-    for fact, series in scenario.ranges.items():
-        unit = NS_PER_S if FACTS[fact].timed else 1
-        told[fact] = {"events": series.count, "max": series.maximum / unit, "mean": series.mean / unit}
+    # In the order of the facts, and not in that in which they came to be known.
+    for fact in FACTS:
+        if tally := scenario.tallies.get(fact):
+            told[fact] = {str(value): events for value, events in sorted(tally.items())}
+    for fact, about in FACTS.items():
+        if series := scenario.ranges.get(fact):
+            unit = NS_PER_S if about.timed else 1
+            told[fact] = {"events": series.count, "max": series.maximum / unit, "mean": series.mean / unit}
     told.update(sorted(scenario.sums.items()))
     if scenario.known.get("session"):
         told["session_reads"] = scenario.known["session"]

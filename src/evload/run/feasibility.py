@@ -23,7 +23,6 @@ from ..workload.schedule import (
     open_stretches,
     rates_of,
 )
-from .prepare import judged_events
 
 _CALM: Final = 10
 """Events of one key per second that any target takes one at a time."""
@@ -109,7 +108,7 @@ def may_end_early(config: RunConfig) -> bool:
 
 def prospects(config: RunConfig) -> list[Prospect]:
     """One for each objective, in the order of the config."""
-    most = {name: judged_events(scenario) for name, scenario in config.scenarios.items()}
+    most = {name: scenario.judged_events for name, scenario in config.scenarios.items()}
     fewest = {name: _fewest(scenario) for name, scenario in config.scenarios.items()}
     found = [_prospect(config, objective, most) for objective in config.slos]
     if fewest == most:
@@ -120,7 +119,7 @@ def prospects(config: RunConfig) -> list[Prospect]:
 
 def _fewest(scenario: Scenario) -> int:
     """The fewest events of a scenario that are judged, if each phase that may end early ends at once."""
-    warm = expected_events(scenario.load) - judged_events(scenario)
+    warm = expected_events(scenario.load) - scenario.judged_events
     return max(0, fewest_events(scenario.load) - warm)
 
 

@@ -42,7 +42,6 @@ from ..workload.schedule import (
     bursts_of,
     describe,
     duration_ns,
-    events_before,
     expected_events,
     expected_in_steps,
     iterations_of,
@@ -543,12 +542,7 @@ def _scenario_criteria(scenario: Scenario) -> ScenarioCriteria:
 
 def _most_events(scenario: Scenario) -> int:
     """The most that can be judged: where a phase ends early, more of those after it are due after the warm-up."""
-    return expected_events(scenario.load) if open_stretches(scenario.load) else judged_events(scenario)
-
-
-def judged_events(scenario: Scenario) -> int:
-    """How many events its schedule has after its warm-up; of random arrivals the mean."""
-    return expected_events(scenario.load) - events_before(scenario.load, scenario.warmup)
+    return expected_events(scenario.load) if open_stretches(scenario.load) else scenario.judged_events
 
 
 def arrival_step_ns(scenario: Scenario) -> int | None:

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanag
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvloop
 
@@ -22,7 +23,6 @@ from ..model.report import Report
 from ..model.summary import Summary
 from ..report.build import About, build
 from ..report.document import as_json
-from ..sandbox.process import Running, sandbox_process
 from ..spi.sink import Sink, SinkSurroundings
 from . import directory as directories
 from .around import Around
@@ -30,15 +30,16 @@ from .controls import Controls
 from .directory import OpenDirectory, RunDirectory
 from .execute import execute
 from .finishing import Guarded, finish
-from .guarding import Guard
 from .interrupts import Interrupts
 from .prepare import Prepared, prepare
 from .proxies import unused_proxies
-from .traffic_log import TrafficLog
 from .tuning import tuned
-from .undo_journal import UndoJournal
-from .undoables import guarded
 from .unfinished import last_line
+
+if TYPE_CHECKING:
+    from ..sandbox.process import Running
+    from .guarding import Guard
+    from .traffic_log import TrafficLog
 
 INTERRUPTED = 130
 
@@ -59,6 +60,8 @@ class Ended:
     report: Report
     directory: RunDirectory
     exit_code: int
+    pages: Sequence[Path] = ()
+    """Those of its reports that a browser shows, and that are there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +184,13 @@ async def _run(
         if report.not_undone and loaded.config.cleanup:
             say(report.not_undone)  # the last line is still that
     interrupted = report.summary.vitals.interrupted or (interrupts.enough.is_set() and not whole)
-    return Ended(report, names, INTERRUPTED if interrupted else verdict.exit_code(report.verdict)), troubles
+    code = INTERRUPTED if interrupted else verdict.exit_code(report.verdict)
+    return Ended(report, names, code, _pages(loaded, names) if whole else ()), troubles
+
+
+def _pages(loaded: LoadedConfig, names: RunDirectory) -> list[Path]:
+    places = [one.place for one in loaded.config.reports.values() if one.place is not None]
+    return [names.path / place for place in places if place.suffix == ".html"]
 
 
 async def _execute(
@@ -202,6 +211,8 @@ async def _execute(
     async with AsyncExitStack() as stack:
         config = loaded.config
         if config.sandbox is not None:
+            from ..sandbox.process import sandbox_process
+
             directory.create(names.truth)
             sandbox = await stack.enter_async_context(sandbox_process(config.sandbox, names.truth))
             config = loaded.at_sandbox(sandbox.url)
@@ -245,7 +256,13 @@ async def _guarding(
 
     Where what ends the block leaves something undone, NotUndoneError says both.
     """
-    what = guarded(loaded, directory.run_id)
+    what = None
+    if loaded.config.actions:
+        from .guarding import Guard
+        from .undo_journal import UndoJournal
+        from .undoables import guarded
+
+        what = guarded(loaded, directory.run_id)
     if what is None:
         yield None
         return
@@ -283,6 +300,8 @@ def _traffic_log(
     loaded: LoadedConfig, directory: OpenDirectory, clock: Clock, say: Callable[[str], None]
 ) -> Iterator[TrafficLog]:
     """What is sent and what comes back inside the block, written down."""
+    from .traffic_log import TrafficLog
+
     path = directory.names.traffic
     directory.create(path)
     log = TrafficLog(path, clock, loaded.redact)

@@ -7,21 +7,21 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticKnownError
 
-from ..spi.context import AdapterSettings
+from ..settings import Settings
 from ..units import Duration, Share
 from .delay import Constant, Delay, DelayDistribution
 
 _NONE: DelayDistribution = Constant(0)
 
 
-class Stale(AdapterSettings):
+class Stale(Settings):
     """Some events reach a replica only after a further delay."""
 
     share: Annotated[Share, Field(description="share of the events")]
     lasting: Annotated[Delay, Field(description="the further delay")]
 
 
-class Replica(AdapterSettings):
+class Replica(Settings):
     """One replica of the read model."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", description="how it calls itself in its answers")]
@@ -29,14 +29,14 @@ class Replica(AdapterSettings):
     stale: Annotated[Stale | None, Field(description="events that it shows later still")] = None
 
 
-class Duplicates(AdapterSettings):
+class Duplicates(Settings):
     """Some events have their effect a second time."""
 
     share: Annotated[Share, Field(description="share of the events")] = 0.0
     after: Annotated[Delay, Field(description="from the first effect to the second")] = Constant(100_000_000)
 
 
-class Regressions(AdapterSettings):
+class Regressions(Settings):
     """Some events disappear again for a while, from every replica."""
 
     share: Annotated[Share, Field(description="share of the events")] = 0.0
@@ -44,7 +44,7 @@ class Regressions(AdapterSettings):
     lasting: Annotated[Delay, Field(description="how long it is hidden")] = Constant(1_000_000_000)
 
 
-class Fault(AdapterSettings):
+class Fault(Settings):
     """An outage or a slow-down. `at` counts from the first event that was accepted; without it and `lasting` it is in
     force as long as it stands there."""
 
@@ -82,7 +82,7 @@ class Fault(AdapterSettings):
         return self
 
 
-class SandboxKnobs(AdapterSettings):
+class SandboxKnobs(Settings):
     """What of the embedded pipeline can change while it runs. Each is replaced as a whole."""
 
     workers: Annotated[int, Field(ge=0, le=100_000, description="how many; 0 lets the queue grow")] = 4

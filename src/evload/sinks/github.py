@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import OutputError
-from ..formats.markdown import markdown
 from ..model.progress import Progress
 from ..model.report import Report, Result
 from ..report import actions, wording
@@ -40,6 +39,8 @@ class GithubSink:
         if self._annotate is not None and (lines := workflow_commands(report)):
             self._annotate(lines.encode())
         if self._summary is not None:
+            from ..formats.markdown import markdown
+
             try:
                 self._append(self._summary, markdown(report))
             except OSError as error:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import Any, Final, Literal
+
+from pydantic import BaseModel
 
 from ..texts import near
 from .activity import ActivitySettings
@@ -56,7 +60,14 @@ class BrokenPlugin(LookupError):
 
 def kinds(group: Group) -> dict[str, EntryPoint]:
     """All installed kinds of a group by name, nothing imported."""
-    return {point.name: point for point in entry_points(group=group)}
+    return {point.name: point for point in _installed_points(tuple(sys.path))[group]}
+
+
+@lru_cache(maxsize=1)
+def _installed_points(path: tuple[str, ...]) -> Mapping[str, Sequence[EntryPoint]]:
+    """Ours of all packages on a path, by their groups. Each package has a file to be read: they are read once."""
+    points = entry_points()
+    return {group: points.select(group=group) for group in _BASES}
 
 
 def load(group: Group, kind: str) -> type[Any]:
@@ -73,6 +84,8 @@ def load(group: Group, kind: str) -> type[Any]:
     point = known[kind]
     try:
         model = point.load()
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            model.model_rebuild()  # settings are put off until they are read, and so are mistakes in them
     except Exception as error:
         # Whatever somebody else's code raises while it is imported must not take the others along.
         reason = " ".join(str(error).split()) or type(error).__name__

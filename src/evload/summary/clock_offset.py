@@ -24,7 +24,7 @@ def _drift(elapsed_ns: int) -> int:
     return -(-elapsed_ns * DRIFT_PPM // 1_000_000)
 
 
-class _Bound(NamedTuple):
+class Bound(NamedTuple):
     """A bound on the offset at some moment between `start_ns` and `end_ns`."""
 
     offset: int
@@ -50,10 +50,20 @@ class OffsetEstimate:
     """
 
     def __init__(self) -> None:
-        self._bounds: tuple[_Bound, _Bound] | None = None
+        self._bounds: tuple[Bound, Bound] | None = None
         self._resolution_ns = _COARSEST_NS
         self.contradictions = 0
         self.negative = 0
+
+    @property
+    def bounds(self) -> tuple[Bound, Bound] | None:
+        """The tightest of each side; None before anything was learnt."""
+        return self._bounds
+
+    @property
+    def resolution_ns(self) -> int:
+        """How coarse the stamps are, as far as is known."""
+        return self._resolution_ns
 
     def add(self, sent_ns: int, seen_ns: int, consumed_at: int | None, processed_at: int | None) -> None:
         """Learn from one event: when it was sent, and the end of the first read that showed its stamps.
@@ -67,8 +77,8 @@ class OffsetEstimate:
         for stamp in stamps:
             self._refine_resolution(stamp)
         first, last = stamps[0], stamps[-1]
-        own_lower = lower = _Bound(sent_ns - first, sent_ns, seen_ns)
-        own_upper = upper = _Bound(seen_ns - last, sent_ns, seen_ns)
+        own_lower = lower = Bound(sent_ns - first, sent_ns, seen_ns)
+        own_upper = upper = Bound(seen_ns - last, sent_ns, seen_ns)
         if self._span(lower, upper, sent_ns, seen_ns) is None:
             self.contradictions += 1
             return
@@ -111,7 +121,7 @@ class OffsetEstimate:
             return None
         return max(0, elapsed - error), elapsed + error
 
-    def _span(self, lower: _Bound, upper: _Bound, start_ns: int, end_ns: int) -> tuple[int, int] | None:
+    def _span(self, lower: Bound, upper: Bound, start_ns: int, end_ns: int) -> tuple[int, int] | None:
         """The offset at a moment in [start_ns, end_ns], or None if the bounds cross."""
         error = self._resolution_ns
         low = lower.offset - lower.slack(start_ns, end_ns) - error

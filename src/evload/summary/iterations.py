@@ -9,7 +9,7 @@ from ..model.iteration import JOURNEY, KEYS, OTHERS, STARTED, End, Iteration, ke
 from ..model.summary import ScenarioSummary, slice_label
 from ..stats.thresholds import StepCounts
 from .fold_plan import Counted, ScenarioPlan, Slice
-from .metric_fold import NEVER, Measured, MetricFold
+from .metric_fold import Ends, MetricFold
 
 _MOST_REASONS: Final = 50
 """Reasons that are told apart: what a target says may be something else each time."""
@@ -88,8 +88,8 @@ class _Fold:
             summary.ledger[count] += 1
         for (counter, _), steps in summary.counter_steps.items():
             steps.add(at_ns, 1, 0, int(key_of(counter) in counts))
-        if (measured := _measured(one, at_ns)) is not None:
-            self.times.record_all([measured])
+        if (took := _took(one)) is not None:
+            self.times.record(*took, at_ns)
         if one.end in _ENDED_AT:
             self._tally(_ENDED_AT[one.end], one.step)
         if one.reason:
@@ -105,16 +105,16 @@ class _Fold:
         tally[what] = tally.get(what, 0) + 1
 
 
-def _measured(one: Iteration, at_ns: int) -> Measured | None:
+def _took(one: Iteration) -> Ends | None:
     """How long it took. What didn't complete never comes to its end; of what was cut off nobody knows whether it
     would have, only that it took so long already. A refusal is an end of its own kind, and no time."""
     took_ns = max(0, one.ended_ns - one.intended_ns)
     match one.end:
         case End.COMPLETED:
-            return took_ns, took_ns, at_ns
+            return took_ns, took_ns
         case End.CUT_OFF:
-            return took_ns, None, at_ns
+            return took_ns, None
         case End.REFUSED:
             return None
         case _:
-            return *NEVER, at_ns
+            return None, None

@@ -1,6 +1,6 @@
 """Folds settled events into counts, histograms and threshold counts: the Summary of a run.
 
-The same fold serves the run itself and `evload report`, which feeds it the rows of the ledger file.
+`evload report` fills the same folds from the rows of the ledger file: `column_recorder`, many events at a time.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from ..model.phases import LEAST_NS, Course, Ending, planned_length, tolerance_n
 from ..model.states import State
 from ..model.summary import Distribution, GaugeSummary, ScenarioSummary, Series, Summary, slice_label
 from ..model.tags import is_unanswered, name_of, names_in, tags_of, unanswered
-from ..model.travel import Observation, Part
+from ..model.travel import Observation, Part, told_of
 from ..model.vitals import Vitals
 from ..stats.histogram import coarse
 from ..stats.thresholds import StepCounts
 from ..stats.watches import is_missing
 from .fold_plan import Counted, ScenarioPlan, Slice
 from .iterations import IterationFold
-from .metric_fold import NEVER, Measured, MetricFold, since
+from .metric_fold import NEVER, MetricFold, Times, since
 from .order import OrderCounter, Placed
 
-_STATE_KEYS: Final = ["", *(state.name.lower() for state in State)]
+STATE_KEYS: Final = ["", *(state.name.lower() for state in State)]
 """By number."""
 # Asked for every event: to look a member up in its class takes ten times as long as a name of its own.
 _UNSENT: Final = State.UNSENT
@@ -41,32 +41,46 @@ _VISIBLE: Final = State.VISIBLE
 _ENDED: Final = State.ENDED
 
 
-class _Counted(NamedTuple):
-    """A fact that the fold counts, and what stands for not knowing it."""
+class CountedFact(NamedTuple):
+    """A fact that the fold counts, what stands for not knowing it, and what takes it from an event."""
 
     name: str
     fact: Fact
     default: Any
+    value_of: Callable[[Observation], Any]
 
 
-_COUNTED: Final = tuple(
-    _Counted(name, fact, DEFAULTS[name])
+COUNTED: Final = tuple(
+    CountedFact(name, fact, DEFAULTS[name], attrgetter(name))
     for name, fact in FACTS.items()
     if fact.column is not None
     and (fact.counters or fact.tallied is not None or fact.ranged or fact.summed or name == "position")
 )
-_FACTS_OF: Final = attrgetter(*(counted.name for counted in _COUNTED))
 _WHEN_EXPECTED: Final = itemgetter(1)
 _TOGETHER: Final = 64
 """Settled events of a portion that are counted at a time."""
-_EDGE_NS: Final = 100_000_000
+EDGE_NS: Final = 100_000_000
+
+
+class _Left(NamedTuple):
+    """Settled events that were sent. Times in nanoseconds.
+
+    sent    when each was, on the clock of the run
+    due     when it was to be, since the schedule began
+    delays  how much later it was
+    """
+
+    events: Sequence[Observation]
+    sent: Sequence[int]
+    due: Sequence[int]
+    delays: Sequence[int]
 
 
 _WHOLE: Final = Slice("")
 """The part that all events belong to."""
 
 
-class _Fold:
+class Fold:
     """A scenario being folded, or a part of it."""
 
     __slots__ = ("amounts", "counted", "metrics", "on_time", "part", "summary", "waiting")
@@ -98,9 +112,9 @@ class _Fold:
     def schedule(self, count: int) -> None:
         self.summary.ledger["scheduled"] += count
 
-    def record(self, name: str, measured: Sequence[Measured]) -> None:
-        if measured:
-            self.metric(name).record_all(measured)
+    def record(self, name: str, lowers: Times, uppers: Times, due: Sequence[int]) -> None:
+        if due:
+            self.metric(name).record_all(lowers, uppers, due)
 
     def flush(self) -> None:
         for metric in self.metrics.values():
@@ -109,7 +123,7 @@ class _Fold:
             self.on_time.flush()
 
 
-_NO_FOLDS: Final[Sequence[_Fold]] = ()
+_NO_FOLDS: Final[Sequence[Fold]] = ()
 
 
 class _Phases:
@@ -177,7 +191,7 @@ class _Phases:
             counts[column] += events
 
 
-class _Scenario:
+class ScenarioFold:
     """One scenario being folded, with its parts.
 
     A part by event or key is a smaller scenario; a part by probe or replica is a view of the same events.
@@ -185,7 +199,7 @@ class _Scenario:
 
     def __init__(self, plan: ScenarioPlan) -> None:
         self.plan = plan
-        self.whole = _Fold(plan.counted)
+        self.whole = Fold(plan.counted)
         self.summary = self.whole.summary
         self.summary.event = plan.event
         if plan.arrival_step_ns:
@@ -196,19 +210,19 @@ class _Scenario:
         self.names = dict(plan.probes)
         self.keyed = False
         """Some of its events have a key."""
-        self.portions: list[_Fold] = []
-        self._of_event: dict[int, list[_Fold]] = {}
-        self._of_keys: list[_Fold] = []
+        self.portions: list[Fold] = []
+        self._of_event: dict[int, list[Fold]] = {}
+        self._of_keys: list[Fold] = []
         """Portions: of all events of one type, and of those of some keys."""
-        self.views: dict[tuple[int | None, str | None], list[_Fold]] = {}
-        self.of_all: list[_Fold] = []
-        self.of_some: list[tuple[Slice, _Fold]] = []
+        self.views: dict[tuple[int | None, str | None], list[Fold]] = {}
+        self.of_all: list[Fold] = []
+        self.of_some: list[tuple[Slice, Fold]] = []
         """The views of all events, and those of one type or of some keys."""
-        self.timed: list[tuple[Slice, _Fold]] = []
+        self.timed: list[tuple[Slice, Fold]] = []
         """Portions and views of what was due while an action was on, or when it was over."""
         self._told: set[tuple[int | None, str | None]] = set()
         """Places with a view of all events."""
-        self._tagged: dict[str, list[_Fold]] = {}
+        self._tagged: dict[str, list[Fold]] = {}
         """By a tag, or by the name of one of which no answer told (`NAME?`)."""
         self._whole_tags: set[str] = set()
         """Those of which all events are a portion, and not those of one name or some keys alone."""
@@ -217,7 +231,7 @@ class _Scenario:
         for part in _in_order(plan):
             place = (part.probe, part.replica)
             of_all = part.event is None and part.key is None and not part.timed
-            fold = _Fold(part.counted, part, is_view=of_all and place != (None, None))
+            fold = Fold(part.counted, part, is_view=of_all and place != (None, None))
             if part.tag is not None:
                 self.portions.append(fold)
                 self._tagged.setdefault(part.tag, []).append(fold)
@@ -251,10 +265,10 @@ class _Scenario:
         """It has parts to which an event is known to belong when it is scheduled."""
         self.apart = True
         """What its probes and replicas say is counted apart."""
-        self.warming: _Scenario | None = None
+        self.warming: ScenarioFold | None = None
         """The events of the warm-up, as a scenario that has no parts."""
         if plan.warmup is not None:
-            self.warming = _Scenario(
+            self.warming = ScenarioFold(
                 ScenarioPlan(
                     plan.name, plan.watched, plan.deadline_ns, flow_step_ns=plan.flow_step_ns, journeys=plan.journeys
                 )
@@ -265,31 +279,21 @@ class _Scenario:
         self.only = number if (number, None) in self.views else None
         """The only probe, if somebody asks for its view: its events have no parts."""
         self.iterations = IterationFold(plan, self.summary.slices)
+        self.limit_ns = min(
+            (x for about, x in plan.counted.thresholds if about in ("consistency", "end_to_end")), default=None
+        )
+        """The tightest limit on how long until everybody sees an event."""
 
-    def of_event(self, at_ns: int) -> _Scenario:
+    def of_event(self, at_ns: int) -> ScenarioFold:
         """Where an event counts that was due at a time since the schedule began: here, or in the warm-up."""
         return self if self.warming is None or self.plan.judges(at_ns) else self.warming
 
-    def views_of(self, part: Part, seen: Observation, timed: Container[int] = ()) -> Iterable[_Fold]:
+    def views_of(self, part: Part, seen: Observation, timed: Container[int] = ()) -> Iterable[Fold]:
         """The folds that this view belongs to. What nobody asked for is folded as well: for the report.
 
         `timed` are the ids of those by time that this event belongs to.
         """
-        number = part.probe if part.replica is None else None
-        place = (number, part.replica)
-        if place not in self._told:
-            name = self.names.get(part.probe, str(part.probe))
-            label = slice_label(probe=name) if part.replica is None else slice_label(replica=part.replica)
-            fold = _Fold(Counted(), is_view=True)
-            # Views are of the same events, all of them.
-            fold.schedule(self.summary.ledger["scheduled"])
-            self.summary.slices[label] = fold.summary
-            self.views.setdefault(place, []).append(fold)
-            self.of_all.append(fold)
-            self._told.add(place)
-        views: Iterable[_Fold] = self.views[place]
-        if part.replica is not None:
-            views = (*views, *self.views.get((part.probe, part.replica), ()))
+        views = self.views_at(part.probe, part.replica)
         if not self.of_some:
             return views
         return [
@@ -298,41 +302,66 @@ class _Scenario:
             if (id(view) in timed if view.part.timed else _belongs(view.part, seen.type, seen.key))
         ]
 
-    def portions_of(self, event: int, key: str | None) -> Sequence[_Fold]:
+    def views_at(self, probe: int, replica: str | None) -> Sequence[Fold]:
+        """The folds of what a probe says, or a replica of it, be it of all events or of some."""
+        place = (probe if replica is None else None, replica)
+        if place not in self._told:
+            label = self.label_at(probe, replica)
+            fold = Fold(Counted(), is_view=True)
+            # Views are of the same events, all of them.
+            fold.schedule(self.summary.ledger["scheduled"])
+            self.summary.slices[label] = fold.summary
+            self.views.setdefault(place, []).append(fold)
+            self.of_all.append(fold)
+            self._told.add(place)
+        views = self.views[place]
+        return views if replica is None else [*views, *self.views.get((probe, replica), ())]
+
+    def label_at(self, probe: int, replica: str | None) -> str:
+        """The label of what a probe says, or a replica of that name, of all events."""
+        if replica is not None:
+            return slice_label(replica=replica)
+        return slice_label(probe=self.names.get(probe, str(probe)))
+
+    def portions_of(self, event: int, key: str | None) -> Sequence[Fold]:
         """The portions that an event belongs to."""
         found = self._of_event.get(event, _NO_FOLDS)
         if not self._of_keys:
             return found
         return [*found, *(fold for fold in self._of_keys if _belongs(fold.part, event, key))]
 
-    def tagged_of(self, tags: str, event: int, key: str | None) -> Iterator[_Fold]:
-        """The portions that an event belongs to by what answers said. Those that nobody asked for are made: for the
+    def tagged_of(self, tags: str, event: int, key: str | None) -> Iterator[Fold]:
+        """The portions that an event belongs to by what answers said."""
+        for fold in self.tagged(tags):
+            if _belongs(fold.part, event, key):
+                yield fold
+
+    def tagged(self, tags: str) -> Iterator[Fold]:
+        """The portions by what answers said, of all events and of some. Those that nobody asked for are made: for the
         report."""
         wanted = tags_of(tags) if tags else []
         for tag in wanted:
             if tag not in self._whole_tags:
                 self._whole_tags.add(tag)
-                fold = _Fold(Counted(), Slice(slice_label(tag=tag), tag=tag))
+                fold = Fold(Counted(), Slice(slice_label(tag=tag), tag=tag))
                 self.portions.append(fold)
                 self._tagged.setdefault(tag, []).append(fold)
         if self.asked_tags:
-            wanted += map(unanswered, self.asked_tags - names_in(tags))
+            wanted += map(unanswered, sorted(self.asked_tags - names_in(tags)))
         for tag in wanted:
-            for fold in self._tagged.get(tag, ()):
-                if _belongs(fold.part, event, key):
-                    yield fold
+            yield from self._tagged.get(tag, ())
 
-    def unanswered(self) -> Iterator[_Fold]:
+    def unanswered(self) -> Iterator[Fold]:
         """The portions of events of which no answer told a tag that is asked for."""
         for name in sorted(self.asked_tags):
             for fold in self._tagged.get(unanswered(name), ()):
                 self.summary.slices.setdefault(fold.part.label, fold.summary)
                 yield fold
 
-    def folds(self) -> Iterable[_Fold]:
+    def folds(self) -> Iterable[Fold]:
         yield self.whole
         if self.warming is not None:
-            yield self.warming.whole
+            yield from self.warming.folds()
         yield from self.portions
         for views in self.views.values():
             yield from views
@@ -362,11 +391,11 @@ class Recorder:
     reads: dict[str, Distribution] = field(default_factory=dict)
     markers: dict[str, list[Marker]] = field(default_factory=dict)
     """When something was done to the system: the markers of each action, in order."""
-    _scenarios: list[_Scenario] = field(init=False)
+    _scenarios: list[ScenarioFold] = field(init=False)
     _order: OrderCounter = field(init=False, default_factory=OrderCounter)
 
     def __post_init__(self) -> None:
-        self._scenarios = [_Scenario(plan) for plan in self.plans]
+        self._scenarios = [ScenarioFold(plan) for plan in self.plans]
 
     def expect(self, scenario: int, events: Iterable[tuple[int, int, str | None, int]]) -> None:
         """Count events as scheduled: (seq, intended_ns, key, type) of each, in the order of the schedule."""
@@ -378,31 +407,33 @@ class Recorder:
             events = events[warm:]
         self._expect(into, scenario, events)
 
-    def _expect(self, into: _Scenario, scenario: int, events: Sequence[tuple[int, int, str | None, int]]) -> None:
+    def _expect(self, into: ScenarioFold, scenario: int, events: Sequence[tuple[int, int, str | None, int]]) -> None:
         if not events:
             return
         summary, start = into.summary, self.start_ns
-        moments = [intended - start for _, intended, _, _ in events]
+        _, due, keys, _ = zip(*events, strict=True)
+        moments = [intended - start for intended in due]
         if summary.first_intended_ns is None:
             summary.first_intended_ns = moments[0]
         summary.last_intended_ns = moments[-1]
         summary.ledger["scheduled"] += len(moments)
         into.phases.due(moments)
-        _offer(summary.offered, [at_ns // INTERVAL_NS for at_ns in moments], 0)
+        _offer(summary.offered, moments, 0)
         for steps in summary.counter_steps.values():
             for at_ns in moments:
                 steps.add(at_ns, 1, 0, 0)
         for view in into.of_all:
             view.schedule(len(moments))
-        for seq, intended, key, _ in events:
-            if key is not None:
-                into.keyed = True
-                self._order.expect((scenario, key), seq, intended)
+        if keys.count(None) != len(keys):
+            into.keyed = True
+            for seq, intended, key, _ in events:
+                if key is not None:
+                    self._order.expect((scenario, key), seq, intended)
         if into.apart_at_once:
             for _, intended, key, event in events:
                 self._expect_apart(into, event, key, intended - start)
 
-    def _expect_apart(self, into: _Scenario, event: int, key: str | None, at_ns: int) -> None:
+    def _expect_apart(self, into: ScenarioFold, event: int, key: str | None, at_ns: int) -> None:
         """Count an event as scheduled in the parts to which it is known to belong."""
         for portion in into.portions_of(event, key):
             portion.schedule(1)
@@ -445,7 +476,7 @@ class Recorder:
             self._unrecorded(into.warming, warmup)
         self._unrecorded(into, count - warmup)
 
-    def _unrecorded(self, into: _Scenario, count: int) -> None:
+    def _unrecorded(self, into: ScenarioFold, count: int) -> None:
         into.summary.ledger["scheduled"] += count
         into.summary.ledger["in_doubt"] += count
         for fold in into.unanswered():
@@ -500,9 +531,10 @@ class Recorder:
     def summary(self) -> Summary:
         """Everything so far. Shares its parts with the recorder: don't keep it while the run goes on."""
         for scenario in self._scenarios:
-            for portion in scenario.portions:
-                if portion.waiting:
-                    self._count_waiting(portion, scenario.plan)
+            for one in (scenario,) if scenario.warming is None else (scenario, scenario.warming):
+                for portion in one.portions:
+                    if portion.waiting:
+                        self._count_waiting(portion, one.plan)
             for fold in scenario.folds():
                 fold.flush()
             scenario.iterations.flush()
@@ -518,7 +550,7 @@ class Recorder:
 
     # -- what is settled -----------------------------------------------------------------------------
 
-    def _settle_all(self, into: _Scenario, observations: Sequence[Observation]) -> None:
+    def _settle_all(self, into: ScenarioFold, observations: Sequence[Observation]) -> None:
         """Count settled events of one scenario: what can be counted by the batch is, and the rest one by one."""
         if into.warming is not None:
             until_ns = self.start_ns + into.plan.judged_ns
@@ -526,11 +558,11 @@ class Recorder:
             observations = [seen for seen in observations if seen.intended_ns >= until_ns]
         if not observations:
             return
-        self._count(into.whole, into.plan, observations)
-        self._count_sent(into, observations)
-        self._count_views(into, observations)
-        columns = list(zip(*map(_FACTS_OF, observations), strict=True))
-        _count_facts(into.whole.summary, columns)
+        told = told_of(observations)
+        left = self._left(observations)
+        self._count(into.whole, into.plan, observations, left, told)
+        self._count_sent(into, observations, left)
+        self._count_views(into, observations, told)
         if into.portions:
             for seen in observations:
                 for portion in into.portions_of(seen.type, seen.key):
@@ -545,15 +577,16 @@ class Recorder:
                         portion.waiting.append(seen)
                         if len(portion.waiting) >= _TOGETHER:
                             self._count_waiting(portion, into.plan)
-        for seen in observations:
-            if into.asked_tags or seen.tags:
-                self._count_tagged(into, seen)
+        if into.asked_tags or "tags" in told:
+            for seen in observations:
+                if into.asked_tags or seen.tags:
+                    self._count_tagged(into, seen)
         if into.keyed:
             for seen in observations:
                 if seen.key is not None:
                     self._order_of(seen)
 
-    def _timed(self, into: _Scenario, event: int, key: str | None, intended_ns: int) -> list[_Fold]:
+    def _timed(self, into: ScenarioFold, event: int, key: str | None, intended_ns: int) -> list[Fold]:
         """The portions and views by time that an event belongs to which is settled."""
         at_ns = intended_ns - self.start_ns
         return [fold for part, fold in into.timed if _belongs(part, event, key) and self._was_then(part, at_ns)]
@@ -567,7 +600,7 @@ class Recorder:
         over_ns = own[-1].outer[1] if own else None
         return over_ns is not None and over_ns <= at_ns
 
-    def _belongs_late(self, fold: _Fold, seen: Observation) -> None:
+    def _belongs_late(self, fold: Fold, seen: Observation) -> None:
         """Count as scheduled what nobody could tell to belong here when it was."""
         at_ns = seen.intended_ns - self.start_ns
         fold.schedule(1)
@@ -578,13 +611,13 @@ class Recorder:
         for steps in summary.counter_steps.values():
             steps.add(at_ns, 1, 0, 0)
 
-    def _tagged(self, into: _Scenario, tags: str, event: int, key: str | None, intended_ns: int) -> list[_Fold]:
+    def _tagged(self, into: ScenarioFold, tags: str, event: int, key: str | None, intended_ns: int) -> list[Fold]:
         """The portions that an event belongs to by what answers said, of those by time those that it was due in."""
         at_ns = intended_ns - self.start_ns
         found = into.tagged_of(tags, event, key) if tags or into.asked_tags else ()
         return [one for one in found if not one.part.timed or self._was_then(one.part, at_ns)]
 
-    def _count_tagged(self, into: _Scenario, seen: Observation) -> None:
+    def _count_tagged(self, into: ScenarioFold, seen: Observation) -> None:
         """Count a settled event in the parts to which its answers assigned it: nobody knew of that before."""
         for fold in self._tagged(into, seen.tags, seen.type, seen.key, seen.intended_ns):
             into.summary.slices.setdefault(fold.part.label, fold.summary)
@@ -593,38 +626,44 @@ class Recorder:
             if len(fold.waiting) >= _TOGETHER:
                 self._count_waiting(fold, into.plan)
 
-    def _count_waiting(self, portion: _Fold, plan: ScenarioPlan) -> None:
+    def _count_waiting(self, portion: Fold, plan: ScenarioPlan) -> None:
         """Count the settled events of a portion, which may be few of each batch."""
         waiting = portion.waiting
-        self._count(portion, plan, waiting)
-        _count_facts(portion.summary, list(zip(*map(_FACTS_OF, waiting), strict=True)))
+        self._count(portion, plan, waiting, self._left(waiting), told_of(waiting))
         waiting.clear()
 
-    def _count_sent(self, into: _Scenario, observations: Sequence[Observation]) -> None:
+    def _left(self, observations: Sequence[Observation]) -> _Left:
+        """Those of some settled events that were sent."""
+        events: Sequence[Observation] = [
+            seen for seen in observations if seen.sent_ns is not None and seen.state is not _UNSENT
+        ]
+        sent = [seen.sent_ns for seen in events if seen.sent_ns is not None]
+        start_ns = self.start_ns
+        due = [seen.intended_ns - start_ns for seen in events]
+        return _Left(events, sent, due, [at_ns - seen.intended_ns for at_ns, seen in zip(sent, events, strict=True)])
+
+    def _count_sent(self, into: ScenarioFold, observations: Sequence[Observation], left: _Left) -> None:
         """Count when settled events of a scenario were sent, and whether that was in time."""
         summary, start_ns, phases = into.summary, self.start_ns, into.phases
-        offered: list[int] = []
-        for seen in observations:
-            intended_ns, sent_ns = seen.intended_ns, seen.sent_ns
-            if sent_ns is not None:
-                # What crosses the edge of an interval by a hair's breadth still counts where it was meant to be.
-                early_ns = sent_ns - _EDGE_NS
-                offered.append(((early_ns if early_ns > intended_ns else intended_ns) - start_ns) // INTERVAL_NS)
-                if seen.state is not _UNSENT:
-                    if summary.sent_steps is not None:
-                        summary.sent_steps.add(intended_ns - start_ns, 1, 0, 0)
-                    late_ns = sent_ns - intended_ns
-                    if late_ns > LEAST_NS:
-                        if seen.order_wait is not None:
-                            # The order was asked for, so that the schedule was to wait for it.
-                            asked_ns = late_ns - seen.order_wait
-                            at_ns = intended_ns - start_ns
-                            summary.late_for_order += phases.is_late(at_ns, late_ns) > phases.is_late(at_ns, asked_ns)
-                            late_ns = asked_ns
-                        phases.sent(intended_ns - start_ns, late_ns, _own_delay(seen))
-                    continue
-            phases.sent(intended_ns - start_ns, None, 0)
-        _offer(summary.offered, offered, 1)
+        if left.events:
+            # What crosses the edge of an interval by a hair's breadth still counts where it was meant to be.
+            moments = left.due
+            if max(left.delays) > EDGE_NS:
+                moments = [at + max(0, late - EDGE_NS) for at, late in zip(left.due, left.delays, strict=True)]
+            _offer(summary.offered, moments, 1)
+            if summary.sent_steps is not None:
+                for at_ns in left.due:
+                    summary.sent_steps.add(at_ns, 1, 0, 0)
+            if max(left.delays) > LEAST_NS:
+                for seen, at_ns, late_ns in zip(left.events, left.due, left.delays, strict=True):
+                    self._count_late_send(into, seen, at_ns, late_ns)
+        if len(left.events) != len(observations):
+            for seen in observations:
+                if seen.sent_ns is None or seen.state is _UNSENT:
+                    at_ns = seen.intended_ns - start_ns
+                    if seen.sent_ns is not None:
+                        _offer(summary.offered, [max(at_ns, seen.sent_ns - start_ns - EDGE_NS)], 1)
+                    phases.sent(at_ns, None, 0)
         if summary.flow is not None:
             for seen in observations:
                 if seen.acked_ns is not None and seen.state >= _VISIBLE:
@@ -632,9 +671,21 @@ class Recorder:
                     gone_ns = seen.settled_ns if seen.stable_upper_ns is None else seen.stable_upper_ns
                     summary.flow.add(gone_ns - start_ns, 0, 1, 0)
 
-    def _count_views(self, into: _Scenario, observations: Sequence[Observation]) -> None:
+    def _count_late_send(self, into: ScenarioFold, seen: Observation, at_ns: int, late_ns: int) -> None:
+        """Count an event that was due at `at_ns` and left so much later, if that was too late for its phase."""
+        if late_ns <= LEAST_NS:
+            return
+        phases = into.phases
+        if seen.order_wait is not None:
+            # The order was asked for, so that the schedule was to wait for it.
+            asked_ns = late_ns - seen.order_wait
+            into.summary.late_for_order += phases.is_late(at_ns, late_ns) > phases.is_late(at_ns, asked_ns)
+            late_ns = asked_ns
+        phases.sent(at_ns, late_ns, _own_delay(seen))
+
+    def _count_views(self, into: ScenarioFold, observations: Sequence[Observation], told: Container[str]) -> None:
         """Count what each probe and each replica says of settled events, where somebody wants to know."""
-        if not into.apart:
+        if not into.apart or (into.only is None and "parts" not in told):
             return
         for seen in observations:
             parts = seen.parts
@@ -653,12 +704,19 @@ class Recorder:
         event = Placed(
             seen.seq, seen.type, seen.intended_ns, sent_ns, seen.acked_ns, seen.position, seen.settled_ns, seen.tags
         )  # fmt: skip
-        for kind, about in self._order.settle((seen.scenario, seen.key), event):
+        self._placed(seen.scenario, seen.key, event)
+
+    def _placed(self, scenario: int, key: str | None, event: Placed) -> None:
+        """Count what is found of the order of a key by an event of it that is settled."""
+        for kind, about in self._order.settle((scenario, key), event):
             at_ns = about.intended_ns - self.start_ns
-            into = self._scenarios[seen.scenario].of_event(at_ns)
-            timed = self._timed(into, about.type, seen.key, about.intended_ns) if into.timed else ()
-            tagged = self._tagged(into, about.tags, about.type, seen.key, about.intended_ns)
-            for fold in (into.whole, *into.portions_of(about.type, seen.key), *timed, *tagged):
+            into = self._scenarios[scenario].of_event(at_ns)
+            folds: Iterable[Fold] = (into.whole,)
+            if into.portions or into.timed or about.tags:
+                timed = self._timed(into, about.type, key, about.intended_ns) if into.timed else ()
+                tagged = self._tagged(into, about.tags, about.type, key, about.intended_ns)
+                folds = (into.whole, *into.portions_of(about.type, key), *timed, *tagged)
+            for fold in folds:
                 summary = fold.summary
                 if kind == "order":
                     summary.known["order"] = summary.known.get("order", 0) + 1
@@ -668,24 +726,33 @@ class Recorder:
                     if counter == kind:
                         steps.add(at_ns, 0, 0, 1)
 
-    def _count(self, into: _Fold, plan: ScenarioPlan, observations: Sequence[Observation]) -> None:
-        """Count settled events in a scenario or in a portion of it."""
+    def _count(
+        self,
+        into: Fold,
+        plan: ScenarioPlan,
+        observations: Sequence[Observation],
+        left: _Left,
+        told: Container[str],
+    ) -> None:
+        """Count settled events in a scenario or in a portion of it: all of them, those that left, and what was told
+        of any of them."""
         summary, ledger, start_ns = into.summary, into.summary.ledger, self.start_ns
-        last_ns = summary.last_acked_ns
-        for seen in observations:
-            state = seen.state
-            ledger[_STATE_KEYS[state]] += 1
+        for state, events in _tally([seen.state for seen in observations]).items():
+            ledger[STATE_KEYS[state]] += events
             if state >= _VISIBLE:
-                ledger["acked"] += 1
-            elif state is _IN_DOUBT and seen.recovered:
-                ledger["recovered"] += 1
-            if seen.parts:
-                summary.agreeing += seen.agreeing
-                summary.asked += seen.asked
-            acked_ns = seen.acked_ns
-            if acked_ns is not None and (last_ns is None or acked_ns - start_ns > last_ns):
-                last_ns = acked_ns - start_ns
-        summary.last_acked_ns = last_ns
+                ledger["acked"] += events
+            elif state is _IN_DOUBT:
+                ledger["recovered"] += sum(seen.recovered for seen in observations)
+        if "parts" in told:
+            for seen in observations:
+                if seen.parts:
+                    summary.agreeing += seen.agreeing
+                    summary.asked += seen.asked
+        acked = [seen.acked_ns for seen in observations if seen.acked_ns is not None]
+        if acked:
+            last_ns = max(acked) - start_ns
+            if summary.last_acked_ns is None or last_ns > summary.last_acked_ns:
+                summary.last_acked_ns = last_ns
         for (counter, _), steps in summary.counter_steps.items():
             happened, amount_in = _MOMENTS.get(counter), into.amounts[counter]
             for seen in observations:
@@ -697,75 +764,88 @@ class Recorder:
                     earliest, latest = between
                     steps.add(earliest - start_ns, 0, amount, 0)
                     steps.add(latest - start_ns, 0, 0, amount)
-        self._count_publishes(into, observations)
+        self._count_publishes(into, left)
         if plan.watched:
             self._count_visibility(into, plan, observations)
+        _count_facts(summary, observations, told)
 
-    def _count_publishes(self, into: _Fold, observations: Sequence[Observation]) -> None:
+    def _count_publishes(self, into: Fold, left: _Left) -> None:
         """Count how late settled events were sent, and how long their publish took."""
-        start_ns = self.start_ns
-        delays: list[Measured] = []
-        publishes: list[Measured] = []
-        for seen in observations:
-            sent_ns, intended_ns, state = seen.sent_ns, seen.intended_ns, seen.state
-            if sent_ns is None or state is _UNSENT:
-                continue
-            at_ns = intended_ns - start_ns
-            delay_ns = sent_ns - intended_ns
-            if delay_ns < 0:
-                into.summary.early_sends += 1
-                delay_ns = 0
-            delays.append((delay_ns, delay_ns, at_ns))
-            if state >= _VISIBLE:
-                if seen.acked_ns is not None:
-                    publish_ns = max(0, seen.acked_ns - sent_ns)
-                    publishes.append((publish_ns, publish_ns, at_ns))
-            elif state is _IN_DOUBT:
-                publishes.append((max(0, seen.settled_ns - sent_ns), None, at_ns))
-        into.record("schedule_delay", delays)
-        into.record("publish", publishes)
+        if not left.events:
+            return
+        delays = left.delays
+        if min(delays) < 0:
+            into.summary.early_sends += sum(delay < 0 for delay in delays)
+            delays = [max(0, delay) for delay in delays]
+        into.record("schedule_delay", delays, delays, left.due)
+        acks = [seen.acked_ns for seen in left.events if seen.acked_ns is not None and seen.state >= _VISIBLE]
+        if len(acks) == len(left.events):
+            took = [acked_ns - sent_ns for acked_ns, sent_ns in zip(acks, left.sent, strict=True)]
+            if min(took) < 0:
+                took = [max(0, took_ns) for took_ns in took]
+            into.record("publish", took, took, left.due)
+            return
+        lowers: list[int] = []
+        uppers: list[int | None] = []
+        due: list[int] = []
+        for seen, sent_ns, at_ns in zip(left.events, left.sent, left.due, strict=True):
+            acked_ns = seen.acked_ns if seen.state >= _VISIBLE else None
+            if acked_ns is not None or seen.state is _IN_DOUBT:
+                took_ns = max(0, (seen.settled_ns if acked_ns is None else acked_ns) - sent_ns)
+                lowers.append(took_ns)
+                uppers.append(None if acked_ns is None else took_ns)
+                due.append(at_ns)
+        into.record("publish", lowers, uppers, due)
 
-    def _count_visibility(self, into: _Fold, plan: ScenarioPlan, observations: Sequence[Observation]) -> None:
+    def _count_visibility(self, into: Fold, plan: ScenarioPlan, observations: Sequence[Observation]) -> None:
         """Count when settled events were seen, of those that were followed closely."""
-        start_ns, on_time = self.start_ns, into.on_time
+        followed = [seen for seen in observations if seen.sampled]
+        if any(map(_is_never_seen, {seen.state for seen in followed})):
+            for seen in followed:
+                if _is_never_seen(seen.state):
+                    self._count_never(into, seen)
+            followed = [seen for seen in followed if not _is_never_seen(seen.state)]
+        if not followed:
+            return
+        start_ns = self.start_ns
+        intended = [seen.intended_ns for seen in followed]
+        due = [intended_ns - start_ns for intended_ns in intended]
+        lowers, uppers = _stable(followed)
+        into.record("end_to_end", *since(intended, lowers, uppers), due)
+        if into.on_time is not None:
+            on_time = [seen.intended_ns + _own_delay(seen) for seen in followed]
+            into.on_time.record_all(*since(on_time, lowers, uppers), due)
+        acks = [seen.acked_ns for seen in followed if seen.acked_ns is not None and seen.state >= _VISIBLE]
+        if len(acks) < len(followed):
+            followed = [seen for seen in followed if seen.acked_ns is not None and seen.state >= _VISIBLE]
+            due = [seen.intended_ns - start_ns for seen in followed]
+            lowers, uppers = _stable(followed)
+        into.summary.sampled += len(acks)
+        stable = since(acks, lowers, uppers)
+        into.record("consistency", *stable, due)
+        firsts, first_uppers = _first(followed)
+        # Mostly they are the same: what was seen is there for good.
+        first = stable if firsts == lowers and first_uppers == uppers else since(acks, firsts, first_uppers)
+        into.record("first_seen", *first, due)
         late_ns = plan.deadline_ns * 2
-        end_to_end: list[Measured] = []
-        in_time: list[Measured] = []
-        consistency: list[Measured] = []
-        first_seen: list[Measured] = []
-        for seen in observations:
-            if not seen.sampled:
-                continue
-            state, intended_ns = seen.state, seen.intended_ns
-            at_ns = intended_ns - start_ns
-            if state <= _RETURNED or state is _ENDED:
-                end_to_end.append((*NEVER, at_ns))
-                in_time.append((*NEVER, at_ns))
-                if state is _ENDED:
-                    consistency.append((*NEVER, at_ns))
-                    first_seen.append(_first_since(seen, at_ns))
-                continue
-            published = intended_ns if seen.sent_ns is None else seen.sent_ns
-            stable_upper, first_upper = seen.stable_upper_ns, seen.first_upper_ns
-            stable_lower = published if seen.stable_lower_ns is None else seen.stable_lower_ns
-            end_to_end.append(since(intended_ns, stable_lower, stable_upper, at_ns))
-            if on_time is not None:
-                in_time.append(since(intended_ns + _own_delay(seen), stable_lower, stable_upper, at_ns))
-            reference = seen.acked_ns
-            if state < _VISIBLE or reference is None:
-                continue
-            consistency.append(since(reference, stable_lower, stable_upper, at_ns))
-            first_seen.append(_first_since(seen, at_ns))
-            if first_upper is not None and (first_upper - reference) * 3 > late_ns:
-                into.summary.late_sightings += 1
-        into.summary.sampled += len(consistency)
-        into.record("end_to_end", end_to_end)
-        into.record("consistency", consistency)
-        into.record("first_seen", first_seen)
-        if on_time is not None:
-            on_time.record_all(in_time)
+        into.summary.late_sightings += sum([upper is not None and upper * 3 > late_ns for upper in first[1]])
 
-    def _take_apart(self, into: _Scenario, seen: Observation, parts: Sequence[Part], at_ns: int) -> None:
+    def _count_never(self, into: Fold, seen: Observation) -> None:
+        """Count a settled event of which it is known that it is never to be seen any more."""
+        due = (seen.intended_ns - self.start_ns,)
+        into.record("end_to_end", *NEVER, due)
+        if into.on_time is not None:
+            into.on_time.record_all(*NEVER, due)
+        if seen.state is _ENDED:
+            into.summary.sampled += 1
+            into.record("consistency", *NEVER, due)
+            if seen.first_upper_ns is None:
+                into.record("first_seen", *NEVER, due)
+            else:
+                references = _or_published((seen.acked_ns,), (seen,))
+                into.record("first_seen", *since(references, *_first((seen,))), due)
+
+    def _take_apart(self, into: ScenarioFold, seen: Observation, parts: Sequence[Part], at_ns: int) -> None:
         """Count what each probe and each replica says of an event."""
         acked = seen.state >= _VISIBLE
         published = seen.sent_ns if seen.sent_ns is not None else seen.intended_ns
@@ -792,37 +872,51 @@ class Recorder:
             late = into.summary.late_hops
             late[latest[1]] = late.get(latest[1], 0) + 1
 
-    def _view(self, into: _Fold, part: Part, seen: Observation, acked: bool, published: int, at_ns: int) -> None:
+    def _view(self, into: Fold, part: Part, seen: Observation, acked: bool, published: int, at_ns: int) -> None:
         ledger = into.summary.ledger
         if not acked:
-            ledger[_STATE_KEYS[seen.state]] += 1
+            ledger[STATE_KEYS[seen.state]] += 1
             return
         ledger["acked"] += 1
-        ledger[_STATE_KEYS[State.PENDING if seen.state is State.PENDING else part.state]] += 1
+        ledger[STATE_KEYS[State.PENDING if seen.state is State.PENDING else part.state]] += 1
         if not seen.sampled or seen.acked_ns is None:
             return
         into.summary.sampled += 1
         ended, upper = part.state is _ENDED, part.stable_upper_ns
         lower = published if part.stable_lower_ns is None else part.stable_lower_ns
-        into.metric("consistency").record_since(seen.acked_ns, lower, upper, at_ns, never=ended)
-        into.metric("end_to_end").record_since(seen.intended_ns, lower, upper, at_ns, never=ended)
+        into.metric("consistency").recordsince(seen.acked_ns, lower, upper, at_ns, never=ended)
+        into.metric("end_to_end").recordsince(seen.intended_ns, lower, upper, at_ns, never=ended)
         if into.on_time is not None:
-            into.on_time.record_since(seen.intended_ns + _own_delay(seen), lower, upper, at_ns, never=ended)
+            into.on_time.recordsince(seen.intended_ns + _own_delay(seen), lower, upper, at_ns, never=ended)
         first = published if part.first_lower_ns is None else part.first_lower_ns
         unseen = ended and part.first_upper_ns is None
-        into.metric("first_seen").record_since(seen.acked_ns, first, part.first_upper_ns, at_ns, never=unseen)
+        into.metric("first_seen").recordsince(seen.acked_ns, first, part.first_upper_ns, at_ns, never=unseen)
 
-    def _is_late(self, into: _Scenario, seen: Observation) -> bool:
+    def _is_late(self, into: ScenarioFold, seen: Observation) -> bool:
         """Lost, or over the tightest limit on how long until everybody sees it."""
         if seen.stable_upper_ns is None:
             return True
-        limits = [x for about, x in into.plan.counted.thresholds if about in ("consistency", "end_to_end")]
-        return bool(limits) and seen.acked_ns is not None and seen.stable_upper_ns - seen.acked_ns > min(limits)
+        limit_ns = into.limit_ns
+        return limit_ns is not None and seen.acked_ns is not None and seen.stable_upper_ns - seen.acked_ns > limit_ns
 
 
-def _count_facts(summary: ScenarioSummary, columns: Sequence[Sequence[Any]]) -> None:
-    """Count what is known of some events: a column for each fact, of which most hold nothing but the default."""
-    for column, (name, fact, default) in zip(columns, _COUNTED, strict=True):
+def _tally(states: Sequence[State]) -> Mapping[State, int]:
+    """How many there are of each: mostly all are alike."""
+    alike = states.count(states[0])
+    return {states[0]: alike} if alike == len(states) else Tally(states)
+
+
+def _is_never_seen(state: State) -> bool:
+    """Whether what ended so is known never to be seen any more."""
+    return state <= _RETURNED or state is _ENDED
+
+
+def _count_facts(summary: ScenarioSummary, observations: Sequence[Observation], told: Container[str]) -> None:
+    """Count what was told of some events: of most facts nothing was."""
+    for name, fact, default, value_of in COUNTED:
+        if name not in told:
+            continue
+        column = list(map(value_of, observations))
         unknown = column.count(default)
         if unknown == len(column):
             continue
@@ -835,28 +929,44 @@ def _count_facts(summary: ScenarioSummary, columns: Sequence[Sequence[Any]]) -> 
         for value, events in Tally(column).items():
             if value == default:
                 continue
-            if default is None and fact.is_known(value):
-                summary.known[name] = summary.known.get(name, 0) + events
-            for counter in fact.counters:
-                summary.ledger[counter.name] += int(counter.counts(value)) * events
-            if fact.tallied is not None:
-                tally = summary.tallies.setdefault(name, {})
-                capped = min(value, fact.tallied)
-                tally[capped] = tally.get(capped, 0) + events
+            count_fact(summary, name, value, events)
             if fact.ranged:
                 series = summary.ranges.setdefault(name, Series())
                 for _ in range(events):
                     series.add(value)
 
 
-def _first_since(seen: Observation, at_ns: int) -> Measured:
-    """The time from the ack of an event until it was first seen; of one that ended unseen it is known that it never
-    comes."""
-    if seen.state is _ENDED and seen.first_upper_ns is None:
-        return (*NEVER, at_ns)
-    published = seen.intended_ns if seen.sent_ns is None else seen.sent_ns
-    lower = published if seen.first_lower_ns is None else seen.first_lower_ns
-    return since(published if seen.acked_ns is None else seen.acked_ns, lower, seen.first_upper_ns, at_ns)
+def _stable(events: Sequence[Observation]) -> tuple[Sequence[int], Times]:
+    """Both ends of when each was there for good."""
+    lowers = [seen.stable_lower_ns for seen in events]
+    return _or_published(lowers, events), [seen.stable_upper_ns for seen in events]
+
+
+def _first(events: Sequence[Observation]) -> tuple[Sequence[int], Times]:
+    """Both ends of when each was seen first."""
+    lowers = [seen.first_lower_ns for seen in events]
+    return _or_published(lowers, events), [seen.first_upper_ns for seen in events]
+
+
+def _or_published(lowers: Times, events: Sequence[Observation]) -> Sequence[int]:
+    """Lower ends; what has none could be seen as soon as it was published, or due where nobody knows of that."""
+    return [
+        lower if lower is not None else seen.intended_ns if seen.sent_ns is None else seen.sent_ns
+        for lower, seen in zip(lowers, events, strict=True)
+    ]
+
+
+def count_fact(summary: ScenarioSummary, name: str, value: Any, events: int) -> None:
+    """Count events of which a fact has this value, which isn't its default."""
+    fact = FACTS[name]
+    if DEFAULTS[name] is None and fact.is_known(value):
+        summary.known[name] = summary.known.get(name, 0) + events
+    for counter in fact.counters:
+        summary.ledger[counter.name] += int(counter.counts(value)) * events
+    if fact.tallied is not None:
+        tally = summary.tallies.setdefault(name, {})
+        capped = min(value, fact.tallied)
+        tally[capped] = tally.get(capped, 0) + events
 
 
 def _exactly(moment_ns: int | None) -> tuple[int, int] | None:
@@ -880,13 +990,14 @@ _MOMENTS: Final[Mapping[str, Callable[[Observation], tuple[int, int] | None]]] =
 count when the event was due."""
 
 
-def _offer(offered: dict[int, list[int]], intervals: Sequence[int], column: int) -> None:
-    """Count events by the number of the interval to which they belong."""
-    for interval in intervals:
-        counts = offered.get(interval)
-        if counts is None:
-            counts = offered[interval] = [0, 0]
-        counts[column] += 1
+def _offer(offered: dict[int, list[int]], moments: Sequence[int], column: int) -> None:
+    """Count events, some at least, by the interval to which their moments since the schedule began belong."""
+    interval = min(moments) // INTERVAL_NS
+    if interval == max(moments) // INTERVAL_NS:
+        offered.setdefault(interval, [0, 0])[column] += len(moments)
+        return
+    for at_ns in moments:
+        offered.setdefault(at_ns // INTERVAL_NS, [0, 0])[column] += 1
 
 
 def _own_delay(seen: Observation) -> int:

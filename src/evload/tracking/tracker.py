@@ -33,9 +33,12 @@ from .views import WORST, Side, part_of, together
 
 _REST: Final = Read._fields.index("effects")
 _NOTHING_ELSE: Final = Read(0, Seen.ABSENT, 0, 0)[_REST:]
+_UNANSWERED: Final = "no answer when the run ended"
 _RETRY_NS: Final = 100_000_000
 """Pause before a failed read is tried again, at least."""
 _MAX_NS: Final = 1 << 62
+_SEQ_OF: Final = attrgetter("seq")
+_SETTLED_OF: Final = attrgetter("settled_ns")
 # Asked for every event and every read: to look a member up in its class takes ten times as long as a name of its own.
 _ABSENT: Final = Seen.ABSENT
 _FAILED: Final = Seen.FAILED
@@ -215,6 +218,9 @@ class Tracker:
         self.late = [_MAX_NS] * readers
         """How late each reader begins a read for a pin at most; never counted with more than a plan's slack."""
         self._items: dict[int, _Item] = {}
+        """The outstanding events that are followed, or of which there may be copies, by number."""
+        self._unread: dict[int, tuple[Event, int]] = {}
+        """The others, and when they were expected: their receipt settles them, so there is nothing else to keep."""
         self._queues: list[list[tuple[int, int]]] = [[] for _ in range(readers)]
         self._replicas: list[set[str]] = [set() for _ in range(readers)]
         for plan in self._plans:
@@ -230,12 +236,12 @@ class Tracker:
     @property
     def outstanding(self) -> int:
         """Events that are not settled."""
-        return len(self._items)
+        return len(self._items) + len(self._unread)
 
     @property
     def unanswered(self) -> int:
         """Events without a receipt."""
-        return self._unanswered
+        return self._unanswered + len(self._unread)
 
     def replicas(self, reader: int) -> list[str]:
         """Names of the replicas that a reader's answers have named so far, or that its plan names."""
@@ -247,6 +253,9 @@ class Tracker:
         for event in events:
             scenario = event.scenario
             plans, share = self._plans[scenario], self._shares[scenario]
+            if not plans and not self._resent[scenario]:
+                self._unread[event.seq] = (event, now_ns)
+                continue
             sampled = share >= 1 or (share > 0 and is_chosen(event.seq, share, "sample"))
             item = items[event.seq] = _Item(event, now_ns, sampled)
             if self._resent[scenario]:
@@ -270,11 +279,14 @@ class Tracker:
     def settle(self, receipts: Iterable[Receipt], now_ns: int) -> None:
         """Take the answers to publishes. A receipt for an event that has one already is a bug in the
         producer and raises KeyError or ValueError."""
-        items = self._items
+        items, unread = self._items, self._unread
         for receipt in receipts:
-            seq, outcome, _, acked_ns, _, capture, _, _ = (
-                receipt  # By name each of them takes as long as all together.
-            )
+            # By name each of them takes as long as all together.
+            seq, outcome, _, acked_ns, _, capture, _, _ = receipt
+            alone = unread.pop(seq, None)
+            if alone is not None:
+                self._settled.append(self._answered(alone[0], receipt, now_ns))
+                continue
             item = items[seq]
             if item.receipt is not None:
                 raise ValueError(f"event {seq} was settled twice")
@@ -392,14 +404,20 @@ class Tracker:
         holds across calls however many events are settled in one moment.
         """
         settled = self._settled
-        end = len(settled) if before_ns is None else bisect_left(settled, before_ns, key=attrgetter("settled_ns"))
+        end = len(settled) if before_ns is None else bisect_left(settled, before_ns, key=_SETTLED_OF)
         self._settled = settled[end:]
         del settled[end:]
-        settled.sort(key=attrgetter("settled_ns", "seq"))
+        # One after the other, by single numbers, takes half as long as both together.
+        settled.sort(key=_SEQ_OF)
+        settled.sort(key=_SETTLED_OF)
         return settled
 
     def close(self, now_ns: int) -> None:
         """The run is over: whatever is outstanding is settled as it stands."""
+        unread, self._unread = self._unread, {}
+        for event, expected_ns in unread.values():
+            unanswered = Receipt(event.seq, _DOUBTFUL, expected_ns, None, _UNANSWERED)
+            self._settled.append(self._answered(event, unanswered, now_ns))
         for item in list(self._items.values()):
             if item.receipt is None or item.receipt.outcome is _DOUBTFUL:
                 self._finish(item, _IN_DOUBT, now_ns)
@@ -803,13 +821,44 @@ class Tracker:
         deadline = watch.item.reference() + watch.plan.deadline_ns
         return _LOST if sides and watch.last_start >= deadline else _UNOBSERVED
 
+    def _answered(self, event: Event, receipt: Receipt, now_ns: int) -> Observation:
+        """What is told of an event that nobody reads: what its receipt says. As `_finish`, of which it is the most
+        frequent case by far."""
+        seq, outcome, sent_ns, acked_ns, detail, capture, facts, _ = receipt
+        accepted = outcome is _ACCEPTED
+        state = _UNOBSERVED if accepted else _FINAL[outcome]
+        if self._told and (told := self._told.pop(seq, None)) is not None:
+            told(None, state)
+        seen = Observation(
+            seq,
+            event.scenario,
+            event.type,
+            state,
+            event.intended_ns,
+            None if event.key is None else self._hide(event.key),
+            sent_ns,
+            acked_ns if accepted else None,
+            settled_ns=now_ns,
+        )
+        if detail:
+            seen.detail = detail
+        if event.own_delay is not None:
+            seen.own_delay = event.own_delay
+        if outcome is not _NOT_SENT:
+            seen.bytes_out = len(event.body)
+        if capture is not None and accepted:
+            seen.capture = capture
+        if facts:
+            vars(seen).update(facts)
+        return seen
+
     def _finish(self, item: _Item, state: State, now_ns: int) -> None:
         event, key = item.event, item.event.key
         if self._told and (told := self._told.pop(event.seq, None)) is not None:
             told(None, state)
         sent_ns: int | None = item.expected
         facts: Mapping[str, Any] | None = None
-        detail = "no answer when the run ended"
+        detail = _UNANSWERED
         if item.receipt is None:
             self._unanswered -= 1
         else:
@@ -828,30 +877,43 @@ class Tracker:
             item.acked,
             item.sampled,
             settled_ns=now_ns,
-            detail=detail,
-            own_delay=event.own_delay,
-            capture=item.capture,
-            resent=item.resent,
-            non_monotonic=item.non_monotonic,
-            session=item.session,
-            staleness=item.staleness,
-            bytes_out=len(event.body) if item.receipt is None else item.bytes_out,
         )
+        if detail:
+            seen.detail = detail
+        if event.own_delay is not None:
+            seen.own_delay = event.own_delay
+        bytes_out = len(event.body) if item.receipt is None else item.bytes_out
+        if bytes_out is not None:
+            seen.bytes_out = bytes_out
+        if item.capture is not None:
+            seen.capture = item.capture
+        if item.resent:
+            seen.resent = True
+        if item.non_monotonic:
+            seen.non_monotonic = True
+        if item.session is not None:
+            seen.session = item.session
+        if item.staleness is not None:
+            seen.staleness = item.staleness
         if facts:
-            for name, value in facts.items():
-                setattr(seen, name, value)
+            vars(seen).update(facts)
         for watch in item.watches:
-            seen.reads += watch.reads
-            seen.failed_reads += watch.failed
-            seen.regressions += watch.regressions
+            if watch.reads:
+                seen.reads += watch.reads
+            if watch.failed:
+                seen.failed_reads += watch.failed
+            if watch.regressions:
+                seen.regressions += watch.regressions
             if watch.effects is not None and (seen.effects is None or watch.effects > seen.effects):
                 seen.effects = watch.effects
             if watch.facts is not None:
                 for name, value in watch.facts.items():
                     setattr(seen, name, joined(name, getattr(seen, name), value))
-            if seen.position is None:
+            if watch.position is not None and seen.position is None:
                 seen.position = watch.position
-            if seen.processed_at is None:
+            if seen.processed_at is None and (
+                watch.processed_at is not None or watch.consumed_at != seen.consumed_at
+            ):
                 seen.consumed_at, seen.processed_at = watch.consumed_at, watch.processed_at
         if item.watches:
             self._brackets(item, seen)
@@ -935,4 +997,9 @@ class Tracker:
         return views
 
 
-_FINAL: Final = {Outcome.REJECTED: State.REJECTED, Outcome.RETURNED: State.RETURNED, Outcome.UNSENT: State.UNSENT}
+_FINAL: Final = {
+    Outcome.REJECTED: State.REJECTED,
+    Outcome.RETURNED: State.RETURNED,
+    Outcome.UNSENT: State.UNSENT,
+    Outcome.IN_DOUBT: State.IN_DOUBT,
+}

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from itertools import cycle, islice
+from itertools import cycle, islice, repeat
 from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
@@ -29,6 +29,10 @@ Parts = tuple[str | int, ...]
 """Constants, and numbers of slots."""
 Fill = Callable[[Sequence[str]], str]
 """From the filled slots of one event to the text."""
+Column = Sequence[str]
+"""A slot of some events that are filled together, one at least."""
+FillAll = Callable[[Sequence[Column]], Column]
+"""From the filled slots of some events to the text of each."""
 SEQ_DIGITS: Final = 0
 NOW: Final = 1
 SEQ: Final = 2
@@ -498,6 +502,26 @@ def fill(parts: Parts) -> Fill:
         return lambda values: layout % (values[slot],)
     pick = itemgetter(*slots)
     return lambda values: layout % pick(values)
+
+
+def fill_all(parts: Parts) -> FillAll:
+    """As `fill`, for some events at a time: to join what stands side by side in columns takes half as long."""
+    parts = tuple(part for part in parts if part != "")
+    if len(parts) == 1 and isinstance(parts[0], int):
+        return itemgetter(parts[0])
+    if all(isinstance(part, str) for part in parts):
+        constant = "".join(map(str, parts))
+        return lambda columns: [constant] * len(columns[0])
+    pieces: list[Iterable[str]] = [repeat(part) if isinstance(part, str) else () for part in parts]
+    slots = [(place, part) for place, part in enumerate(parts) if isinstance(part, int)]
+
+    def write(columns: Sequence[Column]) -> Column:
+        filled = pieces.copy()
+        for place, slot in slots:
+            filled[place] = columns[slot]
+        return list(map("".join, zip(*filled, strict=False)))
+
+    return write
 
 
 def _constant(text: str) -> _Value:

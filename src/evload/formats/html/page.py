@@ -68,4 +68,4 @@ def library() -> bytes:
 
 def packed_library() -> str:
     """The same for a page that has it in itself: by gzip, in base64. It is most of what such a page weighs."""
-    return b64encode(gzip.compress(library(), mtime=0)).decode()
+    return b64encode(gzip.compress(library(), 6, mtime=0)).decode()
