@@ -301,7 +301,7 @@ def test_http_for_a_quarter_of_an_hour_slow(tmp_path: Path) -> None:
     """A single pod that does 40 events a second, of the 50 that come."""
     ran = run("http-broker", "builders", tmp_path, most=1, service_ms=250.0)
     results = ran.results()
-    assert results["p95(end_to_end) < 3s [steady]"] == results["p95(end_to_end) < 10s in any 1m"] == "fail"
+    assert results["p95(end_to_end) < 3s [steady]"] == "fail"
     assert results["max(end_to_end) < 10s [cold-start]"] == results["rate(acked) > 99%"] == "pass"
     shown = {line[3]: line[0] for line in ran.system.record.kept if line[1] == "done"}
     waited = [shown[line[3]] - line[0] for line in ran.system.record.kept if line[1] == "came"]

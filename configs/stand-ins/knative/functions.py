@@ -159,6 +159,8 @@ class Function:
         self._waiting: deque[Delivery] = deque()
         self._pods: dict[int, _Slot] = {}
         self._lately: deque[tuple[float, int]] = deque()
+        self._deepest = 0
+        """The most events that waited or were worked on at a time since the autoscaler looked last."""
         self._rng = random.Random(name)
         self._ticking: asyncio.TimerHandle | None = None
 
@@ -191,6 +193,7 @@ class Function:
         delivery.came_ns = self._record.now_ns()
         self._record.note("came", self.name, delivery.id)
         self._waiting.append(delivery)
+        self._deepest = max(self._deepest, self.depth)
         self._hand_out()
 
     def _hand_out(self) -> None:
@@ -287,7 +290,9 @@ class Function:
 
     def _scale(self, now: float) -> None:
         knobs, lately = self.knobs, self._lately
-        lately.append((now, ceil(self.depth / knobs.target)))
+        # What comes and is done between two looks needs a pod all the same.
+        lately.append((now, ceil(max(self._deepest, self.depth) / knobs.target)))
+        self._deepest = self.depth
         while lately[0][0] < now - knobs.idle_s:
             lately.popleft()
         wanted = min(knobs.most, max(pods for _, pods in lately))
