@@ -549,8 +549,8 @@ def test_all_figures_are_in_the_page_without_its_script(page_path: Path) -> None
         "lost == 0", "ledger closes", "Findings",
         "30 of 2,250 acked events were never seen (1.333 %), spread over the whole run.",
         "Publishing to memory failed between 0:30 and 0:33, 212 in all: the read model is down.", "publish outage",
-        "Nothing became visible from 0:16.1 to 0:19.5 (3.4 s), while 265 events waited; usually it is 35.",
-        "Replica eu-2 of memory lags behind: the median until it shows an effect is 501 ms … 631 ms, on the others",
+        "Nothing became visible from 0:16.4 to 0:19.6 (3.2 s), while 269 events waited; usually it is 45.",
+        "Replica eu-2 of memory lags behind: the median until it shows an effect is 447 ms … 794 ms, on the others",
     ):  # fmt: skip
         assert told in text, told
 

@@ -395,7 +395,7 @@ def test_report_on_a_ledger_that_is_no_use(
 
 def test_a_disk_that_fills_up(tmp_path: Path) -> None:
     """The run goes on, and its summary is printed; the exit code says that the directory is incomplete."""
-    small_files = ["sh", "-c", 'ulimit -f 400; exec "$@"', "sh"]
+    small_files = ["sh", "-c", 'ulimit -f 600; exec "$@"', "sh"]
 
     async def run() -> Ended:
         async with serving(lambda _: [answer(202)]) as server:

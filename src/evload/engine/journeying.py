@@ -176,7 +176,8 @@ class JourneyPacer:
             self._books.expect(event.scenario, (event,))
             self._tracker.expect((event,), now)
             self._tracker.tell(event.seq, partial(self._told, event.seq))
-            facts = {"iteration": self._room.iteration(event.seq)}
+            number = self._room.iteration(event.seq)
+            facts = None if number is None else {"iteration": number}
             self._tracker.settle(
                 (Receipt(event.seq, Outcome.ACCEPTED, now, now, "", event.correlation_id, facts),), now
             )
