@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
-from ...model.travel import Receipt
+from ...model.travel import Event, Receipt
 from ...spi.producer import Settle
 
 
@@ -16,6 +17,14 @@ class Gathered:
     def __init__(self, settle: Settle) -> None:
         self.settle = settle
         self.receipts: list[Receipt] = []
+
+
+class Waiting(NamedTuple):
+    """An event that is not yet written, since when, and where its receipt goes."""
+
+    event: Event
+    into: Gathered
+    queued_ns: int
 
 
 class Receipts:

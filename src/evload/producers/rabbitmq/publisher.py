@@ -30,7 +30,7 @@ from ...spi.context import Surroundings
 from ...spi.producer import Settle
 from ...spi.traffic import Message, Traffic
 from ...units import NS_PER_S, format_duration
-from .._shared.receipts import Gathered, Receipts
+from .._shared.receipts import Gathered, Receipts, Waiting
 from .._shared.watching import shown
 from . import topology
 from .frames import Publishes, described
@@ -60,14 +60,6 @@ class Blocked:
     reason: str = ""
 
 
-class _Waiting(NamedTuple):
-    """An event that is not yet written."""
-
-    event: Event
-    into: Gathered
-    queued_ns: int
-
-
 class _Sent(NamedTuple):
     """An event that is written and not yet answered. `note` is the detail of its receipt if it is accepted."""
 
@@ -83,7 +75,7 @@ class _Lane:
     __slots__ = ("oldest", "publishes", "ready", "returned", "tag", "unconfirmed", "waiting")
 
     def __init__(self) -> None:
-        self.waiting: deque[_Waiting] = deque()
+        self.waiting: deque[Waiting] = deque()
         self.unconfirmed: dict[int, _Sent] = {}
         self.returned: dict[str, str] = {}
         self.publishes: Publishes | None = None
@@ -294,7 +286,7 @@ class _Link:
         known = (
             self._known is None or len(self._known) >= _KNOWN_LIMIT or (named is not None and named[1] in self._known)
         )
-        again: list[_Waiting] = []
+        again: list[Waiting] = []
         for i, each in enumerate(sent):
             if not culprits or i < culprits[0] or (known and len(culprits) > 1 and i <= culprits[-1]):
                 self._settle(each, Outcome.IN_DOUBT, None, f"channel closed: {reason}")
@@ -302,7 +294,7 @@ class _Link:
                 self._settle(each, Outcome.REJECTED, now_ns, reason)
             else:
                 self._unconfirmed -= 1
-                again.append(_Waiting(each.event, each.into, now_ns))
+                again.append(Waiting(each.event, each.into, now_ns))
         lane.waiting.extendleft(reversed(again))
 
     def blocked(self, reason: str) -> None:
@@ -401,10 +393,10 @@ class RabbitmqPublisher:
         into = self._receipts.of(settle)
         now_ns = self.clock.now_ns()
         if len(self._lanes) == 1:
-            self._lanes[0][1].waiting.extend([_Waiting(event, into, now_ns) for event in batch])
+            self._lanes[0][1].waiting.extend([Waiting(event, into, now_ns) for event in batch])
         else:
             for event in batch:
-                self._lane_for(event).waiting.append(_Waiting(event, into, now_ns))
+                self._lane_for(event).waiting.append(Waiting(event, into, now_ns))
         for link in self._links:
             link.pump()
         self.turn()

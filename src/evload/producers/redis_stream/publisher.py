@@ -27,7 +27,7 @@ from ...spi.context import Surroundings
 from ...spi.producer import Settle
 from ...spi.traffic import Message, Traffic
 from ...units import NS_PER_S, format_duration
-from .._shared.receipts import Gathered, Receipts
+from .._shared.receipts import Gathered, Receipts, Waiting
 from .._shared.watching import shown
 from .entries import Entries, described
 from .settings import RedisStreamProducerSettings
@@ -41,14 +41,6 @@ _SILENT: Final = 3
 _NO_ENTRY: Final = "0-0"
 """The id that no entry can have: Redis refuses it last of all, once it has found that the user may add entries, and
 that this server takes them."""
-
-
-class _Waiting(NamedTuple):
-    """An event that is not yet written."""
-
-    event: Event
-    into: Gathered
-    queued_ns: int
 
 
 class _Sent(NamedTuple):
@@ -67,7 +59,7 @@ class RedisStreamPublisher:
         self._connector = Connector(config, surroundings, config.timeout)
         self._clock = surroundings.clock
         self._entries = Entries(config)
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._sent: deque[_Sent] = deque()
         self._late = 0
         """So many of the next replies are to events that are settled already."""
@@ -107,7 +99,7 @@ class RedisStreamPublisher:
     async def publish(self, batch: Sequence[Event], settle: Settle) -> None:
         """Write the events, or have them wait; see `Producer.publish`. Waits while the window is full."""
         into, now_ns = self._receipts.of(settle), self._clock.now_ns()
-        self._waiting.extend([_Waiting(event, into, now_ns) for event in batch])
+        self._waiting.extend([Waiting(event, into, now_ns) for event in batch])
         self._pump()
         self._turn()
         while self._waiting:
