@@ -16,6 +16,14 @@ DIGITS: Final = 9
 """Most digits behind the point of a number."""
 
 
+def slots(draws: Sequence[Draw], seq: int, now: str) -> list[str]:
+    """What fills the templates of one event: its number in hexadecimal, the time, its number, and what is drawn."""
+    values = [f"{seq:012x}", now, str(seq)]
+    for draw in draws:
+        values += draw(values)
+    return values
+
+
 def uuids(rng: random.Random) -> Draw:
     """UUIDs of version 4."""
     bits = rng.getrandbits

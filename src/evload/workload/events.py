@@ -22,6 +22,7 @@ from ..model.correlation import CorrelationIds
 from ..model.travel import Encoding, Event
 from ..settings import Settings
 from . import records
+from .draws import slots
 from .records import DataFileError, Records, RecordSettings
 from .segment import WHOLE, Segment
 from .templates import (
@@ -259,9 +260,7 @@ class Compiled:
 
     def event(self, seq: int, scenario: int, intended_ns: int, now: str) -> Event:
         """The next one, by itself."""
-        values = [f"{seq:012x}", now, str(seq)]
-        for draw in self._draws:
-            values += draw(values)
+        values = slots(self._draws, seq, now)
         return Event(
             seq,
             self._prefix + values[SEQ_DIGITS],

@@ -17,7 +17,7 @@ import orjson
 
 from ...model.correlation import CorrelationIds
 from ...model.travel import Encoding, Event, Request, RequestEvent
-from ..draws import Draw
+from ..draws import Draw, slots
 from ..events import Compiled, EventSettings, EventType
 from ..records import Records
 from ..templates import Compiler, Fill, Late, TemplateProblem, fill
@@ -67,7 +67,7 @@ class Send:
     name      of the step
     producer  name of the producer that sends it
     event     makes it, from its seq, when it was due, and the time as text
-    needs     the names that its templates use
+    needs     the names that its templates use, without those that it takes
     seeded    something in it is drawn at random
     expected  names that its captures make
     goes_on   where to go on when it got what it asked for; `refused` where after a legitimate no, -1: nowhere
@@ -296,10 +296,7 @@ class Program:
         draws = compiler.draws
 
         def asked(seq: int, now: str) -> str:
-            values = [f"{seq:012x}", now, str(seq)]
-            for draw in draws:
-                values += draw(values)
-            return text(values)
+            return text(slots(draws, seq, now))
 
         event = f"{self.name}.{step.name}"
         return Watch(
@@ -329,13 +326,11 @@ class Program:
         if content_type and not any(name.lower() == "content-type" for name in step.headers):
             headers.insert(0, ("content-type", fill((content_type,))))
         self.problems += compiler.problems
-        draws, needs = compiler.draws, frozenset(compiler.used)
+        draws, needs = compiler.draws, frozenset(compiler.used).difference(step.take)
         prefix, scenario, type_ = given.ids.prefix, given.scenario, given.types[f"{self.name}.{step.name}"]
 
         def event(seq: int, intended_ns: int, now: str) -> Event:
-            values = [f"{seq:012x}", now, str(seq)]
-            for draw in draws:
-                values += draw(values)
+            values = slots(draws, seq, now)
             where = target(values)
             if query:
                 asked = "&".join(f"{quote_plus(name)}={quote(text(values), safe='')}" for name, text in query)
@@ -370,7 +365,7 @@ class Program:
             return made.event(seq, scenario, intended_ns, now)
 
         return Send(
-            number, step.name, step.to, event, made.needs, made.draws_at_random, goes_on, _OVER,
+            number, step.name, step.to, event, made.needs.difference(step.take), made.draws_at_random, goes_on, _OVER,
             take=tuple(step.take.items()), give=self._gifts(step, path), within_ns=step.within,
         )  # fmt: skip
 
@@ -389,9 +384,6 @@ def _valued(draws: Sequence[Draw], text: Fill) -> Callable[[str], Any]:
     """Makes the value that a template of JSON stands for, at a time as text."""
 
     def value(now: str) -> Any:
-        values = ["0" * 12, now, "0"]
-        for draw in draws:
-            values += draw(values)
-        return orjson.loads(text(values))
+        return orjson.loads(text(slots(draws, 0, now)))
 
     return value

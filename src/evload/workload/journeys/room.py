@@ -84,7 +84,7 @@ class _Pass:
         self.due_ns = intended_ns
         """When its next operation is due."""
         self.last_ns = intended_ns
-        """When the last of its steps was done."""
+        """When the last of its steps was done, and with that all of it; of one never begun, when it was due."""
         self.end: End | None = None
         self.step = ""
         self.reason = ""
@@ -97,11 +97,6 @@ class _Pass:
         self.token = 0
         """Counts its entries in the heap: all but the last are about what is over."""
         self.done = False
-
-    @property
-    def ended_ns(self) -> int:
-        """When it was over: of one that was never begun, when it was due."""
-        return self.last_ns
 
 
 @dataclass(slots=True)
@@ -407,7 +402,7 @@ class Journeys:
         if one.tried is not None:
             self._fly(one, send.producer, one.tried[0])
             return True
-        if missing := send.needs - one.values.keys() - {name for name, _ in send.take}:
+        if missing := send.needs - one.values.keys():
             return self._unknown(one, send, missing, now_ns)
         if not self._takes(one, send):
             return True
@@ -671,7 +666,7 @@ class Journeys:
                 None if one.user is None else one.user.number,
                 one.intended_ns,
                 one.started_ns,
-                one.ended_ns,
+                one.last_ns,
                 one.end,
                 one.step,
                 one.reason,
