@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from tests.rigs.redis_stream_peer import read_command
+from tests.rigs.redis_stream_peer import listening, read_command
 
 Entry = tuple[tuple[int, int], list[bytes]]
 
@@ -115,11 +115,5 @@ class OldRedis:
 async def old_redis() -> AsyncIterator[OldRedis]:
     """One that listens until the end of the block."""
     old = OldRedis()
-    server = await asyncio.start_server(old.serve, "127.0.0.1", 0)
-    old.port = server.sockets[0].getsockname()[1]
-    try:
+    async with listening(old.serve, 1) as old.port:
         yield old
-    finally:
-        server.close()
-        # Until those that were hung up on know of it.
-        await asyncio.sleep(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -79,14 +79,21 @@ async def read_command(reader: asyncio.StreamReader) -> list[bytes]:
 
 
 @asynccontextmanager
+async def listening(
+    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]], leave_s: float
+) -> AsyncIterator[int]:
+    """Serves on the port that it gives. After that it waits until those that were hung up on know of it."""
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+        await asyncio.sleep(leave_s)
+
+
+@asynccontextmanager
 async def stream_peer() -> AsyncIterator[StreamPeer]:
     """One that listens until the end of the block."""
     peer = StreamPeer()
-    server = await asyncio.start_server(peer.serve, "127.0.0.1", 0)
-    peer.port = server.sockets[0].getsockname()[1]
-    try:
+    async with listening(peer.serve, 0.01) as peer.port:
         yield peer
-    finally:
-        server.close()
-        # Until those that were hung up on know of it.
-        await asyncio.sleep(0.01)
