@@ -259,6 +259,8 @@ def test_what_targets_say_is_shown_as_it_is_and_never_obeyed(tmp_path: Path) -> 
     assert "##[" not in ended.out
     assert "##\\[error" not in (tmp_path / "step.md").read_text()
     ours = [line for line in told if line.lstrip().startswith("::")]
-    assert [line.partition(" title=")[0] for line in ours] == ["::error"] * len(ours)
-    assert ours
+    kinds = {line.partition(" title=")[0] for line in ours}
+    assert "::error" in kinds
+    # A busy machine is warned of, in evload's own words.
+    assert kinds <= {"::error", "::warning"}
     assert not any(line.startswith("::error::forged") for line in ours)
