@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -337,7 +338,10 @@ def test_a_silent_redis_is_a_cut_too(redis: RedisServer) -> None:
 
 
 def test_a_run_with_an_outage(own_redis: RedisServer, tmp_path: Path) -> None:
-    """Nothing is lost by it, nothing counts twice, and each sighting lies where it was written."""
+    """Nothing is lost by it, nothing counts twice, and each sighting lies where it was written.
+
+    Who writes tries again, and what was written without an answer is there once more.
+    """
     client_of(own_redis).config_set("appendfsync", "always")
 
     async def write(correlation_id: str, copies: int) -> None:
@@ -358,7 +362,9 @@ def test_a_run_with_an_outage(own_redis: RedisServer, tmp_path: Path) -> None:
     probe = {"kind": "redis-stream-tap", "url": own_redis.url, "stream": "done", "deadline": "8s"}
     run = measure(tmp_path, probe, write, outage)
     run.assert_counts()
-    assert run.summary["ledger"]["duplicated"] == 10
+    there = Counter(entry[b"correlationid"] for _, entry in client_of(own_redis).xrange("done"))
+    more_than_once = sum(copies > 1 for copies in there.values())
+    assert run.summary["ledger"]["duplicated"] == more_than_once >= 10
     rows = [row for row in run.rows if row["seq"] in run.truth]
     late = [row for row in rows if row["first_lower_ns"] < row["first_upper_ns"]]
     assert all(run.truth[row["seq"]][0] <= row["first_upper_ns"] for row in rows)

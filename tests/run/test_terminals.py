@@ -201,12 +201,16 @@ def test_whoever_has_had_enough_of_a_verb_is_no_error(words: Sequence[str], tmp_
 
 
 def test_a_terminal_that_closes_is_the_first_ctrl_c(tmp_path: Path) -> None:
+    def on_a_terminal_of_its_own() -> None:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
+
     (tmp_path / "c.yaml").write_text(LONG)
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         ["/bin/sh", "-c", 'exec "$@"', "sh", COMMAND, "run", "c.yaml", "--out", "out"], cwd=tmp_path,
         stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=on_a_terminal_of_its_own,
     ) as process:  # fmt: skip
         os.close(theirs)
         try:
