@@ -312,7 +312,7 @@ def test_a_deleted_queue_is_a_gap(aws: AwsServer) -> None:
             assert isinstance(probe, PushProbe)
             listening = asyncio.create_task(probe.listen(lambda result: None))
             await asyncio.to_thread(aws.client("sqs").delete_queue, QueueUrl=queue)
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(90):
                 while not (result := await probe.read([Target(0, IDS.id_of(0))])).error:
                     await asyncio.sleep(0.01)
             listening.cancel()
