@@ -19,7 +19,7 @@ run: $(VENV)/.installed
 # hangs says where after ten minutes, and ends.
 test: $(VENV)/.installed-dev
 	tests/servers/install_servers
-	$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder \
+	$(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder \
 	  -o faulthandler_timeout=600 -o faulthandler_exit_on_timeout=true
 
 # The rooms without a clock and without I/O, one by one.

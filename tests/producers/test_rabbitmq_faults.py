@@ -31,8 +31,8 @@ def name() -> str:
     return f"q-{uuid.uuid4().hex[:8]}"
 
 
-async def keep_publishing(run: Traffic, enough: Callable[[], bool], batch: int = 20) -> None:
-    """A steady load of some 2,000 events a second until `enough`, and 200 events more."""
+async def keep_publishing(run: Traffic, enough: Callable[[], bool], batch: int = 5) -> None:
+    """A steady load of some 500 events a second until `enough`, and 200 events more."""
     async with asyncio.timeout(90):
         while not enough():
             await run.publish(run.make(batch), batch)

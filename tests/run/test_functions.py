@@ -190,6 +190,7 @@ def assert_stress_is_accounted_for(found: Beside) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.long
 def test_parsers_under_stress_refuse_what_is_too_much_and_lose_nothing(
     amqp: str, rabbitmq: RabbitNode, tmp_path: Path
 ) -> None:
