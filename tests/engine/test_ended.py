@@ -20,6 +20,7 @@ from evload.testing.simulation import Simulated, Simulation
 from tests.rigs import counted
 from tests.rigs.contents import contents
 from tests.rigs.ledgers import read_back
+from tests.rigs.shares import seeds
 
 MS = 1_000_000
 S = 1_000 * MS
@@ -33,7 +34,7 @@ def run(seed: int, path: Path | None = None, *, ends: float = 0.1, **more: Any) 
     return Simulation(memory, load, probe=probe, seed=seed, ledger_path=path, **more).run(), memory
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", seeds(4, 2))
 def test_each_is_counted_and_its_bracket_holds_when_it_ended(seed: int, tmp_path: Path) -> None:
     path = tmp_path / "events.sqlite"
     ran, memory = run(seed, path, slos=["lost == 0", "rate(ended) <= 25%", "rate(visible) >= 75%"])

@@ -167,7 +167,12 @@ def test_slow_functions_fail_what_is_asked_of_their_time_and_nothing_else(tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("cold_start_ms", "result"), [(500.0, "pass"), (35_000.0, "warn"), (61_000.0, "fail")], ids=["0.5s", "35s", "61s"]
+    ("cold_start_ms", "result"),
+    [
+        pytest.param(500.0, "pass", id="0.5s"),
+        pytest.param(35_000.0, "warn", id="35s", marks=pytest.mark.long),
+        pytest.param(61_000.0, "fail", id="61s"),
+    ],
 )
 def test_parsers_scale_to_ten_pods_within_two_limits(cold_start_ms: float, result: str, tmp_path: Path) -> None:
     """With a minute of nothing behind the load, in which the pods become ready."""

@@ -78,7 +78,7 @@ ORDINARY: Final = {
     "workers that take two seconds": Twin(
         {"share(consistency < 2s) >= 95% [consistency]", COST},
         {"delay_ms": 2200, "visibility_ms": 9000, "most": 40}, ["consistency"],
-        ["scenarios.consistency.load=[{rate: 12/s, for: 8s}]"],
+        ["scenarios.consistency.load=[{rate: 12/s, for: 8s}]"], long=True,
     ),
     "workers that have one message in hand": Twin(
         {COST}, {"slots": 1, "work_ms": 120, "most": 20}, ["baseline"],
@@ -98,7 +98,7 @@ ORDINARY: Final = {
     "workers that stay": Twin({"rise(cold_starts) >= 1 [after=idempotency]"}, {"least": 1}, COLD),
     "functions that start slowly": Twin(
         {"max(cold_start) < 500ms", "max(sent_to_consumed) < 500ms [cold-start]", COST},
-        {"cold_ms": 800, "visibility_ms": 9000}, COLD,
+        {"cold_ms": 800, "visibility_ms": 9000}, COLD, long=True,
     ),
     "functions that start very slowly": Twin(
         {
@@ -191,7 +191,8 @@ UNDER_LOAD: Final = {
         {"p50(publish) < 100ms [api]"}, {"latency_ms": 300}, ["api"], name=LOAD
     ),
     "an API that takes two seconds": Twin(
-        {"p50(publish) < 100ms [api]", "p99(publish) < 500ms [api]"}, {"latency_ms": 2000}, ["api"], name=LOAD
+        {"p50(publish) < 100ms [api]", "p99(publish) < 500ms [api]"}, {"latency_ms": 2000}, ["api"], name=LOAD,
+        long=True,
     ),
     "an API that throttles": Twin({"rate(errors) < 0.1% [api]"}, {"refused": 0.02}, ["api"], name=LOAD),
     "an API that throttles most": Twin(
@@ -205,7 +206,7 @@ UNDER_LOAD: Final = {
     ),
     **{
         f"messages that are lost, {part}": Twin(
-            {f"lost == 0 [{part}]"}, {"lose": 100}, [part], [UP, CEILING], LOAD, long=part != "ceiling"
+            {f"lost == 0 [{part}]"}, {"lose": 100}, [part], [UP, CEILING], LOAD, long=True
         )
         for part in ("scale-up", "ceiling", "spike")
     },

@@ -143,7 +143,7 @@ def simulation(segment: Segment, **more: Any) -> Simulation:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("count", [pytest.param(2, marks=pytest.mark.long), 3])
 def test_what_segments_see_adds_up_to_what_a_single_run_sees(count: int) -> None:
     single = simulation(WHOLE).run()
     parts = [simulation(Segment(number, count)).run() for number in range(count)]
