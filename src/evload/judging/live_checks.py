@@ -65,6 +65,9 @@ class LiveChecks:
 
     def worries(self, summary: Summary) -> list[str]:
         """The self-checks that begin to fail, each with its figures: those that are cheap and can be told by now."""
-        live = [check for check in SELF_CHECKS if check.live and check.policy(self._terms.policy) != "off"]
-        found = [(check.name, check.live(summary, self._terms)) for check in live if check.live]
+        found = [
+            (check.name, check.live(summary, self._terms))
+            for check in SELF_CHECKS
+            if check.live and check.policy(self._terms.policy) != "off"
+        ]
         return [f"{name}: {check.note}" for name, check in found if check.ok is False]

@@ -41,6 +41,6 @@ def _instead(summary: Summary, probe: str) -> str:
     told = [f"{count} answered {answer}" for answer, count in sorted(reads.blanks.items(), key=lambda it: -it[1])]
     if reads.failed:
         told.append(f"{reads.failed} failed")
-    if len(told) == 1 and not reads.failed and len(reads.blanks) == 1:
+    if not reads.failed and len(reads.blanks) == 1:
         return f": all {reads.requests} reads answered {next(iter(reads.blanks))}"
     return f": of {reads.requests} reads {', '.join(told)}" if told else ""

@@ -103,7 +103,6 @@ class _Window:
             _within(sent, _LONGEST_NS)
             & _within(seen, _LONGEST_NS)
             & _within(first, _LATEST)
-            & _within(last, _LATEST)
             & _within(last - first, _LONGEST_NS)
             & (first % error == 0)
             & (last % error == 0)
