@@ -317,6 +317,20 @@ def test_the_gaps_narrow_by_a_fiftieth_in_a_quarter_of_a_second() -> None:
         assert budget.stretch == pytest.approx(2 * 0.98**step)
 
 
+def test_gaps_narrow_slowly_where_nearly_as_much_is_read_as_may_be() -> None:
+    """A step of a quarter of a second makes up for a tenth, in logarithms, of what is missing from 85 % to 80 %."""
+    budget = ReadBudget(10)
+    budget.throttled(0, 0)
+    wary = 100 * MS + 10 * S
+    stretches = []
+    for at in range(0, wary + S, 125 * MS):
+        assert budget.allow(at, 1) == (at >= 100 * MS)
+        stretches.append(budget.stretch)
+    *_, before, _, after = stretches
+    assert 1.9 < after < before < 2.0
+    assert after / before == pytest.approx((0.8 / 0.85) ** 0.1, abs=1e-4)
+
+
 class Refusing(ReadBudget):
     """Of a read model that lets so many reads a second through, with a bucket of as many."""
 

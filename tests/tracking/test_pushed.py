@@ -81,6 +81,22 @@ def test_what_did_not_come_is_asked_about_at_its_deadline_and_lost() -> None:
     assert seen.stable_upper_ns is None
 
 
+def test_what_is_acked_after_it_was_asked_about_is_asked_about_again_at_its_deadline() -> None:
+    tracker = followed(acked=None)
+    assert tracker.due(0, 10 * S, 10)
+    tracker.observe(0, [Read(0, Seen.ABSENT, 10 * S, 10 * S + 1)], 10 * S + 1)
+    tracker.settle([Receipt(0, Outcome.ACCEPTED, 10, 6 * S)], 10 * S + 2)
+    asked = []
+    while tracker.outstanding:
+        at = tracker.next_due(0)
+        assert at is not None
+        if tracker.due(0, at, 10):
+            asked.append(at)
+            tracker.observe(0, [Read(0, Seen.ABSENT, at, at + 1)], at + 1)
+    assert asked == [16 * S]
+    assert [seen.state for seen in tracker.take()] == [State.LOST]
+
+
 def test_a_tap_that_was_cut_off_proves_no_absence() -> None:
     tracker = followed()
     now = 10 * S + 100

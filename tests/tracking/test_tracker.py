@@ -258,6 +258,18 @@ def test_nobody_reads_what_nobody_probes() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("outcome", "state"),
+    [(Outcome.ACCEPTED, State.UNOBSERVED), (Outcome.REJECTED, State.REJECTED), (Outcome.IN_DOUBT, State.IN_DOUBT)],
+)
+def test_copies_of_what_nobody_probes_are_told(outcome: Outcome, state: State) -> None:
+    tracker = Tracker([{}], 0, resent=[1.0])
+    tracker.expect([event_of(0)], 0)
+    tracker.settle([Receipt(0, outcome, 0, 1)], 5)
+    assert [(seen.seq, seen.state, seen.resent) for seen in tracker.take()] == [(0, state, True)]
+    assert tracker.outstanding == tracker.unanswered == 0
+
+
 # -- events that are not followed closely --------------------------------------------------------------
 
 

@@ -62,6 +62,26 @@ def test_the_stamps_of_an_event_are_those_of_the_first_probe_that_tells_any() ->
         assert (seen.consumed_at, seen.processed_at) == stamps
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "tags"),
+    [
+        (None, None, ""), ({"tags": "cold"}, None, "cold"), (None, {"tags": "cold"}, "cold"),
+        ({"tags": "cold"}, {"tags": "new=1"}, "cold\nnew=1"), ({"tags": "new=1"}, {"tags": "new=2"}, "new=1"),
+    ],
+)  # fmt: skip
+def test_what_probes_tell_besides_belongs_to_the_event(
+    first: Mapping[str, Any] | None, second: Mapping[str, Any] | None, tags: str
+) -> None:
+    assert told_by({"facts": first}, {"facts": second}).tags == tags
+
+
+def test_what_later_reads_tell_besides_is_added() -> None:
+    tracker = begun({0: plan(confirm_reads=2, confirm_over_ns=S)}, [Origin(0)])
+    tags = iter(["cold", "region=eu", ""])
+    seen = read_out(tracker, 1, lambda _, at: Read(0, PRESENT, at, at + MS, facts={"tags": next(tags)}))
+    assert (seen.reads, seen.tags) == (3, "cold\nregion=eu")
+
+
 def test_a_probe_with_one_address_that_has_a_name_is_told_by_itself_and_by_that_name() -> None:
     seen = World([50 * MS, 400 * MS], [Origin(0, "eu"), Origin(1)]).follow()
     assert [(part.probe, part.replica, part.state) for part in seen.parts] == [
