@@ -249,6 +249,10 @@ def test_what_only_got_worse_is_told_with_its_figure() -> None:
     assert _reason("max(staleness) <= 2", one) == f"{ended}an answer was 3 versions behind"
 
 
+def test_where_no_answer_told_its_version_none_was_behind() -> None:
+    assert _reason("max(staleness) <= 0", scenario(visible=97)) == ""
+
+
 def test_a_rate_is_measured_by_all_that_is_to_come() -> None:
     one = scenario(None, visible=90, rejected=10)
     assert not _reason("rate(errors) < 0.5%", one)

@@ -174,6 +174,18 @@ def test_only_the_claimed_span_counts() -> None:
     assert _flowing(lambda second: 100 if second < 60 else 95, claimed=(60, 120)).result is Result.INVALID
 
 
+def test_what_the_warm_up_left_in_flight_is_so_for_all() -> None:
+    """A hundred of it leave the system with the first that count, and two hundred more never do."""
+    one = _flow(lambda second: 0 if second < 10 else 100)
+    one.warmup = sound()
+    one.warmup.flow = StepCounts(S)
+    one.warmup.flow.add(0, 300, 0, 0)
+    one.warmup.flow.add(15 * S, 0, 100, 0)
+    spans = {"s0": ScenarioCriteria(0, 150 * S, steady=(20 * S, 120 * S))}
+    check = checked(one, spans=spans)["steady state"]
+    assert check.note.startswith("s0: 1200 in flight at 21 s, 1200 at 2 min;")
+
+
 def test_a_steady_state_ends_where_it_is_said_to_or_with_the_last_event() -> None:
     """From 2m on nothing leaves the system any more; the last event was due at 2m30s, or at 1m30s already."""
     whole = _flowing(lambda second: 100 if second < 120 else 0, last_s=150)

@@ -132,6 +132,9 @@ def test_a_pass_close_to_the_limit_warns() -> None:
     assert _judge("share(consistency < 2s) >= 95%", many_bad).result is Result.WARN
     fewer_bad = _consistency(good_and_bad(95_600, 4_400, 2 * S))
     assert _judge("share(consistency < 2s) >= 95%", fewer_bad).result is Result.PASS
+    for bad, result in ((180, Result.PASS), (181, Result.WARN)):
+        nine_tenths = _consistency(good_and_bad(400 - bad, bad, 2 * S))
+        assert _judge("share(consistency < 2s) >= 50%", nine_tenths).result is result
 
 
 def test_stalls_shared_by_events_cost_evidence() -> None:

@@ -242,6 +242,10 @@ def test_effects_known_for_some_only_are_a_lower_bound() -> None:
     some.known["effects"] = 80
     judged = _judge("duplicates == 0", some)
     assert (judged.result, judged.note) == (Result.INCONCLUSIVE, "effects are known for 80 of 90 events")
+    # Those that were seen and disappeared had effects too.
+    vanished = scenario(visible=90, regressed=3)
+    vanished.known["effects"] = 92
+    assert _judge("duplicates == 0", vanished).note == "effects are known for 92 of 93 events"
 
 
 def test_regressions_of_events_read_once_cannot_be_seen() -> None:

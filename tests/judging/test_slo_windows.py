@@ -307,6 +307,12 @@ def test_recovery_is_the_end_of_the_last_broken_window() -> None:
     assert _recovered(doubtful, "recovery(p95(consistency) < 2s) < 15s").result is Result.INCONCLUSIVE
 
 
+def test_one_bad_event_of_few_is_nothing_to_recover_from() -> None:
+    steps: list[Step] = [(1, 1, 0)] * 25 + [(1, 0, 1)] + [(1, 1, 0)] * 14
+    assert _recovered(steps).observed == (0, 0)
+    assert _recovered([*steps[:24], (1, 0, 1), *steps[25:]]).observed == (14, 14)
+
+
 @pytest.mark.parametrize("text", ["throughput(acked) >= 5/s in any 10s", "throughput(acked) >= 5/s for 10s"])
 def test_where_nothing_was_counted_over_time_no_throughput_is_known(text: str) -> None:
     judged = _judge(text, scenario(visible=5))
