@@ -255,19 +255,22 @@ def test_end_to_end_without_evloads_own_delay(tmp_path: Path) -> None:
         event(6, State.REJECTED, 0, 30, 40, NEVER, NEVER, 40),
         event(7, State.IN_DOUBT, 0, 30, None, (60, 80), (60, 80), 500, own_delay=10 * T),
         event(8, VISIBLE, 0, 20, 30, NEVER, NEVER, 500, sampled=False),
+        # It came to another end after it had been missed at 70.
+        event(9, State.ENDED, 0, 20, 30, (70, None), (70, None), 90, own_delay=5 * T),
     ]
-    on_time = ([40, 50, 70, 75, 86, 90, 1_520, None], [60, 70, 90, 95, 106, 110, None, None])
+    on_time = ([40, 50, 70, 75, 86, 90, 1_520, None, None], [60, 70, 90, 95, 106, 110, None, None, None])
     for summary in (fold(plan, events), through_the_ledger(tmp_path, plan, events)):
         whole, view = told(summary), told(summary.slices["probe=items"])
         assert whole["ends"]["end_to_end"] == (
-            [50, 60, 90, 90, 90, 90, 1_540, None], [70, 80, 110, 110, 110, 110, None, None],
+            [50, 60, 90, 90, 90, 90, 1_540, None, None], [70, 80, 110, 110, 110, 110, None, None, None],
         )  # fmt: skip
-        assert whole["on_time"] == {"ends": on_time, 100: (4, 2, {0: [8, 4, 2]})}
-        assert whole["thresholds"] == {"end_to_end": {100: (2, 2, {0: [8, 2, 2]})}}
+        assert whole["on_time"] == {"ends": on_time, 100: (4, 3, {0: [9, 4, 3]})}
+        assert whole["thresholds"] == {"end_to_end": {100: (2, 3, {0: [9, 2, 3]})}}
         # What a probe says of it, where it was acked.
         assert view["on_time"] == {
-            "ends": ([40, 70, 75, 86, 90, 1_520], [60, 90, 95, 106, 110, None]), 100: (3, 1, {0: [6, 3, 1]}),
+            "ends": ([40, 70, 75, 86, 90, 1_520, None], [60, 90, 95, 106, 110, None, None]),
+            100: (3, 2, {0: [7, 3, 2]}),
         }  # fmt: skip
         assert told(summary.slices["key=a"])["on_time"] == {"ends": ([75, 1_520], [95, None])}
         assert summary.on_time is not None
-        assert by_step(summary.on_time.steps[100 * T, STEP * T]) == {0: (8, 4, 2)}
+        assert by_step(summary.on_time.steps[100 * T, STEP * T]) == {0: (9, 4, 3)}

@@ -223,6 +223,9 @@ def test_what_is_to_be_folded_is_read_back_as_it_was_written_down() -> None:
     data = PLANS[0].as_data()
     del data["warmup"], data["phases"], data["counted"]["on_time"]
     assert ScenarioPlan.from_data(data) == dataclasses.replace(PLANS[0], warmup=None, phases=())
+    for metric, on_time in (("end_to_end", True), ("consistency", False)):
+        older = {"thresholds": [[metric, 7]], "steps": [], "counter_steps": []}
+        assert Counted.from_data(older) == Counted(((metric, 7),), on_time=on_time)
 
 
 KINDS = (Summary, ScenarioSummary, Distribution, GaugeSummary, Series, ThresholdCount, Vitals, ReadVitals)
