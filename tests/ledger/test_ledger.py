@@ -24,7 +24,7 @@ from evload.ledger.reader import LedgerReader, sample
 from evload.ledger.schema import COLUMNS, SCHEMA, insertions
 from evload.ledger.writer import LedgerFile
 from evload.model.states import Seen, State
-from evload.model.travel import Observation, told_of
+from evload.model.travel import Observation, Part, told_of
 from tests.rigs.ledgers import begun
 
 START = 5_000_000_000
@@ -326,6 +326,16 @@ def test_a_sample_names_what_its_numbers_stand_for(tmp_path: Path) -> None:
     assert (found.scenarios, found.events) == (["checkout", "returns"], ["order", "note"])
     assert found.probes == ["queue", "read-model"]
     assert [seen.seq for seen in found.observations] == [0, 2]
+
+
+def test_a_sample_has_what_each_probe_says_also_of_other_scenarios(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    parts = (Part(0, None, State.VISIBLE, 1, 2, 1, 2), Part(1, "eu", State.LOST, 3, None, 3, None))
+    ledger = begun(path, 0, {}, threaded=False)
+    ledger.append([dataclasses.replace(visible(n, scenario=n), sampled=True, parts=parts[n:]) for n in range(2)])
+    ledger.close()
+    with LedgerReader(path) as reader:
+        assert [(seen.scenario, seen.parts) for seen in reader.spread(2)] == [(0, parts), (1, parts[1:])]
 
 
 def test_a_sample_of_no_events(tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from evload.ledger import replay
@@ -46,8 +47,10 @@ def reported(
     *,
     objectives: Sequence[str] = (),
     passing: Sequence[str] = (),
+    warm_until: Mapping[str, int] = MappingProxyType({}),
 ) -> Summary:
-    """The summary of a run with two scenarios, a and b; through the queue `work` pass those of `passing`, or all."""
+    """The summary of a run with two scenarios, a and b; through the queue `work` pass those of `passing`, or all.
+    What comes before `warm_until`, by scenario, is the warm-up."""
     path = directory / "events.sqlite"
     path.unlink(missing_ok=True)
     asked = [parse(text) for text in objectives]
@@ -58,7 +61,8 @@ def reported(
     }
     facts = replay.meta(
         "r-1", "queues", Criteria(asked, SelfCheckPolicy(), {}), events=["e"], segment=(0, 1),
-        plans=[ScenarioPlan(name, False, 0) for name in "ab"], probes=(), gauges={}, stages=(),
+        plans=[ScenarioPlan(name, False, 0, warmup=(0, warm_until[name]) if warm_until else None) for name in "ab"],
+        probes=(), gauges={}, stages=(),
     )  # fmt: skip
     ledger = begun(
         path, START, {**facts, "gauges": gauges, "started_at": "2026-01-01T00:00:00+00:00"}, threaded=False
@@ -163,6 +167,16 @@ def test_only_the_scenarios_whose_events_pass_a_queue_count(tmp_path: Path) -> N
     # No scenario is named for the other queue: all pass it.
     assert ends(summary.gauges["other"].lag) == ([0, 12, 17], [23, 31, 36])
     assert ends(summary.queue_lag()) == ([0, 12, 15, 17], [23, 26, 31, 36])
+
+
+def test_a_queue_counts_from_when_the_first_of_those_that_use_it_is_warm(tmp_path: Path) -> None:
+    events = [acked(0, 10), acked(1, 15, scenario=1), acked(2, 20)]
+    samples = depths("work", (30, 31, 3), (40, 41, 0))
+    for warm_until, stays in (({}, 3), ({"a": 12, "b": 18}, 2), ({"a": 18, "b": 12}, 2), ({"a": 18, "b": 17}, 1)):
+        summary = reported(tmp_path, events, samples, warm_until=warm_until)
+        lag = summary.gauges["work"].lag
+        assert lag is not None
+        assert lag.count == stays, warm_until
 
 
 def test_objectives_about_it_are_counted_at_their_limits(tmp_path: Path) -> None:
