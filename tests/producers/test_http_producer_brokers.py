@@ -299,6 +299,26 @@ def test_it_does_what_the_engine_relies_on(rabbitmq: RabbitNode, name: str) -> N
     rabbitmq.management(f"/api/queues/%2F/{name}/contents", "DELETE")
 
 
+# --- settings ---------------------------------------------------------------------------------------------
+
+
+def test_what_is_left_out_is_a_cloudevent_by_post_that_any_2xx_accepts() -> None:
+    assert config_of("http://h/").model_dump(mode="json") == {
+        "kind": "http", "url": "http://h/", "mode": "structured", "method": "POST", "headers": {}, "expect": ["2xx"],
+        "capture": None, "tag": {}, "timeout": "10s", "connections": 1000, "max_idle": "4s",
+        "requests_per_connection": None, "batch": 100, "auth": None, "rabbitmq_api": None, "proxy": None,
+        "ca_file": None, "verify": True, "cert_file": None, "key_file": None, "in_flight": 100_000,
+        "when_full": "wait", "ordered": False,
+    }  # fmt: skip
+
+
+def test_properties_are_those_that_were_written() -> None:
+    written = {"priority": 4, "headers": {"x-team": "shop"}, "app_id": "e"}
+    api = config_of("http://h/api/exchanges/%2F/x/publish", rabbitmq_api={"properties": written}).rabbitmq_api
+    assert api is not None
+    assert (api.routing_key, api.properties) == ("{type}", written)
+
+
 # --- bad settings -----------------------------------------------------------------------------------------
 
 PUBLISH = "http://h/api/exchanges/%2F/x/publish"

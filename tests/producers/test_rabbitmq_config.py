@@ -114,6 +114,18 @@ def test_what_is_left_out_is_durable_safe_and_confirmed_by_the_thousand() -> Non
     assert loaded.encoding().extras == ("{type}",)
 
 
+@pytest.mark.parametrize(
+    ("text", "ns"), [("1ms", 1_000_000), ("2s", 2_000_000_000), ("4294967295ms", (2**32 - 1) * 1_000_000)]
+)
+def test_messages_expire_after_whole_milliseconds(text: str, ns: int) -> None:
+    loaded = load(
+        {"expiration": text, "routing_key": "k", "declare": {"queue": {"name": "work", "message_ttl": text}}}
+    )
+    assert loaded.declare is not None
+    assert loaded.declare.queue is not None
+    assert (loaded.expiration, loaded.declare.queue.message_ttl) == (ns, ns)
+
+
 def test_what_is_declared_without_a_word_is_durable_and_removed_afterwards() -> None:
     declare = load({"declare": {"exchange": {}, "queue": {"name": "work"}}}).declare
     assert declare is not None

@@ -13,6 +13,10 @@ from hypothesis import strategies as st
 
 from evload.errors import TargetError
 from evload.model.states import Outcome
+from evload.model.travel import Event
+from evload.producers.redis_stream import RedisStreamProducerConfig
+from evload.producers.redis_stream.entries import described
+from evload.spi import Message
 from evload.testing import virtual_clock
 from tests.rigs.memory_network import run
 from tests.rigs.redis_stream_peer import PeerLink, StreamPeer, stream_peer
@@ -326,3 +330,26 @@ def assert_settles(steps: list[tuple[str, int]], window: int) -> None:
 @settings(max_examples=60)
 def test_every_event_is_settled_once_whatever_redis_does(steps: list[tuple[str, int]], window: int) -> None:
     assert_settles(steps, window)
+
+
+# -- what is told to people ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "head"),
+    [
+        ({"stream": "orders"}, "XADD orders *\nce-type: placed\ndata:"),
+        ({"stream": "{key}", "mode": "plain", "field": "body"}, "XADD k1 *\nbody:"),
+        (
+            {"stream": "{key}", "maxlen": 9, "fields": {"of": "{type}", "by": "evload"}},
+            "XADD k1 MAXLEN ~ 9 *\nce-type: placed\nby: evload\nof: order.created\ndata:",
+        ),
+        ({"stream": "s", "mode": "plain", "maxlen": 9, "trim": "exact"}, "XADD s MAXLEN = 9 *\ndata:"),
+    ],
+)
+def test_what_is_sent_is_told_to_people(options: dict[str, Any], head: str) -> None:
+    config = RedisStreamProducerConfig.model_validate({"kind": "redis-stream", "url": "redis://localhost", **options})
+    texts = {"{key}": "k1", "{type}": "order.created"}
+    extras = tuple(texts[text] for text in config.encoding().extras)
+    event = Event(7, "c-7", 0, 0, 0, "k1", b'{"a":1}', (("ce-type", "placed"),), extras)
+    assert described(config, event) == Message(head, b'{"a":1}')
