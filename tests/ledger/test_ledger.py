@@ -22,7 +22,7 @@ from evload.errors import OutputError, UsageError
 from evload.ledger.columns import portions, stamped
 from evload.ledger.reader import LedgerReader, sample
 from evload.ledger.schema import COLUMNS, SCHEMA, insertions
-from evload.ledger.writer import LedgerFile
+from evload.ledger.writer import IncompleteLedger, LedgerFile
 from evload.model.states import Seen, State
 from evload.model.travel import Observation, Part, told_of
 from tests.rigs.ledgers import begun
@@ -278,6 +278,21 @@ def test_a_full_disk_is_told_at_the_end_and_disturbs_nothing_before(tmp_path: Pa
     kept = [seen.seq for seen in read(path)]
     assert kept == list(range(len(kept))), "it ends early and has no gap"
     assert 0 < len(kept) < 20_000
+
+
+@pytest.mark.parametrize(
+    ("told", "rest"),
+    [
+        ({}, "the summary is right"),
+        ({"right": "verdict", "kept": "rest.sqlite"}, "what there is of it is in rest.sqlite; the verdict is right"),
+    ],
+)
+def test_of_an_incomplete_ledger_it_is_told_what_is_right_and_where_the_rest_is(
+    told: dict[str, str], rest: str
+) -> None:
+    cure = "but `evload report` can't rebuild it: free some space and run again"
+    said = str(IncompleteLedger(Path("events.sqlite"), "disk full", **told))
+    assert said == f"events.sqlite is incomplete: disk full; {rest}, {cure}"
 
 
 def test_after_a_write_that_failed_nothing_is_written_any_more(tmp_path: Path) -> None:
