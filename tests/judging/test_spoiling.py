@@ -340,6 +340,16 @@ def test_it_spoils_only_what_that_probe_could_have_seen(probe: str, result: Resu
     assert Outcome(summary, [terms])["lost == 0"] is result
 
 
+def test_one_of_several_probes_that_met_strangers_is_enough() -> None:
+    summary = run_with_strangers(7, lost=3)
+    summary.vitals.probes["search"].strange = 2
+    one = next(iter(summary.scenarios.values()))
+    for probe in ("read-model", "search", "cache"):
+        one.slices[slice_label(probe=probe)] = replace(one, slices={})
+        result = Outcome(summary, [replace(parse("lost == 0"), probe=probe)])["lost == 0"]
+        assert result is (Result.FAIL if probe == "cache" else Result.INVALID), probe
+
+
 def test_the_policy_decides_what_strangers_do() -> None:
     told = Outcome(run_with_strangers(7, lost=3), ["lost == 0"], attribution="warn")
     assert (told["lost == 0"], told.check("attribution")) == (Result.FAIL, Result.WARN)

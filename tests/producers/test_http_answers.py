@@ -1127,6 +1127,16 @@ class TestManagementApi:
 
         run(main())
 
+    def test_an_exchange_that_there_is_not_is_called_by_its_name(self) -> None:
+        async def main() -> str:
+            async with serving(always(answer(404))) as server:
+                with pytest.raises(TargetError) as caught:
+                    async with producing(f"{server.url}/api/exchanges/%2Fshop/a%20b/publish", rabbitmq_api=API):
+                        pass
+                return str(caught.value)
+
+        assert run(main()).endswith(" knows no exchange 'a b' in virtual host '/shop'; create it, or correct url")
+
     def test_one_that_gives_no_answer_is_said_before_the_run(self) -> None:
         async def main() -> str:
             async with serving(always(Step.STALL)) as server:

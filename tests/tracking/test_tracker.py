@@ -550,6 +550,14 @@ def test_what_is_settled_is_handed_out_by_time_and_number_across_calls() -> None
     assert tracker.settled == 0
 
 
+def test_what_was_settled_first_is_handed_out_first_whatever_its_number() -> None:
+    tracker = Tracker([{}], 0)
+    tracker.expect([event_of(n) for n in range(4)], 0)
+    for seq, now_ns in ((2, 5), (3, 5), (0, 7), (1, 9)):
+        tracker.settle([Receipt(seq, Outcome.ACCEPTED, 0, 1)], now_ns)
+    assert [(seen.seq, seen.settled_ns) for seen in tracker.take()] == [(2, 5), (3, 5), (0, 7), (1, 9)]
+
+
 def test_closing_settles_everything_as_it_stands() -> None:
     tracker = Tracker([{0: plan_of()}], 1)
     tracker.expect([event_of(n) for n in range(3)], 7)
