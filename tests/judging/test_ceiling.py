@@ -60,6 +60,20 @@ def test_it_is_at_least_what_is_good_and_below_what_is_bad(
     assert bool(judged.note) is (result in (WARN, INCONCLUSIVE))
 
 
+@pytest.mark.parametrize(
+    ("text", "more", "note"),
+    [
+        ("ceiling > 600/s", {"critical": "300/s"}, "below the limit, but within the critical one"),
+        ("ceiling > 490/s", {"critical": "300/s"}, "not shown to keep the limit, but within the critical one"),
+        ("ceiling > 400/s", {"target": "600/s"}, "below the target, but within the limit"),
+        ("ceiling > 400/s", {"target": "490/s"}, "not shown to keep the target, but within the limit"),
+    ],
+)
+def test_a_warning_says_which_of_two_limits_is_kept(text: str, more: dict[str, Any], note: str) -> None:
+    judged = judge_ceiling(parse_ceiling(text, **more), FOUND)
+    assert (judged.result, judged.note) == (WARN, note)
+
+
 def test_it_is_told_as_a_rate() -> None:
     judged = judge_ceiling(parse_ceiling("ceiling  >  500/s", scenario="base"), FOUND)
     assert (judged.expression, judged.scenario, judged.limit) == ("ceiling > 500/s", "base", 500)

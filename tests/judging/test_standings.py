@@ -91,6 +91,11 @@ def test_a_gauge_stands_as_its_samples_say_also_in_windows() -> None:
         assert standing(objective, run, 10 * S, {}, NOTHING).state == state
 
 
+def test_how_long_nobody_was_answered_is_not_looked_at_while_the_load_waits() -> None:
+    found = standing(parse("stretch(errors) < 5s"), run_of(scenario(visible=5)), 10 * S, {}, NOTHING)
+    assert (found.state, found.note, found.result.observed) == ("open", "not broken so far", (None, None))
+
+
 def test_who_waits_to_be_seen_says_nothing_of_how_long_a_publish_took() -> None:
     one = scenario({"publish": good_and_bad(1000, 0, 2 * S)}, visible=1000)
     waiting = _moment({3 * S: 600})

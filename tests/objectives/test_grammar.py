@@ -292,6 +292,20 @@ def test_what_gauges_can_not_come_to_is_refused(text: str, more: dict[str, str],
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "rise({}) < 5", "integral({}) < 5", "growth({}) < 5", "max({}) < 5", "drain({} <= 5) < 5s",
+        "stretch({} > 5) < 5s",
+    ],
+)  # fmt: skip
+def test_of_two_gauges_with_such_a_value_one_can_be_named(text: str) -> None:
+    two = {"one": ["depth"], "other": ["depth"]}
+    for name, gauge in (("depth", None), ("one.depth", "one"), ("other.depth", "other")):
+        objective = parse(text.format(name), scenario="s" if text.startswith("drain") else None, gauges=two)
+        assert (objective.gauge, objective.subject) == (gauge, "depth")
+
+
+@pytest.mark.parametrize(
     "given_",
     [
         {"text": "reach(replicas >= 10) < 60s", "scenario": "spike"}, {"text": "rise(missed) == 0", "after": "5m"},

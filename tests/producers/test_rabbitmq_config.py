@@ -126,6 +126,15 @@ def test_messages_expire_after_whole_milliseconds(text: str, ns: int) -> None:
     assert (loaded.expiration, loaded.declare.queue.message_ttl) == (ns, ns)
 
 
+@pytest.mark.parametrize(("kind", "durable"), [("classic", True), ("classic", False), ("quorum", True)])
+def test_a_queue_is_as_durable_as_it_was_asked_to_be(kind: str, durable: bool) -> None:
+    queue = {"name": "q", "type": kind, "durable": durable}
+    declare = load({"routing_key": "k", "declare": {"queue": queue}}).declare
+    assert declare is not None
+    assert declare.queue is not None
+    assert declare.queue.durable is durable
+
+
 def test_what_is_declared_without_a_word_is_durable_and_removed_afterwards() -> None:
     declare = load({"declare": {"exchange": {}, "queue": {"name": "work"}}}).declare
     assert declare is not None

@@ -464,6 +464,20 @@ def test_staleness_counts_the_acked_writes_that_an_answer_lacks() -> None:
     assert [seen.staleness for seen in tracker.take()] == [1, 0, 0]
 
 
+def test_an_answer_that_does_not_show_the_event_is_stale_too() -> None:
+    tracker = Tracker([{0: plan(versions=True)}], 1)
+    tracker.expect([event(0, "k")], 0)
+    tracker.settle([Receipt(0, Outcome.ACCEPTED, 0, 0)], 0)
+    found = iter([(ABSENT, 0), (PRESENT, 1)])
+
+    def answer(_: int, at: int) -> Read:
+        seen, version = next(found)
+        return Read(0, seen, at, at + MS, version=version)
+
+    seen = read_out(tracker, 1, answer)
+    assert (seen.reads, seen.state, seen.staleness) == (2, State.VISIBLE, 1)
+
+
 @pytest.mark.parametrize("versions", [(1, 3, 3), (3, 1, 3), (3, 3, 1)])
 def test_of_several_answers_the_most_stale_one_counts(versions: tuple[int, int, int]) -> None:
     """Three writes of the key are acked; one answer knows the first alone."""
