@@ -218,16 +218,19 @@ class _Journey:
     def _check_names(self, path: DataPath) -> None:
         """Names of steps are for one each, and variables aren't called as what is there already."""
         times = Counter(step.name for step in self._journey.counted())
-        events = self._document.section("events")
+        taken = {
+            **dict.fromkeys(self._document.section("events"), "an event"),
+            **dict.fromkeys(self._document.section("journeys"), "a journey"),
+        }
         for place, step in _placed(path, self._journey):
             if times[step.name] > 1:
                 times[step.name] = -times[step.name]
             elif times[step.name] < 0:
                 what = f"another step of this journey is called {step.name!r}, too"
                 self._problems.add(place, what, "give each of them a name of its own", key=True)
-            if (name := event_name(self._name, step)) in events:
-                what = f"what this step sends is called {name!r}, as an event is"
-                self._problems.add(place, what, "give the step or the event another name", key=True)
+            if (name := event_name(self._name, step)) in taken:
+                what = f"what this step sends is called {name!r}, as {taken[name]} is"
+                self._problems.add(place, what, "give one of them another name", key=True)
             for variable in () if isinstance(step, WaitStep) else step.take:
                 self._check_new((*place, "take", variable), variable)
             for variable in () if isinstance(step, EventStep) else step.capture:
