@@ -59,6 +59,12 @@ def producers_of(scenario: Scenario, journeys: Mapping[str, JourneySettings]) ->
     return list(dict.fromkeys(used))
 
 
+def probes_of(scenario: Scenario, journeys: Mapping[str, JourneySettings]) -> list[str]:
+    """The names of all probes that a scenario asks, each once: also those that steps of its journeys wait for."""
+    steps = (step for name in scenario.journeys if name in journeys for step in journeys[name].counted())
+    return list(dict.fromkeys([*scenario.probes, *(step.probe for step in steps if isinstance(step, WaitStep))]))
+
+
 def most_sent(journey: JourneySettings) -> int:
     """How often at most one iteration sends something, the first and last of a user, if all is sent again as often as
     it may be."""

@@ -164,8 +164,10 @@ def _is_asked(
         return any(_DEPTH in gauge.metrics for gauge in gauges.values())
     return any(
         (objective.event is None or objective.event in config.events_of(scenario))
+        and asked.journey in (None, *scenario.journeys)
+        and (bool(scenario.journeys) or not asked.of_iterations)
         and objective.probe in (None, *scenario.probes)
-        and (bool(scenario.probes) or not asked.needs_probe)
+        and (bool(config.probes_of(scenario)) or not asked.needs_probe)
         for name, scenario in scenarios.items()
         if objective.scenario in (None, name)
     )
