@@ -260,7 +260,7 @@ def try_out(
         bool, typer.Option("--json", help="Print all of it as JSON on stdout; all else goes to stderr.")
     ] = False,
 ) -> None:
-    """Send one event of each kind, go once through each journey, and show all that happens.
+    """Send one event of each kind, do each journey once, and show all.
 
     Exit codes: 0 every event was seen by its deadline and every journey completed, 1 one wasn't or didn't (and why),
     2 the config is wrong, 3 a target can't be reached, 130 interrupted.

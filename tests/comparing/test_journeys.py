@@ -165,6 +165,17 @@ def test_a_limit_of_what_went_well_is_its_least_value(tmp_path: Path) -> None:
     assert "completed(order) 95 % is below its limit of 96 %" in text
 
 
+def test_one_night_against_many(tmp_path: Path) -> None:
+    for day in range(20):
+        write(tmp_path, "a", 1 + day / 100, day, failed=day % 3)
+    new = write(tmp_path, "b", 1.1, 20, failed=50)
+    compared = compare(str(tmp_path / "a"), str(new), rules=["completed(order)=1%", "p95(order)=10%"])
+    assert (compared.nights, [one.name for one in compared.regressions]) == (20, ["completed(order)"])
+    assert finding(compared, "p95(order)").outcome.value == "usual"
+    better = write(tmp_path, "c", 0.5, 21)
+    assert outcomes(compare(str(tmp_path / "a"), str(better)))["p95(order)"] == "better"
+
+
 def test_what_was_cut_off_leaves_open_how_it_would_have_ended(tmp_path: Path) -> None:
     compared = compare(side(tmp_path, "a"), side(tmp_path, "b", failed=10, cut_off=30))
     assert row(compared, "completed(order)")[1] == (0.96, 0.99)

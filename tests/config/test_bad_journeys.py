@@ -219,6 +219,11 @@ TABLE = [
 ]  # fmt: skip
 
 
+def test_rules_about_journeys_and_steps_that_there_are() -> None:
+    rules = "compare: {max_regression: [completed(work)=1%, p99(order.ship)=9%], limit: [p95(order)=9s]}\n"
+    assert load(GOOD + rules).config.journeys.keys() == {"order", "work"}
+
+
 @pytest.mark.parametrize("bad", TABLE, ids=lambda bad: f"{bad.where} {bad.what}")
 def test_each_mistake_is_one_clear_line(bad: Bad) -> None:
     assert bad.old in GOOD
