@@ -128,11 +128,16 @@ def found_of(found: Sequence[Found], redact: Redact) -> list[dict[str, Any]]:
         {
             "name": one.name,
             "expression": redact(one.expression),
-            "value": HIDDEN if hidden_value(one.expression) else without_secrets(value_shown(one.value), redact),
+            "value": _value_of(one, redact),
             "failed": isinstance(one.value, Exception),
         }
         for one in found
     ]
+
+
+def _value_of(one: Found, redact: Redact) -> str:
+    hidden = hidden_value(one.expression) or one.value == HIDDEN
+    return HIDDEN if hidden else without_secrets(value_shown(one.value), redact)
 
 
 def why_of(clues: Sequence[Clue], redact: Redact) -> list[dict[str, Any]]:

@@ -179,7 +179,7 @@ def found_lines(found: Sequence[Found], redact: Redact) -> Iterator[str]:
 
 
 def told_value(one: Found, redact: Redact) -> str:
-    if hidden_value(one.expression):
+    if hidden_value(one.expression) or one.value == HIDDEN:
         return HIDDEN
     if isinstance(one.value, Exception):
         return f"an error: {without_secrets(' '.join(str(one.value).split()), redact)}"
