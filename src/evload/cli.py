@@ -244,6 +244,10 @@ def try_out(
     sets: Sets = None,
     profiles: Profiles = None,
     may_load: MayLoad = None,
+    journeys: Annotated[
+        list[str] | None,
+        typer.Option("--journey", metavar="NAME", help="Go through this journey alone; repeatable."),
+    ] = None,
     wait: Annotated[
         str | None,
         typer.Option(
@@ -256,10 +260,10 @@ def try_out(
         bool, typer.Option("--json", help="Print all of it as JSON on stdout; all else goes to stderr.")
     ] = False,
 ) -> None:
-    """Send one event of each kind and show why it is seen or not.
+    """Send one event of each kind, do each journey once, and show all.
 
-    Exit codes: 0 every event was seen by its deadline, 1 one wasn't (and why), 2 the config is wrong, 3 a target
-    can't be reached, 130 interrupted.
+    Exit codes: 0 every event was seen by its deadline and every journey completed, 1 one wasn't or didn't (and why),
+    2 the config is wrong, 3 a target can't be reached, 130 interrupted.
     """
     from .commands import trying
 
@@ -271,7 +275,9 @@ def try_out(
         remarks.print(f"note: {printable(text)}", soft_wrap=True)
 
     loaded = _load(config, sets, profiles=profiles, may_load=may_load)
-    code = trying.run(loaded, console, wait=wait, say=say, document=_to_stdout if as_json else None)
+    code = trying.run(
+        loaded, console, journeys=journeys or (), wait=wait, say=say, document=_to_stdout if as_json else None
+    )
     raise typer.Exit(code)
 
 

@@ -117,3 +117,33 @@ def test_what_it_names_and_is_told_is_shown_and_never_obeyed(tmp_path: Path) -> 
 @pytest.mark.parametrize(("found", "code"), [([], 0), ([0, 5], 5), ([0, 3], 3), ([5, 3, 5], 3)])
 def test_a_target_that_is_missing_goes_before_a_machine_that_is_busy(found: list[int], code: int) -> None:
     assert doctor.exit_code_of([doctor.Examined("x", Result.FAIL, "", each) for each in found]) == code
+
+
+JOURNEYS = """
+producers: {shop: {kind: http, url: "http://127.0.0.1:1"}}
+events: {event: {type: t, source: /s}}
+journeys: {order: {steps: [{create: {to: shop, post: /orders}}]}}
+scenarios:
+"""
+BEAT = "  beat: {producer: shop, events: [event], load: [{rate: 10/s, for: 1s}]}\n"
+BUYERS = "  buyers: {journeys: [order], load: [{from: 0 users, to: 30 users, for: 1m}, {users: 50, for: 1m}]}\n"
+ONE = "  one: {journeys: [order], load: [{users: 1, for: 1m}]}\n"
+ARRIVALS = "  arrivals: {journeys: [order], load: [{from: 0/s, to: 500/s, for: 1m}]}\n"
+
+
+@pytest.mark.parametrize(
+    ("scenarios", "said"),
+    [
+        (ONE, "the config asks for 1 user, whose steps are sent as the answers allow"),
+        (BUYERS + ONE, "the config asks for up to 51 users, whose steps"),
+        (ARRIVALS + BUYERS, "the config asks for up to 50 users and iterations at up to 500/s, whose steps"),
+        (BEAT, "on half a core; the config asks for 10/s at its peak\n"),
+        (
+            BEAT + ARRIVALS + ONE,
+            "the config asks for 10/s at its peak, beside 1 user and iterations at up to 500/s, ",
+        ),
+    ],
+)
+def test_how_much_a_config_asks_for(scenarios: str, said: str) -> None:
+    _, output = examined(JOURNEYS + scenarios)
+    assert said in line_about("speed", output).rstrip() + "\n"

@@ -107,6 +107,15 @@ TABLE = [
     Bad("- create:", "- a.b:", "15:9", "'a.b' is not a name of a step", "write letters"),
     Bad("  alive: {", "  order.ship: {type: x, source: y}\n  alive: {",
         "22:9", "'order.ship', as an event is", "another"),
+    Bad("  work:\n", "  order.ship: {steps: [{say: {to: shop, get: /}}]}\n  work:\n",
+        "21:9", "'order.ship', as a journey is", "another"),
+    # by what its runs are compared
+    Bad("slos:", "compare: {limit: [completed(ordr)=99%]}\nslos:",
+        "55:19", "no journey and no step 'ordr'", "did you mean 'order'?"),
+    Bad("slos:", "compare: {max_regression: [p95(order.shop)=9%]}\nslos:",
+        "55:28", "no journey and no step 'order.shop'", "did you mean 'order.ship'?"),
+    Bad("slos:", "compare: {week_over_week: [failed(order.ship)=9%]}\nslos:",
+        "55:28", "order.ship is a step, and only a journey is failed", "write for example p95(order.ship)"),
     Bad("vars: {mail", "vars: {Mail", "10:12", "'Mail' is not a name that can stand in braces", "a small letter"),
     Bad("vars: {mail", "vars: {uuid: a, mail", "10:12", "{uuid} stands for something else already", "the_uuid"),
     Bad("vars: {mail", "vars: {tenant: a, mail", "10:12", "{tenant} is what the set-up captures", "otherwise"),
@@ -208,6 +217,11 @@ TABLE = [
     Bad(RATE, "{rate: 5/s, iterations: 5}\n      - {rate: 5/s, for: 1m}", "50:7", "said of the whole load", "last"),
     Bad(RATE, "{rate: 5/s, for: 1m}\n      - {rate: 5/s, iterations: 300}", "50:7", "have all of the 300", "more"),
 ]  # fmt: skip
+
+
+def test_rules_about_journeys_and_steps_that_there_are() -> None:
+    rules = "compare: {max_regression: [completed(work)=1%, p99(order.ship)=9%], limit: [p95(order)=9s]}\n"
+    assert load(GOOD + rules).config.journeys.keys() == {"order", "work"}
 
 
 @pytest.mark.parametrize("bad", TABLE, ids=lambda bad: f"{bad.where} {bad.what}")

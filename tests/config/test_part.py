@@ -132,3 +132,47 @@ def test_the_config_as_run_says_which_part_it_was_and_reads_as_the_whole() -> No
     part = part_of(whole(), ["last", "calm"])
     assert part.as_run().splitlines()[0] == '# run with --scenario "calm" --scenario "last"'
     assert load_text(part.as_run(), "config.yaml", environ={}).config.scenarios == whole().config.scenarios
+
+
+GIVING = """\
+producers: {shop: {kind: http, url: "http://localhost:1"}}
+journeys:
+  buy: {steps: [{create: {to: shop, post: /orders, give: {jobs: "{user}", bills: "{user}"}}}]}
+  gift: {steps: [{wrap: {to: shop, post: /gifts, give: {jobs: "{user}"}}}]}
+  ship: {steps: [{find: {to: shop, get: /}}, {send: {to: shop, put: "/{job}", take: {job: jobs}}}]}
+  look: {steps: [{find: {to: shop, get: /}}]}
+scenarios:
+  buyers: {journeys: [buy], load: [{users: 1, for: 1m}]}
+  givers: {journeys: [look, gift], load: [{users: 1, for: 1m}]}
+  shippers: {journeys: [look, ship], load: [{users: 1, for: 1m}]}
+  own: {journeys: [buy, ship], load: [{users: 1, for: 1m}]}
+"""
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("buyers",), ("own",), ("shippers", "givers"), ("buyers", "shippers"), ("shippers", "own"), ("givers",), ()],
+    ids=str,
+)
+def test_a_part_in_which_somebody_gives_what_is_taken(names: tuple[str, ...]) -> None:
+    assert set(part_of(load_text(GIVING, "load.yaml", environ={}), names).config.scenarios) >= set(names)
+
+
+def test_a_part_without_anybody_who_gives_what_it_takes_would_starve() -> None:
+    with pytest.raises(UsageError) as raised:
+        part_of(load_text(GIVING, "load.yaml", environ={}), ["shippers"])
+    assert str(raised.value) == (
+        "--scenario shippers: its journey ship takes jobs, which buy or gift of buyers or givers or own gives, and "
+        "that is left out; choose buyers or givers or own, too"
+    )
+    assert raised.value.exit_code == 2
+
+
+def test_one_who_gives_it() -> None:
+    text = GIVING[: GIVING.index("  givers:")] + GIVING[GIVING.index("  shippers:") : GIVING.index("  own:")]
+    with pytest.raises(UsageError) as raised:
+        part_of(load_text(text.replace("[look, ship]", "[ship]"), "load.yaml", environ={}), ["shippers"])
+    assert str(raised.value) == (
+        "--scenario shippers: its journey ship takes jobs, which buy of buyers gives, and that is left out; choose "
+        "buyers, too"
+    )

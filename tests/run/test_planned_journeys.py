@@ -18,6 +18,28 @@ OPEN = GOOD[: GOOD.index("  mixed:")] + GOOD[GOOD.index("  arrivals:") :].replac
 ).replace("- [errors == 0]", "- p99(publish) < 1s")
 OPEN = OPEN.replace("  work:\n", "  tell: {steps: [{say: {to: shop, get: /}}]}\n  work:\n", 1)
 
+WAITING = """\
+producers: {shop: {kind: http, url: "http://localhost:1"}}
+probes:
+  view: {kind: http, url: "http://view.prod.example/{capture}"}
+  other: {kind: http, url: "http://other.prod.example/{capture}"}
+events: {alive: {type: alive, source: /evload}}
+journeys:
+  buy: {steps: [{create: {to: shop, post: /orders}}, {choose: [{weight: 1, steps: [{seen: {wait: view, of: x}}]}]}]}
+  look: {steps: [{find: {to: shop, get: /}}]}
+scenarios:
+  buyers: {journeys: [buy], load: [{rate: 1/s, for: 5m}]}
+  others: {journeys: [look], load: [{rate: 1/s, for: 5m}]}
+  beat: {producer: shop, events: [alive], load: [{rate: 1/s, for: 5m}]}
+slos:
+  - {objective: p95(wait) < 1s, step: seen}
+  - lost == 0
+  - completed >= 1
+  - {objective: rate(completed) > 9%, journey: buy}
+  - {objective: failed == 0, journey: look}
+  - errors == 0
+"""
+
 
 def refused(text: str) -> list[str]:
     """What the guard in a config says of it."""
@@ -87,12 +109,44 @@ def test_a_guard_looks_at_whom_steps_send_to() -> None:
     assert [line.split(": ")[0] for line in lines] == ["load.yaml:1:16", "load.yaml:3:27"]
 
 
-def test_users_without_a_pace_have_no_most() -> None:
-    (line,) = refused(GOOD + "guard: {most: 100000/s}\n")
+@pytest.mark.parametrize(("text", "cure"), [
+    (GOOD, "write fewer users, or a longer think: or every:"), (OPEN, "write a lower rate"),
+])  # fmt: skip
+def test_what_to_do_about_a_load_that_is_too_much(text: str, cure: str) -> None:
+    (line,) = refused(text + "guard: {most: 1/s}\n")
+    assert line.endswith(f"allows 1/s at most; {cure}")
+
+
+def test_a_guard_looks_at_what_steps_wait_for() -> None:
+    (line,) = refused(WAITING + "guard: {allow: [localhost]}\n")
     assert line == (
-        "load.yaml:45:7: nobody knows how often users ask who have no fixed pace, and the guard of this config "
-        "allows 100000/s; write every:, the time from one iteration of a user to his next, or a load of rates"
+        "load.yaml:3:27: view.prod.example is outside the guard of this config, which allows localhost; add it "
+        "there, or say --i-may-load view.prod.example"
     )
+    assert refused(WAITING + 'guard: {allow: [localhost, "view.*"]}\n') == [], "nobody waits for the other one"
+
+
+def test_a_part_is_asked_about_its_own_journeys_and_what_they_wait_for() -> None:
+    asked = {name: [one.title for one in part_of(load(WAITING), [name]).config.slos] for name in ("buyers", "others")}
+    assert asked == {
+        "buyers": [
+            "p95(wait) < 1s [event=buy.seen]", "lost == 0", "completed >= 1", "rate(completed) > 9% [journey=buy]",
+            "errors == 0",
+        ],
+        "others": ["completed >= 1", "failed == 0 [journey=look]", "errors == 0"],
+    }  # fmt: skip
+    assert [one.title for one in part_of(load(WAITING), ["beat"]).config.slos] == ["errors == 0"]
+
+
+def test_users_who_never_wait_have_no_most() -> None:
+    for text in (GOOD.replace("    think: 1s\n", "", 1), GOOD.replace("    think: 1s\n", "    think: 0s..3s\n", 1)):
+        (line,) = refused(text + "guard: {most: 100000/s}\n")
+        at, _, told = line.partition(": ")
+        assert at in ("load.yaml:44:7", "load.yaml:45:7")
+        assert told == (
+            "nobody knows how often users ask who never wait, and the guard of this config allows 100000/s; write "
+            "think: or every:, the least time between two iterations of a user, or a load of rates"
+        )
 
 
 @pytest.mark.parametrize(
@@ -102,6 +156,11 @@ def test_users_without_a_pace_have_no_most() -> None:
         (PACED, 5 * 13 + 5 + 1),
         # ten times a second each
         (PACED.replace("every: 5s", "every: 100ms"), 5 * 10 * 13 + 5 + 1),
+        # at 0 and at 600 ms
+        (PACED.replace("every: 5s", "every: 600ms"), 5 * 2 * 13 + 5 + 1),
+        # as often, of a target that answers at once
+        (GOOD, 5 * 13 + 5 + 1),
+        (GOOD.replace("think: 1s", "think: 400ms..9s"), 5 * 3 * 13 + 5 + 1),
         (OPEN, 6),
         (OPEN.replace("get: /}", "get: /, retry: {on: [503], times: 3}}"), 21),
         (OPEN.replace("[{say:", "[{hi: {to: shop, get: /}}, {say:"), 11),

@@ -18,6 +18,7 @@ from ..clients.credentials.opening import Learn, OpenSecrets, in_turn, open_one,
 from ..clients.credentials.settings import SecretSettings
 from ..clock import Clock, SystemClock
 from ..config.run_config import LoadedConfig, RunConfig
+from ..config.sections import Scenario
 from ..engine.plan import Plan
 from ..errors import EvloadError, GuardError
 from ..model.report import Result
@@ -33,7 +34,8 @@ from ..spi.probe import Probe
 from ..stats.histogram import Histogram
 from ..texts import printable
 from ..units import NS_PER_S, format_duration, format_rate
-from ..workload.schedule import describe, rate_of
+from ..workload.journeys.users import most_users
+from ..workload.schedule import describe, rate_of, users_of, users_text
 
 T = TypeVar("T")
 
@@ -225,30 +227,48 @@ async def _timers(config: RunConfig, clock: Clock) -> Examined:
 
 
 def _speed(config: RunConfig, plan: Plan, clock: Clock) -> Examined:
-    """How quickly events are rendered, against the highest rate that the config asks for."""
+    """How quickly events are rendered, against the highest rate that the config asks for. How often steps of journeys
+    are sent follows from the answers, so that nobody can hold them against anything beforehand."""
     events = [one for one in plan.scenarios if one.producer]
+    through_journeys = " and ".join(_through_journeys(config))
     if not events:
-        return Examined("speed", Result.PASS, "there are journeys alone, whose steps come as the answers allow")
+        told = f"the config asks for {through_journeys}, whose steps are sent as the answers allow"
+        return Examined("speed", Result.PASS, told)
     renderer = events[0].renderer
     began = clock.cpu_ns() or 0
     for _ in range(_RENDERED // 100):
         renderer.render([0] * 100, "2026-01-01T00:00:00.000000Z")
     cost_ns = max(1, (clock.cpu_ns() or 0) - began) / _RENDERED
     most = _HEADROOM * NS_PER_S / cost_ns
-    peak = _peak(config)
+    peak = _peak([scenario for scenario in config.scenarios.values() if not scenario.journeys])
     said = f"renders {format_rate(round(most))} on half a core; the config asks for {format_rate(peak)} at its peak"
+    if through_journeys:
+        said += f", beside {through_journeys}, whose steps are sent as the answers allow"
     if peak > most:
         return Examined("speed", Result.FAIL, said, _MACHINE)
     return Examined("speed", Result.PASS, said)
 
 
-def _peak(config: RunConfig) -> float:
-    """Highest planned rate, events per second, all scenarios together. Bursts have no rate."""
+def _through_journeys(config: RunConfig) -> list[str]:
+    """The users and the iterations that go through journeys, in words."""
+    closed = [scenario for scenario in config.scenarios.values() if scenario.closed]
+    told = []
+    if closed:
+        most = sum(most_users(users_of(scenario.load)) for scenario in closed)
+        always = len({count for scenario in closed for span in users_of(scenario.load) for count in span[2:]}) == 1
+        told.append(f"{'' if always and len(closed) == 1 else 'up to '}{users_text(most)}")
+    if rates := [one for one in config.scenarios.values() if one.journeys and not one.closed]:
+        told.append(f"iterations at up to {format_rate(_peak(rates))}")
+    return told
+
+
+def _peak(scenarios: Sequence[Scenario]) -> float:
+    """Their highest planned rate, per second, all together. Bursts have no rate."""
     edges = {
         scenario.start + at
-        for scenario in config.scenarios.values()
+        for scenario in scenarios
         for stretch in describe(scenario.load)
         for at in (stretch.start_ns, max(stretch.start_ns, stretch.end_ns - 1))
     }
-    rates = [(scenario.start, rate_of(scenario.load)) for scenario in config.scenarios.values()]
+    rates = [(scenario.start, rate_of(scenario.load)) for scenario in scenarios]
     return max((sum(rate_at(at - start) for start, rate_at in rates) for at in edges), default=0.0)

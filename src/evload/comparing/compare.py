@@ -15,7 +15,7 @@ from ..objectives.change import FIGURES
 from ..stats.comparison import runs_needed, trend
 from ..texts import near
 from ..units import parse_duration
-from . import history, nights, regression
+from . import history, journeys, nights, regression
 from .figures import RunFigures, Scope, started
 from .limits import FigureLimit, Standing
 from .limits import judge as judge_limit
@@ -128,11 +128,13 @@ def compare(
     if not force:
         _refuse_a_mix(base_runs, new_runs)
     scopes = [_scopes(side, scenario) for side in (base_runs, new_runs)]
-    metric = _metric(metric, [scope for side in scopes for scope in side])
-    warnings += _differences(base_runs, new_runs, scopes)
+    every = [scope for side in scopes for scope in side]
+    metric = _metric(metric, every)
+    warnings += _differences(base_runs, new_runs, scopes, scenario)
     found_rules = rules_of(max(new_runs, key=started).compare, options, warnings.append)
     tolerated = found_rules.tolerated
-    names = [*FIGURES, *found_rules.gauged]
+    _check_journeys(options, every)
+    names = dict.fromkeys([*FIGURES, *journeys.figures_of(every), *found_rules.journeyed, *found_rules.gauged])
     figures = [Figure(each, *([scope.figure(each, metric) for scope in side] for side in scopes)) for each in names]
     shown = [f for f in figures if f.name in tolerated or any(span is not None for span in (*f.base, *f.new))]
     readings = {each.reading for each in (*base_runs, *new_runs)}
@@ -273,11 +275,33 @@ def _suggest(wrong: str, known: Collection[str]) -> str:
     return f"did you mean {close[0]}?" if close else f"choose one of {', '.join(known)}"
 
 
+def _check_journeys(options: Options, scopes: Sequence[Scope]) -> None:
+    """An option that is about a journey or a step is about one that some run has."""
+    for name, texts in (
+        ("max-regression", options.max_regression),
+        ("week-over-week", options.week_over_week),
+        ("limit", options.limit),
+    ):
+        for text in texts:
+            try:
+                journeys.check_named(text, scopes)
+            except ValueError as error:
+                raise UsageError(f"--{name} {text}: {error}") from error
+
+
 def _differences(
-    base: Sequence[RunFigures], new: Sequence[RunFigures], scopes: Sequence[Sequence[Scope]]
+    base: Sequence[RunFigures],
+    new: Sequence[RunFigures],
+    scopes: Sequence[Sequence[Scope]],
+    scenario: str | None,
 ) -> list[str]:
-    """Runs to whose systems something else was done, or whose schedule is another one, than with most of NEW."""
-    return [*_other_actions(base, new), *_other_schedules(base, new, scopes)]
+    """Runs to whose systems something else was done, or whose schedule or journeys are others, than with most of
+    NEW."""
+    return [
+        *_other_actions(base, new),
+        *journeys.differences(base, new),
+        *_other_schedules(base, new, scopes, scenario),
+    ]
 
 
 def _other_actions(base: Sequence[RunFigures], new: Sequence[RunFigures]) -> list[str]:
@@ -293,17 +317,29 @@ def _done(actions: Sequence[str]) -> str:
 
 
 def _other_schedules(
-    base: Sequence[RunFigures], new: Sequence[RunFigures], scopes: Sequence[Sequence[Scope]]
+    base: Sequence[RunFigures],
+    new: Sequence[RunFigures],
+    scopes: Sequence[Sequence[Scope]],
+    scenario: str | None,
 ) -> list[str]:
+    """How many events users send follows from the system as well: they have another load if it took another time,
+    too."""
     usual = median_low(scope.ledger.scheduled for scope in scopes[1])
+    usual_span = median_low(scope.span or 0.0 for scope in scopes[1])
     odd = [
         f"{each.id} ({scope.ledger.scheduled:,})"
         for each, scope in zip((*base, *new), (*scopes[0], *scopes[1]), strict=True)
         if abs(scope.ledger.scheduled - usual) > _SCHEDULE * usual
+        and (not _by_users(each, scenario) or abs((scope.span or 0.0) - usual_span) > _SCHEDULE * usual_span)
     ]
     if not odd:
         return []
     return [f"another schedule: NEW has {usual:,} events, and not so {', '.join(odd)}"]
+
+
+def _by_users(run: RunFigures, scenario: str | None) -> bool:
+    """Whether users send some of the events of a scenario, or of the run; what a step waits for is one as well."""
+    return any(scenario is None or scenario == name or scenario.startswith(f"{name}: ") for name in run.users)
 
 
 def _too_few(base: int, new: int, alpha: float) -> str:

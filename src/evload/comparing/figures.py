@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, NamedTuple
 from pydantic import AliasChoices, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from ..model.costs import PER_EVENTS
-from ..objectives.change import GAUGED
+from ..objectives.change import GAUGED, JOURNEYED, OF_JOURNEYS, Kind
 
 _End = Annotated[float, Field(ge=0)] | None
 _Bracket = tuple[_End, _End]
@@ -51,12 +51,36 @@ class Ledger(_Stored):
     duplicated: Annotated[int, Field(ge=0)]
 
 
+class Iterations(_Stored):
+    """What became of those of a journey."""
+
+    due: Annotated[int, Field(ge=0)]
+    completed: Annotated[int, Field(ge=0)]
+    refused: Annotated[int, Field(ge=0)]
+    failed: Annotated[int, Field(ge=0)]
+    cut_off: Annotated[int, Field(ge=0)]
+
+
+class JourneyFigures(_Stored):
+    """The iterations of a journey, and the time from when one was due until it was done; None: none has any."""
+
+    iterations: Iterations
+    journey: Percentiles | None = None
+
+    def share(self, end: str) -> Span | None:
+        """Of those that were due; of those that were cut off nobody knows how they would have ended."""
+        due, ended = self.iterations.due, getattr(self.iterations, end)
+        return Span(ended / due, (ended + self.iterations.cut_off) / due) if due else None
+
+
 class Scope(_Stored):
     """The whole run, or one scenario of it.
 
     span     seconds from the first to the last event of the schedule; None: not known
     behind   how many seconds longer than that the broker took to answer, if it fell behind
     effects  number of effects to the number of events that were seen to have as many
+    journeys by their names
+    steps    JOURNEY.STEP to how long it took: until its answer, or until what it waits for was shown; None: no time
     """
 
     ledger: Ledger
@@ -64,6 +88,8 @@ class Scope(_Stored):
     span: float | None = None
     behind: Annotated[float, Field(ge=0)] = 0.0
     effects: Mapping[str, int] = {}
+    journeys: Mapping[str, JourneyFigures] = {}
+    steps: Mapping[str, Percentiles | None] = {}
 
     def figure(self, name: str, metric: str) -> Span | None:
         """A figure of regression.FIGURES; None if the run doesn't say."""
@@ -76,14 +102,16 @@ class Scope(_Stored):
                 return self._lost()
             case "duplicates":
                 return self._duplicates()
-        distribution = self.distributions.get(metric)
-        if distribution is None:
-            return None
-        bracket = getattr(distribution, name, None)
-        if bracket is None:
-            return None
-        low, high = bracket
-        return Span(math.inf if low is None else low, high)
+        if match := JOURNEYED.fullmatch(name):
+            return self._of_journey(match[1], match[2])
+        return _span(self.distributions.get(metric), name)
+
+    def _of_journey(self, function: str, about: str) -> Span | None:
+        """Of a journey, or of a step of one."""
+        journey = self.journeys.get(about)
+        if OF_JOURNEYS[function] is Kind.TIME:
+            return _span(self.steps.get(about) if journey is None else journey.journey, function)
+        return None if journey is None else journey.share(function)
 
     def _throughput(self) -> Span | None:
         """Acked events per second of the schedule, of which n events span n - 1 gaps, and of what the broker took
@@ -118,6 +146,15 @@ class Scope(_Stored):
             return None
         uncounted = max(0, ledger.visible + ledger.regressed - counted)
         return Span(ledger.duplicated / ledger.scheduled, (ledger.duplicated + uncounted) / ledger.scheduled)
+
+
+def _span(distribution: Percentiles | None, name: str) -> Span | None:
+    """A percentile, or the mean, of a distribution; None if it has none."""
+    bracket = getattr(distribution, name, None)
+    if bracket is None:
+        return None
+    low, high = bracket
+    return Span(math.inf if low is None else low, high)
 
 
 def _actions_of(told: Any) -> Any:
@@ -157,6 +194,8 @@ class RunFigures(Scope):
     cost     what 1000 events cost, in whatever money
     compare  by what its config has runs compared, as it is written there
     actions  names of what was done to the system, those that failed with a remark
+    written  each journey and each scenario of journeys to a digest of how the config has it; empty: not known
+    users    names of the scenarios whose events come as users send them, and not by a schedule
     """
 
     id: Annotated[str, Field(validation_alias=AliasChoices("id", "run_id"))]
@@ -174,6 +213,8 @@ class RunFigures(Scope):
         _Bracket | None, BeforeValidator(_cost_of), Field(validation_alias=AliasChoices("cost", "costs"))
     ] = None
     compare: Mapping[str, Any] = {}
+    written: Mapping[str, str] = {}
+    users: tuple[str, ...] = ()
 
     def figure(self, name: str, metric: str) -> Span | None:
         """Also those of the run as a whole: what it cost, and what its gauges showed."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +19,7 @@ from ..report.document import FORMAT as SUMMARY_FORMAT
 from ..report.document import document
 from ..run.directory import RunDirectory
 from .figures import FiguresFile, RunFigures, started
+from .journeys import digest, digests, scenarios_of_users, waits, with_steps
 
 FORMAT: Final = 1
 _READING: Final = (
@@ -107,7 +107,8 @@ def _read(run: RunDirectory) -> RunFigures:
         config = _config(run)
         compare = config.get("compare")
         rules = {"compare": compare} if isinstance(compare, Mapping) else {}
-        return RunFigures.model_validate({**stored, "reading": _reading(config), **rules})
+        journeys = {"written": digests(config), "users": scenarios_of_users(config)}
+        return RunFigures.model_validate({**with_steps(stored), "reading": _reading(config), **rules, **journeys})
     except ValidationError as error:
         raise UsageError(f"{run.summary} is damaged: {_first(error)}; use an undamaged copy") from error
 
@@ -129,7 +130,8 @@ def _config(run: RunDirectory) -> Mapping[str, Any]:
 
 
 def _reading(config: Mapping[str, Any]) -> str:
-    """A digest of when the config has the read model read: the probes' grids, and the pins at the objectives."""
+    """A digest of when the config has the read model read: the probes' grids, the deadlines of steps that wait, and
+    the pins at the objectives."""
     if not config:
         return ""
     probes = config.get("probes")
@@ -138,11 +140,8 @@ def _reading(config: Mapping[str, Any]) -> str:
         for name, settings in (probes if isinstance(probes, Mapping) else {}).items()
         if isinstance(settings, Mapping)
     }
-    try:
-        plan = orjson.dumps([grids, config.get("slos")], option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)
-    except TypeError:
-        return ""
-    return hashlib.sha256(plan).hexdigest()[:16]
+    waiting = waits(config)
+    return digest([grids, config.get("slos"), *([waiting] if waiting else ())])
 
 
 def _json(path: Path) -> Any:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..objectives.change import Kind, kind_of
 from .figures import Span
-from .regression import sign_of, typical
+from .regression import typical
 
 
 class Standing(enum.StrEnum):
@@ -45,7 +45,7 @@ class FigureLimit:
         if self.value is None:
             return Standing.UNKNOWN
         low, high = self.value
-        if sign_of(self.kind) < 0:
+        if self.kind.sign < 0:
             return Standing.BROKEN if high is not None and high < self.limit else _kept(low >= self.limit)
         if low > self.limit:
             return Standing.BROKEN

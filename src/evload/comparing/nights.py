@@ -9,7 +9,7 @@ from typing import Final
 from ..objectives.change import Kind
 from ..stats.comparison import Reading, Shift, median
 from ..stats.nights import FEWEST, Ranked, ranked, threshold
-from .regression import Figure, FigureResult, Outcome, limit_of, reading_of, sign_of, typical, unlike
+from .regression import Figure, FigureResult, Outcome, limit_of, reading_of, typical, unlike
 
 _ODDER: Final = "it is beyond all runs before, of which one was odder in another figure, or as odd"
 
@@ -47,8 +47,8 @@ def _ranked(figure: Figure, towards: int, *, same_plan: bool) -> Ranked | None:
         return None
     readings = [reading_of(span, figure.kind) for span in (*figure.base, *figure.new) if span is not None]
     # The middle of a bracket goes with the value where all were read by one plan; a share has no such plan.
-    exact = (same_plan and figure.kind is not Kind.SHARE) or all(one.low == one.high for one in readings)
-    up = sign_of(figure.kind) * towards > 0
+    exact = (same_plan and not figure.kind.is_share) or all(one.low == one.high for one in readings)
+    up = figure.kind.sign * towards > 0
     return ranked(readings if up else [Reading(-one.high, -one.middle, -one.low) for one in readings], exact=exact)
 
 
@@ -74,13 +74,13 @@ def _judge(
     change = middles[1][0] - median(middles[0])
     outcome, direction, reason = Outcome.USUAL, 0, ""
     if worse.stands_out:
-        direction = sign_of(kind)
+        direction = kind.sign
         outcome = Outcome.WORSE
         if tolerance is not None and direction * change <= limit_of(tolerance, kind, figure.scale):
             outcome = Outcome.TOLERATED
         elif tolerance is not None and not odd:
             outcome, direction, reason = Outcome.UNKNOWN, 0, _ODDER
     elif better.stands_out:
-        outcome, direction = Outcome.BETTER, -sign_of(kind)
+        outcome, direction = Outcome.BETTER, -kind.sign
     moved = Shift(change, -math.inf, math.inf, 0.0, direction, (-math.inf, math.inf))
     return FigureResult(*ends, moved, tolerance, outcome, reason, figure.scale)

@@ -66,8 +66,8 @@ class FigureResult:
     """One figure, judged.
 
     base, new  medians over the runs of the lower and of the upper ends; None if a run doesn't have the figure
-    shift      new against base, as it is (SHARE) or in logarithms (all others)
-    tolerance  how much worse it may be, as a share (of base, but for SHARE); None: not gated
+    shift      new against base, as it is (shares) or in logarithms (all others)
+    tolerance  how much worse it may be, as a share (of base, but for shares); None: not gated
     reason     why it can't be told; else empty
     scale      what differences are told as shares of
     """
@@ -93,8 +93,8 @@ class FigureResult:
         return self.tolerance is not None and self.outcome is Outcome.UNKNOWN
 
     def change(self, value: float) -> float:
-        """An end of the shift as people read it: a share of base, or the difference of the shares (SHARE)."""
-        if self.kind is Kind.SHARE or not self.scale:
+        """An end of the shift as people read it: a share of base, or the difference of the shares."""
+        if self.kind.is_share or not self.scale:
             return value
         if self.kind is Kind.VALUE:
             return value / self.scale
@@ -139,7 +139,7 @@ def _judge(figure: Figure, tolerance: float | None, alpha: float, same_plan: boo
         reason = "not every run has this figure"
         return FigureResult(figure.name, kind, None, None, None, tolerance, Outcome.UNKNOWN, reason)
     readings = [[reading_of(span, kind) for span in side] for side in (base, new)]
-    moved = shift(*readings, alpha=alpha, same_plan=same_plan and kind is not Kind.SHARE)
+    moved = shift(*readings, alpha=alpha, same_plan=same_plan and not kind.is_share)
     if figure.constant:
         outcome, reason = Outcome.EQUAL, ""
     else:
@@ -152,7 +152,7 @@ def _judge(figure: Figure, tolerance: float | None, alpha: float, same_plan: boo
 
 
 def _decide(moved: Shift, kind: Kind, tolerance: float | None, scale: float) -> tuple[Outcome, str]:
-    sign = sign_of(kind)
+    sign = kind.sign
     estimate, direction = sign * moved.estimate, sign * moved.direction
     most = moved.upper if sign > 0 else -moved.lower
     most_of_middles = moved.spread[1] if sign > 0 else -moved.spread[0]
@@ -170,17 +170,12 @@ def _decide(moved: Shift, kind: Kind, tolerance: float | None, scale: float) -> 
     return Outcome.UNKNOWN, ""
 
 
-def sign_of(kind: Kind) -> int:
-    """1 where up is worse, -1 where down is."""
-    return -1 if kind is Kind.RATE else 1
-
-
 def limit_of(tolerance: float, kind: Kind, scale: float) -> float:
     """The tolerance in the unit of the shift, counted towards worse."""
     match kind:
         case Kind.RATE:
             return -math.log1p(-tolerance)
-        case Kind.SHARE:
+        case Kind.SHARE | Kind.SUCCESS:
             return tolerance
         case Kind.VALUE:
             return tolerance * scale
@@ -202,7 +197,7 @@ def reading_of(span: Span, kind: Kind) -> Reading:
     ends = (span.low, (span.low + high) / 2, high)
     return (
         Reading(*ends)
-        if kind in (Kind.SHARE, Kind.VALUE)
+        if kind.is_share or kind is Kind.VALUE
         else Reading(*(math.log(x) if x else -math.inf for x in ends))
     )
 

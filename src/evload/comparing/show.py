@@ -219,7 +219,7 @@ def _week(judged: FigureResult) -> str:
 
 
 def _broken(one: FigureLimit) -> str:
-    side = "below" if one.kind is Kind.RATE else "above"
+    side = "below" if one.kind.sign < 0 else "above"
     return f"{one.name} {_span(one.value, one.kind)} is {side} its limit of {_value(one.limit, one.kind)}"
 
 
@@ -248,7 +248,7 @@ def _change(judged: FigureResult) -> str:
         return ""
     if not judged.scale:
         return f"{shift.estimate:+,.4g}"
-    unit = " pp" if judged.kind is Kind.SHARE else " %"
+    unit = " pp" if judged.kind.is_share else " %"
     estimate = _number(judged.change(shift.estimate))
     if not shift.confidence or judged.outcome is Outcome.EQUAL:
         return f"{estimate}{unit}"
@@ -258,8 +258,7 @@ def _change(judged: FigureResult) -> str:
 
 def _tolerance(judged: FigureResult) -> str:
     assert judged.tolerance is not None
-    sign = -1 if judged.kind is Kind.RATE else 1
-    return f"{_number(sign * judged.tolerance)}{' pp' if judged.kind is Kind.SHARE else ' %'}"
+    return f"{_number(judged.kind.sign * judged.tolerance)}{' pp' if judged.kind.is_share else ' %'}"
 
 
 def _percent(share: float) -> str:
@@ -295,7 +294,7 @@ def _value(value: float, kind: Kind) -> str:
             return format_duration(value * NS_PER_S)
         case Kind.RATE:
             return format_rate(value)
-        case Kind.SHARE:
+        case Kind.SHARE | Kind.SUCCESS:
             return format_share(value)
         case Kind.COST:
             return money((Fraction(value), Fraction(value)))
@@ -303,7 +302,10 @@ def _value(value: float, kind: Kind) -> str:
             return f"{value:,.6g}"
 
 
-_UNITS: Final = {Kind.TIME: "s", Kind.RATE: "1/s", Kind.SHARE: "share", Kind.VALUE: "value", Kind.COST: "money"}
+_UNITS: Final = {
+    Kind.TIME: "s", Kind.RATE: "1/s", Kind.SHARE: "share", Kind.SUCCESS: "share", Kind.VALUE: "value",
+    Kind.COST: "money",
+}  # fmt: skip
 
 
 def _data(judged: FigureResult) -> dict[str, Any]:

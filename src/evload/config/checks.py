@@ -26,7 +26,7 @@ from ..workload.journeys.settings import EventStep, JourneySettings, WaitStep
 from ..workload.records import Records
 from ..workload.schedule import Hold, Idle, duration_ns, events_before, expected_events, longest_hold
 from ..workload.templates import OWN_NAMES
-from .journeys import event_name, producers_of
+from .journeys import event_name, probes_of, producers_of
 from .problems import Problems, unknown
 from .run_config import Action, Step
 from .sections import Scenario
@@ -257,7 +257,8 @@ class Checks:
         asked: dict[str, ProducerSettings | ProbeSettings | None] = {
             f"producer {name!r}": producers.get(name) for name in sorted(senders)
         }
-        asked |= {f"probe {name!r}": probes.get(name) for one in scenarios.values() for name in one.probes}
+        looking = (name for one in scenarios.values() for name in probes_of(one, self._journeys))
+        asked |= {f"probe {name!r}": probes.get(name) for name in looking}
         for who, adapter in asked.items():
             if adapter is not None and not adapter.capabilities.counts_bytes:
                 self._problems.add(path, f"{who} doesn't count the bytes of its answers", "leave bytes_in out")

@@ -139,7 +139,7 @@ def _reaches(loaded: LoadedConfig) -> Iterator[_Reaching]:
     """Each adapter that a run would open."""
     config = loaded.config
     producers = {name for scenario in config.scenarios.values() for name in config.producers_of(scenario)}
-    probes = {probe for scenario in config.scenarios.values() for probe in scenario.probes}
+    probes = {probe for scenario in config.scenarios.values() for probe in config.probes_of(scenario)}
     used: list[AdapterSettings] = []
     for section, adapters in (
         ("producers", {name: one for name, one in config.producers.items() if name in producers}),
@@ -214,9 +214,9 @@ def _check_peak(config: RunConfig, rules: Sequence[Rules], problems: Problems) -
     scenarios = list(config.scenarios.items())
     most, source = min(limits)
     for name, scenario in scenarios:
-        if scenario.closed and scenario.every is None:
-            what = f"nobody knows how often users ask who have no fixed pace, and {source} allows {format_rate(most)}"
-            cure = "write every:, the time from one iteration of a user to his next, or a load of rates"
+        if scenario.closed and not _apart_ns(scenario):
+            what = f"nobody knows how often users ask who never wait, and {source} allows {format_rate(most)}"
+            cure = "write think: or every:, the least time between two iterations of a user, or a load of rates"
             problems.add(("scenarios", name, "load"), what, cure)
             return
     found = peak([_offered(config, one) for _, one in scenarios])
@@ -224,20 +224,30 @@ def _check_peak(config: RunConfig, rules: Sequence[Rules], problems: Problems) -
         what = f"the schedule offers up to {format_rate(found.rate)}, and {source} allows {format_rate(most)} at most"
         if len(scenarios) > 1:
             what = what.replace("offers", "of all scenarios together offers")
-        problems.add(("scenarios", scenarios[found.whose][0], "load"), what, "write a lower rate")
+        name, scenario = scenarios[found.whose]
+        cure = "write fewer users, or a longer think: or every:" if scenario.closed else "write a lower rate"
+        problems.add(("scenarios", name, "load"), what, cure)
 
 
 def _offered(config: RunConfig, scenario: Scenario) -> tuple[int, Sequence[Phase], Fraction]:
     """When a scenario begins, its load, and how often each of its events, or iterations, sends something at most.
 
-    Users at a fixed pace may all begin at the same moment, and send all of an iteration in a second.
+    Users may all begin at the same moment, and send all of an iteration in a second: a target may answer at once. In
+    any second each of them begins as many iterations as fit in, each so long after the one before as it has to be.
     """
     if not scenario.journeys:
         return scenario.start, scenario.load, _times(scenario.resend)
     times = Fraction(max(most_sent(config.journeys[name]) for name in scenario.journeys))
-    if scenario.every is None:
+    if not scenario.closed:
         return scenario.start, scenario.load, times
-    return scenario.start, paced(scenario.load, min(scenario.every, NS_PER_S)), times
+    begun = -(-NS_PER_S // _apart_ns(scenario))
+    return scenario.start, paced(scenario.load, Fraction(NS_PER_S, begun)), times
+
+
+def _apart_ns(scenario: Scenario) -> int:
+    """How long after one iteration of a user its next one begins, at least: the pauses within an iteration are left
+    out where it fails before them. 0: at once."""
+    return scenario.every or (scenario.think or (0, 0))[0]
 
 
 def _times(resend: Any) -> Fraction:

@@ -59,6 +59,12 @@ def producers_of(scenario: Scenario, journeys: Mapping[str, JourneySettings]) ->
     return list(dict.fromkeys(used))
 
 
+def probes_of(scenario: Scenario, journeys: Mapping[str, JourneySettings]) -> list[str]:
+    """The names of all probes that a scenario asks, each once: also those that steps of its journeys wait for."""
+    steps = (step for name in scenario.journeys if name in journeys for step in journeys[name].counted())
+    return list(dict.fromkeys([*scenario.probes, *(step.probe for step in steps if isinstance(step, WaitStep))]))
+
+
 def most_sent(journey: JourneySettings) -> int:
     """How often at most one iteration sends something, the first and last of a user, if all is sent again as often as
     it may be."""
@@ -218,16 +224,19 @@ class _Journey:
     def _check_names(self, path: DataPath) -> None:
         """Names of steps are for one each, and variables aren't called as what is there already."""
         times = Counter(step.name for step in self._journey.counted())
-        events = self._document.section("events")
+        taken = {
+            **dict.fromkeys(self._document.section("events"), "an event"),
+            **dict.fromkeys(self._document.section("journeys"), "a journey"),
+        }
         for place, step in _placed(path, self._journey):
             if times[step.name] > 1:
                 times[step.name] = -times[step.name]
             elif times[step.name] < 0:
                 what = f"another step of this journey is called {step.name!r}, too"
                 self._problems.add(place, what, "give each of them a name of its own", key=True)
-            if (name := event_name(self._name, step)) in events:
-                what = f"what this step sends is called {name!r}, as an event is"
-                self._problems.add(place, what, "give the step or the event another name", key=True)
+            if (name := event_name(self._name, step)) in taken:
+                what = f"what this step sends is called {name!r}, as {taken[name]} is"
+                self._problems.add(place, what, "give one of them another name", key=True)
             for variable in () if isinstance(step, WaitStep) else step.take:
                 self._check_new((*place, "take", variable), variable)
             for variable in () if isinstance(step, EventStep) else step.capture:

@@ -19,7 +19,7 @@ from ..errors import ConfigError, Problem, UsageError
 from ..model.report import Circumstances
 from ..objectives import grammar
 from ..objectives.ceiling import CeilingObjective, is_about_ceiling, parse_ceiling
-from ..objectives.change import RULES, check_gauge, warning
+from ..objectives.change import RULES, check_gauge, check_journey, warning
 from ..objectives.condition import parse_condition
 from ..objectives.cost import Service, parse_per, parse_price, parse_usage, service
 from ..objectives.objective import DEFAULT_DELAY_NS, GaugeValues, Objective
@@ -39,7 +39,7 @@ from . import yaml as yamlfile
 from .checks import Checks
 from .environment import Environment
 from .guard import GuardSettings
-from .journeys import check_journeys
+from .journeys import check_journeys, event_name
 from .literals import Literals
 from .params import Shown
 from .problems import Problems, unknown
@@ -230,7 +230,7 @@ class _Reader:
         checks.waits(scenarios, gauges)
         checks.objectives(objectives, scenarios, probes, gauges, producers)
         checks.costs(costs, objectives, scenarios, probes, gauges, producers)
-        self._compare({name: gauge.metrics for name, gauge in gauges.items()})
+        self._compare({name: gauge.metrics for name, gauge in gauges.items()}, journeys)
         checks.tags(objectives, scenarios, probes, producers)
         actions = self._actions({name: gauge.metrics for name, gauge in gauges.items()})
         setup, cleanup = self._around("setup"), self._around("cleanup")
@@ -496,11 +496,13 @@ class _Reader:
                 found[name] = service(name, entry.usage, entry.price, entry.per, gauges)
         return found
 
-    def _compare(self, gauges: GaugeValues) -> None:
+    def _compare(self, gauges: GaugeValues, journeys: Mapping[str, JourneySettings]) -> None:
         """By what runs are compared. Nothing of it matters to a run: it is read again where runs are compared."""
         if "compare" not in self._document.data or (entry := self._item(CompareEntry, ("compare",))) is None:
             return
         known = len(gauges) == len(self._document.section("gauges"))
+        all_journeys = len(journeys) == len(self._document.section("journeys"))
+        steps = {name: [event_name(name, step) for step in one.counted()] for name, one in journeys.items()}
         for name, parse in RULES.items():
             for index, text in enumerate(getattr(entry, name)):
                 path: DataPath = ("compare", name, index)
@@ -508,6 +510,8 @@ class _Reader:
                     figure, _ = parse(text)
                     if known:
                         check_gauge(figure, gauges)
+                    if all_journeys:
+                        check_journey(figure, steps)
                 except ValueError as error:
                     self._problems.add_text(path, str(error))
         try:

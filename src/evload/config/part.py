@@ -29,7 +29,7 @@ def part_of(loaded: LoadedConfig, names: Sequence[str]) -> LoadedConfig:
 
     Gauges of queues through which nothing else passes go with the scenarios that are left out, and so do actions that
     wait for these, or would begin when all else is over. An objective about what is left out isn't asked, and is
-    named as such. Raises UsageError for a name that there isn't.
+    named as such. Raises UsageError for a name that there isn't, and for a part that lacks what it can't do without.
     """
     config = loaded.config
     names = names or loaded.profiles.only
@@ -46,6 +46,7 @@ def part_of(loaded: LoadedConfig, names: Sequence[str]) -> LoadedConfig:
         if not gauge.scenarios or set(gauge.scenarios) & scenarios.keys()
     }
     _keep_what_ends_phases(config, scenarios, gauges)
+    _keep_who_gives(config, scenarios)
     actions = _actions_of(config, scenarios)
     # Without one of its services a price table would tell too little.
     told = all(not term.gauge or term.gauge in gauges for row in config.costs for term in row.terms)
@@ -86,6 +87,29 @@ def _keep_what_ends_phases(
                 raise UsageError(
                     f"{_OPTION} {name}: it has a phase until {phase.until}, and the gauge {gauge} goes with "
                     f"{others}; choose {others}, too, or name {name} under the gauge's scenarios:"
+                )
+
+
+def _keep_who_gives(config: RunConfig, scenarios: Mapping[str, Scenario]) -> None:
+    """Raises UsageError if a journey would starve: it takes what only journeys that are left out give."""
+    kept = {journey for scenario in scenarios.values() for journey in scenario.journeys}
+    given = {pool for journey in kept for step in config.journeys[journey].sending() for pool in step.give}
+    for name, scenario in scenarios.items():
+        for journey in scenario.journeys:
+            taken = (pool for step in config.journeys[journey].sending() for pool in step.take.values())
+            for pool in taken:
+                if pool in given:
+                    continue
+                giving = [
+                    (other, one)
+                    for one, left_out in config.scenarios.items()
+                    for other in left_out.journeys
+                    if any(pool in step.give for step in config.journeys[other].sending())
+                ]
+                others, where = (" or ".join(dict.fromkeys(each)) for each in zip(*giving, strict=True))
+                raise UsageError(
+                    f"{_OPTION} {name}: its journey {journey} takes {pool}, which {others} of {where} gives, "
+                    f"and that is left out; choose {where}, too"
                 )
 
 
@@ -140,8 +164,10 @@ def _is_asked(
         return any(_DEPTH in gauge.metrics for gauge in gauges.values())
     return any(
         (objective.event is None or objective.event in config.events_of(scenario))
+        and asked.journey in (None, *scenario.journeys)
+        and (bool(scenario.journeys) or not asked.of_iterations)
         and objective.probe in (None, *scenario.probes)
-        and (bool(scenario.probes) or not asked.needs_probe)
+        and (bool(config.probes_of(scenario)) or not asked.needs_probe)
         for name, scenario in scenarios.items()
         if objective.scenario in (None, name)
     )

@@ -29,7 +29,7 @@ from ..workload.events import EventSettings
 from ..workload.journeys.settings import JourneySettings
 from ..workload.records import Records
 from . import yaml as yamlfile
-from .journeys import events_of, producers_of
+from .journeys import events_of, probes_of, producers_of
 from .profiles import Profiles
 from .secrets import Redactor
 from .sections import ActionTimes, Scenario
@@ -143,6 +143,10 @@ class RunConfig:
     def producers_of(self, scenario: Scenario) -> list[str]:
         """The names of all producers to which a scenario sends something, each once."""
         return producers_of(scenario, self.journeys)
+
+    def probes_of(self, scenario: Scenario) -> list[str]:
+        """The names of all probes that a scenario asks, each once."""
+        return probes_of(scenario, self.journeys)
 
     def events_of(self, scenario: Scenario) -> list[str]:
         """The names of all that a scenario sends: of events, and of the steps of its journeys (`order.pay`)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from types import MappingProxyType
@@ -25,10 +25,22 @@ class Kind(enum.Enum):
     """By ratio; down is worse."""
     SHARE = "share"
     """By difference; up is worse."""
+    SUCCESS = "success"
+    """A share of what went well: by difference; down is worse."""
     VALUE = "value"
     """A value of a gauge, which may be 0: by difference, told as a share of BASE; up is worse."""
     COST = "cost"
     """Money: by ratio; up is worse."""
+
+    @property
+    def is_share(self) -> bool:
+        """It is a share of something, from 0 to 1."""
+        return self in (Kind.SHARE, Kind.SUCCESS)
+
+    @property
+    def sign(self) -> int:
+        """1 where up is worse, -1 where down is."""
+        return -1 if self in (Kind.RATE, Kind.SUCCESS) else 1
 
 
 FIGURES: Final[Mapping[str, Kind]] = MappingProxyType(
@@ -45,18 +57,28 @@ FIGURES: Final[Mapping[str, Kind]] = MappingProxyType(
         "cost": Kind.COST,
     }
 )
-"""Those that runs have by themselves. A gauge's are named like `max(work-queue.queue_depth)`."""
+"""Those that runs have by themselves. A gauge's are named like `max(work-queue.queue_depth)`, those of journeys and
+of their steps like `completed(order)` and `p95(order.pay)`."""
 DEFAULT_RULES: Final[Mapping[str, float]] = MappingProxyType({"p50": 0.20, "p99": 0.50, "throughput": 0.20})
 """How much worse each gated figure may be, unless told otherwise."""
 WARN_ABOVE: Final = 0.9
 """Above this share of a limit is a warning."""
 GAUGED: Final = re.compile(r"(max|min|mean|last)\(([^()]+)\)")
+OF_JOURNEYS: Final[Mapping[str, Kind]] = MappingProxyType(
+    {
+        "completed": Kind.SUCCESS, "refused": Kind.SHARE, "failed": Kind.SHARE,
+        **{name: FIGURES[name] for name in ("p50", "p90", "p95", "p99")},
+    }
+)  # fmt: skip
+"""What there is of the iterations of a journey; of its steps there are percentiles alone."""
+JOURNEYED: Final = re.compile(rf"({'|'.join(OF_JOURNEYS)})\((.+)\)")
 _TOLERANCE: Final = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*%")
 _RULE_HELP: Final = "write for example p99=10%, lost=0.1% or p50=off"
 _LIMITS: Final[Mapping[Kind, tuple[Callable[[str], float], str]]] = {
     Kind.TIME: (lambda text: parse_duration(text) / NS_PER_S, "250ms"),
     Kind.RATE: (lambda text: float(parse_rate(text)), "100/s"),
     Kind.SHARE: (parse_share, "0.5%"),
+    Kind.SUCCESS: (parse_share, "99%"),
     Kind.VALUE: (lambda text: float(parse_value(text)), "500"),
     Kind.COST: (lambda text: float(Fraction(text)), "0.05"),
 }
@@ -80,9 +102,15 @@ class ChangeRules:
     @property
     def gauged(self) -> list[str]:
         """The figures of gauges that they name, each once."""
-        return [
-            name for name in dict.fromkeys((*self.tolerated, *self.weekly, *self.limits)) if GAUGED.fullmatch(name)
-        ]
+        return self._named(GAUGED)
+
+    @property
+    def journeyed(self) -> list[str]:
+        """The figures of journeys and their steps that they name, each once."""
+        return self._named(JOURNEYED)
+
+    def _named(self, form: re.Pattern[str]) -> list[str]:
+        return [name for name in dict.fromkeys((*self.tolerated, *self.weekly, *self.limits)) if form.fullmatch(name)]
 
 
 def kind_of(name: str) -> Kind:
@@ -91,8 +119,13 @@ def kind_of(name: str) -> Kind:
         return FIGURES[name]
     if GAUGED.fullmatch(name):
         return Kind.VALUE
+    if match := JOURNEYED.fullmatch(name):
+        return OF_JOURNEYS[match[1]]
     close = near(name, FIGURES)
-    others = f"choose one of {', '.join(FIGURES)}, or a gauge's, such as max(work-queue.queue_depth)"
+    others = (
+        f"choose one of {', '.join(FIGURES)}, or a gauge's, such as max(work-queue.queue_depth), "
+        "or a journey's, such as completed(order) or p95(order.pay)"
+    )
     raise ValueError(f"{name!r} isn't a figure; {f'did you mean {close[0]}?' if close else others}")
 
 
@@ -108,7 +141,7 @@ def tolerance(text: str) -> tuple[str, float | None]:
         share = 0.0
     else:
         raise ValueError(f"{written!r} isn't a tolerance; {_RULE_HELP}")
-    if kind in (Kind.RATE, Kind.SHARE) and share >= 1:
+    if (kind is Kind.RATE or kind.is_share) and share >= 1:
         raise ValueError("nothing can be worse than that; write less than 100%")
     return name, share
 
@@ -153,6 +186,23 @@ def check_gauge(figure: str, gauges: GaugeValues) -> None:
         raise ValueError(f"there is no gauge with {match[2]!r}; {cure}")
     if len(having) > 1:
         raise ValueError(f"{' and '.join(having)} both have {value}; write {match[1]}({having[0]}.{value})")
+
+
+def check_journey(figure: str, journeys: Mapping[str, Collection[str]]) -> None:
+    """Raise ValueError unless a figure of a journey is of one that there is, or of a step of one, JOURNEY.STEP.
+    `journeys`: the steps of each."""
+    match = JOURNEYED.fullmatch(figure)
+    if match is None:
+        return
+    function, about = match.groups()
+    steps = [step for own in journeys.values() for step in own]
+    if about in journeys or (about in steps and OF_JOURNEYS[function] is Kind.TIME):
+        return
+    if about in steps:
+        raise ValueError(f"{about} is a step, and only a journey is {function}; write for example p95({about})")
+    known = [*journeys, *(steps if OF_JOURNEYS[function] is Kind.TIME else ())]
+    cure = meant(about, known, f"there are {', '.join(known)}") if known else "there are no journeys"
+    raise ValueError(f"there is no journey and no step {about!r}; {cure}")
 
 
 Rule = Callable[[str], tuple[str, float | None]]

@@ -33,9 +33,10 @@ from ..units import NS_PER_S
 from ..workload.events import EventType, Renderer, stand_ins
 from ..workload.journeys.program import Given, Program, events_of
 from ..workload.journeys.room import Course
-from ..workload.journeys.settings import WaitStep
+from ..workload.journeys.settings import JourneySettings, WaitStep
 from ..workload.schedule import (
     Arrivals,
+    Burst,
     Hold,
     Idle,
     Load,
@@ -54,6 +55,7 @@ from ..workload.segment import WHOLE, Segment
 from ..workload.templates import TemplateProblem
 
 _CONFIRM_OVER_NS: Final = 5 * NS_PER_S
+_FOR_EVER_NS: Final = 1 << 62
 _EVENTS_PER_STEP: Final = 10
 _MOST_STEPS: Final = 1000
 _MOST_STEPS_APART: Final = 200
@@ -231,7 +233,35 @@ def _journeys(
     """The journeys of a scenario, compiled. Raises TemplateProblem if a template can't be used."""
     scenario = config.scenarios[name]
     load, seed = scenario.load, f"{config.seed}/{name}"
-    given = Given(
+    given = _given(config, name, index, ids, run_id, seed, captured)
+    programs = [Program(journey, config.journeys[journey], given) for journey in scenario.journeys]
+    for program in programs:
+        if program.problems:
+            raise program.problems[0]
+    course = Course(
+        weights=list(scenario.journeys.values()),
+        arrivals=Arrivals(load, scenario.arrivals, f"{seed}/arrivals"),
+        ramps=users_of(load),
+        think=scenario.think or (0, 0),
+        every_ns=scenario.every,
+        iterations=iterations_of(load),
+    )
+    numbers = [list(config.journeys).index(journey) for journey in scenario.journeys]
+    return JourneysRun(programs, numbers, course, senders(config, scenario), seed)
+
+
+def _given(
+    config: RunConfig,
+    name: str,
+    index: int,
+    ids: CorrelationIds,
+    run_id: str,
+    seed: str,
+    captured: Mapping[str, Any] | None,
+) -> Given:
+    """What the journeys of a scenario are compiled with."""
+    scenario = config.scenarios[name]
+    return Given(
         ids=ids,
         run_id=run_id,
         seed=seed,
@@ -248,20 +278,6 @@ def _journeys(
         captured=stand_ins(config.captured) if captured is None else captured,
         expression=Expression,
     )
-    programs = [Program(journey, config.journeys[journey], given) for journey in scenario.journeys]
-    for program in programs:
-        if program.problems:
-            raise program.problems[0]
-    course = Course(
-        weights=list(scenario.journeys.values()),
-        arrivals=Arrivals(load, scenario.arrivals, f"{seed}/arrivals"),
-        ramps=users_of(load),
-        think=scenario.think or (0, 0),
-        every_ns=scenario.every,
-        iterations=iterations_of(load),
-    )
-    numbers = [list(config.journeys).index(journey) for journey in scenario.journeys]
-    return JourneysRun(programs, numbers, course, senders(config, scenario), seed)
 
 
 def event_names(config: RunConfig) -> list[str]:
@@ -350,11 +366,7 @@ def kinds_of(config: RunConfig, run_id: str) -> list[Kind]:
                 seed=f"{config.seed}/{scenario}",
             )
         except TemplateProblem as problem:
-            needed = problem.what.removeprefix("unknown placeholder ")
-            raise UsageError(
-                f"event {one.name!r} needs {needed}, which a step of setup captures, and nothing is set up here; try "
-                f"it with a value in its place: --set events.{one.name}.{'.'.join(map(str, problem.path))}=VALUE"
-            ) from None
+            raise _not_set_up(problem, f"event {one.name!r}", f"events.{one.name}") from None
 
     return [
         Kind(
@@ -366,6 +378,57 @@ def kinds_of(config: RunConfig, run_id: str) -> list[Kind]:
         )
         for index, ((producer, _, probes), (name, one)) in enumerate(found.items())
     ]
+
+
+def _not_set_up(problem: TemplateProblem, what: str, where: str) -> UsageError:
+    """A template asks for what a step of the set-up captures, and nothing is set up."""
+    needed = problem.what.removeprefix("unknown placeholder ")
+    return UsageError(
+        f"{what} needs {needed}, which a step of setup captures, and nothing is set up here; try it with a value in "
+        f"its place: --set {where}.{'.'.join(map(str, problem.path))}=VALUE"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """One iteration of a journey by itself, by one user if it has users in its scenario.
+
+    index  number of the scenario among `scenarios`, for the numbers of its events
+    """
+
+    scenario: str
+    index: int
+    scenarios: int
+    journey: str
+    settings: JourneySettings
+    program: Program
+    course: Course
+    seed: str
+
+
+def pass_of(config: RunConfig, journey: str, run_id: str) -> Pass:
+    """One of a journey, in the first scenario that goes through it. Nothing is set up for it.
+
+    What is drawn follows from `run_id` as well: what a run with the same seed will send is not sent beforehand.
+    Raises UsageError for a journey that needs what a set-up captures.
+    """
+    config = with_waits(config)
+    name, scenario = next(found for found in config.scenarios.items() if journey in found[1].journeys)
+    index, seed = list(config.scenarios).index(name), f"{run_id}/{config.seed}/{name}"
+    given = _given(config, name, index, CorrelationIds.for_run(run_id), run_id, seed, {})
+    settings = config.journeys[journey]
+    program = Program(journey, settings, given)
+    for problem in program.problems:
+        raise _not_set_up(problem, f"journey {journey!r}", f"journeys.{journey}")
+    closed = bool(users_of(scenario.load))
+    load = (Idle.model_construct(idle=0),) if closed else (Burst.model_construct(burst=1),)
+    course = Course(
+        weights=[1],
+        arrivals=Arrivals(load, "constant", seed),
+        ramps=[(0, _FOR_EVER_NS, 1, 1)] if closed else [],
+        iterations=1,
+    )
+    return Pass(name, index, len(config.scenarios), journey, settings, program, course, seed)
 
 
 def probe_numbers(config: RunConfig) -> dict[str, int]:

@@ -16,7 +16,7 @@ VERBS: Final = {
     "plan": "Print the timeline of CONFIG and what it can decide.",
     "burst": "Send a burst of events to URL, no file needed.",
     "doctor": "Check every target of CONFIG and this machine; send nothing.",
-    "try": "Send one event of each kind and show why it is seen or not.",
+    "try": "Send one event of each kind, do each journey once, and show all.",
     "sandbox": "Run the embedded pipeline on its own.",
     "selftest": "Check evload itself against planted faults.",
     "report": "Make the report of RUN again from its ledger.",

@@ -333,7 +333,7 @@ def users_of(load: Sequence[Phase]) -> list[tuple[int, int, int, int]]:
     ]
 
 
-def paced(load: Sequence[Phase], every_ns: int) -> list[Phase]:
+def paced(load: Sequence[Phase], every_ns: int | Fraction) -> list[Phase]:
     """A load of rates that has as many iterations as one of users of whom each begins one each `every_ns`."""
     return [
         Ramp.model_construct(

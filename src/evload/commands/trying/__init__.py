@@ -1,11 +1,11 @@
-"""Tries a config with one event of each kind, and shows everything: `evload try`."""
+"""Tries a config with one event of each kind and once through each journey, and shows everything: `evload try`."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack, suppress
 from typing import Final
 
@@ -21,12 +21,15 @@ from ...run.prepare import build, kinds_of
 from ...run.used_secrets import used_secrets
 from ...sandbox.process import sandbox_process
 from ...spi.context import Surroundings
-from ...texts import plain_json
+from ...texts import meant, plain_json
 from ...units import parse_duration
 from .document import document_of
 from .following import Trial
+from .going import Going, Ways, made_in
+from .gone import JourneyTried
 from .looking import Tried
 from .telling import lines_of
+from .telling_journeys import lines_of_journey
 
 NOT_SEEN: Final = 1
 INTERRUPTED: Final = 130
@@ -43,46 +46,64 @@ def run(
     loaded: LoadedConfig,
     console: Console,
     *,
+    journeys: Sequence[str] = (),
     wait: str | None = None,
     say: Callable[[str], None],
     document: Callable[[bytes], None] | None = None,
 ) -> int:
     """Try it, print what was seen, and return the exit code.
 
-    0 every event was seen in time (one that no probe looks for: it was accepted), 1 one wasn't, 130 interrupted.
-    `wait` is how long to look on after a deadline, `say` takes remarks. With `document` nothing is printed: it is
-    given all of it as JSON. Raises TargetError if a target can't be reached, and UsageError for a `wait` that is no
-    duration.
+    0 every event was seen in time (one that no probe looks for: it was accepted) and every journey completed, 1 one
+    wasn't or didn't, 130 interrupted. `journeys` are those to go through, and nothing else; none: all, beside the
+    events. `wait` is how long to look on after a deadline, `say` takes remarks. With `document` nothing is printed:
+    it is given all of it as JSON. Raises TargetError if a target can't be reached, and UsageError for a `wait` that
+    is no duration and a journey that there isn't.
     """
+    made = made_in(loaded.config)
+    for name in journeys:
+        if name not in made:
+            cure = meant(name, made, f"choose of {', '.join(made)}" if made else "write it under journeys:")
+            known = name in loaded.config.journeys
+            what = "no scenario goes through it" if known else "there is no such journey"
+            raise UsageError(f"--journey {name}: {what}; {cure}")
     try:
         wait_ns = None if wait is None else parse_duration(wait)
     except ValueError as error:
         raise UsageError(f"--wait: {error}") from error
 
-    def done(tried: Tried) -> None:
+    def done(tried: Tried | JourneyTried) -> None:
         if document is None:
-            for line in lines_of(tried, loaded.redact):
+            redact = loaded.redact
+            for line in lines_of(tried, redact) if isinstance(tried, Tried) else lines_of_journey(tried, redact):
                 style = "bold" if line in _HEADINGS else None
                 console.print(loaded.redact(line), soft_wrap=True, style=style)
             console.print()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        tried, interrupted = runner.run(_run(loaded, wait_ns, lambda text: say(loaded.redact(text)), done))
-    good = sum(one.good for one in tried)
+        tried, gone, interrupted = runner.run(
+            _run(loaded, journeys, wait_ns, lambda text: say(loaded.redact(text)), done)
+        )
     if document is not None:
-        report = document_of(tried, loaded.redact)
+        report = document_of(tried, gone, loaded.redact)
         document(plain_json(orjson.dumps(report, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)))
     else:
-        console.print(f"seen in time: {good} of {len(tried)} events")
+        if tried or not gone:
+            console.print(f"seen in time: {sum(one.good for one in tried)} of {len(tried)} events")
+        if gone:
+            console.print(f"completed: {sum(one.good for one in gone)} of {len(gone)} journeys")
     if interrupted:
         return INTERRUPTED
-    return 0 if good == len(tried) else NOT_SEEN
+    return 0 if all(one.good for one in tried) and all(one.good for one in gone) else NOT_SEEN
 
 
 async def _run(
-    loaded: LoadedConfig, wait_ns: int | None, say: Callable[[str], None], done: Callable[[Tried], None]
-) -> tuple[list[Tried], bool]:
-    """What was tried, and whether somebody had enough before its end."""
+    loaded: LoadedConfig,
+    journeys: Sequence[str],
+    wait_ns: int | None,
+    say: Callable[[str], None],
+    done: Callable[[Tried | JourneyTried], None],
+) -> tuple[list[Tried], list[JourneyTried], bool]:
+    """The events and the journeys that were tried, and whether somebody had enough before its end."""
     clock, enough = SystemClock(), asyncio.Event()
     async with AsyncExitStack() as stack:
         stack.callback(clock.close)
@@ -99,14 +120,15 @@ async def _run(
             )
             got.troubles.attend(lambda who, reason: say(f"{who}: {reason}"))
             around = Surroundings(clock, run_id, loaded.base_dir, secrets=got, guard=config.guard)
-            kinds = kinds_of(config, run_id)
-            if not kinds:
-                raise UsageError(
-                    "all scenarios make journeys, and this tries single events; run them with one user for a moment "
-                    "instead, such as --set 'scenarios.NAME.load=[{users: 1, for: 5s}]'"
-                )
+            kinds = [] if journeys else kinds_of(config, run_id)
             trial = Trial(plan, kinds, around, wait_ns=wait_ns, enough=enough, say=say)
-            return await trial.run(done), enough.is_set()
+            ways = Ways(clock, trial.publish, trial.look, trial.pause, enough, say, loaded.learn)
+            gone: list[JourneyTried] = []
+
+            async def go() -> None:
+                gone.extend(await Going(config, run_id, ways).through(journeys or made_in(config), done))
+
+            return await trial.run(done, go), gone, enough.is_set()
         except asyncio.CancelledError:
             raise _InterruptedError("interrupted") from None
         except EvloadError as error:

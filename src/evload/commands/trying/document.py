@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...model.states import Seen
@@ -11,13 +11,19 @@ from ...spi.traffic import Message
 from ...units import NS_PER_S
 from .clue import Clue
 from .expressions import value_shown
+from .gone import JourneyTried, StepTried
 from .looking import Asked, Found, Looked, Tried
 from .telling import together
 
 
-def document_of(tried: Sequence[Tried], redact: Redact) -> dict[str, Any]:
+def document_of(tried: Sequence[Tried], gone: Sequence[JourneyTried], redact: Redact) -> dict[str, Any]:
     """All that was seen; times in seconds."""
-    return {"format": 1, "good": all(one.good for one in tried), "events": [_event(one, redact) for one in tried]}
+    return {
+        "format": 1,
+        "good": all(one.good for one in tried) and all(one.good for one in gone),
+        "events": [_event(one, redact) for one in tried],
+        **({"journeys": [_journey(one, redact) for one in gone]} if gone else {}),
+    }
 
 
 def _event(tried: Tried, redact: Redact) -> dict[str, Any]:
@@ -31,14 +37,55 @@ def _event(tried: Tried, redact: Redact) -> dict[str, Any]:
         "good": tried.good,
         "outcome": None if receipt is None else receipt.outcome.name.lower(),
         "detail": "" if receipt is None else without_secrets(receipt.detail, redact),
-        "publish": _turns(published.asked, redact),
-        "found": _found(published.asked.found, redact),
-        "why": _why(tried.clues, redact),
-        "probes": [_look(look, published.asked.end_ns, redact) for look in tried.looks],
+        "publish": turns_of(published.asked, redact),
+        "found": found_of(published.asked.found, redact),
+        "why": why_of(tried.clues, redact),
+        "probes": [look_of(look, published.asked.end_ns, redact) for look in tried.looks],
     }
 
 
-def _look(look: Looked, since_ns: int, redact: Redact) -> dict[str, Any]:
+def _journey(tried: JourneyTried, redact: Redact) -> dict[str, Any]:
+    over = tried.over
+    return {
+        "journey": redact(tried.journey),
+        "scenario": redact(tried.scenario),
+        "good": tried.good,
+        "end": None if over is None else over.end.name.lower(),
+        "step": "" if over is None else over.step,
+        "reason": "" if over is None else without_secrets(over.reason, redact),
+        "took": None if over is None else max(0, over.ended_ns - over.intended_ns) / NS_PER_S,
+        "steps": [_step(step, tried, redact) for step in tried.steps],
+        "not_done": tried.undone,
+    }
+
+
+def _step(step: StepTried, tried: JourneyTried, redact: Redact) -> dict[str, Any]:
+    return {
+        "step": step.name,
+        "part": step.part,
+        "to": redact(step.to),
+        "correlation_id": redact(step.event.correlation_id),
+        "said": step.said,
+        "took": None if step.took_ns is None else max(0, step.took_ns) / NS_PER_S,
+        "detail": without_secrets(step.detail, redact),
+        "exchanges": [turn for asked in step.asked for turn in turns_of(asked, redact)],
+        "wait": None if step.look is None else look_of(step.look, step.begun_ns, redact),
+        "taken": _values(step.taken, tried, redact),
+        "captured": _values(step.captured, tried, redact),
+        "found": found_of(step.found, redact),
+        "why": why_of(step.clues, redact),
+    }
+
+
+def _values(values: Mapping[str, Any], tried: JourneyTried, redact: Redact) -> dict[str, str]:
+    """As JSON, cut short."""
+    return {
+        name: HIDDEN if name in tried.secrets else without_secrets(value_shown(value), redact)
+        for name, value in values.items()
+    }
+
+
+def look_of(look: Looked, since_ns: int, redact: Redact) -> dict[str, Any]:
     return {
         "probe": redact(look.reader),
         "seen": look.seen_ns is not None and not look.blind,
@@ -52,16 +99,16 @@ def _look(look: Looked, since_ns: int, redact: Redact) -> dict[str, Any]:
                 "first_after": (same.asked.start_ns - since_ns) / NS_PER_S,
                 "last_after": (same.last_ns - since_ns) / NS_PER_S,
                 "error": "" if same.asked.result is None else without_secrets(same.asked.result.error, redact),
-                "exchanges": _turns(same.asked, redact),
-                "found": _found(same.asked.found, redact),
+                "exchanges": turns_of(same.asked, redact),
+                "found": found_of(same.asked.found, redact),
             }
             for same in (*together(look.deliveries), *together(look.reads))
         ],
-        "why": _why(look.clues, redact),
+        "why": why_of(look.clues, redact),
     }
 
 
-def _turns(asked: Asked, redact: Redact) -> list[dict[str, Any]]:
+def turns_of(asked: Asked, redact: Redact) -> list[dict[str, Any]]:
     return [
         {
             "sent": _message(turn.sent, redact),
@@ -76,17 +123,22 @@ def _message(message: Message | None, redact: Redact) -> dict[str, Any] | None:
     return None if message is None else shown(message, redact)._asdict()
 
 
-def _found(found: Sequence[Found], redact: Redact) -> list[dict[str, Any]]:
+def found_of(found: Sequence[Found], redact: Redact) -> list[dict[str, Any]]:
     return [
         {
             "name": one.name,
             "expression": redact(one.expression),
-            "value": HIDDEN if hidden_value(one.expression) else without_secrets(value_shown(one.value), redact),
+            "value": _value_of(one, redact),
             "failed": isinstance(one.value, Exception),
         }
         for one in found
     ]
 
 
-def _why(clues: Sequence[Clue], redact: Redact) -> list[dict[str, Any]]:
+def _value_of(one: Found, redact: Redact) -> str:
+    hidden = hidden_value(one.expression) or one.value == HIDDEN
+    return HIDDEN if hidden else without_secrets(value_shown(one.value), redact)
+
+
+def why_of(clues: Sequence[Clue], redact: Redact) -> list[dict[str, Any]]:
     return [{"kind": clue.kind, "sure": clue.sure, "text": without_secrets(clue.text, redact)} for clue in clues]

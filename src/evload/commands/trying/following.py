@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
@@ -90,17 +90,22 @@ class Trial:
         self._wait_ns = wait_ns
         self._enough = enough
         self._say = say
+        self._senders: dict[str, _Sender] = {}
+        self._eyes: list[_Eye] = []
 
-    async def run(self, done: Callable[[Tried], None]) -> list[Tried]:
-        """Try them, side by side; `done` is given each as soon as all is known of it.
+    async def run(
+        self, done: Callable[[Tried], None], then: Callable[[], Awaitable[object]] | None = None
+    ) -> list[Tried]:
+        """Try them, side by side; `done` is given each as soon as all is known of it. `then` is done after that,
+        while everything is still open.
 
         Raises TargetError if a target can't be opened.
         """
         async with AsyncExitStack() as stack:
-            senders = {
+            senders = self._senders = {
                 name: await self._sender(stack, name, settings) for name, settings in self._plan.producers.items()
             }
-            eyes = [await self._eye(stack, reader) for reader in self._plan.readers]
+            eyes = self._eyes = [await self._eye(stack, reader) for reader in self._plan.readers]
             for eye in eyes:
                 eye.blind = await self._sees_nothing_there(eye)
             listening = [asyncio.create_task(self._listen(eye)) for eye in eyes if eye.pushes]
@@ -113,6 +118,8 @@ class Trial:
             try:
                 async with asyncio.TaskGroup() as group:
                     tasks = [group.create_task(one(kind)) for kind in self._kinds]
+                if then is not None:
+                    await then()
             finally:
                 for task in listening:
                     task.cancel()
@@ -120,6 +127,28 @@ class Trial:
                     if isinstance(ended, Exception):
                         raise ended
         return [task.result() for task in tasks]
+
+    async def publish(self, producer: str, event: Event) -> Published:
+        """Send an event through a producer that is open, and wait for its answer, or until it is enough."""
+        return await self._send(self._senders[producer], event)
+
+    async def look(self, probe: str, event: Event) -> Looked:
+        """Ask a probe that is open for an event, from now on, until it is seen, its deadline is over, or it is
+        enough."""
+        eye = next(eye for eye in self._eyes if eye.plan.probe == probe)
+        look = _look_of(eye)
+        patience = asyncio.create_task(self._ask_for_patience(f"{probe}: not shown yet", [look]))
+        since_ns = self._clock.now_ns()
+        try:
+            target = Target(event.seq, event.correlation_id, event.correlation_id)
+            await self._until(eye, look, target, since_ns, since_ns + look.deadline_ns)
+        finally:
+            patience.cancel()
+        return look
+
+    async def pause(self, at_ns: int) -> None:
+        """Wait until a time, or until it is enough."""
+        await self._unless_enough(self._clock.sleep_until_ns(at_ns))
 
     # Opening
 
@@ -173,20 +202,11 @@ class Trial:
 
     async def _try(self, kind: Kind, sender: _Sender, eyes: Sequence[_Eye]) -> Tried:
         published = await self._publish(kind, sender)
-        looks = [
-            Looked(
-                eye.plan.name,
-                str(getattr(eye.settings, "kind", "")),
-                eye.settings.deadline,
-                by_capture=eye.settings.capabilities.asks_by_capture,
-                blind=eye.blind,
-            )
-            for eye in eyes
-        ]
+        looks = [_look_of(eye) for eye in eyes]
         tried = Tried(kind.event, kind.scenario, kind.producer, published, looks)
         tried.clues += unpublished(published)
         if published.may_appear:
-            patience = asyncio.create_task(self._ask_for_patience(kind, looks))
+            patience = asyncio.create_task(self._ask_for_patience(f"{kind.event}: sent, and not seen yet", looks))
             try:
                 async with asyncio.TaskGroup() as group:
                     for eye, look in zip(eyes, looks, strict=True):
@@ -196,18 +216,21 @@ class Trial:
         tried.interrupted = self._enough.is_set() and not tried.good
         return tried
 
-    async def _ask_for_patience(self, kind: Kind, looks: Sequence[Looked]) -> None:
+    async def _ask_for_patience(self, what: str, looks: Sequence[Looked]) -> None:
         """Say what is waited for, if it takes its time."""
         await asyncio.sleep(_SILENCE_S)
         left_s = max((look.deadline_ns for look in looks), default=0) / NS_PER_S - _SILENCE_S
         if left_s > 0:
-            self._say(f"{kind.event}: sent, and not seen yet; looking for {left_s:g} s more (Ctrl-C ends it)")
+            self._say(f"{what}; looking for {left_s:g} s more (Ctrl-C ends it)")
 
     async def _publish(self, kind: Kind, sender: _Sender) -> Published:
+        now_ns = self._clock.now_ns()
+        (event,) = kind.renderer.render([now_ns], rfc3339(self._clock.wall(now_ns)))
+        return await self._send(sender, event)
+
+    async def _send(self, sender: _Sender, event: Event) -> Published:
         async with sender.turn:
-            now_ns = self._clock.now_ns()
-            (event,) = kind.renderer.render([now_ns], rfc3339(self._clock.wall(now_ns)))
-            published = Published(event, asked=Asked(now_ns))
+            published = Published(event, asked=Asked(self._clock.now_ns()))
             sender.lens.into = published.asked
             answered = asyncio.Event()
 
@@ -382,6 +405,17 @@ class Trial:
             async with asyncio.timeout(_ONE_PLACE_S), opening as probe:
                 return await _read(probe, lens, asyncio.Lock(), target, self._clock)
         return None
+
+
+def _look_of(eye: _Eye) -> Looked:
+    """How a reader will look."""
+    return Looked(
+        eye.plan.name,
+        str(getattr(eye.settings, "kind", "")),
+        eye.settings.deadline,
+        by_capture=eye.settings.capabilities.asks_by_capture,
+        blind=eye.blind,
+    )
 
 
 async def _read(probe: Probe, lens: Lens, turn: asyncio.Lock, target: Target, clock: Clock) -> Asked:

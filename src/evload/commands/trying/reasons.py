@@ -92,15 +92,15 @@ def reasons(look: Looked, published: Published, tests: Tests) -> list[Clue]:
         *_known_as(tests.known, look),
         *_id_not_sent(look, published),
         *_elsewhere(look, tests.elsewhere),
-        *_ended(look),
-        *_failures(look),
-        *_not_among_items(_last_answer(look), event),
+        *ended(look),
+        *failures(look),
+        *_not_among_items(last_answer(look), event),
         *_expressions(look),
         *_in_deliveries(look, event),
     ]
     if not any(clue.sure for clue in found):
         found += [*_wrong_path(look, tests), *_named_address(look, published)]
-    last = _last_answer(look)
+    last = last_answer(look)
     # An answer without a body may say of an event what it says of a path.
     told_apart = last is None or last.came is None or last.came.body
     # What is answered otherwise than about an event that was never sent is there, and only not visible.
@@ -165,13 +165,13 @@ def _elsewhere(look: Looked, places: Sequence[Elsewhere]) -> Iterator[Clue]:
             yield Clue("elsewhere", f"{said}; {place.cure}", sure=True)
 
 
-def _ended(look: Looked) -> Iterator[Clue]:
+def ended(look: Looked) -> Iterator[Clue]:
     if any(one.seen is Seen.ENDED for one in look.reads):
         said = f"{look.reader} says that the event came to another end, so that it will never be visible"
         yield Clue("ended", f"{said}; see why its system ended it, or correct ended", sure=True)
 
 
-def _failures(look: Looked) -> Iterator[Clue]:
+def failures(look: Looked) -> Iterator[Clue]:
     """What the reads that failed say."""
     failed = [one for one in look.reads if one.seen is Seen.FAILED and one.result is not None]
     if not failed:
@@ -221,7 +221,7 @@ def _status(text: str) -> int | None:
     return int(match[1]) if match else None
 
 
-def _last_answer(look: Looked) -> Asked | None:
+def last_answer(look: Looked) -> Asked | None:
     """The last read that was answered and doesn't show the event."""
     return next((one for one in reversed(look.reads) if one.seen is Seen.ABSENT), None)
 
@@ -248,7 +248,7 @@ def _not_among_items(asked: Asked | None, event: Event) -> Iterator[Clue]:
 
 def _expressions(look: Looked) -> Iterator[Clue]:
     """What the expressions found in the last answer that could have shown the event."""
-    asked = _last_answer(look)
+    asked = last_answer(look)
     if asked is None:
         return
     document = asked.document
@@ -286,7 +286,7 @@ def _in_deliveries(look: Looked, event: Event) -> Iterator[Clue]:
 
 
 def _wrong_path(look: Looked, tests: Tests) -> Iterator[Clue]:
-    asked = _last_answer(look) or (look.reads[-1] if look.reads else None)
+    asked = last_answer(look) or (look.reads[-1] if look.reads else None)
     nowhere = [place for place in tests.elsewhere if place.nowhere]
     if asked is None or asked.came is None or not nowhere or nowhere[0].asked.came is None:
         return

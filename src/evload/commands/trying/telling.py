@@ -67,21 +67,21 @@ def lines_of(tried: Tried, redact: Redact) -> Iterator[str]:
         event = published.event
         sent = Message("\n".join(f"{name}: {value}" for name, value in event.headers), event.body)
     yield "sent"
-    yield from _message(shown(sent, redact))
+    yield from message_lines(shown(sent, redact))
     receipt = published.receipt
     if receipt is None:
         yield "no answer yet"
     else:
         after = ""
         if receipt.acked_ns is not None and receipt.sent_ns is not None:
-            after = f" after {_span(receipt.acked_ns - receipt.sent_ns)}"
+            after = f" after {span(receipt.acked_ns - receipt.sent_ns)}"
         detail = f": {without_secrets(receipt.detail, redact)}" if receipt.detail else ""
         yield f"{_OUTCOMES[receipt.outcome]}{after}{detail}"
         came = published.asked.came
         if came is not None:
-            yield from _message(shown(came, redact))
-        yield from _found(published.asked.found, redact)
-    yield from _why(tried.clues, redact)
+            yield from message_lines(shown(came, redact))
+        yield from found_lines(published.asked.found, redact)
+    yield from why_lines(tried.clues, redact)
     for look in tried.looks:
         if published.may_appear:
             yield ""
@@ -97,7 +97,7 @@ def verdict(tried: Tried) -> str:
         return "accepted; no probe looks for it"
     if tried.good:
         seen_ns = max(look.seen_ns or 0 for look in tried.looks)
-        return f"seen after {_span(seen_ns)}"
+        return f"seen after {span(seen_ns)}"
     bad = [look for look in tried.looks if not look.good]
     names = ", ".join(look.reader for look in bad)
     if tried.interrupted:
@@ -106,24 +106,25 @@ def verdict(tried: Tried) -> str:
         return f"seen too late by {names}"
     if all(look.blind for look in bad):
         return f"{names} shows what was never sent"
-    return f"not seen by {names} within {_span(max(look.deadline_ns for look in bad))}"
+    return f"not seen by {names} within {span(max(look.deadline_ns for look in bad))}"
 
 
 def _look(look: Looked, since_ns: int, redact: Redact) -> Iterator[str]:
     what = f"{look.reader} ({look.kind})" if look.kind else look.reader
     if look.deliveries:
         yield f"{what}: {look.delivered} came" if look.delivered else f"{what} asked"
-        yield from _asked(look.deliveries, since_ns, redact)
-        yield from _asked(look.reads[-1:], since_ns, redact)
+        yield from asked_lines(look.deliveries, since_ns, redact)
+        yield from asked_lines(look.reads[-1:], since_ns, redact)
     else:
         yield f"{what} asked"
-        yield from _asked(look.reads, since_ns, redact)
+        yield from asked_lines(look.reads, since_ns, redact)
     if look.seen_ns is not None:
-        yield f"{look.reader} shows the event {_span(look.seen_ns)} after the ack"
-    yield from _why(look.clues, redact)
+        yield f"{look.reader} shows the event {span(look.seen_ns)} after the ack"
+    yield from why_lines(look.clues, redact)
 
 
-def _asked(reads: Sequence[Asked], since_ns: int, redact: Redact) -> Iterator[str]:
+def asked_lines(reads: Sequence[Asked], since_ns: int, redact: Redact, since: str = "the ack") -> Iterator[str]:
+    """What was asked and answered; `since` says what happened at `since_ns`."""
     alike_ones = together(reads)
     request = None
     for same in alike_ones[:_MOST_ANSWERS]:
@@ -131,19 +132,19 @@ def _asked(reads: Sequence[Asked], since_ns: int, redact: Redact) -> Iterator[st
         for turn in asked.turns[:_MOST_TURNS]:
             if turn.sent is not None and turn.sent[:2] != request:
                 request = turn.sent[:2]
-                yield from _message(shown(turn.sent, redact))
-        yield _times(same, since_ns, redact)
+                yield from message_lines(shown(turn.sent, redact))
+        yield _times(same, since_ns, redact, since)
         for turn in asked.turns[:_MOST_TURNS]:
             if turn.came is not None:
-                yield from _message(shown(turn.came, redact))
+                yield from message_lines(shown(turn.came, redact))
             elif turn.error:
                 yield f"  {without_secrets(turn.error, redact)}"
-        yield from _found(asked.found, redact)
+        yield from found_lines(asked.found, redact)
     if len(alike_ones) > _MOST_ANSWERS:
         yield f"and {len(alike_ones) - _MOST_ANSWERS} other answers"
 
 
-def _times(same: Same, since_ns: int, redact: Redact) -> str:
+def _times(same: Same, since_ns: int, redact: Redact, since: str) -> str:
     asked = same.asked
     if asked.result is None:
         said = "came" if any(turn.came is not None for turn in asked.turns) else "no answer"
@@ -151,14 +152,14 @@ def _times(same: Same, since_ns: int, redact: Redact) -> str:
         said = _WORDS[asked.seen]
         if asked.seen is Seen.FAILED and asked.result.error:
             said += f": {without_secrets(asked.result.error, redact)}"
-    first, last = (_span(at_ns - since_ns) for at_ns in (asked.start_ns, same.last_ns))
+    first, last = (span(at_ns - since_ns) for at_ns in (asked.start_ns, same.last_ns))
     if same.count == 1:
-        return f"once, {first} after the ack: {said}"
+        return f"once, {first} after {since}: {said}"
     often = "the same" if same.exactly else "the same but for ids and numbers"
-    return f"{same.count} times {often}, from {first} to {last} after the ack: {said}"
+    return f"{same.count} times {often}, from {first} to {last} after {since}: {said}"
 
 
-def _message(message: Shown) -> Iterator[str]:
+def message_lines(message: Shown) -> Iterator[str]:
     for line in message.head.split("\n") if message.head else ():
         yield f"  {line}"
     if message.body:
@@ -168,24 +169,24 @@ def _message(message: Shown) -> Iterator[str]:
             yield f"  {line}"
 
 
-def _found(found: Sequence[Found], redact: Redact) -> Iterator[str]:
+def found_lines(found: Sequence[Found], redact: Redact) -> Iterator[str]:
     seen = set()
     for one in found:
-        line = f"  {one.name}: {redact(one.expression)}  gives  {_value_of(one, redact)}"
+        line = f"  {one.name}: {redact(one.expression)}  gives  {told_value(one, redact)}"
         if line not in seen:
             seen.add(line)
             yield line
 
 
-def _value_of(one: Found, redact: Redact) -> str:
-    if hidden_value(one.expression):
+def told_value(one: Found, redact: Redact) -> str:
+    if hidden_value(one.expression) or one.value == HIDDEN:
         return HIDDEN
     if isinstance(one.value, Exception):
         return f"an error: {without_secrets(' '.join(str(one.value).split()), redact)}"
     return without_secrets(value_shown(one.value), redact)
 
 
-def _why(clues: Sequence[Any], redact: Redact) -> Iterator[str]:
+def why_lines(clues: Sequence[Any], redact: Redact) -> Iterator[str]:
     if clues:
         yield "why"
         for clue in clues:
@@ -200,5 +201,5 @@ def _body(asked: Asked) -> bytes:
     return asked.came.body if asked.came is not None else b""
 
 
-def _span(ns: int) -> str:
+def span(ns: int) -> str:
     return format_duration(max(ns, 0))

@@ -1,0 +1,90 @@
+"""What a person reads of one pass of a journey: step by step, what was asked and answered, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from ...model.iteration import End
+from ...run.shown_traffic import Redact, shown, without_secrets
+from ...spi.traffic import Message
+from ...units import format_duration
+from .expressions import value_shown
+from .gone import FAILED, NOTHING, OK, JourneyTried, StepTried
+from .telling import asked_lines, found_lines, message_lines, why_lines
+
+_PARTS: Final = {"begin": ", once for each user", "finally": ", finally", "end": ", at the end of each user"}
+
+
+def lines_of_journey(tried: JourneyTried, redact: Redact) -> Iterator[str]:
+    """All that is told of one pass."""
+    yield f"{tried.journey}, a journey of {tried.scenario}: {verdict_of_journey(tried, redact)}"
+    for step in tried.steps:
+        yield ""
+        yield from _step(step, redact)
+    if tried.undone:
+        yield ""
+        yield f"not done: {', '.join(tried.undone)}"
+
+
+def verdict_of_journey(tried: JourneyTried, redact: Redact) -> str:
+    """In a few words."""
+    over = tried.over
+    if over is None or over.end in (End.CUT_OFF, End.UNSENT):
+        return "ended before its end"
+    if over.end is not End.COMPLETED:
+        how = over.end.name.lower()
+        return f"{how} at {over.step}: {without_secrets(over.reason, redact)}"
+    took = f"completed after {format_duration(max(0, over.ended_ns - over.intended_ns))}"
+    if late := [step for step in tried.steps if step.part == "end" and step.said != OK]:
+        return f"{took}, and at the end of its user {late[0].name} {late[0].said}"
+    return took
+
+
+def _step(step: StepTried, redact: Redact) -> Iterator[str]:
+    where = _PARTS.get(step.part, "")
+    for name, value in step.taken.items():
+        taken = without_secrets(value_shown(value), redact)
+        where += f", takes {name} {taken}"
+    if step.look is not None:
+        asked_for = redact(step.event.correlation_id)
+        yield f"{step.name}, waits for {step.to} to show {asked_for}{where}: {_said(step)}"
+        yield from asked_lines(step.look.reads, step.begun_ns, redact, "it began")
+    else:
+        yield f"{step.name}, sent by {step.to}{where}: {_said(step)}"
+        yield from _exchanges(step, redact)
+    yield from found_lines(step.found, redact)
+    yield from why_lines(step.clues, redact)
+
+
+def _said(step: StepTried) -> str:
+    after = "" if step.took_ns is None else f" after {format_duration(max(0, step.took_ns))}"
+    if step.look is not None:
+        if step.look.blind:
+            return "shown, as is what was never there"
+        if step.said == OK:
+            return f"shown{after}"
+        if step.look.seen_ns is not None:
+            return f"shown{after}, without what is taken out of it"
+        return (
+            "not shown yet" if step.said == NOTHING else f"not shown within {format_duration(step.look.deadline_ns)}"
+        )
+    return f"{step.said}{after}"
+
+
+def _exchanges(step: StepTried, redact: Redact) -> Iterator[str]:
+    for number, asked in enumerate(step.asked):
+        sent = next((turn.sent for turn in asked.turns if turn.sent is not None), None)
+        if number:
+            yield f"sent again after {format_duration(max(0, asked.start_ns - step.asked[number - 1].end_ns))}"
+        elif sent is None:
+            head = "\n".join(f"{name}: {value}" for name, value in step.event.headers)
+            yield from message_lines(shown(Message(head, step.event.body), redact))
+        else:
+            yield from message_lines(shown(sent, redact))
+        came = asked.came
+        if came is not None:
+            yield "answered"
+            yield from message_lines(shown(came, redact))
+    if step.said in (FAILED, NOTHING) and step.detail and (not step.asked or step.asked[-1].came is None):
+        yield f"  {without_secrets(step.detail, redact)}"
