@@ -210,6 +210,23 @@ TABLE = [
 ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        ("{objective: retried == 0, event: order.create}", "retried == 0"),
+        ("{objective: rate(retried) < 5%, scenario: beat}", "rate(retried) < 5%"),
+    ],
+)
+def test_an_objective_on_what_is_sent_again_needs_a_step_that_may_be(asked: str, shown: str) -> None:
+    (line,) = lines_of(GOOD.replace("[errors == 0]", f"[{asked}]"))
+    assert line == (
+        f"load.yaml:55:8: no step of these is sent again, so '{shown}' can only say 0; "
+        "give a step retry: {on: [429], times: 3}"
+    )
+    assert load(GOOD.replace("[errors == 0]", "[retried == 0]")).config.slos
+    assert load(GOOD.replace("[errors == 0]", "[{objective: retried == 0, event: order.again}]")).config.slos
+
+
 @pytest.mark.parametrize("bad", TABLE, ids=lambda bad: f"{bad.where} {bad.what}")
 def test_each_mistake_is_one_clear_line(bad: Bad) -> None:
     assert bad.old in GOOD

@@ -42,6 +42,8 @@ class Said:
 
 NOTHING = Said(0)
 """No answer at all."""
+UNSENT = Said(-1)
+"""The target can't be reached."""
 
 
 @dataclass
@@ -210,6 +212,8 @@ class World:
         at_ns = self.now_ns + said.after_ns
         if said is NOTHING:
             return Receipt(event.seq, Outcome.IN_DOUBT, self.now_ns, None, "no answer within 1 s")
+        if said is UNSENT:
+            return Receipt(event.seq, Outcome.UNSENT, self.now_ns, None, "connection refused")
         if not isinstance(event, RequestEvent):
             return Receipt(event.seq, Outcome.ACCEPTED, self.now_ns, at_ns)
         known = event.request.expect | event.request.refused

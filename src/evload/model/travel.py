@@ -241,6 +241,17 @@ class Part(NamedTuple):
     stable_upper_ns: int | None
 
 
+class Try(NamedTuple):
+    """One of several times that an event was sent, because an answer said so.
+
+    acked_ns  when its answer arrived, and `status` what that was; None: none came
+    """
+
+    sent_ns: int | None
+    acked_ns: int | None
+    status: int | None
+
+
 @dataclass(init=False)
 class Observation(EventFacts):
     """One settled event: all that is kept of it, with its facts. `None` means that there is no such figure.
@@ -250,6 +261,7 @@ class Observation(EventFacts):
     lower end with an upper one means that the first read already saw it, so `sent_ns` bounds it.
 
     parts  by probe and replica, where there is more than one; in the order of the scenario's probes
+    tries  each time that it was sent, where that was more than once; it has the first send, and the last answer
 
     `vars` gives what else was told of it, key and brackets among them, and no more: the defaults are those of the
     class. Most of it is told of few events, and to set it, look at it and store it for all of them would be most of
@@ -275,6 +287,7 @@ class Observation(EventFacts):
     stable_lower_ns: int | None = None
     stable_upper_ns: int | None = None
     parts: tuple[Part, ...] = ()
+    tries: tuple[Try, ...] = ()
 
     def __init__(
         self,
@@ -315,6 +328,11 @@ class Observation(EventFacts):
         self.settled_ns = settled_ns
         if told:
             vars(self).update(told)
+
+    @property
+    def earlier(self) -> Sequence[int]:
+        """With what its tries before the last were answered."""
+        return [one.status for one in self.tries[:-1] if one.status is not None]
 
     @property
     def asked(self) -> int:
