@@ -48,8 +48,9 @@ def request(
     expect: frozenset[int] = OK,
     refused: frozenset[int] = frozenset(),
     reads: bool = True,
+    memory: dict[str, Any] | None = None,
 ) -> RequestEvent:
-    asks = Request(method, target, headers, body, expect, refused, reads)
+    asks = Request(method, target, headers, body, expect, refused, reads, memory)
     return RequestEvent(seq, f"c-{seq}", 0, 0, 0, asks)
 
 
@@ -725,3 +726,38 @@ def test_whoever_looks_on_sees_requests_and_answers_and_changes_nothing() -> Non
     came = [one.came() for one in onlooker.exchanges if one.came is not None]
     assert [one.head.split("\n")[0] for one in came] == ["HTTP 200"] * 3
     assert (came[0].body[:9], came[1].body) == (long[:9], b"")
+
+
+class TestCookies:
+    SET: Final = answer(401, b"", "Set-Cookie: a=caf\xe9; Path=/", "set-cookie: b=2", "Set-Cookie: c=3; Secure")
+
+    @pytest.mark.parametrize(
+        ("settings", "own", "expected"),
+        [
+            ({"cookies": True}, (), "b=2; a=caf\xe9"), ({}, (), None),
+            ({"cookies": True}, (("Cookie", "mine=1"),), "mine=1"),
+        ],
+    )  # fmt: skip
+    def test_what_any_answer_sets_is_sent_back_byte_by_byte(
+        self, settings: Any, own: Any, expected: str | None
+    ) -> None:
+        memory: dict[str, Any] = {}
+        first, second = request(memory=memory), request(seq=1, memory=memory, headers=own)
+        set_it = self.SET.replace("é".encode(), b"\xe9")
+        receipts, server = asked(always(set_it), first, second, **settings)
+        assert [receipt.outcome for receipt in receipts] == [REJECTED, REJECTED]
+        before, after = (one.headers.get("cookie") for one in server.requests)
+        assert before is None
+        # The bytes that came: no UTF-8.
+        assert after == (None if expected is None else expected.encode("latin-1").decode("utf-8", "surrogateescape"))
+        assert bool(memory) == bool(settings)
+
+    def test_events_and_requests_of_nobody_have_none(self) -> None:
+        _, server = asked(always(self.SET), request(), request(seq=1), plain(2), plain(3), cookies=True)
+        assert {one.headers.get("cookie") for one in server.requests} == {None}
+
+    def test_producers_of_one_host_share_them_whatever_the_port(self) -> None:
+        memory: dict[str, Any] = {}
+        asked(always(self.SET), request(memory=memory), cookies=True)
+        _, server = asked(always(answer(200)), request(memory=memory), cookies=True)
+        assert server.requests[0].headers["cookie"].startswith("b=2; a=")

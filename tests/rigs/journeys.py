@@ -59,6 +59,10 @@ class Sent:
     target: str
     body: str
     headers: Mapping[str, str]
+    memory: dict[str, Any] | None = None
+    """Where producers remember things."""
+    remembered: Sequence[int] = ()
+    """What was in it: the numbers of the requests before it that shared it."""
 
     @property
     def step(self) -> str:
@@ -180,6 +184,8 @@ class World:
         while due := self.room.take(self.now_ns, 256):
             for producer, event in due:
                 sent = self._noted(producer, event)
+                if sent.memory is not None:
+                    sent.memory["sent"].append(len(self.sent))
                 self.sent.append(sent)
                 if isinstance(event, WaitEvent):
                     self._count += 1
@@ -206,6 +212,8 @@ class World:
             "" if request is None else request.target,
             event.correlation_id if isinstance(event, WaitEvent) else event.body.decode(),
             dict(event.headers),
+            None if request is None else request.memory,
+            () if request is None or request.memory is None else request.memory.setdefault("sent", [])[:],
         )
 
     def _receipt(self, event: Event, said: Said) -> Receipt:

@@ -129,7 +129,7 @@ class Server:
 
 
 async def _read_request(reader: asyncio.StreamReader, connection: int) -> Request:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("utf-8")
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("utf-8", "surrogateescape")
     first, *lines = head.rstrip("\r\n").split("\r\n")
     method, target, version = first.split(" ")
     assert version == "HTTP/1.1"

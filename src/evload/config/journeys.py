@@ -95,6 +95,7 @@ def check_journeys(
             known[event] = known[event] & names if event in known else names
     _check_pools(problems, journeys, scenarios)
     _check_users(problems, journeys, scenarios)
+    _check_cookies(problems, journeys, producers)
     return known
 
 
@@ -140,6 +141,19 @@ def _check_users(
                     cure = f"write a load such as {{users: 50, for: 5m}}, or a journey without {section}:"
                     problems.add((*path, at), what, cure, key=isinstance(written, dict))
                     break
+
+
+def _check_cookies(
+    problems: Problems, journeys: Mapping[str, JourneySettings], producers: Mapping[str, ProducerSettings]
+) -> None:
+    """Cookies are kept for users, and only requests are theirs."""
+    if len(journeys) < len(problems.document.section("journeys")):
+        return  # One has a mistake of its own, and nobody knows where it sends.
+    asked = {step.to for one in journeys.values() for step in one.sending() if isinstance(step, RequestStep)}
+    for name, producer in producers.items():
+        if getattr(producer, "cookies", False) and name not in asked:
+            what = f"cookies are kept for users of journeys, and no step sends a request to {name!r}"
+            problems.add(("producers", name, "cookies"), what, f"leave cookies out, or write to: {name} in a step")
 
 
 def _placed(path: DataPath, journey: JourneySettings) -> Iterator[tuple[DataPath, Counted]]:

@@ -69,9 +69,11 @@ class Request:
     headers  (name, value) pairs of this request alone, its content type among them
     expect   statuses by which the target does what it was asked; `refused` those that are a legitimate no
     reads    the body of the answer is looked into
+    memory   what producers remember for whoever sends it from one of his requests to the next, such as cookies; they
+             put it there themselves, and it is emptied where he begins anew. None: nobody remembers anything
     """
 
-    __slots__ = ("body", "expect", "headers", "method", "reads", "refused", "target")
+    __slots__ = ("body", "expect", "headers", "memory", "method", "reads", "refused", "target")
 
     def __init__(
         self,
@@ -82,7 +84,9 @@ class Request:
         expect: frozenset[int],
         refused: frozenset[int],
         reads: bool,
+        memory: dict[str, Any] | None = None,
     ) -> None:
+        self.memory = memory
         self.method = method
         self.target = target
         self.headers = headers

@@ -712,3 +712,42 @@ def test_eight_hours_of_two_hundred_users_take_no_more_memory_than_one_and_keep_
     tracemalloc.stop()
     assert due == [200 * 180] * 8
     assert max(sizes) <= 1.05 * sizes[0]
+
+
+# -- what producers remember -----------------------------------------------------------------------------------
+
+
+def remembering(world: World) -> list[tuple[str, int, list[int]]]:
+    """Of each request its step, for whom it is remembered, and what: the numbers of all before it."""
+    told = []
+    for at, sent in enumerate(world.sent):
+        assert sent.memory is not None
+        told.append((sent.step, id(sent.memory), list(sent.remembered)))
+        assert at not in sent.remembered
+    return told
+
+
+def test_producers_remember_for_each_user_until_it_begins_anew() -> None:
+    """Who can't begin tries again, and has nothing from before."""
+    answers = {"login": [Said(503), Said(503), Said(200), Said(200)]}
+    steps = JourneySettings((ask("a"),), begin=(ask("login"), ask("more")), end=(ask("logout"),))
+    world = World(
+        {"order": steps},
+        lambda sent: answers[sent.step].pop(0) if sent.step in answers else Said(),
+        ramps=[(0, S, 2, 2)],
+        think=(290 * MS, 290 * MS),
+    )
+    world.run()
+    told = remembering(world)
+    by_user = {
+        whose: [(step, len(before)) for step, of, before in told if of == whose]
+        for whose in dict.fromkeys(whose for _, whose, _ in told)
+    }
+    once = [("login", 0), ("login", 0), ("more", 1), ("a", 2), ("a", 3), ("a", 4), ("logout", 5)]
+    assert list(by_user.values()) == [once, once]
+
+
+def test_in_open_load_they_remember_for_each_iteration() -> None:
+    world = World(journey(ask("a"), ask("b")), load=hold("10/s", "1s"))
+    world.run()
+    assert [(step, len(before)) for step, _, before in remembering(world)] == [("a", 0), ("b", 1)] * 10

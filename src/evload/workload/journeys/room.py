@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 
 from ...model.iteration import End, Iteration
 from ...model.states import Outcome
-from ...model.travel import Answer, Event, Receipt, Try, WaitEvent
+from ...model.travel import Answer, Event, Receipt, RequestEvent, Try, WaitEvent
 from ...units import NS_PER_S, format_duration
 from ..schedule import Arrivals
 from .pools import Pools, Taken
@@ -66,8 +66,8 @@ class _Pass:
     """An iteration under way, or what a user ends with."""
 
     __slots__ = (
-        "awaits", "done", "due_ns", "end", "failed_checks", "intended_ns", "journey", "last_ns", "number", "own",
-        "part", "place", "reason", "started_ns", "step", "token", "tried", "tries", "user", "values",
+        "awaits", "done", "due_ns", "end", "failed_checks", "intended_ns", "journey", "last_ns", "memory", "number",
+        "own", "part", "place", "reason", "started_ns", "step", "token", "tried", "tries", "user", "values",
     )  # fmt: skip
 
     def __init__(self, journey: int, number: int, own: int, user: _User | None, intended_ns: int) -> None:
@@ -76,6 +76,8 @@ class _Pass:
         self.own = own
         """Which of its user's iterations it is; in open load which of all."""
         self.user = user
+        self.memory: dict[str, Any] = {} if user is None else user.memory
+        """What producers remember from one of its requests to the next: of its user or, in open load, its own."""
         self.intended_ns = intended_ns
         self.started_ns: int | None = None
         self.values: dict[str, Any] = {}
@@ -109,6 +111,8 @@ class _User:
     begun: dict[int, dict[str, Any]] = field(default_factory=dict)
     """The journeys that it has begun, with what was captured then."""
     is_there: bool = False
+    memory: dict[str, Any] = field(default_factory=dict)
+    """What producers remember from one of its requests to the next."""
 
 
 _Entry = tuple[int, int, int, _Pass | _User]
@@ -338,6 +342,7 @@ class Journeys:
                 one.values |= user.begun[one.journey] | self._given(one)
             else:
                 one.part, one.place = _BEGIN, program.begin
+                user.memory.clear()
         elif user is not None:
             user.begun.setdefault(one.journey, {})
         self._go_on(one, now_ns)
@@ -356,6 +361,7 @@ class Journeys:
             return  # the next one when this is done
         self.users -= user.is_there
         user.is_there = False
+        user.memory.clear()
 
     # -- going on ----------------------------------------------------------------------------------------
 
@@ -409,6 +415,8 @@ class Journeys:
             return True
         seq = self._prepare(one, program, send)
         event = send.event(seq, one.due_ns, self._stamp(now_ns))
+        if isinstance(event, RequestEvent):
+            event.request.memory = one.memory
         if send.retry is not None:
             one.tried = (event, None)
         self._fly(one, send.producer, event)
