@@ -12,12 +12,13 @@ from evload.clients.jmes import Expression
 from evload.model.correlation import CorrelationIds
 from evload.model.iteration import Iteration
 from evload.model.states import Outcome
-from evload.model.travel import Encoding, Event, Receipt, RequestEvent, WaitEvent
+from evload.model.travel import Encoding, Event, Pieces, Receipt, RequestEvent, WaitEvent
 from evload.workload.events import EventSettings
 from evload.workload.journeys.pools import Pools
 from evload.workload.journeys.program import Given, Program, Watch, events_of
 from evload.workload.journeys.room import Course, Journeys
 from evload.workload.journeys.settings import JourneySettings
+from evload.workload.journeys.uploads import load
 from evload.workload.schedule import Arrivals, Hold
 
 MS = 1_000_000
@@ -97,9 +98,21 @@ def programs_of(
         events=events,
         records=dict.fromkeys(events),
         captured=captured or {},
+        uploads=load([one for journey in journeys.values() for one in journey.files()], "1", _content),
         expression=Expression,
     )
     return [Program(name, settings, given) for name, settings in journeys.items()], names
+
+
+def _text(event: Event) -> str:
+    if isinstance(event, RequestEvent) and isinstance(event.request.body, Pieces):
+        return b"".join(event.request.body.of).decode()
+    return event.body.decode()
+
+
+def _content(path: str) -> bytes:
+    """What is in each file: its name."""
+    return path.encode()
 
 
 Answering = Callable[[Sent], Said]
@@ -210,7 +223,7 @@ class World:
             producer,
             "" if request is None else request.method,
             "" if request is None else request.target,
-            event.correlation_id if isinstance(event, WaitEvent) else event.body.decode(),
+            event.correlation_id if isinstance(event, WaitEvent) else _text(event),
             dict(event.headers),
             None if request is None else request.memory,
             () if request is None or request.memory is None else request.memory.setdefault("sent", [])[:],

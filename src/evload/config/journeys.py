@@ -19,6 +19,7 @@ from ..workload.journeys.settings import (
     Continue,
     Counted,
     EventStep,
+    FileSettings,
     JourneySettings,
     RequestStep,
     Sending,
@@ -113,7 +114,7 @@ def _check_pools(
             for pool in sent.give:
                 givers.setdefault(pool, []).append(name)
     for name, journey in journeys.items():
-        for place, step in _placed(("journeys", name), journey):
+        for place, step in placed(("journeys", name), journey):
             for variable, pool in () if isinstance(step, WaitStep) else step.take.items():
                 path: DataPath = (*place, "take", variable)
                 if pool not in givers:
@@ -156,7 +157,7 @@ def _check_cookies(
             problems.add(("producers", name, "cookies"), what, f"leave cookies out, or write to: {name} in a step")
 
 
-def _placed(path: DataPath, journey: JourneySettings) -> Iterator[tuple[DataPath, Counted]]:
+def placed(path: DataPath, journey: JourneySettings) -> Iterator[tuple[DataPath, Counted]]:
     """All steps that are events, with their places."""
     for section, steps in journey.sections.items():
         yield from _placed_in((*path, section), steps)
@@ -197,6 +198,8 @@ class _Journey:
         self._captured = captured
         self._makers: dict[str, str] = {}
         """The step that captures or takes a name, the first one."""
+        self._files = frozenset(one.known_as for one in journey.files() if one.known_as)
+        """Names of the files that it sends, for expressions; templates ask for what is known of them."""
         self._secret: set[str] = set()
         self._of_user = frozenset(
             name for step in counted((*journey.begin, *journey.end)) for name in _names_of(step)
@@ -214,8 +217,9 @@ class _Journey:
             what = "no step of this journey sends anything"
             self._problems.add((*path, "steps"), what, "add a request or an event")
         drawn = self._vars((*path, "vars"))
-        begun = self._steps((*path, "begin"), journey.begin, self._captured | _USER)
-        iteration = self._captured | OF_ITERATIONS | drawn | begun
+        files = frozenset(f"{name}.{what}" for name in self._files for what in ("sha256", "size"))
+        begun = self._steps((*path, "begin"), journey.begin, self._captured | _USER | files)
+        iteration = self._captured | files | OF_ITERATIONS | drawn | begun
         self._steps((*path, "steps"), journey.steps, iteration)
         anywhere = frozenset(name for step in counted(journey.steps) for name in _names_of(step))
         self._steps((*path, "finally"), journey.finally_, iteration | anywhere)
@@ -233,7 +237,7 @@ class _Journey:
         """Names of steps are for one each, and variables aren't called as what is there already."""
         times = Counter(step.name for step in self._journey.counted())
         events = self._document.section("events")
-        for place, step in _placed(path, self._journey):
+        for place, step in placed(path, self._journey):
             if times[step.name] > 1:
                 times[step.name] = -times[step.name]
             elif times[step.name] < 0:
@@ -248,6 +252,25 @@ class _Journey:
                 self._check_new((*place, "capture", variable), variable)
         for variable in self._journey.vars:
             self._check_new((*path, "vars", variable), variable)
+        self._check_files(path)
+
+    def _check_files(self, path: DataPath) -> None:
+        """A file's name stands for one file, and for nothing else."""
+        known: dict[str, FileSettings] = {}
+        for place, step in placed(path, self._journey):
+            written = {"file": step.file, **step.files} if isinstance(step, RequestStep) else {}
+            for field, one in written.items():
+                if one is None or not (name := one.known_as):
+                    continue
+                at: DataPath = (*place, "file") if one is getattr(step, "file", None) else (*place, "files", field)
+                first = known.setdefault(name, one)
+                if name in self._journey.vars or name in self._makers or name in self._captured:
+                    what = f"this file is called {name!r}, as something else is that is known here"
+                elif (first.path, first.size) != (one.path, one.size):
+                    what = f"another file of this journey is called {name!r}, too"
+                else:
+                    continue
+                self._problems.add(at, what, "give it another name, as: NAME")
 
     def _check_new(self, place: DataPath, name: str) -> None:
         if name in self._captured:
@@ -365,7 +388,7 @@ class _Journey:
         except ValueError as error:
             self._problems.add_text(place, str(error))
             return
-        for name in sorted(_vars_in(jmespath.compile(text).parsed) - (known - self._captured)):
+        for name in sorted(_vars_in(jmespath.compile(text).parsed) - (known - self._captured) - self._files):
             what, cure = self._why_not(place, name, f"vars.{name}", known)
             self._problems.add(place, what, cure)
 

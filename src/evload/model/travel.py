@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain
-from typing import Any, Final, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol, cast
 
 from .facts import EventFacts
 from .states import Outcome, Seen, State
@@ -62,6 +62,20 @@ class Event:
         return f"Event(seq={self.seq}, correlation_id={self.correlation_id!r}, body={self.body[:60]!r})"
 
 
+class Pieces:
+    """A body that is sent piece by piece: some of them are large, and shared by many requests."""
+
+    __slots__ = ("_size", "of")
+
+    def __init__(self, of: Sequence[bytes]) -> None:
+        self.of = of
+        self._size = sum(map(len, of))
+
+    def __len__(self) -> int:
+        """Bytes of all of them."""
+        return self._size
+
+
 class Request:
     """What a step of a journey asks of an HTTP producer, in place of the event that it would send.
 
@@ -80,7 +94,7 @@ class Request:
         method: str,
         target: str,
         headers: Sequence[tuple[str, str]],
-        body: bytes,
+        body: bytes | Pieces,
         expect: frozenset[int],
         refused: frozenset[int],
         reads: bool,
@@ -110,8 +124,13 @@ class RequestEvent(Event):
         intended_ns: int,
         request: Request,
     ) -> None:
-        super().__init__(seq, correlation_id, scenario, type, intended_ns, None, request.body, request.headers, ())
+        # Of a body in pieces nobody asks the event for more than its length.
+        body = cast(bytes, request.body)
+        super().__init__(seq, correlation_id, scenario, type, intended_ns, None, body, request.headers, ())
         self.request = request
+
+    def __repr__(self) -> str:
+        return f"RequestEvent(seq={self.seq}, {self.request.method} {self.request.target})"
 
 
 class WaitEvent(Event):

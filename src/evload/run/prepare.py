@@ -246,6 +246,7 @@ def _journeys(
         events=config.events,
         records=config.records,
         captured=stand_ins(config.captured) if captured is None else captured,
+        uploads=config.uploads,
         expression=Expression,
     )
     programs = [Program(journey, config.journeys[journey], given) for journey in scenario.journeys]

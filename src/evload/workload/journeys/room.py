@@ -720,7 +720,8 @@ class Journeys:
     def _given(self, one: _Pass) -> dict[str, Any]:
         """What each iteration knows from its beginning."""
         user = "" if one.user is None else one.user.number
-        return {"user": user, "iteration": max(0, one.number), "step": ""}
+        files = self._programs[one.journey].files
+        return {**files, "user": user, "iteration": max(0, one.number), "step": ""}
 
     def _key(self, one: _Pass, step: int) -> int:
         """What a generator is seeded with for a step, 0: for the variables."""
