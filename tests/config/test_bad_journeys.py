@@ -154,6 +154,7 @@ TABLE = [
     Bad("{order: body.id}", "{order: answer.id}", "15:83", "looks at 'answer', which isn't there", "status, headers"),
     Bad("body.id == vars.payment", "bodi.id", "32:25", "looks at 'bodi'", "did you mean 'body'?"),
     Bad("vars.payment", "vars.paiment", "32:25", "unknown variable vars.paiment", "did you mean vars.payment?"),
+    Bad("vars.payment", "vars.invoice.id", "32:25", "unknown variable vars.invoice", "capture it in a step before"),
     Bad("vars.payment", "vars.invoice", "32:25", "unknown variable vars.invoice", "capture it in a step before"),
     Bad("vars.payment", "vars.receipt", "32:25", "vars.receipt is known from step 'paid' on", "on each way"),
     Bad("{order: body.id}", "{order: body.id, token: body.id}",

@@ -787,8 +787,7 @@ class TestUploads:
                     if early:
                         writer.write(answer(413))
                         break
-                    while left:
-                        portion = await reader.read(min(left, 1 << 16))
+                    while left and (portion := await reader.read(min(left, 1 << 16))):
                         left, size = left - len(portion), size + len(portion)
                         held.update(portion)
                     came.append((size, held.digest()))

@@ -47,18 +47,20 @@ def test_files_go_beside_the_fields_of_a_form_and_later_steps_know_them(tmp_path
     (tmp_path / "logo.png").write_bytes(LOGO)
     text = config(
         'put: {to: shop, post: /logos, form: {note: "{note}", n: "{iteration}"}, '
-        "files: {image: {path: logo.png}, raw: {size: 300KB, type: application/x-raw, as: noise}}}",
+        'files: {image: {path: logo.png}, "ra\\"w": {size: 1B}, '
+        "raw: {size: 300KB, type: application/x-raw, as: noise}}}",
         'check: {to: shop, post: /check, json: {sum: "{logo.sha256}", size: "{logo.size}", said: "{noise.size} B"}, '
         'check: {same: "vars.logo.size == `' + str(len(LOGO)) + '` && vars.noise.sha256 != vars.logo.sha256"}}',
     )
     ran = run_scripted(text, tmp_path, always(answer(200)))
     assert {one.ledger["completed"] for one in ran.report.summary.scenarios["main"].journeys().values()} == {5}
     puts = [request for request in ran.record.requests if request.target == "/logos"]
-    noise = parts(puts[0])[3][3]
+    noise = parts(puts[0])[4][3]
     for number, request in enumerate(puts):
         assert parts(request) == [
             ("note", None, "text/plain", f'Grüße "{number}"'.encode()), ("n", None, "text/plain", b"%d" % number),
-            ("image", "logo.png", "image/png", LOGO), ("raw", "raw.bin", "application/x-raw", noise),
+            ("image", "logo.png", "image/png", LOGO), ("ra%22w", "ra%22w.bin", "application/octet-stream", noise[:1]),
+            ("raw", "raw.bin", "application/x-raw", noise),
         ]  # fmt: skip
     assert len(noise) == 300_000
     assert len(set(noise[:5000])) == 256, "as if drawn"

@@ -469,7 +469,7 @@ def _vars_in(node: Mapping[str, Any]) -> set[str]:
     """The variables that a parsed expression looks at by their names: `vars.NAME`."""
     children = [child for child in node["children"] if isinstance(child, dict)]
     found = {name for child in children for name in _vars_in(child)}
-    if node["type"] == "subexpression" and [child["type"] for child in children] == ["field", "field"]:
-        head, name = children
+    if node["type"] == "subexpression" and [child["type"] for child in children[:2]] == ["field", "field"]:
+        head, name = children[:2]
         found |= {name["value"]} if head["value"] == "vars" else set()
     return found
