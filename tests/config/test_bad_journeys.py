@@ -163,6 +163,7 @@ TABLE = [
     Bad("{order: body.id}", "{order: answer.id}", "15:83", "looks at 'answer', which isn't there", "status, headers"),
     Bad("body.id == vars.payment", "bodi.id", "32:25", "looks at 'bodi'", "did you mean 'body'?"),
     Bad("vars.payment", "vars.paiment", "32:25", "unknown variable vars.paiment", "did you mean vars.payment?"),
+    Bad("vars.payment", "vars.invoice.id", "32:25", "unknown variable vars.invoice", "capture it in a step before"),
     Bad("vars.payment", "vars.invoice", "32:25", "unknown variable vars.invoice", "capture it in a step before"),
     Bad("vars.payment", "vars.receipt", "32:25", "vars.receipt is known from step 'paid' on", "on each way"),
     Bad("{order: body.id}", "{order: body.id, token: body.id}",
@@ -222,6 +223,23 @@ TABLE = [
 def test_rules_about_journeys_and_steps_that_there_are() -> None:
     rules = "compare: {max_regression: [completed(work)=1%, p99(order.ship)=9%], limit: [p95(order)=9s]}\n"
     assert load(GOOD + rules).config.journeys.keys() == {"order", "work"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        ("{objective: retried == 0, event: order.create}", "retried == 0"),
+        ("{objective: rate(retried) < 5%, scenario: beat}", "rate(retried) < 5%"),
+    ],
+)
+def test_an_objective_on_what_is_sent_again_needs_a_step_that_may_be(asked: str, shown: str) -> None:
+    (line,) = lines_of(GOOD.replace("[errors == 0]", f"[{asked}]"))
+    assert line == (
+        f"load.yaml:55:8: no step of these is sent again, so '{shown}' can only say 0; "
+        "give a step retry: {on: [429], times: 3}"
+    )
+    assert load(GOOD.replace("[errors == 0]", "[retried == 0]")).config.slos
+    assert load(GOOD.replace("[errors == 0]", "[{objective: retried == 0, event: order.again}]")).config.slos
 
 
 @pytest.mark.parametrize("bad", TABLE, ids=lambda bad: f"{bad.where} {bad.what}")

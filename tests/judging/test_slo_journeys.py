@@ -13,13 +13,38 @@ from evload.model.iteration import End, Iteration
 from evload.model.report import Result
 from evload.model.states import State
 from evload.model.summary import Summary
-from evload.model.travel import Observation
+from evload.model.travel import Observation, Try
 from evload.objectives.grammar import parse
 from evload.objectives.objective import Objective
+from evload.objectives.scenario import ScenarioCriteria
 from evload.summary.fold_plan import Counted, ScenarioPlan, Slice
 from evload.summary.recorder import Recorder
 
 S = 1_000_000_000
+
+
+def sent_often(*statuses: int, journeys: bool = True) -> Summary:
+    """Of one step, sent until its answer is one after which it isn't sent again; another one is due and has none."""
+    steps = Counted(counter_steps=(("status(429)", S),))
+    plan = ScenarioPlan("mixed", False, 0, steps, journeys=((0, "order"),) if journeys else ())
+    recorder = Recorder([plan], 0)
+    recorder.expect(0, [(0, 0, None, 0), (1, 0, None, 0)])
+    seen = Observation(0, 0, 0, State.UNOBSERVED, 0, sent_ns=0, acked_ns=9, settled_ns=9, status=statuses[-1])
+    seen.tries = tuple(Try(number, number + 1, status) for number, status in enumerate(statuses))
+    recorder.settle([seen])
+    return recorder.summary()
+
+
+@pytest.mark.parametrize("text", ["rate(status(429)) < 50%", "rate(status(429)) < 50% in any 10s"])
+def test_a_share_of_tries_ends_no_run_because_nobody_knows_how_many_are_to_come(text: str) -> None:
+    objective, summary = parse(text, abort_after_ns=0), sent_often(429, 429, 429, 429, 200)
+    terms = {"mixed": ScenarioCriteria(0, 10 * S, watched=False, events=2)}
+    assert judge(objective, summary, terms).result is Result.FAIL
+    assert judge(objective, summary, terms).observed == pytest.approx((4 / 6, 4 / 6))
+    assert reason_to_abort([objective], summary, 9 * S, terms) is None
+    assert reason_to_abort([objective], sent_often(429, 429, 429, 429, 200, journeys=False), 9 * S, terms)
+    counts = parse("status(429) <= 3", abort_after_ns=0)
+    assert reason_to_abort([counts], summary, 9 * S, terms) == (counts, "ended after 9s: status(429) is 4")
 
 
 def ended(

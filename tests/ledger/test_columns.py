@@ -22,7 +22,7 @@ from evload.model.marker import Marker
 from evload.model.phases import Ending
 from evload.model.states import Seen, State
 from evload.model.summary import ScenarioSummary, Summary
-from evload.model.travel import Observation, Part
+from evload.model.travel import Observation, Part, Try
 from evload.model.vitals import Vitals
 from evload.objectives.criteria import Criteria
 from evload.objectives.policy import SelfCheckPolicy
@@ -148,6 +148,8 @@ class Drawn:
         seen.status, seen.session = self.maybe(rng.choice((202, 409, 503))), self.maybe(rng.choice(list(Seen)[:3]))
         seen.own_delay, seen.order_wait = self.maybe(rng.choice(WAITS)), self.maybe(rng.choice(WAITS))
         seen.answer, seen.retried = self.maybe(rng.choice((1, 2, 3))), self.maybe(rng.choice((0, 1, 300)))
+        if rng.random() < 0.2:
+            seen.tries = tuple(self._tries(since))
         seen.resent, seen.non_monotonic = rng.random() < 0.1, rng.random() < 0.1
         seen.bytes_out, seen.bytes_in = self.maybe(rng.choice((300, 2**61))), self.maybe(20)
         seen.tags = rng.choice(TAGS) if rng.random() < self.chance else ""
@@ -160,6 +162,11 @@ class Drawn:
                 (first + rng.choice((-MS, 0, 5 * MS, other[0] - first))) // coarse * coarse
             )
         return seen
+
+    def _tries(self, since: int) -> Iterator[Try]:
+        for _ in range(self.rng.choice((2, 2, 3, 5))):
+            sent_ns = since + self.rng.choice(WAITS)
+            yield Try(sent_ns, self.maybe(sent_ns + MS), self.maybe(self.rng.choice((202, 429, 503, 1200))))
 
     def _ends(self, since: int, state: State) -> tuple[int | None, ...]:
         rng = self.rng

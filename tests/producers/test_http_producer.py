@@ -994,4 +994,5 @@ def test_what_is_not_said_is_as_documented(said: dict[str, Any]) -> None:
         "capture": None, "timeout": "10s", "connections": 1000, "max_idle": "4s", "requests_per_connection": None,
         "batch": 100, "auth": None, "rabbitmq_api": None, "proxy": None, "ca_file": None, "verify": True,
         "cert_file": None, "key_file": None, "in_flight": 100_000, "when_full": "wait", "ordered": False, "tag": {},
+        "cookies": False,
     }  # fmt: skip

@@ -6,9 +6,11 @@ import asyncio
 import gzip
 import json
 import random
+import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
@@ -18,7 +20,7 @@ import pytest
 from evload.clients.jmes import Expression, NoDocument
 from evload.clock import Clock, SystemClock
 from evload.model.states import Outcome
-from evload.model.travel import Event, Receipt, Request, RequestEvent
+from evload.model.travel import Event, Pieces, Receipt, Request, RequestEvent
 from evload.producers.http import HttpProducerConfig
 from evload.spi.context import Surroundings
 from evload.spi.secrets import Secrets
@@ -44,12 +46,13 @@ def request(
     seq: int = 0,
     *,
     headers: Sequence[tuple[str, str]] = (),
-    body: bytes = b"",
+    body: bytes | Pieces = b"",
     expect: frozenset[int] = OK,
     refused: frozenset[int] = frozenset(),
     reads: bool = True,
+    memory: dict[str, Any] | None = None,
 ) -> RequestEvent:
-    asks = Request(method, target, headers, body, expect, refused, reads)
+    asks = Request(method, target, headers, body, expect, refused, reads, memory)
     return RequestEvent(seq, f"c-{seq}", 0, 0, 0, asks)
 
 
@@ -725,3 +728,108 @@ def test_whoever_looks_on_sees_requests_and_answers_and_changes_nothing() -> Non
     came = [one.came() for one in onlooker.exchanges if one.came is not None]
     assert [one.head.split("\n")[0] for one in came] == ["HTTP 200"] * 3
     assert (came[0].body[:9], came[1].body) == (long[:9], b"")
+
+
+class TestCookies:
+    SET: Final = answer(401, b"", "Set-Cookie: a=caf\xe9; Path=/", "set-cookie: b=2", "Set-Cookie: c=3; Secure")
+
+    @pytest.mark.parametrize(
+        ("settings", "own", "expected"),
+        [
+            ({"cookies": True}, (), "b=2; a=caf\xe9"), ({}, (), None),
+            ({"cookies": True}, (("Cookie", "mine=1"),), "mine=1"),
+        ],
+    )  # fmt: skip
+    def test_what_any_answer_sets_is_sent_back_byte_by_byte(
+        self, settings: Any, own: Any, expected: str | None
+    ) -> None:
+        memory: dict[str, Any] = {}
+        first, second = request(memory=memory), request(seq=1, memory=memory, headers=own)
+        set_it = self.SET.replace("é".encode(), b"\xe9")
+        receipts, server = asked(always(set_it), first, second, **settings)
+        assert [receipt.outcome for receipt in receipts] == [REJECTED, REJECTED]
+        before, after = (one.headers.get("cookie") for one in server.requests)
+        assert before is None
+        # The bytes that came: no UTF-8.
+        assert after == (None if expected is None else expected.encode("latin-1").decode("utf-8", "surrogateescape"))
+        assert bool(memory) == bool(settings)
+
+    def test_events_and_requests_of_nobody_have_none(self) -> None:
+        _, server = asked(always(self.SET), request(), request(seq=1), plain(2), plain(3), cookies=True)
+        assert {one.headers.get("cookie") for one in server.requests} == {None}
+
+    def test_producers_of_one_host_share_them_whatever_the_port(self) -> None:
+        memory: dict[str, Any] = {}
+        asked(always(self.SET), request(memory=memory), cookies=True)
+        _, server = asked(always(answer(200)), request(memory=memory), cookies=True)
+        assert server.requests[0].headers["cookie"].startswith("b=2; a=")
+
+
+class TestUploads:
+    FILE: Final = random.Random(2).randbytes(4_000_000)
+
+    def uploads(self, count: int) -> list[Event]:
+        return [
+            request("POST", seq=seq, body=Pieces((b"--b\r\n", self.FILE, b"\r\n--b--\r\n"))) for seq in range(count)
+        ]
+
+    def told(
+        self, early: bool, count: int, connections: int = 100
+    ) -> tuple[list[Receipt], list[tuple[int, bytes]], int]:
+        """Receipts, what each connection brought (bytes of bodies, and their sha256), and the most memory in use."""
+        came: list[tuple[int, bytes]] = []
+
+        async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with suppress(asyncio.IncompleteReadError, OSError):
+                while head := await reader.readuntil(b"\r\n\r\n"):
+                    left, size, held = int(head.partition(b"content-length: ")[2].split(b"\r\n")[0]), 0, sha256()
+                    await asyncio.sleep(1)
+                    if early:
+                        writer.write(answer(413))
+                        break
+                    while left and (portion := await reader.read(min(left, 1 << 16))):
+                        left, size = left - len(portion), size + len(portion)
+                        held.update(portion)
+                    came.append((size, held.digest()))
+                    writer.write(answer(201))
+                await asyncio.sleep(1)
+            writer.close()
+
+        async def main() -> tuple[list[Receipt], int]:
+            server = await asyncio.start_server(handle, "127.0.0.1", 0)
+            port = server.sockets[0].getsockname()[1]
+            async with producing(f"http://127.0.0.1:{port}", timeout="60s", connections=connections) as publish:
+                tracemalloc.start()
+                try:
+                    receipts = await publish(self.uploads(count))
+                    most = tracemalloc.get_traced_memory()[1]
+                finally:
+                    tracemalloc.stop()
+            server.close()
+            await asyncio.sleep(5)  # so that it has noticed
+            return receipts, most
+
+        receipts, most = run(main())
+        return receipts, came, most
+
+    def test_a_large_body_goes_as_the_target_takes_it_and_no_request_has_a_copy(self) -> None:
+        receipts, came, most = self.told(early=False, count=20)
+        assert {receipt.outcome for receipt in receipts} == {ACCEPTED}
+        whole = b"--b\r\n" + self.FILE + b"\r\n--b--\r\n"
+        assert came == [(len(whole), sha256(whole).digest())] * 20
+        assert most < 20_000_000, "80 MB if each had its own; a tenth of a MB is on the way to each"
+
+    def test_an_answer_before_all_is_sent_counts_and_ends_the_connection(self) -> None:
+        receipts, _, _ = self.told(early=True, count=3, connections=1)
+        assert [(receipt.outcome, receipt.detail) for receipt in receipts] == [(REJECTED, "HTTP 413")] * 3
+
+    def test_a_small_one_goes_at_once_and_the_connection_is_used_again(self) -> None:
+        small = [request("POST", seq=seq, body=Pieces((b"a", b"bc"))) for seq in range(3)]
+        receipts, server = asked(always(answer(201)), *small)
+        assert [receipt.outcome for receipt in receipts] == [ACCEPTED] * 3
+        assert [(one.body, one.connection) for one in server.requests] == [(b"abc", 0)] * 3
+
+    def test_it_is_sent_again_whole(self) -> None:
+        event = request("POST", body=Pieces((self.FILE,)))
+        _, server = asked(always(answer(503)), event, event)
+        assert [one.body == self.FILE for one in server.requests] == [True, True]

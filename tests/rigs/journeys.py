@@ -12,12 +12,13 @@ from evload.clients.jmes import Expression
 from evload.model.correlation import CorrelationIds
 from evload.model.iteration import Iteration
 from evload.model.states import Outcome
-from evload.model.travel import Encoding, Event, Receipt, RequestEvent, WaitEvent
+from evload.model.travel import Encoding, Event, Pieces, Receipt, RequestEvent, WaitEvent
 from evload.workload.events import EventSettings
 from evload.workload.journeys.pools import Pools
 from evload.workload.journeys.program import Given, Program, Watch, events_of
 from evload.workload.journeys.room import Course, Journeys
 from evload.workload.journeys.settings import JourneySettings
+from evload.workload.journeys.uploads import load
 from evload.workload.schedule import Arrivals, Hold
 
 MS = 1_000_000
@@ -42,6 +43,8 @@ class Said:
 
 NOTHING = Said(0)
 """No answer at all."""
+UNSENT = Said(-1)
+"""The target can't be reached."""
 
 
 @dataclass
@@ -57,6 +60,10 @@ class Sent:
     target: str
     body: str
     headers: Mapping[str, str]
+    memory: dict[str, Any] | None = None
+    """Where producers remember things."""
+    remembered: Sequence[int] = ()
+    """What was in it: the numbers of the requests before it that shared it."""
 
     @property
     def step(self) -> str:
@@ -91,9 +98,21 @@ def programs_of(
         events=events,
         records=dict.fromkeys(events),
         captured=captured or {},
+        uploads=load([one for journey in journeys.values() for one in journey.files()], "1", _content),
         expression=Expression,
     )
     return [Program(name, settings, given) for name, settings in journeys.items()], names
+
+
+def _text(event: Event) -> str:
+    if isinstance(event, RequestEvent) and isinstance(event.request.body, Pieces):
+        return b"".join(event.request.body.of).decode()
+    return event.body.decode()
+
+
+def _content(path: str) -> bytes:
+    """What is in each file: its name."""
+    return path.encode()
 
 
 Answering = Callable[[Sent], Said]
@@ -178,6 +197,8 @@ class World:
         while due := self.room.take(self.now_ns, 256):
             for producer, event in due:
                 sent = self._noted(producer, event)
+                if sent.memory is not None:
+                    sent.memory["sent"].append(len(self.sent))
                 self.sent.append(sent)
                 if isinstance(event, WaitEvent):
                     self._count += 1
@@ -202,14 +223,18 @@ class World:
             producer,
             "" if request is None else request.method,
             "" if request is None else request.target,
-            event.correlation_id if isinstance(event, WaitEvent) else event.body.decode(),
+            event.correlation_id if isinstance(event, WaitEvent) else _text(event),
             dict(event.headers),
+            None if request is None else request.memory,
+            () if request is None or request.memory is None else request.memory.setdefault("sent", [])[:],
         )
 
     def _receipt(self, event: Event, said: Said) -> Receipt:
         at_ns = self.now_ns + said.after_ns
         if said is NOTHING:
             return Receipt(event.seq, Outcome.IN_DOUBT, self.now_ns, None, "no answer within 1 s")
+        if said is UNSENT:
+            return Receipt(event.seq, Outcome.UNSENT, self.now_ns, None, "connection refused")
         if not isinstance(event, RequestEvent):
             return Receipt(event.seq, Outcome.ACCEPTED, self.now_ns, at_ns)
         known = event.request.expect | event.request.refused

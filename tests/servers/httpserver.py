@@ -129,7 +129,7 @@ class Server:
 
 
 async def _read_request(reader: asyncio.StreamReader, connection: int) -> Request:
-    head = (await reader.readuntil(b"\r\n\r\n")).decode("utf-8")
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("utf-8", "surrogateescape")
     first, *lines = head.rstrip("\r\n").split("\r\n")
     method, target, version = first.split(" ")
     assert version == "HTTP/1.1"
@@ -143,10 +143,10 @@ async def _read_request(reader: asyncio.StreamReader, connection: int) -> Reques
 
 
 @asynccontextmanager
-async def serving(script: Script, tls: ssl.SSLContext | None = None) -> AsyncIterator[Server]:
-    """A server that does what the script says, for as long as the block lasts."""
+async def serving(script: Script, tls: ssl.SSLContext | None = None, port: int = 0) -> AsyncIterator[Server]:
+    """A server that does what the script says, for as long as the block lasts; on a free port unless one is named."""
     server = Server(script)
-    await server.start(tls)
+    await server.start(tls, port)
     try:
         yield server
     finally:

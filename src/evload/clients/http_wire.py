@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple, Protocol, cast
 
@@ -29,6 +29,8 @@ _HEAD_LIMIT: Final = 65_536
 _LARGE: Final = 65_536
 """Of a body beyond this, in bytes, its owner is told each time that it grows."""
 _NO_BODY: Final = b""
+_PORTION: Final = 65_536
+"""Most bytes of a long request that are written at a time."""
 _KNOWN_LIMIT: Final = 4_096
 """Most bytes of an answer that are remembered."""
 _END_OF_HEAD: Final = b"\r\n\r\n"
@@ -89,6 +91,8 @@ class Exchange:
     bodiless: bool = False
     """Whatever the headers of its answer say of a body, none comes (RFC 9112, 6.3): it asks by HEAD. Only of those
     that aren't `alike`."""
+    streamed: bool = False
+    """It is too long to be written at once, and is as the target takes it. Only of those that aren't `alike`."""
     own_headers: Collection[str] = ()
     """Names, in lower case, of headers with a value of its own where all others have one in common."""
 
@@ -377,6 +381,14 @@ class Client:
         self._sweeper = self._loop.call_later(self._period_s, self._sweep)
 
 
+def _portions(request: Sequence[bytes]) -> Iterator[memoryview]:
+    """What is written at a time. Nothing is copied: many requests share their large pieces."""
+    for piece in request:
+        view = memoryview(piece)
+        for start in range(0, len(view), _PORTION):
+            yield view[start : start + _PORTION]
+
+
 class Connection(asyncio.Protocol):
     """One connection: writes a request, reads its answer, tells the client.
 
@@ -389,8 +401,8 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_beside_body", "_body", "_body_size", "_excess", "_exchange", "_had_body", "_head_size", "_headers",
-        "_keep_alive", "_left", "_limit", "_listener", "_overlong", "_owner", "_parser", "_status", "_transport",
-        "closed", "hung_up", "idle_since_ns", "in_body", "kept", "opened",
+        "_keep_alive", "_left", "_limit", "_listener", "_overlong", "_owner", "_parser", "_paused", "_status",
+        "_transport", "_unsent", "closed", "hung_up", "idle_since_ns", "in_body", "kept", "opened",
     )  # fmt: skip
 
     _transport: asyncio.Transport
@@ -401,6 +413,9 @@ class Connection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._exchange: Exchange | None = None
         self._left = owner.requests_per_connection
+        self._unsent: Iterator[memoryview] | None = None
+        """What is left of a request that is written as the target takes it."""
+        self._paused = False
         self.hung_up = False
         self.opened = False
         self.closed = False
@@ -431,7 +446,27 @@ class Connection(asyncio.Protocol):
             self._left -= 1
         exchange.sent_ns = now_ns
         request = exchange.request
+        if not exchange.alike and exchange.streamed:
+            self._unsent = _portions(request)
+            self._write_on()
+            return
         self._transport.write(request[0] if len(request) == 1 else b"".join(request))
+
+    def _write_on(self) -> None:
+        """Write of what is left as much as the transport wants now."""
+        while self._unsent is not None and not self._paused:
+            portion = next(self._unsent, None)
+            if portion is None:
+                self._unsent = None
+            else:
+                self._transport.write(portion)
+
+    def pause_writing(self) -> None:
+        self._paused = True
+
+    def resume_writing(self) -> None:
+        self._paused = False
+        self._write_on()
 
     def sent_before(self, at_ns: int) -> bool:
         """Whether a request was written before `at_ns` and is still without an answer."""
@@ -448,7 +483,7 @@ class Connection(asyncio.Protocol):
         exchange = self._exchange
         self._exchange = None
         # Parser and connection hold each other: until that is noticed, what came would stay in memory.
-        self.kept, self._body, self._headers = 0, None, []
+        self.kept, self._body, self._headers, self._unsent = 0, None, [], None
         self._retire()
         self._transport.abort()
         if exchange is not None:
@@ -553,7 +588,8 @@ class Connection(asyncio.Protocol):
         at_ns = self._owner.clock.now_ns()
         self._exchange = None
         # Bytes that are still unwritten mean that the answer came before the request was through.
-        if reusable and not self._transport.get_write_buffer_size():
+        whole, self._unsent = self._unsent is None, None
+        if reusable and whole and not self._transport.get_write_buffer_size():
             self._listener.answered(exchange, status, headers, body, at_ns)
             self._owner.released(self, at_ns)
         else:

@@ -22,7 +22,7 @@ from ..spi.secrets import is_in_login, names_in
 from ..units import format_duration, write_duration
 from ..workload import events
 from ..workload.events import EventSettings
-from ..workload.journeys.settings import EventStep, JourneySettings, WaitStep
+from ..workload.journeys.settings import EventStep, JourneySettings, RequestStep, WaitStep
 from ..workload.records import Records
 from ..workload.schedule import Hold, Idle, duration_ns, events_before, expected_events, longest_hold
 from ..workload.templates import OWN_NAMES
@@ -187,6 +187,9 @@ class Checks:
             if objective.subject in ("regressions", "regressed") and watching and not _looks_twice(watching, probes):
                 what = f"no probe looks again at what it has seen, so {objective.expression!r} would always hold"
                 self._problems.add(path, what, "give the probe confirm: {reads: 5}")
+            if objective.subject == "retried" and not self._may_be_sent_again(objective, chosen, scenarios):
+                what = f"no step of these is sent again, so {objective.expression!r} can only say 0"
+                self._problems.add(path, what, "give a step retry: {on: [429], times: 3}")
             if objective.subject == QUEUE_LAG and not any("queue_depth" in g.metrics for g in gauges.values()):
                 what = "no gauge has the queue_depth from which queue_lag follows"
                 self._problems.add(path, what, "add the gauge of a queue under gauges:")
@@ -210,6 +213,19 @@ class Checks:
     def _knows_all_journeys(self) -> bool:
         """One that has a mistake of its own may wait for what an objective is about."""
         return len(self._journeys) == len(self._document.section("journeys"))
+
+    def _may_be_sent_again(
+        self, objective: Objective, chosen: Iterable[str], scenarios: Mapping[str, Scenario]
+    ) -> bool:
+        """Whether a step that an objective is about has a retry, or may have one."""
+        if not self._knows_all_journeys:
+            return True
+        return any(
+            isinstance(step, RequestStep) and step.retry is not None
+            for name in self._journeys.keys() & {one for each in chosen for one in scenarios[each].journeys}
+            for step in self._journeys[name].counted()
+            if objective.event in (None, event_name(name, step))
+        )
 
     def _waited_for(self, chosen: Iterable[str], scenarios: Mapping[str, Scenario]) -> set[str]:
         """The probes for which steps of the journeys of some scenarios wait."""

@@ -19,6 +19,7 @@ from ..workload.journeys.settings import (
     Continue,
     Counted,
     EventStep,
+    FileSettings,
     JourneySettings,
     RequestStep,
     Sending,
@@ -101,6 +102,7 @@ def check_journeys(
             known[event] = known[event] & names if event in known else names
     _check_pools(problems, journeys, scenarios)
     _check_users(problems, journeys, scenarios)
+    _check_cookies(problems, journeys, producers)
     return known
 
 
@@ -118,7 +120,7 @@ def _check_pools(
             for pool in sent.give:
                 givers.setdefault(pool, []).append(name)
     for name, journey in journeys.items():
-        for place, step in _placed(("journeys", name), journey):
+        for place, step in placed(("journeys", name), journey):
             for variable, pool in () if isinstance(step, WaitStep) else step.take.items():
                 path: DataPath = (*place, "take", variable)
                 if pool not in givers:
@@ -148,7 +150,20 @@ def _check_users(
                     break
 
 
-def _placed(path: DataPath, journey: JourneySettings) -> Iterator[tuple[DataPath, Counted]]:
+def _check_cookies(
+    problems: Problems, journeys: Mapping[str, JourneySettings], producers: Mapping[str, ProducerSettings]
+) -> None:
+    """Cookies are kept for users, and only requests are theirs."""
+    if len(journeys) < len(problems.document.section("journeys")):
+        return  # One has a mistake of its own, and nobody knows where it sends.
+    asked = {step.to for one in journeys.values() for step in one.sending() if isinstance(step, RequestStep)}
+    for name, producer in producers.items():
+        if getattr(producer, "cookies", False) and name not in asked:
+            what = f"cookies are kept for users of journeys, and no step sends a request to {name!r}"
+            problems.add(("producers", name, "cookies"), what, f"leave cookies out, or write to: {name} in a step")
+
+
+def placed(path: DataPath, journey: JourneySettings) -> Iterator[tuple[DataPath, Counted]]:
     """All steps that are events, with their places."""
     for section, steps in journey.sections.items():
         yield from _placed_in((*path, section), steps)
@@ -189,6 +204,8 @@ class _Journey:
         self._captured = captured
         self._makers: dict[str, str] = {}
         """The step that captures or takes a name, the first one."""
+        self._files = frozenset(one.known_as for one in journey.files() if one.known_as)
+        """Names of the files that it sends, for expressions; templates ask for what is known of them."""
         self._secret: set[str] = set()
         self._of_user = frozenset(
             name for step in counted((*journey.begin, *journey.end)) for name in _names_of(step)
@@ -206,8 +223,9 @@ class _Journey:
             what = "no step of this journey sends anything"
             self._problems.add((*path, "steps"), what, "add a request or an event")
         drawn = self._vars((*path, "vars"))
-        begun = self._steps((*path, "begin"), journey.begin, self._captured | _USER)
-        iteration = self._captured | OF_ITERATIONS | drawn | begun
+        files = frozenset(f"{name}.{what}" for name in self._files for what in ("sha256", "size"))
+        begun = self._steps((*path, "begin"), journey.begin, self._captured | _USER | files)
+        iteration = self._captured | files | OF_ITERATIONS | drawn | begun
         self._steps((*path, "steps"), journey.steps, iteration)
         anywhere = frozenset(name for step in counted(journey.steps) for name in _names_of(step))
         self._steps((*path, "finally"), journey.finally_, iteration | anywhere)
@@ -228,7 +246,7 @@ class _Journey:
             **dict.fromkeys(self._document.section("events"), "an event"),
             **dict.fromkeys(self._document.section("journeys"), "a journey"),
         }
-        for place, step in _placed(path, self._journey):
+        for place, step in placed(path, self._journey):
             if times[step.name] > 1:
                 times[step.name] = -times[step.name]
             elif times[step.name] < 0:
@@ -243,6 +261,25 @@ class _Journey:
                 self._check_new((*place, "capture", variable), variable)
         for variable in self._journey.vars:
             self._check_new((*path, "vars", variable), variable)
+        self._check_files(path)
+
+    def _check_files(self, path: DataPath) -> None:
+        """A file's name stands for one file, and for nothing else."""
+        known: dict[str, FileSettings] = {}
+        for place, step in placed(path, self._journey):
+            written = {"file": step.file, **step.files} if isinstance(step, RequestStep) else {}
+            for field, one in written.items():
+                if one is None or not (name := one.known_as):
+                    continue
+                at: DataPath = (*place, "file") if one is getattr(step, "file", None) else (*place, "files", field)
+                first = known.setdefault(name, one)
+                if name in self._journey.vars or name in self._makers or name in self._captured:
+                    what = f"this file is called {name!r}, as something else is that is known here"
+                elif (first.path, first.size) != (one.path, one.size):
+                    what = f"another file of this journey is called {name!r}, too"
+                else:
+                    continue
+                self._problems.add(at, what, "give it another name, as: NAME")
 
     def _check_new(self, place: DataPath, name: str) -> None:
         if name in self._captured:
@@ -360,7 +397,7 @@ class _Journey:
         except ValueError as error:
             self._problems.add_text(place, str(error))
             return
-        for name in sorted(_vars_in(jmespath.compile(text).parsed) - (known - self._captured)):
+        for name in sorted(_vars_in(jmespath.compile(text).parsed) - (known - self._captured) - self._files):
             what, cure = self._why_not(place, name, f"vars.{name}", known)
             self._problems.add(place, what, cure)
 
@@ -441,7 +478,7 @@ def _vars_in(node: Mapping[str, Any]) -> set[str]:
     """The variables that a parsed expression looks at by their names: `vars.NAME`."""
     children = [child for child in node["children"] if isinstance(child, dict)]
     found = {name for child in children for name in _vars_in(child)}
-    if node["type"] == "subexpression" and [child["type"] for child in children] == ["field", "field"]:
-        head, name = children
+    if node["type"] == "subexpression" and [child["type"] for child in children[:2]] == ["field", "field"]:
+        head, name = children[:2]
         found |= {name["value"]} if head["value"] == "vars" else set()
     return found

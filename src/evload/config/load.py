@@ -47,6 +47,7 @@ from .profiles import take
 from .run_config import SANDBOX, Action, LateAddress, LoadedConfig, RunConfig, Step, with_sandbox
 from .secrets import Redactor
 from .sections import MOST, ActionTimes, CompareEntry, ConfigFile, CostEntry, Kind, ObjectiveEntry, Scenario
+from .uploads import uploads_of
 from .yaml import DataPath, Document, texts
 
 _NO_SANDBOX_YET: Final = "http://127.0.0.1:9"
@@ -256,6 +257,7 @@ class _Reader:
             settle=top.settle,
             records=checks.templates(types, scenarios, producers, self._base_dir, captured, known),
             journeys=journeys,
+            uploads=uploads_of(self._problems, journeys, str(top.seed), self._base_dir),
             secrets=secrets,
             actions=actions,
             costs=tuple(costs.values()),

@@ -27,6 +27,7 @@ from ..spi.producer import ProducerSettings
 from ..spi.sink import SinkSettings
 from ..workload.events import EventSettings
 from ..workload.journeys.settings import JourneySettings
+from ..workload.journeys.uploads import Uploads
 from ..workload.records import Records
 from . import yaml as yamlfile
 from .journeys import events_of, probes_of, producers_of
@@ -101,6 +102,7 @@ class RunConfig:
 
     replicas  settings of each replica that has an address of its own, by the name of its probe
     records   the loaded data file of each event, by the event's name; None where it has none
+    uploads   the contents of the files that steps of journeys send
     settle    longest drain after an interrupt, in nanoseconds
     secrets   where those values come from that may change while the run goes on
     actions   what is done to the system while the run goes on
@@ -127,6 +129,7 @@ class RunConfig:
     self_checks: SelfCheckPolicy
     settle: int
     records: Mapping[str, Records | None]
+    uploads: Uploads = field(default_factory=dict)
     secrets: Mapping[str, SecretSettings] = field(default_factory=dict)
     actions: Mapping[str, Action] = field(default_factory=dict)
     observe: int = 0

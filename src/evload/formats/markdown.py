@@ -142,7 +142,8 @@ def _journeys(summary: Summary) -> list[str]:
                      f"{one.counts['refused']:,}", f"{one.counts['failed']:,}", *_times(one.times), ""))  # fmt: skip
         head = ("Step", "Sent", "Ok", "Refused", "Failed", *_STEP_TIMES, "Ended here")
         lines += ["", *_table(head, rows)]
-        why = [f"- {count:,} × {escaped(reason)}" for reason, count in one.reasons[:_ENDS]]
+        why = [f"- {escaped(told)}" for told in one.sent_again]
+        why += [f"- {count:,} × {escaped(reason)}" for reason, count in one.reasons[:_ENDS]]
         why += [f"- and {len(one.reasons) - _ENDS} more reasons"] if len(one.reasons) > _ENDS else []
         why += [f"- check {escaped(name)}: {count:,} failed it" for name, count in one.checks]
         lines += ["", *why] if why else []

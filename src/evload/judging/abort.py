@@ -14,7 +14,7 @@ from fractions import Fraction
 from itertools import zip_longest
 from typing import Final, NamedTuple
 
-from ..model.facts import INTERVAL_NS, STALENESS
+from ..model.facts import INTERVAL_NS, STALENESS, ByValue
 from ..model.report import Result
 from ..model.summary import Distribution, Summary
 from ..objectives.objective import Measure, Objective
@@ -55,6 +55,15 @@ class _State(NamedTuple):
         """Whether events of a scenario are without an answer, so that nobody knows yet when it ends."""
         one = self.summary.scenarios.get(scenario or "")
         return one is not None and one.ledger["scheduled"] > sum(one.ledger[state] for state in _SETTLED)
+
+    def tries(self, objective: Objective) -> bool:
+        """Whether it counts how often events were sent that journeys may send again."""
+        by_value = ByValue.named(objective.subject)
+        if by_value is None or not by_value.of_tries:
+            return False
+        return any(
+            one.journeys() for name, one in self.summary.scenarios.items() if objective.scenario in (None, name)
+        )
 
     def terms(self, objective: Objective) -> list[ScenarioCriteria]:
         """The terms of those scenarios."""
@@ -109,6 +118,9 @@ def _violation(objective: Objective, state: _State, limit: Fraction) -> str:
 def _violated(objective: Objective, state: _State, limit: Fraction) -> str:
     if objective.of_iterations and (objective.measure not in (Measure.COUNT, Measure.MAX) or objective.window):
         return ""  # Iterations count when they are over, and how many are under way isn't known here.
+    about = objective.inner or objective
+    if about.measure is Measure.RATE and state.tries(about):
+        return ""  # A share of tries; nobody knows how often what is under way is sent.
     match objective.measure:
         case Measure.GAUGE | Measure.DRAIN:
             return _gauge(objective, state, limit)

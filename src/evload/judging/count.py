@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..model import iteration
-from ..model.facts import COUNTERS, ERRORS, FACT_OF, PUBLISH_COUNTERS, ByValue
+from ..model.facts import COUNTERS, ERRORS, FACT_OF, PUBLISH_COUNTERS, STATUS, ByValue
 from ..model.summary import ScenarioSummary
 
 
@@ -65,6 +65,15 @@ def _count_by_value(scope: ScenarioSummary, by_value: ByValue) -> Count:
     exact = sum(events for value, events in tally.items() if by_value.has(value))
     article = "an" if by_value.fact[0] in "aeiou" else "a"
     return Count(exact, exact, "" if tally else f"nothing told {article} {by_value.fact}")
+
+
+def tried(scope: ScenarioSummary, name: str) -> int:
+    """Of how many a counter called `name` is a share: all that was scheduled, as often as it was sent where that is
+    counted."""
+    scheduled, by_value = scope.ledger["scheduled"], ByValue.named(name)
+    if by_value is None or not by_value.of_tries:
+        return scheduled
+    return scheduled + sum(scope.tallies.get(STATUS, {}).values()) - scope.known.get(STATUS, 0)
 
 
 def _count_seen_only(scope: ScenarioSummary, name: str, low: int, watched: int, blind: str, doubt: str) -> Count:

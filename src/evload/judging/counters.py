@@ -12,7 +12,7 @@ from ..model.summary import ScenarioSummary
 from ..objectives.objective import LOWER, UPPER, Measure, Objective
 from ..stats.binomial import CONFIDENCE
 from ..units import NS_PER_S, format_share
-from .count import count
+from .count import count, tried
 from .limit_result import NEAR, NEAR_NOTE, LimitResult, compare
 from .moments import moment
 
@@ -21,7 +21,7 @@ def judge_counter(objective: Objective, scope: ScenarioSummary, limit: Fraction)
     """A count, its share of what was scheduled, or its rate per second."""
     known = count(scope, objective.subject)
     behind_ns = scope.behind_ns if (objective.measure, objective.subject) == (Measure.THROUGHPUT, "acked") else 0
-    unit = _counter_unit(objective.measure, scope, behind_ns)
+    unit = _counter_unit(objective, scope, behind_ns)
     if unit is None:
         return LimitResult(
             Result.INCONCLUSIVE, note=known.blind or "all events were due at once, so there is no rate"
@@ -57,18 +57,18 @@ def _what_none_shows(scope: ScenarioSummary) -> str:
     return f"{note}; no copy was sent on purpose, so idempotency was not exercised"
 
 
-def _counter_unit(measure: Measure, scope: ScenarioSummary, behind_ns: int) -> Fraction | None:
+def _counter_unit(objective: Objective, scope: ScenarioSummary, behind_ns: int) -> Fraction | None:
     """What one event counts for in the unit of the limit; None if that can't be said.
 
     Throughput: n events span n - 1 gaps, so the schedule's rate is (n - 1) / (last - first), of which each event
     contributes an n-th. Stamps are whole nanoseconds: the span may be one too long, which is taken off so that
     rounding never costs a run its objective. A broker that falls behind takes `behind_ns` longer than the schedule.
     """
-    if measure is Measure.COUNT:
+    if objective.measure is Measure.COUNT:
         return Fraction(1)
     scheduled = scope.ledger["scheduled"]
-    if measure is Measure.RATE:
-        return Fraction(1, scheduled) if scheduled else None
+    if objective.measure is Measure.RATE:
+        return Fraction(1, tried(scope, objective.subject)) if scheduled else None
     if scope.first_intended_ns is None:
         return None
     assert scope.last_intended_ns is not None

@@ -58,9 +58,12 @@ def portions(reader: LedgerReader, *, keys: bool) -> Iterator[Portion]:
         numbers.append("position")
         chosen.append(f"CASE WHEN position IS NULL THEN {NONE} ELSE 0 END")
     has_parts = next(reader.rows("SELECT 1 FROM parts LIMIT 1"), None) is not None
+    has_tries = "tries" in reader.tables and next(reader.rows("SELECT 1 FROM tries LIMIT 1"), None) is not None
     size = max(1, _PORTION // _PARTS_EACH) if has_parts else _PORTION
     for rows in reader.portions(f"SELECT {', '.join((*chosen, *texts))} FROM events ORDER BY seq", size):
         events = _columns(rows, numbers, texts)
+        if has_tries:
+            events = _with_tries(reader, events)
         parts = _parts(reader, events) if has_parts else None
         for scenario in np.unique(events["scenario"]).tolist():
             yield Portion(scenario, *some(events, parts, events["scenario"] == scenario))
@@ -130,6 +133,14 @@ def _parts(reader: LedgerReader, events: Columns) -> Columns | None:
     # What is said of an event that isn't there is left out.
     known = numbers[np.minimum(places, len(numbers) - 1)] == parts["seq"]
     return parts.beside({"place": places}).where(known)
+
+
+def _with_tries(reader: LedgerReader, events: Columns) -> Columns:
+    """The events, with a column of what the tries before the last of each were answered: few differ in that."""
+    numbers = events["seq"]
+    told = dict(reader.earlier_tries(int(numbers[0]), int(numbers[-1])))
+    codes, texts = _coded([" ".join(map(str, told[seq])) if seq in told else None for seq in numbers.tolist()])
+    return events.beside({"tries": codes}, {"tries": texts})
 
 
 def _columns(rows: Sequence[Sequence[Any]], numbers: Sequence[str], texts: Sequence[str]) -> Columns:

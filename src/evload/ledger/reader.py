@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import orjson
 
@@ -19,7 +19,7 @@ from ..model.iteration import End, Iteration
 from ..model.marker import Marker
 from ..model.report import EventSample
 from ..model.states import State
-from ..model.travel import Observation, Part
+from ..model.travel import Observation, Part, Try
 from ..stats.watches import MISSING
 from .schema import COLUMNS, READS, TABLES, iteration_of, observation_of
 
@@ -32,6 +32,7 @@ _DAMAGED: Final = (sqlite3.Error, UnicodeDecodeError)
 _LONGEST: Final = 200
 _STEPS: Final = 100_000
 """Of SQLite's machine between two moments at which Ctrl-C is heeded."""
+T = TypeVar("T")
 
 
 class LedgerReader:
@@ -155,9 +156,9 @@ class LedgerReader:
         Raises UsageError where the file is damaged.
         """
         query = f"SELECT {', '.join(self.columns)} FROM events WHERE scenario = ? ORDER BY seq"
-        with closing(_Parts(self, scenario)) as parts:
+        with closing(_Parts(self, scenario)) as parts, closing(_Tries(self, scenario)) as tries:
             for row in self.rows(query, (scenario,)):
-                yield observation_of(self.columns, row, parts.of(row[0]))
+                yield observation_of(self.columns, row, parts.of(row[0]), tries.of(row[0]))
 
     def chosen(self, condition: str, order: str, values: Mapping[str, object], limit: int) -> list[Observation]:
         """At most `limit` settled events that an SQL condition over the table `events` chooses, in that order.
@@ -169,9 +170,19 @@ class LedgerReader:
         query = f"SELECT {', '.join(self.columns)} FROM events WHERE {condition} ORDER BY {order} LIMIT :limit"
         found = []
         for row in list(self.rows(query, {**values, "limit": limit})):
-            with closing(_Parts(self, row[1], seq=row[0])) as parts:
-                found.append(observation_of(self.columns, row, parts.of(row[0])))
+            with closing(_Parts(self, row[1], row[0])) as parts, closing(_Tries(self, row[1], row[0])) as tries:
+                found.append(observation_of(self.columns, row, parts.of(row[0]), tries.of(row[0])))
         return found
+
+    def earlier_tries(self, first: int, last: int) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """Of the events with numbers from `first` to `last` that were sent several times: the statuses of their tries
+        but the last, where these have any. None in an older ledger."""
+        if "tries" in self.tables:
+            query = "SELECT seq, status FROM tries WHERE seq BETWEEN ? AND ? ORDER BY seq, number"
+            for seq, rows in groupby(self.rows(query, (first, last)), key=itemgetter(0)):
+                *earlier, _ = (status for _, status in rows)
+                if known := tuple(status for status in earlier if status is not None):
+                    yield seq, known
 
     def place(self) -> None:
         """Lay out the events of which a position is known in the table `placed`, by key and time of the send."""
@@ -320,32 +331,58 @@ def _matches(text: str | None, glob: str) -> bool:
     return text is not None and fnmatchcase(text, glob)
 
 
-class _Parts:
-    """The parts of a scenario's events, taken off in the order of the events."""
+class _Beside(Generic[T]):
+    """What a table has beside the rows of a scenario's events, or of one of them; taken off in the order of the
+    events."""
+
+    _table: ClassVar[str]
+    _columns: ClassVar[str]
 
     def __init__(self, reader: LedgerReader, scenario: int, seq: int | None = None) -> None:
-        query = (
-            "SELECT p.seq, p.probe, p.replica, p.state, p.first_lower_ns, p.first_upper_ns, p.stable_lower_ns,"
-            " p.stable_upper_ns FROM parts p JOIN events e ON e.seq = p.seq WHERE e.scenario = ?"
-        )
+        query = f"SELECT {self._columns} FROM {self._table} p JOIN events e ON e.seq = p.seq WHERE e.scenario = ?"
         one = " AND p.seq = ?" if seq is not None else ""
         values = (scenario,) if seq is None else (scenario, seq)
         # The loop order is fixed: by number, so that nothing has to be sorted.
-        self._rows = reader.rows(f"{query}{one} ORDER BY p.seq, p.number", values)
+        rows = reader.rows(f"{query}{one} ORDER BY p.seq, p.number", values)
+        self._rows = rows if self._table in reader.tables else reader.rows("SELECT 1 WHERE FALSE")
         self._next = next(self._rows, None)
 
-    def of(self, seq: int) -> tuple[Part, ...]:
+    def of(self, seq: int) -> tuple[T, ...]:
         """Those of event `seq`, which has to come after the one asked for before."""
         found = []
         while self._next is not None and self._next[0] == seq:
-            _, probe, replica, state, *brackets = self._next
-            found.append(Part(probe, replica, State(state), *brackets))
+            found.append(self._told(*self._next[1:]))
             self._next = next(self._rows, None)
         return tuple(found)
+
+    def _told(self, *row: Any) -> T:
+        raise NotImplementedError
 
     def close(self) -> None:
         """Let go of the rest."""
         self._rows.close()
+
+
+class _Parts(_Beside[Part]):
+    """What each probe and each replica says."""
+
+    _table = "parts"
+    _columns = (
+        "p.seq, p.probe, p.replica, p.state, p.first_lower_ns, p.first_upper_ns, p.stable_lower_ns, p.stable_upper_ns"
+    )
+
+    def _told(self, probe: int, replica: str | None, state: int, *brackets: Any) -> Part:
+        return Part(probe, replica, State(state), *brackets)
+
+
+class _Tries(_Beside[Try]):
+    """Each time that it was sent, where that was more than once."""
+
+    _table = "tries"
+    _columns = "p.seq, p.sent_ns, p.acked_ns, p.status"
+
+    def _told(self, *row: Any) -> Try:
+        return Try(*row)
 
 
 def sample(path: Path, count: int) -> EventSample:

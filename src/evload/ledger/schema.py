@@ -14,7 +14,7 @@ import orjson
 from ..model.facts import DEFAULTS, FACTS
 from ..model.iteration import End, Iteration
 from ..model.states import State
-from ..model.travel import OPTIONAL, Observation, Part, told_of
+from ..model.travel import OPTIONAL, Observation, Part, Try, told_of
 
 FORMAT: Final = 3
 READS: Final = frozenset({2, FORMAT})
@@ -90,6 +90,11 @@ CREATE TABLE parts (              -- what each probe and each replica says, wher
     first_lower_ns INTEGER, first_upper_ns INTEGER, stable_lower_ns INTEGER, stable_upper_ns INTEGER,
     PRIMARY KEY (seq, number)
 ) WITHOUT ROWID;
+CREATE TABLE tries (              -- of events that were sent more than once, as an answer said: each time
+    seq INTEGER NOT NULL, number INTEGER NOT NULL, -- from 0; the last one is what their rows in events are about
+    sent_ns INTEGER, acked_ns INTEGER, status INTEGER, -- no answer, and no status of one: none came
+    PRIMARY KEY (seq, number)
+) WITHOUT ROWID;
 CREATE TABLE iterations (         -- of journeys, those that are over, in the order in which they ended
     scenario INTEGER NOT NULL, journey INTEGER NOT NULL, -- indices into meta.plan and meta.journeys
     number INTEGER NOT NULL,      -- within its scenario; the rows in events of its steps have it, too
@@ -105,12 +110,13 @@ CREATE TABLE iterations (         -- of journeys, those that are over, in the or
 TABLES: Final = frozenset(
     {
         "meta", "vitals", "scheduled", "samples", "reads", "read_times", "markers", "states", "events", "parts",
-        "iterations",
+        "iterations", "tries",
     }
 )  # fmt: skip
 
 INSERT_SCHEDULED: Final = "INSERT OR REPLACE INTO scheduled VALUES (?, ?, ?)"
 INSERT_PART: Final = "INSERT INTO parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_TRY: Final = "INSERT INTO tries VALUES (?, ?, ?, ?, ?)"
 INSERT_READS: Final = "INSERT INTO reads VALUES (?, ?, ?)"
 INSERT_READ_TIMES: Final = "INSERT INTO read_times VALUES (?, ?, ?, ?, ?)"
 INSERT_MARKER: Final = "INSERT OR REPLACE INTO markers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -256,6 +262,13 @@ def part_rows(seen: Observation, start: int) -> Iterator[tuple[object, ...]]:
         yield (seen.seq, number, part.probe, part.replica, int(part.state), *brackets)
 
 
+def try_rows(seen: Observation, start: int) -> Iterator[tuple[object, ...]]:
+    """The rows of the tries of one event."""
+    for number, (sent_ns, acked_ns, status) in enumerate(seen.tries):
+        stamps = [None if at is None else at - start for at in (sent_ns, acked_ns)]
+        yield (seen.seq, number, *stamps, status)
+
+
 def iteration_row(one: Iteration, start: int) -> tuple[object, ...]:
     """The row of an iteration that is over."""
     return (
@@ -285,7 +298,9 @@ def iteration_of(row: Sequence[Any]) -> Iteration:
     )  # fmt: skip
 
 
-def observation_of(columns: Sequence[str], row: Sequence[Any], parts: tuple[Part, ...]) -> Observation:
+def observation_of(
+    columns: Sequence[str], row: Sequence[Any], parts: tuple[Part, ...], tries: tuple[Try, ...] = ()
+) -> Observation:
     """The event that a row, of some columns, tells of."""
     values = dict(zip(columns, row, strict=True))
     values["state"] = State(values["state"])
@@ -293,4 +308,6 @@ def observation_of(columns: Sequence[str], row: Sequence[Any], parts: tuple[Part
     for name, loaded, default in _TO_LOAD:
         value = values.get(name)
         values[name] = default if value is None else value if loaded is None else loaded(value)
+    if tries:
+        values["tries"] = tries
     return Observation(**values, parts=parts)

@@ -197,6 +197,7 @@ def _schema() -> dict[str, dict[str, _Column]]:
                 "markers",
                 "vitals",
                 "iterations",
+                "tries",
             )
         }
 

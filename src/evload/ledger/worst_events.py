@@ -6,6 +6,7 @@ Done after the run, from its ledger file.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 from ..model.correlation import CorrelationIds
@@ -232,6 +233,9 @@ def _log(seen: Observation, probes: Sequence[str]) -> list[tuple[float, str]]:
         late = seen.sent_ns - seen.intended_ns
         waited = f", {format_duration(seen.order_wait)} of it for its turn" if seen.order_wait else ""
         told.append((seen.sent_ns, f"sent, {format_duration(late)} late{waited}" if late > 0 else "sent"))
+    for before, after in pairwise(seen.tries):
+        told.append((before.acked_ns or seen.intended_ns, f"answered: HTTP {before.status}, to be sent again"))
+        told.append((after.sent_ns or seen.settled_ns, "sent again"))
     if seen.acked_ns is not None:
         took = format_duration(seen.acked_ns - (seen.sent_ns or seen.intended_ns))
         answer = "acked" if seen.state >= State.VISIBLE else f"answered: {seen.detail or seen.state.name.lower()}"

@@ -31,10 +31,12 @@ from .schema import (
     INSERT_READS,
     INSERT_SAMPLE,
     INSERT_SCHEDULED,
+    INSERT_TRY,
     SCHEMA,
     insertions,
     iteration_row,
     part_rows,
+    try_rows,
 )
 
 _GATHER_S: Final = 0.02
@@ -148,6 +150,9 @@ class LedgerFile:
             parts = [row for seen in observations if seen.parts for row in part_rows(seen, start)]
             if parts:
                 db.executemany(INSERT_PART, parts)
+            tries = [row for seen in observations if seen.tries for row in try_rows(seen, start)]
+            if tries:
+                db.executemany(INSERT_TRY, tries)
             db.executemany(INSERT_SCHEDULED, [(number, *counts) for number, counts in enumerate(scheduled)])
 
         self._put(write)

@@ -398,9 +398,10 @@ TROUBLES: Final = ("lost", "regressed", *(name for name, counter in COUNTERS.ite
 
 COUNTER_NAMES: Final = (*LEDGER_KEYS, "sent", "errors")
 """The keys of the ledger; `sent`, which is all that left the generator; `errors`, all that was not acked."""
-PUBLISH_COUNTERS: Final = frozenset({"scheduled", "sent", "acked", "errors", "resent", *ERRORS})
+PUBLISH_COUNTERS: Final = frozenset({"scheduled", "sent", "acked", "errors", "resent", "retried", *ERRORS})
 """Those that the publish alone decides; the others need somebody who watches the read model."""
 STALENESS: Final = "staleness"
+STATUS: Final = "status"
 ORDER_WAIT: Final = "order_wait"
 
 METRICS: Final = (
@@ -451,6 +452,11 @@ class ByValue:
         """Whether there can be such a value."""
         return self.value.isdecimal() or (self.value[:-2].isdecimal() and self.value[-2:] == "xx")
 
+    @property
+    def of_tries(self) -> bool:
+        """Whether it counts each try of an event that was sent several times, and its share is one of all tries."""
+        return self.fact == STATUS
+
     def has(self, value: object) -> bool:
         """Whether it counts a value."""
         text = str(value)
@@ -476,6 +482,8 @@ _AMOUNTS: Final[Mapping[str, Callable[[Any], int]]] = MappingProxyType(
 def amount_of(name: str) -> Callable[[Any], int]:
     """How often an Observation counts in the counter called `name`: one of COUNTER_NAMES, or by value."""
     by_value = ByValue.named(name)
+    if by_value is not None and by_value.of_tries:
+        return lambda seen: sum(map(by_value.has, (seen.status, *seen.earlier)))
     if by_value is not None:
         return lambda seen: by_value.has(getattr(seen, by_value.fact))
     special = _AMOUNTS.get(name)

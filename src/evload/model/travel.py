@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import chain
-from typing import Any, Final, Literal, NamedTuple, Protocol
+from typing import Any, Final, Literal, NamedTuple, Protocol, cast
 
 from .facts import EventFacts
 from .states import Outcome, Seen, State
@@ -62,6 +62,20 @@ class Event:
         return f"Event(seq={self.seq}, correlation_id={self.correlation_id!r}, body={self.body[:60]!r})"
 
 
+class Pieces:
+    """A body that is sent piece by piece: some of them are large, and shared by many requests."""
+
+    __slots__ = ("_size", "of")
+
+    def __init__(self, of: Sequence[bytes]) -> None:
+        self.of = of
+        self._size = sum(map(len, of))
+
+    def __len__(self) -> int:
+        """Bytes of all of them."""
+        return self._size
+
+
 class Request:
     """What a step of a journey asks of an HTTP producer, in place of the event that it would send.
 
@@ -69,20 +83,24 @@ class Request:
     headers  (name, value) pairs of this request alone, its content type among them
     expect   statuses by which the target does what it was asked; `refused` those that are a legitimate no
     reads    the body of the answer is looked into
+    memory   what producers remember for whoever sends it from one of his requests to the next, such as cookies; they
+             put it there themselves, and it is emptied where he begins anew. None: nobody remembers anything
     """
 
-    __slots__ = ("body", "expect", "headers", "method", "reads", "refused", "target")
+    __slots__ = ("body", "expect", "headers", "memory", "method", "reads", "refused", "target")
 
     def __init__(
         self,
         method: str,
         target: str,
         headers: Sequence[tuple[str, str]],
-        body: bytes,
+        body: bytes | Pieces,
         expect: frozenset[int],
         refused: frozenset[int],
         reads: bool,
+        memory: dict[str, Any] | None = None,
     ) -> None:
+        self.memory = memory
         self.method = method
         self.target = target
         self.headers = headers
@@ -106,8 +124,13 @@ class RequestEvent(Event):
         intended_ns: int,
         request: Request,
     ) -> None:
-        super().__init__(seq, correlation_id, scenario, type, intended_ns, None, request.body, request.headers, ())
+        # Of a body in pieces nobody asks the event for more than its length.
+        body = cast(bytes, request.body)
+        super().__init__(seq, correlation_id, scenario, type, intended_ns, None, body, request.headers, ())
         self.request = request
+
+    def __repr__(self) -> str:
+        return f"RequestEvent(seq={self.seq}, {self.request.method} {self.request.target})"
 
 
 class WaitEvent(Event):
@@ -241,6 +264,17 @@ class Part(NamedTuple):
     stable_upper_ns: int | None
 
 
+class Try(NamedTuple):
+    """One of several times that an event was sent, because an answer said so.
+
+    acked_ns  when its answer arrived, and `status` what that was; None: none came
+    """
+
+    sent_ns: int | None
+    acked_ns: int | None
+    status: int | None
+
+
 @dataclass(init=False)
 class Observation(EventFacts):
     """One settled event: all that is kept of it, with its facts. `None` means that there is no such figure.
@@ -250,6 +284,7 @@ class Observation(EventFacts):
     lower end with an upper one means that the first read already saw it, so `sent_ns` bounds it.
 
     parts  by probe and replica, where there is more than one; in the order of the scenario's probes
+    tries  each time that it was sent, where that was more than once; it has the first send, and the last answer
 
     `vars` gives what else was told of it, key and brackets among them, and no more: the defaults are those of the
     class. Most of it is told of few events, and to set it, look at it and store it for all of them would be most of
@@ -275,6 +310,7 @@ class Observation(EventFacts):
     stable_lower_ns: int | None = None
     stable_upper_ns: int | None = None
     parts: tuple[Part, ...] = ()
+    tries: tuple[Try, ...] = ()
 
     def __init__(
         self,
@@ -315,6 +351,11 @@ class Observation(EventFacts):
         self.settled_ns = settled_ns
         if told:
             vars(self).update(told)
+
+    @property
+    def earlier(self) -> Sequence[int]:
+        """With what its tries before the last were answered."""
+        return [one.status for one in self.tries[:-1] if one.status is not None]
 
     @property
     def asked(self) -> int:

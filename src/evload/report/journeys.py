@@ -24,6 +24,7 @@ class Step:
     metric   what its time is: from sending to the answer, or until it was seen
     ended    (how, number) of the iterations that ended at it
     per_s    how often it was sent in a second, on average; None: all at once
+    again    (how many of them were sent once more, how often in all) after an answer that says so
     """
 
     name: str
@@ -35,6 +36,7 @@ class Step:
     times: Distribution | None
     ended: Sequence[tuple[str, int]]
     per_s: float | None
+    again: tuple[int, int] = (0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,15 @@ class Funnel:
     def sums(self) -> list[str]:
         """Both sums in words: `1,000 due = 990 started + 10 unsent`."""
         return [_sum(self.counts, whole, parts) for whole, parts in SUMS.items()]
+
+    @property
+    def sent_again(self) -> list[str]:
+        """Of each step of which some were, in words: `pay: 3 sent again, 5 times in all`."""
+        return [
+            f"{step.name}: {step.again[0]:,} sent again, {step.again[1]:,} times in all"
+            for step in self.steps
+            if step.again[0]
+        ]
 
     @property
     def completed(self) -> float | None:
@@ -133,10 +144,10 @@ def _step(name: str, part: ScenarioSummary, ended: Sequence[tuple[str, int]]) ->
         counts = (ok, 0, ledger["lost"] + ledger["ended"] + ledger["unobserved"] + ledger["in_doubt"])
     else:
         counts = (answers.get(_OK, 0), answers.get(_REFUSED, 0), answers.get(_FAILED, 0))
-    times = part.distributions.get(metric)
-    return Step(
-        name, reached, *counts, metric, times if times is not None and times.count else None, ended, _per_s(part)
-    )
+    times, retried = part.distributions.get(metric), part.tallies.get("retried", {})
+    again = (sum(retried.values()), sum(times * events for times, events in retried.items()))
+    known = times if times is not None and times.count else None
+    return Step(name, reached, *counts, metric, known, ended, _per_s(part), again)
 
 
 def _per_s(part: ScenarioSummary) -> float | None:

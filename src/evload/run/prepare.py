@@ -276,6 +276,7 @@ def _given(
         events=config.events,
         records=config.records,
         captured=stand_ins(config.captured) if captured is None else captured,
+        uploads=config.uploads,
         expression=Expression,
     )
 

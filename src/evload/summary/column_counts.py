@@ -17,7 +17,7 @@ from ..model.travel import Observation
 from ..stats.columns import NONE, Flags, Ints, add_steps, add_thresholds, at_threshold, record, tally, total
 from .columns import Columns, either, fact_of
 from .metric_fold import MetricFold
-from .recorder import COUNTED, STATE_KEYS, Fold, count_fact
+from .recorder import COUNTED, STATE_KEYS, Fold, count_fact, count_tries, counts_tries
 
 
 def count_due(into: Fold, events: Columns, *, late: bool = False) -> None:
@@ -64,6 +64,9 @@ def count_settled(into: Fold, events: Columns) -> None:
         if earliest is not None:
             add_steps(steps, earliest[counted], within=amounts[counted])
         add_steps(steps, latest[counted], beyond=amounts[counted])
+        if counts_tries(counter):
+            for statuses, rows in events.tried():
+                add_steps(steps, events["intended_ns"][rows], events=len(statuses))
     _count_facts(summary, events)
     _count_publishes(into, events)
 
@@ -81,8 +84,11 @@ def _amounts(counter: str, amount_in: Callable[[Observation], int], events: Colu
     if fact is not None:
         kinds = kinds + (len(STATE_KEYS) + 1) * 2 * np.unique(events[fact], return_inverse=True)[1]
     _, examples, kind_of = np.unique(kinds, return_index=True, return_inverse=True)
-    amounts = [int(amount_in(seen)) for seen in events.observations(examples)]
-    return np.array(amounts, dtype=np.int64)[kind_of]
+    amounts = np.array([int(amount_in(seen)) for seen in events.observations(examples)], dtype=np.int64)[kind_of]
+    if by_value is not None and by_value.of_tries:
+        for statuses, rows in events.tried():
+            amounts[rows] += sum(map(by_value.has, statuses))
+    return amounts
 
 
 def _moments(counter: str, events: Columns) -> tuple[Ints | None, Ints]:
@@ -117,6 +123,8 @@ def _count_facts(summary: ScenarioSummary, events: Columns) -> None:
             least, most = int(known.min()), int(known.max())
             series = summary.ranges.setdefault(name, Series())
             series.merge(Series(len(known), least, most, most, 0, Fraction(total(known))))
+    for statuses, rows in events.tried():
+        count_tries(summary, statuses, int(np.count_nonzero(rows)))
 
 
 # -- metrics -------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ Imports numpy, and is itself imported only where a ledger is read back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -75,6 +75,12 @@ class Columns:
     def published_ns(self) -> Ints:
         """When each was sent or, where nobody knows that, due."""
         return either(self["sent_ns"], self["intended_ns"])
+
+    def tried(self) -> Iterator[tuple[list[int], Flags]]:
+        """What tries before the last were answered, and of which events; of each way in which that went."""
+        codes = self["tries"]
+        for code in np.unique(codes[codes != NONE]).tolist():
+            yield [int(status) for status in self.texts["tries"][code].split()], codes == code
 
     def observations(self, places: Ints, names: Sequence[str] = NUMBERS) -> list[Observation]:
         """The events at some places, each by itself: what some columns have of it, none of texts among them."""

@@ -14,7 +14,7 @@ from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import Any, Final, NamedTuple
 
-from ..model.facts import DEFAULTS, EXACT, FACTS, INTERVAL_NS, Fact, amount_of
+from ..model.facts import DEFAULTS, EXACT, FACTS, INTERVAL_NS, STATUS, ByValue, Fact, amount_of
 from ..model.iteration import Iteration
 from ..model.marker import Marker, in_order, was_on
 from ..model.phases import LEAST_NS, Course, Ending, planned_length, tolerance_ns
@@ -764,6 +764,9 @@ class Recorder:
                     earliest, latest = between
                     steps.add(earliest - start_ns, 0, amount, 0)
                     steps.add(latest - start_ns, 0, 0, amount)
+            if "tries" in told and counts_tries(counter):
+                for seen in observations:
+                    steps.add(seen.intended_ns - start_ns, len(seen.earlier), 0, 0)
         self._count_publishes(into, left)
         if plan.watched:
             self._count_visibility(into, plan, observations)
@@ -934,6 +937,10 @@ def _count_facts(summary: ScenarioSummary, observations: Sequence[Observation], 
                 series = summary.ranges.setdefault(name, Series())
                 for _ in range(events):
                     series.add(value)
+    if "tries" in told:
+        for seen in observations:
+            if seen.tries:
+                count_tries(summary, seen.earlier, 1)
 
 
 def _stable(events: Sequence[Observation]) -> tuple[Sequence[int], Times]:
@@ -967,6 +974,22 @@ def count_fact(summary: ScenarioSummary, name: str, value: Any, events: int) -> 
         tally = summary.tallies.setdefault(name, {})
         capped = min(value, fact.tallied)
         tally[capped] = tally.get(capped, 0) + events
+
+
+def count_tries(summary: ScenarioSummary, statuses: Sequence[int], events: int) -> None:
+    """Count what the tries of events before the last were answered: the event itself has the last answer."""
+    most = FACTS[STATUS].tallied
+    assert most is not None
+    tally = summary.tallies.setdefault(STATUS, {}) if statuses else {}
+    for status in statuses:
+        capped = min(status, most)
+        tally[capped] = tally.get(capped, 0) + events
+
+
+def counts_tries(counter: str) -> bool:
+    """Whether a counter is one of all tries, and not of the events."""
+    by_value = ByValue.named(counter)
+    return by_value is not None and by_value.of_tries
 
 
 def _exactly(moment_ns: int | None) -> tuple[int, int] | None:

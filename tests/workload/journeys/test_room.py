@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evload.model.iteration import End
+from evload.model.states import Outcome
+from evload.model.travel import Try
 from evload.workload.events import EventSettings
 from evload.workload.journeys.settings import (
     Branch,
@@ -27,7 +29,7 @@ from evload.workload.journeys.settings import (
     WaitStep,
 )
 from evload.workload.schedule import Hold
-from tests.rigs.journeys import MS, NOTHING, S, Said, Sent, World
+from tests.rigs.journeys import MS, NOTHING, UNSENT, S, Said, Sent, World
 
 
 def ask(name: str, path: str = "/x", method: str = "GET", **more: Any) -> RequestStep:
@@ -288,7 +290,9 @@ def test_what_is_sent_again_is_one_event_with_its_last_answer() -> None:
     assert [sent.at_ns for sent in world.sent] == [0, 1010 * MS, 4020 * MS, 4030 * MS]
     first, second = world.receipts
     told = {"status": 200, "answer": 1, "iteration": 0}
-    assert (first.sent_ns, first.acked_ns, first.facts) == (0, 4030 * MS, told | {"retried": 2})
+    tries = (Try(0, 10 * MS, 503), Try(1010 * MS, 1020 * MS, 429), Try(4020 * MS, 4030 * MS, 200))
+    again = {"retried": 2, "tries": tries}
+    assert (first.sent_ns, first.acked_ns, first.facts) == (0, 4030 * MS, told | again)
     assert second.facts == told
     assert world.ends == ["completed"]
 
@@ -301,6 +305,44 @@ def test_the_last_answer_counts_where_all_are_used_up(end: int) -> None:
     world.run()
     assert [sent.at_ns for sent in world.sent] == [0, 110 * MS, 220 * MS]
     assert [(one.end, one.reason) for one in world.over] == [(End.FAILED, f"HTTP {end}")]
+
+
+def test_a_step_that_may_be_sent_again_and_is_not_has_no_tries() -> None:
+    world = World(journey(ask("pay", retry=Retry(frozenset({503}), 2, 100 * MS))), load=ONCE)
+    world.run()
+    assert [receipt.facts for receipt in world.receipts] == [{"status": 200, "answer": 1, "iteration": 0}]
+
+
+def test_a_last_try_without_an_answer_leaves_the_step_in_doubt_and_the_answers_before_in_its_tries() -> None:
+    answers = [Said(503), NOTHING]
+    step = ask("pay", retry=Retry(frozenset({503}), 2, 100 * MS))
+    world = World(journey(step), lambda sent: answers.pop(0), load=ONCE)
+    world.run()
+    (receipt,) = world.receipts
+    assert (receipt.outcome, receipt.sent_ns, receipt.acked_ns) == (Outcome.IN_DOUBT, 0, None)
+    tries = (Try(0, 10 * MS, 503), Try(110 * MS, None, None))
+    assert receipt.facts == {"answer": 3, "iteration": 0, "retried": 1, "tries": tries}
+
+
+@pytest.mark.parametrize(
+    ("refused", "outcome", "end", "detail"),
+    [
+        ((), Outcome.REJECTED, End.FAILED, "HTTP 503; not sent again: connection refused"),
+        ((503,), Outcome.ACCEPTED, End.REFUSED, "not sent again: connection refused"),
+    ],
+)
+def test_where_it_cannot_be_sent_again_the_answer_before_is_the_last(
+    refused: tuple[int, ...], outcome: Outcome, end: End, detail: str
+) -> None:
+    answers = [Said(503), UNSENT]
+    step = ask("pay", retry=Retry(frozenset({503}), 2, 100 * MS), refused=frozenset(refused))
+    world = World(journey(step), lambda sent: answers.pop(0), load=ONCE)
+    world.run()
+    (receipt,) = world.receipts
+    assert (receipt.outcome, receipt.sent_ns, receipt.acked_ns, receipt.detail) == (outcome, 0, 10 * MS, detail)
+    assert receipt.facts == {"status": 503, "answer": 2 if refused else 3, "iteration": 0}
+    assert [one.end for one in world.over] == [end]
+    assert answers == []
 
 
 # -- users ---------------------------------------------------------------------------------------------------
@@ -543,7 +585,7 @@ def test_what_waits_to_be_sent_again_has_its_last_answer() -> None:
     step = ask("pay", retry=Retry(frozenset({503}), 9, 10 * S))
     world = World(journey(step), lambda sent: Said(503), load=ONCE)
     world.run(stop_ns=5 * S)
-    assert [(receipt.facts or {}).get("answer") for receipt in world.receipts] == [3]
+    assert [receipt.facts for receipt in world.receipts] == [{"status": 503, "answer": 3, "iteration": 0}]
     assert world.ends == ["cut_off"]
     assert world.room.done
 
@@ -670,3 +712,42 @@ def test_eight_hours_of_two_hundred_users_take_no_more_memory_than_one_and_keep_
     tracemalloc.stop()
     assert due == [200 * 180] * 8
     assert max(sizes) <= 1.05 * sizes[0]
+
+
+# -- what producers remember -----------------------------------------------------------------------------------
+
+
+def remembering(world: World) -> list[tuple[str, int, list[int]]]:
+    """Of each request its step, for whom it is remembered, and what: the numbers of all before it."""
+    told = []
+    for at, sent in enumerate(world.sent):
+        assert sent.memory is not None
+        told.append((sent.step, id(sent.memory), list(sent.remembered)))
+        assert at not in sent.remembered
+    return told
+
+
+def test_producers_remember_for_each_user_until_it_begins_anew() -> None:
+    """Who can't begin tries again, and has nothing from before."""
+    answers = {"login": [Said(503), Said(503), Said(200), Said(200)]}
+    steps = JourneySettings((ask("a"),), begin=(ask("login"), ask("more")), end=(ask("logout"),))
+    world = World(
+        {"order": steps},
+        lambda sent: answers[sent.step].pop(0) if sent.step in answers else Said(),
+        ramps=[(0, S, 2, 2)],
+        think=(290 * MS, 290 * MS),
+    )
+    world.run()
+    told = remembering(world)
+    by_user = {
+        whose: [(step, len(before)) for step, of, before in told if of == whose]
+        for whose in dict.fromkeys(whose for _, whose, _ in told)
+    }
+    once = [("login", 0), ("login", 0), ("more", 1), ("a", 2), ("a", 3), ("a", 4), ("logout", 5)]
+    assert list(by_user.values()) == [once, once]
+
+
+def test_in_open_load_they_remember_for_each_iteration() -> None:
+    world = World(journey(ask("a"), ask("b")), load=hold("10/s", "1s"))
+    world.run()
+    assert [(step, len(before)) for step, _, before in remembering(world)] == [("a", 0), ("b", 1)] * 10

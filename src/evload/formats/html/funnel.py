@@ -41,6 +41,7 @@ class Told:
     journey: str
     sums: Sequence[str]
     rows: Sequence[Row]
+    sent_again: Sequence[str]
     reasons: Sequence[tuple[str, int]]
     more: int
     checks: Sequence[tuple[str, int]]
@@ -64,6 +65,7 @@ def told_of(funnel: Funnel) -> Told:
         funnel.journey,
         funnel.sums,
         [*(_row(step, most) for step in funnel.steps), last],
+        funnel.sent_again,
         funnel.reasons[:_REASONS],
         len(funnel.reasons[_REASONS:]),
         funnel.checks,

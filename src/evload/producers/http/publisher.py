@@ -35,6 +35,7 @@ from ...spi.producer import Settle
 from ...spi.traffic import Traffic
 from .._shared.receipts import Gathered, Receipts
 from .answers import CAPTURE_LIMIT, CODING, DETAIL_LIMIT, RequestAnswer, captured, legible
+from .cookies import Cookies
 from .rabbitmq_api import find_exchange, routed
 from .requests import RequestExchange, Requests
 from .settings import HttpProducerSettings
@@ -55,6 +56,7 @@ class HttpPublisher:
         live: LiveHeaders | None = None,
     ) -> None:
         self._requests = Requests(config, live)
+        self._cookies = Cookies(parse_url(config.url), clock) if config.cookies else None
         self._batch = config.batch if config.mode == "batched" else 0
         self._expected = expand_statuses(config.expect)
         self._facts: dict[tuple[int, str, int], Mapping[str, Any]] = {}
@@ -93,7 +95,7 @@ class HttpPublisher:
         for event in batch:
             try:
                 if isinstance(event, RequestEvent):
-                    request, own_headers = self._requests.own(event)
+                    request, own_headers = self._requests.own(event, self._cookies)
                     exchange: Exchange = RequestExchange(request, own_headers, event, into, now_ns)
                 else:
                     exchange = Exchange(self._requests.single(event), ((event,), into), now_ns)
@@ -189,6 +191,8 @@ class HttpPublisher:
     ) -> None:
         """The same for the request of a journey, which has its own statuses, and whose answer is handed on."""
         asks = exchange.asks
+        if self._cookies is not None:
+            self._cookies.take(asks, self._requests.path_of(asks), headers, at_ns)
         (event,), into = exchange.context
         if status in asks.expect or status in asks.refused:
             outcome, detail = Outcome.ACCEPTED, exchange.past

@@ -11,12 +11,15 @@ from ...clients.credentials.headers import LiveHeaders
 from ...clients.http_wire import Exchange
 from ...clients.proxies import through
 from ...clients.web import Endpoint, check_header, check_method, encode_target, has_control, parse_url
-from ...model.travel import Event, RequestEvent
+from ...model.travel import Event, Pieces, Request, RequestEvent
+from .cookies import Cookies
 from .rabbitmq_api import Envelope
 from .settings import HttpProducerSettings, is_template
 
 _CE_UNSAFE: Final = re.compile(r"[^\x21\x23\x24\x26-\x7e]")
 _CE_SAFE: Final = "".join(chr(code) for code in range(0x21, 0x7F) if chr(code) not in '"%')
+_STREAMED: Final = 65_536
+"""A body in pieces that is longer than this is written as the target takes it, in bytes."""
 _HEADS_LIMIT: Final = 1000
 """Most request heads kept: there is one for each content type."""
 _WITHOUT_LENGTH: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"})
@@ -26,16 +29,22 @@ _WITHOUT_LENGTH: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"}
 class RequestExchange(Exchange):
     """The exchange of an event that is a request of its own, which it `asks`."""
 
-    __slots__ = ("asks", "bodiless", "own_headers")
+    __slots__ = ("asks", "bodiless", "own_headers", "streamed")
 
     def __init__(
-        self, request: Sequence[bytes], own_headers: Sequence[str], event: RequestEvent, into: Any, queued_ns: int
+        self,
+        request: Sequence[bytes],
+        own_headers: Sequence[str],
+        event: RequestEvent,
+        into: Any,
+        queued_ns: int,
     ) -> None:
         super().__init__(request, ((event,), into), queued_ns)
         self.alike = False
         self.asks = event.request
         self.bodiless = event.request.method.upper() == "HEAD"
         self.own_headers = own_headers
+        self.streamed = isinstance(event.request.body, Pieces) and len(event.request.body) > _STREAMED
 
 
 class Base:
@@ -124,9 +133,9 @@ class Requests:
         body = b"[%b]" % b",".join([event.body for event in events])
         return (self._batch_head, b"%d\r\n\r\n" % len(body), body)
 
-    def own(self, event: RequestEvent) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
+    def own(self, event: RequestEvent, cookies: Cookies | None = None) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
         """The request that an event is, and in lower case the names of its own headers, before which those of the
-        producer give way. Raises ValueError if a part of it can't be sent."""
+        producer give way; with the cookies that are kept. Raises ValueError if a part of it can't be sent."""
         request, body = event.request, event.request.body
         method = check_method(request.method, carries=False)
         names = tuple([name.lower() for name, _ in request.headers])
@@ -136,10 +145,13 @@ class Requests:
             if len(self._beside) < _HEADS_LIMIT:
                 self._beside[names] = beside
         lines = [_line(name, value) for name, value in request.headers]
-        if body or method not in _WITHOUT_LENGTH:
+        if len(body) or method not in _WITHOUT_LENGTH:
             lines.append(f"content-length: {len(body)}\r\n")
-        line = f"{method} {self._before}{self._base.joined(request.target)} HTTP/1.1"
-        head = f"{line}\r\n{beside}{''.join(lines)}\r\n".encode()
+        target = self._base.joined(request.target)
+        head = f"{method} {self._before}{target} HTTP/1.1\r\n{beside}{''.join(lines)}".encode()
+        head += b"\r\n" if cookies is None or "cookie" in names else cookies.line(request, target) + b"\r\n"
+        if isinstance(body, Pieces):
+            return (head, *body.of), names
         return (head, body) if body else (head,), names
 
     def _lines_beside(self, names: Sequence[str]) -> str:
@@ -149,6 +161,10 @@ class Requests:
             check_header(name, "")
         shared = self._in_common if self._live is None else self._in_common | self._live.values
         return "".join(f"{name}: {value}\r\n" for name, value in shared.items() if name not in names)
+
+    def path_of(self, request: Request) -> str:
+        """Path and query of a request that was sent."""
+        return self._base.joined(request.target)
 
     def look(self, target: str) -> tuple[bytes, ...]:
         """A request that only asks."""

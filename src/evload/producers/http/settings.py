@@ -152,6 +152,9 @@ class HttpProducerSettings(ProducerSettings):
     ] = None
     batch: Annotated[int, Field(ge=1, le=100_000, description="most events in one request, in mode batched")] = 100
     auth: Annotated[Auth | None, Field(description="a token, or user and password")] = None
+    cookies: Annotated[
+        bool, Field(description="keep the cookies of each user of journeys, as a browser does, and send them back")
+    ] = False
     rabbitmq_api: Annotated[RabbitmqApi | None, Field(description="the target is RabbitMQ's management API")] = None
     proxy: ProxyKey = None
     ca_file: Annotated[Path | None, Field(description="certificate authorities to trust, PEM")] = None
@@ -215,6 +218,13 @@ class HttpProducerSettings(ProducerSettings):
         if (url := info.data.get("url")) and parse_url(url).credentials:
             raise ValueError("auth and the user in url are two logins; leave one of them out")
         return auth
+
+    @field_validator("cookies")
+    @classmethod
+    def _one_who_writes_cookies(cls, cookies: bool, info: ValidationInfo) -> bool:
+        if cookies and any(name.lower() == "cookie" for name in info.data.get("headers", ())):
+            raise ValueError("cookies: true writes the header cookie, which is there already; leave one of them out")
+        return cookies
 
     @field_validator("rabbitmq_api")
     @classmethod

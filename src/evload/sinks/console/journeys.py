@@ -32,6 +32,8 @@ def journeys(summary: Summary, width: int) -> list[Text]:
         for told in one.sums:
             lines += _wrapped(told, width, "  ")
         lines += _steps(one, width)
+        for told in one.sent_again:
+            lines += _wrapped(told, width, "  ")
         for reason, count in one.reasons[:_REASONS]:
             lines += _wrapped(f"{count:,} × {reason}", width, "  ")
         if len(one.reasons) > _REASONS:

@@ -7,7 +7,7 @@ is done finally) stand in the same row; each operation names where it goes on, s
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from random import Random
 from typing import Any, Final, Protocol
@@ -16,12 +16,13 @@ from urllib.parse import quote, quote_plus
 import orjson
 
 from ...model.correlation import CorrelationIds
-from ...model.travel import Encoding, Event, Request, RequestEvent
+from ...model.travel import Encoding, Event, Pieces, Request, RequestEvent
 from ..draws import Draw, slots
 from ..events import Compiled, EventSettings, EventType
 from ..records import Records
 from ..templates import Compiler, Fill, Late, TemplateProblem, fill
 from .settings import Choose, Continue, EventStep, JourneySettings, RequestStep, Retry, Step, Think, WaitStep
+from .uploads import Multipart, Uploads
 
 GIVEN: Final = ("user", "iteration", "step")
 """What every template of a journey knows beside the variables and what was captured."""
@@ -164,6 +165,7 @@ class Given:
     encodings how each producer wants its events
     events    the settings of those that steps name, and `records` their data files
     captured  what the set-up captured
+    uploads   the contents of files
     expression  compiles an expression
     """
 
@@ -177,6 +179,7 @@ class Given:
     events: Mapping[str, EventSettings]
     records: Mapping[str, Records | None]
     captured: Mapping[str, Any]
+    uploads: Uploads
     expression: Callable[[str], Look]
 
 
@@ -199,7 +202,10 @@ class Program:
         self.late = Late(names)
         self.operations: list[Operation] = []
         self.problems: list[TemplateProblem] = []
-        self._given = given
+        self.files = {one.known_as: given.uploads[one].known for one in journey.files() if one.known_as}
+        """What is known of its files, by their names."""
+        files = {f"{name}.{what}": value for name, one in self.files.items() for what, value in one.items()}
+        self._given = given = replace(given, captured={**given.captured, **files})
         self.secrets = frozenset(
             name
             for step in counted
@@ -316,6 +322,8 @@ class Program:
         headers = [(name, fill(compiler.text(text, (*at, "headers", name)))) for name, text in step.headers.items()]
         form: list[tuple[str, Fill]] = []
         content_type, body = "", fill(())
+        uploaded: Pieces | None = None
+        multipart: Multipart | None = None
         if step.has_json:
             content_type, body = "application/json", fill(compiler.json(step.json, (*at, "json")))
         elif step.form is not None:
@@ -323,6 +331,12 @@ class Program:
             form = [(name, fill(compiler.text(text, (*at, "form", name)))) for name, text in step.form.items()]
         elif step.body is not None:
             content_type, body = "text/plain; charset=utf-8", fill(compiler.text(step.body, (*at, "body")))
+        elif step.file is not None:
+            content_type, uploaded = step.file.type, Pieces((given.uploads[step.file].data,))
+        if step.files:
+            files = [(name, one, given.uploads[one]) for name, one in step.files.items()]
+            multipart = Multipart(files, [name for name, _ in form])
+            content_type = multipart.content_type
         if content_type and not any(name.lower() == "content-type" for name in step.headers):
             headers.insert(0, ("content-type", fill((content_type,))))
         self.problems += compiler.problems
@@ -335,12 +349,18 @@ class Program:
             if query:
                 asked = "&".join(f"{quote_plus(name)}={quote(text(values), safe='')}" for name, text in query)
                 where += f"{'&' if '?' in where else '?'}{asked}"
-            content = body(values)
-            if form:
-                content = "&".join(f"{quote_plus(name)}={quote_plus(text(values))}" for name, text in form)
+            content: bytes | Pieces
+            if multipart is not None:
+                content = multipart.body((name, text(values)) for name, text in form)
+            elif uploaded is not None:
+                content = uploaded
+            elif form:
+                content = "&".join(f"{quote_plus(name)}={quote_plus(text(values))}" for name, text in form).encode()
+            else:
+                content = body(values).encode()
             request = Request(
-                step.method, where, [(name, text(values)) for name, text in headers], content.encode(),
-                step.expect, step.refused, reads,
+                step.method, where, [(name, text(values)) for name, text in headers], content, step.expect,
+                step.refused, reads,
             )  # fmt: skip
             return RequestEvent(seq, prefix + values[0], scenario, type_, intended_ns, request)
 

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 
 from ...model.iteration import End, Iteration
 from ...model.states import Outcome
-from ...model.travel import Answer, Event, Receipt, WaitEvent
+from ...model.travel import Answer, Event, Receipt, RequestEvent, Try, WaitEvent
 from ...units import NS_PER_S, format_duration
 from ..schedule import Arrivals
 from .pools import Pools, Taken
@@ -66,8 +66,8 @@ class _Pass:
     """An iteration under way, or what a user ends with."""
 
     __slots__ = (
-        "awaits", "done", "due_ns", "end", "failed_checks", "intended_ns", "journey", "last_ns", "number", "own",
-        "part", "place", "reason", "started_ns", "step", "token", "tried", "tries", "user", "values",
+        "awaits", "done", "due_ns", "end", "failed_checks", "intended_ns", "journey", "last_ns", "memory", "number",
+        "own", "part", "place", "reason", "started_ns", "step", "token", "tried", "tries", "user", "values",
     )  # fmt: skip
 
     def __init__(self, journey: int, number: int, own: int, user: _User | None, intended_ns: int) -> None:
@@ -76,6 +76,8 @@ class _Pass:
         self.own = own
         """Which of its user's iterations it is; in open load which of all."""
         self.user = user
+        self.memory: dict[str, Any] = {} if user is None else user.memory
+        """What producers remember from one of its requests to the next: of its user or, in open load, its own."""
         self.intended_ns = intended_ns
         self.started_ns: int | None = None
         self.values: dict[str, Any] = {}
@@ -91,7 +93,8 @@ class _Pass:
         self.failed_checks: tuple[str, ...] = ()
         self.tried: tuple[Event, Receipt | None] | None = None
         """What is sent again after some answers, and the last of these."""
-        self.tries = 0
+        self.tries: list[Try] = []
+        """Each time that it was sent, and what was answered."""
         self.awaits = ""
         """The pool out of which it waits for something."""
         self.token = 0
@@ -108,6 +111,8 @@ class _User:
     begun: dict[int, dict[str, Any]] = field(default_factory=dict)
     """The journeys that it has begun, with what was captured then."""
     is_there: bool = False
+    memory: dict[str, Any] = field(default_factory=dict)
+    """What producers remember from one of its requests to the next."""
 
 
 _Entry = tuple[int, int, int, _Pass | _User]
@@ -337,6 +342,7 @@ class Journeys:
                 one.values |= user.begun[one.journey] | self._given(one)
             else:
                 one.part, one.place = _BEGIN, program.begin
+                user.memory.clear()
         elif user is not None:
             user.begun.setdefault(one.journey, {})
         self._go_on(one, now_ns)
@@ -355,6 +361,7 @@ class Journeys:
             return  # the next one when this is done
         self.users -= user.is_there
         user.is_there = False
+        user.memory.clear()
 
     # -- going on ----------------------------------------------------------------------------------------
 
@@ -408,6 +415,8 @@ class Journeys:
             return True
         seq = self._prepare(one, program, send)
         event = send.event(seq, one.due_ns, self._stamp(now_ns))
+        if isinstance(event, RequestEvent):
+            event.request.memory = one.memory
         if send.retry is not None:
             one.tried = (event, None)
         self._fly(one, send.producer, event)
@@ -501,9 +510,9 @@ class Journeys:
         assert isinstance(send, Send)
         at_ns = max(one.due_ns, now_ns if receipt.acked_ns is None else receipt.acked_ns)
         if one.tried is not None:
-            if one.tried[1] is not None:
-                receipt = receipt._replace(sent_ns=one.tried[1].sent_ns)  # whoever waits does since the first try
-            if self._is_sent_again(one, send, receipt, at_ns):
+            answered = receipt.answer is not None
+            receipt = _with_try(one, receipt)
+            if answered and self._is_sent_again(one, send, receipt, at_ns):
                 return None
         said, reason = self._judged(one, send, receipt, now_ns)
         final = self._final(one, receipt, said)
@@ -525,9 +534,9 @@ class Journeys:
         facts = {**(receipt.facts or {}), "answer": said}
         if one.number >= 0:
             facts["iteration"] = one.number
-        if one.tries:
-            facts["retried"] = one.tries
-        one.tried, one.tries = None, 0
+        if len(one.tries) > 1:
+            facts |= {"retried": len(one.tries) - 1, "tries": tuple(one.tries)}
+        one.tried, one.tries = None, []
         detail = self._hidden(one, receipt.detail) if receipt.detail else ""
         seq, outcome, sent_ns, acked_ns, _, capture, _, _ = receipt
         return Receipt(seq, outcome, sent_ns, acked_ns, detail, capture, facts)
@@ -535,12 +544,11 @@ class Journeys:
     def _is_sent_again(self, one: _Pass, send: Send, receipt: Receipt, at_ns: int) -> bool:
         """Whether the answer is one after which the step is sent again."""
         retry, answer = send.retry, receipt.answer
-        if retry is None or answer is None or self._stopped or one.tries >= retry.times:
+        if retry is None or answer is None or self._stopped or len(one.tries) > retry.times:
             return False
         if answer.get("status") not in retry.on:
             return False
         assert one.tried is not None
-        one.tries += 1
         one.tried = (one.tried[0], receipt)
         one.due_ns = at_ns + (_retry_after_ns(answer) if retry.after_ns is None else retry.after_ns)
         self._push(one.due_ns, one)
@@ -712,7 +720,8 @@ class Journeys:
     def _given(self, one: _Pass) -> dict[str, Any]:
         """What each iteration knows from its beginning."""
         user = "" if one.user is None else one.user.number
-        return {"user": user, "iteration": max(0, one.number), "step": ""}
+        files = self._programs[one.journey].files
+        return {**files, "user": user, "iteration": max(0, one.number), "step": ""}
 
     def _key(self, one: _Pass, step: int) -> int:
         """What a generator is seeded with for a step, 0: for the variables."""
@@ -736,6 +745,20 @@ class _Document:
     def seen_by(self, look: Look) -> Any:
         """As an expression needs it."""
         return {name: self.get(name) for name in ("status", "headers", "body", "vars")} if look.whole else self
+
+
+def _with_try(one: _Pass, receipt: Receipt) -> Receipt:
+    """The answer to a step that may be sent several times, as one to all tries: whoever waits does since the first.
+    Where it wasn't sent once more, what was answered before stays."""
+    assert one.tried is not None
+    before = one.tried[1]
+    if receipt.outcome is not Outcome.UNSENT:
+        one.tries.append(Try(receipt.sent_ns, receipt.acked_ns, (receipt.facts or {}).get("status")))
+        return receipt if before is None else receipt._replace(sent_ns=before.sent_ns)
+    if before is None:
+        return receipt
+    why = f"not sent again: {receipt.detail}" if receipt.detail else ""
+    return before._replace(detail="; ".join(filter(None, (before.detail, why))))
 
 
 def _holds(look: Look, document: _Document) -> bool:

@@ -68,6 +68,22 @@ class Choose:
 
 
 @dataclass(frozen=True, slots=True)
+class FileSettings:
+    """A file that is sent.
+
+    path      where it is, seen from the config; None: it has no path but a `size` in bytes, and its content is drawn
+    filename  what the target is told that it is called, and `type` what it holds
+    known_as  under which name templates know its sha256 and its size; empty: they don't
+    """
+
+    path: str | None
+    size: int | None
+    type: str
+    filename: str
+    known_as: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class RequestStep:
     """A request to an HTTP producer. Texts in path, json, form, body, headers, query and give are templates.
 
@@ -75,6 +91,7 @@ class RequestStep:
     method    in capitals
     path      below the address of the producer, with or without a query
     json      what its JSON body is made of, if `has_json`
+    file      what its body is; `files` what it has as parts of a form, by the names of their fields
     expect    statuses of an answer that is ok; `refused` those of a legitimate no
     capture   what is taken out of an answer that is ok, by the name under which later steps know it
     check     what has to be true of such an answer: expressions by their names
@@ -92,6 +109,8 @@ class RequestStep:
     has_json: bool = False
     form: Mapping[str, str] | None = None
     body: str | None = None
+    file: FileSettings | None = None
+    files: Mapping[str, FileSettings] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     query: Mapping[str, str] = field(default_factory=dict)
     expect: frozenset[int] = OK
@@ -103,6 +122,11 @@ class RequestStep:
     give: Mapping[str, str] = field(default_factory=dict)
     take: Mapping[str, str] = field(default_factory=dict)
     within: int = TAKE_WITHIN_NS
+
+    @property
+    def all_files(self) -> tuple[FileSettings, ...]:
+        """The files that it sends."""
+        return tuple(self.files.values()) if self.file is None else (self.file, *self.files.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +197,12 @@ class JourneySettings:
     def sending(self) -> Iterator[Sending]:
         """Those of them that send something."""
         return (step for step in self.counted() if not isinstance(step, WaitStep))
+
+    def files(self) -> Iterator[FileSettings]:
+        """The files that they send."""
+        for step in self.counted():
+            if isinstance(step, RequestStep):
+                yield from step.all_files
 
 
 def counted(steps: tuple[Step, ...]) -> Iterator[Counted]:

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Final, Literal, NoReturn, Self, TypeVar
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import InitErrorDetails
 
 from ...model.statuses import Statuses, expand_statuses
 from ...settings import Name, Settings
-from ...units import Duration, DurationRange, told
+from ...units import Duration, DurationRange, Size, format_size, told
 from .placeholders import TAKEN
 from .settings import (
     TAKE_WITHIN_NS,
@@ -21,6 +30,7 @@ from .settings import (
     Continue,
     Counted,
     EventStep,
+    FileSettings,
     JourneySettings,
     RequestStep,
     Retry,
@@ -28,13 +38,14 @@ from .settings import (
     Think,
     WaitStep,
 )
+from .uploads import MOST
 
 T = TypeVar("T")
 
 METHODS: Final[tuple[str, ...]] = ("get", "post", "put", "patch", "delete", "head", "options")
-_BODIES: Final[tuple[str, ...]] = ("json", "form", "body")
+_BODIES: Final[tuple[str, ...]] = ("json", "form", "body", "file")
 _OF_REQUESTS: Final = (
-    *_BODIES, "headers", "query", "expect", "refused", "capture", "check", "retry", "else",
+    *_BODIES, "files", "headers", "query", "expect", "refused", "capture", "check", "retry", "else",
 )  # fmt: skip
 _OF_WAITS: Final = ("wait", "of", "until", "within", "capture", "on_failed")
 _KEYWORDS: Final = ("think", "choose", "continue", "finally", "else")
@@ -42,6 +53,14 @@ _VARIABLE: Final = re.compile(r"[a-z_][A-Za-z0-9_]{0,99}")
 _STEP_HELP: Final = "write its name and what it does, such as pay: {to: shop, post: /payments}"
 _DOES_HELP: Final = "write a method with a path, such as post: /orders, or event: NAME"
 _MOST_RETRIES: Final = 100
+_TYPE: Final = re.compile(r"[\w.+-]+/[\w.+-]+(?:;[ \t]*[\w.+-]+=[\w.+\"-]+)*", re.ASCII)
+_TYPES: Final[Mapping[str, str]] = {
+    ".csv": "text/csv", ".gif": "image/gif", ".gz": "application/gzip", ".html": "text/html", ".jpeg": "image/jpeg",
+    ".jpg": "image/jpeg", ".json": "application/json", ".mp3": "audio/mpeg", ".mp4": "video/mp4",
+    ".pdf": "application/pdf", ".png": "image/png", ".svg": "image/svg+xml", ".txt": "text/plain",
+    ".webm": "video/webm", ".webp": "image/webp", ".xml": "application/xml", ".zip": "application/zip",
+}  # fmt: skip
+"""What a file holds by the end of its name, on every machine alike."""
 _Found = tuple[tuple[str | int, ...], str]
 """A place in the data, and what is wrong there: `what; cure`."""
 
@@ -105,6 +124,51 @@ class WrittenRetry(Settings):
         return Retry(expand_statuses(self.on), self.times, self.after if isinstance(self.after, int) else None)
 
 
+class WrittenFile(Settings):
+    """A file that is sent: one that there is, or so many bytes that are drawn."""
+
+    model_config = ConfigDict(
+        title="File", json_schema_extra={"anyOf": [{"required": ["path"]}, {"required": ["size"]}]}
+    )
+
+    path: Annotated[str | None, Field(min_length=1, description="where it is, seen from the config")] = None
+    size: Annotated[Size | None, Field(description="so many bytes, drawn from the seed; the same each time")] = None
+    type: Annotated[str, Field(description="what it holds, such as image/png")] = ""
+    as_: Annotated[
+        Variable | None,
+        Field(alias="as", description="name for {NAME.sha256} and {NAME.size}; that of the file else"),
+    ] = None
+
+    @field_validator("type")
+    @classmethod
+    def _is_a_type(cls, text: str) -> str:
+        if text and not _TYPE.fullmatch(text):
+            raise ValueError(f"{text!r} is no type of content; write one such as image/png")
+        return text
+
+    @field_validator("size")
+    @classmethod
+    def _is_not_too_large(cls, size: int | None) -> int | None:
+        if size is not None and size > MOST:
+            raise ValueError(f"{format_size(size)} is too large to be sent; write {format_size(MOST)} or less")
+        return size
+
+    @model_validator(mode="after")
+    def _is_one(self) -> Self:
+        if (self.path is None) == (self.size is None):
+            which = "neither a path nor a size" if self.path is None else "a path and a size"
+            raise ValueError(f"this file has {which}; write {{path: logo.png}} or {{size: 5MB}}")
+        return self
+
+    def meant(self, field: str) -> FileSettings:
+        """`field` is what it is called where it stands."""
+        path = PurePosixPath(self.path or "")
+        guessed = _TYPES.get(path.suffix.lower(), "application/octet-stream")
+        named = (self.as_, path.stem, field)
+        known_as = next((name for name in named if name and _VARIABLE.fullmatch(name) and name not in TAKEN), "")
+        return FileSettings(self.path, self.size, self.type or guessed, path.name or f"{field}.bin", known_as)
+
+
 class WrittenBranch(Settings):
     """Steps that are chosen as often as their weight says."""
 
@@ -134,6 +198,13 @@ class WrittenSending(Settings):
     json_: Annotated[Any, Field(alias="json", description="a JSON body; its texts are templates")] = None
     form: Annotated[Mapping[str, str], Field(description="a body as browsers send a form; texts are templates")] = {}
     body: Annotated[str, Field(description="a body as it is, a template")] = ""
+    file: Annotated[WrittenFile | None, Field(description="a file as the body")] = None
+    files: Annotated[
+        Mapping[str, WrittenFile],
+        Field(
+            description="files in a form, by the names of their fields, beside those of form: (multipart/form-data)"
+        ),
+    ] = {}
     headers: Annotated[Mapping[str, str], Field(description="headers of this request alone, templates")] = {}
     query: Annotated[Mapping[str, str], Field(description="parameters behind the path, templates")] = {}
     expect: Annotated[Statuses, Field(description="statuses of an answer that is ok")] = ("2xx",)
@@ -202,6 +273,15 @@ class WrittenSending(Settings):
         bodies = [name for name in _BODIES if name in given]
         for name in bodies[1:]:
             yield _of_key(name), f"a request has one body, and this has {bodies[0]} and {name}; keep one of them"
+        for name in bodies if self.files else ():
+            if name != "form":
+                yield (
+                    _of_key(name),
+                    f"files are sent in a form, and this has {name}, too; keep one of them, or use form",
+                )
+        if (self.files or self.file) and (given_type := _find(self.headers, "content-type")):
+            cure = "write type: of the file" if self.file else "leave it out"
+            yield ("headers", given_type, "[key]"), f"the content type is that of what is uploaded; {cure}"
         expected = "expected" if "expect" in given else "expected, as it is where nothing else is said,"
         if both := expand_statuses(self.refused) & expand_statuses(self.expect):
             cure = "leave it out of one of them" if "expect" in given else "write expect: without it"
@@ -242,6 +322,8 @@ class WrittenSending(Settings):
             has_json="json" in given,
             form=self.form if "form" in given else None,
             body=self.body if "body" in given else None,
+            file=None if self.file is None else self.file.meant("file"),
+            files={field: one.meant(field) for field, one in self.files.items()},
             headers=self.headers,
             query=self.query,
             expect=expand_statuses(self.expect),
@@ -254,6 +336,10 @@ class WrittenSending(Settings):
             take=self.take,
             within=within,
         )
+
+
+def _find(headers: Iterable[str], name: str) -> str:
+    return next((one for one in headers if one.lower() == name), "")
 
 
 def _wrong_with_path(path: str) -> str:
