@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any, Final, cast
 
 from ..clock import Alarm, Clock
@@ -26,6 +27,9 @@ _MOST_REPLICAS: Final = 100
 """More names than that in the answers of one reader are no replicas, unless the config lists them."""
 _LONGEST_NAME: Final = 256
 _ABSENT: Final = Seen.ABSENT
+_SEEN: Final = itemgetter(Read._fields.index("seen"))
+_REPLICA: Final = itemgetter(Read._fields.index("replica"))
+_UNREAD_STAMP: Final = itemgetter(Read._fields.index("unread_stamp"))
 _REPLICA_CURE: Final = "let replica give the name of the replica that answers, not of the request"
 
 
@@ -157,6 +161,8 @@ class Reading:
         due = self._tracker.next_due(reader.index)
         if due is None or not reader.free or self._closed:
             return
+        if reader.armed_ns is not None and reader.armed_ns <= due:
+            return  # It isn't read before it is due.
         due = reader.budget.next_ns(due)
         if reader.limited:
             due = max(due, reader.requests.next_ns(due))
@@ -239,14 +245,10 @@ class Reading:
     ) -> None:
         """So many requests were answered, after this time on average."""
         vitals, own, budget = self._vitals, reader.vitals, reader.budget
-        events, absent, odd, named = len(result.reads), 0, bool(result.strange or result.example), False
-        for read in result.reads:
-            absent += read.seen is _ABSENT
-            odd = odd or read.unread_stamp != ""
-            named = named or read.replica is not None
-        if named:
+        events, absent = len(result.reads), [*map(_SEEN, result.reads)].count(_ABSENT)
+        if {*map(_REPLICA, result.reads)} != {None}:
             _know_replicas(reader, result)
-        if odd:
+        if result.strange or result.example or any(map(_UNREAD_STAMP, result.reads)):
             self._count_odd(reader, result)
         if reader.asks:
             reader.times.count(result, requests)
@@ -337,6 +339,5 @@ def _know_replicas(reader: _Reader, result: ReadResult) -> None:
 
 def _about(reads: Sequence[Read], targets: Sequence[Target]) -> bool:
     """Whether there is one read for each target."""
-    if len(reads) == len(targets) == 1:
-        return reads[0].seq == targets[0].seq
-    return sorted([read.seq for read in reads]) == sorted([target.seq for target in targets])
+    answered, asked = [read[0] for read in reads], [target[0] for target in targets]
+    return answered == asked or sorted(answered) == sorted(asked)
