@@ -358,14 +358,15 @@ ENDED: Mapping[tuple[int, str], str] = {
     " duplicated 10 regressions 13 out_of_order 17 order_unknown 12 non_monotonic 13 recovered 7",
     (1, "abort"): "388 acked 355 rejected 7 returned 9 in_doubt 17 visible 60 lost 2 pending 293"
     " duplicated 8 regressions 11 out_of_order 17 order_unknown 12 non_monotonic 11 recovered 6",
-    (2, "to the end"): "642 acked 580 rejected 10 returned 16 in_doubt 36 visible 568 lost 12"
-    " duplicated 22 regressions 23 out_of_order 16 order_unknown 10 non_monotonic 23 recovered 18",
-    (2, "stop"): "389 acked 361 rejected 4 returned 7 in_doubt 17 visible 354 lost 7"
-    " duplicated 10 regressions 12 out_of_order 5 order_unknown 7 non_monotonic 12 recovered 8",
-    (2, "abort"): "389 acked 359 rejected 4 returned 6 in_doubt 20 visible 72 lost 1 pending 286"
-    " duplicated 9 regressions 10 out_of_order 5 order_unknown 7 non_monotonic 10 recovered 7",
+    (2, "to the end"): "642 acked 583 rejected 12 returned 17 in_doubt 30 visible 571 lost 12"
+    " duplicated 22 regressions 23 out_of_order 12 order_unknown 11 non_monotonic 23 recovered 15",
+    (2, "stop"): "389 acked 351 rejected 8 returned 10 in_doubt 20 visible 346 lost 5"
+    " duplicated 10 regressions 12 out_of_order 7 order_unknown 8 non_monotonic 12 recovered 8",
+    (2, "abort"): "389 acked 348 rejected 8 returned 10 in_doubt 23 visible 72 lost 1 pending 275"
+    " duplicated 9 regressions 10 out_of_order 7 order_unknown 8 non_monotonic 10 recovered 7",
 }
-"""By seed and by how it ended: how many events both scenarios of `fickle` had, and what became of them."""
+"""By seed and by how it ended: how many events both scenarios of `fickle` had, and what became of them. Publishes and
+reads draw in turns from one generator, so that one read more or less gives publishes other fates."""
 
 
 @pytest.mark.parametrize("interrupt", [None, RunControl.stop, RunControl.abort])

@@ -20,12 +20,13 @@ from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
-from ..model.facts import DEFAULTS, joined
 from ..model.states import Outcome, Seen, State
 from ..model.travel import Event, Observation, Part, Read, Receipt, Target
+from .cohort import Alike, Answer, Cohort, ReadingQueue
 from .confirmation import Calm
 from .latency import Latency
 from .outstanding import Outstanding
+from .particulars import Particulars
 from .profile import VisibilityProfile, is_explorer
 from .reading_plan import ReadingPlan
 from .sampling import is_chosen
@@ -33,6 +34,7 @@ from .views import WORST, Side, part_of, together
 
 _REST: Final = Read._fields.index("effects")
 _NOTHING_ELSE: Final = Read(0, Seen.ABSENT, 0, 0)[_REST:]
+_NO_PARTICULARS: Final = Particulars()
 _UNANSWERED: Final = "no answer when the run ended"
 _RETRY_NS: Final = 100_000_000
 """Pause before a failed read is tried again, at least."""
@@ -60,10 +62,9 @@ class _Watch:
     """One probe, or one replica of it that has an address of its own, following one event."""
 
     __slots__ = (
-        "alone", "calm", "confirm_from", "confirm_reads", "consumed_at", "done", "due", "effects", "ended", "facts",
-        "failed",
-        "first_upper", "item", "key_writes", "last_start", "named", "plain", "plan", "position", "processed_at",
-        "profile", "reader", "reading", "reads", "regressions", "session_wanted", "vague",
+        "alone", "calm", "cohort", "confirm_from", "confirm_reads", "done", "due", "ended", "failed", "first_upper",
+        "item", "key_writes", "last_start", "named", "particulars", "plain", "plan", "profile", "reader", "reading",
+        "reads", "regressions", "session_wanted", "vague",
     )  # fmt: skip
 
     def __init__(
@@ -75,6 +76,8 @@ class _Watch:
         self.profile = profile
         self.calm = calm
         self.confirm_reads = plan.confirm_reads
+        self.cohort: Cohort | None = None
+        """With which events it is read. What that took since it came isn't noted here before it leaves."""
         self.plain = False
         """It is the only one of its event, and a read that doesn't show the event says no more than that."""
         self.session_wanted = False
@@ -99,13 +102,9 @@ class _Watch:
         """When every replica had been seen present; None while one is not."""
         self.reads = 0
         self.failed = 0
-        self.effects: int | None = None
-        self.facts: dict[str, Any] | None = None
-        """What else the reads told, by the names of `EventFacts`."""
         self.regressions = 0
-        self.position: float | str | None = None
-        self.consumed_at: int | None = None
-        self.processed_at: int | None = None
+        self.particulars: Particulars | None = None
+        """What reads told beside whether it is there, if they tell such things."""
 
     def side(self, name: str | None) -> Side | None:
         """What was told by the replica of this name, or without a name, if anything was."""
@@ -221,7 +220,7 @@ class Tracker:
         """The outstanding events that are followed, or of which there may be copies, by number."""
         self._unread: dict[int, tuple[Event, int]] = {}
         """The others, and when they were expected: their receipt settles them, so there is nothing else to keep."""
-        self._queues: list[list[tuple[int, int]]] = [[] for _ in range(readers)]
+        self._queues = [ReadingQueue() for _ in range(readers)]
         self._replicas: list[set[str]] = [set() for _ in range(readers)]
         for plan in self._plans:
             for reader, reading, *_ in plan:
@@ -312,6 +311,11 @@ class Tracker:
                 continue
             self._place(item)
             for watch in item.watches:
+                if watch.cohort is not None:
+                    if watch.cohort.reading:
+                        watch.cohort.add(_target(item), item.reference(), event.intended_ns)
+                        continue
+                    self._leave(watch)
                 if watch.plan.session and item.acked is not None and item.sampled and not watch.done:
                     watch.session_wanted = True
                     if not watch.reading:
@@ -325,9 +329,16 @@ class Tracker:
         """At most `limit` events that `reader` should read now. They stay out of the queue until `observe`."""
         queue = self._queues[reader]
         targets: list[Target] = []
-        items = self._items
-        while queue and queue[0][0] <= now_ns and len(targets) < limit:
-            due, seq = heappop(queue)
+        items, heap = self._items, queue.heap
+        while heap and heap[0][0] <= now_ns and len(targets) < limit:
+            due, seq = heappop(heap)
+            if seq < 0:
+                cohort = queue.begin(due, seq, limit - len(targets))
+                if cohort.number != seq:
+                    for seq in cohort.members:
+                        items[seq].watches[0].cohort = cohort
+                targets += cohort.members.values()
+                continue
             item = items.get(seq)
             if item is None:
                 continue
@@ -339,25 +350,16 @@ class Tracker:
                     watch.reading = True
                     if watch.plan.versions and item.event.key is not None:
                         watch.key_writes = self._key_writes.get((item.event.scenario, item.event.key), 0)
-                    targets.append(Target(seq, item.event.correlation_id, item.capture))
+                    targets.append(_target(item))
         return targets
 
     def backlog(self, reader: int, now_ns: int) -> int:
         """About how many events `reader` should read now; those that were planned anew may count twice."""
-        queue = self._queues[reader]
-        # A heap's parent is never later than its children, so only what is due has to be looked at.
-        found, open_places = 0, [0] if queue else []
-        while open_places:
-            place = open_places.pop()
-            if queue[place][0] <= now_ns:
-                found += 1
-                open_places += [child for child in (2 * place + 1, 2 * place + 2) if child < len(queue)]
-        return found
+        return self._queues[reader].backlog(now_ns)
 
     def next_due(self, reader: int) -> int | None:
         """When `reader` has something to read; possibly too early, never too late. None: nothing planned."""
-        queue = self._queues[reader]
-        return queue[0][0] if queue else None
+        return self._queues[reader].next_due()
 
     def observe(self, reader: int, reads: Iterable[Read], now_ns: int, took_ns: int | None = None) -> None:
         """Take what was read, one Read for each target of a `due`.
@@ -367,11 +369,15 @@ class Tracker:
         items, known, latency = self._items, self._replicas[reader], self._latency[reader]
         if took_ns is not None:
             latency.add(took_ns)
+        if self._queues[reader].begun:
+            reads, took_ns = self._take_together(reader, list(reads), now_ns, took_ns)
         for read in reads:
             item = items.get(read.seq)
             if item is None:
                 continue
             for watch in item.watches:
+                if watch.cohort is not None and watch.cohort.reading and watch.reader == reader:
+                    self._leave(watch)
                 if watch.reader == reader and watch.reading:
                     watch.reading = False
                     if took_ns is None and read.seen is not _FAILED:
@@ -424,6 +430,149 @@ class Tracker:
             else:
                 self._finish(item, _PENDING, now_ns)
 
+    # -- cohorts -------------------------------------------------------------------------------------
+
+    def _join(self, watch: _Watch, due: int) -> bool:
+        """Have an event read, at a moment on the grid of bulk reads, with those of which the same is known."""
+        item, event = watch.item, watch.item.event
+        reference = item.reference()
+        confirm_reads = tick = 0
+        if watch.confirm_from is not None:
+            if item.acked is None:
+                return False
+            confirm_reads = watch.confirm_reads
+        elif watch.first_upper is None:
+            tick = -(-reference // watch.plan.tick_ns)
+        else:
+            return False  # It was missed again.
+        explorer = watch.profile is not None and is_explorer(event.seq)
+        profile = None if explorer else watch.profile
+        replicas = len(self._replicas[watch.reader])
+        alike = Alike(
+            due, event.scenario, watch.last_start, watch.confirm_from, confirm_reads, tick, replicas, explorer
+        )
+        watch.cohort = cohort = self._queues[watch.reader].cohort(alike, watch.plan, profile)
+        watch.due = -1
+        cohort.add(_target(item), reference, event.intended_ns)
+        return True
+
+    def _leave(self, watch: _Watch) -> None:
+        """Take an event out of its cohort, and note what that took."""
+        cohort, watch.cohort = watch.cohort, None
+        assert cohort is not None
+        del cohort.members[watch.item.event.seq]
+        watch.reading = cohort.reading
+        if cohort.reading and not cohort.members:
+            del self._queues[watch.reader].begun[cohort.number]
+        watch.reads += cohort.reads
+        watch.failed += cohort.failed
+        watch.last_start = cohort.last_start
+        for replica, start_ns in (cohort.lowers or {}).items():
+            side = watch.side_for(replica)
+            side.first_lower = side.lower = start_ns
+
+    def _take_together(
+        self, reader: int, reads: list[Read], now_ns: int, took_ns: int | None
+    ) -> tuple[list[Read], int | None]:
+        """Let cohorts take what reads say of all their events; the events of which they say something else leave.
+
+        The answer is the reads that nobody took, and `took_ns`, by them if it isn't given.
+        """
+        queue = self._queues[reader]
+        left = {read[0] for read in reads}
+        cohorts = [cohort for cohort in queue.begun.values() if next(iter(cohort.members)) in left]
+        if not cohorts or len(left) < len(reads):
+            return reads, took_ns
+        answer = Answer(reads, self._is_known)
+        if took_ns is None and answer.took_ns is not None:
+            took_ns = answer.took_ns
+            self._latency[reader].add(took_ns)
+        start_ns, failed, known = answer.start_ns, answer.failed, self._replicas[reader]
+        replica = next(iter(known), None) if answer.replica is None else self._hide(answer.replica)
+        if answer.replica is None and len(known) > 1:
+            # Which one it was matters, and each event makes of it what it can.
+            answer.absent.clear()
+            answer.present.clear()
+        for cohort in cohorts:
+            members = cohort.members
+            agreed = answer.absent if cohort.waits else answer.present
+            if failed and next(iter(members)) in failed:
+                agreed = failed
+            if not members.keys() <= agreed:
+                self._let_go([seq for seq in members if seq not in agreed])
+                if not members:
+                    continue
+            if agreed is not failed and replica is not None:
+                known.add(replica)
+            if cohort.alike.replicas != len(known):
+                # One more is known than when they came together, and nobody met them there.
+                self._let_go(list(members))
+                continue
+            if agreed is failed:
+                due = self._retry_together(reader, cohort, now_ns)
+                if due is None:
+                    self._let_go(list(members))
+                    continue
+                cohort.fail()
+            else:
+                cohort.take(start_ns, replica)
+                due = self._next_together(reader, cohort)
+            cohort.reading = False
+            del queue.begun[cohort.number]
+            left.difference_update(members)
+            if due is not None:
+                queue.add(cohort, due)
+                continue
+            for watch in self._let_go(list(members)):
+                self._after(watch, start_ns, now_ns)
+        return [read for read in reads if read[0] in left] if left else [], took_ns
+
+    def _let_go(self, seqs: Sequence[int]) -> list[_Watch]:
+        """Have these events leave their cohorts."""
+        watches = [self._items[seq].watches[0] for seq in seqs]
+        for watch in watches:
+            self._leave(watch)
+        return watches
+
+    def _is_known(self, read: Read) -> bool:
+        """Whether what a read says beside that it shows an event is known of it."""
+        item = self._items.get(read.seq)
+        if item is None or not item.watches:
+            return False
+        return (item.watches[0].particulars or _NO_PARTICULARS).has(read)
+
+    def _next_together(self, reader: int, cohort: Cohort) -> int | None:
+        """When to read a cohort again whose last read said the same of all its events; None: what follows is not the
+        same for all of them."""
+        plan, last = cohort.plan, cohort.last_start
+        elapsed = last - cohort.earliest
+        confirm_from = cohort.alike.confirm_from
+        if confirm_from is None:
+            return None if elapsed >= plan.deadline_ns else self._grid_together(reader, cohort)
+        confirmed_for = last - confirm_from
+        if not plan.confirm_reads or confirmed_for >= plan.confirm_over_ns or elapsed >= plan.patience_ns:
+            return None
+        return plan.gathered(
+            _confirm_due(confirm_from, cohort.alike.confirm_reads, confirmed_for, plan.confirm_over_ns)
+        )
+
+    def _retry_together(self, reader: int, cohort: Cohort, now_ns: int) -> int | None:
+        """When to try the read of a cohort again that failed; None: not in one moment for all of its events."""
+        plan = cohort.plan
+        if not cohort.waits or now_ns - cohort.earliest >= plan.patience_ns:
+            return None
+        due = self._grid_together(reader, cohort)
+        return None if due is None else _retry_due(plan, now_ns - cohort.latest, due, now_ns)
+
+    def _grid_together(self, reader: int, cohort: Cohort) -> int | None:
+        """When the grid has the next read of a cohort that waits to be seen: no later than for any of its events by
+        itself. None: some need more than that."""
+        plan, profile, last = cohort.plan, cohort.profile, cohort.last_start
+        due = self._grid_due(reader, plan, profile, cohort.latest, last)
+        if profile is not None:
+            due = min(due, self._grid_due(reader, plan, profile, cohort.earliest, last))
+        return None if cohort.needs_more(due, self._ahead(reader, plan) if plan.pins else 0) else due
+
     # -- reads ---------------------------------------------------------------------------------------
 
     def _take_plain(self, watch: _Watch, item: _Item, read: Read, now_ns: int) -> None:
@@ -467,20 +616,16 @@ class Tracker:
             if elapsed >= self._patience(watch) and item.receipt is not None:
                 self._end_watch(watch, now_ns)
             else:
-                pause = max(_RETRY_NS, int(elapsed * plan.resolution))
-                self._schedule(watch, max(now_ns + pause, min(self._next_due(watch), now_ns + plan.deadline_ns)))
+                self._schedule(watch, _retry_due(plan, elapsed, self._next_due(watch), now_ns))
             return
 
         if read.version is not None and plan.versions and item.event.key is not None:
             self._count_staleness(item, watch.key_writes, read.version)
-        if read.effects is not None and (watch.effects is None or read.effects > watch.effects):
-            watch.effects = read.effects
-        if read.position is not None:
-            watch.position = read.position
-        if read.facts:
-            self._learn_facts(watch, read.facts)
-        if watch.processed_at is None:
-            watch.consumed_at, watch.processed_at = read.consumed_at, read.processed_at
+        particulars = watch.particulars
+        if particulars is None and read[_REST:] != _NOTHING_ELSE:
+            particulars = watch.particulars = Particulars()
+        if particulars is not None:
+            particulars.take(read)
         watch.last_start = read.start_ns
         watch.vague = False
         if read.seen is _PRESENT:
@@ -516,11 +661,6 @@ class Tracker:
         missing = max(0, writes - int(max(0, version)))
         item.staleness = missing if item.staleness is None else max(item.staleness, missing)
 
-    def _learn_facts(self, watch: _Watch, facts: Mapping[str, Any]) -> None:
-        known = watch.facts = watch.facts or {}
-        for name, value in facts.items():
-            known[name] = joined(name, known.get(name, DEFAULTS[name]), value)
-
     def _was_shown_before(self, watch: _Watch, start_ns: int) -> bool:
         """Whether a read of the same probe, whichever replica gave it, had shown the event by then."""
         probe = self._origins[watch.reader].probe
@@ -531,19 +671,20 @@ class Tracker:
         )
 
     def _take_pushed(self, watch: _Watch, read: Read) -> None:
+        particulars = watch.particulars = watch.particulars or Particulars()
         if read.exact:
-            watch.effects = (watch.effects or 0) + 1
+            particulars.effects = (particulars.effects or 0) + 1
             if read.version is not None and watch.plan.versions and watch.item.event.key is not None:
                 writes = self._key_writes.get((watch.item.event.scenario, watch.item.event.key), 0)
                 self._count_staleness(watch.item, writes, read.version)
         elif read.effects is not None:
-            watch.effects = max(watch.effects or 0, read.effects)
+            particulars.effects = max(particulars.effects or 0, read.effects)
         if read.facts:
-            self._learn_facts(watch, read.facts)
+            particulars.learn(read.facts)
         if watch.confirm_from is not None:
             return
-        watch.position = read.position
-        watch.consumed_at, watch.processed_at = read.consumed_at, read.processed_at
+        particulars.position = read.position
+        particulars.consumed_at, particulars.processed_at = read.consumed_at, read.processed_at
         side = watch.alone = Side()
         side.seen = side.present = True
         # Whoever looks at fixed times may have looked last before the event was even published.
@@ -627,8 +768,7 @@ class Tracker:
             elif enough:
                 self._gather(watch, now_ns + _RETRY_NS)  # Seen, but the receipt is still to come.
             else:
-                step = max(1, -(-over // max(watch.confirm_reads, 1)))
-                self._gather(watch, watch.confirm_from + step * (max(confirmed_for, 0) // step + 1))
+                self._gather(watch, _confirm_due(watch.confirm_from, watch.confirm_reads, confirmed_for, over))
             return
         end = plan.deadline_ns if watch.first_upper is None else self._patience(watch)
         if elapsed >= end and item.receipt is not None:
@@ -694,8 +834,12 @@ class Tracker:
     def _schedule(self, watch: _Watch, due: int) -> None:
         if watch.session_wanted and watch.item.acked is not None:
             due = watch.item.acked
+        tick_ns = watch.plan.tick_ns
+        groups = watch.plain and tick_ns and not (due % tick_ns or watch.item.resent or watch.vague)
+        if groups and self._join(watch, due):
+            return
         watch.due = due
-        heappush(self._queues[watch.reader], (due, watch.item.event.seq))
+        heappush(self._queues[watch.reader].heap, (due, watch.item.event.seq))
 
     def _first_due(self, watch: _Watch) -> int:
         item, plan = watch.item, watch.plan
@@ -703,8 +847,8 @@ class Tracker:
         if not item.sampled or plan.pushed:
             return plan.gathered(reference + plan.deadline_ns)
         first = reference + min(plan.first_ns, plan.deadline_ns)
-        if watch.profile is not None:
-            first = self._worthwhile(watch, watch.profile, reference, first)
+        if watch.profile is not None and not is_explorer(item.event.seq):
+            first = self._worthwhile(watch.reader, plan, watch.profile, reference, reference, first)
         return self._pinned(watch, reference, plan.gathered(first))
 
     def _next_due(self, watch: _Watch) -> int:
@@ -714,40 +858,47 @@ class Tracker:
         if not item.sampled or plan.pushed:
             return plan.gathered(reference + plan.deadline_ns)
         last = watch.last_start
-        latency = self._latency[watch.reader].high
+        profile = watch.profile
+        if profile is not None and is_explorer(item.event.seq):
+            profile = None
+        due = self._pinned(watch, last, self._grid_due(watch.reader, plan, profile, reference, last))
+        deadline = reference + plan.deadline_ns
+        return deadline if last < deadline < due else due
+
+    def _grid_due(
+        self, reader: int, plan: ReadingPlan, profile: VisibilityProfile | None, reference: int, last: int
+    ) -> int:
+        """When the grid has the next read of an event whose times count from `reference`, after one at `last`."""
+        latency = self._latency[reader].high
         # The bracket from the start of the last read to the end of the next one is to be at most
         # `resolution` of the time then elapsed: next end - ref <= (last - ref) / (1 - resolution).
         elapsed = max(last - reference, 0)
         gap = int(elapsed * plan.resolution / (1 - plan.resolution))
-        replicas = len(self._replicas[watch.reader])
+        replicas = len(self._replicas[reader])
         if replicas > 1:
             # Each read meets one replica, and each replica has a bracket of its own.
             gap //= replicas
         smallest = int(plan.first_ns * plan.resolution)
         # Reads that are gathered begin half their slack late on average, and brackets are as wide on average.
-        pause = int(max(gap - latency - plan.slack_ns // 2, smallest) * self.stretch[watch.reader])
+        pause = int(max(gap - latency - plan.slack_ns // 2, smallest) * self.stretch[reader])
         due = last + pause
-        if watch.profile is not None:
-            due = self._worthwhile(watch, watch.profile, last, due)
+        if profile is not None:
+            due = self._worthwhile(reader, plan, profile, reference, last, due)
         if plan.max_gap_ns is not None:
             due = min(due, last + plan.max_gap_ns)
-        due = self._pinned(watch, last, plan.gathered(due))
-        deadline = reference + plan.deadline_ns
-        return deadline if last < deadline < due else due
+        return plan.gathered(due)
 
-    def _worthwhile(self, watch: _Watch, profile: VisibilityProfile, last: int, due: int) -> int:
+    def _worthwhile(
+        self, reader: int, plan: ReadingPlan, profile: VisibilityProfile, reference: int, last: int, due: int
+    ) -> int:
         """`due`, or later where events were never seen to become visible in between."""
-        if is_explorer(watch.item.event.seq):
-            return due
-        reference = watch.item.reference()
-        ahead = self._latency[watch.reader].high + watch.plan.slack_ns // 2
+        ahead = self._latency[reader].high + plan.slack_ns // 2
         return reference + profile.next_read(max(last - reference, 0), due - reference + ahead) - ahead
 
     def _pinned(self, watch: _Watch, last: int, due: int) -> int:
         """`due`, or a pin between `last` and it: a read that ends before a threshold, or one that starts at it."""
         item, plan = watch.item, watch.plan
-        late = self.late[watch.reader]
-        ahead = self._latency[watch.reader].high + (late if late < plan.slack_ns else plan.slack_ns)
+        ahead = self._ahead(watch.reader, plan)
         reference = item.reference()
         for counted_from, threshold in plan.pins:
             at = (reference if counted_from == "acked" else item.event.intended_ns) + threshold
@@ -756,6 +907,11 @@ class Tracker:
             elif last < at < due:
                 due = at
         return due
+
+    def _ahead(self, reader: int, plan: ReadingPlan) -> int:
+        """How long before a limit a read has to be due, to end before it."""
+        late, slack_ns = self.late[reader], plan.slack_ns
+        return self._latency[reader].high + (late if late < slack_ns else slack_ns)
 
     def _came_to_an_end(self, watch: _Watch, now_ns: int) -> None:
         """A read says that this probe will never show it; it ended after the last one that had shown nothing of it.
@@ -854,6 +1010,9 @@ class Tracker:
 
     def _finish(self, item: _Item, state: State, now_ns: int) -> None:
         event, key = item.event, item.event.key
+        for watch in item.watches:
+            if watch.cohort is not None:
+                self._leave(watch)
         if self._told and (told := self._told.pop(event.seq, None)) is not None:
             told(None, state)
         sent_ns: int | None = item.expected
@@ -904,17 +1063,8 @@ class Tracker:
                 seen.failed_reads += watch.failed
             if watch.regressions:
                 seen.regressions += watch.regressions
-            if watch.effects is not None and (seen.effects is None or watch.effects > seen.effects):
-                seen.effects = watch.effects
-            if watch.facts is not None:
-                for name, value in watch.facts.items():
-                    setattr(seen, name, joined(name, getattr(seen, name), value))
-            if watch.position is not None and seen.position is None:
-                seen.position = watch.position
-            if seen.processed_at is None and (
-                watch.processed_at is not None or watch.consumed_at != seen.consumed_at
-            ):
-                seen.consumed_at, seen.processed_at = watch.consumed_at, watch.processed_at
+            if watch.particulars is not None or len(item.watches) > 1:
+                (watch.particulars or _NO_PARTICULARS).tell(seen)
         if item.watches:
             self._brackets(item, seen)
             if len(item.watches) > 1 or len(self._replicas[item.watches[0].reader]) > 1:
@@ -995,6 +1145,24 @@ class Tracker:
                 state = _UNOBSERVED
             views.append(part_of(probe, replica, state, side, None))
         return views
+
+
+def _target(item: _Item) -> Target:
+    """What to ask for."""
+    return Target(item.event.seq, item.event.correlation_id, item.capture)
+
+
+def _retry_due(plan: ReadingPlan, elapsed: int, next_due: int, now_ns: int) -> int:
+    """When a read that failed so long after the ack is tried again, for which the grid has `next_due`."""
+    pause = max(_RETRY_NS, int(elapsed * plan.resolution))
+    return max(now_ns + pause, min(next_due, now_ns + plan.deadline_ns))
+
+
+def _confirm_due(confirm_from: int, reads: int, confirmed_for: int, over: int) -> int:
+    """When the next of so many confirming reads is due, after one that began `confirmed_for` after the event was
+    seen."""
+    step = max(1, -(-over // max(reads, 1)))
+    return confirm_from + step * (max(confirmed_for, 0) // step + 1)
 
 
 _FINAL: Final = {
