@@ -14,7 +14,7 @@ from .rig import ROOT
 
 _BENCHMARKS: Final = (
     "engine_share", "arrivals", "http_rate", "journeys", "stalls", "batched", "rabbitmq", "eventbridge", "sql_probe",
-    "reads", "memory", "accuracy", "false_decisions", "compare_builds", "long_report", "report", "start",
+    "reads", "watched", "memory", "accuracy", "false_decisions", "compare_builds", "long_report", "report", "start",
 )  # fmt: skip
 
 
