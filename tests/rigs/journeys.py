@@ -46,7 +46,7 @@ NOTHING = Said(0)
 
 @dataclass
 class Sent:
-    """What was sent, when it was due and when it was sent."""
+    """What was sent, when it was due and when it was sent; of what is waited for whether it was `shown` before."""
 
     at_ns: int
     due_ns: int
@@ -57,6 +57,7 @@ class Sent:
     target: str
     body: str
     headers: Mapping[str, str]
+    shown: bool = False
 
     @property
     def step(self) -> str:
@@ -204,6 +205,7 @@ class World:
             "" if request is None else request.target,
             event.correlation_id if isinstance(event, WaitEvent) else event.body.decode(),
             dict(event.headers),
+            isinstance(event, WaitEvent) and event.shown,
         )
 
     def _receipt(self, event: Event, said: Said) -> Receipt:

@@ -47,6 +47,8 @@ def count(scope: ScenarioSummary, name: str) -> Count:
         return Count(exact, exact, "nothing was scheduled")
     if name in PUBLISH_COUNTERS:
         return Count(exact, exact)
+    if name == "appeared":
+        return _count_appeared(scope, exact)
     watched = ledger["visible"] + ledger["ended"] + ledger["lost"] + ledger["regressed"]
     blind = "" if watched else "no event was watched to the end"
     if name in ("pending", "unobserved", "recovered"):
@@ -65,6 +67,13 @@ def _count_by_value(scope: ScenarioSummary, by_value: ByValue) -> Count:
     exact = sum(events for value, events in tally.items() if by_value.has(value))
     article = "an" if by_value.fact[0] in "aeiou" else "a"
     return Count(exact, exact, "" if tally else f"nothing told {article} {by_value.fact}")
+
+
+def _count_appeared(scope: ScenarioSummary, low: int) -> Count:
+    """What was to stay absent and didn't; of some of it nobody may be able to tell."""
+    untold = scope.tallies.get("appeared", {}).get(2, 0)
+    blind = "" if scope.known.get("appeared") else COUNTERS["appeared"].blind
+    return Count(low, low + untold, blind, f"of {untold} no read said whether they appeared" if untold else "")
 
 
 def _count_seen_only(scope: ScenarioSummary, name: str, low: int, watched: int, blind: str, doubt: str) -> Count:

@@ -182,6 +182,10 @@ def _figure(objective: Objective, seen: Observation, values: Mapping[str, object
             return f"{seen.staleness} writes behind"
         case "regressions":
             return f"disappeared {seen.regressions} times"
+        case "appeared" if seen.acked_ns is not None and seen.first_upper_ns is not None:
+            lower_ns = seen.acked_ns if seen.first_lower_ns is None else seen.first_lower_ns
+            took = _bracket(max(0, lower_ns - seen.acked_ns), max(0, seen.first_upper_ns - seen.acked_ns))
+            return f"appeared after {took}"
         case subject if subject in _SPANS:
             return f"{subject} {_bracket(*_took(subject, seen, values))}"
     return ""

@@ -6,7 +6,11 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
+
+Awaits = Literal["wait", "absent", "gone"]
+"""What a step waits for at a probe, by the key that says it: that something is shown, that nothing is for a time, or
+that what was shown is gone."""
 
 
 class End(enum.IntEnum):

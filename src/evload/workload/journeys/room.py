@@ -66,8 +66,8 @@ class _Pass:
     """An iteration under way, or what a user ends with."""
 
     __slots__ = (
-        "awaits", "done", "due_ns", "end", "failed_checks", "intended_ns", "journey", "last_ns", "number", "own",
-        "part", "place", "reason", "started_ns", "step", "token", "tried", "tries", "user", "values",
+        "asked", "awaits", "done", "due_ns", "end", "failed_checks", "intended_ns", "journey", "last_ns", "number",
+        "own", "part", "place", "reason", "shown", "started_ns", "step", "token", "tried", "tries", "user", "values",
     )  # fmt: skip
 
     def __init__(self, journey: int, number: int, own: int, user: _User | None, intended_ns: int) -> None:
@@ -94,6 +94,10 @@ class _Pass:
         self.tries = 0
         self.awaits = ""
         """The pool out of which it waits for something."""
+        self.asked = ""
+        """What a probe was asked for last, by a step that waits."""
+        self.shown: frozenset[tuple[str, str]] = frozenset()
+        """What probes have shown it, and not missed since: their names, and what they were asked for."""
         self.token = 0
         """Counts its entries in the heap: all but the last are about what is over."""
         self.done = False
@@ -229,8 +233,8 @@ class Journeys:
         return number if number >= 0 else None
 
     def watched(self, seq: int, seen_ns: int | None, captured: Mapping[str, Any], why: str, now_ns: int) -> None:
-        """What an iteration waits for was seen, for sure by then, in an answer that held so much. None: it wasn't in
-        time, or never will be, for a reason."""
+        """What an iteration waits for has come, for sure by then, in an answer that held so much. None: it didn't in
+        time, or never will, or nobody can tell, for a reason."""
         one = self._flying.pop(seq, None)
         if one is None:
             return
@@ -242,6 +246,9 @@ class Journeys:
         at_ns = one.due_ns = max(one.due_ns, now_ns if seen_ns is None else seen_ns)
         if one.part <= _MAIN:
             one.last_ns = at_ns
+        if seen_ns is not None and watch.kind != "absent":
+            about = frozenset({(watch.probe, one.asked)})
+            one.shown = one.shown - about if watch.kind == "gone" else one.shown | about
         lacking = [name for name in watch.captures if captured.get(name) is None]
         if seen_ns is not None and not lacking:
             one.values |= captured
@@ -420,8 +427,9 @@ class Journeys:
         if missing := watch.needs - one.values.keys():
             return self._unknown(one, watch, missing, now_ns)
         seq = self._prepare(one, program, watch)
-        asked = watch.asked(seq, self._stamp(now_ns))
-        self._fly(one, "", WaitEvent(seq, asked, watch.scenario, watch.type, one.due_ns))
+        asked = one.asked = watch.asked(seq, self._stamp(now_ns))
+        shown = (watch.probe, asked) in one.shown
+        self._fly(one, "", WaitEvent(seq, asked, watch.scenario, watch.type, one.due_ns, shown))
         return True
 
     def _unknown(self, one: _Pass, step: Send | Watch, missing: frozenset[str], now_ns: int) -> bool:
