@@ -222,6 +222,17 @@ def test_what_is_deleted_is_gone_within_a_bracket_and_what_never_goes_stays_in_t
     assert_books(ran)
 
 
+def test_a_wait_is_no_publish_that_was_answered_at_once(tmp_path: Path) -> None:
+    """Of what is asked of all publishes each is one that was sent."""
+    shop = Shop(shown=lambda n: ALWAYS, refuses=lambda n: False)
+    ran = run_shop(shop, tmp_path, SEEN + CLOSE, ["min(publish) < 1s", "p50(publish) < 100ms"])
+    least, _ = ran.report.objectives
+    assert least.observed == (0.002, 0.002)
+    distributions = ran.report.summary.total().distributions
+    assert distributions["publish"].count == distributions["schedule_delay"].count == len(shop.made) + len(shop.acted)
+    assert_books(ran)
+
+
 def test_what_was_never_there_is_no_proof_that_it_went(tmp_path: Path) -> None:
     """Nothing is looked at before it is deleted. A third is never there, a third goes after half a second, a third
     comes and goes."""

@@ -511,6 +511,7 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
         event=apart[0] if apart and len(sent) == 1 and not scenario.journeys else "",
         warmup=(scenario.start, scenario.start + scenario.warmup) if scenario.warmup else None,
         journeys=tuple((list(config.journeys).index(journey), journey) for journey in scenario.journeys),
+        sends=name not in config.waits,
     )
 
 

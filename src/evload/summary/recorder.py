@@ -270,7 +270,12 @@ class ScenarioFold:
         if plan.warmup is not None:
             self.warming = ScenarioFold(
                 ScenarioPlan(
-                    plan.name, plan.watched, plan.deadline_ns, flow_step_ns=plan.flow_step_ns, journeys=plan.journeys
+                    plan.name,
+                    plan.watched,
+                    plan.deadline_ns,
+                    flow_step_ns=plan.flow_step_ns,
+                    journeys=plan.journeys,
+                    sends=plan.sends,
                 )
             )
             self.warming.apart = False
@@ -764,7 +769,8 @@ class Recorder:
                     earliest, latest = between
                     steps.add(earliest - start_ns, 0, amount, 0)
                     steps.add(latest - start_ns, 0, 0, amount)
-        self._count_publishes(into, left)
+        if plan.sends:
+            self._count_publishes(into, left)
         if plan.watched:
             self._count_visibility(into, plan, observations)
         _count_facts(summary, observations, told)
