@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ..model import iteration
 from ..model.facts import COUNTERS, ERRORS, FACT_OF, PUBLISH_COUNTERS, ByValue
 from ..model.summary import ScenarioSummary
+from ..objectives.objective import Objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,23 @@ class Count:
     high: int | None
     blind: str = ""
     doubt: str = ""
+
+
+def counted(scope: ScenarioSummary, objective: Objective) -> Count:
+    """What an objective counts, in one scenario or in several merged; of iterations in journeys."""
+    if objective.check is None:
+        return count(scope, objective.subject)
+    failed, made = checks(scope, objective.step, objective.check)
+    return Count(failed, failed, "" if made else "no answer was held against this check")
+
+
+def checks(scope: ScenarioSummary, step: str | None, check: str) -> tuple[int, int]:
+    """How often a check didn't hold, and how many answers were held against it."""
+    held, not_held = (
+        sum(times for label, times in scope.tallies.get(name, {}).items() if iteration.is_check(label, step, check))
+        for name in (iteration.HELD, iteration.NOT_HELD)
+    )
+    return not_held, held + not_held
 
 
 def count(scope: ScenarioSummary, name: str) -> Count:

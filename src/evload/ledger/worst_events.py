@@ -139,7 +139,7 @@ def _when_due(objective: Objective, markers: Sequence[Marker]) -> Iterator[str]:
 def _choice_of_steps(objective: Objective) -> tuple[str, str] | None:
     """Of an objective on iterations that ended so at a step: the answers that ended them."""
     answer = {"refused": 2, "failed": 3}.get(objective.subject)
-    return None if answer is None else (f"answer = {answer}", "seq")
+    return None if answer is None or objective.check is not None else (f"answer = {answer}", "seq")
 
 
 def _choice(objective: Objective) -> tuple[str, str] | None:

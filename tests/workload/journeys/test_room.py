@@ -195,6 +195,7 @@ def test_a_check_may_hold_an_answer_against_what_was_captured() -> None:
     world.run()
     (over,) = world.over
     assert (over.end, over.failed_checks, over.reason) == (End.FAILED, ("same",), "check same")
+    assert over.checks == (("again: same", False), ("again: all", True))
 
 
 @pytest.mark.parametrize(

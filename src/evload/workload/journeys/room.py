@@ -17,7 +17,7 @@ from heapq import heappop, heappush
 from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
-from ...model.iteration import End, Iteration
+from ...model.iteration import End, Iteration, check_label
 from ...model.states import Outcome
 from ...model.travel import Answer, Event, Receipt, WaitEvent
 from ...units import NS_PER_S, format_duration
@@ -66,8 +66,9 @@ class _Pass:
     """An iteration under way, or what a user ends with."""
 
     __slots__ = (
-        "asked", "awaits", "done", "due_ns", "end", "failed_checks", "intended_ns", "journey", "last_ns", "number",
-        "own", "part", "place", "reason", "shown", "started_ns", "step", "token", "tried", "tries", "user", "values",
+        "asked", "awaits", "checks", "done", "due_ns", "end", "failed_checks", "intended_ns", "journey", "last_ns",
+        "number", "own", "part", "place", "reason", "shown", "started_ns", "step", "token", "tried", "tries", "user",
+        "values",
     )  # fmt: skip
 
     def __init__(self, journey: int, number: int, own: int, user: _User | None, intended_ns: int) -> None:
@@ -89,6 +90,7 @@ class _Pass:
         self.step = ""
         self.reason = ""
         self.failed_checks: tuple[str, ...] = ()
+        self.checks: tuple[tuple[str, bool], ...] = ()
         self.tried: tuple[Event, Receipt | None] | None = None
         """What is sent again after some answers, and the last of these."""
         self.tries = 0
@@ -582,7 +584,11 @@ class Journeys:
             if found is None:
                 return f"capture {captured.name}: {captured.look.text} found nothing"
             one.values[captured.name] = found
-        failed = [name for name, look in send.checks if not _holds(look, document)]
+        if not send.checks:
+            return ""
+        held = [(name, _holds(look, document)) for name, look in send.checks]
+        one.checks += tuple((check_label(send.name, name), holds) for name, holds in held)
+        failed = [name for name, holds in held if not holds]
         one.failed_checks += tuple(failed)
         return f"check {failed[0]}" if failed else ""
 
@@ -679,6 +685,7 @@ class Journeys:
                 one.step,
                 one.reason,
                 one.failed_checks,
+                one.checks,
             )
         )
 
