@@ -123,6 +123,19 @@ def test_a_run_that_was_asked_nothing_passes_by_what_was_looked_at(tmp_path: Pat
     assert run_shop(Shop(), tmp_path, NONE, [], load="[{burst: 2}]").report.verdict.value == "pass"
 
 
+def test_a_step_may_be_named_with_its_scenario(tmp_path: Path) -> None:
+    shop = Shop(shown=lambda n: (((2.5, 9),), ((0.3, 9),), NEVER)[n])
+    slos = [
+        {**NOT_APPEARED, "scenario": "buyers"},
+        {"objective": "max(wait) < 1s", "step": "seen", "scenario": "buyers"},
+    ]
+    ran = run_shop(shop, tmp_path, NONE + SEEN, slos, load="[{rate: 1/s, for: 3s}]")
+    appeared, wait = ran.report.objectives
+    assert (appeared.result, appeared.observed) == (Result.FAIL, (1.0, 1.0))
+    assert [worst.event for worst in appeared.worst] == ["order.none"]
+    assert (wait.result, [worst.event for worst in wait.worst]) == (Result.FAIL, ["order.seen"])
+
+
 def test_a_pass_needs_reads_that_said_something(tmp_path: Path) -> None:
     ran = run_shop(Shop(down=lambda n: ALWAYS), tmp_path, NONE, [NOT_APPEARED])
     found = ran.found("appeared == 0 [event=order.none]")

@@ -81,8 +81,8 @@ def worst_events(objective: Objective, reader: LedgerReader) -> Iterator[WorstEv
     condition, order = chosen
     conditions, values = [condition, reader.judged], dict[str, object]()
     if about.scenario is not None and about.scenario in scenarios:
-        conditions.append("scenario = :scenario")
-        values["scenario"] = scenarios.index(about.scenario)
+        of = [number for number, name in enumerate(scenarios) if about.is_of(name)]
+        conditions.append(f"scenario IN ({', '.join(map(str, of))})")
     conditions += _when_due(about, list(reader.markers()))
     if about.event is not None:
         conditions.append("type = :type")

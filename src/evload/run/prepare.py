@@ -695,7 +695,7 @@ def _objectives_of(config: RunConfig, scenario: str, probe: str | None = None) -
     return [
         objective
         for objective in config.slos
-        if objective.scenario in (None, scenario) and (probe is None or objective.probe in (None, probe))
+        if objective.is_of(scenario) and (probe is None or objective.probe in (None, probe))
     ]
 
 
