@@ -33,7 +33,7 @@ from tests.rigs.pipelines import EMBEDDED, LENIENT
 LEDGER = {
     "scheduled", "unsent", "acked", "rejected", "returned", "in_doubt", "visible", "ended", "lost", "regressed",
     "pending", "unobserved", "regressions", "recovered", "duplicated", "out_of_order", "order_unknown", "resent",
-    "non_monotonic", "unread_writes", "retried",
+    "non_monotonic", "unread_writes", "retried", "appeared",
 }  # fmt: skip
 PERCENTILES = {"min", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"}
 

@@ -150,6 +150,7 @@ class Drawn:
         seen.answer, seen.retried = self.maybe(rng.choice((1, 2, 3))), self.maybe(rng.choice((0, 1, 300)))
         if rng.random() < 0.2:
             seen.tries = tuple(self._tries(since))
+        seen.appeared, seen.gone = self.maybe(rng.choice((0, 1, 2))), self.maybe(rng.choice((0, 1, 2)))
         seen.resent, seen.non_monotonic = rng.random() < 0.1, rng.random() < 0.1
         seen.bytes_out, seen.bytes_in = self.maybe(rng.choice((300, 2**61))), self.maybe(20)
         seen.tags = rng.choice(TAGS) if rng.random() < self.chance else ""

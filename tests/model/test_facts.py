@@ -56,12 +56,12 @@ def test_the_counts_of_a_summary_are_those_of_the_rows() -> None:
     assert ("scheduled", *STATES, *COUNTERS) == LEDGER_KEYS
     assert set(COUNTERS) == {
         "duplicated", "regressions", "out_of_order", "order_unknown", "recovered", "resent", "non_monotonic",
-        "unread_writes", "retried",
+        "unread_writes", "retried", "appeared",
     }  # fmt: skip
     assert FACT_OF["duplicated"] == "effects"
     assert FACT_OF["unread_writes"] == "session"
     assert set(TROUBLES) == {
-        "lost", "regressed", "duplicated", "out_of_order", "unsent", "rejected", "returned", "in_doubt"
+        "lost", "regressed", "duplicated", "out_of_order", "unsent", "rejected", "returned", "in_doubt", "appeared"
     }  # fmt: skip
 
 
@@ -70,6 +70,7 @@ def test_the_counts_of_a_summary_are_those_of_the_rows() -> None:
     [
         ("duplicated", 1, {"effects": 2}), ("duplicated", 0, {"effects": 1}), ("duplicated", 0, {}),
         ("regressions", 1, {"regressions": 3}), ("resent", 1, {"resent": True}), ("resent", 0, {}),
+        ("appeared", 1, {"appeared": 1}), ("appeared", 0, {"appeared": 0}), ("appeared", 0, {"appeared": 2}),
         ("non_monotonic", 1, {"non_monotonic": True}), ("unread_writes", 1, {"session": Seen.ABSENT}),
         ("unread_writes", 0, {"session": Seen.FAILED}), ("unread_writes", 0, {"session": Seen.PRESENT}),
         ("status(409)", 1, {"status": 409}), ("status(409)", 0, {"status": 404}), ("status(4xx)", 1, {"status": 404}),

@@ -49,7 +49,7 @@ UNSENT = Said(-1)
 
 @dataclass
 class Sent:
-    """What was sent, when it was due and when it was sent."""
+    """What was sent, when it was due and when it was sent; of what is waited for whether it was `shown` before."""
 
     at_ns: int
     due_ns: int
@@ -64,6 +64,7 @@ class Sent:
     """Where producers remember things."""
     remembered: Sequence[int] = ()
     """What was in it: the numbers of the requests before it that shared it."""
+    shown: bool = False
 
     @property
     def step(self) -> str:
@@ -227,6 +228,7 @@ class World:
             dict(event.headers),
             None if request is None else request.memory,
             () if request is None or request.memory is None else request.memory.setdefault("sent", [])[:],
+            isinstance(event, WaitEvent) and event.shown,
         )
 
     def _receipt(self, event: Event, said: Said) -> Receipt:

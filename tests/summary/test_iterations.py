@@ -205,6 +205,7 @@ def iterations(draw: st.DrawFn) -> list[Iteration]:
                 "" if end in (End.COMPLETED, End.UNSENT, End.STARVED) else draw(st.sampled_from(["pay", "ship"])),
                 reason="" if end is End.COMPLETED else draw(st.sampled_from(["", "503", "409"])),
                 failed_checks=draw(st.sampled_from([(), ("same",), ("same", "sum")])),
+                checks=draw(st.sampled_from([(), (("pay: same", True),), (("pay: same", False), ("a: b", True))])),
             )
         )  # fmt: skip
     return sorted(found, key=lambda one: one.ended_ns)

@@ -177,7 +177,7 @@ def expected() -> ScenarioSummary:
         "scheduled": 101, "unsent": 2, "acked": 303, "rejected": 404, "returned": 505, "in_doubt": 606,
         "visible": 707, "ended": 808, "lost": 909, "regressed": 1010, "pending": 1111, "unobserved": 1212,
         "duplicated": 1313, "regressions": 1414, "out_of_order": 1515, "order_unknown": 1616, "resent": 1717,
-        "non_monotonic": 1818, "unread_writes": 1919, "retried": 2020, "recovered": 2121,
+        "non_monotonic": 1818, "unread_writes": 1919, "retried": 2020, "appeared": 2121, "recovered": 2222,
     }  # fmt: skip
     return both
 

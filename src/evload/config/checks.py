@@ -32,6 +32,8 @@ from .run_config import Action, Step
 from .sections import Scenario
 from .yaml import DataPath, places, texts
 
+_OF_ANSWERS: Final = frozenset({"answer(2)", "answer(3)", "publish", "retried", "bytes_in", "bytes_out"})
+"""What is known of steps that send alone."""
 _OF_PROBES: Final = frozenset({"ended", "effects", "position", "version"})
 """Keys of probes without which a counter could never count."""
 _REFERENCES: Final = (
@@ -178,7 +180,13 @@ class Checks:
             if not all(name in scenarios for name in chosen):
                 continue
             watching = {probe for name in chosen for probe in scenarios[name].probes}
-            watching |= self._waited_for(chosen, scenarios)
+            watching |= {
+                step.probe
+                for step in self._waits(chosen, scenarios)
+                if (step.kind == "absent") == (objective.subject == "appeared")
+            }
+            if self._misses_its_step(path, objective, chosen, scenarios):
+                continue
             self._named_moments(path, objective, set(scenarios))
             self._scope(path, objective, watching, probes)
             if objective.subject == "unread_writes" and watching and not _reads_own_writes(watching, probes):
@@ -227,12 +235,48 @@ class Checks:
             if objective.event in (None, event_name(name, step))
         )
 
-    def _waited_for(self, chosen: Iterable[str], scenarios: Mapping[str, Scenario]) -> set[str]:
-        """The probes for which steps of the journeys of some scenarios wait."""
+    def _waits(self, chosen: Iterable[str], scenarios: Mapping[str, Scenario]) -> list[WaitStep]:
+        """The steps of the journeys of some scenarios that wait for a probe."""
         journeys = [
             self._journeys[one] for name in chosen for one in scenarios[name].journeys if one in self._journeys
         ]
-        return {step.probe for one in journeys for step in one.counted() if isinstance(step, WaitStep)}
+        return [step for one in journeys for step in one.counted() if isinstance(step, WaitStep)]
+
+    def _misses_its_step(
+        self, path: DataPath, objective: Objective, chosen: Iterable[str], scenarios: Mapping[str, Scenario]
+    ) -> bool:
+        """Whether it asks a step for what another kind of step has; or for what no step has."""
+        asked, name = (objective.inner or objective).subject, objective.step
+        if name is None:
+            if asked != "appeared" or not self._knows_all_journeys:
+                return False
+            if any(step.kind == "absent" for step in self._waits(chosen, scenarios)):
+                return False
+            what = f"no step watches that nothing appears, so {objective.expression!r} can't be decided"
+            self._problems.add(path, what, 'add a step such as none: {absent: PROBE, of: "{order}", for: 5s}')
+            return True
+        journey = self._journeys.get(objective.journey or "")
+        step = next((one for one in journey.counted() if one.name == name), None) if journey else None
+        if step is None:
+            return False
+        kind = step.kind if isinstance(step, WaitStep) else None
+        if asked in ("regressions", "regressed") and kind == "wait" and journey and journey.lets_go(step):
+            what = f"another step of {objective.journey} lets go what step {name!r} waits for"
+            self._problems.add((*path, "step"), what, "leave this out, because it is to be missing again")
+            return True
+        if (kind == "absent") == (asked == "appeared") and (kind is None or asked not in _OF_ANSWERS):
+            return False
+        match kind:
+            case "absent":
+                what, cure = "watches that nothing appears, and that alone is known of it", "write appeared == 0"
+            case None:
+                what, cure = "watches no absence", "name a step that has absent: PROBE"
+            case _ if asked == "appeared":
+                what, cure = f"has {kind}:, and watches no absence", "write lost == 0, or p95(wait) < 2s"
+            case _:
+                what, cure = f"has {kind}:, and gets no answers", "write lost == 0, or p95(wait) < 2s"
+        self._problems.add((*path, "step"), f"step {name!r} {what}", cure)
+        return True
 
     def costs(
         self,

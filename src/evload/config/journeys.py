@@ -320,11 +320,14 @@ class _Journey:
         return known
 
     def _wait(self, place: DataPath, step: WaitStep, known: Names) -> Names:
-        self._refer((*place, "wait"), step.probe, "probes")
+        self._refer((*place, step.kind), step.probe, "probes")
         self._template((*place, "of"), step.of, known | OF_STEPS)
         if (probe := self._probes.get(step.probe)) is not None:
             captures = {name: one.expression for name, one in step.capture.items()}
-            for key, until, some in (("wait", None, {}), ("until", step.until, {}), ("capture", None, captures)):
+            asked: list[tuple[str, str | None, dict[str, str]]] = [
+                (step.kind, None, {}), ("until", step.until, {}), ("capture", None, captures)
+            ]  # fmt: skip
+            for key, until, some in asked:
                 try:
                     probe.waiting(until, step.within, some)
                 except ValueError as error:

@@ -32,7 +32,7 @@ from ..spi.sink import SinkSettings
 from ..texts import near
 from ..units import told
 from ..workload.events import EventSettings
-from ..workload.journeys.settings import JourneySettings
+from ..workload.journeys.settings import JourneySettings, RequestStep
 from ..workload.journeys.written import WrittenJourney
 from ..workload.templates import is_placeholder
 from . import yaml as yamlfile
@@ -198,6 +198,8 @@ class _Reader:
         """The settings of each adapter in which a secret may stand that changes, by the adapter's place."""
         self._steps_of: Mapping[str, Sequence[str]] = {}
         """The steps of each journey that objectives may be about."""
+        self._checks_of: Mapping[str, Sequence[tuple[str, str]]] = {}
+        """The checks of each journey: of which step, and their names."""
         self._readers: dict[type[Any], TypeAdapter[Any]] = {}
         self._sandbox: SandboxSettings | None = None
         self._models: dict[tuple[str, str], type[Any] | str] = {}
@@ -219,6 +221,12 @@ class _Reader:
         scenarios = self._items("scenarios", Scenario)
         journeys = self._journeys()
         self._steps_of = {name: [step.name for step in one.counted()] for name, one in journeys.items()}
+        self._checks_of = {
+            name: [
+                (step.name, check) for step in one.sending() if isinstance(step, RequestStep) for check in step.check
+            ]
+            for name, one in journeys.items()
+        }
         objectives, ceilings = self._objectives({name: gauge.metrics for name, gauge in gauges.items()})
         costs = self._costs({name: gauge.metrics for name, gauge in gauges.items()})
         policy = self._item(SelfCheckPolicy, ("self_checks",)) if "self_checks" in self._document.data else None
@@ -584,12 +592,41 @@ class _Reader:
             self._problems.add_text(place, str(error))
             return None
 
+    def _has_check(self, objective: Objective, path: DataPath) -> bool:
+        """Whether somebody holds answers against the check that an objective is about, if it is about one."""
+        if objective.check is None:
+            return True
+        known = [
+            check
+            for journey, checks in self._checks_of.items()
+            for step, check in checks
+            if objective.journey in (None, journey) and objective.step in (None, step)
+        ]
+        if objective.check not in known:
+            of = f"of step {objective.step!r}" if objective.step else "of a step"
+            cure = f"add check: {{{objective.check}: EXPRESSION}} to a step"
+            what, cure = unknown("check", objective.check, dict.fromkeys(known), otherwise=cure)
+            self._problems.add((*path, "check"), f"{what} {of}", cure)
+        return objective.check in known
+
     def _objective(
         self, entry: ObjectiveEntry, gauges: Mapping[str, Sequence[str]], place: DataPath, path: DataPath
     ) -> Objective | None:
         scope = {
             name: value
-            for name in ("scenario", "event", "key", "tag", "probe", "replica", "journey", "step", "after", "during")
+            for name in (
+                "scenario",
+                "event",
+                "key",
+                "tag",
+                "probe",
+                "replica",
+                "journey",
+                "step",
+                "check",
+                "after",
+                "during",
+            )
             if (value := getattr(entry, name)) is not None
         }
         given = {name: str(value) for name in ("target", "critical") if (value := getattr(entry, name)) is not None}
@@ -607,7 +644,9 @@ class _Reader:
             whole = len(self._steps_of) == len(self._document.section("journeys"))
             if whole:
                 place = (*path, "step") if entry.step is not None else path
-                grammar.with_step(objective, self._steps_of)
+                objective = grammar.with_step(objective, self._steps_of)
+                if not self._has_check(objective, path):
+                    return None
             place = next(((*path, name) for name in given), path)
             if given or abort:
                 objective = grammar.parse(entry.objective, gauges=gauges, abort_after_ns=delay_ns, **scope, **given)

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from yaml.nodes import MappingNode
 
 from ..clients.credentials.settings import SecretSettings
+from ..model.iteration import Awaits
 from ..model.report import Circumstances
 from ..objectives.ceiling import CeilingObjective
 from ..objectives.condition import Condition
@@ -90,10 +91,11 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """A scenario that is what journeys of another one wait for: that one, and the event that a wait is."""
+    """A scenario that is what journeys of another one wait for: that one, the event that a wait is, and its kind."""
 
     scenario: str
     event: str
+    kind: Awaits = "wait"
 
 
 @dataclass(frozen=True, slots=True)

@@ -309,6 +309,9 @@ class ObjectiveEntry(Settings):
         str | None, Field(description="about the iterations of this journey alone, or the journey of the step")
     ] = None
     step: Annotated[str | None, Field(description="about what this step of a journey sends, or waits for")] = None
+    check: Annotated[
+        str | None, Field(description="about this check of answers, in all steps that have it or in the step")
+    ] = None
     after: Annotated[
         str | None,
         Field(description="what counts from a moment: from the end of this scenario or action, or from this time"),

@@ -19,6 +19,7 @@ from ..model.vitals import Vitals
 from ..summary.recorder import Recorder
 from ..tracking.tracker import Tracker
 from .control import RunControl
+from .watching import Watching
 
 _COLLECT: Final = 16
 """Settled events are recorded as soon as there are this many: work so short that it makes no event late."""
@@ -28,7 +29,7 @@ _DRIFT_NOTES: Final = 60
 
 class Bookkeeping:
     """The books of one run, whose schedule begins at `start_ns`. `hide` takes secrets out of keys and tags; `tags`
-    are those that are asked for."""
+    are those that are asked for. `watching` knows what steps of journeys look for."""
 
     def __init__(
         self,
@@ -43,8 +44,10 @@ class Bookkeeping:
         live: LiveChecks | None = None,
         hide: Callable[[str], str] = str,
         tags: Iterable[str] = (),
+        watching: Watching | None = None,
     ) -> None:
         self._tags = KnownTags(tags)
+        self._watching = watching or Watching({}, {})
         self._live = live
         self._hide = hide
         self._tracker = tracker
@@ -67,6 +70,7 @@ class Bookkeeping:
         """Record what is settled, in the order in which `evload report` will see it again."""
         settled = self._tracker.take(before_ns)
         if settled:
+            self._watching.settled(settled)
             for seen in settled:
                 if seen.tags:
                     seen.tags = self._tags.capped(self._hide(seen.tags))

@@ -42,11 +42,14 @@ from .journeying import JourneyPacer
 from .ordered_pacing import KeyOrder, OrderedPacer
 from .pacing import Pacer
 from .performing import Bounded
-from .plan import Plan
+from .plan import Plan, ScenarioRun
 from .progress import ProgressMeter
 from .reading import Reading
 from .undoing import NO_VALUES, Undoing, Unguarded
+from .watching import Watching
 
+FAR_NS: Final = 1 << 62
+"""A moment that never comes."""
 LEAD_NS: Final = 50_000_000
 """Between the end of set-up and the first event, so that the first is no later than the others."""
 
@@ -56,6 +59,16 @@ Start = Callable[[], Awaitable[int]]
 
 Looking = Callable[[str], Traffic]
 """Gives an adapter, by what it is called, somebody who looks on."""
+
+
+def shown_from_ns(scenario: ScenarioRun, start_ns: int) -> int:
+    """From when on what is acked and not seen yet is shown as waiting, of a schedule that begins then.
+
+    Nobody waits to see what is to stay absent.
+    """
+    if scenario.waited == "absent":
+        return FAR_NS
+    return start_ns + scenario.fold.judged_ns if scenario.fold.warmup else 0
 
 
 class _OverError(Exception):
@@ -188,13 +201,16 @@ class Engine:
     async def _run(self, opened: _Opened, start_ns: int) -> Summary:
         plan, clock, control = self._plan, self._clock, self._control
         vitals = Vitals(remarks=self._remarks)
+        waits = {number: one for number, one in enumerate(plan.scenarios) if one.waited is not None}
+        watching = Watching(
+            {number: one.waited for number, one in waits.items() if one.waited is not None},
+            {reader: one.waited for one in waits.values() if one.waited is not None for reader in one.reading},
+        )
         tracker = Tracker(
             [scenario.reading for scenario in plan.scenarios],
             [reader.origin for reader in plan.readers],
             resent=[0.0 if scenario.resend is None else scenario.resend.share for scenario in plan.scenarios],
-            warm_until_ns=[
-                start_ns + scenario.fold.judged_ns if scenario.fold.warmup else 0 for scenario in plan.scenarios
-            ],
+            warm_until_ns=[shown_from_ns(scenario, start_ns) for scenario in plan.scenarios],
             hide=self._redact,
         )
         recorder = Recorder([scenario.fold for scenario in plan.scenarios], start_ns, vitals)
@@ -203,7 +219,7 @@ class Engine:
             self._troubles(failures.happened)
         books = Bookkeeping(
             tracker, recorder, self._ledger, vitals, clock=clock, control=control, start_ns=start_ns, live=self._live,
-            hide=self._redact, tags=asked_tags(scenario.fold for scenario in plan.scenarios),
+            hide=self._redact, tags=asked_tags(scenario.fold for scenario in plan.scenarios), watching=watching,
         )  # fmt: skip
         group = asyncio.TaskGroup()
 
@@ -216,7 +232,7 @@ class Engine:
 
         reading = Reading(
             plan.readers, opened.probes, clock=clock, tracker=tracker, books=books, failures=failures, vitals=vitals,
-            spawn=spawn,
+            watching=watching, spawn=spawn,
         )  # fmt: skip
         orders = {name: KeyOrder() for name, settings in plan.producers.items() if settings.ordered}
         pools = Pools()
@@ -224,8 +240,8 @@ class Engine:
             JourneyPacer(
                 index, len(plan.scenarios), scenario, opened.producers, plan.producers,
                 start_ns=start_ns, clock=clock, control=control, tracker=tracker, books=books, failures=failures,
-                pools=pools, due=reading.due,
-                readers={number: one.reading for number, one in enumerate(plan.scenarios) if one.waited},
+                pools=pools, due=reading.due, watching=watching,
+                readers={number: one.reading for number, one in waits.items()},
             )
             if scenario.journeys is not None
             else (Pacer if order is None else partial(OrderedPacer, order))(
@@ -234,7 +250,7 @@ class Engine:
                 due=reading.due,
             )
             for index, scenario in enumerate(plan.scenarios)
-            if not scenario.waited
+            if scenario.waited is None
             for order in [orders.get(scenario.producer)]
         ]  # fmt: skip
 

@@ -6,11 +6,11 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from ..clock import Clock, rfc3339
 from ..model.states import Outcome, State
-from ..model.travel import Event, Read, Receipt
+from ..model.travel import Event, Read, Receipt, WaitEvent
 from ..spi.producer import Producer, ProducerSettings
 from ..tracking.tracker import Tracker
 from ..workload.journeys.pools import Pools
@@ -20,13 +20,7 @@ from .control import RunControl
 from .failures import Failures
 from .pacing import BATCH, NOT_SENT
 from .plan import ScenarioRun
-
-_MISSED: Final[Mapping[State | None, str]] = {
-    State.LOST: "it wasn't shown in time",
-    State.ENDED: "it came to another end",
-    State.UNOBSERVED: "no read said anything of it in time",
-    State.PENDING: "the run was stopped",
-}
+from .watching import Watching
 
 
 class _Line:
@@ -73,6 +67,7 @@ class JourneyPacer:
         books: Bookkeeping,
         failures: Failures,
         pools: Pools,
+        watching: Watching,
         due: Callable[[Iterable[int]], None],
         readers: Mapping[int, Iterable[int]],
     ) -> None:
@@ -87,6 +82,7 @@ class JourneyPacer:
         self._books = books
         self._failures = failures
         self._lines = {name: _Line(name, producers[name], settings[name]) for name in plan.producers}
+        self._watching = watching
         self._due = due
         self._readers = readers
         self._whose: dict[int, _Line] = {}
@@ -134,7 +130,7 @@ class JourneyPacer:
             now = clock.now_ns()
             due = room.take(now, BATCH)
             if due or any(line.waiting and line.in_flight < line.limit for line in lines):
-                self._wait([one.event for one in due if not one.producer], now)
+                self._wait([one.event for one in due if isinstance(one.event, WaitEvent)], now)
                 await self._publish([(self._lines[one.producer], one.event) for one in due if one.producer], now)
                 # Without a turn for the answers a pacer that is always a little late would starve them.
                 await asyncio.sleep(0)
@@ -169,13 +165,14 @@ class JourneyPacer:
             self._stamped = (at_ns, rfc3339(self._clock.wall(at_ns)))
         return self._stamped[1]
 
-    def _wait(self, events: Sequence[Event], now: int) -> None:
+    def _wait(self, events: Sequence[WaitEvent], now: int) -> None:
         """Look for what is waited for. Nothing is sent, so that it counts from now."""
         for event in events:
             event.own_delay = now - event.intended_ns
+            self._watching.begin(event)
             self._books.expect(event.scenario, (event,))
             self._tracker.expect((event,), now)
-            self._tracker.tell(event.seq, partial(self._told, event.seq))
+            self._tracker.tell(event.seq, partial(self._told, event.scenario, event.seq))
             number = self._room.iteration(event.seq)
             facts = None if number is None else {"iteration": number}
             self._tracker.settle(
@@ -183,13 +180,15 @@ class JourneyPacer:
             )
             self._due(self._readers[event.scenario])
 
-    def _told(self, seq: int, read: Read | None, state: State | None) -> None:
+    def _told(self, scenario: int, seq: int, read: Read | None, state: State | None) -> None:
         """What is waited for was seen, or wasn't in time."""
-        now = self._clock.now_ns()
-        if read is not None:
-            self._room.watched(seq, read.end_ns, read.captured or {}, "", now)
+        now, watching = self._clock.now_ns(), self._watching
+        if watching.came(scenario, read is not None, state):
+            at_ns, captured = (now, None) if read is None else (read.end_ns, read.captured)
+            self._room.watched(seq, at_ns, captured or {}, "", now)
         else:
-            self._room.watched(seq, None, {}, _MISSED.get(state, "nobody knows whether it was shown"), now)
+            self._room.watched(seq, None, {}, watching.reason(scenario, seq, state), now)
+        self._tell()  # at the very end nobody else does: it may be what was still waited for when all was closed
         self.wake()
 
     async def _publish(self, due: Sequence[tuple[_Line, Event]], now: int) -> None:

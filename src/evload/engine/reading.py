@@ -20,6 +20,7 @@ from .bookkeeping import Bookkeeping
 from .failures import Failures
 from .plan import AFTER_TICK_NS, BULK_TICK_NS, PIN_TICK_NS, PINS_EVERY_NS, TICK_NS, ReaderPlan
 from .read_times import ReadTimes
+from .watching import Turn, Watching
 
 _COUNT_NS: Final = 20_000_000
 """Where reads are limited, what is due is counted this often."""
@@ -73,6 +74,8 @@ class _Reader:
         capabilities = settings.capabilities
         self.asks = not capabilities.pushes
         self.begins = capabilities.begins_many
+        self.turn: Turn | None = None
+        """Makes of its reads what they say to whoever watches."""
         self.take: Callable[[ReadResult], None] = partial(take, self)
         """Takes what was begun with one call."""
 
@@ -90,6 +93,7 @@ class Reading:
         books: Bookkeeping,
         failures: Failures,
         vitals: Vitals,
+        watching: Watching,
         spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
         self._clock = clock
@@ -116,6 +120,7 @@ class Reading:
         ]  # fmt: skip
         for reader in self._readers:
             pump = partial(self._pump, reader)
+            reader.turn = watching.turn(reader.index)
             reader.alarm = clock.alarm(pump) if reader.bulk > 1 else _OnTicks(clock, pump)
 
     def listeners(self) -> list[Coroutine[Any, Any, None]]:
@@ -272,7 +277,8 @@ class Reading:
         elif not result.error:
             budget.answered(now, took_ns, events // requests)
         self._tracker.stretch[reader.index] = budget.stretch
-        self._tracker.observe(reader.index, result.reads, now, slowest_ns)
+        reads = result.reads if reader.turn is None else reader.turn(result.reads)
+        self._tracker.observe(reader.index, reads, now, slowest_ns)
         reader.free += requests
         self._arm(reader)
         self._books.collect_many(now)

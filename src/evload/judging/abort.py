@@ -24,7 +24,7 @@ from ..stats.dependence import FEWEST_BATCHES, effective_size
 from ..stats.sequence import lower_bound, rejects
 from ..stats.windows import Counts, longest_stretch, steps_broken, survey
 from ..units import NS_PER_S, format_duration, format_share
-from .count import count
+from .count import count, counted
 from .events import question
 from .gauge_watches import at_lower_end
 from .gauges import judge_drain, judge_gauge, judge_reach, judge_watched
@@ -158,7 +158,7 @@ def _is_over(operator: str, value: Fraction | int, limit: Fraction) -> bool:
 
 
 def _count(objective: Objective, state: _State, limit: Fraction) -> str:
-    seen = sum(count(one, objective.subject).low for one in objective.pieces(state.summary))
+    seen = sum(counted(one, objective).low for one in objective.pieces(state.summary))
     return f"{objective.subject} is {seen}" if _is_over(objective.operator, seen, limit) else ""
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ..model import iteration
 from ..model.facts import COUNTERS, ERRORS, FACT_OF, PUBLISH_COUNTERS, STATUS, ByValue
 from ..model.summary import ScenarioSummary
+from ..objectives.objective import Objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,23 @@ class Count:
     high: int | None
     blind: str = ""
     doubt: str = ""
+
+
+def counted(scope: ScenarioSummary, objective: Objective) -> Count:
+    """What an objective counts, in one scenario or in several merged; of iterations in journeys."""
+    if objective.check is None:
+        return count(scope, objective.subject)
+    failed, made = checks(scope, objective.step, objective.check)
+    return Count(failed, failed, "" if made else "no answer was held against this check")
+
+
+def checks(scope: ScenarioSummary, step: str | None, check: str) -> tuple[int, int]:
+    """How often a check didn't hold, and how many answers were held against it."""
+    held, not_held = (
+        sum(times for label, times in scope.tallies.get(name, {}).items() if iteration.is_check(label, step, check))
+        for name in (iteration.HELD, iteration.NOT_HELD)
+    )
+    return not_held, held + not_held
 
 
 def count(scope: ScenarioSummary, name: str) -> Count:
@@ -47,6 +65,8 @@ def count(scope: ScenarioSummary, name: str) -> Count:
         return Count(exact, exact, "nothing was scheduled")
     if name in PUBLISH_COUNTERS:
         return Count(exact, exact)
+    if name == "appeared":
+        return _count_appeared(scope, exact)
     watched = ledger["visible"] + ledger["ended"] + ledger["lost"] + ledger["regressed"]
     blind = "" if watched else "no event was watched to the end"
     if name in ("pending", "unobserved", "recovered"):
@@ -74,6 +94,13 @@ def tried(scope: ScenarioSummary, name: str) -> int:
     if by_value is None or not by_value.of_tries:
         return scheduled
     return scheduled + sum(scope.tallies.get(STATUS, {}).values()) - scope.known.get(STATUS, 0)
+
+
+def _count_appeared(scope: ScenarioSummary, low: int) -> Count:
+    """What was to stay absent and didn't; of some of it nobody may be able to tell."""
+    untold = scope.tallies.get("appeared", {}).get(2, 0)
+    blind = "" if scope.known.get("appeared") else COUNTERS["appeared"].blind
+    return Count(low, low + untold, blind, f"of {untold} no read said whether they appeared" if untold else "")
 
 
 def _count_seen_only(scope: ScenarioSummary, name: str, low: int, watched: int, blind: str, doubt: str) -> Count:

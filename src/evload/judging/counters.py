@@ -12,16 +12,20 @@ from ..model.summary import ScenarioSummary
 from ..objectives.objective import LOWER, UPPER, Measure, Objective
 from ..stats.binomial import CONFIDENCE
 from ..units import NS_PER_S, format_share
-from .count import count, tried
+from .count import checks, counted, tried
 from .limit_result import NEAR, NEAR_NOTE, LimitResult, compare
 from .moments import moment
 
 
 def judge_counter(objective: Objective, scope: ScenarioSummary, limit: Fraction) -> LimitResult:
     """A count, its share of what was scheduled, or its rate per second."""
-    known = count(scope, objective.subject)
+    known = counted(scope, objective)
     behind_ns = scope.behind_ns if (objective.measure, objective.subject) == (Measure.THROUGHPUT, "acked") else 0
-    unit = _counter_unit(objective, scope, behind_ns)
+    if objective.check is not None and objective.measure is Measure.RATE:
+        _, made = checks(scope, objective.step, objective.check)
+        unit = Fraction(1, made) if made else None
+    else:
+        unit = _counter_unit(objective, scope, behind_ns)
     if unit is None:
         return LimitResult(
             Result.INCONCLUSIVE, note=known.blind or "all events were due at once, so there is no rate"

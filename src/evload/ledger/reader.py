@@ -245,7 +245,7 @@ class LedgerReader:
         if "iterations" in self.tables:
             query = (
                 "SELECT scenario, journey, number, user, intended_ns, started_ns, ended_ns, ended_as, step, reason, "
-                "failed_checks FROM iterations ORDER BY rowid"
+                "failed_checks, checks FROM iterations ORDER BY rowid"
             )
             for row in self.rows(query):
                 yield iteration_of(row)

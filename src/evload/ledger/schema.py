@@ -103,6 +103,7 @@ CREATE TABLE iterations (         -- of journeys, those that are over, in the or
     ended_as INTEGER NOT NULL,    -- {", ".join(f"{end.value} {end.name.lower().replace('_', ' ')}" for end in End)}
     step TEXT, reason TEXT,       -- where and why it ended, if it didn't complete
     failed_checks TEXT,           -- names of checks that its answers didn't pass: a list in JSON
+    checks TEXT,                  -- by STEP: NAME whether it held, of all checks of its answers: an object in JSON
     PRIMARY KEY (scenario, number)
 );
 """
@@ -120,7 +121,7 @@ INSERT_TRY: Final = "INSERT INTO tries VALUES (?, ?, ?, ?, ?)"
 INSERT_READS: Final = "INSERT INTO reads VALUES (?, ?, ?)"
 INSERT_READ_TIMES: Final = "INSERT INTO read_times VALUES (?, ?, ?, ?, ?)"
 INSERT_MARKER: Final = "INSERT OR REPLACE INTO markers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-INSERT_ITERATION: Final = "INSERT INTO iterations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_ITERATION: Final = "INSERT INTO iterations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_SAMPLE: Final = "INSERT INTO samples VALUES (?, ?, ?, ?, ?)"
 
 _NULL: Final = math.nan
@@ -283,18 +284,22 @@ def iteration_row(one: Iteration, start: int) -> tuple[object, ...]:
         one.step or _NULL,
         one.reason or _NULL,
         orjson.dumps(one.failed_checks).decode() if one.failed_checks else _NULL,
+        orjson.dumps(dict(one.checks)).decode() if one.checks else _NULL,
     )
 
 
 def iteration_of(row: Sequence[Any]) -> Iteration:
-    """The iteration that a row tells of. Raises ValueError where its checks are no list in JSON."""
-    scenario, journey, number, user, intended_ns, started_ns, ended_ns, ended_as, step, reason, checks = row
-    failed = () if checks is None else tuple(orjson.loads(checks))
+    """The iteration that a row tells of. Raises ValueError where its checks are no list, or no object, in JSON."""
+    scenario, journey, number, user, intended_ns, started_ns, ended_ns, ended_as, step, reason, names, checks = row
+    failed = () if names is None else tuple(orjson.loads(names))
     if not all(isinstance(name, str) for name in failed):
-        raise ValueError(f"failed checks are {checks}")
+        raise ValueError(f"failed checks are {names}")
+    held = {} if checks is None else orjson.loads(checks)
+    if not isinstance(held, dict) or not all(isinstance(holds, bool) for holds in held.values()):
+        raise ValueError(f"checks are {checks}")
     return Iteration(
         scenario, journey, number, user, intended_ns, started_ns, ended_ns, End(ended_as), step or "", reason or "",
-        failed,
+        failed, tuple(held.items()),
     )  # fmt: skip
 
 

@@ -126,6 +126,8 @@ def check(reader: LedgerReader) -> None:
         "processed_at": _ANY_INTEGER,
         "iteration": (0, _FURTHEST_NS),
         "answer": (1, 3),
+        "appeared": (0, 2),
+        "gone": (0, 2),
         "journey": (0, len(meta.get("journeys", ())) - 1),
         "number": (0, _FURTHEST_NS),
         "user": (0, _FURTHEST_NS),

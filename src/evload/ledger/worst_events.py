@@ -82,8 +82,8 @@ def worst_events(objective: Objective, reader: LedgerReader) -> Iterator[WorstEv
     condition, order = chosen
     conditions, values = [condition, reader.judged], dict[str, object]()
     if about.scenario is not None and about.scenario in scenarios:
-        conditions.append("scenario = :scenario")
-        values["scenario"] = scenarios.index(about.scenario)
+        of = [number for number, name in enumerate(scenarios) if about.is_of(name)]
+        conditions.append(f"scenario IN ({', '.join(map(str, of))})")
     conditions += _when_due(about, list(reader.markers()))
     if about.event is not None:
         conditions.append("type = :type")
@@ -140,7 +140,7 @@ def _when_due(objective: Objective, markers: Sequence[Marker]) -> Iterator[str]:
 def _choice_of_steps(objective: Objective) -> tuple[str, str] | None:
     """Of an objective on iterations that ended so at a step: the answers that ended them."""
     answer = {"refused": 2, "failed": 3}.get(objective.subject)
-    return None if answer is None else (f"answer = {answer}", "seq")
+    return None if answer is None or objective.check is not None else (f"answer = {answer}", "seq")
 
 
 def _choice(objective: Objective) -> tuple[str, str] | None:
@@ -183,6 +183,10 @@ def _figure(objective: Objective, seen: Observation, values: Mapping[str, object
             return f"{seen.staleness} writes behind"
         case "regressions":
             return f"disappeared {seen.regressions} times"
+        case "appeared" if seen.acked_ns is not None and seen.first_upper_ns is not None:
+            lower_ns = seen.acked_ns if seen.first_lower_ns is None else seen.first_lower_ns
+            took = _bracket(max(0, lower_ns - seen.acked_ns), max(0, seen.first_upper_ns - seen.acked_ns))
+            return f"appeared after {took}"
         case subject if subject in _SPANS:
             return f"{subject} {_bracket(*_took(subject, seen, values))}"
     return ""

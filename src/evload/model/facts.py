@@ -341,6 +341,36 @@ class EventFacts:
             ),
         ),
     )
+    appeared: int | None = field(
+        default=None,
+        metadata=_row(
+            meaning="whether what a step watches for its absence was seen: 0 no, 1 yes, 2 nobody can tell",
+            joined="first",
+            is_known=lambda found: found != 2,
+            tallied=2,
+            counters=(
+                Counter(
+                    name="appeared",
+                    spoken="appeared where nothing may",
+                    counts=lambda found: found == 1,
+                    where="appeared = 1",
+                    worst="first_upper_ns, seq",
+                    blind="no read said whether anything appeared",
+                    trouble=True,
+                    witness=True,
+                ),
+            ),
+        ),
+    )
+    gone: int | None = field(
+        default=None,
+        metadata=_row(
+            meaning="whether what a step waits to be gone went: 0 no, 1 yes, 2 nobody can tell",
+            joined="first",
+            is_known=lambda found: found != 2,
+            tallied=2,
+        ),
+    )
 
 
 FACTS: Final[Mapping[str, Fact]] = MappingProxyType({one.name: one.metadata["fact"] for one in fields(EventFacts)})

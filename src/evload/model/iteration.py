@@ -6,7 +6,11 @@ import enum
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Literal
+
+Awaits = Literal["wait", "absent", "gone"]
+"""What a step waits for at a probe, by the key that says it: that something is shown, that nothing is for a time, or
+that what was shown is gone."""
 
 
 class End(enum.IntEnum):
@@ -40,6 +44,9 @@ JOURNEY: Final = "journey"
 """The metric of an iteration: the time from when it was due until its last step was done."""
 WAIT: Final = "wait"
 """The metric of a step that waits: the time until what it waits for was shown, and no read missed it any more."""
+HELD: Final = "checks_held"
+NOT_HELD: Final = "checks_not_held"
+"""Under which names a summary has how often each check held, and how often it didn't, by `check_label`."""
 OTHERS: Final = "others"
 """What the reasons are called that are too many to be told apart."""
 
@@ -47,6 +54,17 @@ OTHERS: Final = "others"
 def key_of(counter: str) -> str:
     """What a counter of iterations is called among the counts of a summary."""
     return "scheduled" if counter == DUE else counter
+
+
+def check_label(step: str, check: str) -> str:
+    """What a check is called among all of its journey. No step has a colon in its name."""
+    return f"{step}: {check}"
+
+
+def is_check(label: str, step: str | None, check: str) -> bool:
+    """Whether a check with that label has this name, and is of this step; None: of any."""
+    of, _, name = label.partition(": ")
+    return name == check and step in (None, of)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +79,7 @@ class Iteration:
     step         the step at which it ended, where it didn't complete; empty if it never began
     reason       why it ended there, for people; empty where it completed
     failed_checks  names of checks that its answers didn't pass
+    checks       (STEP: NAME, whether it held) of each check that an answer was held against
     """
 
     scenario: int
@@ -74,3 +93,4 @@ class Iteration:
     step: str = ""
     reason: str = ""
     failed_checks: tuple[str, ...] = ()
+    checks: tuple[tuple[str, bool], ...] = ()

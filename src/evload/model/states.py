@@ -40,7 +40,8 @@ class State(enum.IntEnum):
     PENDING = 8
     """Acked, and not settled when the run ended."""
     UNOBSERVED = 9
-    """Acked, and no read ever said anything about it at its deadline."""
+    """Acked, and no read ever said anything about it at its deadline. So is what nobody followed, what was to stay
+    absent and did, and what was to go and had never been there."""
     ENDED = 10
     """Acked, and a read said that it came to another end, so that its effect never comes."""
 

@@ -423,11 +423,13 @@ def slice_label(
     replica: str | None = None,
     during: str | None = None,
     after: str | None = None,
+    step: str | None = None,
+    check: str | None = None,
 ) -> str:
     """What a part of a scenario is called in `slices`; empty for the whole of it."""
     parts = {
         "journey": journey, "event": event, "key": key, "tag": tag, "probe": probe, "replica": replica,
-        "during": during, "after": after,
+        "during": during, "after": after, "step": step, "check": check,
     }  # fmt: skip
     return ",".join(f"{name}={value}" for name, value in parts.items() if value is not None)
 

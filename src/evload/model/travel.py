@@ -134,9 +134,12 @@ class RequestEvent(Event):
 
 
 class WaitEvent(Event):
-    """An event that nobody sends: somebody waits until a probe shows what it is asked for, the correlation id."""
+    """An event that nobody sends: somebody waits for what a probe shows of what it is asked for, the correlation id.
 
-    __slots__ = ()
+    shown  the probe has shown it before, to whoever waits
+    """
+
+    __slots__ = ("shown",)
 
     def __init__(
         self,
@@ -145,8 +148,10 @@ class WaitEvent(Event):
         scenario: int,
         type: int,  # noqa: A002 (the CloudEvents name)
         intended_ns: int,
+        shown: bool = False,
     ) -> None:
         super().__init__(seq, asked, scenario, type, intended_ns, None, b"", (), ())
+        self.shown = shown
 
 
 class Answer(Protocol):

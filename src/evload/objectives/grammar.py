@@ -16,7 +16,7 @@ from .limits import parse_limit
 from .objective import FROM_A_MOMENT, LOWER, UPPER, GaugeValues, Measure, Objective, Window
 
 _LONGEST: Final = 1000
-_PARTS: Final = ("scenario", "event", "key", "tag", "probe", "replica", "journey", "step")
+_PARTS: Final = ("scenario", "event", "key", "tag", "probe", "replica", "journey", "step", "check")
 _OF_ANSWERS: Final = {"refused": "answer(2)", "failed": "answer(3)"}
 """What a counter of iterations is called that is about the answers to a step."""
 _OF_WAITS: Final = {WAIT: "first_seen"}
@@ -40,6 +40,7 @@ def parse(
     replica: str | None = None,
     journey: str | None = None,
     step: str | None = None,
+    check: str | None = None,
     after: str | None = None,
     during: str | None = None,
     abort_after_ns: int | None = None,
@@ -70,13 +71,16 @@ def parse(
         replica=replica,
         journey=journey,
         step=step,
+        check=check,
         after=after,
         during=during,
         abort_after_ns=abort_after_ns,
         critical_text=critical,
         target_text=target,
     )
-    if step is not None:
+    if check is not None:
+        _check_check(objective, window)
+    elif step is not None:
         objective = _of_step(objective)
     elif not objective.is_gauged and WAIT in (objective.subject, objective.inner and objective.inner.subject):
         raise ValueError(f"a step of a journey has a {WAIT}; add step: NAME")
@@ -111,7 +115,8 @@ def with_step(objective: Objective, journeys: Mapping[str, Collection[str]]) -> 
         raise ValueError(f"no journey has a step {objective.step!r} that sends something, or waits; {cure}")
     if len(having) > 1:
         raise ValueError(f"{objective.step!r} is a step of {' and of '.join(having)}; add journey: {having[0]}")
-    return replace(objective, journey=having[0], event=f"{having[0]}.{objective.step}")
+    event = f"{having[0]}.{objective.step}" if objective.check is None else None
+    return replace(objective, journey=having[0], event=event)
 
 
 def from_data(data: Mapping[str, Any], gauges: GaugeValues) -> Objective:
@@ -132,6 +137,17 @@ def _of_step(objective: Objective) -> Objective:
     event = None if objective.journey is None else f"{objective.journey}.{objective.step}"
     inner = objective.inner and replace(objective.inner, subject=subject)
     return replace(objective, subject=subject, event=event, inner=inner)
+
+
+def _check_check(objective: Objective, window: Window | None) -> None:
+    """Of a check it is counted how often it didn't hold, and of how many answers."""
+    if objective.measure not in (Measure.COUNT, Measure.RATE) or objective.subject != "failed":
+        raise ValueError(
+            f"a check holds or fails, and has no {objective.subject}; write failed == 0 or rate(failed) < 1%"
+        )
+    if window is not None:
+        written = "for" if window.stretch else "in any"
+        raise ValueError(f"a check isn't counted over time; leave {written!r} out")
 
 
 def _check_journey(objective: Objective) -> None:

@@ -129,6 +129,7 @@ class Objective:
                `step`: the journey that has the step
     step       the step of a journey whose events it is about: `event` is JOURNEY.STEP, None as long as nobody has
                told which journey has it
+    check      a check of answers, in iterations of journeys: of all steps that have one of that name, or of `step`
     abort_after_ns  how long after the start of the schedule it may end the run; None: never
     critical_text, target_text   the limits beside the expression, as written
     implied    no config asks for it; it is what is asked where none names objectives
@@ -153,6 +154,7 @@ class Objective:
     replica: str | None = None
     journey: str | None = None
     step: str | None = None
+    check: str | None = None
     window: Window | None = None
     level: Fraction | None = None
     compared: str = ""
@@ -179,6 +181,8 @@ class Objective:
     @property
     def _event(self) -> str | None:
         """The event that it is about. Nothing is known of a step of which nobody has told whose it is."""
+        if self.check is not None:
+            return None
         return self.event if self.step is None or self.event is not None else f"?.{self.step}"
 
     @property
@@ -202,6 +206,7 @@ class Objective:
         return slice_label(
             journey=self.journey if self.of_iterations else None, event=self._event, key=self.key, tag=self.tag,
             probe=self.probe, replica=self.replica, during=self.during, after=self.after,
+            step=self.step if self.check is not None else None, check=self.check,
         )  # fmt: skip
 
     @property
@@ -399,6 +404,7 @@ class Objective:
             **({} if self.tag is None else {"tag": self.tag}),
             **({} if self.journey is None else {"journey": self.journey}),
             **({} if self.step is None else {"step": self.step}),
+            **({} if self.check is None else {"check": self.check}),
             "probe": self.probe,
             "replica": self.replica,
             "after": self.after,

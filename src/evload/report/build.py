@@ -94,7 +94,9 @@ def _with_worst(objective: Objective, judged: ObjectiveResult, ledger: LedgerRea
 
 def _is_evidence(summary: Summary) -> bool:
     """An event was acked and, where somebody looked for effects, a look said something."""
-    ledger = summary.total().ledger
-    if summary.vitals.event_reads and not sum(ledger[state] for state in ("visible", "ended", "lost", "regressed")):
+    total = summary.total()
+    ledger, told = total.ledger, total.known.get("appeared", 0)
+    told += sum(ledger[state] for state in ("visible", "ended", "lost", "regressed"))
+    if summary.vitals.event_reads and not told:
         return False
     return ledger["acked"] > 0

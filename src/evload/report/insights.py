@@ -42,6 +42,11 @@ _BEFELL: Final = (
     ("regressed", "regressions", Severity.BAD, "of {whole:,} acked events were seen and then missing again"),
     ("duplicated", "duplicated", Severity.BAD, "of {whole:,} acked events had their effect more than once"),
 )
+_OF_WHAT_GOES: Final = {
+    "lost": "of {whole:,} times what was to go was still there",
+    "regressed": "of {whole:,} times what had gone was there again",
+}
+"""The same of what a step waits to be gone."""
 _REFUSED: Final = (
     ("unsent", "never left the generator"),
     ("rejected", "were rejected"),
@@ -99,6 +104,8 @@ def find(
     found = [
         *_befell(summary, timeline),
         *_ended(summary),
+        *_appeared(summary),
+        *_never_there(summary),
         *_out_of_order(summary),
         *_refused(summary, timeline),
         *_outages(summary),
@@ -127,6 +134,29 @@ def _ended(summary: Summary) -> Iterator[Insight]:
             yield Insight("ended", Severity.NOTE, told, {"events": count, "acked": whole, **_named(summary, name)})
 
 
+def _appeared(summary: Summary) -> Iterator[Insight]:
+    """What was to stay absent; whose steps are scenarios of their own, with their names."""
+    for name, scenario in summary.scenarios.items():
+        count, whole = scenario.ledger["appeared"], scenario.ledger["acked"]
+        if count:
+            share = format_share(count / whole)
+            told = f"{count:,} of {whole:,} times something appeared where nothing may ({share}): {name}."
+            yield Insight("appeared", Severity.BAD, told, {"events": count, "acked": whole, "scenario": name})
+
+
+def _never_there(summary: Summary) -> Iterator[Insight]:
+    """What was to go, and was never seen before: that it isn't there is no proof that it went."""
+    for name, scenario in summary.scenarios.items():
+        count = scenario.tallies.get("gone", {}).get(2, 0) - scenario.ledger["pending"]
+        if count > 0:
+            whole = scenario.ledger["acked"]
+            told = (
+                f"{count:,} of {whole:,} times no read showed what was to go, so nobody knows that it went: {name}."
+            )
+            evidence: dict[str, float | str] = {"events": count, "acked": whole, "scenario": name}
+            yield Insight("never_there", Severity.WARNING, told, evidence)
+
+
 def _befell(summary: Summary, timeline: Timeline) -> Iterator[Insight]:
     for kind, counter, severity, told in _BEFELL:
         for name, scenario in summary.scenarios.items():
@@ -135,7 +165,8 @@ def _befell(summary: Summary, timeline: Timeline) -> Iterator[Insight]:
                 continue
             over_time = timeline.judged(name, getattr(timeline.scenarios[name], kind))
             offered = timeline.judged(name, timeline.scenarios[name].offered)
-            sentence = f"{count:,} {told.format(whole=whole)}"
+            goes = "gone" in scenario.tallies
+            sentence = f"{count:,} {(_OF_WHAT_GOES.get(kind, told) if goes else told).format(whole=whole)}"
             if whole:
                 sentence += f" ({format_share(count / whole)})"
             if len(summary.scenarios) > 1:
@@ -150,7 +181,8 @@ def _befell(summary: Summary, timeline: Timeline) -> Iterator[Insight]:
             if kind == "regressed":
                 evidence["still_missing"] = scenario.ledger["regressed"]
                 if scenario.ledger["regressed"]:
-                    sentence += f"; {scenario.ledger['regressed']:,} were still missing at the end"
+                    how = "there" if goes else "missing"
+                    sentence += f"; {scenario.ledger['regressed']:,} were still {how} at the end"
             yield Insight(kind, severity, sentence + ".", evidence, span)
 
 

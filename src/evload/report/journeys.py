@@ -137,9 +137,16 @@ def _first_ns(part: ScenarioSummary) -> int:
 
 def _step(name: str, part: ScenarioSummary, ended: Sequence[tuple[str, int]]) -> Step:
     ledger, answers = part.ledger, part.tallies.get("answer")
+    appeared, gone = part.tallies.get("appeared"), part.tallies.get("gone")
     reached = ledger["scheduled"] - ledger["unsent"]
     metric = "publish" if answers is not None or not ledger["visible"] + ledger["lost"] else "first_seen"
-    if answers is None:
+    if appeared is not None:
+        metric = "first_seen"
+        counts = (appeared.get(0, 0), 0, appeared.get(1, 0) + appeared.get(2, 0) - ledger["pending"])
+    elif gone is not None:
+        metric = "first_seen"
+        counts = (gone.get(1, 0), 0, gone.get(0, 0) + gone.get(2, 0) - ledger["pending"])
+    elif answers is None:
         ok = ledger["visible"] + ledger["regressed"]  # what is shown once makes the iteration go on
         counts = (ok, 0, ledger["lost"] + ledger["ended"] + ledger["unobserved"] + ledger["in_doubt"])
     else:

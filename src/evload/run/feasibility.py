@@ -217,7 +217,8 @@ def _prospect(config: RunConfig, objective: Objective, expected: Mapping[str, in
             for name, one in scenarios.items()
             if (one.probes and objective.probe in (None, *one.probes)) or _waits(config, one)
         }
-        if not followed and objective.measure is not Measure.STALENESS and len(watched) < len(scenarios):
+        of_all = objective.subject != "appeared"  # of others nobody asks whether they do
+        if of_all and not followed and objective.measure is not Measure.STALENESS and len(watched) < len(scenarios):
             # Of the unwatched events nobody could say what became of them.
             return Prospect(objective, 0, None, decidable=False)
         scenarios = watched

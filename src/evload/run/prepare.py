@@ -18,6 +18,7 @@ from ..engine.resending import Resend
 from ..errors import UsageError
 from ..ledger import replay
 from ..model.correlation import CorrelationIds
+from ..model.iteration import Awaits
 from ..model.summary import slice_label
 from ..model.tags import name_of, unanswered
 from ..model.travel import Encoding
@@ -185,7 +186,7 @@ def build(
                     for one in open_stretches(scenario.load)
                 },
                 journeys=_journeys(config, name, index, ids, run_id, captured) if scenario.journeys else None,
-                waited=name in config.waits,
+                waited=_awaits(config, name),
             )
             for index, (name, scenario) in enumerate(config.scenarios.items())
         ],
@@ -313,10 +314,8 @@ def with_waits(config: RunConfig) -> RunConfig:
                 if not isinstance(step, WaitStep):
                     continue
                 event = f"{journey}.{step.name}"
-                waits[f"{name}: {event}"] = Wait(name, event)
-                probes[event] = config.probes[step.probe].waiting(
-                    step.until, step.within, {name: one.expression for name, one in step.capture.items()}
-                )
+                waits[f"{name}: {event}"] = Wait(name, event, step.kind)
+                probes[event] = _awaiting(config, config.journeys[journey], step)
                 scenarios[f"{name}: {event}"] = scenario.model_copy(
                     update={
                         "producer": "", "journeys": {}, "events": {event: 1.0}, "probes": (event,),
@@ -325,6 +324,25 @@ def with_waits(config: RunConfig) -> RunConfig:
                     }
                 )  # fmt: skip
     return replace(config, scenarios=scenarios, probes=probes, waits=waits)
+
+
+def _awaiting(config: RunConfig, journey: JourneySettings, step: WaitStep) -> ProbeSettings:
+    """The probe of a step that waits."""
+    captures = {name: one.expression for name, one in step.capture.items()}
+    probe = config.probes[step.probe].waiting(step.until, step.within, captures)
+    match step.kind:
+        case "wait":
+            return probe.looking_once if journey.lets_go(step) else probe
+        case "absent":
+            return probe.asking_that_alone.looking_once
+        case "gone":
+            return probe.asking_that_alone
+
+
+def _awaits(config: RunConfig, scenario: str) -> Awaits | None:
+    """For what a scenario that is a wait of another one waits; None: it is none."""
+    wait = config.waits.get(scenario)
+    return None if wait is None else wait.kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -479,7 +497,8 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
         slices.sort(key=lambda part: labels.get(part.label, len(events)))
     return ScenarioPlan(
         name=name,
-        watched=bool(scenario.probes),
+        # Of what is to stay absent nothing is asked but whether it does: there are no times, and nothing is lost.
+        watched=bool(scenario.probes) and _awaits(config, name) != "absent",
         deadline_ns=max((config.probes[probe].deadline for probe in scenario.probes), default=0),
         counted=_counted(by_slice.get("", [])),
         slices=tuple(slices),
@@ -493,6 +512,7 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
         event=apart[0] if apart and len(sent) == 1 and not scenario.journeys else "",
         warmup=(scenario.start, scenario.start + scenario.warmup) if scenario.warmup else None,
         journeys=tuple((list(config.journeys).index(journey), journey) for journey in scenario.journeys),
+        sends=name not in config.waits,
     )
 
 
@@ -537,11 +557,16 @@ def _counted(objectives: Sequence[Objective]) -> Counted:
 
 def criteria_of(config: RunConfig) -> Criteria:
     """By what a run of the config is judged."""
+    absences = {wait.event for wait in config.waits.values() if wait.kind == "absent"}
     return Criteria(
         objectives=config.slos,
         policy=config.self_checks,
-        deadlines_ns={name: probe.deadline for name, probe in config.probes.items()},
-        scenarios={name: _scenario_criteria(scenario) for name, scenario in config.scenarios.items()},
+        deadlines_ns={name: probe.deadline for name, probe in config.probes.items() if name not in absences},
+        scenarios={
+            # A probe that never shows what is to stay absent, or that shows all along what is to go, isn't blind.
+            name: _scenario_criteria(scenario, () if _awaits(config, name) in ("absent", "gone") else scenario.probes)
+            for name, scenario in config.scenarios.items()
+        },
         max_reads={
             name: None if probe.max_reads is None else float(probe.max_reads) for name, probe in config.probes.items()
         },
@@ -582,7 +607,7 @@ def _shown(load: Load, redact: Callable[[str], str]) -> Load:
     )
 
 
-def _scenario_criteria(scenario: Scenario) -> ScenarioCriteria:
+def _scenario_criteria(scenario: Scenario, probes: Sequence[str]) -> ScenarioCriteria:
     step_ns, warm_ns = arrival_step_ns(scenario), scenario.warmup
     hold = longest_hold(scenario.load) if scenario.steady else None
     expected = [] if step_ns is None else expected_in_steps(scenario.load, scenario.start, step_ns)
@@ -592,8 +617,8 @@ def _scenario_criteria(scenario: Scenario) -> ScenarioCriteria:
         arrival_step_ns=step_ns,
         expected=without_warmup(expected, step_ns, scenario.start + warm_ns if warm_ns else 0),
         steady=None if hold is None else (scenario.start + max(hold[0], warm_ns), scenario.start + hold[1]),
-        watched=bool(scenario.probes),
-        probes=tuple(scenario.probes),
+        watched=bool(probes),
+        probes=tuple(probes),
         events=_most_events(scenario) if scenario.arrivals == "constant" and not scenario.journeys else None,
         rates=tuple(
             (scenario.start + start_ns, scenario.start + end_ns, from_rate, to_rate)
@@ -671,7 +696,7 @@ def _objectives_of(config: RunConfig, scenario: str, probe: str | None = None) -
     return [
         objective
         for objective in config.slos
-        if objective.scenario in (None, scenario) and (probe is None or objective.probe in (None, probe))
+        if objective.is_of(scenario) and (probe is None or objective.probe in (None, probe))
     ]
 
 

@@ -138,8 +138,20 @@ class ProbeSettings(AdapterSettings):
         return self.model_copy(update=self.waited(within_ns))
 
     def waited(self, within_ns: int) -> dict[str, Any]:
-        """What changes where somebody waits: what is waited for may be there already, so it is looked for at once."""
-        return {"deadline": within_ns, **({} if "first" in self.model_fields_set else {"first": _AT_ONCE_NS})}
+        """What changes where somebody waits: what is waited for may be there already, so it is looked for at once,
+        and each is followed, because somebody waits."""
+        first = {} if "first" in self.model_fields_set else {"first": _AT_ONCE_NS}
+        return {"deadline": within_ns, "sample": 1.0, **first}
+
+    @property
+    def asking_that_alone(self) -> Self:
+        """The same probe for whoever asks whether something is there and nothing else."""
+        return self.model_copy(update={"session": False})
+
+    @property
+    def looking_once(self) -> Self:
+        """The same probe where what was seen may well go again: nobody looks twice."""
+        return self.model_copy(update={"confirm": Confirm(reads=0)})
 
     def open(self, surroundings: Surroundings) -> AbstractAsyncContextManager[Probe]:
         """Connect, yield the probe, close. Raises TargetError if the read model can't be reached."""

@@ -43,8 +43,8 @@ def offer(offered: dict[int, list[int]], at_ns: Ints, column: int) -> None:
         offered.setdefault(interval, [0, 0])[column] += events
 
 
-def count_settled(into: Fold, events: Columns) -> None:
-    """Count how settled events ended, what is known of them, and how long their publish took."""
+def count_settled(into: Fold, events: Columns, *, sends: bool = True) -> None:
+    """Count how settled events ended, what is known of them, and how long their publish took where they were sent."""
     if not events.count:
         return
     summary, state = into.summary, events["state"]
@@ -68,7 +68,8 @@ def count_settled(into: Fold, events: Columns) -> None:
             for statuses, rows in events.tried():
                 add_steps(steps, events["intended_ns"][rows], events=len(statuses))
     _count_facts(summary, events)
-    _count_publishes(into, events)
+    if sends:
+        _count_publishes(into, events)
 
 
 def _count_states(ledger: dict[str, int], state: Ints) -> None:

@@ -124,7 +124,7 @@ class ColumnRecorder(Recorder):
 
     def _count_columns(self, into: Fold, scenario: ScenarioFold, events: Columns) -> None:
         """Count settled events in a scenario or in a portion of it."""
-        count_settled(into, events)
+        count_settled(into, events, sends=scenario.plan.sends)
         if scenario.plan.watched:
             count_visibility(into, scenario.plan.deadline_ns * 2, events)
 

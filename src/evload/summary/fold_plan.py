@@ -122,6 +122,7 @@ class ScenarioPlan:
     event            name of the only event that it sends; empty where it sends several, each of which is a slice
     warmup           (start, end) of its warm-up since the schedule began: what is due in it is counted apart
     journeys         (number, name) of the journeys that it does: the iterations of each are a slice
+    sends            something is sent; of what a step waits for nothing is, and an answer at once would be no answer
     """
 
     name: str
@@ -136,6 +137,7 @@ class ScenarioPlan:
     event: str = ""
     warmup: tuple[int, int] | None = None
     journeys: tuple[tuple[int, str], ...] = ()
+    sends: bool = True
 
     @property
     def judged_ns(self) -> int:
@@ -157,6 +159,8 @@ class ScenarioPlan:
                 del one["journey"]
         if not data["journeys"]:
             del data["journeys"]
+        if data["sends"]:
+            del data["sends"]
         return data
 
     @classmethod

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from ..model.iteration import JOURNEY, KEYS, OTHERS, STARTED, End, Iteration, key_of
+from ..model.iteration import HELD, JOURNEY, KEYS, NOT_HELD, OTHERS, STARTED, End, Iteration, key_of
 from ..model.summary import ScenarioSummary, slice_label
 from ..stats.thresholds import StepCounts
 from .fold_plan import Counted, ScenarioPlan, Slice
@@ -99,6 +99,8 @@ class _Fold:
             self._tally("reasons", reason if known else OTHERS)
         for check in one.failed_checks:
             self._tally("checks", check)
+        for check, held in one.checks:
+            self._tally(HELD if held else NOT_HELD, check)
 
     def _tally(self, name: str, what: str) -> None:
         tally = self.summary.tallies.setdefault(name, {})

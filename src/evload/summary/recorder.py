@@ -270,7 +270,12 @@ class ScenarioFold:
         if plan.warmup is not None:
             self.warming = ScenarioFold(
                 ScenarioPlan(
-                    plan.name, plan.watched, plan.deadline_ns, flow_step_ns=plan.flow_step_ns, journeys=plan.journeys
+                    plan.name,
+                    plan.watched,
+                    plan.deadline_ns,
+                    flow_step_ns=plan.flow_step_ns,
+                    journeys=plan.journeys,
+                    sends=plan.sends,
                 )
             )
             self.warming.apart = False
@@ -767,7 +772,8 @@ class Recorder:
             if "tries" in told and counts_tries(counter):
                 for seen in observations:
                     steps.add(seen.intended_ns - start_ns, len(seen.earlier), 0, 0)
-        self._count_publishes(into, left)
+        if plan.sends:
+            self._count_publishes(into, left)
         if plan.watched:
             self._count_visibility(into, plan, observations)
         _count_facts(summary, observations, told)

@@ -197,6 +197,7 @@ def test_a_check_may_hold_an_answer_against_what_was_captured() -> None:
     world.run()
     (over,) = world.over
     assert (over.end, over.failed_checks, over.reason) == (End.FAILED, ("same",), "check same")
+    assert over.checks == (("again: same", False), ("again: all", True))
 
 
 @pytest.mark.parametrize(
@@ -561,6 +562,33 @@ def test_a_wait_is_cut_off_when_the_run_is_stopped() -> None:
     world.run(stop_ns=2 * S)
     assert world.ends == ["cut_off"]
     assert world.room.done
+
+
+def test_whoever_waits_for_it_to_be_gone_tells_whether_a_probe_had_shown_it_before() -> None:
+    """To the same iteration, that probe, by that id, and not gone since."""
+
+    def going(name: str, of: str = "{order}", probe: str = "view") -> WaitStep:
+        return WaitStep(name, probe, of, kind="gone")
+
+    none = WaitStep("none", "view", "{order}", kind="absent")
+    seen = WaitStep("seen", "view", "{order}")
+    steps = (
+        CREATE,
+        going("before"),
+        none,
+        going("still"),
+        seen,
+        going("other", "x{order}"),
+        going("elsewhere", probe="t"),
+    )
+    world = World(journey(*steps, going("gone"), going("again")), ids, load=hold("1/s", "2s"))
+    world.run()
+    assert world.ends == ["completed", "completed"]
+    told = [(sent.step, sent.shown) for sent in world.sent if sent.step not in ("create", "seen", "none")]
+    once = [
+        ("before", False), ("still", False), ("other", False), ("elsewhere", False), ("gone", True), ("again", False)
+    ]  # fmt: skip
+    assert told == once * 2
 
 
 # -- stopping ------------------------------------------------------------------------------------------------

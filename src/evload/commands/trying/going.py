@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from ...clock import Clock, rfc3339
 from ...config.run_config import RunConfig
+from ...errors import UsageError
 from ...model.states import Outcome, Seen
 from ...model.travel import Event
 from ...run.prepare import Pass, pass_of
@@ -69,11 +70,21 @@ class Going:
                     return found
                 if why and (one not in journeys or any(before.journey == one for before in found)):
                     self._ways.say(f"{one} is gone through as well: {why}")
+                self._check(one)
                 self._passes += 1
                 once = pass_of(self._config, one, f"{self._run_id}-{self._passes}")
                 found.append(await _Walk(once, self._ways, self._pools).go())
                 done(found[-1])
         return found
+
+    def _check(self, journey: str) -> None:
+        """Refuse what a look until something is shown can't tell. Raises UsageError."""
+        for step in self._config.journeys[journey].counted():
+            if isinstance(step, WaitStep) and step.kind != "wait":
+                raise UsageError(
+                    f"journey {journey!r} has {step.kind}: at step {step.name!r}, which evload try can't watch yet; "
+                    "run it with evload run, or leave the step out"
+                )
 
     def _first(self, journey: str, waiting: frozenset[str]) -> Iterator[tuple[str, str]]:
         """What to go through for a journey, in that order, it being the last: each with why it comes before. Goes by

@@ -16,6 +16,7 @@ from urllib.parse import quote, quote_plus
 import orjson
 
 from ...model.correlation import CorrelationIds
+from ...model.iteration import Awaits
 from ...model.travel import Encoding, Event, Pieces, Request, RequestEvent
 from ..draws import Draw, slots
 from ..events import Compiled, EventSettings, EventType
@@ -96,7 +97,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Watch:
-    """Wait until a probe shows what is asked for.
+    """Wait for what a probe shows of what is asked for.
 
     type      number of its event in the plan, and `scenario` of the scenario that its events are
     name      of the step
@@ -104,7 +105,8 @@ class Watch:
     needs     the names that this uses
     seeded    something in it is drawn at random
     captures  names of what the answer that shows it gives
-    goes_on   where to go on when it was seen; `failed` where if it wasn't in time, -1: nowhere
+    goes_on   where to go on when it came to that; `failed` where if it didn't, -1: nowhere
+    probe     name of the probe, and `kind` what is waited for
     """
 
     type: int
@@ -116,6 +118,8 @@ class Watch:
     captures: tuple[str, ...]
     goes_on: int
     failed: int
+    probe: str
+    kind: Awaits
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -307,7 +311,7 @@ class Program:
         event = f"{self.name}.{step.name}"
         return Watch(
             self._given.types[event], self._given.waits[event], step.name, asked, frozenset(compiler.used),
-            compiler.draws_at_random, tuple(step.capture), goes_on, failed,
+            compiler.draws_at_random, tuple(step.capture), goes_on, failed, step.probe, step.kind,
         )  # fmt: skip
 
     def _request(self, step: RequestStep, path: tuple[str | int, ...], goes_on: int, refused: int) -> Send:

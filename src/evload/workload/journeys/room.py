@@ -17,7 +17,7 @@ from heapq import heappop, heappush
 from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
-from ...model.iteration import End, Iteration
+from ...model.iteration import End, Iteration, check_label
 from ...model.states import Outcome
 from ...model.travel import Answer, Event, Receipt, RequestEvent, Try, WaitEvent
 from ...units import NS_PER_S, format_duration
@@ -66,8 +66,9 @@ class _Pass:
     """An iteration under way, or what a user ends with."""
 
     __slots__ = (
-        "awaits", "done", "due_ns", "end", "failed_checks", "intended_ns", "journey", "last_ns", "memory", "number",
-        "own", "part", "place", "reason", "started_ns", "step", "token", "tried", "tries", "user", "values",
+        "asked", "awaits", "checks", "done", "due_ns", "end", "failed_checks", "intended_ns", "journey", "last_ns",
+        "memory", "number", "own", "part", "place", "reason", "shown", "started_ns", "step", "token", "tried",
+        "tries", "user", "values",
     )  # fmt: skip
 
     def __init__(self, journey: int, number: int, own: int, user: _User | None, intended_ns: int) -> None:
@@ -91,12 +92,17 @@ class _Pass:
         self.step = ""
         self.reason = ""
         self.failed_checks: tuple[str, ...] = ()
+        self.checks: tuple[tuple[str, bool], ...] = ()
         self.tried: tuple[Event, Receipt | None] | None = None
         """What is sent again after some answers, and the last of these."""
         self.tries: list[Try] = []
         """Each time that it was sent, and what was answered."""
         self.awaits = ""
         """The pool out of which it waits for something."""
+        self.asked = ""
+        """What a probe was asked for last, by a step that waits."""
+        self.shown: frozenset[tuple[str, str]] = frozenset()
+        """What probes have shown it, and not missed since: their names, and what they were asked for."""
         self.token = 0
         """Counts its entries in the heap: all but the last are about what is over."""
         self.done = False
@@ -234,8 +240,8 @@ class Journeys:
         return number if number >= 0 else None
 
     def watched(self, seq: int, seen_ns: int | None, captured: Mapping[str, Any], why: str, now_ns: int) -> None:
-        """What an iteration waits for was seen, for sure by then, in an answer that held so much. None: it wasn't in
-        time, or never will be, for a reason."""
+        """What an iteration waits for has come, for sure by then, in an answer that held so much. None: it didn't in
+        time, or never will, or nobody can tell, for a reason."""
         one = self._flying.pop(seq, None)
         if one is None:
             return
@@ -247,6 +253,9 @@ class Journeys:
         at_ns = one.due_ns = max(one.due_ns, now_ns if seen_ns is None else seen_ns)
         if one.part <= _MAIN:
             one.last_ns = at_ns
+        if seen_ns is not None and watch.kind != "absent":
+            about = frozenset({(watch.probe, one.asked)})
+            one.shown = one.shown - about if watch.kind == "gone" else one.shown | about
         lacking = [name for name in watch.captures if captured.get(name) is None]
         if seen_ns is not None and not lacking:
             one.values |= captured
@@ -429,8 +438,9 @@ class Journeys:
         if missing := watch.needs - one.values.keys():
             return self._unknown(one, watch, missing, now_ns)
         seq = self._prepare(one, program, watch)
-        asked = watch.asked(seq, self._stamp(now_ns))
-        self._fly(one, "", WaitEvent(seq, asked, watch.scenario, watch.type, one.due_ns))
+        asked = one.asked = watch.asked(seq, self._stamp(now_ns))
+        shown = (watch.probe, asked) in one.shown
+        self._fly(one, "", WaitEvent(seq, asked, watch.scenario, watch.type, one.due_ns, shown))
         return True
 
     def _unknown(self, one: _Pass, step: Send | Watch, missing: frozenset[str], now_ns: int) -> bool:
@@ -582,7 +592,11 @@ class Journeys:
             if found is None:
                 return f"capture {captured.name}: {captured.look.text} found nothing"
             one.values[captured.name] = found
-        failed = [name for name, look in send.checks if not _holds(look, document)]
+        if not send.checks:
+            return ""
+        held = [(name, _holds(look, document)) for name, look in send.checks]
+        one.checks += tuple((check_label(send.name, name), holds) for name, holds in held)
+        failed = [name for name, holds in held if not holds]
         one.failed_checks += tuple(failed)
         return f"check {failed[0]}" if failed else ""
 
@@ -679,6 +693,7 @@ class Journeys:
                 one.step,
                 one.reason,
                 one.failed_checks,
+                one.checks,
             )
         )
 

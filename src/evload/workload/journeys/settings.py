@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from ...model.iteration import Awaits
 from ...model.statuses import expand_statuses
 
 TAKE_WITHIN_NS: Final = 10_000_000_000
@@ -143,14 +144,14 @@ class EventStep:
 
 @dataclass(frozen=True, slots=True)
 class WaitStep:
-    """Wait until a probe shows something.
+    """Wait until a probe shows something; or, as `kind` says, until that is gone; or watch that it isn't shown.
 
     probe      its name under `probes:`
     of         a template: the id that the probe is asked for
     until      an expression in place of the probe's `visible`; None: that one
-    within     how long, at most
+    within     how long, at most; of what is to stay absent exactly so long
     capture    what is taken out of the answer that shows it, by the name under which later steps know it
-    on_failed  the steps that follow if it isn't shown in time; None: the iteration fails at once
+    on_failed  the steps that follow if it doesn't come to that, or nobody can tell; None: the iteration fails at once
     """
 
     name: str
@@ -160,6 +161,7 @@ class WaitStep:
     within: int = TAKE_WITHIN_NS
     capture: Mapping[str, Capture] = field(default_factory=dict)
     on_failed: tuple[Step, ...] | None = None
+    kind: Awaits = "wait"
 
 
 Step = RequestStep | EventStep | WaitStep | Think | Choose | Continue
@@ -203,6 +205,13 @@ class JourneySettings:
         for step in self.counted():
             if isinstance(step, RequestStep):
                 yield from step.all_files
+
+    def lets_go(self, wait: Step) -> bool:
+        """Whether a step lets go what another one waits to see: that it is missing again is no fault then."""
+        return isinstance(wait, WaitStep) and any(
+            isinstance(step, WaitStep) and (step.kind, step.probe, step.of) == ("gone", wait.probe, wait.of)
+            for step in self.counted()
+        )
 
 
 def counted(steps: tuple[Step, ...]) -> Iterator[Counted]:

@@ -18,6 +18,7 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails
 
+from ...model.iteration import Awaits
 from ...model.statuses import Statuses, expand_statuses
 from ...settings import Name, Settings
 from ...units import Duration, DurationRange, Size, format_size, told
@@ -47,7 +48,19 @@ _BODIES: Final[tuple[str, ...]] = ("json", "form", "body", "file")
 _OF_REQUESTS: Final = (
     *_BODIES, "files", "headers", "query", "expect", "refused", "capture", "check", "retry", "else",
 )  # fmt: skip
-_OF_WAITS: Final = ("wait", "of", "until", "within", "capture", "on_failed")
+_OF_WAITS: Final[Mapping[Awaits, Sequence[str]]] = {
+    "wait": ("of", "until", "within", "capture", "on_failed"),
+    "absent": ("of", "for", "on_failed"),
+    "gone": ("of", "within", "on_failed"),
+}
+"""What can be said of a step that waits for a probe, by what it waits for."""
+_NOT_OF_ALL: Final = {
+    "until": "until goes with wait: PROBE; leave it out",
+    "capture": "nothing can be captured of what isn't there; leave it out",
+    "for": "for goes with absent: PROBE; write within: for how long it waits at most",
+    "within": "within goes with what is waited for; write for: how long nothing may appear",
+}
+"""What belongs to another kind of them."""
 _KEYWORDS: Final = ("think", "choose", "continue", "finally", "else")
 _VARIABLE: Final = re.compile(r"[a-z_][A-Za-z0-9_]{0,99}")
 _STEP_HELP: Final = "write its name and what it does, such as pay: {to: shop, post: /payments}"
@@ -179,11 +192,18 @@ class WrittenBranch(Settings):
 
 
 class WrittenSending(Settings):
-    """A step that sends a request or an event, or waits for what a probe shows."""
+    """A step that sends a request or an event, or waits for what a probe shows, or doesn't show."""
 
     model_config = ConfigDict(
         title="Request, event or wait",
-        json_schema_extra={"anyOf": [{"required": ["to"]}, {"required": ["wait", "of"]}]},
+        json_schema_extra={
+            "anyOf": [
+                {"required": ["to"]},
+                {"required": ["wait", "of"]},
+                {"required": ["absent", "of", "for"]},
+                {"required": ["gone", "of"]},
+            ]
+        },
     )
 
     to: Annotated[str, Field(description="name of a producer; of kind http for a request")] = ""
@@ -225,13 +245,16 @@ class WrittenSending(Settings):
         Field(description="what is taken out of pools before: the pool by the name for it"),
     ] = {}
     wait: Annotated[str, Field(description="name of a probe: go on once it shows what is asked for")] = ""
+    absent: Annotated[str, Field(description="name of a probe: it must not show what is asked for")] = ""
+    gone: Annotated[str, Field(description="name of a probe: go on once it shows no more what it showed before")] = ""
     of: Annotated[str, Field(description="the id that the probe is asked for, a template")] = ""
+    for_: Annotated[Duration | None, Field(alias="for", ge=1, description="how long it must stay absent")] = None
     until: Annotated[
         str, Field(description="JMESPath in place of the probe's visible, such as body.status == 'paid'")
     ] = ""
     on_failed: Annotated[
         _NotEmpty[WrittenStep],
-        Field(description="what is done where it isn't shown in time; continue: true goes on then"),
+        Field(description="what is done where it doesn't come to that in time; continue: true goes on then"),
     ] = ()
     within: Annotated[Duration | None, Field(description="how long it waits, for that or for what it takes")] = None
 
@@ -248,12 +271,13 @@ class WrittenSending(Settings):
 
     def _contradictions(self) -> Iterable[_Found]:
         given = self._given
-        if "wait" in given:
-            yield from self._about_wait(given)
+        if self._awaits is not None:
+            yield from self._about_wait(self._awaits, given)
             return
-        for name in ("of", "until", "on_failed"):
+        for name in ("of", "until", "on_failed", "for"):
             if name in given:
-                yield _of_key(name), f"{name} goes with wait: PROBE; leave it out"
+                with_what = "absent" if name == "for" else "wait"
+                yield _of_key(name), f"{name} goes with {with_what}: PROBE; leave it out"
         if "to" not in given:
             yield (), "nothing says where this step sends; add to: PRODUCER"
         methods = [name for name in METHODS if name in given]
@@ -291,12 +315,26 @@ class WrittenSending(Settings):
         if "within" in given and not self.take:
             yield _of_key("within"), "within goes with take: nothing is waited for; leave it out"
 
-    def _about_wait(self, given: Sequence[str]) -> Iterable[_Found]:
+    @property
+    def _awaits(self) -> Awaits | None:
+        """What it waits for at a probe, if it does."""
+        return next((kind for kind in _OF_WAITS if kind in self._given), None)
+
+    def _about_wait(self, kind: Awaits, given: Sequence[str]) -> Iterable[_Found]:
+        does = "watches" if kind == "absent" else "waits"
         for name in given:
-            if name not in _OF_WAITS:
-                yield _of_key(name), f"{name} belongs to what is sent, and this step waits; leave it out"
+            if name == kind or name in _OF_WAITS[kind]:
+                continue
+            if name in _OF_WAITS:
+                yield _of_key(name), f"{kind} and {name} are two things to wait for; make them two steps"
+            elif name in _NOT_OF_ALL:
+                yield _of_key(name), _NOT_OF_ALL[name]
+            else:
+                yield _of_key(name), f"{name} belongs to what is sent, and this step {does}; leave it out"
         if "of" not in given:
-            yield (), 'nothing says what it waits for; add of:, such as of: "{order}"'
+            yield (), f'nothing says what it {does} for; add of:, such as of: "{{order}}"'
+        if kind == "absent" and "for" not in given:
+            yield (), "nothing says for how long nothing may appear; add for:, such as for: 5s"
 
     def meant(self, name: str) -> Counted:
         given = self._given
@@ -305,10 +343,11 @@ class WrittenSending(Settings):
             variable: Capture(one) if isinstance(one, str) else Capture(one.from_, one.secret)
             for variable, one in self.capture.items()
         }
-        if "wait" in given:
+        if (kind := self._awaits) is not None:
             return WaitStep(
-                name, self.wait, self.of, self.until or None, within, captures,
-                _meant(self.on_failed) if "on_failed" in given else None,
+                name, getattr(self, kind), self.of, self.until or None,
+                within if self.for_ is None else self.for_, captures,
+                _meant(self.on_failed) if "on_failed" in given else None, kind,
             )  # fmt: skip
         if "event" in given:
             return EventStep(name, self.to, self.event, self.give, self.take, within)
