@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import shutil
 import subprocess
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -15,6 +16,8 @@ from typing import Final
 import botocore.loaders
 import pytest
 from hypothesis import HealthCheck, is_hypothesis_test, settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling, LoadScopeScheduling
 
 BROWSER: Final = "tests.servers.browser"
 SERVERS: Final = (
@@ -39,6 +42,9 @@ LONGEST: Final = (
     "run/test_secrets_run.py", "run/test_eventbridge_run.py",
 )  # fmt: skip
 """Files that take longer than all others, half a minute and more."""
+SHARED: Final = {"rabbitmq: RabbitNode": 2, "aws: AwsServer": 2, "chromium: Chromium": 2}
+"""What is started once in each process whose tests ask for it like that, and takes seconds of a core: in how many of
+the processes, at most."""
 pytest_plugins = (BROWSER, *SERVERS)
 
 _LOADER: Final = cache(botocore.loaders.create_loader)
@@ -103,6 +109,31 @@ def _longest_first(items: list[pytest.Item], starting: Collection[ModuleType]) -
             turn = 1 if item.get_closest_marker("simulation") else 2
         turns[item.path] = min(turn, turns.get(item.path, turn))
     items.sort(key=lambda item: turns[item.path])
+
+
+@cache
+def _scopes() -> Mapping[str, str]:
+    """Of files that ask for what is shared, by their places, which others are tested in the same process."""
+    root, found, times = Path(__file__).parent.parent, dict[str, str](), Counter[str]()
+    for path in sorted((root / "tests").rglob("test_*.py")):
+        text = path.read_text("utf-8")
+        if (asked := next((one for one in SHARED if one in text), None)) is not None:
+            found[path.relative_to(root).as_posix()] = f"{asked} {times[asked] % SHARED[asked]}"
+            times[asked] += 1
+    return found
+
+
+class _Together(LoadFileScheduling):  # type: ignore[misc]
+    """A file is tested in one process, and with it others that need the same server."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = super()._split_scope(nodeid)
+        return _scopes().get(file, file)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Who deals the tests to several processes."""
+    return _Together(config, log)
 
 
 def pytest_collection_finish() -> None:

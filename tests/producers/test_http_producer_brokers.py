@@ -308,7 +308,7 @@ def test_what_is_left_out_is_a_cloudevent_by_post_that_any_2xx_accepts() -> None
         "capture": None, "tag": {}, "timeout": "10s", "connections": 1000, "max_idle": "4s",
         "requests_per_connection": None, "batch": 100, "auth": None, "rabbitmq_api": None, "proxy": None,
         "ca_file": None, "verify": True, "cert_file": None, "key_file": None, "in_flight": 100_000,
-        "when_full": "wait", "ordered": False,
+        "when_full": "wait", "ordered": False, "cookies": False,
     }  # fmt: skip
 
 
