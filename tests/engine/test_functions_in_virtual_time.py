@@ -242,15 +242,24 @@ def test_what_is_too_much_is_refused_and_nothing_is_lost(tmp_path: Path) -> None
     assert len(again) > len(set(again))  # what they were working on came again
 
 
+LONG: Final = pytest.mark.long
+
+
 @pytest.mark.parametrize(
     ("broken", "knobs", "fails"),
     [
-        pytest.param(Broker(deaf={"functions/parsers/kill"}), {}, {"rise(deleted) >= 1"}, id="no pod was deleted"),
-        pytest.param(Broker(deaf={"broker"}), {}, {"rate(status(503)) > 90%"}, id="connections were left"),
+        pytest.param(
+            Broker(deaf={"functions/parsers/kill"}), {}, {"rise(deleted) >= 1"}, id="no pod was deleted", marks=LONG
+        ),
+        pytest.param(
+            Broker(deaf={"broker"}), {}, {"rate(status(503)) > 90%"}, id="connections were left", marks=LONG
+        ),
         pytest.param(Broker(deaf={"policy"}), {}, {NO_MORE_FITS, "max(backlog) < 400"}, id="no back-pressure"),
-        pytest.param(Broker(deaf={"functions/parsers"}), {}, {NO_MORE_FITS}, id="the queue was never full"),
+        pytest.param(
+            Broker(deaf={"functions/parsers"}), {}, {NO_MORE_FITS}, id="the queue was never full", marks=LONG
+        ),
         pytest.param(Broker(drops=True), {}, {NO_MORE_FITS, "lost == 0"}, id="thrown away in silence"),
-        pytest.param(Broker(), {"twice": 0.02}, {"duplicates == 0"}, id="done twice"),
+        pytest.param(Broker(), {"twice": 0.02}, {"duplicates == 0"}, id="done twice", marks=LONG),
         pytest.param(
             Broker(), {"lose": 0.03}, {"lost == 0", "max(end_to_end) < 10s [deletions]"}, id="lost by functions"
         ),

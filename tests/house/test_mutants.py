@@ -181,6 +181,7 @@ def files(project: Path) -> dict[Path, bytes | None]:
     return {path: path.read_bytes() if path.is_file() else None for path in project.parent.rglob("*")}
 
 
+@pytest.mark.long
 def test_what_is_said_of_a_small_project(project: Path) -> None:
     before = files(project)
     code, told = changed(project, "cellar", ["tank.py"])

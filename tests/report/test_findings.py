@@ -32,12 +32,12 @@ def test_where_all_is_well_nothing_is_found(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sandbox", "more"),
     [
-        ({}, {"arrivals": "poisson"}),
+        pytest.param({}, {"arrivals": "poisson"}, marks=pytest.mark.long),
         ({"visibility": {"bimodal": {"fast": "50ms", "slow": "2s", "slow_share": "3%"}}}, {}),
-        ({"visibility": "3s"}, {"slos": ()}),
+        pytest.param({"visibility": "3s"}, {"slos": ()}, marks=pytest.mark.long),
         ({}, {"load": ({"rate": "20/s", "for": "15s"}, {"burst": 400}, {"rate": "20/s", "for": "15s"})}),
         ({}, {"load": ({"rate": "2/s", "for": "30s"}, {"idle": "20s"}, {"burst": 30})}),
-        ({"replicas": [{"name": "r1"}, {"name": "r2"}]}, {}),
+        pytest.param({"replicas": [{"name": "r1"}, {"name": "r2"}]}, {}, marks=pytest.mark.long),
         ({"visibility": "100ms", "replicas": [{"name": "r1"}, {"name": "r2", "lag": "40ms"}]}, {}),
         ({}, {"load": ({"from": "10/s", "to": "300/s", "for": "15s"},)}),
     ],

@@ -52,6 +52,7 @@ def test_within_the_capacity_it_is_good_and_beyond_it_bad(tmp_path: Path) -> Non
     assert calm[0] <= 0 <= calm[1] < 0.02
 
 
+@pytest.mark.long
 def test_what_was_seen_before_its_ack_has_never_waited(tmp_path: Path) -> None:
     """The broker takes three seconds for an answer, and the workers don't wait for that."""
     slow = {"faults": [{"what": "slow-broker", "at": "0s", "lasting": "10m", "delay": "3s"}]}
@@ -107,6 +108,7 @@ def test_an_objective_that_cant_be_told_leaves_it_open(tmp_path: Path) -> None:
     assert any(reason.startswith("p99(consistency) < 2s: ") for reason in open_one.reasons)
 
 
+@pytest.mark.long
 def test_a_warm_up_is_left_out(tmp_path: Path) -> None:
     """For the first thirty seconds the workers are four times as slow, which is no part of what is judged."""
     cold = {"faults": [{"what": "slow-workers", "at": "0s", "lasting": "30s", "factor": 3.0}]}
@@ -183,6 +185,7 @@ def test_a_rate_at_which_the_order_of_a_key_made_events_late_is_bad(tmp_path: Pa
     )
 
 
+@pytest.mark.long
 def test_a_check_of_the_reads_that_failed_leaves_a_good_rate_open(tmp_path: Path) -> None:
     report, good = trial(tmp_path, 30, 60)
     assert good.outcome is Outcome.GOOD
@@ -207,6 +210,7 @@ def test_times_that_failed_while_evload_stood_still_are_nobodys_else(
         assert "evload itself stood still for 400 ms" in changed.reasons[0]
 
 
+@pytest.mark.long
 def test_a_stall_excuses_no_backlog(tmp_path: Path) -> None:
     report, _ = trial(tmp_path, 60, slos=("p95(consistency) < 100ms",))
     vitals = replace(report.summary.vitals, longest_stall_ns=400_000_000)
