@@ -131,6 +131,7 @@ class _Together(LoadFileScheduling):  # type: ignore[misc]
         return _scopes().get(file, file)
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     """Who deals the tests to several processes."""
     return _Together(config, log)
