@@ -93,6 +93,8 @@ class Exchange:
     that aren't `alike`."""
     streamed: bool = False
     """It is too long to be written at once, and is as the target takes it. Only of those that aren't `alike`."""
+    takes_body: bool = False
+    """The body of its answer goes into what `body_of` makes for it. Only of those that aren't `alike`."""
     own_headers: Collection[str] = ()
     """Names, in lower case, of headers with a value of its own where all others have one in common."""
 
@@ -106,6 +108,11 @@ class Exchange:
         self.overlong = False
         self.body_size = 0
         self.alike = True
+
+    def body_of(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+        """What takes the pieces of the body of its answer, up to the limit, and holds those that are kept. Asked once
+        for each answer whose body has begun to come, and only of one that `takes_body`."""
+        return []
 
 
 class _Closed(list[tuple[bytes, bytes]]):
@@ -374,7 +381,8 @@ class Client:
             self._fail_waiting(1, f"no free connection within {timeout}{more}")
         for connection in tuple(self._open):
             if connection.sent_before(overdue_ns):
-                connection.give_up(f"no answer within {timeout}")
+                under_way = ": its body was still coming" if connection.in_body else ""
+                connection.give_up(f"no answer within {timeout}{under_way}")
         self._idle.prune(now_ns)
         if self._waiting:
             self._connect_more()
@@ -553,18 +561,27 @@ class Connection(asyncio.Protocol):
                 self._status = self._parser.get_status_code()
                 self._complete(reusable=False)
                 return
-            if error is None:
-                where = "in the middle of the answer" if self.in_body or self._head_size else "without an answer"
-                reason = f"connection closed {where}"
-            else:
-                reason = reason_of(error)
             self.hung_up = True
-            self.give_up(reason)
+            self.give_up(self._cut_short(error))
         self._retire()
 
     def _framed(self) -> bool:
         """Whether the answer says where its body ends, other than by closing the connection."""
         return any(name.lower() in _FRAMING for name, _ in self._headers)
+
+    def _cut_short(self, error: Exception | None) -> str:
+        """Why no answer came, or not all of one, over a connection that was closed, with an error or without.
+
+        How much of it came isn't told: a reason is counted, and it would be another one each time.
+        """
+        reason = "connection closed" if error is None else reason_of(error)
+        if self.in_body and field(self._headers, b"transfer-encoding"):
+            return f"truncated: {reason} before the last chunk came"
+        if self.in_body and field(self._headers, b"content-length"):
+            return f"truncated: {reason} before as many bytes came as Content-Length says"
+        if error is not None:
+            return reason
+        return f"{reason} {'in the middle of the answer' if self.begun else 'without an answer'}"
 
     def _complete(self, reusable: bool, whole: bytes | None = None) -> None:
         """An answer is through. `whole` is all of it, if it came in one piece and leaves the parser as it was."""
@@ -635,12 +652,18 @@ class Connection(asyncio.Protocol):
         missing = self._limit - self.kept
         if missing > 0:
             if self._body is None:
-                self._body = []
+                self._body = self._collecting()
             kept = chunk[:missing]
             self._body.append(kept)
             self.kept += len(kept)
         if len(chunk) > missing and self._owner.hangs_up_at_limit:
             self._overlong = True
+
+    def _collecting(self) -> list[bytes]:
+        exchange = self._exchange
+        if exchange is None or exchange.alike or not exchange.takes_body:
+            return []
+        return exchange.body_of(self._parser.get_status_code(), self._headers)
 
     def on_message_complete(self) -> None:
         if self._status:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -29,13 +30,14 @@ from ...clock import Clock
 from ...errors import TargetError
 from ...model.states import Outcome
 from ...model.statuses import expand_statuses
-from ...model.travel import Event, Receipt, RequestEvent
+from ...model.travel import Event, Receipt, Request, RequestEvent
 from ...spi.context import Surroundings
 from ...spi.producer import Settle
 from ...spi.traffic import Traffic
 from .._shared.receipts import Gathered, Receipts
 from .answers import CAPTURE_LIMIT, CODING, DETAIL_LIMIT, RequestAnswer, captured, legible
 from .cookies import Cookies
+from .downloads import SHOWN, DownloadExchange
 from .rabbitmq_api import find_exchange, routed
 from .requests import RequestExchange, Requests
 from .settings import HttpProducerSettings
@@ -67,6 +69,7 @@ class HttpPublisher:
         listener: Listener = self._refusals or self
         if traffic is not None:
             listener = WatchedListener(listener, traffic, clock)
+        self._watched = traffic is not None
         self._may_return = config.rabbitmq_api is not None
         self._clock = clock
         self._loop = asyncio.get_running_loop()
@@ -96,7 +99,14 @@ class HttpPublisher:
             try:
                 if isinstance(event, RequestEvent):
                     request, own_headers = self._requests.own(event, self._cookies)
-                    exchange: Exchange = RequestExchange(request, own_headers, event, into, now_ns)
+                    exchange: Exchange
+                    if (wanted := event.request.wanted) is None:
+                        exchange = RequestExchange(request, own_headers, event, into, now_ns)
+                    else:
+                        exchange = DownloadExchange(
+                            request, own_headers, event, into, now_ns, wanted,
+                            keeps=self._kept_of(event.request), hashes=self._watched,
+                        )  # fmt: skip
                 else:
                     exchange = Exchange(self._requests.single(event), ((event,), into), now_ns)
             except ValueError as error:
@@ -200,7 +210,10 @@ class HttpPublisher:
             outcome, detail = Outcome.REJECTED, _refusal(status, headers, body)
         tags = "" if self._tags is None else self._tagged(self._tags, status, headers, body)
         facts = self._facts_of(status, tags, exchange.body_size)
-        answer = RequestAnswer(status, headers, body, exchange.body_size, reads=asks.reads)
+        if isinstance(exchange, DownloadExchange):
+            answer = exchange.answer(status, headers, body, reads=asks.reads)
+        else:
+            answer = RequestAnswer(status, headers, body, exchange.body_size, reads=asks.reads)
         receipt = Receipt(event.seq, outcome, exchange.sent_ns, at_ns, detail, None, facts, answer)
         self.receipts.add(into, receipt)
 
@@ -233,6 +246,8 @@ class HttpPublisher:
 
     def body_limit(self, exchange: Exchange, status: int) -> int:
         """See `http_wire.Listener`."""
+        if isinstance(exchange, DownloadExchange) and status in exchange.asks.expect:
+            return sys.maxsize  # all of it is looked at, and the exchange knows what to keep
         if self._tags is not None and self._tags.needs_body:
             return CAPTURE_LIMIT
         if not exchange.alike:
@@ -243,6 +258,12 @@ class HttpPublisher:
         if status not in self._expected or self._may_return:
             return DETAIL_LIMIT
         return CAPTURE_LIMIT if self._capture else 0
+
+    def _kept_of(self, asks: Request) -> int:
+        """How many bytes are kept of a body that is counted and hashed."""
+        if asks.reads or (self._tags is not None and self._tags.needs_body):
+            return CAPTURE_LIMIT
+        return SHOWN if self._watched else 0
 
     def _settle(
         self,
