@@ -87,6 +87,8 @@ def test_nobody_unpacks_more_than_is_of_interest() -> None:
     assert (made.is_beyond, made.size, made.sha256, made.problem) == (True, None, None, "")
     plain = digest(CONTENT, most=len(CONTENT) - 1)
     assert (plain.is_beyond, plain.size, plain.sha256) == (True, len(CONTENT), None)
+    garbled_later = digest(packed[:-8] + b"\1" * 8, "gzip", piece=len(packed), most=10)
+    assert (garbled_later.is_beyond, garbled_later.problem) == (True, ""), "nobody looks at what comes after that"
     exact = digest(packed, "gzip", most=len(CONTENT))
     assert (exact.is_beyond, exact.size, exact.sha256) == (False, len(CONTENT), SUM)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import sys
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
@@ -28,6 +29,8 @@ _HEAD_LIMIT: Final = 65_536
 """Longest head of an answer, in bytes."""
 _LARGE: Final = 65_536
 """Of a body beyond this, in bytes, its owner is told each time that it grows."""
+ALL: Final = sys.maxsize
+"""As a limit: the whole body is looked at as it comes."""
 _NO_BODY: Final = b""
 _PORTION: Final = 65_536
 """Most bytes of a long request that are written at a time."""
@@ -93,8 +96,6 @@ class Exchange:
     that aren't `alike`."""
     streamed: bool = False
     """It is too long to be written at once, and is as the target takes it. Only of those that aren't `alike`."""
-    takes_body: bool = False
-    """The body of its answer goes into what `body_of` makes for it. Only of those that aren't `alike`."""
     own_headers: Collection[str] = ()
     """Names, in lower case, of headers with a value of its own where all others have one in common."""
 
@@ -110,8 +111,8 @@ class Exchange:
         self.alike = True
 
     def body_of(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
-        """What takes the pieces of the body of its answer, up to the limit, and holds those that are kept. Asked once
-        for each answer whose body has begun to come, and only of one that `takes_body`."""
+        """What takes the pieces of the body of its answer, and holds those that are kept. Asked once for each answer
+        whose body has begun to come, and only where its limit is ALL."""
         return []
 
 
@@ -136,7 +137,8 @@ class Listener(Protocol):
         ...
 
     def body_limit(self, exchange: Exchange, status: int) -> int:
-        """How many bytes of the body of its answer, which has this status, are worth keeping."""
+        """How many bytes of the body of its answer, which has this status, are worth keeping. ALL: that is for what
+        takes it to say, see `Exchange.body_of`."""
         ...
 
 
@@ -652,18 +654,16 @@ class Connection(asyncio.Protocol):
         missing = self._limit - self.kept
         if missing > 0:
             if self._body is None:
-                self._body = self._collecting()
+                self._body = [] if self._limit != ALL else self._taken()
             kept = chunk[:missing]
             self._body.append(kept)
             self.kept += len(kept)
         if len(chunk) > missing and self._owner.hangs_up_at_limit:
             self._overlong = True
 
-    def _collecting(self) -> list[bytes]:
-        exchange = self._exchange
-        if exchange is None or exchange.alike or not exchange.takes_body:
-            return []
-        return exchange.body_of(self._parser.get_status_code(), self._headers)
+    def _taken(self) -> list[bytes]:
+        assert self._exchange is not None
+        return self._exchange.body_of(self._parser.get_status_code(), self._headers)
 
     def on_message_complete(self) -> None:
         if self._status:

@@ -24,8 +24,6 @@ class DownloadExchange(RequestExchange):
 
     __slots__ = ("_digest", "_hashes", "_keeps", "wanted")
 
-    takes_body = True
-
     def __init__(
         self,
         request: Sequence[bytes],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -16,7 +15,7 @@ from ...clients.credentials.headers import REFUSED, LiveHeaders, Make
 from ...clients.credentials.refusals import Refusals
 from ...clients.expression_traffic import watched
 from ...clients.http_traffic import WatchedListener
-from ...clients.http_wire import Client, Exchange, Listener
+from ...clients.http_wire import ALL, Client, Exchange, Listener
 from ...clients.jmes import Expression
 from ...clients.proxies import through
 from ...clients.web import (
@@ -210,10 +209,10 @@ class HttpPublisher:
             outcome, detail = Outcome.REJECTED, _refusal(status, headers, body)
         tags = "" if self._tags is None else self._tagged(self._tags, status, headers, body)
         facts = self._facts_of(status, tags, exchange.body_size)
-        if isinstance(exchange, DownloadExchange):
-            answer = exchange.answer(status, headers, body, reads=asks.reads)
-        else:
+        if asks.wanted is None:
             answer = RequestAnswer(status, headers, body, exchange.body_size, reads=asks.reads)
+        else:
+            answer = cast(DownloadExchange, exchange).answer(status, headers, body, reads=asks.reads)
         receipt = Receipt(event.seq, outcome, exchange.sent_ns, at_ns, detail, None, facts, answer)
         self.receipts.add(into, receipt)
 
@@ -246,15 +245,16 @@ class HttpPublisher:
 
     def body_limit(self, exchange: Exchange, status: int) -> int:
         """See `http_wire.Listener`."""
-        if isinstance(exchange, DownloadExchange) and status in exchange.asks.expect:
-            return sys.maxsize  # all of it is looked at, and the exchange knows what to keep
-        if self._tags is not None and self._tags.needs_body:
-            return CAPTURE_LIMIT
+        tagged = self._tags is not None and self._tags.needs_body
         if not exchange.alike:
             asks = cast(RequestExchange, exchange).asks
-            if asks.reads:
+            if asks.wanted is not None and status in asks.expect:
+                return ALL
+            if asks.reads or tagged:
                 return CAPTURE_LIMIT
             return 0 if status in asks.expect or status in asks.refused else DETAIL_LIMIT
+        if tagged:
+            return CAPTURE_LIMIT
         if status not in self._expected or self._may_return:
             return DETAIL_LIMIT
         return CAPTURE_LIMIT if self._capture else 0
