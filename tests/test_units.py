@@ -24,6 +24,7 @@ from evload.units import (
     parse_rate,
     parse_share,
     parse_size,
+    parse_size_range,
     write_duration,
 )
 
@@ -229,3 +230,29 @@ def test_a_bare_number_in_settings_is_refused(field: str, value: object) -> None
 def test_a_duration_can_be_written_as_it_is_proposed(ns: int, text: str) -> None:
     assert write_duration(ns) == text
     assert ns <= parse_duration(text) < ns + (1_000_000 if ns < 59_999_000_000 else 1_000_000_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [("100KB..50MB", (100_000, 50_000_000)), (" 1B .. 1B ", (1, 1)), ("1.5KiB", (1536, 1536)), ("0B", (0, 0))],
+)
+def test_a_range_of_sizes_has_two_ends_and_a_size_is_both(text: str, ends: tuple[int, int]) -> None:
+    assert parse_size_range(text) == ends
+
+
+@pytest.mark.parametrize(
+    ("value", "error"),
+    [
+        ("2MB..1KB", "'2MB..1KB' is an empty range; write 1KB..2MB"),
+        ("1..2MB", "'1' is not a size; write a size such as 300B, 256KB or 1MiB"),
+        ("1KB..", "'' is not a size; write a size such as 300B, 256KB or 1MiB"),
+        ("much", "'much' is neither a size nor a range of them; write one such as 1MB, or two such as 100KB..50MB"),
+        (4096, "4096 is neither a size nor a range of them; write 4096B"),
+        (-1, "-1 is neither a size nor a range of them; write one such as 1MB, or two such as 100KB..50MB"),
+        (True, "true is neither a size nor a range of them; write one such as 1MB, or two such as 100KB..50MB"),
+        ("2000000000GiB", "'2000000000GiB' is too large; write 1073741824GiB or less"),
+    ],
+)
+def test_what_is_no_range_of_sizes_is_refused_with_its_cure(value: object, error: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(error)}$"):
+        parse_size_range(value)

@@ -49,6 +49,7 @@ DURATION_RANGE_HELP: Final = "write one such as 1s, or two such as 500ms..2s"
 RATE_HELP: Final = "write a rate such as 500/s or 30/min"
 SHARE_HELP: Final = "write a share such as 95% or 0.1%"
 SIZE_HELP: Final = "write a size such as 300B, 256KB or 1MiB"
+SIZE_RANGE_HELP: Final = "write one such as 1MB, or two such as 100KB..50MB"
 
 
 def parse_duration(value: object) -> int:
@@ -122,6 +123,25 @@ def parse_size(value: object) -> int:
             raise ValueError(f"{value!r} is too large; write {LARGEST_SIZE // 1024**3}GiB or less")
         return round(size)
     raise ValueError(f"{told(value)} is not a size; {SIZE_HELP}")
+
+
+def parse_size_range(value: object) -> tuple[int, int]:
+    """The least and the most of `100KB..50MB`, both in bytes; of `1MiB` that is both. Raises ValueError."""
+    if _is_short(value) and ".." in value:
+        low, _, high = value.partition("..")
+        least, most = parse_size(low.strip()), parse_size(high.strip())
+        if least > most:
+            raise ValueError(f"{value!r} is an empty range; write {high.strip()}..{low.strip()}")
+        return least, most
+    try:
+        return (size := parse_size(value)), size
+    except ValueError as error:
+        what, _, cure = str(error).partition("; ")
+        if "is not a size" in what:
+            what, cure = f"{told(value)} is neither a size nor a range of them", SIZE_RANGE_HELP
+            if type(value) is int and 0 <= value <= LARGEST_SIZE:
+                cure = f"write {value}B"
+        raise ValueError(f"{what}; {cure}") from None
 
 
 def _is_short(value: object) -> TypeGuard[str]:

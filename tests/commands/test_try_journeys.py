@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, Final
 
 import pytest
@@ -480,3 +481,46 @@ def test_a_journey_that_there_is_not(name: str, message: str) -> None:
     with pytest.raises(UsageError) as raised:
         tried(journeys, lambda _: answer(204), scenarios=SCENARIOS.replace("JOURNEYS", "one"), only=[name])
     assert str(raised.value) == message
+
+
+DOWNLOAD: Final = """\
+  order:
+    steps:
+      - list: {to: shop, get: /list, capture: {sum: body.sum}}
+      - load: {to: shop, get: /file, size: SIZE, sha256: "{sum}", check: {plain: "status == `200`"}}
+"""
+CONTENT: Final = b"0123456789" * 500
+
+
+@pytest.mark.parametrize(
+    ("size", "summed", "why"),
+    [
+        ("5KB", CONTENT, ""),
+        (
+            "1B..4KB",
+            CONTENT,
+            "the body has 5000 bytes, and 1 to 4000 are wanted; correct size:, or see what was sent",
+        ),
+        ("5KB", b"", f"the body has the sha256 {sha256(CONTENT).hexdigest()}, and {sha256().hexdigest()} is wanted"),
+    ],
+    ids=["as wanted", "too large", "another"],
+)
+@pytest.mark.parametrize("as_json", [True, False])
+def test_the_size_and_the_hash_of_what_came_are_shown(size: str, summed: bytes, why: str, as_json: bool) -> None:
+    def answers(request: Request) -> bytes:
+        if request.target.endswith("/list"):
+            return ok({"sum": sha256(summed).hexdigest()})
+        return answer(200, CONTENT, "Content-Type: application/pdf")
+
+    found = tried(DOWNLOAD.replace("SIZE", size), answers, as_json=as_json)
+    assert found.code == (1 if why else 0)
+    if not as_json:
+        assert "  size: bytes of the body  gives  5000\n" in found.text
+        assert why in " ".join(found.text.split())
+        return
+    step = found.journeys["order"]["steps"][1]
+    told = {one["name"]: one["value"] for one in step["found"]}
+    assert told["size"] == "5000"
+    assert (step["said"], "check plain" in told) == (("failed", False) if why else ("ok", True))
+    assert "sha256" not in told or told["sha256"] == f'"{sha256(CONTENT).hexdigest()}"'
+    assert why in "".join(one["text"] for one in step["why"])

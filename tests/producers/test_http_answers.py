@@ -1001,15 +1001,18 @@ class TestAnswers:
             ([b"HTTP/1.1 2", Step.CLOSE], "connection closed in the middle of the answer"),
             (
                 [b"HTTP/1.1 202 X\r\nServer: s\r\nContent-Length: 3\r\n\r\nab", Step.CLOSE],
-                "connection closed in the middle of the answer",
+                "truncated: connection closed before as many bytes came as Content-Length says",
             ),
             ([b"HTTP/1.1 100 Continue\r\n\r\n", Step.CLOSE], "connection closed in the middle of the answer"),
             (
                 [b"HTTP/1.1 202 X\r\nServer: s\r\ntransfer-ENCODING: chunked\r\n\r\n2\r\nab", Step.CLOSE],
-                "connection closed in the middle of the answer",
+                "truncated: connection closed before the last chunk came",
             ),
             ([b"HTTP/1.1 202 X\r\nServer: s\r\n\r\nab", Step.RESET], "connection reset"),
-            ([b"HTTP/1.1 202 X\r\nContent-Length: 3\r\n\r\nab", Step.RESET], "connection reset"),
+            (
+                [b"HTTP/1.1 202 X\r\nContent-Length: 3\r\n\r\nab", Step.RESET],
+                "truncated: connection reset before as many bytes came as Content-Length says",
+            ),
         ],
     )
     def test_how_a_connection_ended(self, steps: Sequence[bytes | Step], detail: str) -> None:

@@ -150,9 +150,18 @@ def test_a_refusal_says_its_status_and_the_beginning_of_its_text() -> None:
         ([Step.RESET], "connection reset"),
         ([Step.CLOSE], "connection closed without an answer"),
         ([b"HTTP/1.1 202 Acc", Step.CLOSE], "connection closed in the middle of the answer"),
-        ([b"HTTP/1.1 202 X\r\nContent-Length: 9\r\n\r\nabc", Step.CLOSE], "closed in the middle of the answer"),
-        ([b"HTTP/1.1 202 X\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", Step.CLOSE], "middle of the answer"),
-        ([b"HTTP/1.1 202 X\r\nContent-Length: 9\r\n\r\nabc", Step.RESET], "connection reset"),
+        (
+            [b"HTTP/1.1 202 X\r\nContent-Length: 9\r\n\r\nabc", Step.CLOSE],
+            "truncated: connection closed before as many bytes",
+        ),
+        (
+            [b"HTTP/1.1 202 X\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", Step.CLOSE],
+            "truncated: connection closed before the",
+        ),
+        (
+            [b"HTTP/1.1 202 X\r\nContent-Length: 9\r\n\r\nabc", Step.RESET],
+            "truncated: connection reset before as many",
+        ),
         ([b"<html>hello</html>\r\n\r\n", Step.STALL], "not HTTP: "),
         ([b"HTTP/1.1 101 Switch\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", Step.STALL], "not HTTP: the protocol"),
         ([b"HTTP/1.1 202 X\r\nContent-Length: x\r\n\r\n", Step.STALL], "not HTTP: "),

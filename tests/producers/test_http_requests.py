@@ -435,9 +435,9 @@ class TestNoAnswer:
         ("steps", "detail"),
         [
             ([Step.STALL], "no answer within 5 s"),
-            ([b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n{", Step.STALL], "no answer within 5 s"),
-            ([b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n{}", Step.CLOSE], "connection closed in the middle"),
-            ([CHUNKED + b"2\r\n{}\r\n", Step.CLOSE], "connection closed in the middle of the answer"),
+            ([b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n{", Step.STALL], "no answer within 5 s: its body was"),
+            ([b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\n{}", Step.CLOSE], "truncated: connection closed before"),
+            ([CHUNKED + b"2\r\n{}\r\n", Step.CLOSE], "truncated: connection closed before the last chunk"),
             ([Step.CLOSE], "connection closed without an answer"),
             ([Step.RESET], "connection reset"),
             ([b"<html>\r\n\r\n", Step.STALL], "not HTTP: "),

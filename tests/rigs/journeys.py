@@ -12,7 +12,7 @@ from evload.clients.jmes import Expression
 from evload.model.correlation import CorrelationIds
 from evload.model.iteration import Iteration
 from evload.model.states import Outcome
-from evload.model.travel import Encoding, Event, Pieces, Receipt, RequestEvent, WaitEvent
+from evload.model.travel import Download, Encoding, Event, Pieces, Receipt, RequestEvent, WaitEvent
 from evload.workload.events import EventSettings
 from evload.workload.journeys.pools import Pools
 from evload.workload.journeys.program import Given, Program, Watch, events_of
@@ -33,6 +33,7 @@ class Said:
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     after_ns: int = 10 * MS
+    download: Download | None = None
 
     def get(self, name: str) -> Any:
         """See `Answer`."""

@@ -9,8 +9,9 @@ import zlib
 from collections.abc import Iterable
 from typing import Final
 
-_WINDOW_BITS: Final = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
-_MOST_CODINGS: Final = 3
+WINDOW_BITS: Final = {"gzip": 16 + zlib.MAX_WBITS, "x-gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
+"""How zlib knows the content codings that are undone."""
+MOST_CODINGS: Final = 3
 _GZIP: Final = b"\x1f\x8b"
 _CHARSET: Final = re.compile(r";\s*charset\s*=\s*\"?([\w.:-]{1,40})", re.IGNORECASE | re.ASCII)
 _TEXT: Final = re.compile(
@@ -31,19 +32,26 @@ def unpacked(body: bytes, codings: str, limit: int) -> bytes:
 
     Raises Garbled.
     """
-    named = [coding.strip().lower() for coding in codings.split(",") if coding.strip()]
-    for coding in reversed(named[-_MOST_CODINGS:]):
-        bits = _WINDOW_BITS.get(coding)
+    for coding in reversed(named(codings)[-MOST_CODINGS:]):
+        bits = WINDOW_BITS.get(coding)
         if bits is None or not body:
             break
         body = _decompressed(body, bits, limit)
     return body
 
 
+def named(codings: str) -> list[str]:
+    """The content codings that a header names, in lower case, in the order in which they were applied."""
+    return [coding.strip().lower() for coding in codings.split(",") if coding.strip()]
+
+
+def bits_for(bits: int, body: bytes) -> int:
+    """How zlib knows the coding of a body that begins so: some servers leave out the zlib header of `deflate`."""
+    return -zlib.MAX_WBITS if bits == zlib.MAX_WBITS and body[0] & 0x0F != 8 else bits
+
+
 def _decompressed(body: bytes, bits: int, limit: int) -> bytes:
-    if bits == zlib.MAX_WBITS and body[0] & 0x0F != 8:
-        bits = -zlib.MAX_WBITS  # Some servers leave out the zlib header.
-    unpacker = zlib.decompressobj(bits)
+    unpacker = zlib.decompressobj(bits_for(bits, body))
     try:
         found = unpacker.decompress(body, limit + 1)
     except zlib.error:
@@ -55,7 +63,7 @@ def _decompressed(body: bytes, bits: int, limit: int) -> bytes:
 
 def beginning(body: bytes, codings: str, content_type: str, limit: int) -> bytes:
     """As much of a body that may be cut off as can be read, in UTF-8 if that can be."""
-    bits = _WINDOW_BITS.get(codings.strip().lower())
+    bits = WINDOW_BITS.get(codings.strip().lower())
     if bits is not None and body:
         try:
             body = zlib.decompressobj(bits).decompress(body, limit)
@@ -93,7 +101,7 @@ def what_it_is(body: bytes, codings: str, content_type: str) -> str:
     if body.startswith(_GZIP):
         return "a body in gzip, which it doesn't declare in content-encoding"
     coding = codings.strip().lower()
-    if coding and coding != "identity" and coding not in _WINDOW_BITS:
+    if coding and coding != "identity" and coding not in WINDOW_BITS:
         return f"a body in {coding[:40]!r}, a content-encoding that nobody asked for"
     kind = content_type.partition(";")[0].strip()[:60]
     return f"{len(body)} bytes of {kind or 'something'}, not JSON"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import sys
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import islice
@@ -28,6 +29,8 @@ _HEAD_LIMIT: Final = 65_536
 """Longest head of an answer, in bytes."""
 _LARGE: Final = 65_536
 """Of a body beyond this, in bytes, its owner is told each time that it grows."""
+ALL: Final = sys.maxsize
+"""As a limit: the whole body is looked at as it comes."""
 _NO_BODY: Final = b""
 _PORTION: Final = 65_536
 """Most bytes of a long request that are written at a time."""
@@ -107,6 +110,11 @@ class Exchange:
         self.body_size = 0
         self.alike = True
 
+    def body_of(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
+        """What takes the pieces of the body of its answer, and holds those that are kept. Asked once for each answer
+        whose body has begun to come, and only where its limit is ALL."""
+        return []
+
 
 class _Closed(list[tuple[bytes, bytes]]):
     """The headers of an answer that is complete."""
@@ -129,7 +137,8 @@ class Listener(Protocol):
         ...
 
     def body_limit(self, exchange: Exchange, status: int) -> int:
-        """How many bytes of the body of its answer, which has this status, are worth keeping."""
+        """How many bytes of the body of its answer, which has this status, are worth keeping. ALL: that is for what
+        takes it to say, see `Exchange.body_of`."""
         ...
 
 
@@ -374,7 +383,8 @@ class Client:
             self._fail_waiting(1, f"no free connection within {timeout}{more}")
         for connection in tuple(self._open):
             if connection.sent_before(overdue_ns):
-                connection.give_up(f"no answer within {timeout}")
+                under_way = ": its body was still coming" if connection.in_body else ""
+                connection.give_up(f"no answer within {timeout}{under_way}")
         self._idle.prune(now_ns)
         if self._waiting:
             self._connect_more()
@@ -553,18 +563,27 @@ class Connection(asyncio.Protocol):
                 self._status = self._parser.get_status_code()
                 self._complete(reusable=False)
                 return
-            if error is None:
-                where = "in the middle of the answer" if self.in_body or self._head_size else "without an answer"
-                reason = f"connection closed {where}"
-            else:
-                reason = reason_of(error)
             self.hung_up = True
-            self.give_up(reason)
+            self.give_up(self._cut_short(error))
         self._retire()
 
     def _framed(self) -> bool:
         """Whether the answer says where its body ends, other than by closing the connection."""
         return any(name.lower() in _FRAMING for name, _ in self._headers)
+
+    def _cut_short(self, error: Exception | None) -> str:
+        """Why no answer came, or not all of one, over a connection that was closed, with an error or without.
+
+        How much of it came isn't told: a reason is counted, and it would be another one each time.
+        """
+        reason = "connection closed" if error is None else reason_of(error)
+        if self.in_body and field(self._headers, b"transfer-encoding"):
+            return f"truncated: {reason} before the last chunk came"
+        if self.in_body and field(self._headers, b"content-length"):
+            return f"truncated: {reason} before as many bytes came as Content-Length says"
+        if error is not None:
+            return reason
+        return f"{reason} {'in the middle of the answer' if self.begun else 'without an answer'}"
 
     def _complete(self, reusable: bool, whole: bytes | None = None) -> None:
         """An answer is through. `whole` is all of it, if it came in one piece and leaves the parser as it was."""
@@ -635,12 +654,16 @@ class Connection(asyncio.Protocol):
         missing = self._limit - self.kept
         if missing > 0:
             if self._body is None:
-                self._body = []
+                self._body = [] if self._limit != ALL else self._taken()
             kept = chunk[:missing]
             self._body.append(kept)
             self.kept += len(kept)
         if len(chunk) > missing and self._owner.hangs_up_at_limit:
             self._overlong = True
+
+    def _taken(self) -> list[bytes]:
+        assert self._exchange is not None
+        return self._exchange.body_of(self._parser.get_status_code(), self._headers)
 
     def on_message_complete(self) -> None:
         if self._status:

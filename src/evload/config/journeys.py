@@ -365,7 +365,8 @@ class _Journey:
 
     def _request(self, place: DataPath, step: RequestStep, known: Names) -> None:
         parts = {step.method.lower(): step.path, "form": step.form, "body": step.body, "headers": step.headers}
-        for key, written in {**parts, "json": step.json, "query": step.query}.items():
+        wanted = {"size": step.size, "sha256": step.sha256}
+        for key, written in {**parts, **wanted, "json": step.json, "query": step.query}.items():
             for at, text in texts(written, (*place, key)):
                 self._template(at, text, known)
         self._bare((*place, "json"), step.json, known)

@@ -76,6 +76,36 @@ class Pieces:
         return self._size
 
 
+class Wanted(NamedTuple):
+    """What the body of an answer has to be, once its content coding is undone.
+
+    least, most  bytes; None: any number
+    sha256       in hexadecimal, in small letters; None: any
+    size_text, sha256_text  as the step says it, for people
+    problem      for people: why that can't be told, what was captured being no size or no hash; empty: it can
+    """
+
+    least: int | None = None
+    most: int | None = None
+    sha256: str | None = None
+    size_text: str = ""
+    sha256_text: str = ""
+    problem: str = ""
+
+
+class Download(NamedTuple):
+    """What came as the body of an answer of which something was wanted, its content coding undone.
+
+    size    bytes; None: nobody can tell, or nobody counted on beyond what was wanted
+    sha256  in hexadecimal; None: nobody can tell, or asked
+    wrong   for people: why it isn't what was wanted; empty: it is
+    """
+
+    size: int | None
+    sha256: str | None
+    wrong: str = ""
+
+
 class Request:
     """What a step of a journey asks of an HTTP producer, in place of the event that it would send.
 
@@ -85,9 +115,10 @@ class Request:
     reads    the body of the answer is looked into
     memory   what producers remember for whoever sends it from one of his requests to the next, such as cookies; they
              put it there themselves, and it is emptied where he begins anew. None: nobody remembers anything
+    wanted   what the body of an answer that is expected has to be; None: whatever
     """
 
-    __slots__ = ("body", "expect", "headers", "memory", "method", "reads", "refused", "target")
+    __slots__ = ("body", "expect", "headers", "memory", "method", "reads", "refused", "target", "wanted")
 
     def __init__(
         self,
@@ -99,8 +130,10 @@ class Request:
         refused: frozenset[int],
         reads: bool,
         memory: dict[str, Any] | None = None,
+        wanted: Wanted | None = None,
     ) -> None:
         self.memory = memory
+        self.wanted = wanted
         self.method = method
         self.target = target
         self.headers = headers
@@ -156,6 +189,11 @@ class WaitEvent(Event):
 
 class Answer(Protocol):
     """What a target answered to a request, as expressions look at it."""
+
+    @property
+    def download(self) -> Download | None:
+        """What came as its body, where the request wanted something of that; None: it didn't, or this is a no."""
+        ...
 
     def get(self, name: str) -> Any:
         """`status` (a number), `headers` (by names in lower case) or `body` (what its JSON says); None for others.

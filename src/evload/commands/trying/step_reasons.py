@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from ...model.states import Outcome, Seen
-from ...model.travel import Answer, RequestEvent
+from ...model.travel import Answer, Download, RequestEvent
 from ...run.shown_traffic import HIDDEN
 from ...workload.journeys.program import Look, Send
 from ...workload.journeys.settings import OK as EXPECTED
@@ -24,10 +24,12 @@ _BUSY: Final = (429, 503)
 
 
 def look_into(send: Send, answer: Answer, values: Mapping[str, Any]) -> tuple[list[Found], dict[str, Any]]:
-    """What each capture of a step finds in an answer that is ok, and if all find something each check; and what is
-    captured by that."""
+    """What came as the body, where a step says what that has to be; if it is that, what each capture finds in an
+    answer that is ok, and if all find something each check; and what is captured by that."""
     known, captured = dict(values), dict[str, Any]()
-    found = []
+    found = [] if answer.download is None else _of_body(answer.download)
+    if answer.download is not None and answer.download.wrong:
+        return found, captured
     for one in send.captures:
         value = _search(one.look, answer, known)
         if value is not None and not isinstance(value, Exception):
@@ -51,6 +53,8 @@ def why_failed(step: StepTried) -> list[Clue]:
             return [_unexpected(event, (receipt.facts or {}).get("status"))]
         return unpublished(Published(event, receipt, step.asked[-1]))
     clues: list[Clue] = []
+    if receipt.answer is not None and receipt.answer.download is not None and isinstance(event, RequestEvent):
+        clues += _unwanted(event, receipt.answer.download)
     for one in step.found:
         kind, _, name = one.name.partition(" ")
         if isinstance(one.value, Exception):
@@ -60,6 +64,30 @@ def why_failed(step: StepTried) -> list[Clue]:
         elif one.value is None or one.value is False:
             clues += why_false(name, one.expression, one.document)
     return clues
+
+
+def _of_body(came: Download) -> list[Found]:
+    told = (("size", "bytes of the body", came.size), ("sha256", "hash of the body", came.sha256))
+    return [Found(name, what, None, value) for name, what, value in told if value is not None]
+
+
+def _unwanted(event: RequestEvent, came: Download) -> Iterator[Clue]:
+    """Why a body isn't what a step says."""
+    wanted = event.request.wanted
+    if not came.wrong or wanted is None:
+        return
+    key = came.wrong.partition(" ")[0].rstrip(":")
+    if wanted.problem:
+        yield Clue("body", f"{came.wrong}; capture one, or write it", sure=True)
+    elif "can't be told" in came.wrong:
+        yield Clue("body", f"{came.wrong}; ask for the body as it is, headers: {{accept-encoding: identity}}")
+    elif key == "size":
+        ends = " to ".join(str(end) for end in dict.fromkeys((wanted.least, wanted.most)))
+        has = f"more than {wanted.most}" if came.size is None else came.size
+        yield Clue("body", f"the body has {has} bytes, and {ends} are wanted; correct size:, or see what was sent")
+    else:
+        said = f"the body has the sha256 {came.sha256}, and {wanted.sha256} is wanted"
+        yield Clue("body", f"{said}; correct sha256:, or see what was sent")
 
 
 def _unexpected(event: RequestEvent, status: int | None) -> Clue:

@@ -11,6 +11,7 @@ from ...clients import bodies
 from ...clients.http_wire import GARBLED
 from ...clients.jmes import Expression, NoDocument
 from ...clients.web import Answer, NotJson
+from ...model.travel import Download
 
 CAPTURE_LIMIT: Final = 1 << 20
 """Longest body that is looked into, in bytes."""
@@ -24,9 +25,12 @@ class RequestAnswer(Answer):
 
     size   how many bytes of the body came; more than there are in `body` means that the rest wasn't kept
     reads  the body was to be kept
+    download  see `model.travel.Answer`
     """
 
     __slots__ = ("_packed", "_reads", "_size")
+
+    download: Download | None = None
 
     def __init__(
         self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, size: int, *, reads: bool

@@ -15,7 +15,7 @@ from ...clients.credentials.headers import REFUSED, LiveHeaders, Make
 from ...clients.credentials.refusals import Refusals
 from ...clients.expression_traffic import watched
 from ...clients.http_traffic import WatchedListener
-from ...clients.http_wire import Client, Exchange, Listener
+from ...clients.http_wire import ALL, Client, Exchange, Listener
 from ...clients.jmes import Expression
 from ...clients.proxies import through
 from ...clients.web import (
@@ -29,13 +29,14 @@ from ...clock import Clock
 from ...errors import TargetError
 from ...model.states import Outcome
 from ...model.statuses import expand_statuses
-from ...model.travel import Event, Receipt, RequestEvent
+from ...model.travel import Event, Receipt, Request, RequestEvent
 from ...spi.context import Surroundings
 from ...spi.producer import Settle
 from ...spi.traffic import Traffic
 from .._shared.receipts import Gathered, Receipts
 from .answers import CAPTURE_LIMIT, CODING, DETAIL_LIMIT, RequestAnswer, captured, legible
 from .cookies import Cookies
+from .downloads import SHOWN, DownloadExchange
 from .rabbitmq_api import find_exchange, routed
 from .requests import RequestExchange, Requests
 from .settings import HttpProducerSettings
@@ -67,6 +68,7 @@ class HttpPublisher:
         listener: Listener = self._refusals or self
         if traffic is not None:
             listener = WatchedListener(listener, traffic, clock)
+        self._watched = traffic is not None
         self._may_return = config.rabbitmq_api is not None
         self._clock = clock
         self._loop = asyncio.get_running_loop()
@@ -96,7 +98,14 @@ class HttpPublisher:
             try:
                 if isinstance(event, RequestEvent):
                     request, own_headers = self._requests.own(event, self._cookies)
-                    exchange: Exchange = RequestExchange(request, own_headers, event, into, now_ns)
+                    exchange: Exchange
+                    if (wanted := event.request.wanted) is None:
+                        exchange = RequestExchange(request, own_headers, event, into, now_ns)
+                    else:
+                        exchange = DownloadExchange(
+                            request, own_headers, event, into, now_ns, wanted,
+                            keeps=self._kept_of(event.request), hashes=self._watched,
+                        )  # fmt: skip
                 else:
                     exchange = Exchange(self._requests.single(event), ((event,), into), now_ns)
             except ValueError as error:
@@ -200,7 +209,10 @@ class HttpPublisher:
             outcome, detail = Outcome.REJECTED, _refusal(status, headers, body)
         tags = "" if self._tags is None else self._tagged(self._tags, status, headers, body)
         facts = self._facts_of(status, tags, exchange.body_size)
-        answer = RequestAnswer(status, headers, body, exchange.body_size, reads=asks.reads)
+        if asks.wanted is None:
+            answer = RequestAnswer(status, headers, body, exchange.body_size, reads=asks.reads)
+        else:
+            answer = cast(DownloadExchange, exchange).answer(status, headers, body, reads=asks.reads)
         receipt = Receipt(event.seq, outcome, exchange.sent_ns, at_ns, detail, None, facts, answer)
         self.receipts.add(into, receipt)
 
@@ -233,16 +245,25 @@ class HttpPublisher:
 
     def body_limit(self, exchange: Exchange, status: int) -> int:
         """See `http_wire.Listener`."""
-        if self._tags is not None and self._tags.needs_body:
-            return CAPTURE_LIMIT
+        tagged = self._tags is not None and self._tags.needs_body
         if not exchange.alike:
             asks = cast(RequestExchange, exchange).asks
-            if asks.reads:
+            if asks.wanted is not None and status in asks.expect:
+                return ALL
+            if asks.reads or tagged:
                 return CAPTURE_LIMIT
             return 0 if status in asks.expect or status in asks.refused else DETAIL_LIMIT
+        if tagged:
+            return CAPTURE_LIMIT
         if status not in self._expected or self._may_return:
             return DETAIL_LIMIT
         return CAPTURE_LIMIT if self._capture else 0
+
+    def _kept_of(self, asks: Request) -> int:
+        """How many bytes are kept of a body that is counted and hashed."""
+        if asks.reads or (self._tags is not None and self._tags.needs_body):
+            return CAPTURE_LIMIT
+        return SHOWN if self._watched else 0
 
     def _settle(
         self,

@@ -17,13 +17,14 @@ import orjson
 
 from ...model.correlation import CorrelationIds
 from ...model.iteration import Awaits
-from ...model.travel import Encoding, Event, Pieces, Request, RequestEvent
+from ...model.travel import Encoding, Event, Pieces, Request, RequestEvent, Wanted
 from ..draws import Draw, slots
 from ..events import Compiled, EventSettings, EventType
 from ..records import Records
 from ..templates import Compiler, Fill, Late, TemplateProblem, fill
 from .settings import Choose, Continue, EventStep, JourneySettings, RequestStep, Retry, Step, Think, WaitStep
 from .uploads import Multipart, Uploads
+from .wanted import wanted
 
 GIVEN: Final = ("user", "iteration", "step")
 """What every template of a journey knows beside the variables and what was captured."""
@@ -343,6 +344,7 @@ class Program:
             content_type = multipart.content_type
         if content_type and not any(name.lower() == "content-type" for name in step.headers):
             headers.insert(0, ("content-type", fill((content_type,))))
+        wants = _wants(step, compiler, at)
         self.problems += compiler.problems
         draws, needs = compiler.draws, frozenset(compiler.used).difference(step.take)
         prefix, scenario, type_ = given.ids.prefix, given.scenario, given.types[f"{self.name}.{step.name}"]
@@ -364,7 +366,7 @@ class Program:
                 content = body(values).encode()
             request = Request(
                 step.method, where, [(name, text(values)) for name, text in headers], content, step.expect,
-                step.refused, reads,
+                step.refused, reads, None, None if wants is None else wants(values),
             )  # fmt: skip
             return RequestEvent(seq, prefix + values[0], scenario, type_, intended_ns, request)
 
@@ -402,6 +404,21 @@ class Program:
             self.problems += compiler.problems
             gifts.append(Gift(pool, _valued(compiler.draws, text), frozenset(compiler.used)))
         return tuple(gifts)
+
+
+def _wants(
+    step: RequestStep, compiler: Compiler, at: tuple[str | int, ...]
+) -> Callable[[Sequence[str]], Wanted] | None:
+    """Makes what the body of an answer has to be, from what the templates of its step are filled with."""
+    if step.size is None and step.sha256 is None:
+        return None
+    size = None if step.size is None else fill(compiler.text(step.size, (*at, "size")))
+    sha256 = None if step.sha256 is None else fill(compiler.text(step.sha256, (*at, "sha256")))
+
+    def wants(values: Sequence[str]) -> Wanted:
+        return wanted(size and size(values), sha256 and sha256(values), step.size, step.sha256)
+
+    return wants
 
 
 def _valued(draws: Sequence[Draw], text: Fill) -> Callable[[str], Any]:

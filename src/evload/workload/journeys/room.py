@@ -572,6 +572,8 @@ class Journeys:
         if (answer := receipt.answer) is not None:
             if (status := answer.get("status")) in send.no:
                 return REFUSED, f"HTTP {status}"
+            if (came := answer.download) is not None and came.wrong:
+                return FAILED, came.wrong
             if reason := self._missing(one, send, _Document(answer, one.values)):
                 return FAILED, self._hidden(one, reason)
         program = self._programs[one.journey]

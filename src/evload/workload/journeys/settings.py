@@ -96,6 +96,8 @@ class RequestStep:
     expect    statuses of an answer that is ok; `refused` those of a legitimate no
     capture   what is taken out of an answer that is ok, by the name under which later steps know it
     check     what has to be true of such an answer: expressions by their names
+    size      what its body has to have in bytes, a template of a size or of a range of sizes; None: any number
+    sha256    a template of the hash that its body has to have; None: any
     else_     the steps that follow a refusal; None: the iteration ends as refused at once
     give      what is put into pools after an answer that is ok: a template by the name of the pool
     take      what is taken out of pools before: the name of the pool by the name under which it is known
@@ -118,6 +120,8 @@ class RequestStep:
     refused: frozenset[int] = frozenset()
     capture: Mapping[str, Capture] = field(default_factory=dict)
     check: Mapping[str, str] = field(default_factory=dict)
+    size: str | None = None
+    sha256: str | None = None
     retry: Retry | None = None
     else_: tuple[Step, ...] | None = None
     give: Mapping[str, str] = field(default_factory=dict)

@@ -13,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    WithJsonSchema,
     field_validator,
     model_validator,
 )
@@ -21,8 +22,8 @@ from pydantic_core import InitErrorDetails
 from ...model.iteration import Awaits
 from ...model.statuses import Statuses, expand_statuses
 from ...settings import Name, Settings
-from ...units import Duration, DurationRange, Size, format_size, told
-from .placeholders import TAKEN
+from ...units import SIZE_RANGE_HELP, Duration, DurationRange, Size, format_size, parse_size_range, told
+from .placeholders import TAKEN, placeholders
 from .settings import (
     TAKE_WITHIN_NS,
     Branch,
@@ -40,13 +41,14 @@ from .settings import (
     WaitStep,
 )
 from .uploads import MOST
+from .wanted import SHA256_HELP, check_sha256
 
 T = TypeVar("T")
 
 METHODS: Final[tuple[str, ...]] = ("get", "post", "put", "patch", "delete", "head", "options")
 _BODIES: Final[tuple[str, ...]] = ("json", "form", "body", "file")
 _OF_REQUESTS: Final = (
-    *_BODIES, "files", "headers", "query", "expect", "refused", "capture", "check", "retry", "else",
+    *_BODIES, "files", "headers", "query", "expect", "refused", "capture", "check", "size", "sha256", "retry", "else",
 )  # fmt: skip
 _OF_WAITS: Final[Mapping[Awaits, Sequence[str]]] = {
     "wait": ("of", "until", "within", "capture", "on_failed"),
@@ -66,6 +68,7 @@ _VARIABLE: Final = re.compile(r"[a-z_][A-Za-z0-9_]{0,99}")
 _STEP_HELP: Final = "write its name and what it does, such as pay: {to: shop, post: /payments}"
 _DOES_HELP: Final = "write a method with a path, such as post: /orders, or event: NAME"
 _MOST_RETRIES: Final = 100
+_SIZE_PATTERN: Final = r"\s*[0-9.]+\s*(B|KB|MB|GB|KiB|MiB|GiB)\s*"
 _TYPE: Final = re.compile(r"[\w.+-]+/[\w.+-]+(?:;[ \t]*[\w.+-]+=[\w.+\"-]+)*", re.ASCII)
 _TYPES: Final[Mapping[str, str]] = {
     ".csv": "text/csv", ".gif": "image/gif", ".gz": "application/gzip", ".html": "text/html", ".jpeg": "image/jpeg",
@@ -109,6 +112,43 @@ def _some(written: tuple[T, ...]) -> tuple[T, ...]:
     return written
 
 
+def _is_template(value: Any) -> bool:
+    """Whether it is made of what is known when the step is sent. Raises ValueError where that was meant."""
+    if isinstance(value, Mapping) and len(value) == 1 and None in value.values():
+        name = next(iter(value))
+        raise ValueError(f'{{{name}}} without quotes is a mapping, and no placeholder; write "{{{name}}}"')
+    return isinstance(value, str) and bool(placeholders(value))
+
+
+def _as_size(value: Any) -> Any:
+    """A template is left as it is: what it gives is looked at when it is there."""
+    if not _is_template(value):
+        parse_size_range(value)
+    return value
+
+
+def _as_sha256(value: Any) -> Any:
+    if not _is_template(value):
+        check_sha256(value)
+    return value
+
+
+WantedSize = Annotated[
+    str,
+    BeforeValidator(_as_size),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": rf"^({_SIZE_PATTERN}(\.\.\s*{_SIZE_PATTERN})?|.*\{{.*\}}.*)$",
+            "examples": ["100KB..50MB"],
+        }
+    ),
+]
+WantedSha256 = Annotated[
+    str,
+    BeforeValidator(_as_sha256),
+    WithJsonSchema({"type": "string", "pattern": r"^([0-9a-fA-F]{64}|.*\{.*\}.*)$"}),
+]
 Variable = Annotated[str, AfterValidator(_variable)]
 _NotEmpty = Annotated[tuple[T, ...], AfterValidator(_some), Field(json_schema_extra={"minItems": 1})]
 
@@ -234,6 +274,14 @@ class WrittenSending(Settings):
         Field(description="what later steps know: an expression over the answer by the name for it"),
     ] = {}
     check: Annotated[Mapping[Name, str], Field(description="what has to be true of the answer, each by a name")] = {}
+    size: Annotated[
+        WantedSize | None,
+        Field(description='bytes of the body of the answer: a size, a range such as 100KB..50MB, or "{captured}"'),
+    ] = None
+    sha256: Annotated[
+        WantedSha256 | None,
+        Field(description='hash of the body of the answer: 64 hexadecimal digits, or "{captured}"'),
+    ] = None
     retry: Annotated[WrittenRetry | None, Field(description="when it is sent once more")] = None
     else_: Annotated[
         _NotEmpty[WrittenStep],
@@ -312,6 +360,14 @@ class WrittenSending(Settings):
             yield ("refused",), f"{min(both)} is {expected} and refused; {cure}"
         if "else" in given and not self.refused:
             yield _of_key("else"), "no answer is refused, so else: is never done; write refused: [409] or the like"
+        for name, cure in (("size", SIZE_RANGE_HELP), ("sha256", SHA256_HELP)):
+            if name in given and getattr(self, name) is None:
+                yield (name,), f"nothing stands behind {name}; {cure}"
+            elif name in given and methods == ["head"]:
+                yield (
+                    _of_key(name),
+                    f"an answer to head has no body, so {name} can't be told; leave it out, or use get",
+                )
         if "within" in given and not self.take:
             yield _of_key("within"), "within goes with take: nothing is waited for; leave it out"
 
@@ -369,6 +425,8 @@ class WrittenSending(Settings):
             refused=expand_statuses(self.refused),
             capture=captures,
             check=self.check,
+            size=self.size,
+            sha256=self.sha256,
             retry=None if self.retry is None else self.retry.meant(),
             else_=_meant(self.else_) if "else" in given else None,
             give=self.give,
