@@ -202,6 +202,13 @@ class LedgerReader:
         row = next(self.rows(f"{query} ORDER BY placed.sent_ns, placed.seq LIMIT 1", (seq,)), None)
         return None if row is None else (row[0], row[1])
 
+    def sent_for(self, followed: Observation) -> int:
+        """The number of what a step sent, by that of what is followed of it; its own of a wait, for which nothing
+        is sent."""
+        query = "SELECT seq FROM events WHERE type = ? AND iteration IS ? AND intended_ns = ? AND scenario < ?"
+        of = (followed.type, followed.iteration, followed.intended_ns, followed.scenario)
+        return next(self.rows(query, of), (followed.seq,))[0]
+
     def spread(self, count: int) -> list[Observation]:
         """At most `count` of the settled events that were followed closely, evenly over the run."""
         (row,) = self.rows("SELECT max(seq) FROM events")
