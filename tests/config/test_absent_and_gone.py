@@ -11,7 +11,7 @@ import pytest
 from evload.commands.trying.going import Going
 from evload.engine.engine import shown_from_ns
 from evload.errors import UsageError
-from evload.run.prepare import prepare, with_waits
+from evload.run.prepare import prepare, with_watches
 from evload.workload.journeys.settings import Continue, RequestStep, WaitStep
 from tests.config.test_bad_config import Bad, lines_of, load
 
@@ -61,7 +61,7 @@ def test_they_are_read_as_they_are_meant() -> None:
 def test_how_long_and_how_closely_each_is_looked_at() -> None:
     """What is waited for is all followed; of what is to stay absent, or to go, nothing else is asked, and what is to
     go is no regression of what was waited for before."""
-    probes = with_waits(load(GOOD).config).probes
+    probes = with_watches(load(GOOD).config).probes
     told = {
         name: (one.deadline // S, one.sample, one.session, one.confirm.reads) for name, one in probes.items()
     }  # fmt: skip
@@ -69,14 +69,14 @@ def test_how_long_and_how_closely_each_is_looked_at() -> None:
         "view": (15, 0.1, True, 5), "told": (15, 1.0, False, 5), "order.seen": (5, 1.0, True, 0),
         "order.none": (3, 1.0, False, 0), "order.closed": (4, 1.0, False, 5),
     }  # fmt: skip
-    alone = with_waits(load(GOOD.replace('of: "{order}"\n', 'of: "other-{order}"\n')).config).probes
+    alone = with_watches(load(GOOD.replace('of: "{order}"\n', 'of: "other-{order}"\n')).config).probes
     assert alone["order.seen"].confirm.reads == 5
 
 
 def test_nothing_is_lost_of_what_is_to_stay_absent_and_no_probe_of_it_is_blind() -> None:
     prepared = prepare(load(GOOD).config, "run-1")
     scenarios = {one.fold.name: one for one in prepared.plan.scenarios}
-    assert {name: (one.waited, one.fold.watched) for name, one in scenarios.items()} == {
+    assert {name: (one.watched, one.fold.watched) for name, one in scenarios.items()} == {
         "buyers": (None, False), "buyers: order.seen": ("wait", True), "buyers: order.none": ("absent", False),
         "buyers: order.closed": ("gone", True),
     }  # fmt: skip

@@ -132,6 +132,19 @@ def test_steps_so_short_that_a_long_wait_has_too_many_are_refused(tmp_path: Path
         read_back(path)
 
 
+def test_a_ledger_from_before_checks_were_counted_has_all_else_of_its_iterations(tmp_path: Path) -> None:
+    path = written(tmp_path / "events.sqlite", *TOLD)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("ALTER TABLE iterations DROP COLUMN checks")
+    with LedgerReader(path) as reader:
+        found = list(reader.iterations())
+    assert [(one.number, one.failed_checks, one.checks) for one in found] == [
+        (4, ("same", "sum"), ()), (0, (), ()), (9, (), ()),
+    ]  # fmt: skip
+    told = read_back(path).summary.scenarios["main"].journeys()["browse"]
+    assert told.tallies["checks"] == {"same": 1, "sum": 1}
+
+
 def test_an_older_ledger_has_no_iterations_and_is_read_as_before(tmp_path: Path) -> None:
     path = written(tmp_path / "events.sqlite", journeys=())
     before = read_back(path).summary

@@ -16,13 +16,15 @@ from stand_in.web import serving
 from tests.rigs.virtual_runs import Ran, ran_virtually
 
 PORT: Final = 8791
+_SHIPMENTS: Final = 500
 Spans = Sequence[tuple[float, float]]
 """From when to when, in seconds since an order was acted on (PUT or DELETE); before that it is -1."""
 
 
 @dataclass
 class Shop:
-    """Orders by their numbers, from 0: when the view shows each, and when it answers 503 about it.
+    """Orders by their numbers, from 0: when the view shows each, and when it answers 503 about it; when the carrier
+    knows of its shipment, which has another number.
 
     made, acted  when each was made, and acted on, in seconds since the epoch
     asked        how often the view was asked about each
@@ -30,6 +32,7 @@ class Shop:
 
     shown: Callable[[int], Spans] = lambda number: ()
     down: Callable[[int], Spans] = lambda number: ()
+    carried: Callable[[int], Spans] = lambda number: ()
     refuses: Callable[[int], bool] = lambda number: True
     view: Callable[[int], Any] = lambda number: {}
     made: dict[int, float] = field(default_factory=dict)
@@ -48,7 +51,9 @@ class Shop:
         async def act(request: web.Request) -> web.Response:
             number = _number(request)
             self.acted[number] = wall().timestamp()
-            return web.json_response({}, status=409 if self.refuses(number) else 200)
+            return web.json_response(
+                {"shipment": f"s{number + _SHIPMENTS}"}, status=409 if self.refuses(number) else 200
+            )
 
         async def look(request: web.Request) -> web.Response:
             number = _number(request)
@@ -60,17 +65,30 @@ class Shop:
                 return web.json_response(self.view(number))
             return web.Response(status=404)
 
+        async def list_views(request: web.Request) -> web.Response:
+            now_s, asked = wall().timestamp(), request.query["ids"].split(",")
+            known = [one for one in asked if _within(self.shown(int(one[1:])), now_s - self.acted[int(one[1:])])]
+            return web.json_response([{"id": one} for one in known])
+
+        async def carry(request: web.Request) -> web.Response:
+            number = _number(request)
+            since_s = wall().timestamp() - self.acted[number]
+            known = request.match_info["id"].startswith("s") and _within(self.carried(number), since_s)
+            return web.json_response({}, status=200 if known else 404)
+
         app = web.Application()
         app.add_routes([
             web.post("/orders", make), web.put("/orders/{id}", act), web.delete("/orders/{id}", act),
-            web.get("/views/{id}", look),
+            web.get("/views/{id}", look), web.get("/views", list_views), web.get("/carrier/{id}", carry),
         ])  # fmt: skip
         async with serving(app, PORT):
             yield
 
 
 def _number(request: web.Request) -> int:
-    return int(request.match_info["id"].removeprefix("o"))
+    """Of an order, by its own id or that of its shipment."""
+    known_as = request.match_info["id"]
+    return int(known_as[1:]) - _SHIPMENTS if known_as.startswith("s") else int(known_as.removeprefix("o"))
 
 
 def _within(spans: Spans, at_s: float) -> bool:
@@ -85,9 +103,11 @@ def run_shop(
     *,
     load: str = "[{rate: 2/s, for: 10s}]",
     probe: str = "",
+    more: str = "",
     stop_s: float | None = None,
 ) -> Ran[Shop]:
-    """A run of orders with these steps after each was made, as YAML; `probe` has what else its probe is told."""
+    """A run of orders with these steps after each was made, as YAML; `probe` has what else its probe is told, `more`
+    what else stands in the config."""
     text = f"""\
 name: shop
 seed: 1
@@ -95,7 +115,9 @@ producers:
   shop: {{kind: http, url: "http://localhost:{PORT}"}}
 probes:
   view: {{kind: http, url: "http://localhost:{PORT}/views/{{capture}}"{probe}}}
-journeys:
+  bulk: {{kind: http, url: "http://localhost:{PORT}/views", ids: {{in: query}}, items: body}}
+  carrier: {{kind: http, url: "http://localhost:{PORT}/carrier/{{correlation_id}}"}}
+{more}journeys:
   order:
     steps:
       - make: {{to: shop, post: /orders, json: {{}}, expect: [201], capture: {{order: body.id}}}}

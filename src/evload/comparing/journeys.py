@@ -50,6 +50,7 @@ def _steps_of(scenario: str, scenarios: Mapping[str, Any]) -> dict[str, tuple[An
     waited = {
         name.removeprefix(prefix): (part, "first_seen") for name, part in scenarios.items() if name.startswith(prefix)
     }
+    waited = {step: found for step, found in waited.items() if step not in sent}  # the others follow what is sent
     return {step: found for step, found in {**sent, **waited}.items() if step.rpartition(".")[0] in journeys}
 
 

@@ -10,6 +10,7 @@ from typing import Final
 from .. import files
 from ..model.costs import SPANS_S
 from ..model.facts import FACTS, QUEUE_LAG, told_as
+from ..model.iteration import Awaits
 from ..model.tags import MOST as MOST_TAGS
 from ..model.tags import name_of
 from ..objectives.condition import parse_condition
@@ -22,11 +23,11 @@ from ..spi.secrets import is_in_login, names_in
 from ..units import format_duration, write_duration
 from ..workload import events
 from ..workload.events import EventSettings
-from ..workload.journeys.settings import EventStep, JourneySettings, RequestStep, WaitStep
+from ..workload.journeys.settings import Counted, EventStep, JourneySettings, RequestStep, WaitStep
 from ..workload.records import Records
 from ..workload.schedule import Hold, Idle, duration_ns, events_before, expected_events, longest_hold
 from ..workload.templates import OWN_NAMES
-from .journeys import event_name, probes_of, producers_of
+from .journeys import event_name, probes_of, producers_of, step_probes
 from .problems import Problems, unknown
 from .run_config import Action, Step
 from .sections import Scenario
@@ -179,11 +180,13 @@ class Checks:
             chosen = known if objective.scenario is None else [objective.scenario]
             if not all(name in scenarios for name in chosen):
                 continue
-            watching = {probe for name in chosen for probe in scenarios[name].probes}
+            step = self._step_of(objective)
+            watching = set() if step else {probe for name in chosen for probe in scenarios[name].probes}
             watching |= {
-                step.probe
-                for step in self._waits(chosen, scenarios)
-                if (step.kind == "absent") == (objective.subject == "appeared")
+                probe
+                for one in ([step] if step else self._counted(chosen, scenarios))
+                for probe in step_probes(one)
+                if (_kind(one) == "absent") == (objective.subject == "appeared")
             }
             if self._misses_its_step(path, objective, chosen, scenarios):
                 continue
@@ -205,7 +208,10 @@ class Checks:
                 self._counter(path, part.subject, part.gauge, gauges, instead="max")
             if objective.needs_probe and not watching and self._knows_all_journeys:
                 what = f"nobody looks for the effects that {objective.expression!r} is about"
-                self._problems.add(path, what, "give a scenario probes: [...]")
+                cure = "give a scenario probes: [...]"
+                if step is not None:
+                    cure = f'give step {step.name!r} what follows it, probes: {{PROBE: "{{order}}"}}'
+                self._problems.add(path, what, cure)
             self._deadline(path, objective, watching, probes)
             needed = told_as(objective.subject)
             tellers = [probes.get(name) for name in watching]
@@ -235,12 +241,19 @@ class Checks:
             if objective.event in (None, event_name(name, step))
         )
 
-    def _waits(self, chosen: Iterable[str], scenarios: Mapping[str, Scenario]) -> list[WaitStep]:
-        """The steps of the journeys of some scenarios that wait for a probe."""
+    def _counted(self, chosen: Iterable[str], scenarios: Mapping[str, Scenario]) -> list[Counted]:
+        """The steps of the journeys of some scenarios that send something, or wait for a probe."""
         journeys = [
             self._journeys[one] for name in chosen for one in scenarios[name].journeys if one in self._journeys
         ]
-        return [step for one in journeys for step in one.counted() if isinstance(step, WaitStep)]
+        return [step for one in journeys for step in one.counted()]
+
+    def _step_of(self, objective: Objective) -> Counted | None:
+        """The step whose events an objective is about, if it is about those of one."""
+        if objective.event is None:
+            return None
+        steps = ((name, step) for name, journey in self._journeys.items() for step in journey.counted())
+        return next((step for name, step in steps if event_name(name, step) == objective.event), None)
 
     def _misses_its_step(
         self, path: DataPath, objective: Objective, chosen: Iterable[str], scenarios: Mapping[str, Scenario]
@@ -250,7 +263,7 @@ class Checks:
         if name is None:
             if asked != "appeared" or not self._knows_all_journeys:
                 return False
-            if any(step.kind == "absent" for step in self._waits(chosen, scenarios)):
+            if any(_kind(step) == "absent" for step in self._counted(chosen, scenarios)):
                 return False
             what = f"no step watches that nothing appears, so {objective.expression!r} can't be decided"
             self._problems.add(path, what, 'add a step such as none: {absent: PROBE, of: "{order}", for: 5s}')
@@ -259,9 +272,10 @@ class Checks:
         step = next((one for one in journey.counted() if one.name == name), None) if journey else None
         if step is None:
             return False
-        kind = step.kind if isinstance(step, WaitStep) else None
-        if asked in ("regressions", "regressed") and kind == "wait" and journey and journey.lets_go(step):
-            what = f"another step of {objective.journey} lets go what step {name!r} waits for"
+        kind = _kind(step)
+        if asked in ("regressions", "regressed") and journey and _is_let_go(journey, step, objective.probe):
+            looked = "waits for" if kind else "has followed"
+            what = f"another step of {objective.journey} lets go what step {name!r} {looked}"
             self._problems.add((*path, "step"), what, "leave this out, because it is to be missing again")
             return True
         if (kind == "absent") == (asked == "appeared") and (kind is None or asked not in _OF_ANSWERS):
@@ -424,7 +438,7 @@ class Checks:
             tellers: list[ProducerSettings | ProbeSettings | None] = [
                 producers.get(name) for one in chosen for name in self._producers_of(one)
             ]
-            tellers += [probes.get(name) for one in chosen for name in one.probes]
+            tellers += [probes.get(name) for one in chosen for name in probes_of(one, self._journeys)]
             known = sorted({name for one in tellers if one is not None for name in one.capabilities.tags})
             if None not in tellers and name_of(objective.tag) not in known:
                 add = f"write tag: {{{name_of(objective.tag)}: …}} on their producer or probe"
@@ -453,8 +467,8 @@ class Checks:
     ) -> None:
         """Nobody may give up looking before the limit."""
         longest_ns = objective.longest_wait_ns
-        if objective.step is not None and longest_ns is not None:
-            self._waits_long_enough(path, objective, longest_ns)
+        if longest_ns is not None and isinstance(step := self._step_of(objective), WaitStep):
+            self._waits_long_enough(path, step, longest_ns)
             return
         for name in sorted(watching):
             if longest_ns is None or name not in probes or objective.probe not in (None, name):
@@ -468,15 +482,13 @@ class Checks:
                 cure = f"give it deadline: {write_duration(round(HORIZON * longest_ns))}"
                 self._problems.add(path, what, cure)
 
-    def _waits_long_enough(self, path: DataPath, objective: Objective, longest_ns: int) -> None:
-        journey = self._journeys.get(objective.journey or "")
-        for step in () if journey is None else journey.counted():
-            if step.name == objective.step and isinstance(step, WaitStep) and step.within < longest_ns:
-                what = (
-                    f"step {step.name!r} waits {format_duration(step.within)} at most, and the limit is "
-                    f"{format_duration(longest_ns)}, so that this can't be kept"
-                )
-                self._problems.add(path, what, f"give it within: {write_duration(longest_ns)}")
+    def _waits_long_enough(self, path: DataPath, step: WaitStep, longest_ns: int) -> None:
+        if step.within < longest_ns:
+            what = (
+                f"step {step.name!r} waits {format_duration(step.within)} at most, and the limit is "
+                f"{format_duration(longest_ns)}, so that this can't be kept"
+            )
+            self._problems.add(path, what, f"give it within: {write_duration(longest_ns)}")
 
     def _scope(
         self, path: DataPath, objective: Objective, watching: Set[str], probes: Mapping[str, ProbeSettings]
@@ -489,9 +501,10 @@ class Checks:
                 self._problems.add((*path, "event"), what, cure)
         if objective.probe is not None:
             self._name(objective.probe, "probes", (*path, "probe"))
-            if objective.probe in probes and objective.probe not in watching:
+            if objective.probe in probes and objective.probe not in watching and self._knows_all_journeys:
                 what = f"probe {objective.probe!r} watches none of these events"
-                self._problems.add((*path, "probe"), what, "add it to the scenario's probes")
+                whose = "scenario" if self._step_of(objective) is None else "step"
+                self._problems.add((*path, "probe"), what, f"add it to the {whose}'s probes")
         if objective.replica is not None:
             asked = [probes[name] for name in watching if name in probes and objective.probe in (None, name)]
             known = [name for probe in asked for name in (*probe.at, *probe.replicas)]
@@ -578,6 +591,19 @@ class Checks:
                     cure = f"call it otherwise, such as the_{name}"
                     self._problems.add((*place, "capture", name), what, cure, key=True)
         return names
+
+
+def _kind(step: Counted) -> Awaits | None:
+    """What a step waits for; None: it sends something."""
+    return step.kind if isinstance(step, WaitStep) else None
+
+
+def _is_let_go(journey: JourneySettings, step: Counted, probe: str | None) -> bool:
+    """Whether another step lets go all that a step looks for at a probe, or at any."""
+    if isinstance(step, WaitStep):
+        return step.kind == "wait" and journey.lets_go(step.probe, step.of)
+    asked = [(name, of) for name, of in step.probes.items() if probe in (None, name)]
+    return bool(asked) and all(journey.lets_go(*one) for one in asked)
 
 
 def _lasts_to_the_end(action: Action | None) -> bool:

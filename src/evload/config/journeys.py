@@ -61,9 +61,15 @@ def producers_of(scenario: Scenario, journeys: Mapping[str, JourneySettings]) ->
 
 
 def probes_of(scenario: Scenario, journeys: Mapping[str, JourneySettings]) -> list[str]:
-    """The names of all probes that a scenario asks, each once: also those that steps of its journeys wait for."""
+    """The names of all probes that a scenario asks, each once: also those that steps of its journeys wait for, and
+    that follow them."""
     steps = (step for name in scenario.journeys if name in journeys for step in journeys[name].counted())
-    return list(dict.fromkeys([*scenario.probes, *(step.probe for step in steps if isinstance(step, WaitStep))]))
+    return list(dict.fromkeys([*scenario.probes, *(probe for step in steps for probe in step_probes(step))]))
+
+
+def step_probes(step: Counted) -> list[str]:
+    """The names of the probes that a step has look for something."""
+    return [step.probe] if isinstance(step, WaitStep) else [*step.probes]
 
 
 def most_sent(journey: JourneySettings) -> int:
@@ -348,6 +354,7 @@ class _Journey:
             self._refer((*place, "event"), step.event, "events")
             self._events.append((step.event, inside))
             self._give(place, step, inside)
+            self._follow(place, step, inside)
             return known
         kind = getattr(self._producers.get(step.to), "kind", _HTTP)
         if kind != _HTTP:
@@ -357,6 +364,7 @@ class _Journey:
         self._expressions(place, step, known)
         after = known.union(step.capture)
         self._give(place, step, inside.union(step.capture))
+        self._follow(place, step, inside.union(step.capture))
         if step.else_ is not None:
             refused = self._steps((*place, "else"), step.else_, known)
             if isinstance(step.else_[-1], Continue):
@@ -375,6 +383,22 @@ class _Journey:
                 check_header(name, value)
             except ValueError as error:
                 self._problems.add_text((*place, "headers", name), str(error), key=True)
+
+    def _follow(self, place: DataPath, step: Sending, known: Names) -> None:
+        """Who looks for the effect of a step has to be able to, and to know what to ask for."""
+        for name, text in step.probes.items():
+            at: DataPath = (*place, "probes", name)
+            known_probes = self._document.section("probes")
+            if name not in known_probes and not self._problems.full:
+                self._problems.add(
+                    at, *unknown("probe", name, known_probes, otherwise="define it under probes:"), key=True
+                )
+            self._template(at, text, known)
+            if (probe := self._probes.get(name)) is not None:
+                try:
+                    _ = probe.following
+                except ValueError as error:
+                    self._problems.add_text(at, str(error), key=True)
 
     def _give(self, place: DataPath, step: Sending, known: Names) -> None:
         for pool, text in step.give.items():

@@ -258,7 +258,7 @@ class _Reader:
             gauges=gauges,
             scenarios=scenarios,
             replicas=replicas,
-            slos=self._asked(objectives, ceilings, scenarios),
+            slos=self._asked(objectives, ceilings, scenarios, journeys),
             ceilings=tuple(ceilings.values()),
             reports=reports,
             self_checks=policy or SelfCheckPolicy(),
@@ -529,9 +529,12 @@ class _Reader:
         except ValueError as error:
             self._problems.add_text(("compare", "warn_above"), str(error))
 
-    def _implied(self, scenarios: Mapping[str, Scenario]) -> tuple[Objective, ...]:
+    def _implied(
+        self, scenarios: Mapping[str, Scenario], journeys: Mapping[str, JourneySettings]
+    ) -> tuple[Objective, ...]:
         """What is asked where nothing is written. Events that nobody watches can't be asked for."""
-        watched = [name for name, scenario in scenarios.items() if scenario.probes]
+        followed = {name for name, one in journeys.items() if any(step.probes for step in one.sending())}
+        watched = [name for name, one in scenarios.items() if one.probes or followed & one.journeys.keys()]
         places: Sequence[str | None] = (None,) if watched and len(watched) == len(scenarios) else watched
         asked = [grammar.parse("errors == 0"), *(grammar.parse("lost == 0", scenario=place) for place in places)]
         if any(scenario.journeys for scenario in scenarios.values()):
@@ -543,11 +546,12 @@ class _Reader:
         objectives: Mapping[DataPath, Objective],
         ceilings: Mapping[DataPath, CeilingObjective],
         scenarios: Mapping[str, Scenario],
+        journeys: Mapping[str, JourneySettings],
     ) -> tuple[Objective, ...]:
         """What a run is asked. Where objectives on the ceiling are all that is written, nothing is written for it."""
         if objectives or ("slos" in self._document.data and not ceilings):
             return tuple(objectives.values())
-        return self._implied(scenarios)
+        return self._implied(scenarios, journeys)
 
     def _objectives(
         self, gauges: Mapping[str, Sequence[str]]

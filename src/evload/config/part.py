@@ -166,7 +166,7 @@ def _is_asked(
         (objective.event is None or objective.event in config.events_of(scenario))
         and asked.journey in (None, *scenario.journeys)
         and (bool(scenario.journeys) or not asked.of_iterations)
-        and objective.probe in (None, *scenario.probes)
+        and objective.probe in (None, *config.probes_of(scenario))
         and (bool(config.probes_of(scenario)) or not asked.needs_probe)
         for name, scenario in scenarios.items()
         if objective.scenario in (None, name)

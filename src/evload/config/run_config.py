@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from yaml.nodes import MappingNode
 
 from ..clients.credentials.settings import SecretSettings
-from ..model.iteration import Awaits
+from ..model.iteration import Watched
 from ..model.report import Circumstances
 from ..objectives.ceiling import CeilingObjective
 from ..objectives.condition import Condition
@@ -90,12 +90,21 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
-    """A scenario that is what journeys of another one wait for: that one, the event that a wait is, and its kind."""
+class Watch:
+    """A scenario that is what a step of another one's journeys watches.
+
+    scenario  that one
+    event     the name of the step's events
+    kind      what is watched of it
+    probes    the probes of its own with which it does so, by the names of those that the config has
+    producer  to whom the step sends what is followed; empty where nothing is sent
+    """
 
     scenario: str
     event: str
-    kind: Awaits = "wait"
+    kind: Watched
+    probes: Mapping[str, str]
+    producer: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +150,8 @@ class RunConfig:
     circumstances: Circumstances = field(default_factory=Circumstances)
     guard: Guard = NO_GUARD
     ceilings: tuple[CeilingObjective, ...] = ()
-    waits: Mapping[str, Wait] = field(default_factory=dict)
-    """Of scenarios that are what journeys of others wait for; no config says so, and a run is prepared with them."""
+    watches: Mapping[str, Watch] = field(default_factory=dict)
+    """Of scenarios that are what steps of others watch; no config says so, and a run is prepared with them."""
     journeys: Mapping[str, JourneySettings] = field(default_factory=dict)
 
     def producers_of(self, scenario: Scenario) -> list[str]:

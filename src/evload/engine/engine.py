@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from ..judging.live_checks import LiveChecks
 from ..ledger.writer import Ledger
+from ..model.iteration import Awaits
 from ..model.phases import Course
 from ..model.summary import Summary
 from ..model.vitals import Vitals
@@ -66,7 +67,7 @@ def shown_from_ns(scenario: ScenarioRun, start_ns: int) -> int:
 
     Nobody waits to see what is to stay absent.
     """
-    if scenario.waited == "absent":
+    if scenario.watched == "absent":
         return FAR_NS
     return start_ns + scenario.fold.judged_ns if scenario.fold.warmup else 0
 
@@ -201,10 +202,14 @@ class Engine:
     async def _run(self, opened: _Opened, start_ns: int) -> Summary:
         plan, clock, control = self._plan, self._clock, self._control
         vitals = Vitals(remarks=self._remarks)
-        waits = {number: one for number, one in enumerate(plan.scenarios) if one.waited is not None}
+        watched = {number: one for number, one in enumerate(plan.scenarios) if one.watched is not None}
+        kinds: dict[int, Awaits] = {
+            number: one.watched
+            for number, one in watched.items()
+            if one.watched is not None and one.watched != "follow"
+        }
         watching = Watching(
-            {number: one.waited for number, one in waits.items() if one.waited is not None},
-            {reader: one.waited for one in waits.values() if one.waited is not None for reader in one.reading},
+            kinds, {reader: kind for number, kind in kinds.items() for reader in plan.scenarios[number].reading}
         )
         tracker = Tracker(
             [scenario.reading for scenario in plan.scenarios],
@@ -241,7 +246,7 @@ class Engine:
                 index, len(plan.scenarios), scenario, opened.producers, plan.producers,
                 start_ns=start_ns, clock=clock, control=control, tracker=tracker, books=books, failures=failures,
                 pools=pools, due=reading.due, watching=watching,
-                readers={number: one.reading for number, one in waits.items()},
+                readers={number: one.reading for number, one in watched.items()},
             )
             if scenario.journeys is not None
             else (Pacer if order is None else partial(OrderedPacer, order))(
@@ -250,7 +255,7 @@ class Engine:
                 due=reading.due,
             )
             for index, scenario in enumerate(plan.scenarios)
-            if scenario.waited is None
+            if scenario.watched is None
             for order in [orders.get(scenario.producer)]
         ]  # fmt: skip
 

@@ -50,7 +50,7 @@ class _Line:
 class JourneyPacer:
     """The journeys of one scenario. `index` is its number among the `scenarios` of the plan, `start_ns` when the
     schedule of the run begins, `pools` what journeys of the run give to one another. `readers` are those that look at
-    what is waited for, by the scenario that a wait is; `due` is called with them when there is something new."""
+    what steps watch, by the scenario that this is; `due` is called with them when there is something new."""
 
     def __init__(
         self,
@@ -239,8 +239,17 @@ class JourneyPacer:
         if receipts:
             self._again -= {receipt.seq for receipt in receipts}
             self._tracker.settle(receipts, now)
+            self._follow(now)
             self._books.collect_many(now)
         self._tell()
+
+    def _follow(self, now: int) -> None:
+        """Have probes look for the effects of what was answered as it should be."""
+        for event, receipt in self._room.followed():
+            self._books.expect(event.scenario, (event,))
+            self._tracker.expect((event,), now)
+            self._tracker.settle((receipt,), now)
+            self._due(self._readers[event.scenario])
 
     def _tell(self) -> None:
         if over := self._room.over():

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from ..model.iteration import Awaits
+from ..model.iteration import Watched
 from ..objectives.condition import Condition
 from ..spi.gauge import GaugeSettings
 from ..spi.probe import ProbeSettings
@@ -65,9 +65,9 @@ class ScenarioRun:
     resend: Resend | None = None
     waits: Mapping[int, Condition] = field(default_factory=dict)
     journeys: JourneysRun | None = None
-    waited: Awaits | None = None
-    """It is what journeys of another scenario wait for, and of that kind: it has no load of its own, and comes after
-    all that have."""
+    watched: Watched | None = None
+    """It is what steps of another scenario's journeys watch, and of that kind: it has no load of its own, and comes
+    after all that have."""
 
 
 @dataclass(frozen=True, slots=True)

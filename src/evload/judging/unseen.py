@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..model.summary import ScenarioSummary, Summary, slice_label
-from ..objectives.objective import Objective
+from ..objectives.objective import Objective, is_watched, written_name
 from ..objectives.scenario import ScenarioCriteria
 
 
@@ -14,14 +14,19 @@ def unseen(summary: Summary, scenarios: Mapping[str, ScenarioCriteria], objectiv
 
     One of them never saw any event, though events were acked: it may have looked in the wrong place.
     """
+    judged = {} if objective is None else objective.judged(summary)
     for name, terms in scenarios.items():
         scenario = summary.scenarios.get(name)
-        if scenario is None or (objective is not None and not objective.is_of(name)):
+        if scenario is None:
+            continue
+        if objective is not None and (not objective.is_of(name) or (is_watched(name) and name not in judged)):
             continue
         for probe in terms.probes:
-            if objective is not None and objective.probe not in (None, probe):
+            # The only probe of a step that waits is called as the step is, whatever probe it is a copy of.
+            if objective is not None and not (objective.asks(probe) or name.endswith(f": {probe}")):
                 continue
-            part = scenario if len(terms.probes) == 1 else scenario.slices.get(slice_label(probe=probe))
+            label = slice_label(probe=written_name(probe))
+            part = scenario if len(terms.probes) == 1 else scenario.slices.get(label)
             if part is not None and _is_blind(part):
                 return f"{probe} never saw any of {part.ledger['acked']} events{_instead(summary, probe)}"
     return ""

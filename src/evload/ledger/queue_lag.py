@@ -34,7 +34,7 @@ def add_lag(summary: Summary, reader: LedgerReader, objectives: Sequence[Objecti
     scenarios = [plan.name for plan in plans]
     for name, gauge in summary.gauges.items():
         if _DEPTH in gauge.series:
-            passing = reader.meta["gauges"][name]["scenarios"] or scenarios
+            passing = reader.meta["gauges"][name]["scenarios"] or [plan.name for plan in plans if plan.sends]
             numbers = [scenarios.index(scenario) for scenario in passing]
             since_ns = min(plans[number].judged_ns for number in numbers)
             gauge.lag, gauge.contradictions = _lag(reader, name, numbers, since_ns, thresholds, steps)

@@ -202,6 +202,13 @@ class LedgerReader:
         row = next(self.rows(f"{query} ORDER BY placed.sent_ns, placed.seq LIMIT 1", (seq,)), None)
         return None if row is None else (row[0], row[1])
 
+    def sent_for(self, followed: Observation) -> int:
+        """The number of what a step sent, by that of what is followed of it; its own of a wait, for which nothing
+        is sent."""
+        query = "SELECT seq FROM events WHERE type = ? AND iteration IS ? AND intended_ns = ? AND scenario < ?"
+        of = (followed.type, followed.iteration, followed.intended_ns, followed.scenario)
+        return next(self.rows(query, of), (followed.seq,))[0]
+
     def spread(self, count: int) -> list[Observation]:
         """At most `count` of the settled events that were followed closely, evenly over the run."""
         (row,) = self.rows("SELECT max(seq) FROM events")
@@ -237,15 +244,21 @@ class LedgerReader:
             for probe, rows in groupby(self.rows(query), key=itemgetter(0)):
                 yield probe, [(took_ns, bool(answered), requests) for _, took_ns, answered, requests in rows]
 
+    def columns_of(self, table: str) -> frozenset[str]:
+        """The columns that a table of this version has in the file, which may be of an older one."""
+        return frozenset(name for _, name, *_ in self.rows(f"PRAGMA table_info({table})"))
+
     def iterations(self) -> Iterator[Iteration]:
         """The iterations of journeys that are over, in the order in which they ended; none in an older ledger.
 
         Raises UsageError where the file is damaged.
         """
         if "iterations" in self.tables:
+            # An older version kept failed checks alone.
+            checks = "checks" if "checks" in self.columns_of("iterations") else "NULL"
             query = (
                 "SELECT scenario, journey, number, user, intended_ns, started_ns, ended_ns, ended_as, step, reason, "
-                "failed_checks, checks FROM iterations ORDER BY rowid"
+                f"failed_checks, {checks} FROM iterations ORDER BY rowid"
             )
             for row in self.rows(query):
                 yield iteration_of(row)

@@ -5,7 +5,7 @@ Done after the run, from its ledger file.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
@@ -69,8 +69,13 @@ _OF_ONE_VIEW: Final[Mapping[str, str]] = {
 """Which events a counter counts of what one probe or one replica says. What is pending is so for all of them."""
 
 
-def worst_events(objective: Objective, reader: LedgerReader) -> Iterator[WorstEvent]:
-    """The events that weigh most against an objective, the worst first; none where no single event is to blame."""
+def worst_events(
+    objective: Objective, reader: LedgerReader, judged: Collection[str] | None = None
+) -> Iterator[WorstEvent]:
+    """The events that weigh most against an objective, the worst first; none where no single event is to blame.
+
+    `judged` are the names of the scenarios on whose events it was judged; None: of all that it may be about.
+    """
     about = objective.inner or objective
     chosen = _choice_of_steps(about) if about.of_iterations else _choice(about)
     if chosen is None:
@@ -81,8 +86,11 @@ def worst_events(objective: Objective, reader: LedgerReader) -> Iterator[WorstEv
         reader.place()
     condition, order = chosen
     conditions, values = [condition, reader.judged], dict[str, object]()
-    if about.scenario is not None and about.scenario in scenarios:
-        of = [number for number, name in enumerate(scenarios) if about.is_of(name)]
+    places: Mapping[int, tuple[int, int | None]] = {}
+    of = [number for number, name in enumerate(scenarios) if about.is_of(name)]
+    if judged is not None and not about.of_iterations:
+        of = [number for number in of if scenarios[number] in judged]
+    if len(of) < len(scenarios) and (about.scenario in (None, *scenarios)):
         conditions.append(f"scenario IN ({', '.join(map(str, of))})")
     conditions += _when_due(about, list(reader.markers()))
     if about.event is not None:
@@ -99,19 +107,29 @@ def worst_events(objective: Objective, reader: LedgerReader) -> Iterator[WorstEv
         values["tag"] = about.tag
     if about.probe is not None or about.replica is not None:
         conditions.append(f"({_TOLD} OR {_ALONE})")
-        values["probe"] = None if about.probe is None else probes.index(about.probe)
+        values["probe"] = None
         values["replica"] = about.replica
     if about.probe is not None:
-        chains = {number: _chain(plan) for number, plan in enumerate(reader.meta["plan"])}
-        reading = [number for number, chain in chains.items() if about.probe in chain]
-        conditions.append(f"scenario IN ({', '.join(map(str, reading))})")
-        before = [name for number in reading[:1] for name in chains[number][: chains[number].index(about.probe)]]
-        values["before"] = probes.index(before[-1]) if before else None
+        places = {number: place for number in of if (place := _place(reader.meta["plan"][number], about))}
+        conditions.append(f"scenario IN ({', '.join(map(str, places))})")
+        values["probe"], values["before"] = next(iter(places.values()), (None, None))
+    condition = " AND ".join(conditions)
+    if len({*places.values()}) > 1:
+        # Each step is followed by a probe of its own, with a number of its own.
+        for name, at in (("probe", 0), ("before", 1)):
+            numbers = [
+                f"WHEN {number} THEN {'NULL' if place[at] is None else place[at]}" for number, place in places.items()
+            ]
+            told = f"(CASE events.scenario {' '.join(numbers)} END)"
+            condition, order = condition.replace(f":{name}", told), order.replace(f":{name}", told)
     ids = CorrelationIds.for_run(reader.meta["run_id"])
-    for seen in reader.chosen(" AND ".join(conditions), order, values, MOST):
+    for seen in reader.chosen(condition, order, values, MOST):
+        if seen.scenario in places:
+            values["probe"], values["before"] = places[seen.scenario]
+        sent = seen.seq if reader.meta["plan"][seen.scenario].get("sends", True) else reader.sent_for(seen)
         yield WorstEvent(
-            correlation_id=ids.id_of(seen.seq),
-            traceparent=ids.traceparent_of(seen.seq),
+            correlation_id=ids.id_of(sent),
+            traceparent=ids.traceparent_of(sent),
             scenario=scenarios[seen.scenario],
             event=events[seen.type],
             key=seen.key,
@@ -170,8 +188,15 @@ def _choice(objective: Objective) -> tuple[str, str] | None:
     return condition, f"{end} IS NULL DESC, {end} - {start} DESC, seq"
 
 
-def _chain(plan: Mapping[str, Any]) -> list[str]:
-    return [name for _, name in plan["probes"]]
+def _place(plan: Mapping[str, Any], objective: Objective) -> tuple[int, int | None] | None:
+    """The number of the probe of an objective as a scenario asks it, and of the one before it in its chain; None: it
+    asks others."""
+    chain: list[int] = [number for number, _ in plan["probes"]]
+    names = [name for _, name in plan["probes"]]
+    if objective.probe not in names:
+        return None
+    at = names.index(objective.probe)
+    return chain[at], chain[at - 1] if at else None
 
 
 def _figure(objective: Objective, seen: Observation, values: Mapping[str, object]) -> str:

@@ -11,6 +11,8 @@ from typing import Final, Literal
 Awaits = Literal["wait", "absent", "gone"]
 """What a step waits for at a probe, by the key that says it: that something is shown, that nothing is for a time, or
 that what was shown is gone."""
+Watched = Awaits | Literal["follow"]
+"""What probes watch for a step: what it waits for, or the effect of what it sent, for which it doesn't wait."""
 
 
 class End(enum.IntEnum):

@@ -187,6 +187,21 @@ class WaitEvent(Event):
         self.shown = shown
 
 
+class FollowedEvent(Event):
+    """What a step of a journey has sent, and was answered as it should be: probes look for its effect from then on.
+
+    sent   what the step sent, whose times, key and type it has
+    asked  what each reader is asked for, by its number
+    """
+
+    __slots__ = ("asked",)
+
+    def __init__(self, seq: int, scenario: int, sent: Event, asked: Mapping[int, str]) -> None:
+        super().__init__(seq, sent.correlation_id, scenario, sent.type, sent.intended_ns, sent.key, b"", (), ())
+        self.own_delay = sent.own_delay
+        self.asked = asked
+
+
 class Answer(Protocol):
     """What a target answered to a request, as expressions look at it."""
 

@@ -25,6 +25,26 @@ _STEPS: Final = 10
 SHORTEST_STEP_NS: Final = 100_000_000
 
 
+_WATCHED: Final = ": "
+"""Between the name of a scenario and that of a step's events, in the name of the scenario that is what the step
+watches. No config has a name with a colon."""
+
+
+def own_probe(event: str, probe: str) -> str:
+    """How a probe is called that follows the events of a step: it is one of its own."""
+    return f"{event}{_WATCHED}{probe}"
+
+
+def is_watched(scenario: str) -> bool:
+    """Whether it is what a step of another one's journeys watches, by its name."""
+    return _WATCHED in scenario
+
+
+def written_name(probe: str) -> str:
+    """What the config calls a probe, of which this one may be a copy for the events of a step."""
+    return probe.rpartition(_WATCHED)[2]
+
+
 class Measure(enum.StrEnum):
     """What an objective looks at, and with it the unit of its limit."""
 
@@ -223,17 +243,44 @@ class Objective:
         if self.subject == QUEUE_LAG:
             lag = summary.queue_lag()
             return [] if lag is None else [ScenarioSummary(distributions={QUEUE_LAG: lag})]
-        chosen = [one for name, one in summary.scenarios.items() if self.is_of(name)]
+        return list(self.judged(summary).values())
+
+    def judged(self, summary: Summary) -> dict[str, ScenarioSummary]:
+        """The pieces of events, or of iterations, by the names of their scenarios.
+
+        What steps of journeys watch are scenarios of their own. What a probe tells is asked of these, and no more of
+        the scenario that has the steps: those that nobody follows have no effect that anybody looks for. All else is
+        asked of what is sent, each once.
+        """
         label = self.slice
+        found = {name: one for name, one in summary.scenarios.items() if self.is_of(name)}
         if self.of_iterations and self.journey is None:
-            return [part for one in chosen for part in one.journeys(label).values()]
-        return [one.slices[label] for one in chosen if label in one.slices] if label else chosen
+            parts = ((name, one.journeys(label)) for name, one in found.items())
+            return {f"{name}, {journey}": part for name, own in parts for journey, part in own.items()}
+        if label:
+            found = {name: one.slices[label] for name, one in found.items() if label in one.slices}
+        watched = {
+            name: of for name in found if (of := name.partition(_WATCHED)[0]) in summary.scenarios and of != name
+        }
+        if not self.needs_probe:
+            return {name: one for name, one in found.items() if name not in watched} or found
+        # What stays absent is no loss, and has no time.
+        left_out = {*watched.values()}
+        if self.subject != "appeared":
+            left_out |= {name for name in watched if "appeared" in found[name].tallies}
+        return {name: one for name, one in found.items() if name not in left_out}
 
     def is_of(self, scenario: str) -> bool:
-        """Whether it is about a scenario; what a step of its journeys waits for is one of its own."""
-        return self.scenario in (None, scenario) or (
-            self.step is not None and scenario == f"{self.scenario}: {self.event}"
-        )
+        """Whether it is about a scenario; what a step of its journeys watches is one of its own."""
+        if self.scenario in (None, scenario):
+            return True
+        if self.step is None:
+            return self.needs_probe and scenario.startswith(f"{self.scenario}{_WATCHED}")
+        return scenario == f"{self.scenario}{_WATCHED}{self.event}"
+
+    def asks(self, probe: str) -> bool:
+        """Whether a probe decides it, by the name in the plan."""
+        return self.probe in (None, probe, written_name(probe))
 
     def scope(self, summary: Summary) -> ScenarioSummary:
         """The pieces as one; empty if there are none."""

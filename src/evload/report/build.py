@@ -48,7 +48,7 @@ def build(
         timeline = read_timeline(ledger, names, markers=summary.markers, endings=endings)
     judged = [judge(objective, summary, criteria.scenarios) for objective in criteria.objectives]
     checks, judged = run_checks(summary, criteria, judged)
-    objectives = [_with_worst(*pair, ledger) for pair in zip(criteria.objectives, judged, strict=True)]
+    objectives = [_with_worst(*pair, summary, ledger) for pair in zip(criteria.objectives, judged, strict=True)]
     report = Report(
         run_id=about.run_id,
         name=about.name,
@@ -85,11 +85,13 @@ def build_again(ledger: LedgerReader, directory: Path, config_text: str = "") ->
         return build(rebuilt.summary, rebuilt.criteria, about, ledger)
 
 
-def _with_worst(objective: Objective, judged: ObjectiveResult, ledger: LedgerReader | None) -> ObjectiveResult:
+def _with_worst(
+    objective: Objective, judged: ObjectiveResult, summary: Summary, ledger: LedgerReader | None
+) -> ObjectiveResult:
     """The result of an objective, with the worst events of one that didn't pass."""
     if ledger is None or judged.result is Result.PASS:
         return judged
-    return replace(judged, worst=tuple(worst_events(objective, ledger)))
+    return replace(judged, worst=tuple(worst_events(objective, ledger, objective.judged(summary))))
 
 
 def _is_evidence(summary: Summary) -> bool:

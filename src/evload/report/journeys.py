@@ -117,15 +117,16 @@ def _events_of(
     summary: Summary, scenario: str, whole: ScenarioSummary, journey: str
 ) -> list[tuple[str, ScenarioSummary]]:
     """What is known of the events of each step. Those that wait are scenarios of their own: they stand before the
-    first step that came later for the first time."""
+    first step that came later for the first time. So is what is followed of a step, which is no step itself."""
     sent, waited = f"event={journey}.", f"{scenario}: {journey}."
     found = [
         (label.removeprefix(sent), part)
         for label, part in whole.slices.items()
         if label.startswith(sent) and "," not in label
     ]
+    sending = {name for name, _ in found}
     for name, part in summary.scenarios.items():
-        if name.startswith(waited):
+        if name.startswith(waited) and name.removeprefix(waited) not in sending:
             later = (at for at, (_, other) in enumerate(found) if _first_ns(other) > _first_ns(part))
             found.insert(next(later, len(found)), (name.removeprefix(waited), part))
     return found

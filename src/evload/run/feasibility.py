@@ -135,7 +135,8 @@ def cautions(config: RunConfig) -> list[str]:
             )
         longest_ns = objective.longest_wait_ns
         scenarios = [one for name, one in config.scenarios.items() if objective.scenario in (None, name)]
-        for name in {probe for scenario in scenarios for probe in scenario.probes}:
+        followed = {probe for scenario in scenarios for probe in _following(config, scenario, objective.event)}
+        for name in followed | {probe for scenario in scenarios for probe in scenario.probes}:
             deadline_ns = config.probes[name].deadline
             if longest_ns is None or objective.probe not in (None, name) or deadline_ns >= HORIZON * longest_ns:
                 continue
@@ -215,7 +216,7 @@ def _prospect(config: RunConfig, objective: Objective, expected: Mapping[str, in
         watched = {
             name: one
             for name, one in scenarios.items()
-            if (one.probes and objective.probe in (None, *one.probes)) or _waits(config, one)
+            if (one.probes and objective.probe in (None, *one.probes)) or _watches(config, one)
         }
         of_all = objective.subject != "appeared"  # of others nobody asks whether they do
         if of_all and not followed and objective.measure is not Measure.STALENESS and len(watched) < len(scenarios):
@@ -245,10 +246,18 @@ def _prospect(config: RunConfig, objective: Objective, expected: Mapping[str, in
     return Prospect(objective, events, needed, decidable=events > 0 if needed is None else events >= needed)
 
 
-def _waits(config: RunConfig, scenario: Scenario) -> bool:
-    """Whether its journeys wait for what a probe shows."""
+def _watches(config: RunConfig, scenario: Scenario) -> bool:
+    """Whether steps of its journeys wait for what a probe shows, or are followed by one."""
     steps = [step for name in scenario.journeys for step in config.journeys[name].counted()]
-    return any(isinstance(step, WaitStep) for step in steps)
+    return any(isinstance(step, WaitStep) or step.probes for step in steps)
+
+
+def _following(config: RunConfig, scenario: Scenario, event: str | None) -> Iterator[str]:
+    """The names of the probes that follow steps of its journeys, or that one whose event this is."""
+    for name in scenario.journeys:
+        for step in config.journeys[name].sending():
+            if event in (None, f"{name}.{step.name}"):
+                yield from step.probes
 
 
 def _share(config: RunConfig, scenario: Scenario, objective: Objective, *, sampled: bool) -> float:

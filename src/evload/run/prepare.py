@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from ..clients.credentials.opening import Learn
 from ..clients.jmes import Expression
-from ..config.run_config import Action, RunConfig, Wait
+from ..config.run_config import Action, RunConfig, Watch
 from ..config.sections import Scenario
 from ..engine.acting import ActionRun
 from ..engine.plan import BULK_TICK_NS, LATE_NS, JourneysRun, Plan, ReaderPlan, ScenarioRun
@@ -18,13 +18,13 @@ from ..engine.resending import Resend
 from ..errors import UsageError
 from ..ledger import replay
 from ..model.correlation import CorrelationIds
-from ..model.iteration import Awaits
+from ..model.iteration import Watched
 from ..model.summary import slice_label
 from ..model.tags import name_of, unanswered
 from ..model.travel import Encoding
 from ..objectives.condition import parse_condition
 from ..objectives.criteria import Criteria, lateness_limit_ns
-from ..objectives.objective import GaugeValues, Objective
+from ..objectives.objective import GaugeValues, Objective, own_probe
 from ..objectives.scenario import ScenarioCriteria, without_warmup
 from ..spi.probe import ProbeSettings
 from ..summary.fold_plan import Counted, ScenarioPlan, Slice
@@ -34,7 +34,7 @@ from ..units import NS_PER_S
 from ..workload.events import EventType, Renderer, stand_ins
 from ..workload.journeys.program import Given, Program, events_of
 from ..workload.journeys.room import Course
-from ..workload.journeys.settings import JourneySettings, WaitStep
+from ..workload.journeys.settings import JourneySettings, Sending, WaitStep
 from ..workload.schedule import (
     Arrivals,
     Burst,
@@ -116,7 +116,7 @@ def prepare(
     """A run of a config under a name, or the part of it that a segment has. `captured` is what its set-up got."""
     # Events and answers are judged, kept and shown by keys and replicas without secrets: then so are objectives.
     config = replace(config, slos=tuple(_without_secrets(objective, redact) for objective in config.slos))
-    config = with_waits(config)
+    config = with_watches(config)
     plan, criteria = build(config, run_id, segment, redact, captured), criteria_of(config)
     meta = _meta(config, plan, criteria, run_id, segment, redact)
     return Prepared(config, run_id, base_dir, segment, plan, criteria, meta, redact, learn)
@@ -142,7 +142,7 @@ def build(
     Raises UsageError where several are to send parts of a load of which a phase may end early: each would end it at a
     moment of its own, and what they send would be no one schedule.
     """
-    config = with_waits(config)
+    config = with_watches(config)
     readers = _readers(config)
     for name, scenario in config.scenarios.items():
         if segment.of > 1 and scenario.journeys:
@@ -166,7 +166,7 @@ def build(
                 renderer=Renderer(
                     scenario=index,
                     scenarios=len(config.scenarios),
-                    types=[] if name in config.waits else _types(config, scenario, captured),
+                    types=[] if name in config.watches else _types(config, scenario, captured),
                     encoding=config.producers[scenario.producer].encoding() if scenario.producer else Encoding(),
                     ids=ids,
                     run_id=run_id,
@@ -186,7 +186,7 @@ def build(
                     for one in open_stretches(scenario.load)
                 },
                 journeys=_journeys(config, name, index, ids, run_id, captured) if scenario.journeys else None,
-                waited=_awaits(config, name),
+                watched=_watched(config, name),
             )
             for index, (name, scenario) in enumerate(config.scenarios.items())
         ],
@@ -217,10 +217,10 @@ def build(
 
 
 def _span(config: RunConfig, name: str, redact: Callable[[str], str]) -> Span:
-    """When a scenario runs, and what it does then; what is waited for does nothing of its own."""
+    """When a scenario runs, and what it does then; what is watched does nothing of its own."""
     scenario = config.scenarios[name]
     span = Span.of(name, scenario.start, _shown(scenario.load, redact), scenario.warmup)
-    return replace(span, stretches=(), rates=()) if name in config.waits else span
+    return replace(span, stretches=(), rates=()) if name in config.watches else span
 
 
 def _journeys(
@@ -261,17 +261,22 @@ def _given(
     captured: Mapping[str, Any] | None,
 ) -> Given:
     """What the journeys of a scenario are compiled with."""
-    scenario = config.scenarios[name]
+    scenario, readers = config.scenarios[name], _readers(config)
     return Given(
         ids=ids,
         run_id=run_id,
         seed=seed,
         scenario=index,
         types={event: number for number, event in enumerate(event_names(config))},
-        waits={
-            wait.event: number
+        watches={
+            watch.event: number
             for number, one in enumerate(config.scenarios)
-            if (wait := config.waits.get(one)) is not None and wait.scenario == name
+            if (watch := config.watches.get(one)) is not None and watch.scenario == name
+        },
+        readers={
+            (watch.event, probe): tuple(number for number, reader in enumerate(readers) if reader.probe == own)
+            for watch in config.watches.values()
+            for probe, own in watch.probes.items()
         },
         encodings={producer: config.producers[producer].encoding() for producer in senders(config, scenario)},
         events=config.events,
@@ -291,7 +296,7 @@ def event_names(config: RunConfig) -> list[str]:
 def sent_by(config: RunConfig, scenario: Scenario) -> list[str]:
     """The names of the events that a scenario sends."""
     steps = [event for name in scenario.journeys for event in events_of(name, config.journeys[name])]
-    waited = {wait.event for wait in config.waits.values()}
+    waited = {watch.event for watch in config.watches.values() if watch.kind != "follow"}
     return [*scenario.events, *(event for event in steps if event not in waited)]
 
 
@@ -302,28 +307,42 @@ def senders(config: RunConfig, scenario: Scenario) -> list[str]:
     return sorted({step.to for name in scenario.journeys for step in config.journeys[name].sending()})
 
 
-def with_waits(config: RunConfig) -> RunConfig:
-    """A config in which each step that waits for a probe is a scenario of its own, with a probe of its own: what it
-    waits for is watched as the effects of events are. They have no load, and come after all that have."""
-    if config.waits:
+def with_watches(config: RunConfig) -> RunConfig:
+    """A config in which what a step watches, what it waits for or the effect of what it sent, is a scenario too,
+    with probes of its own. They have no load, and come after all that have."""
+    if config.watches:
         return config
-    scenarios, probes, waits = dict(config.scenarios), dict(config.probes), {}
+    scenarios, probes, replicas, watches = (
+        dict(config.scenarios), dict(config.probes), dict(config.replicas), dict[str, Watch]()
+    )  # fmt: skip
     for name, scenario in config.scenarios.items():
         for journey in scenario.journeys:
-            for step in config.journeys[journey].counted():
-                if not isinstance(step, WaitStep):
-                    continue
+            settings = config.journeys[journey]
+            for step in settings.counted():
                 event = f"{journey}.{step.name}"
-                waits[f"{name}: {event}"] = Wait(name, event, step.kind)
-                probes[event] = _awaiting(config, config.journeys[journey], step)
+                if isinstance(step, WaitStep):
+                    watch = Watch(name, event, step.kind, {step.probe: event})
+                    probes[event] = _awaiting(config, settings, step)
+                elif step.probes:
+                    own = {probe: own_probe(event, probe) for probe in step.probes}
+                    watch = Watch(name, event, "follow", own, step.to)
+                    for probe in step.probes:
+                        probes[own[probe]] = _following(config.probes[probe], settings, step, probe)
+                        if places := config.replicas.get(probe):
+                            replicas[own[probe]] = {
+                                place: _following(one, settings, step, probe) for place, one in places.items()
+                            }
+                else:
+                    continue
+                watches[f"{name}: {event}"] = watch
                 scenarios[f"{name}: {event}"] = scenario.model_copy(
                     update={
-                        "producer": "", "journeys": {}, "events": {event: 1.0}, "probes": (event,),
+                        "producer": "", "journeys": {}, "events": {event: 1.0}, "probes": (*watch.probes.values(),),
                         "load": (Idle.model_construct(idle=duration_ns(scenario.load)),), "arrivals": "constant",
                         "think": None, "every": None, "steady": False,
                     }
                 )  # fmt: skip
-    return replace(config, scenarios=scenarios, probes=probes, waits=waits)
+    return replace(config, scenarios=scenarios, probes=probes, replicas=replicas, watches=watches)
 
 
 def _awaiting(config: RunConfig, journey: JourneySettings, step: WaitStep) -> ProbeSettings:
@@ -332,17 +351,23 @@ def _awaiting(config: RunConfig, journey: JourneySettings, step: WaitStep) -> Pr
     probe = config.probes[step.probe].waiting(step.until, step.within, captures)
     match step.kind:
         case "wait":
-            return probe.looking_once if journey.lets_go(step) else probe
+            return probe.looking_once if journey.lets_go(step.probe, step.of) else probe
         case "absent":
             return probe.asking_that_alone.looking_once
         case "gone":
             return probe.asking_that_alone
 
 
-def _awaits(config: RunConfig, scenario: str) -> Awaits | None:
-    """For what a scenario that is a wait of another one waits; None: it is none."""
-    wait = config.waits.get(scenario)
-    return None if wait is None else wait.kind
+def _following(settings: ProbeSettings, journey: JourneySettings, step: Sending, probe: str) -> ProbeSettings:
+    """A probe, or a replica of it, that follows what a step sends."""
+    followed = settings.following
+    return followed.looking_once if journey.lets_go(probe, step.probes[probe]) else followed
+
+
+def _watched(config: RunConfig, scenario: str) -> Watched | None:
+    """What a scenario watches for steps of another one; None: it is one by itself."""
+    watch = config.watches.get(scenario)
+    return None if watch is None else watch.kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,7 +456,7 @@ def pass_of(config: RunConfig, journey: str, run_id: str) -> Pass:
     What is drawn follows from `run_id` as well: what a run with the same seed will send is not sent beforehand.
     Raises UsageError for a journey that needs what a set-up captures.
     """
-    config = with_waits(config)
+    config = with_watches(config)
     name, scenario = next(found for found in config.scenarios.items() if journey in found[1].journeys)
     index, seed = list(config.scenarios).index(name), f"{run_id}/{config.seed}/{name}"
     given = _given(config, name, index, CorrelationIds.for_run(run_id), run_id, seed, {})
@@ -465,13 +490,16 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
     by_slice: dict[str, list[Objective]] = {}
     for objective in objectives:
         by_slice.setdefault(objective.slice, []).append(objective)
-    told = tags_told(config, scenario)
+    told = tags_told(config, scenario) | _tags_followed(config, name)
     slices = []
     for label, about in by_slice.items():
         first = about[0]
         if not label or (first.event is not None and first.event not in sent):
             continue
         if first.tag is not None and name_of(first.tag) not in told:
+            continue
+        probe = None if first.probe is None else _number_of(config, name, first.probe)
+        if first.probe is not None and probe is None:
             continue
         slices.append(
             Slice(
@@ -480,7 +508,7 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
                 event=None if first.event is None else events.index(first.event),
                 key=first.key,
                 tag=first.tag,
-                probe=None if first.probe is None else numbers[first.probe],
+                probe=probe,
                 replica=first.replica,
                 during=first.during,
                 after=first.after if first.of_later_events else None,
@@ -488,7 +516,7 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
             )
         )
     slices += _unanswered(objectives, told, sent, events)
-    of_journeys = bool(scenario.journeys) or name in config.waits
+    of_journeys = bool(scenario.journeys) or name in config.watches
     apart = sent[:_MOST_STEPS_APART] if of_journeys else [one for one in events[:_MOST_EVENTS] if one in sent]
     if len(sent) > 1 or scenario.journeys:
         labels = {slice_label(event=event): events.index(event) for event in apart}
@@ -498,11 +526,11 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
     return ScenarioPlan(
         name=name,
         # Of what is to stay absent nothing is asked but whether it does: there are no times, and nothing is lost.
-        watched=bool(scenario.probes) and _awaits(config, name) != "absent",
+        watched=bool(scenario.probes) and _watched(config, name) != "absent",
         deadline_ns=max((config.probes[probe].deadline for probe in scenario.probes), default=0),
         counted=_counted(by_slice.get("", [])),
         slices=tuple(slices),
-        probes=tuple((numbers[probe], probe) for probe in scenario.probes),
+        probes=tuple((numbers[own], probe) for probe, own in _probes_of(config, name).items()),
         arrival_step_ns=arrival_step_ns(scenario),
         flow_step_ns=NS_PER_S if scenario.steady else None,
         phases=tuple(
@@ -512,8 +540,26 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
         event=apart[0] if apart and len(sent) == 1 and not scenario.journeys else "",
         warmup=(scenario.start, scenario.start + scenario.warmup) if scenario.warmup else None,
         journeys=tuple((list(config.journeys).index(journey), journey) for journey in scenario.journeys),
-        sends=name not in config.waits,
+        sends=name not in config.watches,
     )
+
+
+def _probes_of(config: RunConfig, scenario: str) -> Mapping[str, str]:
+    """The probes of a scenario, in the order of their chain, by the names that the config has for them."""
+    watch = config.watches.get(scenario)
+    return {probe: probe for probe in config.scenarios[scenario].probes} if watch is None else watch.probes
+
+
+def _number_of(config: RunConfig, scenario: str, probe: str) -> int | None:
+    """The number of a probe, by the name that the config has for it, as a scenario asks it; None: the scenario asks
+    others, or nobody asks this one but for what steps of journeys watch."""
+    return probe_numbers(config).get(_probes_of(config, scenario).get(probe, probe))
+
+
+def _tags_followed(config: RunConfig, scenario: str) -> Set[str]:
+    """The names of the tags that a step's answers give what is followed of it."""
+    watch = config.watches.get(scenario)
+    return config.producers[watch.producer].capabilities.tags if watch is not None and watch.producer else set()
 
 
 def tags_told(config: RunConfig, scenario: Scenario) -> Set[str]:
@@ -557,14 +603,16 @@ def _counted(objectives: Sequence[Objective]) -> Counted:
 
 def criteria_of(config: RunConfig) -> Criteria:
     """By what a run of the config is judged."""
-    absences = {wait.event for wait in config.waits.values() if wait.kind == "absent"}
+    absences = {own for watch in config.watches.values() if watch.kind == "absent" for own in watch.probes.values()}
     return Criteria(
         objectives=config.slos,
         policy=config.self_checks,
         deadlines_ns={name: probe.deadline for name, probe in config.probes.items() if name not in absences},
         scenarios={
             # A probe that never shows what is to stay absent, or that shows all along what is to go, isn't blind.
-            name: _scenario_criteria(scenario, () if _awaits(config, name) in ("absent", "gone") else scenario.probes)
+            name: _scenario_criteria(
+                scenario, () if _watched(config, name) in ("absent", "gone") else scenario.probes
+            )
             for name, scenario in config.scenarios.items()
         },
         max_reads={
@@ -591,7 +639,7 @@ def _meta(
         stages=[
             (name, scenario.start + stretch.start_ns, scenario.start + stretch.end_ns, stretch.text)
             for name, scenario in config.scenarios.items()
-            if name not in config.waits
+            if name not in config.watches
             for stretch in describe(_shown(scenario.load, redact))
         ],
     )
@@ -696,7 +744,7 @@ def _objectives_of(config: RunConfig, scenario: str, probe: str | None = None) -
     return [
         objective
         for objective in config.slos
-        if objective.is_of(scenario) and (probe is None or objective.probe in (None, probe))
+        if objective.is_of(scenario) and (probe is None or objective.asks(probe))
     ]
 
 

@@ -137,6 +137,16 @@ class ProbeSettings(AdapterSettings):
             raise ValueError("it has no answers that an expression could look into; leave until and capture out")
         return self.model_copy(update=self.waited(within_ns))
 
+    @property
+    def following(self) -> Self:
+        """The same probe for a step of a journey whose effect is followed: it is asked for any id, as in `waiting`.
+
+        Raises ValueError, `what is wrong; what would be right`, where it can't be.
+        """
+        if self.capabilities.pushes:
+            raise ValueError("nobody can ask it about an id; name a probe that reads")
+        return self
+
     def waited(self, within_ns: int) -> dict[str, Any]:
         """What changes where somebody waits: what is waited for may be there already, so it is looked for at once,
         and each is followed, because somebody waits."""

@@ -21,7 +21,7 @@ from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from ..model.states import Outcome, Seen, State
-from ..model.travel import Event, Observation, Part, Read, Receipt, Target
+from ..model.travel import Event, FollowedEvent, Observation, Part, Read, Receipt, Target
 from .cohort import Alike, Answer, Cohort, ReadingQueue
 from .confirmation import Calm
 from .latency import Latency
@@ -313,7 +313,7 @@ class Tracker:
             for watch in item.watches:
                 if watch.cohort is not None:
                     if watch.cohort.reading:
-                        watch.cohort.add(_target(item), item.reference(), event.intended_ns)
+                        watch.cohort.add(_target(item, watch.reader), item.reference(), event.intended_ns)
                         continue
                     self._leave(watch)
                 if watch.plan.session and item.acked is not None and item.sampled and not watch.done:
@@ -350,7 +350,7 @@ class Tracker:
                     watch.reading = True
                     if watch.plan.versions and item.event.key is not None:
                         watch.key_writes = self._key_writes.get((item.event.scenario, item.event.key), 0)
-                    targets.append(_target(item))
+                    targets.append(_target(item, reader))
         return targets
 
     def backlog(self, reader: int, now_ns: int) -> int:
@@ -453,7 +453,7 @@ class Tracker:
         )
         watch.cohort = cohort = self._queues[watch.reader].cohort(alike, watch.plan, profile)
         watch.due = -1
-        cohort.add(_target(item), reference, event.intended_ns)
+        cohort.add(_target(item, watch.reader), reference, event.intended_ns)
         return True
 
     def _leave(self, watch: _Watch) -> None:
@@ -1147,9 +1147,13 @@ class Tracker:
         return views
 
 
-def _target(item: _Item) -> Target:
-    """What to ask for."""
-    return Target(item.event.seq, item.event.correlation_id, item.capture)
+def _target(item: _Item, reader: int) -> Target:
+    """What to ask a reader for."""
+    event = item.event
+    if type(event) is FollowedEvent:
+        asked = event.asked[reader]
+        return Target(event.seq, asked, asked)
+    return Target(event.seq, event.correlation_id, item.capture)
 
 
 def _retry_due(plan: ReadingPlan, elapsed: int, next_due: int, now_ns: int) -> int:

@@ -177,9 +177,10 @@ def attribution(summary: Summary, scenarios: Mapping[str, ScenarioCriteria]) -> 
 def _is_about(objective: Objective, probe: str, scenarios: Mapping[str, ScenarioCriteria]) -> bool:
     """Whether what a probe saw can matter to an objective."""
     if objective.probe is not None:
-        return objective.probe == probe
-    terms = scenarios.get(objective.scenario or "")
-    return terms is None or probe in terms.probes
+        return objective.asks(probe)
+    if objective.scenario not in scenarios:
+        return True
+    return any(probe in terms.probes for name, terms in scenarios.items() if objective.is_of(name))
 
 
 def _share_questions(

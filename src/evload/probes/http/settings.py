@@ -90,7 +90,7 @@ class HttpProbeSettings(HttpTargetSettings, ProbeSettings):
 
     @property
     def is_waited_for(self) -> bool:
-        """Its ids may be any text, and not only those of events."""
+        """Its ids may be any text, and not only those of events: it is asked for what a step says."""
         return self._captures is not None
 
     def waiting(self, until: str | None, within_ns: int, captures: Mapping[str, str]) -> Self:
@@ -105,6 +105,12 @@ class HttpProbeSettings(HttpTargetSettings, ProbeSettings):
         waited = self.model_copy(update=changes)
         waited._captures = dict(captures)
         return waited
+
+    @property
+    def following(self) -> Self:
+        followed = self.model_copy()
+        followed._captures = {}
+        return followed
 
     @property
     def reach(self) -> Reach:

@@ -63,6 +63,21 @@ class Gift:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Follow:
+    """Have probes look for the effect of what a step has sent.
+
+    scenario  number of the scenario in the plan that its events are
+    asked     makes what is asked for, of all that the same is asked for: the numbers of their readers
+    needs     the names that this uses, and `seeded` something in it is drawn at random
+    """
+
+    scenario: int
+    asked: tuple[tuple[Callable[[int, str], str], tuple[int, ...]], ...]
+    needs: frozenset[str]
+    seeded: bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Send:
     """Send what a step says.
 
@@ -77,6 +92,7 @@ class Send:
     no        the statuses that are one
     take      variables to what pools they come from; `within_ns` how long it waits for them
     give      what goes into pools once it got what it asked for
+    follow    what looks for its effect from then on; None: nothing does
     """
 
     type: int
@@ -94,6 +110,7 @@ class Send:
     take: tuple[tuple[str, str], ...] = ()
     give: tuple[Gift, ...] = ()
     within_ns: int = 0
+    follow: Follow | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,7 +183,8 @@ class Given:
     """What a journey is compiled with, beside what is written in it.
 
     types     the numbers of all events in the plan, by their names
-    waits     the scenarios of the plan that are the waits of this one, by the names of their events
+    watches   the scenarios of the plan that are what steps of this one watch, by the names of their events
+    readers   the numbers of the readers of each probe that follows such an event, by the event and the probe
     encodings how each producer wants its events
     events    the settings of those that steps name, and `records` their data files
     captured  what the set-up captured
@@ -179,7 +197,8 @@ class Given:
     seed: str
     scenario: int
     types: Mapping[str, int]
-    waits: Mapping[str, int]
+    watches: Mapping[str, int]
+    readers: Mapping[tuple[str, str], tuple[int, ...]]
     encodings: Mapping[str, Encoding]
     events: Mapping[str, EventSettings]
     records: Mapping[str, Records | None]
@@ -304,14 +323,10 @@ class Program:
         compiler = self._compiler("/".join(map(str, path)))
         text = fill(compiler.text(step.of, at))
         self.problems += compiler.problems
-        draws = compiler.draws
-
-        def asked(seq: int, now: str) -> str:
-            return text(slots(draws, seq, now))
-
+        asked = _text(compiler.draws, text)
         event = f"{self.name}.{step.name}"
         return Watch(
-            self._given.types[event], self._given.waits[event], step.name, asked, frozenset(compiler.used),
+            self._given.types[event], self._given.watches[event], step.name, asked, frozenset(compiler.used),
             compiler.draws_at_random, tuple(step.capture), goes_on, failed, step.probe, step.kind,
         )  # fmt: skip
 
@@ -346,7 +361,9 @@ class Program:
             headers.insert(0, ("content-type", fill((content_type,))))
         wants = _wants(step, compiler, at)
         self.problems += compiler.problems
-        draws, needs = compiler.draws, frozenset(compiler.used).difference(step.take)
+        follow = self._follow(step, path)
+        needed = {*compiler.used, *(() if follow is None else follow.needs.difference(step.capture))}
+        draws, needs = compiler.draws, frozenset(needed.difference(step.take))
         prefix, scenario, type_ = given.ids.prefix, given.scenario, given.types[f"{self.name}.{step.name}"]
 
         def event(seq: int, intended_ns: int, now: str) -> Event:
@@ -372,7 +389,7 @@ class Program:
 
         return Send(
             type_, step.name, step.to, event, needs, compiler.draws_at_random, goes_on, refused, step.refused,
-            captures, checks, step.retry, tuple(step.take.items()), self._gifts(step, path), step.within,
+            captures, checks, step.retry, tuple(step.take.items()), self._gifts(step, path), step.within, follow,
         )  # fmt: skip
 
     def _event(self, step: EventStep, path: tuple[str | int, ...], goes_on: int) -> Send:
@@ -385,15 +402,30 @@ class Program:
         place = "/".join(map(str, path))
         made = Compiled(kind, given.encodings[step.to], given.ids, given.run_id, f"{given.seed}/{place}")
         self.problems += made.problems
-        scenario = given.scenario
+        scenario, follow = given.scenario, self._follow(step, path)
+        needs = made.needs if follow is None else made.needs | follow.needs
 
         def event(seq: int, intended_ns: int, now: str) -> Event:
             return made.event(seq, scenario, intended_ns, now)
 
         return Send(
-            number, step.name, step.to, event, made.needs.difference(step.take), made.draws_at_random, goes_on, _OVER,
-            take=tuple(step.take.items()), give=self._gifts(step, path), within_ns=step.within,
+            number, step.name, step.to, event, needs.difference(step.take), made.draws_at_random, goes_on, _OVER,
+            take=tuple(step.take.items()), give=self._gifts(step, path), within_ns=step.within, follow=follow,
         )  # fmt: skip
+
+    def _follow(self, step: RequestStep | EventStep, path: tuple[str | int, ...]) -> Follow | None:
+        if not step.probes:
+            return None
+        event, asked, needs, seeded = f"{self.name}.{step.name}", [], set[str](), False
+        for probe, template in step.probes.items():
+            at = (*path, step.name, "probes", probe)
+            compiler = self._compiler("/".join(map(str, at)))
+            text = fill(compiler.text(template, at))
+            self.problems += compiler.problems
+            asked.append((_text(compiler.draws, text), self._given.readers[event, probe]))
+            needs |= {*compiler.used}
+            seeded |= compiler.draws_at_random
+        return Follow(self._given.watches[event], tuple(asked), frozenset(needs), seeded)
 
     def _gifts(self, step: RequestStep | EventStep, path: tuple[str | int, ...]) -> tuple[Gift, ...]:
         gifts = []
@@ -419,6 +451,15 @@ def _wants(
         return wanted(size and size(values), sha256 and sha256(values), step.size, step.sha256)
 
     return wants
+
+
+def _text(draws: Sequence[Draw], text: Fill) -> Callable[[int, str], str]:
+    """Makes what a template says of an event, by its number, at a time as text."""
+
+    def asked(seq: int, now: str) -> str:
+        return text(slots(draws, seq, now))
+
+    return asked
 
 
 def _valued(draws: Sequence[Draw], text: Fill) -> Callable[[str], Any]:

@@ -10,7 +10,7 @@ n times a fixed pace. What is drawn follows from (seed, user, iteration of that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from heapq import heappop, heappush
@@ -19,11 +19,11 @@ from typing import Any, Final, NamedTuple
 
 from ...model.iteration import End, Iteration, check_label
 from ...model.states import Outcome
-from ...model.travel import Answer, Event, Receipt, RequestEvent, Try, WaitEvent
+from ...model.travel import Answer, Event, FollowedEvent, Receipt, RequestEvent, Try, WaitEvent
 from ...units import NS_PER_S, format_duration
 from ..schedule import Arrivals
 from .pools import Pools, Taken
-from .program import Done, Fork, GiveIn, Look, Operation, Pause, Program, Send, Watch
+from .program import Done, Follow, Fork, GiveIn, Look, Operation, Pause, Program, Send, Watch
 from .users import Ramp, most_users, presence
 
 OK: Final = 1
@@ -32,7 +32,16 @@ FAILED: Final = 3
 _BEGIN, _MAIN, _FINALLY, _END = range(4)
 _MASK: Final = (1 << 64) - 1
 _LONGEST_RETRY_S: Final = 3600
+_OF_FOLLOWED: Final = ("iteration", "tags")
+"""What is known of what a step sent, and as well of what is followed of it."""
 _UNKNOWN: Final = "nothing was captured for {{{}}}"
+
+
+class Followed(NamedTuple):
+    """What probes look for from now on, and what is known of it by the answer."""
+
+    event: FollowedEvent
+    receipt: Receipt
 
 
 class Due(NamedTuple):
@@ -67,7 +76,7 @@ class _Pass:
 
     __slots__ = (
         "asked", "awaits", "checks", "done", "due_ns", "end", "failed_checks", "intended_ns", "journey", "last_ns",
-        "memory", "number", "own", "part", "place", "reason", "shown", "started_ns", "step", "token", "tried",
+        "memory", "number", "own", "part", "place", "reason", "sent", "shown", "started_ns", "step", "token", "tried",
         "tries", "user", "values",
     )  # fmt: skip
 
@@ -95,6 +104,8 @@ class _Pass:
         self.checks: tuple[tuple[str, bool], ...] = ()
         self.tried: tuple[Event, Receipt | None] | None = None
         """What is sent again after some answers, and the last of these."""
+        self.sent: Event | None = None
+        """What was sent last, by a step whose effect is followed."""
         self.tries: list[Try] = []
         """Each time that it was sent, and what was answered."""
         self.awaits = ""
@@ -159,17 +170,14 @@ class Journeys:
         self._pools = pools
         self._stamp = stamp
         self._wake = wake
-        self._next_seqs = {
-            number: number
-            for program in programs
-            for number in (scenario, *(one.scenario for one in program.operations if isinstance(one, Watch)))
-        }
-        """Of the events of this scenario, and of those that are its waits."""
+        self._next_seqs = {number: number for program in programs for number in (scenario, *_watched_by(program))}
+        """Of the events of this scenario, and of those that its steps watch."""
         self._number = 0
         self._heap: list[_Entry] = []
         self._order = 0
         self._flying: dict[int, _Pass] = {}
         self._over: list[Iteration] = []
+        self._followed: list[Followed] = []
         self._stopped = False
         self._due: list[Due] = []
         self.started = 0
@@ -272,6 +280,11 @@ class Journeys:
         """The iterations that are over since this was last asked."""
         over, self._over = self._over, []
         return over
+
+    def followed(self) -> list[Followed]:
+        """What probes look for since this was last asked."""
+        followed, self._followed = self._followed, []
+        return followed
 
     def stop(self, at_ns: int) -> list[Receipt]:
         """Begin nothing more: what waits is cut off at once, what is on its way when its answer is there.
@@ -424,6 +437,8 @@ class Journeys:
             return True
         seq = self._prepare(one, program, send)
         event = send.event(seq, one.due_ns, self._stamp(now_ns))
+        if send.follow is not None:
+            one.sent = event
         if isinstance(event, RequestEvent):
             event.request.memory = one.memory
         if send.retry is not None:
@@ -459,7 +474,10 @@ class Journeys:
         program.late.values = one.values
         if step.seeded:
             program.random.seed(self._key(one, one.place + 1))
-        scenario = step.scenario if isinstance(step, Watch) else self._scenario
+        return self._seq(step.scenario if isinstance(step, Watch) else self._scenario)
+
+    def _seq(self, scenario: int) -> int:
+        """The number of the next event of a scenario."""
         seq = self._next_seqs[scenario]
         self._next_seqs[scenario] = seq + self._scenarios
         return seq
@@ -526,6 +544,8 @@ class Journeys:
                 return None
         said, reason = self._judged(one, send, receipt, now_ns)
         final = self._final(one, receipt, said)
+        if said == OK and send.follow is not None:
+            self._follow(one, send.follow, final, now_ns)
         one.due_ns = at_ns
         if one.part <= _MAIN:
             one.last_ns = at_ns
@@ -550,6 +570,24 @@ class Journeys:
         detail = self._hidden(one, receipt.detail) if receipt.detail else ""
         seq, outcome, sent_ns, acked_ns, _, capture, _, _ = receipt
         return Receipt(seq, outcome, sent_ns, acked_ns, detail, capture, facts)
+
+    def _follow(self, one: _Pass, follow: Follow, receipt: Receipt, now_ns: int) -> None:
+        """Have probes look for the effect of what a step has sent, and got its answer to."""
+        sent, one.sent = one.sent, None
+        assert sent is not None
+        program = self._programs[one.journey]
+        program.late.values = one.values
+        if follow.seeded:
+            program.random.seed(self._key(one, one.place + 1))
+        now, asked = self._stamp(now_ns), dict[int, str]()
+        for made, readers in follow.asked:
+            asked |= dict.fromkeys(readers, made(sent.seq, now))
+        facts = {name: fact for name, fact in (receipt.facts or {}).items() if name in _OF_FOLLOWED}
+        event = FollowedEvent(self._seq(follow.scenario), follow.scenario, sent, asked)
+        told = self._hidden(one, next(iter(asked.values())))
+        self._followed.append(
+            Followed(event, Receipt(event.seq, receipt.outcome, receipt.sent_ns, receipt.acked_ns, "", told, facts))
+        )
 
     def _is_sent_again(self, one: _Pass, send: Send, receipt: Receipt, at_ns: int) -> bool:
         """Whether the answer is one after which the step is sent again."""
@@ -762,6 +800,15 @@ class _Document:
     def seen_by(self, look: Look) -> Any:
         """As an expression needs it."""
         return {name: self.get(name) for name in ("status", "headers", "body", "vars")} if look.whole else self
+
+
+def _watched_by(program: Program) -> Iterator[int]:
+    """The scenarios that are what its steps watch."""
+    for one in program.operations:
+        if isinstance(one, Watch):
+            yield one.scenario
+        elif isinstance(one, Send) and one.follow is not None:
+            yield one.follow.scenario
 
 
 def _with_try(one: _Pass, receipt: Receipt) -> Receipt:

@@ -102,6 +102,7 @@ class RequestStep:
     give      what is put into pools after an answer that is ok: a template by the name of the pool
     take      what is taken out of pools before: the name of the pool by the name under which it is known
     within    how long it waits for what it takes
+    probes    who follows its effect from an answer that is ok: templates of what is asked for, by names of probes
     """
 
     name: str
@@ -127,6 +128,7 @@ class RequestStep:
     give: Mapping[str, str] = field(default_factory=dict)
     take: Mapping[str, str] = field(default_factory=dict)
     within: int = TAKE_WITHIN_NS
+    probes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def all_files(self) -> tuple[FileSettings, ...]:
@@ -144,6 +146,7 @@ class EventStep:
     give: Mapping[str, str] = field(default_factory=dict)
     take: Mapping[str, str] = field(default_factory=dict)
     within: int = TAKE_WITHIN_NS
+    probes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,10 +213,10 @@ class JourneySettings:
             if isinstance(step, RequestStep):
                 yield from step.all_files
 
-    def lets_go(self, wait: Step) -> bool:
-        """Whether a step lets go what another one waits to see: that it is missing again is no fault then."""
-        return isinstance(wait, WaitStep) and any(
-            isinstance(step, WaitStep) and (step.kind, step.probe, step.of) == ("gone", wait.probe, wait.of)
+    def lets_go(self, probe: str, of: str) -> bool:
+        """Whether a step lets go what another one looks for: that it is missing again is no fault then."""
+        return any(
+            isinstance(step, WaitStep) and (step.kind, step.probe, step.of) == ("gone", probe, of)
             for step in self.counted()
         )
 

@@ -149,6 +149,21 @@ WantedSha256 = Annotated[
     BeforeValidator(_as_sha256),
     WithJsonSchema({"type": "string", "pattern": r"^([0-9a-fA-F]{64}|.*\{.*\}.*)$"}),
 ]
+
+
+def _with_values(written: Any) -> Any:
+    """Say of probes for which nothing is said to be asked what would be right."""
+    example = '{order-view: "{order}"}'
+    if isinstance(written, Mapping):
+        if not written:
+            raise ValueError(f"no probe is named; write probes: {example}, or leave it out")
+        return written
+    names = [written] if isinstance(written, str) else written if isinstance(written, list) else []
+    if names and isinstance(names[0], str):
+        example = f'{{{names[0]}: "{{order}}"}}'
+    raise ValueError(f"nothing says what to ask these probes for; write probes: {example}")
+
+
 Variable = Annotated[str, AfterValidator(_variable)]
 _NotEmpty = Annotated[tuple[T, ...], AfterValidator(_some), Field(json_schema_extra={"minItems": 1})]
 
@@ -292,6 +307,14 @@ class WrittenSending(Settings):
         Mapping[Variable, Name],
         Field(description="what is taken out of pools before: the pool by the name for it"),
     ] = {}
+    probes: Annotated[
+        Mapping[str, str],
+        BeforeValidator(_with_values),
+        Field(
+            description="who follows its effect after an answer that is ok: what to ask for, a template, by probe",
+            json_schema_extra={"minProperties": 1},
+        ),
+    ] = {}
     wait: Annotated[str, Field(description="name of a probe: go on once it shows what is asked for")] = ""
     absent: Annotated[str, Field(description="name of a probe: it must not show what is asked for")] = ""
     gone: Annotated[str, Field(description="name of a probe: go on once it shows no more what it showed before")] = ""
@@ -406,7 +429,7 @@ class WrittenSending(Settings):
                 _meant(self.on_failed) if "on_failed" in given else None, kind,
             )  # fmt: skip
         if "event" in given:
-            return EventStep(name, self.to, self.event, self.give, self.take, within)
+            return EventStep(name, self.to, self.event, self.give, self.take, within, self.probes)
         method = next(one for one in METHODS if one in given)
         return RequestStep(
             name,
@@ -432,6 +455,7 @@ class WrittenSending(Settings):
             give=self.give,
             take=self.take,
             within=within,
+            probes=self.probes,
         )
 
 
