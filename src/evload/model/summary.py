@@ -206,6 +206,8 @@ class ScenarioSummary:
     event: str = ""
     """Name of the only event that it sends; empty where it sends several, which are slices then, or one that isn't
     counted apart."""
+    steps: tuple[str, ...] = ()
+    """The steps of its journeys, JOURNEY.STEP, in the order in which they are done if none is left out."""
     counter_steps: dict[tuple[str, int], StepCounts] = field(default_factory=dict)
     """(counter, length of a step in nanoseconds) to what was counted when: `events` due, `beyond` counted."""
     late_hops: dict[str, int] = field(default_factory=dict)
@@ -305,6 +307,7 @@ class ScenarioSummary:
             self.sent_steps = _merged_steps(self.sent_steps, other.sent_steps)
             self.flow = _merged_steps(self.flow, other.flow)
             self.event = self.event or other.event
+            self.steps = self.steps or other.steps
 
 
 @dataclass(slots=True)
