@@ -98,6 +98,15 @@ def test_what_a_step_waits_for_can_be_lost_whatever_nobody_watches_elsewhere() -
     assert (found["lost == 0"], found["lost == 0 [event=buy.seen]"]) == (False, True)
 
 
+def test_a_check_of_a_step_can_be_judged() -> None:
+    checked = "{find: {to: shop, get: /, check: {there: body.id}}}"
+    text = WAITING.replace("{find: {to: shop, get: /}}", checked) + (
+        "  - {objective: rate(failed) < 1%, check: there, step: find}\n"
+    )
+    (about,) = [one for one in prospects(load(text).config) if "there" in one.objective.title]
+    assert about.decidable
+
+
 def test_an_objective_on_a_step_that_is_not_there() -> None:
     (line,) = lines_of(OPEN.replace("event: tell.say", "event: tell.sey", 1))
     assert line.partition(": ")[2] == "unknown event 'tell.sey'; did you mean 'tell.say'?"

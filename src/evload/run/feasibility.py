@@ -215,7 +215,7 @@ def _prospect(config: RunConfig, objective: Objective, expected: Mapping[str, in
         name: scenario
         for name, scenario in config.scenarios.items()
         if objective.scenario in (None, name)
-        if objective.step is None or objective.event in _steps(config, scenario)
+        if objective.step is None or objective.event in (None, *_steps(config, scenario))
     }
     if objective.needs_probe:
         watched = {
