@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from evload.formats.html.render import render
 from evload.ledger.reader import LedgerReader
 from evload.model.iteration import End
 from evload.model.report import Result
@@ -232,6 +233,11 @@ def test_what_is_deleted_is_gone_within_a_bracket_and_what_never_goes_stays_in_t
     (funnel,) = funnels(ran.report.summary)
     step = funnel.steps[-1]
     assert (step.name, step.reached, step.ok, step.failed, step.metric) == ("closed", 20, 15, 5, "first_seen")
+    followed = ran.report.summary.followed()
+    assert (followed["acked"], followed["visible"]) == (40, 31), "of what was waited for, and not of what was sent"
+    assert ran.report.timeline is not None
+    page = render(ran.report, ran.report.timeline, [])
+    assert '<dt>visible</dt><dd><span class="figure">77.5 %</span>' in page
     assert_books(ran)
 
 

@@ -372,6 +372,16 @@ class Summary:
         self.negative_hops = self.contradictions = 0
         self.costs = None
 
+    def followed(self) -> dict[str, int]:
+        """The ledgers of those scenarios as one whose events somebody looks for. Of the others nobody knows, and of
+        what is to stay absent nobody asks, how many are visible."""
+        found: dict[str, int] = {}
+        for scenario in self.scenarios.values():
+            if "consistency" in scenario.distributions:
+                for name, count in scenario.ledger.items():
+                    found[name] = found.get(name, 0) + count
+        return found
+
     def total(self) -> ScenarioSummary:
         """All scenarios as one."""
         return merged(self.scenarios.values())
