@@ -399,6 +399,106 @@ def test_why_a_wait_failed(until: str, shown: bytes, said: str, clue: str) -> No
     assert clue in lines[lines.index("why") + 1]
 
 
+ABSENCE: Final = """\
+  one:
+    steps:
+      - do: {to: shop, post: /do}
+BEFORE      - STEP
+      - then: {to: shop, get: /then}
+"""
+NONE: Final = 'none: {absent: view, of: "o-1", for: 300ms}'
+CLOSED: Final = 'closed: {gone: view, of: "o-1", within: 300ms}'
+SEEN: Final = '      - seen: {wait: view, of: "o-1", within: 300ms}\n'
+NEVER_THERE: Final = "no read showed it before, so nobody knows that it went"
+LATE: Final = "it wasn't gone in time"
+BEFORE_IT: Final = 'let a step such as seen: {wait: view, of: "o-1"} come before what deletes it'
+
+
+@pytest.mark.parametrize(
+    ("step", "before", "statuses", "took", "head", "reason", "kinds", "clue"),
+    [
+        (NONE, "", [404], False, "nothing appeared within 300 ms", "", [], ""),
+        (NONE, "", [404, 200], False, "it appeared after ", "it appeared", ["appeared"], "o-1 appeared between two"),
+        (NONE, "", [200], False, "it appeared after ", "it appeared", ["appeared"], "the first read about o-1"),
+        (
+            NONE, "", [404, 503], False, "no read said at the end whether it had appeared",
+            "no read said at the end whether it had appeared", ["failed"], "reads failed: HTTP 503",
+        ),
+        (CLOSED, "", [200, 404], True, "gone after ", "", [], ""),
+        (CLOSED, SEEN, [200, 404], True, "gone after ", "", [], ""),
+        (CLOSED, SEEN, [200], False, LATE, LATE, ["still-there"], "view still shows o-1 300 ms after the step"),
+        (CLOSED, "", [404], False, NEVER_THERE, NEVER_THERE, ["never-there"], BEFORE_IT),
+        (
+            CLOSED, SEEN, [200, 503], False, "no read said anything of it in time",
+            "no read said anything of it in time", ["failed"], "every read failed: HTTP 503",
+        ),
+    ],
+)  # fmt: skip
+def test_what_must_not_appear_and_what_is_to_go(
+    step: str, before: str, statuses: list[int], took: bool, head: str, reason: str, kinds: list[str], clue: str
+) -> None:
+    """The view answers with these statuses, one after another, and from then on with the last of them."""
+
+    def system() -> Callable[[Request], bytes]:
+        left = list(statuses)
+
+        def view(request: Request) -> bytes:
+            if request.target != "/views/o-1":
+                return answer(204)
+            status = left.pop(0) if len(left) > 1 else left[0]
+            return ok({}, status) if status == 200 else answer(status)
+
+        return view
+
+    journey = ABSENCE.replace("STEP", step).replace("BEFORE", before)
+    out = tried(journey, system())
+    one, name = out.journeys["one"], step.partition(":")[0]
+    steps = {step["step"]: step for step in one["steps"]}
+    found, good = steps[name], not reason
+    assert (out.code, one["end"], one["reason"]) == ((0, "completed", "") if good else (1, "failed", reason))
+    assert ("then" in steps) is good
+    assert (found["to"], found["said"], found["detail"]) == ("view", "ok" if good else "failed", reason)
+    assert (found["took"] is not None) is took
+    wait = found["wait"]
+    assert (wait["probe"], wait["awaits"], wait["in_time"]) == ("view", step.split()[1][1:-1], good)
+    own = statuses[1:] if before and len(statuses) > 1 else statuses
+    assert wait["seen"] is (200 in own), "what the probe showed, whatever is waited for"
+    says = {200: "present", 404: "absent", 503: "failed"}
+    assert [said["says"] for said in wait["answers"]] == [says[status] for status in own]
+    assert [why["kind"] for why in found["why"]] == kinds
+    assert all(clue in why["text"] for why in found["why"])
+
+    lines = tried(journey, system(), as_json=False).text.splitlines()
+    what = "watches that view doesn't show o-1" if step == NONE else "waits until view shows o-1 no more"
+    (said,) = [line for line in lines if line.startswith(f"{name}, ")]
+    assert said.startswith(f"{name}, {what}: {head}")
+
+
+def test_what_is_absent_where_nothing_is_ever_shown_proves_little() -> None:
+    def system(request: Request) -> bytes:
+        return ok({}) if request.target == "/views/o-2" else answer(404 if "/views/" in request.target else 204)
+
+    journey = ABSENCE.replace("STEP", NONE)
+    said = tried(journey.replace("BEFORE", ""), system).remarks
+    assert said == [
+        "one: none proves little: view showed nothing at any step, as it would in the wrong place; let a step wait "
+        "with view for something that does come"
+    ]
+    assert tried(journey.replace("BEFORE", SEEN.replace("o-1", "o-2")), system).remarks == []
+
+
+def test_what_follows_an_absence_that_failed_is_done() -> None:
+    step = NONE[:-1] + ", on_failed: [{alarm: {to: shop, post: /alarm}}, {continue: true}]}"
+    out = tried(
+        ABSENCE.replace("STEP", step).replace("BEFORE", ""),
+        lambda request: ok({}) if "/views/" in request.target else answer(204),
+    )
+    assert (out.code, out.journeys["one"]["end"]) == (0, "completed")
+    assert [(one["step"], one["said"]) for one in out.journeys["one"]["steps"]] == [
+        ("do", "ok"), ("none", "failed"), ("alarm", "ok"), ("then", "ok"),
+    ]  # fmt: skip
+
+
 POOLS: Final = """\
   ship: {steps: [{take: {to: shop, put: "/ship/{order}", take: {order: jobs}, within: 300ms}}]}
   buy: {steps: [{create: {to: shop, post: /orders, capture: {order: body.id}, give: {jobs: "{order}"}}}]}

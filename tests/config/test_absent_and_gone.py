@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from types import SimpleNamespace
-from typing import Any
-
 import pytest
 
-from evload.commands.trying.going import Going
 from evload.engine.engine import shown_from_ns
-from evload.errors import UsageError
 from evload.run.prepare import prepare, with_watches
 from evload.workload.journeys.settings import Continue, RequestStep, WaitStep
 from tests.config.test_bad_config import Bad, lines_of, load
@@ -144,10 +138,3 @@ def test_absence_is_asked_where_somebody_watches_for_it() -> None:
     (line,) = lines_of(without)
     assert "no step watches that nothing appears, so 'appeared == 0' can't be decided" in line
     assert "add a step such as none: {absent: PROBE" in line
-
-
-def test_try_says_that_it_cannot_watch_them() -> None:
-    ways: Any = SimpleNamespace(enough=asyncio.Event(), say=print)
-    going = Going(load(GOOD).config, "run-1", ways)
-    with pytest.raises(UsageError, match="has absent: at step 'none', which evload try can't watch yet; run it with"):
-        asyncio.run(going.through(["order"], print))

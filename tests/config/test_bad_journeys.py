@@ -121,6 +121,13 @@ TABLE = [
     Bad("vars: {mail", "vars: {tenant: a, mail", "10:12", "{tenant} is what the set-up captures", "otherwise"),
     Bad("{customer: body.id}", "{user: body.id}", "14:98", "{user} stands for something else", "the_user"),
     Bad("same: ", "same/one: ", "32:19", "'same/one' is not a name", "letters, digits"),
+    # templates that can't be compiled
+    Bad('key: "{uuid}"', 'key: "{int:3..1}"', "10:51", "the range of {int:3..1} is empty", "write {int:1..3}"),
+    Bad('key: "{uuid}"', 'key: [a, "{int:x}"]', "10:55", "{int:x} isn't a range", "write one such as"),
+    Bad(SHIP, 'put: "/orders/{order"', "23:16", "a lone { in '/orders/{order'", "write {{ for the brace itself"),
+    Bad('"{mail}"', '[a, "{b"]', "14:66", "a lone {", "write {{"),
+    Bad('body: "{payment} {step}"', 'body: "{{payment}}"', "31:17", "{{payment}} is the text", "in single braces"),
+    Bad('{jobs: "{order}"}', '{jobs: "{order}}"}', "15:106", "a lone } in '{order}}'", "write }}"),
     # what a step does
     Bad("- think: 500ms..2s", "- {}", "16:9", "there is nothing in this step", "write its name"),
     Bad("- think: 500ms..2s", "- wait", "16:9", "'wait' is no step", "write its name and what it does"),

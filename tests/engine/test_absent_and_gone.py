@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from evload.formats.html.render import render
 from evload.ledger.reader import LedgerReader
 from evload.model.iteration import End
 from evload.model.report import Result
@@ -232,7 +233,26 @@ def test_what_is_deleted_is_gone_within_a_bracket_and_what_never_goes_stays_in_t
     (funnel,) = funnels(ran.report.summary)
     step = funnel.steps[-1]
     assert (step.name, step.reached, step.ok, step.failed, step.metric) == ("closed", 20, 15, 5, "first_seen")
+    followed = ran.report.summary.followed()
+    assert (followed["acked"], followed["visible"]) == (40, 31), "of what was waited for, and not of what was sent"
+    assert ran.report.timeline is not None
+    page = render(ran.report, ran.report.timeline, [])
+    assert '<dt>visible</dt><dd><span class="figure">77.5 %</span>' in page
     assert_books(ran)
+
+
+def test_a_funnel_has_the_steps_as_they_stand_in_the_journey(tmp_path: Path) -> None:
+    """Whichever was come to first: what follows a refusal only once, what fails never."""
+    alarm = SEEN.replace("3s", "3s, on_failed: [{alarm: {to: shop, post: /orders}}, {continue: true}]")
+    shop = Shop(shown=lambda n: ALWAYS if n < 4 else NEVER, refuses=lambda n: n == 3)
+    ran = run_shop(shop, tmp_path, alarm + NONE + CLOSE, [], load="[{rate: 1/s, for: 4s}]")
+    with LedgerReader(ran.ledger) as ledger:
+        again = build_again(ledger, ran.ledger.parent)
+    for report in (ran.report, again):
+        (funnel,) = funnels(report.summary)
+        assert [(step.name, step.reached) for step in funnel.steps] == [
+            ("make", 4), ("seen", 4), ("alarm", 0), ("ship", 4), ("none", 1), ("close", 3), ("closed", 3),
+        ]  # fmt: skip
 
 
 def test_a_wait_is_no_publish_that_was_answered_at_once(tmp_path: Path) -> None:

@@ -106,6 +106,18 @@ def test_percentiles_span_all_scenarios_and_are_open_where_events_are_missing() 
     assert high is None
 
 
+def test_what_nobody_looks_for_is_neither_visible_nor_missing() -> None:
+    """Steps of journeys that send are acked and never looked for; what they wait for is."""
+    summary = summary_of(
+        base={"scheduled": 90, "acked": 90, "unobserved": 90}, spike={"scheduled": 10, "acked": 10, "visible": 8}
+    )
+    assert ProgressMeter([BASE, SPIKE]).read(S, summary, 0, 0).visible is None
+    summary.scenarios["spike"].distributions["consistency"] = Distribution()
+    assert ProgressMeter([BASE, SPIKE]).read(S, summary, 0, 0).visible == 0.8
+    assert summary.followed() == {**dict.fromkeys(summary.scenarios["spike"].ledger, 0), "scheduled": 10, "acked": 10,
+                                  "visible": 8}  # fmt: skip
+
+
 def test_without_events_there_are_no_percentiles() -> None:
     assert ProgressMeter([BASE]).read(S, summary_of(base={}), 0, 0).percentiles == {}
 

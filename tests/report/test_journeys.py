@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +178,17 @@ def test_the_page_shows_how_far_they_came(report: Report) -> None:
     assert widths["good"] / widths["bad"] == pytest.approx(564 / 18)
     assert "18 failed, 6 cut off" in pay[1]
     assert '<th role="rowheader" scope="row">pay: answered 503</th>' in section
+
+
+def test_what_is_never_done_is_not_called_no_data(report: Report) -> None:
+    assert report.timeline is not None
+    late = replace(report.objectives[1], result=Result.FAIL, observed=(None, None))
+    for one, told in ((late, "never"), (replace(late, result=Result.INCONCLUSIVE), "no data")):
+        page = render(replace(report, objectives=[one]), report.timeline, [])
+        section = page[page.index('<section id="objectives"') :]
+        section = section[: section.index("</section>")]
+        assert f'<td role="cell" class="right">{told}</td>' in section
+        assert ('<span class="muted">no data</span>' in section) is (told == "no data")
 
 
 def test_monitoring_systems_get_the_counts_and_the_times(report: Report) -> None:

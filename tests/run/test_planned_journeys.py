@@ -91,6 +91,22 @@ def test_objectives_on_steps_and_on_events_beside_journeys() -> None:
     assert second.unknown != ""
 
 
+def test_what_a_step_waits_for_can_be_lost_whatever_nobody_watches_elsewhere() -> None:
+    """Two scenarios are watched by nobody: what is asked of all can't pass, what is asked of the step can."""
+    text = WAITING.replace("  - completed >= 1\n", "  - {objective: lost == 0, step: seen}\n")
+    found = {one.objective.title: one.decidable for one in prospects(load(text).config)}
+    assert (found["lost == 0"], found["lost == 0 [event=buy.seen]"]) == (False, True)
+
+
+def test_a_check_of_a_step_can_be_judged() -> None:
+    checked = "{find: {to: shop, get: /, check: {there: body.id}}}"
+    text = WAITING.replace("{find: {to: shop, get: /}}", checked) + (
+        "  - {objective: rate(failed) < 1%, check: there, step: find}\n"
+    )
+    (about,) = [one for one in prospects(load(text).config) if "there" in one.objective.title]
+    assert about.decidable
+
+
 def test_an_objective_on_a_step_that_is_not_there() -> None:
     (line,) = lines_of(OPEN.replace("event: tell.say", "event: tell.sey", 1))
     assert line.partition(": ")[2] == "unknown event 'tell.sey'; did you mean 'tell.say'?"

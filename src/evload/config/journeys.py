@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Set
+from random import Random
 from typing import Any, Final
 
 import jmespath
@@ -28,6 +29,7 @@ from ..workload.journeys.settings import (
     counted,
     sending,
 )
+from ..workload.templates import Compiler, Late
 from .problems import Problems, unknown
 from .sections import Scenario
 from .yaml import DataPath, texts
@@ -299,8 +301,7 @@ class _Journey:
         """What is drawn, all of it at once: so none can ask for another."""
         known = self._captured | OF_ITERATIONS
         for name, value in self._journey.vars.items():
-            for place, text in texts(value, (*path, name)):
-                self._template(place, text, known, sent=False)
+            self._templates((*path, name), value, known, sent=False)
             self._bare((*path, name), value, known)
         return frozenset(self._journey.vars)
 
@@ -327,7 +328,7 @@ class _Journey:
 
     def _wait(self, place: DataPath, step: WaitStep, known: Names) -> Names:
         self._refer((*place, step.kind), step.probe, "probes")
-        self._template((*place, "of"), step.of, known | OF_STEPS)
+        self._templates((*place, "of"), step.of, known | OF_STEPS)
         if (probe := self._probes.get(step.probe)) is not None:
             captures = {name: one.expression for name, one in step.capture.items()}
             asked: list[tuple[str, str | None, dict[str, str]]] = [
@@ -375,8 +376,7 @@ class _Journey:
         parts = {step.method.lower(): step.path, "form": step.form, "body": step.body, "headers": step.headers}
         wanted = {"size": step.size, "sha256": step.sha256}
         for key, written in {**parts, **wanted, "json": step.json, "query": step.query}.items():
-            for at, text in texts(written, (*place, key)):
-                self._template(at, text, known)
+            self._templates((*place, key), written, known)
         self._bare((*place, "json"), step.json, known)
         for name, value in step.headers.items():
             try:
@@ -393,7 +393,7 @@ class _Journey:
                 self._problems.add(
                     at, *unknown("probe", name, known_probes, otherwise="define it under probes:"), key=True
                 )
-            self._template(at, text, known)
+            self._templates(at, text, known)
             if (probe := self._probes.get(name)) is not None:
                 try:
                     _ = probe.following
@@ -403,7 +403,7 @@ class _Journey:
     def _give(self, place: DataPath, step: Sending, known: Names) -> None:
         for pool, text in step.give.items():
             at: DataPath = (*place, "give", pool)
-            self._template(at, text, known)
+            self._templates(at, text, known)
             for name in self._secret.intersection(placeholders(text)):
                 what = f"{{{name}}} is a secret, and what is taken out of a pool is none"
                 self._problems.add(at, what, "capture it anew where it is needed")
@@ -429,13 +429,25 @@ class _Journey:
             what, cure = self._why_not(place, name, f"vars.{name}", known)
             self._problems.add(place, what, cure)
 
-    def _template(self, place: DataPath, text: str, known: Names, *, sent: bool = True) -> None:
-        """The names in a template. `sent`: it is of what is sent, and not of what is drawn beforehand."""
-        for asked in dict.fromkeys(placeholders(text)):
-            if is_drawn(asked) or asked in known or (sent and is_of_rows(asked)):
-                continue
-            what, cure = self._why_not(place, asked, f"{{{asked}}}", known)
-            self._problems.add(place, what, cure)
+    def _templates(self, place: DataPath, value: Any, known: Names, *, sent: bool = True) -> None:
+        """The templates in a value. `sent`: it is of what is sent, and not of what is drawn beforehand."""
+        named: set[str] = set()
+        wrong: set[DataPath] = set()
+        for at, text in texts(value, place):
+            for asked in dict.fromkeys(placeholders(text)):
+                if is_drawn(asked) or (sent and is_of_rows(asked)):
+                    continue
+                named.add(asked)
+                if asked not in known:
+                    wrong.add(at)
+                    what, cure = self._why_not(at, asked, f"{{{asked}}}", known)
+                    self._problems.add(at, what, cure)
+        late = Late(known | named)
+        compiler = Compiler({}, prefix="", run_id="", seed="", records=None, late=late, random=Random())
+        compiler.json(value, ())
+        for problem in compiler.problems:
+            if (at := (*place, *problem.path)) not in wrong:
+                self._problems.add(at, problem.what, problem.cure)
 
     def _bare(self, place: DataPath, value: Any, known: Names) -> None:
         """Mappings that were meant to be placeholders: YAML takes {order} for a key without a value."""

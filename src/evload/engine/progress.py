@@ -226,6 +226,7 @@ class ProgressMeter:
             oldest=None if acked.oldest_ns is None else acked.oldest_ns / NS_PER_S,
             overdue=0 if self._goal.limit_ns is None else acked.waiting(self._goal.limit_ns),
             shown=acked.shown(),
+            unfollowed=states.get("acked", 0) - summary.followed().get("acked", 0),
             objectives=tuple(objectives),
             worries=tuple(worries),
             incidents=_going_on(summary.vitals.incidents, offset_ns),

@@ -110,6 +110,7 @@ class Progress:
     waiting      acked events that are not seen yet, `oldest` for how long at least, and `overdue`: those beyond the
                  limit on the consistency window already
     shown        acked events that everybody shows and that are looked after, so that they aren't settled
+    unfollowed   acked events, among `states`, that are settled and that nobody looks for
     states       how many events are what, without those of the warm-ups, which `scheduled`, `in_flight`,
                  `outstanding`, `recent` and the rates count as well
     warmups      scenario to start and end of its warm-up
@@ -152,6 +153,7 @@ class Progress:
     oldest: float | None = None
     overdue: int = 0
     shown: int = 0
+    unfollowed: int = 0
     objectives: Sequence[Standing] = ()
     worries: Sequence[str] = ()
     incidents: Sequence[tuple[str, float, int]] = ()
@@ -161,9 +163,9 @@ class Progress:
 
     @property
     def visible(self) -> float | None:
-        """Share of the acked events that are visible; None if none is acked. Those that are not seen yet count where
-        they are overdue, or where there is no limit that they could keep."""
+        """Share of the acked events that are visible; None if none is acked that somebody looks for. Those that are
+        not seen yet count where they are overdue, or where there is no limit that they could keep."""
         seen = self.states.get("visible", 0) + self.shown
-        unseen = self.states.get("acked", 0) - self.states.get("visible", 0)
+        unseen = self.states.get("acked", 0) - self.unfollowed - self.states.get("visible", 0)
         unseen += self.overdue if "consistency" in self.limits else self.waiting
         return seen / (seen + unseen) if seen + unseen else None

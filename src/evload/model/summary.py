@@ -206,6 +206,8 @@ class ScenarioSummary:
     event: str = ""
     """Name of the only event that it sends; empty where it sends several, which are slices then, or one that isn't
     counted apart."""
+    steps: tuple[str, ...] = ()
+    """The steps of its journeys, JOURNEY.STEP, in the order in which they are done if none is left out."""
     counter_steps: dict[tuple[str, int], StepCounts] = field(default_factory=dict)
     """(counter, length of a step in nanoseconds) to what was counted when: `events` due, `beyond` counted."""
     late_hops: dict[str, int] = field(default_factory=dict)
@@ -305,6 +307,7 @@ class ScenarioSummary:
             self.sent_steps = _merged_steps(self.sent_steps, other.sent_steps)
             self.flow = _merged_steps(self.flow, other.flow)
             self.event = self.event or other.event
+            self.steps = self.steps or other.steps
 
 
 @dataclass(slots=True)
@@ -368,6 +371,16 @@ class Summary:
         self.watches, self.watch_notes = {}, {}
         self.negative_hops = self.contradictions = 0
         self.costs = None
+
+    def followed(self) -> dict[str, int]:
+        """The ledgers of those scenarios as one whose events somebody looks for. Of the others nobody knows, and of
+        what is to stay absent nobody asks, how many are visible."""
+        found: dict[str, int] = {}
+        for scenario in self.scenarios.values():
+            if "consistency" in scenario.distributions:
+                for name, count in scenario.ledger.items():
+                    found[name] = found.get(name, 0) + count
+        return found
 
     def total(self) -> ScenarioSummary:
         """All scenarios as one."""

@@ -116,8 +116,8 @@ def _funnel(summary: Summary, scenario: str, whole: ScenarioSummary, journey: st
 def _events_of(
     summary: Summary, scenario: str, whole: ScenarioSummary, journey: str
 ) -> list[tuple[str, ScenarioSummary]]:
-    """What is known of the events of each step. Those that wait are scenarios of their own: they stand before the
-    first step that came later for the first time. So is what is followed of a step, which is no step itself."""
+    """What is known of the events of each step, in the order of the journey. Those that wait are scenarios of their
+    own, and so is what is followed of a step, which is no step itself."""
     sent, waited = f"event={journey}.", f"{scenario}: {journey}."
     found = [
         (label.removeprefix(sent), part)
@@ -125,15 +125,13 @@ def _events_of(
         if label.startswith(sent) and "," not in label
     ]
     sending = {name for name, _ in found}
-    for name, part in summary.scenarios.items():
-        if name.startswith(waited) and name.removeprefix(waited) not in sending:
-            later = (at for at, (_, other) in enumerate(found) if _first_ns(other) > _first_ns(part))
-            found.insert(next(later, len(found)), (name.removeprefix(waited), part))
-    return found
-
-
-def _first_ns(part: ScenarioSummary) -> int:
-    return 0 if part.first_intended_ns is None else part.first_intended_ns
+    found += [
+        (step, part)
+        for name, part in summary.scenarios.items()
+        if name.startswith(waited) and (step := name.removeprefix(waited)) not in sending
+    ]
+    places = {step: place for place, step in enumerate(whole.steps)}
+    return sorted(found, key=lambda one: places.get(f"{journey}.{one[0]}", len(places)))
 
 
 def _step(name: str, part: ScenarioSummary, ended: Sequence[tuple[str, int]]) -> Step:

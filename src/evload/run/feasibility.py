@@ -14,6 +14,7 @@ from ..objectives.scenario import ScenarioCriteria
 from ..stats.binomial import clopper_pearson_upper, smallest_n
 from ..stats.trend import FEWEST_POINTS
 from ..units import NS_PER_S, format_duration, format_rate, write_duration
+from ..workload.journeys.program import events_of
 from ..workload.journeys.settings import WaitStep
 from ..workload.schedule import (
     duration_ns,
@@ -211,7 +212,12 @@ def _prospect(config: RunConfig, objective: Objective, expected: Mapping[str, in
         return Prospect(objective, 0, None, decidable=False, unknown=why)
     inferred = objective.share is not None and objective.window is None
     followed = objective.share is not None or objective.inner is not None
-    scenarios = {name: s for name, s in config.scenarios.items() if objective.scenario in (None, name)}
+    scenarios = {
+        name: scenario
+        for name, scenario in config.scenarios.items()
+        if objective.scenario in (None, name)
+        if objective.step is None or objective.event in (None, *_steps(config, scenario))
+    }
     if objective.needs_probe:
         watched = {
             name: one
@@ -244,6 +250,11 @@ def _prospect(config: RunConfig, objective: Objective, expected: Mapping[str, in
         unknown = f"nobody knows how many events {about}"
         return Prospect(objective, events, needed, decidable=True, unknown=unknown)
     return Prospect(objective, events, needed, decidable=events > 0 if needed is None else events >= needed)
+
+
+def _steps(config: RunConfig, scenario: Scenario) -> list[str]:
+    """The names of the events that the steps of its journeys are."""
+    return [event for name in scenario.journeys for event in events_of(name, config.journeys[name])]
 
 
 def _watches(config: RunConfig, scenario: Scenario) -> bool:

@@ -541,6 +541,9 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
         warmup=(scenario.start, scenario.start + scenario.warmup) if scenario.warmup else None,
         journeys=tuple((list(config.journeys).index(journey), journey) for journey in scenario.journeys),
         sends=name not in config.watches,
+        steps=tuple(
+            f"{journey}.{step.name}" for journey in scenario.journeys for step in config.journeys[journey].in_order()
+        ),
     )
 
 

@@ -122,6 +122,7 @@ class ScenarioPlan:
     event            name of the only event that it sends; empty where it sends several, each of which is a slice
     warmup           (start, end) of its warm-up since the schedule began: what is due in it is counted apart
     journeys         (number, name) of the journeys that it does: the iterations of each are a slice
+    steps            their steps, JOURNEY.STEP, in the order in which they are done if none is left out
     sends            something is sent; of what a step waits for nothing is, and an answer at once would be no answer
     """
 
@@ -138,6 +139,7 @@ class ScenarioPlan:
     warmup: tuple[int, int] | None = None
     journeys: tuple[tuple[int, str], ...] = ()
     sends: bool = True
+    steps: tuple[str, ...] = ()
 
     @property
     def judged_ns(self) -> int:
@@ -161,6 +163,8 @@ class ScenarioPlan:
             del data["journeys"]
         if data["sends"]:
             del data["sends"]
+        if not data["steps"]:
+            del data["steps"]
         return data
 
     @classmethod
@@ -176,6 +180,7 @@ class ScenarioPlan:
                 "probes": tuple((number, name) for number, name in data["probes"]),
                 "phases": tuple((start, end) for start, end in data.get("phases", ())),
                 "journeys": tuple((number, name) for number, name in data.get("journeys", ())),
+                "steps": tuple(data.get("steps", ())),
             }
         )
 

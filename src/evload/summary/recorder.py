@@ -202,6 +202,7 @@ class ScenarioFold:
         self.whole = Fold(plan.counted)
         self.summary = self.whole.summary
         self.summary.event = plan.event
+        self.summary.steps = plan.steps
         if plan.arrival_step_ns:
             self.summary.sent_steps = StepCounts(plan.arrival_step_ns)
         if plan.flow_step_ns:

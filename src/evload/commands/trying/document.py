@@ -11,7 +11,7 @@ from ...spi.traffic import Message
 from ...units import NS_PER_S
 from .clue import Clue
 from .expressions import value_shown
-from .gone import JourneyTried, StepTried
+from .gone import OK, JourneyTried, StepTried
 from .looking import Asked, Found, Looked, Tried
 from .telling import together
 
@@ -69,12 +69,18 @@ def _step(step: StepTried, tried: JourneyTried, redact: Redact) -> dict[str, Any
         "took": None if step.took_ns is None else max(0, step.took_ns) / NS_PER_S,
         "detail": without_secrets(step.detail, redact),
         "exchanges": [turn for asked in step.asked for turn in turns_of(asked, redact)],
-        "wait": None if step.look is None else look_of(step.look, step.begun_ns, redact),
+        "wait": None if step.look is None else _wait(step, step.look, redact),
         "taken": _values(step.taken, tried, redact),
         "captured": _values(step.captured, tried, redact),
         "found": found_of(step.found, redact),
         "why": why_of(step.clues, redact),
     }
+
+
+def _wait(step: StepTried, look: Looked, redact: Redact) -> dict[str, Any]:
+    """`seen` and `seen_after` are about what the probe showed, also where that is not what is waited for."""
+    in_time = look.good if look.awaits == "wait" else step.said == OK
+    return {"awaits": look.awaits, **look_of(look, step.begun_ns, redact), "in_time": in_time}
 
 
 def _values(values: Mapping[str, Any], tried: JourneyTried, redact: Redact) -> dict[str, str]:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from ...clock import Clock, rfc3339
 from ...engine.plan import Plan, ReaderPlan
+from ...engine.watching import Turn
 from ...errors import EvloadError
-from ...model.states import Seen
+from ...model.iteration import Awaits
+from ...model.states import Seen, State
 from ...model.travel import Event, Read, ReadResult, Receipt, Target
 from ...run.prepare import Kind
 from ...spi.context import AdapterSettings, Surroundings
@@ -23,6 +25,11 @@ from .looking import Asked, Lens, Looked, Published, Tried
 from .reasons import Elsewhere as Place
 from .reasons import Tests, reasons, unpublished
 
+_NOT_YET: Final[Mapping[Awaits, str]] = {
+    "wait": "not shown yet",
+    "absent": "nothing appeared yet",
+    "gone": "not gone yet",
+}
 NOBODY: Final = (1 << 48) - 1
 """Number of an event that is never sent."""
 _LONGEST_GAP_NS: Final = NS_PER_S
@@ -132,19 +139,32 @@ class Trial:
         """Send an event through a producer that is open, and wait for its answer, or until it is enough."""
         return await self._send(self._senders[producer], event)
 
-    async def look(self, probe: str, event: Event) -> Looked:
-        """Ask a probe that is open for an event, from now on, until it is seen, its deadline is over, or it is
-        enough."""
+    async def look(self, probe: str, event: Event, awaits: Awaits, turn: Turn | None) -> Looked:
+        """Ask a probe that is open for an event, from now on, until it came to what is looked for, its deadline is
+        over, or it is enough. `turn` makes of what the probe says what it says of that."""
         eye = next(eye for eye in self._eyes if eye.plan.probe == probe)
         look = _look_of(eye)
-        patience = asyncio.create_task(self._ask_for_patience(f"{probe}: not shown yet", [look]))
+        look.awaits = awaits
+        patience = asyncio.create_task(self._ask_for_patience(f"{probe}: {_NOT_YET[awaits]}", [look]))
         since_ns = self._clock.now_ns()
+        until_ns = since_ns + look.deadline_ns
         try:
             target = Target(event.seq, event.correlation_id, event.correlation_id)
-            await self._until(eye, look, target, since_ns, since_ns + look.deadline_ns)
+            said = await self._poll(eye, look, target, since_ns, until_ns, turn)
         finally:
             patience.cancel()
+        if said is not Seen.PRESENT:
+            look.state = self._state(look, said, until_ns)
         return look
+
+    def _state(self, look: Looked, said: Seen | None, until_ns: int) -> State:
+        """In which state a run settles what it never came to, as its tracker does."""
+        if said is Seen.ENDED:
+            return State.ENDED
+        if self._enough.is_set():
+            return State.PENDING
+        proved = any(asked.seen is not Seen.FAILED and asked.start_ns >= until_ns for asked in look.reads)
+        return State.LOST if proved else State.UNOBSERVED
 
     async def pause(self, at_ns: int) -> None:
         """Wait until a time, or until it is enough."""
@@ -289,8 +309,12 @@ class Trial:
         else:
             await self._poll(eye, look, target, since_ns, until_ns)
 
-    async def _poll(self, eye: _Eye, look: Looked, target: Target, since_ns: int, until_ns: int) -> None:
+    async def _poll(
+        self, eye: _Eye, look: Looked, target: Target, since_ns: int, until_ns: int, turn: Turn | None = None
+    ) -> Seen | None:
+        """Gives what the last read said of what is looked for; None: there was none."""
         settings = eye.settings
+        said = None
         least_ns = settings.first
         if settings.most_reads:
             least_ns = max(least_ns, round(NS_PER_S / settings.most_reads))
@@ -300,17 +324,20 @@ class Trial:
             await self._unless_enough(self._clock.sleep_until_ns(due_ns))
             asked = await self._ask(eye, target)
             look.reads.append(asked)
-            if asked.seen is Seen.PRESENT:
-                look.seen_ns = max(0, asked.end_ns - since_ns)
-                return
-            if last or asked.seen is Seen.ENDED:
-                return
+            said, after_ns = _turned(asked, turn), max(0, asked.end_ns - since_ns)
+            if asked.seen is Seen.PRESENT and look.seen_ns is None:
+                look.seen_ns = after_ns
+            if said is Seen.PRESENT and look.awaits == "gone":
+                look.gone_ns = after_ns
+            if last or said in (Seen.PRESENT, Seen.ENDED):
+                break
             now_ns = self._clock.now_ns()
             gap_ns = min(max(least_ns, round((now_ns - since_ns) * _SHARE)), max(_LONGEST_GAP_NS, least_ns))
             gap_ns = max(gap_ns, 0 if asked.result is None else asked.result.retry_ns)
             due_ns = now_ns + gap_ns
             if due_ns >= until_ns:
                 due_ns, last = max(until_ns, now_ns), True
+        return said
 
     async def _be_told(self, eye: _Eye, look: Looked, target: Target, since_ns: int, until_ns: int) -> None:
         while not self._enough.is_set():
@@ -416,6 +443,13 @@ def _look_of(eye: _Eye) -> Looked:
         by_capture=eye.settings.capabilities.asks_by_capture,
         blind=eye.blind,
     )
+
+
+def _turned(asked: Asked, turn: Turn | None) -> Seen:
+    """What a read says of what is looked for."""
+    if turn is None or asked.result is None or not asked.result.reads:
+        return asked.seen
+    return turn(asked.result.reads)[0].seen
 
 
 async def _read(probe: Probe, lens: Lens, turn: asyncio.Lock, target: Target, clock: Clock) -> Asked:

@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from ...clock import Clock, rfc3339
 from ...config.run_config import RunConfig
-from ...errors import UsageError
-from ...model.states import Outcome, Seen
-from ...model.travel import Event
+from ...engine.watching import Turn, Watching
+from ...model.iteration import Awaits
+from ...model.states import Outcome, Seen, State
+from ...model.travel import Event, WaitEvent
 from ...run.prepare import Pass, pass_of
 from ...run.shown_traffic import HIDDEN
 from ...units import NS_PER_S, format_duration
@@ -21,7 +22,7 @@ from ...workload.journeys.room import Due, Journeys
 from ...workload.journeys.settings import JourneySettings, Sending, WaitStep
 from .gone import FAILED, OK, REFUSED, JourneyTried, StepTried
 from .looking import Looked, Published
-from .step_reasons import look_into, unshown, why_failed, why_not_captured
+from .step_reasons import look_into, why_failed, why_not, why_not_captured
 
 _PATIENCE_NS: Final = 2 * NS_PER_S
 _SAID: Final = {1: OK, 2: REFUSED, 3: FAILED}
@@ -33,7 +34,8 @@ class Ways:
     """How to send and to ask.
 
     publish  sends an event through a producer and waits for its answer
-    look     asks for what JOURNEY.STEP waits for, until it is shown or its time is over
+    look     asks for what JOURNEY.STEP waits for, until it came to that or its time is over: what it awaits, and what
+             that makes of a read
     pause    waits until a time, or until it is enough
     enough   set: go no further
     say      takes a remark for a person
@@ -42,7 +44,7 @@ class Ways:
 
     clock: Clock
     publish: Callable[[str, Event], Awaitable[Published]]
-    look: Callable[[str, Event], Awaitable[Looked]]
+    look: Callable[[str, Event, Awaits, Turn | None], Awaitable[Looked]]
     pause: Callable[[int], Awaitable[None]]
     enough: asyncio.Event
     say: Callable[[str], None]
@@ -70,21 +72,11 @@ class Going:
                     return found
                 if why and (one not in journeys or any(before.journey == one for before in found)):
                     self._ways.say(f"{one} is gone through as well: {why}")
-                self._check(one)
                 self._passes += 1
                 once = pass_of(self._config, one, f"{self._run_id}-{self._passes}")
                 found.append(await _Walk(once, self._ways, self._pools).go())
                 done(found[-1])
         return found
-
-    def _check(self, journey: str) -> None:
-        """Refuse what a look until something is shown can't tell. Raises UsageError."""
-        for step in self._config.journeys[journey].counted():
-            if isinstance(step, WaitStep) and step.kind != "wait":
-                raise UsageError(
-                    f"journey {journey!r} has {step.kind}: at step {step.name!r}, which evload try can't watch yet; "
-                    "run it with evload run, or leave the step out"
-                )
 
     def _first(self, journey: str, waiting: frozenset[str]) -> Iterator[tuple[str, str]]:
         """What to go through for a journey, in that order, it being the last: each with why it comes before. Goes by
@@ -142,6 +134,7 @@ class _Walk:
         if enough.is_set():
             room.stop(self._clock.now_ns())
         steps = list(self._steps.values())
+        self._say_what_proves_little(steps)
         gone = {step.name for step in steps}
         return JourneyTried(
             self._once.journey,
@@ -151,6 +144,17 @@ class _Walk:
             next(iter(room.over()), None),
             [step.name for step in self._once.settings.counted() if step.name not in gone],
         )
+
+    def _say_what_proves_little(self, steps: Sequence[StepTried]) -> None:
+        """A probe that looks in the wrong place finds nothing either."""
+        shown = {step.to for step in steps if step.look is not None and step.look.seen_ns is not None}
+        blank = [step for step in steps if step.look is not None and step.look.awaits == "absent" and step.said == OK]
+        for step in blank:
+            if step.to not in shown:
+                self._ways.say(
+                    f"{self._once.journey}: {step.name} proves little: {step.to} showed nothing at any step, as it "
+                    f"would in the wrong place; let a step wait with {step.to} for something that does come"
+                )
 
     async def _until(self, at_ns: int) -> None:
         left_ns = at_ns - self._clock.now_ns()
@@ -171,7 +175,8 @@ class _Walk:
             step = StepTried(operation, _part_of(program, place), due.producer, event, self._clock.now_ns())
             self._steps[event.seq] = step
         if isinstance(operation, Watch):
-            await self._wait(step, operation)
+            assert isinstance(event, WaitEvent)
+            await self._wait(step, operation, event)
         else:
             step.taken = {name: known[name] for name, _ in operation.take if name in known}
             await self._send(step, operation, dict(known))
@@ -194,10 +199,13 @@ class _Walk:
         if step.said == FAILED:
             step.clues = why_failed(step)
 
-    async def _wait(self, step: StepTried, watch: Watch) -> None:
+    async def _wait(self, step: StepTried, watch: Watch, event: WaitEvent) -> None:
         settings = _wait_of(self._once.settings, watch.name)
         step.to = settings.probe
-        step.look = look = await self._ways.look(f"{self._once.journey}.{watch.name}", step.event)
+        watching = Watching({watch.scenario: watch.kind}, {0: watch.kind})
+        watching.begin(event)
+        probe = f"{self._once.journey}.{watch.name}"
+        step.look = look = await self._ways.look(probe, event, watch.kind, watching.turn(0))
         look.reader = settings.probe  # by the name under which it stands in the config
         hidden = {f"capture {name}" for name, one in settings.capture.items() if one.secret}
         for asked in look.reads:
@@ -206,11 +214,12 @@ class _Walk:
                 for one in asked.found
             ]
         now_ns = self._clock.now_ns()
-        if look.seen_ns is None and self._ways.enough.is_set():
+        if look.state is State.PENDING:
             return
-        if look.seen_ns is None:
-            step.said, step.clues = FAILED, unshown(look, step.event.correlation_id, settings)
-            self._room.watched(step.event.seq, None, {}, "it wasn't shown in time", now_ns)
+        if not watching.came(watch.scenario, look.state is None, look.state):
+            why = watching.reason(watch.scenario, event.seq, look.state)
+            step.said, step.detail, step.clues = FAILED, why, why_not(look, event, settings)
+            self._room.watched(event.seq, None, {}, why, now_ns)
             return
         result = look.reads[-1].result
         shown = next((read for read in (result.reads if result else ()) if read.seen is Seen.PRESENT), None)
@@ -218,7 +227,7 @@ class _Walk:
         step.captured = {name: value for name, value in captured.items() if value is not None}
         lacking = [name for name in watch.captures if name not in step.captured]
         step.said, step.clues = (FAILED if lacking else OK), why_not_captured(look, lacking, settings)
-        self._room.watched(step.event.seq, now_ns, captured, "", now_ns)
+        self._room.watched(event.seq, now_ns, captured, "", now_ns)
 
 
 def _part_of(program: Program, place: int) -> str:

@@ -55,9 +55,10 @@ class StepTried:
 
     @property
     def took_ns(self) -> int | None:
-        """From when it was begun to when it was answered, or until it was shown; None: neither."""
+        """From when it was begun to when it was answered, or until it was shown, or gone; None: neither. What is to
+        stay absent takes no time."""
         if self.look is not None:
-            return self.look.seen_ns
+            return {"wait": self.look.seen_ns, "absent": None, "gone": self.look.gone_ns}[self.look.awaits]
         if self.receipt is None or self.receipt.acked_ns is None:
             return None
         return self.receipt.acked_ns - self.begun_ns

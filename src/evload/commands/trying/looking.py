@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
-from ...model.states import Outcome, Seen
+from ...model.iteration import Awaits
+from ...model.states import Outcome, Seen, State
 from ...model.travel import Event, ReadResult, Receipt
 from ...spi.traffic import Exchange, Message
 from .clue import Clue
@@ -161,9 +162,11 @@ class Looked:
     """How one reader looked for the event.
 
     by_capture  it asks with the id that the producer captured
-    seen_ns  when it was seen, after the ack; None: it wasn't
+    seen_ns  when it was first seen, after the ack; None: it wasn't
     late     it was seen, but after the deadline
     blind    it also shows an event that was never sent, so that what it says is worth nothing
+    awaits   what it looks for, and of what is to go gone_ns: when it was gone, after the look began
+    state    how it ended where it never came to that, as a run settles it; None: it did, or nobody asks
     """
 
     reader: str
@@ -178,6 +181,9 @@ class Looked:
     seen_ns: int | None = None
     late: bool = False
     blind: bool = False
+    awaits: Awaits = "wait"
+    gone_ns: int | None = None
+    state: State | None = None
     clues: list[Clue] = field(default_factory=list)
 
     @property

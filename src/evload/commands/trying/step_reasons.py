@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from ...model.states import Outcome, Seen
-from ...model.travel import Answer, Download, RequestEvent
+from ...model.states import Outcome, Seen, State
+from ...model.travel import Answer, Download, RequestEvent, WaitEvent
 from ...run.shown_traffic import HIDDEN
+from ...units import format_duration
 from ...workload.journeys.program import Look, Send
 from ...workload.journeys.settings import OK as EXPECTED
 from ...workload.journeys.settings import WaitStep
@@ -108,6 +109,50 @@ def _unexpected(event: RequestEvent, status: int | None) -> Clue:
     else:
         cure = f"look for {event.correlation_id} in the system's logs"
     return Clue("status", f"{said}; {cure}", sure=True)
+
+
+def why_not(look: Looked, event: WaitEvent, settings: WaitStep) -> list[Clue]:
+    """Why it never came to what a step waits for."""
+    match look.awaits:
+        case "wait":
+            return unshown(look, event.correlation_id, settings)
+        case "absent":
+            return list(_appeared(look, event.correlation_id))
+        case "gone":
+            return list(_still_there(look, event, settings))
+
+
+def _appeared(look: Looked, asked: str) -> Iterator[Clue]:
+    if look.seen_ns is None:
+        yield from failures(look)
+        return
+    if look.blind:
+        said = f"{look.reader} also shows an event that was never sent, so that what it shows means nothing"
+        yield Clue("anything", f"{said}; write a visible that only holds for what is asked for", sure=True)
+    elif len(look.reads) == 1:
+        said = f"the first read about {asked} shows it already, so that it was there before, or at once"
+        yield Clue("appeared", f"{said}; see whether that is the id of what must not appear (of:)", sure=True)
+    else:
+        said = f"{asked} appeared between two reads, at most {format_duration(look.seen_ns)} after the step began"
+        yield Clue("appeared", f"{said}; look for it in the system's logs", sure=True)
+
+
+def _still_there(look: Looked, event: WaitEvent, settings: WaitStep) -> Iterator[Clue]:
+    asked = event.correlation_id
+    yield from failures(look)
+    if look.blind:
+        said = f"{look.reader} also shows an event that was never sent, so that nothing ever goes"
+        yield Clue("anything", f"{said}; write a visible that only holds for what is asked for", sure=True)
+    elif look.seen_ns is None and not event.shown:
+        if look.state is State.LOST:
+            seen = f'seen: {{wait: {settings.probe}, of: "{settings.of}"}}'
+            cure = f"let a step such as {seen} come before what deletes it"
+            said = f"no read about {asked} showed it, which may have gone before this step, or never been there"
+            yield Clue("never-there", f"{said}; {cure}", sure=True)
+    elif look.state is State.LOST:
+        within = format_duration(settings.within)
+        said = f"{look.reader} still shows {asked} {within} after the step began"
+        yield Clue("still-there", f"{said}; see that what deletes it runs, or write a longer within:", sure=True)
 
 
 def unshown(look: Looked, asked: str, settings: WaitStep) -> list[Clue]:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
-from ...model.iteration import End
+from ...model.iteration import Awaits, End
 from ...run.shown_traffic import Redact, shown, without_secrets
 from ...spi.traffic import Message
 from ...units import format_duration
 from .expressions import value_shown
 from .gone import FAILED, NOTHING, OK, JourneyTried, StepTried
+from .looking import Looked
 from .telling import asked_lines, found_lines, message_lines, why_lines
 
 _PARTS: Final = {"begin": ", once for each user", "finally": ", finally", "end": ", at the end of each user"}
+_AWAITED: Final[Mapping[Awaits, str]] = {
+    "wait": "waits for {probe} to show {id}",
+    "absent": "watches that {probe} doesn't show {id}",
+    "gone": "waits until {probe} shows {id} no more",
+}
 
 
 def lines_of_journey(tried: JourneyTried, redact: Redact) -> Iterator[str]:
@@ -47,8 +53,8 @@ def _step(step: StepTried, redact: Redact) -> Iterator[str]:
         taken = without_secrets(value_shown(value), redact)
         where += f", takes {name} {taken}"
     if step.look is not None:
-        asked_for = redact(step.event.correlation_id)
-        yield f"{step.name}, waits for {step.to} to show {asked_for}{where}: {_said(step)}"
+        what = _AWAITED[step.look.awaits].format(probe=step.to, id=redact(step.event.correlation_id))
+        yield f"{step.name}, {what}{where}: {_said(step)}"
         yield from asked_lines(step.look.reads, step.begun_ns, redact, "it began")
     else:
         yield f"{step.name}, sent by {step.to}{where}: {_said(step)}"
@@ -59,6 +65,8 @@ def _step(step: StepTried, redact: Redact) -> Iterator[str]:
 
 def _said(step: StepTried) -> str:
     after = "" if step.took_ns is None else f" after {format_duration(max(0, step.took_ns))}"
+    if step.look is not None and step.look.awaits != "wait":
+        return _said_of_absence(step, step.look)
     if step.look is not None:
         if step.look.blind:
             return "shown, as is what was never there"
@@ -70,6 +78,19 @@ def _said(step: StepTried) -> str:
             "not shown yet" if step.said == NOTHING else f"not shown within {format_duration(step.look.deadline_ns)}"
         )
     return f"{step.said}{after}"
+
+
+def _said_of_absence(step: StepTried, look: Looked) -> str:
+    """Of a step that watches that something doesn't appear, or waits until it is gone."""
+    if step.said == NOTHING:
+        return "not over yet" if look.awaits == "absent" else "not gone yet"
+    if step.said == FAILED:
+        if look.awaits == "absent" and look.seen_ns is not None:
+            return f"it appeared after {format_duration(look.seen_ns)}"
+        return step.detail
+    if look.awaits == "absent":
+        return f"nothing appeared within {format_duration(look.deadline_ns)}"
+    return f"gone after {format_duration(look.gone_ns or 0)}"
 
 
 def _exchanges(step: StepTried, redact: Redact) -> Iterator[str]:

@@ -164,11 +164,11 @@ def _facts(report: Report, timeline: Timeline) -> list[tuple[str, str, str]]:
         if distribution is not None and distribution.count:
             p99 = _told(distribution, PERCENTILES["p99"])
             facts.append((f"p99 {_spaced(metric)}", p99, f"p50 {_told(distribution, PERCENTILES['p50'])}"))
-    ledger = total.ledger
-    if ledger["acked"] and ledger["visible"]:
-        gone = ledger["lost"] + ledger["regressed"]
-        ended = f"{ledger['ended']:,} ended, " if ledger["ended"] else ""
-        seen = format_share(ledger["visible"] / ledger["acked"])
+    ledger, followed = total.ledger, report.summary.followed()
+    if followed.get("acked") and followed["visible"]:
+        gone = followed["lost"] + followed["regressed"]
+        ended = f"{followed['ended']:,} ended, " if followed["ended"] else ""
+        seen = format_share(followed["visible"] / followed["acked"])
         facts.append(("visible", seen, f"{ended}{gone:,} lost or regressed"))
     facts.append(("events", f"{ledger['scheduled']:,}", f"up to {_busiest(timeline):,} in a second"))
     return facts

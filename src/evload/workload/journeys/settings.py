@@ -203,6 +203,11 @@ class JourneySettings:
         for steps in self.sections.values():
             yield from counted(steps)
 
+    def in_order(self) -> Iterator[Counted]:
+        """The same in the order in which they are done if none is left out."""
+        for steps in (self.begin, self.steps, self.finally_, self.end):
+            yield from counted(steps)
+
     def sending(self) -> Iterator[Sending]:
         """Those of them that send something."""
         return (step for step in self.counted() if not isinstance(step, WaitStep))
