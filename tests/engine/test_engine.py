@@ -366,7 +366,8 @@ ENDED: Mapping[tuple[int, str], str] = {
     " duplicated 9 regressions 10 out_of_order 7 order_unknown 8 non_monotonic 10 recovered 7",
 }
 """By seed and by how it ended: how many events both scenarios of `fickle` had, and what became of them. Publishes and
-reads draw in turns from one generator, so that one read more or less gives publishes other fates."""
+reads draw in turns from one generator, so that publishes have other fates already if a read that begins in the very
+moment of a publish comes before it instead of after it."""
 
 
 @pytest.mark.parametrize("interrupt", [None, RunControl.stop, RunControl.abort])

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from evload.model.states import Outcome, Seen, State
 from evload.model.travel import Observation, Read, Receipt
 from evload.tracking.latency import Latency
+from evload.tracking.profile import VisibilityProfile
 from evload.tracking.tracker import Tracker
 from tests.rigs.following import event_of, plan_of
 
@@ -48,6 +49,31 @@ class Borrowed:
         return self._of.high
 
     def add(self, sample_ns: int) -> None:
+        pass
+
+
+class Taught(VisibilityProfile):
+    """One that has learned, and learns no more: what one tracker would have learned alone isn't what all did."""
+
+    def __init__(self, rng: random.Random, resolution: float) -> None:
+        super().__init__(resolution)
+        for _ in range(rng.randrange(128, 640)):
+            median_ns = rng.choice([60, 60, 400]) * MS
+            seen_ns = int(rng.lognormvariate(0, 0.15) * median_ns)
+            super().learn(seen_ns * 19 // 20, seen_ns)
+
+    def learn(self, lower_ns: int, upper_ns: int | None) -> None:
+        pass
+
+
+class LeftOut(VisibilityProfile):
+    """Nobody became visible between these times."""
+
+    def __init__(self, start_ns: int, end_ns: int) -> None:
+        super().__init__(0.1)
+        self._starts, self._ends = [start_ns], [end_ns]
+
+    def learn(self, lower_ns: int, upper_ns: int | None) -> None:
         pass
 
 
@@ -87,6 +113,10 @@ class Beside:
     resent: float = 0.0
     """Share of the events of which copies are sent."""
     plan: Mapping[str, Any] = field(default_factory=lambda: BULK)
+    mixed: float = 0.0
+    """Share of the answers in which each read has times of its own, and another replica's name, or failed."""
+    profile: VisibilityProfile | None = None
+    """What was learned, where the plan learns."""
 
     def __post_init__(self) -> None:
         plans = [{0: plan_of(**self.plan)}]
@@ -95,6 +125,10 @@ class Beside:
         for one in self.alone:
             one._latency = [Borrowed(self.tracker._latency[0])]  # type: ignore[list-item]
             one._replicas = self.tracker._replicas
+        if self.profile is not None:
+            for tracker in (self.tracker, *self.alone):
+                ((reader, plan, _, calm),) = tracker._plans[0]
+                tracker._plans[0] = ((reader, plan, self.profile, calm),)
         self.turn = count()
         self.agenda: list[tuple[int, int, Callable[[int], None]]] = []
         self.settled: dict[int, Observation] = {}
@@ -119,6 +153,7 @@ class Beside:
                     tracker.close(self.close_ns)
                 self.compare()
                 break
+            self.check_not_late(now, at_ns)
             now = at_ns
             if reads:
                 self.read(now)
@@ -126,6 +161,14 @@ class Beside:
                 heappop(self.agenda)[2](now)
                 self.compare()
         return [self.settled[seq] for seq in sorted(self.settled)]
+
+    def check_not_late(self, now: int, next_ns: int) -> None:
+        """Nothing happens between these moments, and no event by itself would be read in between."""
+        for seq, one in enumerate(self.alone):
+            for item in one._items.values():
+                (watch,) = item.watches
+                if not (watch.reading or watch.done or watch.due < 0):
+                    assert max(watch.due, now) >= next_ns, f"{seq} is read later than at {watch.due}"
 
     def publish(self, seq: int, now: int) -> None:
         for tracker in (self.tracker, self.alone[seq]):
@@ -168,6 +211,8 @@ class Beside:
         reads = [self.look(seq, now, looked, ends, name) for seq in seqs]
         if failed:
             reads = [Read(seq, FAILED, now, ends) for seq in seqs]
+        if rng.random() < self.mixed:
+            reads = [self.another(read, looked) for read in reads]
         rng.shuffle(reads)
         if rng.random() < self.portions:
             half = len(reads) // 2
@@ -177,6 +222,15 @@ class Beside:
                 self.plan_at(ends + MS, lambda at, later=reads[half:]: self.observe(later, at))  # type: ignore[misc]
                 reads = reads[:half]
         self.plan_at(ends, lambda at: self.observe(reads, at))
+
+    def another(self, read: Read, looked: int) -> Read:
+        """The same read, or another one of the same event that was begun with it."""
+        rng = self.rng
+        name = rng.choice([None, "r", "s"]) if self.named else None
+        start, end = rng.choice([(read.start_ns, read.end_ns)] * 3 + [(read.start_ns - 1, read.end_ns + 1)])
+        if rng.random() < 0.1:
+            return Read(read.seq, FAILED, start, end, replica=name)
+        return rng.choice([read, self.look(read.seq, start, looked, end, name)])
 
     def look(self, seq: int, start: int, looked: int, ends: int, name: str | None) -> Read:
         life = self.lives[seq]
@@ -221,14 +275,19 @@ def played(seed: int) -> Beside:
         )
         for _ in range(16)
     ]
+    learns, listed, named = rng.random() < 0.3, rng.random() < 0.2, some(0.0, 0.0, 0.1, 0.9, 1.0)
+    # Where one answer makes names known in the middle, what was told before that counts less for some.
+    mixes = listed or not named
     plan = {
-        **BULK, "resent_for_ns": some(0, S), "max_gap_ns": some(None, None, 50 * MS),
+        **BULK, "resent_for_ns": some(0, S), "max_gap_ns": some(None, None, 50 * MS), "learns": learns,
+        "replicas": ("r", "s") if listed else (),
         "pins": some((), (("acked", 30 * MS),), (("acked", 71 * MS), ("intended", 333 * MS))),
     }  # fmt: skip
     play = Beside(
         lives, rng, failing=some(0.0, 0.0, 0.1, 1.0), limits=some((500,), (500,), (1, 3, 500)),
-        named=some(0.0, 0.0, 0.1, 0.9, 1.0), portions=some(0.0, 0.0, 0.3),
+        named=named, portions=some(0.0, 0.0, 0.3),
         close_ns=some(None, None, rng.randrange(5 * S)), resent=some(0.0, 0.0, 0.3), plan=plan,
+        mixed=some(0.0, 0.0, 0.3) if mixes else 0.0, profile=Taught(rng, plan_of().resolution) if learns else None,
     )  # fmt: skip
     for seen in play.play():
         life = lives[seen.seq]
@@ -246,6 +305,13 @@ def test_the_same_reads_come_to_the_same_and_no_read_is_later_than_for_an_event_
     assert sum(play.together for play in plays) > sum(play.reads for play in plays) / 4
     met = {seen.state for play in plays for seen in play.settled.values()}
     assert met == set(State)
+
+
+def test_where_reads_are_left_out_up_to_between_two_events_of_a_tick_none_is_read_later() -> None:
+    lives = [Life(0, ACCEPTED, acked_ns, None) for acked_ns in (1, MS, 2 * MS)]
+    plan = {**BULK, "learns": True}
+    for end_ns in (84_600_000, 84_900_000, 96_500_000):
+        Beside(lives, random.Random(1), plan=plan, profile=LeftOut(30 * MS, end_ns)).play()
 
 
 def test_of_an_answer_that_tells_of_an_event_twice_the_first_counts_and_the_others_wait_for_theirs() -> None:

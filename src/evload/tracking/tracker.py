@@ -567,10 +567,9 @@ class Tracker:
     def _grid_together(self, reader: int, cohort: Cohort) -> int | None:
         """When the grid has the next read of a cohort that waits to be seen: no later than for any of its events by
         itself. None: some need more than that."""
-        plan, profile, last = cohort.plan, cohort.profile, cohort.last_start
-        due = self._grid_due(reader, plan, profile, cohort.latest, last)
-        if profile is not None:
-            due = min(due, self._grid_due(reader, plan, profile, cohort.earliest, last))
+        plan, latest = cohort.plan, cohort.latest
+        spread = latest - cohort.earliest
+        due = self._grid_due(reader, plan, cohort.profile, latest, cohort.last_start, spread)
         return None if cohort.needs_more(due, self._ahead(reader, plan) if plan.pins else 0) else due
 
     # -- reads ---------------------------------------------------------------------------------------
@@ -866,9 +865,11 @@ class Tracker:
         return deadline if last < deadline < due else due
 
     def _grid_due(
-        self, reader: int, plan: ReadingPlan, profile: VisibilityProfile | None, reference: int, last: int
-    ) -> int:
-        """When the grid has the next read of an event whose times count from `reference`, after one at `last`."""
+        self, reader: int, plan: ReadingPlan, profile: VisibilityProfile | None, reference: int, last: int,
+        spread: int = 0,
+    ) -> int:  # fmt: skip
+        """When the grid has the next read of an event whose times count from `reference`, after one at `last`; of
+        several, whose times count from up to `spread` before that, when it has the first."""
         latency = self._latency[reader].high
         # The bracket from the start of the last read to the end of the next one is to be at most
         # `resolution` of the time then elapsed: next end - ref <= (last - ref) / (1 - resolution).
@@ -883,17 +884,20 @@ class Tracker:
         pause = int(max(gap - latency - plan.slack_ns // 2, smallest) * self.stretch[reader])
         due = last + pause
         if profile is not None:
-            due = self._worthwhile(reader, plan, profile, reference, last, due)
+            due = self._worthwhile(reader, plan, profile, reference, last, due, spread)
         if plan.max_gap_ns is not None:
             due = min(due, last + plan.max_gap_ns)
         return plan.gathered(due)
 
     def _worthwhile(
-        self, reader: int, plan: ReadingPlan, profile: VisibilityProfile, reference: int, last: int, due: int
-    ) -> int:
+        self, reader: int, plan: ReadingPlan, profile: VisibilityProfile, reference: int, last: int, due: int,
+        spread: int = 0,
+    ) -> int:  # fmt: skip
         """`due`, or later where events were never seen to become visible in between."""
         ahead = self._latency[reader].high + plan.slack_ns // 2
-        return reference + profile.next_read(max(last - reference, 0), due - reference + ahead) - ahead
+        worthwhile = reference + profile.next_read(max(last - reference, 0), due - reference + ahead) - ahead
+        # Earlier ones are further in what is left out, or past it, where their own grid goes on.
+        return max(due, worthwhile - spread)
 
     def _pinned(self, watch: _Watch, last: int, due: int) -> int:
         """`due`, or a pin between `last` and it: a read that ends before a threshold, or one that starts at it."""
