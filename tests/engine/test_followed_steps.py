@@ -290,3 +290,18 @@ def test_a_value_that_is_secret_is_in_no_row(tmp_path: Path) -> None:
     assert {row["iteration"] for row in rows} == {0}, "of the other one nothing is known that could be asked for"
     assert b"s500" not in ran.ledger.read_bytes()
     assert ends_of(ran)[1][1] == "ship"
+
+
+def test_a_secret_that_is_waited_for_is_in_no_row_either(tmp_path: Path) -> None:
+    steps = """\
+      - ship:
+          to: shop
+          put: "/orders/{order}"
+          capture: {shipment: {from: body.shipment, secret: true}}
+      - carried: {wait: carrier, of: "{shipment}"}
+"""
+    shop = Shop(carried=lambda n: ((0.2, 99),), refuses=lambda n: False)
+    ran = run_shop(shop, tmp_path, steps, load="[{rate: 2/s, for: 1s}]")
+    rows = [row for row in ran.events() if row["scenario"] > 0]
+    assert [(row["capture"], row["state"]) for row in rows] == [("{shipment}", State.VISIBLE)] * 2
+    assert b"s500" not in ran.ledger.read_bytes()

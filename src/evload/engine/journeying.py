@@ -175,9 +175,7 @@ class JourneyPacer:
             self._tracker.tell(event.seq, partial(self._told, event.scenario, event.seq))
             number = self._room.iteration(event.seq)
             facts = None if number is None else {"iteration": number}
-            self._tracker.settle(
-                (Receipt(event.seq, Outcome.ACCEPTED, now, now, "", event.correlation_id, facts),), now
-            )
+            self._tracker.settle((Receipt(event.seq, Outcome.ACCEPTED, now, now, "", event.told, facts),), now)
             self._due(self._readers[event.scenario])
 
     def _told(self, scenario: int, seq: int, read: Read | None, state: State | None) -> None:

@@ -170,9 +170,10 @@ class WaitEvent(Event):
     """An event that nobody sends: somebody waits for what a probe shows of what it is asked for, the correlation id.
 
     shown  the probe has shown it before, to whoever waits
+    told   what may be told of what it is asked for: where that is secret, its name
     """
 
-    __slots__ = ("shown",)
+    __slots__ = ("shown", "told")
 
     def __init__(
         self,
@@ -182,9 +183,11 @@ class WaitEvent(Event):
         type: int,  # noqa: A002 (the CloudEvents name)
         intended_ns: int,
         shown: bool = False,
+        told: str | None = None,
     ) -> None:
         super().__init__(seq, asked, scenario, type, intended_ns, None, b"", (), ())
         self.shown = shown
+        self.told = asked if told is None else told
 
 
 class FollowedEvent(Event):

@@ -21,7 +21,7 @@ from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from ..model.states import Outcome, Seen, State
-from ..model.travel import Event, FollowedEvent, Observation, Part, Read, Receipt, Target
+from ..model.travel import Event, FollowedEvent, Observation, Part, Read, Receipt, Target, WaitEvent
 from .cohort import Alike, Answer, Cohort, ReadingQueue
 from .confirmation import Calm
 from .latency import Latency
@@ -1157,6 +1157,8 @@ def _target(item: _Item, reader: int) -> Target:
     if type(event) is FollowedEvent:
         asked = event.asked[reader]
         return Target(event.seq, asked, asked)
+    if type(event) is WaitEvent:
+        return Target(event.seq, event.correlation_id, event.correlation_id)
     return Target(event.seq, event.correlation_id, item.capture)
 
 

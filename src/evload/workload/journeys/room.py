@@ -455,7 +455,8 @@ class Journeys:
         seq = self._prepare(one, program, watch)
         asked = one.asked = watch.asked(seq, self._stamp(now_ns))
         shown = (watch.probe, asked) in one.shown
-        self._fly(one, "", WaitEvent(seq, asked, watch.scenario, watch.type, one.due_ns, shown))
+        told = self._hidden(one, asked)
+        self._fly(one, "", WaitEvent(seq, asked, watch.scenario, watch.type, one.due_ns, shown, told))
         return True
 
     def _unknown(self, one: _Pass, step: Send | Watch, missing: frozenset[str], now_ns: int) -> bool:
