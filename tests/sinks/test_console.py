@@ -333,6 +333,13 @@ def test_figures_that_only_some_runs_have() -> None:
     assert not any("eu-1" in line for line in lines)
 
 
+def test_reads_are_told_of_each_event_only_where_somebody_looks_for_all() -> None:
+    told = eventful()
+    told.summary.scenarios["unwatched"] = scenario({}, unobserved=300)
+    (line,) = [line for line in printed(80, told).splitlines() if line.startswith("reads of database: ")]
+    assert line.startswith("reads of database: 5,000, 812 in the busiest second")
+
+
 def test_a_chain_of_one_probe_has_no_hops_to_tell() -> None:
     told = eventful()
     del told.summary.scenarios["s0"].slices["probe=cache"]
