@@ -48,12 +48,14 @@ class Measured:
 
     truth  for each event that was written: the clock before and after that was done
     rows   the ledger's row of each event, with `*_ns` on the same clock
+    again  how many events had to be written more than once, because it failed
     """
 
     ended: Ended
     summary: Mapping[str, Any]
     rows: Sequence[Mapping[str, Any]]
     truth: Mapping[int, tuple[int, int]]
+    again: int
 
     def assert_counts(self) -> None:
         """The ledger has exactly what was planted."""
@@ -63,6 +65,10 @@ class Measured:
             "scheduled": EVENTS, "acked": EVENTS, "visible": EVENTS - LOST, "lost": LOST, "regressed": 0,
         }, self.summary  # fmt: skip
         assert {row["seq"] for row in self.rows if row["first_upper_ns"] is not None} == self.truth.keys()
+
+    def assert_duplicates(self) -> None:
+        """Ten were written twice, and it may be some of those whose write had to be tried again."""
+        assert 10 <= self.summary["ledger"]["duplicated"] <= 10 + self.again
 
     def assert_brackets(self) -> None:
         """Each effect was written within the bracket in which it was first seen."""
@@ -78,6 +84,8 @@ class _Worker:
     write: Write
     clock: SystemClock = field(default_factory=SystemClock)
     truth: dict[int, tuple[int, int]] = field(default_factory=dict)
+    again: set[str] = field(default_factory=set)
+    """What was tried more than once."""
     tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def take(self, request: Request) -> Sequence[bytes | float | Step]:
@@ -93,12 +101,13 @@ class _Worker:
         self.truth[seq] = await self._write(correlation_id, 2 if seq % 10 == 7 else 1)
 
     async def _write(self, correlation_id: str, copies: int) -> tuple[int, int]:
-        """Write until it works."""
+        """Write until it works. What failed may have been written all the same, and is there twice then."""
+        before = self.clock.now_ns()
         while True:
-            before = self.clock.now_ns()
             try:
                 await self.write(correlation_id, copies)
             except Exception:
+                self.again.add(correlation_id)
                 await asyncio.sleep(_PAUSE_S)
             else:
                 return before, self.clock.now_ns()
@@ -142,7 +151,7 @@ def measure(
             assert begun.is_set(), ended.said
             await asyncio.gather(striking, *worker.tasks)
         assert ended.code in (0, 1, 4, 5), ended.said
-        return Measured(ended, summary_of(out), _rows(out / "events.sqlite"), worker.truth)
+        return Measured(ended, summary_of(out), _rows(out / "events.sqlite"), worker.truth, len(worker.again))
 
     return asyncio.run(run())
 
