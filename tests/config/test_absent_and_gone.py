@@ -7,7 +7,7 @@ import pytest
 from evload.engine.engine import shown_from_ns
 from evload.run.prepare import prepare, with_watches
 from evload.workload.journeys.settings import Continue, RequestStep, WaitStep
-from tests.config.test_bad_config import Bad, lines_of, load
+from tests.config.test_bad_config import Bad, assert_told, lines_of, load
 
 S = 1_000_000_000
 GOOD = """\
@@ -124,11 +124,7 @@ def test_nothing_is_lost_of_what_is_to_stay_absent_and_no_probe_of_it_is_blind()
     ids=lambda bad: f"{bad.where} {bad.new}",
 )  # fmt: skip
 def test_each_mistake_is_one_clear_line(bad: Bad) -> None:
-    assert GOOD.count(bad.old) == 1, "the change must be one"
-    (line,) = lines_of(GOOD.replace(bad.old, bad.new))
-    assert f":{bad.where}: " in line, line
-    assert bad.what in line, line
-    assert bad.cure in line, line
+    assert_told(GOOD, bad)
 
 
 def test_absence_is_asked_where_somebody_watches_for_it() -> None:

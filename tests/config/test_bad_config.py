@@ -95,6 +95,15 @@ class Bad(NamedTuple):
     cure: str
 
 
+def assert_told(good: str, bad: Bad) -> None:
+    """What is changed stands once in a good config, and the changed one is told of in one line."""
+    assert good.count(bad.old) == 1, "the change must be one"
+    (line,) = lines_of(good.replace(bad.old, bad.new))
+    assert f":{bad.where}: " in line, line
+    assert bad.what in line, line
+    assert bad.cure in line, line
+
+
 LAST = "p95(publish) < 3s, critical: 10s"
 TABLE = [
     # keys

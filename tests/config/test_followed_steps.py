@@ -6,7 +6,7 @@ import pytest
 
 from evload.run.prepare import prepare, with_watches
 from evload.workload.journeys.settings import EventStep, RequestStep
-from tests.config.test_bad_config import Bad, lines_of, load
+from tests.config.test_bad_config import Bad, assert_told, load
 
 GOOD = """\
 producers:
@@ -80,8 +80,4 @@ def test_what_is_written_is_what_is_meant_and_each_step_is_a_scenario_with_probe
     ids=lambda bad: f"{bad.where} {bad.what}",
 )  # fmt: skip
 def test_each_mistake_is_one_clear_line(bad: Bad) -> None:
-    assert GOOD.count(bad.old) == 1, "the change must be one"
-    (line,) = lines_of(GOOD.replace(bad.old, bad.new))
-    assert f":{bad.where}: " in line, line
-    assert bad.what in line, line
-    assert bad.cure in line, line
+    assert_told(GOOD, bad)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evload.workload.journeys.settings import Capture, Continue, JourneySettings, RequestStep, WaitStep
-from tests.config.test_bad_config import Bad, lines_of, load
+from tests.config.test_bad_config import Bad, assert_told, lines_of, load
 
 S = 1_000_000_000
 GOOD = """\
@@ -91,11 +91,7 @@ def test_a_step_that_several_journeys_have_needs_the_name_of_one() -> None:
     ids=lambda bad: f"{bad.where} {bad.what}",
 )  # fmt: skip
 def test_each_mistake_is_one_clear_line(bad: Bad) -> None:
-    assert GOOD.count(bad.old) == 1, "the change must be one"
-    (line,) = lines_of(GOOD.replace(bad.old, bad.new))
-    assert f":{bad.where}: " in line, line
-    assert bad.what in line, line
-    assert bad.cure in line, line
+    assert_told(GOOD, bad)
 
 
 def test_a_journey_is_what_it_was_without_waits() -> None:
