@@ -243,8 +243,8 @@ def test_what_is_to_be_folded_is_read_back_as_it_was_written_down() -> None:
 
 
 KINDS = (
-    Summary, ScenarioSummary, RoundsSummary, RuleSummary, ContenderSummary, Distribution, GaugeSummary, Series, ThresholdCount, Vitals,
-    ReadVitals,
+    Summary, ScenarioSummary, RoundsSummary, RuleSummary, ContenderSummary, Distribution, GaugeSummary, Series,
+    ThresholdCount, Vitals, ReadVitals,
 )  # fmt: skip
 
 

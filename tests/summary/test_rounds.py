@@ -56,7 +56,8 @@ def test_a_round_counts_by_the_worst_of_its_rules_and_each_rule_by_itself() -> N
         "never both": ("always", 2, 1, 1, 0), "books agree": ("holds", 3, 0, 0, 1), "sold out": ("holds", 3, 0, 0, 1)
     }  # fmt: skip
     assert told.rules["never both"].examples == {
-        Held.VIOLATED: (Example(3 * S, "flash", 1, "stock -1"),), Held.POSSIBLE: (Example(6 * S, "flash", 2, "stock 0"),)
+        Held.VIOLATED: (Example(3 * S, "flash", 1, "stock -1"),),
+        Held.POSSIBLE: (Example(6 * S, "flash", 2, "stock 0"),),
     }  # fmt: skip
     assert told.contenders == {
         # Those of the round that was cut off count as well: they were sent, or were to be.

@@ -11,6 +11,14 @@ from typing import Final, NamedTuple
 
 from .round import TALLIES, Held, RuleKind
 
+VIOLATIONS: Final = "violations"
+"""What objectives call the number of rules that were broken, each once in a round."""
+CONTENTION: Final = "contention"
+"""What they call the share of the rounds that were judged in which contenders were in flight at once."""
+STATES: Final = ("judged", "void", "cut_off", "violated")
+"""What they ask of rounds: how many there are, `rounds(violated)`, and which share of all, `rate(violated)`."""
+COUNTERS: Final = (VIOLATIONS, "won", "doubt")
+"""What has no other meaning than that of races. `refused`, `failed` and `unsent` are of races with a contender."""
 MOST_EXAMPLES: Final = 3
 """Of each rule, of what broke it for sure, what may have broken it, and what left it unknown."""
 FEWEST_DECIDED: Final = 8
@@ -145,6 +153,16 @@ class RoundsSummary:
         for name, contender in other.contenders.items():
             self.contenders.setdefault(name, ContenderSummary()).merge(contender)
         _add(self.reasons, other.reasons)
+
+
+def counter_of(state: str) -> str:
+    """What objectives call the number of rounds in one of STATES."""
+    return f"rounds({state})"
+
+
+def state_of(counter: str) -> str | None:
+    """The state of the rounds that a counter counts; None if it counts something else."""
+    return next((state for state in STATES if counter_of(state) == counter), None)
 
 
 def _add(into: dict[str, int], more: Mapping[str, int]) -> None:

@@ -95,7 +95,7 @@ class Fold:
         self.counted = counted = counted.of_events()
         self.part = part
         self.reads = _NONE if part.event in reads else reads
-        """Types of events whose failures are no errors here: reads of a race, unless it is about one of them alone."""
+        """Types of events whose failures are no errors here: reads of a race, unless it is about one alone."""
         self.summary = ScenarioSummary(
             counter_steps={(counter, step): StepCounts(step) for counter, step in counted.counter_steps},
             is_view=is_view,
