@@ -111,7 +111,7 @@ MISTAKES: list[tuple[str, dict[str, Any], str]] = [
 
 @pytest.mark.parametrize(("text", "more", "what"), MISTAKES)
 def test_what_cannot_be_asked_is_told_with_its_cure(text: str, more: dict[str, Any], what: str) -> None:
-    with pytest.raises(ValueError) as refused:  # noqa: PT011
+    with pytest.raises(ValueError) as refused:
         parse(text, gauges={"q": ["queue_depth"]}, **more)
     assert str(refused.value) == what
 
