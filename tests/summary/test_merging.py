@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from evload.model.facts import FACTS, METRICS
 from evload.model.phases import Ending
+from evload.model.round import Held
+from evload.model.rounds import ContenderSummary, Example, RoundsSummary, RuleSummary
 from evload.model.states import Seen, State
 from evload.model.summary import (
     FROM_LEDGER,
@@ -28,7 +30,7 @@ from evload.model.vitals import Incident, ReadVitals, Vitals
 from evload.stats.histogram import Histogram
 from evload.stats.thresholds import StepCounts, ThresholdCount
 from evload.stats.watches import MISSING
-from evload.summary.fold_plan import Counted, ScenarioPlan, Slice
+from evload.summary.fold_plan import Counted, RacePlan, ScenarioPlan, Slice
 from evload.summary.recorder import Recorder
 from evload.workload.segment import Segment
 from tests.rigs.contents import contents
@@ -52,7 +54,7 @@ PLANS = [
          Slice("tag=cold", COUNTED, tag="cold"), Slice("tag=cold?", COUNTED, tag="cold?"),
          Slice("event=e1,tag=region=eu", COUNTED, event=1, tag="region=eu")),
         ((0, "first"), (1, "second")), arrival_step_ns=S, flow_step_ns=S, phases=((0, 9 * S), (9 * S, 40 * S)),
-        warmup=(0, 1200 * MS),
+        warmup=(0, 1200 * MS), race=RacePlan(("pay",), ("never both",), ("agree",), reads=(1,)),
     ),
     ScenarioPlan("alone", True, 10 * S, COUNTED, (Slice("probe=first", COUNTED, probe=0),), ((0, "first"),)),
     ScenarioPlan("unwatched", False, 0, event="e0"),
@@ -183,6 +185,10 @@ def rich() -> Summary:
     found = fold(events, [(1, 5.0), (2, 7.0), (3, 0.0), (4, MISSING)])
     found.reads["first"] = Distribution()
     found.scenarios["chain"].event = "e0"
+    found.scenarios["chain"].rounds = rounds = RoundsSummary(1, 2, 3, 4, 5, 6, 7, 8, 9, reasons={"503": 1})
+    rounds.rules["agree"] = RuleSummary("holds", 1, 2, 3, 4, 5)
+    rounds.rules["agree"].tell(Held.VIOLATED, Example(1, "chain", 2, "stock -1"))
+    rounds.contenders["pay"] = ContenderSummary(1, 2, 3, 4, 5, 6)
     return found
 
 
@@ -192,7 +198,10 @@ def test_no_field_can_be_added_without_being_added_up() -> None:
     chain = summary.scenarios["chain"]
     gauge = summary.gauges["queue"]
     one = next(iter(chain.distributions.values()))
-    for holder in (summary, chain, gauge, one, gauge.series["queue_depth"], one.thresholds or chain):
+    rounds = chain.rounds
+    assert rounds is not None
+    of_rounds = (rounds, rounds.rules["agree"], rounds.contenders["pay"])
+    for holder in (summary, chain, gauge, one, gauge.series["queue_depth"], one.thresholds or chain, *of_rounds):
         if not dataclasses.is_dataclass(holder):
             continue
         for field in dataclasses.fields(holder):
@@ -209,6 +218,11 @@ def test_no_field_can_be_added_without_being_added_up() -> None:
     again.merge(summary)
     assert again == summary
     assert twice.scenarios["chain"].ledger == {name: 2 * n for name, n in chain.ledger.items()}
+    assert twice.scenarios["chain"].rounds == RoundsSummary(
+        2, 4, 6, 8, 10, 12, 14, 16, 18,
+        {"agree": RuleSummary("holds", 2, 4, 6, 8, 10, {Held.VIOLATED: (Example(1, "chain", 2, "stock -1"),) * 2})},
+        {"pay": ContenderSummary(2, 4, 6, 8, 10, 12)}, {"503": 2},
+    )  # fmt: skip
     assert chain.slices["replica=b"].is_view
     assert set(METRICS) - set(HOPS) == set(chain.distributions) | {"hop"}
     known = {name for name, fact in FACTS.items() if fact.column and (fact.counters or fact.tallied or fact.ranged)}
@@ -228,7 +242,10 @@ def test_what_is_to_be_folded_is_read_back_as_it_was_written_down() -> None:
         assert Counted.from_data(older) == Counted(((metric, 7),), on_time=on_time)
 
 
-KINDS = (Summary, ScenarioSummary, Distribution, GaugeSummary, Series, ThresholdCount, Vitals, ReadVitals)
+KINDS = (
+    Summary, ScenarioSummary, RoundsSummary, RuleSummary, ContenderSummary, Distribution, GaugeSummary, Series,
+    ThresholdCount, Vitals, ReadVitals,
+)  # fmt: skip
 
 
 def test_every_kind_of_summary_can_be_merged() -> None:

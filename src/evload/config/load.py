@@ -17,6 +17,7 @@ from .. import files
 from ..clients.credentials.settings import SecretSettings
 from ..errors import ConfigError, Problem, UsageError
 from ..model.report import Circumstances
+from ..model.round import TALLIES
 from ..objectives import grammar
 from ..objectives.ceiling import CeilingObjective, is_about_ceiling, parse_ceiling
 from ..objectives.change import RULES, check_gauge, check_journey, warning
@@ -56,6 +57,7 @@ _NO_SANDBOX_YET: Final = "http://127.0.0.1:9"
 """Stands in for it where nothing is started: the discard port, on which nothing listens."""
 _LONGEST: Final = 4 * yamlfile.LONGEST
 """Bytes of a file. No character has more than four of them."""
+_ADD_RACE: Final = "add a scenario with race:"
 _LARGEST: Final = 2**63 - 1
 """What databases and protocols have room for. The data of an event may hold any number."""
 _JSON: Final = frozenset({"json", "vars"})
@@ -547,6 +549,8 @@ class _Reader:
         asked = [grammar.parse("errors == 0"), *(grammar.parse("lost == 0", scenario=place) for place in places)]
         if any(scenario.journeys for scenario in scenarios.values()):
             asked.append(grammar.parse("failed == 0"))
+        if any(isinstance(one, dict) and "race" in one for one in self._document.section("scenarios").values()):
+            asked.append(grammar.parse("violations == 0"))
         return tuple(replace(objective, implied=True) for objective in asked)
 
     def _asked(
@@ -621,6 +625,45 @@ class _Reader:
             self._problems.add((*path, "check"), f"{what} {of}", cure)
         return objective.check in known
 
+    def _has_race(self, objective: Objective, path: DataPath) -> bool:
+        """Whether there is a race that an objective on rounds is about, with the rule and the contender that it
+        names. What isn't read as it should be has a mistake of its own."""
+        found = {
+            name: race
+            for name, scenario in self._document.section("scenarios").items()
+            if isinstance(scenario, dict) and isinstance(race := scenario.get("race"), dict)
+        }
+        if objective.of_iterations and objective.scenario in found:
+            what = f"{objective.expression!r} is about journeys, and {objective.scenario!r} is a race"
+            told = objective.subject in TALLIES
+            cure = "add contender: NAME" if told else "leave scenario out, or name one with journeys"
+            self._problems.add((*path, "scenario"), what, cure)
+            return False
+        if not objective.of_rounds:
+            return True
+        if objective.scenario is not None and objective.scenario not in found:
+            if objective.scenario in self._document.section("scenarios"):
+                what = f"scenario {objective.scenario!r} has no race"
+                cure = f"write one of {', '.join(found)}" if found else _ADD_RACE
+                self._problems.add((*path, "scenario"), what, cure)
+                return False
+            return True
+        if not found:
+            what = f"{objective.expression!r} is about rounds of a race, and there is none"
+            self._problems.add(path, what, _ADD_RACE)
+            return False
+        own = [race for name, race in found.items() if objective.scenario in (None, name)]
+        for word, parts in (("rule", ("always", "holds")), ("contender", ("contenders",))):
+            written = getattr(objective, word)
+            named = [names for race in own for part in parts if isinstance(names := race.get(part), dict)]
+            known = dict.fromkeys(name for names in named for name in names)
+            if written is not None and written not in known:
+                cure = f"write it under race: {' or '.join(f'{part}:' for part in parts)}"
+                what, cure = unknown(word, written, known, otherwise=cure)
+                self._problems.add((*path, word), what, cure)
+                return False
+        return True
+
     def _objective(
         self, entry: ObjectiveEntry, gauges: Mapping[str, Sequence[str]], place: DataPath, path: DataPath
     ) -> Objective | None:
@@ -636,6 +679,8 @@ class _Reader:
                 "journey",
                 "step",
                 "check",
+                "rule",
+                "contender",
                 "after",
                 "during",
             )
@@ -659,6 +704,8 @@ class _Reader:
                 objective = grammar.with_step(objective, self._steps_of)
                 if not self._has_check(objective, path):
                     return None
+            if not self._has_race(objective, path):
+                return None
             place = next(((*path, name) for name in given), path)
             if given or abort:
                 objective = grammar.parse(entry.objective, gauges=gauges, abort_after_ns=delay_ns, **scope, **given)

@@ -368,6 +368,8 @@ class ObjectiveEntry(Settings):
     check: Annotated[
         str | None, Field(description="about this check of answers, in all steps that have it or in the step")
     ] = None
+    rule: Annotated[str | None, Field(description="about this rule of a race alone")] = None
+    contender: Annotated[str | None, Field(description="about the contenders of this name in races")] = None
     after: Annotated[
         str | None,
         Field(description="what counts from a moment: from the end of this scenario or action, or from this time"),

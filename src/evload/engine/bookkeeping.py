@@ -12,6 +12,7 @@ from ..judging.live_checks import LiveChecks
 from ..ledger.writer import Ledger
 from ..model.iteration import Iteration
 from ..model.marker import Marker
+from ..model.round import Round
 from ..model.summary import Summary
 from ..model.tags import KnownTags
 from ..model.travel import Event, Receipt
@@ -88,6 +89,18 @@ class Bookkeeping:
         told = [replace(one, reason=hide(one.reason)) if one.reason else one for one in iterations]
         self._recorder.iterated(told)
         self._ledger.iterated(told)
+
+    def rounded(self, rounds: Sequence[Round]) -> None:
+        """Record rounds of races that are over, in the order in which they ended: each that was planned, once."""
+        hide = self._hide
+        told = [
+            replace(
+                one, reason=hide(one.reason), rules=tuple(replace(rule, told=hide(rule.told)) for rule in one.rules)
+            )
+            for one in rounds
+        ]
+        self._recorder.rounded(told)
+        self._ledger.rounded(told)
 
     def sampled(self, gauge: str, start_ns: int, end_ns: int, values: Mapping[str, float]) -> None:
         """Record one sample of a gauge; no values: it could not be taken."""

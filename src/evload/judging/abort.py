@@ -29,6 +29,7 @@ from .events import question
 from .gauge_watches import at_lower_end
 from .gauges import judge_drain, judge_gauge, judge_reach, judge_watched
 from .moments import anchor_of, moment
+from .rounds import counted as counted_rounds
 from .windows import Bad, bad_over_time, recovery_ns
 
 _LOOKBACK: Final = 2000
@@ -118,6 +119,8 @@ def _violation(objective: Objective, state: _State, limit: Fraction) -> str:
 def _violated(objective: Objective, state: _State, limit: Fraction) -> str:
     if objective.of_iterations and (objective.measure not in (Measure.COUNT, Measure.MAX) or objective.window):
         return ""  # Iterations count when they are over, and how many are under way isn't known here.
+    if objective.of_rounds and objective.measure not in (Measure.COUNT, Measure.MAX):
+        return ""  # So do rounds.
     about = objective.inner or objective
     if about.measure is Measure.RATE and state.tries(about):
         return ""  # A share of tries; nobody knows how often what is under way is sent.
@@ -134,7 +137,7 @@ def _violated(objective: Objective, state: _State, limit: Fraction) -> str:
             return _count(objective, state, limit)
         case Measure.MAX:
             beyond = sum(one.thresholds[int(limit)].beyond for one in _measured(objective, state))
-            what = "iterations" if objective.of_iterations else "events"
+            what = "iterations" if objective.of_iterations else "rounds" if objective.of_rounds else "events"
             return f"{beyond} {what} took longer than {format_duration(float(limit))}" if beyond else ""
         case Measure.STALENESS:
             return _staleness(objective, state, limit)
@@ -158,7 +161,8 @@ def _is_over(operator: str, value: Fraction | int, limit: Fraction) -> bool:
 
 
 def _count(objective: Objective, state: _State, limit: Fraction) -> str:
-    seen = sum(counted(one, objective).low for one in objective.pieces(state.summary))
+    count_of = counted_rounds if objective.of_rounds else counted
+    seen = sum(count_of(one, objective).low for one in objective.pieces(state.summary))
     return f"{objective.subject} is {seen}" if _is_over(objective.operator, seen, limit) else ""
 
 

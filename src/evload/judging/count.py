@@ -56,7 +56,7 @@ def count(scope: ScenarioSummary, name: str) -> Count:
         return Count(exact, exact, "" if ledger["scheduled"] else "no iteration was due")
     match name:
         case "errors":
-            exact = sum(ledger[key] for key in ERRORS)
+            exact = sum(ledger[key] for key in ERRORS) - scope.failed_reads
         case "sent":
             exact = ledger["scheduled"] - ledger["unsent"]
         case _:
@@ -89,8 +89,10 @@ def _count_by_value(scope: ScenarioSummary, by_value: ByValue) -> Count:
 
 def tried(scope: ScenarioSummary, name: str) -> int:
     """Of how many a counter called `name` is a share: all that was scheduled, as often as it was sent where that is
-    counted."""
+    counted; of errors without the reads of races."""
     scheduled, by_value = scope.ledger["scheduled"], ByValue.named(name)
+    if name == "errors":
+        return scheduled - scope.reads
     if by_value is None or not by_value.of_tries:
         return scheduled
     return scheduled + sum(scope.tallies.get(STATUS, {}).values()) - scope.known.get(STATUS, 0)

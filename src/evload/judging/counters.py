@@ -72,7 +72,8 @@ def _counter_unit(objective: Objective, scope: ScenarioSummary, behind_ns: int) 
         return Fraction(1)
     scheduled = scope.ledger["scheduled"]
     if objective.measure is Measure.RATE:
-        return Fraction(1, tried(scope, objective.subject)) if scheduled else None
+        among = tried(scope, objective.subject)
+        return Fraction(1, among) if among else None
     if scope.first_intended_ns is None:
         return None
     assert scope.last_intended_ns is not None

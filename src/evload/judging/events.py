@@ -42,7 +42,7 @@ def judge_share(objective: Objective, scope: ScenarioSummary, limit: Fraction) -
         return LimitResult(Result.PASS, observed, evidence.dependence_note(n))
     if evidence.lowest > allowed:
         return LimitResult(Result.FAIL, observed, evidence.dependence_note(n))
-    what = "iterations" if objective.of_iterations else "events"
+    what = "iterations" if objective.of_iterations else "rounds" if objective.of_rounds else "events"
     return LimitResult(Result.INCONCLUSIVE, observed, _why_open(evidence, n, p, what))
 
 

@@ -13,6 +13,7 @@ from typing import Final
 
 from ..model.facts import COUNTERS
 from ..model.report import ObjectiveResult, Result
+from ..model.rounds import VIOLATIONS, counter_of
 from ..model.summary import Summary, merged
 from ..model.tags import unanswered
 from ..objectives.objective import UPPER, Measure, Objective
@@ -24,10 +25,19 @@ from .events import judge_extreme, judge_mean, judge_share, judge_staleness
 from .gauges import judge_bracketed, judge_drain, judge_gauge, judge_ratio, judge_reach, judge_watched
 from .limit_result import NEAR_NOTE, LimitResult
 from .moments import anchor_of, meanwhile, why_untold
+from .rounds import judge_rounds
 from .unseen import unseen
 from .windows import judge_recovery, judge_window
 
-_WITNESSES: Final = frozenset({"lost", "regressed", *(name for name, counter in COUNTERS.items() if counter.witness)})
+_WITNESSES: Final = frozenset(
+    {
+        "lost",
+        "regressed",
+        VIOLATIONS,
+        counter_of("violated"),
+        *(name for name, counter in COUNTERS.items() if counter.witness),
+    }
+)
 _JUDGES: Final = {
     Measure.PERCENTILE: judge_share,
     Measure.SHARE: judge_share,
@@ -118,6 +128,8 @@ def _finder(
         return partial(judge_bracketed, objective, summary, judge=partial(_judge_gauged, summary, scenarios))
     if objective.measure is Measure.COST:
         return partial(judge_cost, objective, summary)
+    if objective.of_rounds and objective.measure in (Measure.COUNT, Measure.RATE):
+        return partial(judge_rounds, objective, objective.judged(summary))
     scope = objective.scope(summary)
     if objective.measure is Measure.RECOVERY:
         return partial(

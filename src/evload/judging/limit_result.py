@@ -8,6 +8,7 @@ from typing import Final
 
 from ..model.iteration import JOURNEY
 from ..model.report import Result
+from ..model.round import SETTLE
 from ..model.summary import Ends
 
 NEAR: Final = Fraction(9, 10)
@@ -28,6 +29,11 @@ def no_data(what: str) -> LimitResult:
     """Nothing is known of `what`."""
     if what == JOURNEY:
         return LimitResult(Result.INCONCLUSIVE, note="no iteration has a time, and no data is no pass")
+    if what == SETTLE:
+        return LimitResult(
+            Result.INCONCLUSIVE, note="no round was judged in which something has to hold in the end, and no data is "
+            "no pass"
+        )  # fmt: skip
     return LimitResult(Result.INCONCLUSIVE, note=f"no event has a {what}, and no data is no pass")
 
 

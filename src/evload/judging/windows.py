@@ -7,9 +7,9 @@ possibly if those that can't be told would make it so.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
-from itertools import accumulate
+from itertools import accumulate, zip_longest
 from typing import Final, NamedTuple
 
 from ..model.report import Result
@@ -49,8 +49,11 @@ def bad_over_time(objective: Objective, scope: ScenarioSummary, limit: Fraction,
         known = count(scope, objective.subject)
         unplaced = None if known.high is None else known.high - known.low
         allowance = Allowance(limit, strict=objective.operator == "<", sparse=not window.stretch)
-        beyond = steps.beyond[since:]
-        return Bad(Counts(steps.events[since:], beyond, beyond), allowance, unplaced)
+        events, beyond = steps.events[since:], steps.beyond[since:]
+        if objective.subject == "errors" and (reads := scope.read_steps.get(window.step_ns)) is not None:
+            # What fails of the reads of a race is no error of the load.
+            events, beyond = _less(events, reads.events[since:]), _less(beyond, reads.beyond[since:])
+        return Bad(Counts(events, beyond, beyond), allowance, unplaced)
     distribution = scope.distributions.get(objective.subject)
     threshold, p = question(objective, limit)
     steps = None if distribution is None else distribution.steps.get((threshold, window.step_ns))
@@ -60,6 +63,10 @@ def bad_over_time(objective: Objective, scope: ScenarioSummary, limit: Fraction,
     events = steps.events[since:]
     not_within = array("q", (n - within for n, within in zip(events, steps.within[since:], strict=True)))
     return Bad(Counts(events, steps.beyond[since:], not_within), allowance)
+
+
+def _less(counts: Sequence[int], others: Sequence[int]) -> array[int]:
+    return array("q", (count - other for count, other in zip_longest(counts, others, fillvalue=0)))
 
 
 def judge_window(objective: Objective, scope: ScenarioSummary, limit: Fraction) -> LimitResult:

@@ -18,10 +18,11 @@ from ..errors import UsageError
 from ..model.iteration import End, Iteration
 from ..model.marker import Marker
 from ..model.report import EventSample
+from ..model.round import Round, RoundEnd, Tally
 from ..model.states import State
 from ..model.travel import Observation, Part, Try
 from ..stats.watches import MISSING
-from .schema import COLUMNS, READS, TABLES, iteration_of, observation_of
+from .schema import COLUMNS, READS, TABLES, iteration_of, observation_of, round_of
 
 _MOST_META: Final = 64_000_000
 """Bytes of one entry of what a ledger says of its run."""
@@ -283,6 +284,42 @@ class LedgerReader:
                         scenario, journey, number, None, due_ns, due_ns, last_ns, End.CUT_OFF, "", "the run died"
                     )
 
+    def rounds(self) -> Iterator[Round]:
+        """The rounds of races that are over, in the order in which they ended; none in an older ledger.
+
+        Raises UsageError where the file is damaged.
+        """
+        if "rounds" in self.tables:
+            query = (
+                "SELECT scenario, number, intended_ns, started_ns, ended_ns, round_end, reason, contended, "
+                "settled_lower, settled_upper FROM rounds ORDER BY rowid"
+            )
+            of = "WHERE scenario = ? AND number = ? ORDER BY place"
+            contenders = f"SELECT contender, won, refused, failed, doubt, unsent FROM round_contenders {of}"
+            rules = f"SELECT rule, kind, held, told FROM round_rules {of}"
+            for row in self.rows(query):
+                yield round_of(row, *(list(self.rows(about, row[:2])) for about in (contenders, rules)))
+
+    def rounds_under_way(self) -> Iterator[Round]:
+        """The rounds that aren't over, as far as a request of theirs is settled: as if they had been cut off when the
+        last of these was. Contenders count by their answers, where these are known."""
+        racing = {
+            number: {f"{plan['name']}.{name}": name for name in plan["race"]["contenders"]}
+            for number, plan in enumerate(self.meta["plan"])
+            if plan.get("race")
+        }
+        if "rounds" not in self.tables or "iteration" not in self.columns or not racing:
+            return
+        query = (
+            "SELECT scenario, iteration, type, state, answer, min(intended_ns), max(settled_ns), count(*) FROM events"
+            " WHERE iteration IS NOT NULL AND NOT EXISTS (SELECT 1 FROM rounds"
+            " WHERE rounds.scenario = events.scenario AND rounds.number = events.iteration)"
+            " GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5"
+        )
+        for (scenario, number), rows in groupby(self.rows(query), key=itemgetter(0, 1)):
+            if scenario in racing:
+                yield _cut_off(scenario, number, racing[scenario], self.meta["events"], [row[2:] for row in rows])
+
     def markers(self) -> Iterator[Marker]:
         """When something was done to the system, in order of time."""
         if "markers" in self.tables:
@@ -328,6 +365,25 @@ def _journey_of(event: str, journeys: Sequence[str]) -> int | None:
     """The number of the journey of which an event is a step, JOURNEY.STEP; None if it is of none."""
     owners = [name for name in journeys if event.startswith(f"{name}.")]
     return journeys.index(max(owners, key=len)) if owners else None
+
+
+def _cut_off(
+    scenario: int, number: int, contenders: Mapping[str, str], events: Sequence[str], rows: Sequence[Sequence[Any]]
+) -> Round:
+    """A round that the run didn't live to see the end of: by type, state and answer of its requests when the first of
+    them was due, when the last was settled, and how many they are."""
+    tallies: dict[str, dict[str, int]] = {name: {} for name in contenders.values()}
+    started: list[int] = []
+    for kind, state, answer, due_ns, _, count in rows:
+        if (name := contenders.get(events[kind])) is not None:
+            started.append(due_ns)
+            unknown = "unsent" if state == State.UNSENT else "doubt"
+            what = {1: "won", 2: "refused", 3: "failed"}.get(answer, unknown)
+            tallies[name][what] = tallies[name].get(what, 0) + count
+    return Round(
+        scenario, number, min(row[3] for row in rows), min(started, default=None), max(row[4] for row in rows),
+        RoundEnd.CUT_OFF, "the run died", {name: Tally(**counts) for name, counts in tallies.items() if counts},
+    )  # fmt: skip
 
 
 def _line(what: object) -> str:

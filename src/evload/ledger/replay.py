@@ -1,8 +1,8 @@
 """Rebuilds the summary of a run from its ledger file, into the very folds that the run itself filled.
 
 Works for a run that ended, for one that is still going on, and for one that was killed: events that were
-outstanding then are known by number only, and count as in doubt; iterations under way of which a request is settled
-count as cut off.
+outstanding then are known by number only, and count as in doubt; iterations and rounds under way of which a request
+is settled count as cut off.
 """
 
 from __future__ import annotations
@@ -136,6 +136,11 @@ def _fold(reader: LedgerReader, plans: Sequence[ScenarioPlan]) -> Summary:
     if vitals.crashed:
         for iteration in reader.under_way():
             recorder.iterated([iteration])
+    for one in reader.rounds():
+        recorder.rounded([one])
+    if vitals.crashed:
+        for one in reader.rounds_under_way():
+            recorder.rounded([one])
     for gauge, start_ns, end_ns, values in reader.samples():
         recorder.sampled(gauge, start_ns, end_ns, values)
     for probe, times in reader.read_times():

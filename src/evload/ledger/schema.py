@@ -7,12 +7,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
 from operator import attrgetter
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 import orjson
 
 from ..model.facts import DEFAULTS, FACTS
 from ..model.iteration import End, Iteration
+from ..model.round import TALLIES, Held, Round, RoundEnd, RuleKind, RuleResult, Tally
 from ..model.states import State
 from ..model.travel import OPTIONAL, Observation, Part, Try, told_of
 
@@ -106,12 +107,34 @@ CREATE TABLE iterations (         -- of journeys, those that are over, in the or
     checks TEXT,                  -- by STEP: NAME whether it held, of all checks of its answers: an object in JSON
     PRIMARY KEY (scenario, number)
 );
+CREATE TABLE rounds (             -- of races, those that are over, in the order in which they ended
+    scenario INTEGER NOT NULL,    -- index into meta.plan
+    number INTEGER NOT NULL,      -- within its scenario; the rows in events of its requests have it as iteration
+    intended_ns INTEGER NOT NULL, started_ns INTEGER, ended_ns INTEGER NOT NULL, -- due, contenders due if ever, over
+    round_end INTEGER NOT NULL,   -- {", ".join(f"{end.value} {end.name.lower()}" for end in RoundEnd)}
+    reason TEXT,                  -- why it is void or was cut off
+    contended INTEGER,            -- 1: requests of different contenders were in flight at once, 0: they were not
+    settled_lower INTEGER, settled_upper INTEGER, -- ns after the last answer; no upper: not in time
+    PRIMARY KEY (scenario, number)
+);
+CREATE TABLE round_contenders (   -- what became of the contenders of each name in a round
+    scenario INTEGER NOT NULL, number INTEGER NOT NULL, place INTEGER NOT NULL, contender TEXT NOT NULL,
+    {", ".join(f"{name} INTEGER NOT NULL" for name in TALLIES)},
+    PRIMARY KEY (scenario, number, place)
+) WITHOUT ROWID;
+CREATE TABLE round_rules (        -- what became of each rule in a round that was judged
+    scenario INTEGER NOT NULL, number INTEGER NOT NULL, place INTEGER NOT NULL, rule TEXT NOT NULL,
+    kind TEXT NOT NULL,           -- {" or ".join(get_args(RuleKind))}
+    held INTEGER NOT NULL,        -- {", ".join(f"{held.value} {held.name.lower()}" for held in Held)}
+    told TEXT,                    -- what the reads and the contenders were, if it didn't hold for sure
+    PRIMARY KEY (scenario, number, place)
+) WITHOUT ROWID;
 """
 
 TABLES: Final = frozenset(
     {
         "meta", "vitals", "scheduled", "samples", "reads", "read_times", "markers", "states", "events", "parts",
-        "iterations", "tries",
+        "iterations", "tries", "rounds", "round_contenders", "round_rules",
     }
 )  # fmt: skip
 
@@ -122,6 +145,9 @@ INSERT_READS: Final = "INSERT INTO reads VALUES (?, ?, ?)"
 INSERT_READ_TIMES: Final = "INSERT INTO read_times VALUES (?, ?, ?, ?, ?)"
 INSERT_MARKER: Final = "INSERT OR REPLACE INTO markers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 INSERT_ITERATION: Final = "INSERT INTO iterations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_ROUND: Final = "INSERT INTO rounds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_CONTENDER: Final = "INSERT INTO round_contenders VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+INSERT_RULE: Final = "INSERT INTO round_rules VALUES (?, ?, ?, ?, ?, ?, ?)"
 INSERT_SAMPLE: Final = "INSERT INTO samples VALUES (?, ?, ?, ?, ?)"
 
 _NULL: Final = math.nan
@@ -300,6 +326,51 @@ def iteration_of(row: Sequence[Any]) -> Iteration:
     return Iteration(
         scenario, journey, number, user, intended_ns, started_ns, ended_ns, End(ended_as), step or "", reason or "",
         failed, tuple(held.items()),
+    )  # fmt: skip
+
+
+def round_row(one: Round, start: int) -> tuple[object, ...]:
+    """The row of a round that is over."""
+    lower, upper = one.settled or (None, None)
+    return (
+        one.scenario,
+        one.number,
+        one.intended_ns - start,
+        _NULL if one.started_ns is None else one.started_ns - start,
+        one.ended_ns - start,
+        int(one.end),
+        one.reason or _NULL,
+        _NULL if one.contended is None else int(one.contended),
+        _NULL if lower is None else lower,
+        _NULL if upper is None else upper,
+    )
+
+
+def contender_rows(one: Round) -> Iterator[tuple[object, ...]]:
+    """The rows of what became of its contenders."""
+    for place, (name, tally) in enumerate(one.tallies.items()):
+        yield (one.scenario, one.number, place, name, *(getattr(tally, what) for what in TALLIES))
+
+
+def rule_rows(one: Round) -> Iterator[tuple[object, ...]]:
+    """The rows of what became of its rules."""
+    for place, rule in enumerate(one.rules):
+        yield (one.scenario, one.number, place, rule.rule, rule.kind, int(rule.held), rule.told or _NULL)
+
+
+def round_of(row: Sequence[Any], contenders: Sequence[Sequence[Any]], rules: Sequence[Sequence[Any]]) -> Round:
+    """The round that a row tells of, with the rows of its contenders and rules, in order and from `contender` and
+    `rule` on. Raises ValueError where a rule is of no kind that there is."""
+    scenario, number, intended_ns, started_ns, ended_ns, end, reason, contended, lower, upper = row
+    for _, kind, *_ in rules:
+        if kind not in get_args(RuleKind):
+            raise ValueError(f"a rule is of kind {kind!r}")
+    return Round(
+        scenario, number, intended_ns, started_ns, ended_ns, RoundEnd(end), reason or "",
+        {name: Tally(*counts) for name, *counts in contenders},
+        tuple(RuleResult(name, kind, Held(held), told or "") for name, kind, held, told in rules),
+        None if contended is None else bool(contended),
+        None if lower is None else (lower, upper),
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..model.iteration import End
+from ..model.round import TALLIES, Held, RoundEnd
 from ..model.states import Seen, State
 from ..model.vitals import Vitals
 from ..objectives.scenario import ScenarioCriteria
@@ -132,6 +133,12 @@ def check(reader: LedgerReader) -> None:
         "number": (0, _FURTHEST_NS),
         "user": (0, _FURTHEST_NS),
         "ended_as": (min(End), max(End)),
+        "round_end": (min(RoundEnd), max(RoundEnd)),
+        "contended": (0, 1),
+        "settled_lower": (0, _FURTHEST_NS),
+        "settled_upper": (0, _FURTHEST_NS),
+        "held": (min(Held), max(Held)),
+        **dict.fromkeys(TALLIES, (0, _FURTHEST_NS)),
     }
     for table, columns in _schema().items():
         if table == "events":
@@ -176,9 +183,10 @@ def _check_steps(reader: LedgerReader) -> None:
     ]
     ((last,),) = reader.rows("SELECT max(settled_ns) FROM events")
     last_ns = last or 0
-    if "iterations" in reader.tables:
-        ((due,),) = reader.rows("SELECT max(intended_ns) FROM iterations")
-        last_ns = max(last_ns, due or 0)
+    for table in ("iterations", "rounds"):
+        if table in reader.tables:
+            ((due,),) = reader.rows(f"SELECT max(intended_ns) FROM {table}")
+            last_ns = max(last_ns, due or 0)
     if steps and (min(steps) <= 0 or last_ns // min(steps) > _MOST_STEPS):
         raise reader.damaged(f"a run of {format_duration(last_ns)} isn't counted in steps of {min(steps)} ns")
 
@@ -203,6 +211,9 @@ def _schema() -> dict[str, dict[str, _Column]]:
                 "vitals",
                 "iterations",
                 "tries",
+                "rounds",
+                "round_contenders",
+                "round_rules",
             )
         }
 

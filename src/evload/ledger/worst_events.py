@@ -77,7 +77,7 @@ def worst_events(
     `judged` are the names of the scenarios on whose events it was judged; None: of all that it may be about.
     """
     about = objective.inner or objective
-    chosen = _choice_of_steps(about) if about.of_iterations else _choice(about)
+    chosen = None if about.of_rounds else _choice_of_steps(about) if about.of_iterations else _choice(about)
     if chosen is None:
         return
     scenarios = [plan["name"] for plan in reader.meta["plan"]]
@@ -93,6 +93,9 @@ def worst_events(
     if len(of) < len(scenarios) and (about.scenario in (None, *scenarios)):
         conditions.append(f"scenario IN ({', '.join(map(str, of))})")
     conditions += _when_due(about, list(reader.markers()))
+    reads = [number for plan in reader.meta["plan"] for number in (plan.get("race") or {}).get("reads", ())]
+    if about.subject == "errors" and about.event is None and reads:
+        conditions.append(f"type NOT IN ({', '.join(str(int(number)) for number in reads)})")
     if about.event is not None:
         conditions.append("type = :type")
         values["type"] = events.index(about.event)

@@ -20,22 +20,29 @@ import orjson
 from ..errors import OutputError
 from ..model.iteration import Iteration
 from ..model.marker import Marker
+from ..model.round import Round
 from ..model.states import State
 from ..model.travel import Observation
 from .schema import (
     FORMAT,
+    INSERT_CONTENDER,
     INSERT_ITERATION,
     INSERT_MARKER,
     INSERT_PART,
     INSERT_READ_TIMES,
     INSERT_READS,
+    INSERT_ROUND,
+    INSERT_RULE,
     INSERT_SAMPLE,
     INSERT_SCHEDULED,
     INSERT_TRY,
     SCHEMA,
+    contender_rows,
     insertions,
     iteration_row,
     part_rows,
+    round_row,
+    rule_rows,
     try_rows,
 )
 
@@ -58,6 +65,10 @@ class Ledger(Protocol):
 
     def iterated(self, iterations: Sequence[Iteration]) -> None:
         """Keep iterations of journeys that are over, in the order in which they ended."""
+        ...
+
+    def rounded(self, rounds: Sequence[Round]) -> None:
+        """Keep rounds of races that are over, in the order in which they ended."""
         ...
 
     def sampled(self, gauge: str, start_ns: int, end_ns: int, values: Mapping[str, float]) -> None:
@@ -161,6 +172,18 @@ class LedgerFile:
         start = self._start_ns
         if iterations:
             self._put(lambda db: db.executemany(INSERT_ITERATION, [iteration_row(one, start) for one in iterations]))
+
+    def rounded(self, rounds: Sequence[Round]) -> None:
+        start = self._start_ns
+        if not rounds:
+            return
+
+        def write(db: sqlite3.Connection) -> None:
+            db.executemany(INSERT_ROUND, [round_row(one, start) for one in rounds])
+            db.executemany(INSERT_CONTENDER, [row for one in rounds for row in contender_rows(one)])
+            db.executemany(INSERT_RULE, [row for one in rounds for row in rule_rows(one)])
+
+        self._put(write)
 
     def sampled(self, gauge: str, start_ns: int, end_ns: int, values: Mapping[str, float]) -> None:
         times = (start_ns - self._start_ns, end_ns - self._start_ns, gauge)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Literal
 
@@ -89,7 +89,7 @@ class Round:
     ended_ns: int
     end: RoundEnd
     reason: str = ""
-    tallies: Mapping[str, Tally] = MappingProxyType({})
+    tallies: Mapping[str, Tally] = field(default_factory=dict)
     rules: tuple[RuleResult, ...] = ()
     contended: bool | None = None
     settled: tuple[int, int | None] | None = None

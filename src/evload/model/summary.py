@@ -18,6 +18,7 @@ from ..stats.thresholds import StepCounts, ThresholdCount, add_intervals
 from .costs import Costs
 from .facts import LEDGER_KEYS, PERCENTILES
 from .marker import Marker, in_order
+from .rounds import RoundsSummary
 from .vitals import Vitals
 
 FROM_LEDGER: Final[Mapping[str, str]] = MappingProxyType(
@@ -42,6 +43,10 @@ _EVENT: Final = re.compile(r"event=[^,]*")
 """Label of all events of one name."""
 _JOURNEY: Final = re.compile(r"journey=([^,]*)(?:,(.+))?")
 """Label of the iterations of a journey: its name, and which of them."""
+RACE: Final = "race"
+"""Label of the rounds of a race."""
+_OF_ROUNDS: Final = re.compile(rf"{RACE}(?:,.+)?")
+"""Label of the rounds of a race, or of some of them."""
 LOWER_END: Final = ".low"
 """Behind the name of a gauge's value: its lower end, where it is known as a bracket. The value is the upper one."""
 HOPS: Final = ("sent_to_consumed", "consumed_to_processed", "processed_to_visible")
@@ -200,7 +205,8 @@ class ScenarioSummary:
     """When the last answer to one of its events came, since the schedule began."""
     slices: dict[str, ScenarioSummary] = field(default_factory=dict)
     """Part of the events, or what one probe or replica says of them, by `slice_label`; and what the iterations of
-    each journey amount to, whose ledger has the counts of `model.iteration`."""
+    each journey amount to, whose ledger has the counts of `model.iteration`; and the rounds of a race, whose ledger
+    has how they ended: scheduled = judged + void + cut_off."""
     is_view: bool = False
     """It is what one probe or replica says of all the events."""
     event: str = ""
@@ -220,6 +226,15 @@ class ScenarioSummary:
     """Where arrivals are random: `events` sent per step, by intended time."""
     flow: StepCounts | None = None
     """Where a steady state is claimed: `events` acked, `within` of them seen or given up, by when that happened."""
+    rounds: RoundsSummary | None = None
+    """Of a slice that is about the rounds of a race: what else there is of them."""
+    reads: int = 0
+    """Of a scenario with a race, or a part of it that isn't one read alone: settled events that are reads. What fails
+    of them is no error of the load."""
+    failed_reads: int = 0
+    """Those of them that count among what is an error of other events."""
+    read_steps: dict[int, StepCounts] = field(default_factory=dict)
+    """Length of a step in nanoseconds to the same by when it was due: `events`, and `beyond` those that failed."""
     warmup: ScenarioSummary | None = None
     """Of a scenario with a warm-up: what the events due in it amount to. They are in no other figure here."""
 
@@ -251,9 +266,17 @@ class ScenarioSummary:
         found = ((_JOURNEY.fullmatch(label), part) for label, part in self.slices.items())
         return {about[1]: part for about, part in found if about is not None and (about[2] or "") == which}
 
+    def races(self) -> dict[str, ScenarioSummary]:
+        """The slices that are about rounds of a race, by their labels: all of them, and parts by time."""
+        return {label: part for label, part in self.slices.items() if _OF_ROUNDS.fullmatch(label)}
+
     def portions(self) -> dict[str, ScenarioSummary]:
         """The slices that are about events, by their labels."""
-        return {label: part for label, part in self.slices.items() if _JOURNEY.fullmatch(label) is None}
+        return {
+            label: part
+            for label, part in self.slices.items()
+            if _JOURNEY.fullmatch(label) is None and _OF_ROUNDS.fullmatch(label) is None
+        }
 
     def with_warmup(self, count: str) -> int:
         """One of the counts of the ledger, with the events of the warm-up."""
@@ -299,6 +322,13 @@ class ScenarioSummary:
         _add_counts(self.late_hops, other.late_hops)
         self.agreeing += other.agreeing
         self.asked += other.asked
+        self.reads += other.reads
+        self.failed_reads += other.failed_reads
+        for step_ns, steps in other.read_steps.items():
+            self.read_steps.setdefault(step_ns, StepCounts(step_ns)).merge(steps)
+        if other.rounds is not None:
+            self.rounds = self.rounds or RoundsSummary()
+            self.rounds.merge(other.rounds)
         if other.warmup is not None:
             self.warmup = self.warmup or ScenarioSummary()
             self.warmup.merge(other.warmup, same=same)
@@ -428,6 +458,7 @@ def merged(parts: Iterable[ScenarioSummary]) -> ScenarioSummary:
 
 def slice_label(
     *,
+    race: bool = False,
     journey: str | None = None,
     event: str | None = None,
     key: str | None = None,
@@ -438,13 +469,16 @@ def slice_label(
     after: str | None = None,
     step: str | None = None,
     check: str | None = None,
+    rule: str | None = None,
+    contender: str | None = None,
 ) -> str:
     """What a part of a scenario is called in `slices`; empty for the whole of it."""
     parts = {
         "journey": journey, "event": event, "key": key, "tag": tag, "probe": probe, "replica": replica,
-        "during": during, "after": after, "step": step, "check": check,
+        "during": during, "after": after, "step": step, "check": check, "rule": rule, "contender": contender,
     }  # fmt: skip
-    return ",".join(f"{name}={value}" for name, value in parts.items() if value is not None)
+    told = (f"{name}={value}" for name, value in parts.items() if value is not None)
+    return ",".join((*((RACE,) if race else ()), *told))
 
 
 K = TypeVar("K")

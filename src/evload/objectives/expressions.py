@@ -11,6 +11,9 @@ from typing import Final
 from ..model.costs import SPANS_S
 from ..model.facts import COUNTER_NAMES, METRICS, QUEUE_LAG, STALENESS, TALLIED, ByValue
 from ..model.iteration import COUNTERS, JOURNEY, WAIT
+from ..model.round import SETTLE
+from ..model.rounds import CONTENTION, STATES, VIOLATIONS, counter_of
+from ..model.rounds import COUNTERS as OF_RACES
 from ..model.summary import LOWER_END
 from ..texts import meant
 from ..units import parse_duration, parse_rate, write_duration
@@ -35,7 +38,7 @@ RUNNING: Final = {"rise": Measure.RISE, "integral": Measure.INTEGRAL, "growth": 
 """Functions of a gauge over the run, or from a moment on."""
 _FUNCTIONS: Final = (
     "p95", "p99", "share", "max", "min", "mean", "rate", "throughput", "drain", "recovery", "reach", *RUNNING,
-    "stretch", "span", "cost",
+    "stretch", "span", "cost", "rounds",
 )  # fmt: skip
 _OPERATOR: Final = r"(==|!=|<=|>=|<|>)"
 _CALL: Final = re.compile(rf"([A-Za-z_]\w*(?:\.\d+)?)\s*\((.*)\)\s*{_OPERATOR}\s*(\S+(?:\s+\S+)*)")
@@ -96,16 +99,28 @@ def parse_expression(expression: str, gauges: GaugeValues) -> Objective:
             return _parse_cost(expression, argument, operator, limit)
         if function == "span":
             return _parse_span(expression, argument, operator, limit)
+        if function == "rounds":
+            return _parse_rounds(expression, argument, operator, limit)
         return _parse_gauge(expression, function, argument, operator, limit, gauges) or _parse_call(
             expression, function, argument, operator, limit
         )
     if plain := _PLAIN.fullmatch(expression):
         counter, operator, limit = plain.groups()
-        if counter in METRICS or counter in (JOURNEY, WAIT):
+        if counter == CONTENTION:
+            require(operator, (*UPPER, *LOWER, *EXACTLY), CONTENTION)
+            return Objective(expression, Measure.RATE, CONTENTION, operator, exact_share(limit))
+        if counter in STATES and counter not in COUNTERS:
+            raise ValueError(
+                f"{counter!r} is said of rounds of a race; write rounds({counter}) {operator} {limit}"
+                if not limit.endswith("%")
+                else f"{counter!r} is said of rounds of a race; write rate({counter}) {operator} {limit}"
+            )
+        if counter in METRICS or counter in (JOURNEY, WAIT, SETTLE):
             raise ValueError(f"{counter!r} is a distribution; write for example 'p99({counter}) < 2s'")
         name = _counter_name(counter)
         if limit.endswith("%"):
-            cure = f"write rate({counter}) {operator} {limit}"
+            what = "violated" if name == VIOLATIONS else counter
+            cure = f"write rate({what}) {operator} {limit}"
             raise ValueError(f"{counter} is a number of events, and {limit} a share of them; {cure}")
         return Objective(expression, Measure.COUNT, name, operator, parse_count(limit))
     if one := _ONE_EQUALS.fullmatch(expression):
@@ -251,6 +266,15 @@ def _parse_span(expression: str, argument: str, operator: str, limit: str) -> Ob
     return Objective(expression, Measure.SPAN, argument, operator, parse_time(limit))
 
 
+def _parse_rounds(expression: str, argument: str, operator: str, limit: str) -> Objective:
+    """A number of rounds of races."""
+    if argument not in STATES:
+        raise ValueError(f"there are no rounds({argument}); {_suggest(argument, STATES, 'rounds')}")
+    if limit.endswith("%"):
+        raise ValueError(f"rounds({argument}) is a number of rounds; write rate({argument}) {operator} {limit}")
+    return Objective(expression, Measure.COUNT, counter_of(argument), operator, parse_count(limit))
+
+
 def _parse_cost(expression: str, argument: str, operator: str, limit: str) -> Objective:
     require(operator, UPPER, "cost")
     events = _EVENTS.fullmatch(argument)
@@ -306,6 +330,12 @@ def _parse_call(expression: str, function: str, argument: str, operator: str, li
         return Objective(expression, Measure(function), metric, operator, parse_time(limit))
     if function == "last" or "." in argument:
         raise ValueError(f"there is no gauge {argument!r}; {_suggest(argument, METRICS, 'metrics')}")
+    if function == "rate" and argument in STATES and argument not in COUNTERS:
+        require(operator, (*UPPER, *LOWER, *EXACTLY), function)
+        return Objective(expression, Measure.RATE, counter_of(argument), operator, exact_share(limit))
+    if function == "rate" and argument in (VIOLATIONS, CONTENTION):
+        cure = f"rate(violated) {operator} {limit}" if argument == VIOLATIONS else f"{CONTENTION} {operator} {limit}"
+        raise ValueError(f"there is no rate of {argument}; write {cure}")
     if function == "rate":
         counter = _counter_name(argument)
         require(operator, (*UPPER, *LOWER, *EXACTLY), function)
@@ -326,9 +356,9 @@ def _value_of(argument: str, gauges: GaugeValues) -> tuple[str | None, str] | No
 
 
 def _metric_name(name: str) -> str:
-    if name in METRICS or name in (QUEUE_LAG, JOURNEY, WAIT):
+    if name in METRICS or name in (QUEUE_LAG, JOURNEY, WAIT, SETTLE):
         return name
-    if name in COUNTER_NAMES or name in _ALIASES or name in COUNTERS:
+    if name in COUNTER_NAMES or name in _ALIASES or name in (*COUNTERS, *OF_RACES):
         raise ValueError(f"{name!r} is a counter; write for example '{name} == 0' or 'rate({name}) < 0.1%'")
     if name == STALENESS:
         raise ValueError("staleness is a number of versions; write max(staleness) <= 2 or mean(staleness) < 1")
@@ -337,7 +367,7 @@ def _metric_name(name: str) -> str:
     raise ValueError(f"there is no metric or gauge {name!r}; {_suggest(name, METRICS, 'metrics')}")
 
 
-def _counter_name(name: str, known: Iterable[str] = (*COUNTER_NAMES, *_ALIASES, *COUNTERS)) -> str:
+def _counter_name(name: str, known: Iterable[str] = (*COUNTER_NAMES, *_ALIASES, *COUNTERS, *OF_RACES)) -> str:
     by_value = ByValue.named(name)
     if by_value is not None and known is not THROUGHPUTS:
         if not by_value.possible:
@@ -345,7 +375,7 @@ def _counter_name(name: str, known: Iterable[str] = (*COUNTER_NAMES, *_ALIASES, 
                 f"{name!r} names no value; write for example {by_value.fact}(409) or {by_value.fact}(5xx)"
             )
         return by_value.name
-    if name in COUNTERS and name not in known:
+    if name in (*COUNTERS, *OF_RACES) and name not in known:
         raise ValueError(f"there is no throughput of {name}; write for example rate({name}) >= 95% or {name} >= 100")
     if name not in known:
         raise ValueError(f"there is no counter {name!r} here; {_suggest(name, known, 'counters')}")

@@ -9,6 +9,8 @@ from typing import Any, Final
 
 from ..model.facts import QUEUE_LAG
 from ..model.iteration import COUNTERS, JOURNEY, WAIT
+from ..model.round import TALLIES
+from ..model.rounds import VIOLATIONS
 from ..model.summary import LOWER_END
 from ..texts import meant
 from .expressions import RUNNING, THROUGHPUTS, parse_expression, require, split_window
@@ -16,12 +18,28 @@ from .limits import parse_limit
 from .objective import FROM_A_MOMENT, LOWER, UPPER, GaugeValues, Measure, Objective, Window
 
 _LONGEST: Final = 1000
-_PARTS: Final = ("scenario", "event", "key", "tag", "probe", "replica", "journey", "step", "check")
+_PARTS: Final = (
+    "scenario",
+    "event",
+    "key",
+    "tag",
+    "probe",
+    "replica",
+    "journey",
+    "step",
+    "check",
+    "rule",
+    "contender",
+)
 _OF_ANSWERS: Final = {"refused": "answer(2)", "failed": "answer(3)"}
 """What a counter of iterations is called that is about the answers to a step."""
 _OF_WAITS: Final = {WAIT: "first_seen"}
 """What is waited for is watched as the effect of an event is, from when the wait began."""
 _SEEN_BY_A_PROBE: Final = ("first_seen", "consistency", "end_to_end", "hop")
+_NO_ABORT: Final = (
+    "of rounds that are still to come nobody knows yet how they end; leave abort out, or ask for a number, such as "
+    f"{VIOLATIONS} == 0"
+)
 _COUNTING: Final = ("drain(...)", "recovery(...)", "reach(...)", *(f"{one}(...)" for one in RUNNING))
 _WHOLE: Final = (Measure.INTEGRAL, Measure.GROWTH, Measure.RATIO)
 _STATES_OF_A_PROBE: Final = ("visible", "ended", "lost", "regressed", "unobserved", "pending")
@@ -41,6 +59,8 @@ def parse(
     journey: str | None = None,
     step: str | None = None,
     check: str | None = None,
+    rule: str | None = None,
+    contender: str | None = None,
     after: str | None = None,
     during: str | None = None,
     abort_after_ns: int | None = None,
@@ -72,13 +92,17 @@ def parse(
         journey=journey,
         step=step,
         check=check,
+        rule=rule,
+        contender=contender,
         after=after,
         during=during,
         abort_after_ns=abort_after_ns,
         critical_text=critical,
         target_text=target,
     )
-    if check is not None:
+    if rule is not None or contender is not None or objective.of_rounds:
+        _check_rounds(objective, window)
+    elif check is not None:
         _check_check(objective, window)
     elif step is not None:
         objective = _of_step(objective)
@@ -168,6 +192,30 @@ def _check_journey(objective: Objective) -> None:
             "of iterations under way nobody knows yet how they end; leave abort out, or ask for a number, such as "
             "failed <= 10"
         )
+
+
+def _check_rounds(objective: Objective, window: Window | None) -> None:
+    """What can be asked of rounds of races, each of which counts when it is over, and of their contenders."""
+    counted = objective.measure in (Measure.COUNT, Measure.RATE)
+    if objective.rule is not None and (objective.measure is not Measure.COUNT or objective.subject != VIOLATIONS):
+        raise ValueError(f"a rule is broken in a round or isn't; write {VIOLATIONS} == 0, or leave rule out")
+    if objective.contender is not None and not (counted and objective.subject in TALLIES):
+        raise ValueError(
+            f"of a contender there are the counters {', '.join(TALLIES)}; write for example won == 10, or leave "
+            "contender out"
+        )
+    of_others = ("event", "key", "tag", "probe", "replica", "journey", "step", "check")
+    if wrong := [name for name in of_others if getattr(objective, name) is not None]:
+        raise ValueError(f"a round of a race has no {wrong[0]}; leave {wrong[0]} out")
+    if not counted:
+        if objective.abort_after_ns is not None and objective.measure is not Measure.MAX:
+            raise ValueError(_NO_ABORT)
+        return
+    if window is not None:
+        written = "for" if window.stretch else "in any"
+        raise ValueError(f"{objective.subject} isn't counted over time; leave {written!r} out")
+    if objective.abort_after_ns is not None and (objective.measure is Measure.RATE or objective.operator in LOWER):
+        raise ValueError(_NO_ABORT)
 
 
 def _over_time(objective: Objective, window: Window) -> Objective:

@@ -10,6 +10,9 @@ from typing import Any, Final
 
 from ..model.facts import PUBLISH_COUNTERS, QUEUE_LAG, is_told_by_publish
 from ..model.iteration import COUNTERS, JOURNEY
+from ..model.round import SETTLE
+from ..model.rounds import CONTENTION, state_of
+from ..model.rounds import COUNTERS as OF_RACES
 from ..model.summary import Distribution, ScenarioSummary, Summary, merged, slice_label
 from ..units import NS_PER_S, parse_duration
 from .scenario import ScenarioCriteria
@@ -149,6 +152,8 @@ class Objective:
                `step`: the journey that has the step
     step       the step of a journey whose events it is about: `event` is JOURNEY.STEP, None as long as nobody has
                told which journey has it
+    rule       the rule of a race that it is about, of all rounds; None: all rules
+    contender  the contenders of a race that it is about; None: all of them
     check      a check of answers, in iterations of journeys: of all steps that have one of that name, or of `step`
     abort_after_ns  how long after the start of the schedule it may end the run; None: never
     critical_text, target_text   the limits beside the expression, as written
@@ -175,6 +180,8 @@ class Objective:
     journey: str | None = None
     step: str | None = None
     check: str | None = None
+    rule: str | None = None
+    contender: str | None = None
     window: Window | None = None
     level: Fraction | None = None
     compared: str = ""
@@ -193,8 +200,8 @@ class Objective:
     def slice(self) -> str:
         """The label of the part of a scenario that it is about; empty for the whole."""
         return slice_label(
-            journey=self.journey if self.of_iterations else None, event=self._event, key=self.key, tag=self.tag,
-            probe=self.probe, replica=self.replica, during=self.during,
+            race=self.of_rounds, journey=self.journey if self.of_iterations else None, event=self._event,
+            key=self.key, tag=self.tag, probe=self.probe, replica=self.replica, during=self.during,
             after=self.after if self.of_later_events else None,
         )  # fmt: skip
 
@@ -210,10 +217,25 @@ class Objective:
         """It is about iterations of journeys, and about no events."""
         if self.inner is not None:
             return self.inner.of_iterations
+        if self.of_rounds:
+            return False
         counted = self.measure in (Measure.COUNT, Measure.RATE)
         if counted and self.subject == "unsent":
             return self.journey is not None and self.step is None
         return self.subject in COUNTERS if counted else self.subject == JOURNEY and not self.is_gauged
+
+    @property
+    def of_rounds(self) -> bool:
+        """It is about rounds of races, or what became of their contenders, and about no events."""
+        if self.inner is not None:
+            return self.inner.of_rounds
+        if self.measure not in (Measure.COUNT, Measure.RATE):
+            return self.subject == SETTLE and not self.is_gauged
+        return (
+            self.contender is not None
+            or self.subject in (*OF_RACES, CONTENTION)
+            or state_of(self.subject) is not None
+        )
 
     @property
     def of_later_events(self) -> bool:
@@ -226,7 +248,8 @@ class Objective:
         return slice_label(
             journey=self.journey if self.of_iterations else None, event=self._event, key=self.key, tag=self.tag,
             probe=self.probe, replica=self.replica, during=self.during, after=self.after,
-            step=self.step if self.check is not None else None, check=self.check,
+            step=self.step if self.check is not None else None, check=self.check, rule=self.rule,
+            contender=self.contender,
         )  # fmt: skip
 
     @property
@@ -246,7 +269,7 @@ class Objective:
         return list(self.judged(summary).values())
 
     def judged(self, summary: Summary) -> dict[str, ScenarioSummary]:
-        """The pieces of events, or of iterations, by the names of their scenarios.
+        """The pieces of events, of iterations or of rounds, by the names of their scenarios.
 
         What steps of journeys watch are scenarios of their own. What a probe tells is asked of these, and no more of
         the scenario that has the steps: those that nobody follows have no effect that anybody looks for. All else is
@@ -327,6 +350,7 @@ class Objective:
             or self.measure in (Measure.STRETCH, Measure.SPAN, Measure.COST)
             or self.subject == QUEUE_LAG
             or self.of_iterations
+            or self.of_rounds
         ):
             return False
         return not (self.subject in PUBLISH_COUNTERS | _PUBLISH_METRICS or is_told_by_publish(self.subject))
@@ -452,6 +476,8 @@ class Objective:
             **({} if self.journey is None else {"journey": self.journey}),
             **({} if self.step is None else {"step": self.step}),
             **({} if self.check is None else {"check": self.check}),
+            **({} if self.rule is None else {"rule": self.rule}),
+            **({} if self.contender is None else {"contender": self.contender}),
             "probe": self.probe,
             "replica": self.replica,
             "after": self.after,

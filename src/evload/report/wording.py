@@ -11,6 +11,7 @@ from ..model.facts import COUNTERS, FACTS, METRICS, ORDER_WAIT, QUEUE_LAG
 from ..model.iteration import JOURNEY
 from ..model.progress import Progress, Standing
 from ..model.report import CheckResult, Circumstances, ObjectiveResult, Report, Result
+from ..model.round import SETTLE
 from ..model.summary import Distribution, ScenarioSummary, Summary
 from ..units import NS_PER_S, format_duration, format_rate, format_share, parse_duration
 
@@ -75,7 +76,7 @@ def unit_of(objective: ObjectiveResult) -> Unit:
         return "rate"
     if _WINDOW.search(expression) and _SHARED.match(expression):
         return "share"
-    if "(" in expression and objective.subject in (*METRICS, QUEUE_LAG, JOURNEY):
+    if "(" in expression and objective.subject in (*METRICS, QUEUE_LAG, JOURNEY, SETTLE):
         return "time"
     return _written_unit(objective)
 

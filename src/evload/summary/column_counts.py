@@ -17,7 +17,7 @@ from ..model.travel import Observation
 from ..stats.columns import NONE, Flags, Ints, add_steps, add_thresholds, at_threshold, record, tally, total
 from .columns import Columns, either, fact_of
 from .metric_fold import MetricFold
-from .recorder import COUNTED, STATE_KEYS, Fold, count_fact, count_tries, counts_tries
+from .recorder import COUNTED, ERROR_STATES, STATE_KEYS, Fold, count_fact, count_tries, counts_tries
 
 
 def count_due(into: Fold, events: Columns, *, late: bool = False) -> None:
@@ -67,9 +67,21 @@ def count_settled(into: Fold, events: Columns, *, sends: bool = True) -> None:
         if counts_tries(counter):
             for statuses, rows in events.tried():
                 add_steps(steps, events["intended_ns"][rows], events=len(statuses))
+    if into.reads:
+        _count_reads(into, events)
     _count_facts(summary, events)
     if sends:
         _count_publishes(into, events)
+
+
+def _count_reads(into: Fold, events: Columns) -> None:
+    """Take reads of a race out of the errors, and out of that of which these are a share."""
+    reads = events.where(np.isin(events["type"], list(into.reads)))
+    failed = np.isin(reads["state"], list(ERROR_STATES))
+    into.summary.reads += reads.count
+    into.summary.failed_reads += int(np.count_nonzero(failed))
+    for steps in into.summary.read_steps.values():
+        add_steps(steps, reads["intended_ns"], events=1, beyond=failed)
 
 
 def _count_states(ledger: dict[str, int], state: Ints) -> None:

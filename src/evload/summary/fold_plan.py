@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..model.iteration import COUNTERS, JOURNEY
+from ..model.round import SETTLE
 from ..model.tags import is_unanswered
 
 
@@ -38,11 +39,17 @@ class Counted:
 
     def of_events(self) -> Counted:
         """What of it is counted of events."""
-        return self._about(lambda metric: metric != JOURNEY, lambda counter: counter not in COUNTERS, self.on_time)
+        return self._about(
+            lambda metric: metric not in (JOURNEY, SETTLE), lambda counter: counter not in COUNTERS, self.on_time
+        )
 
     def of_iterations(self) -> Counted:
         """What of it is counted of iterations."""
         return self._about(lambda metric: metric == JOURNEY, lambda counter: counter in COUNTERS, False)
+
+    def of_rounds(self) -> Counted:
+        """What of it is counted of rounds of races: their counters are of the whole run alone."""
+        return self._about(lambda metric: metric == SETTLE, lambda counter: False, False)
 
     def _about(self, metric: Callable[[str], bool], counter: Callable[[str], bool], on_time: bool) -> Counted:
         return Counted(
@@ -78,6 +85,7 @@ class Slice:
 
     label    its name in `ScenarioSummary.slices`
     journey  name of a journey: it is about its iterations, and about no event
+    race     it is about the rounds of a race, and about no event
     event    index of an event
     key      a glob that the event's key has to match
     tag      a tag that answers gave it; `NAME?`: no answer told of that name
@@ -97,6 +105,7 @@ class Slice:
     during: str | None = None
     after: str | None = None
     journey: str | None = None
+    race: bool = False
 
     @property
     def timed(self) -> bool:
@@ -107,6 +116,25 @@ class Slice:
     def from_data(cls, data: Mapping[str, Any]) -> Slice:
         """From what `asdict` gave and JSON kept."""
         return cls(**{**data, "counted": Counted.from_data(data["counted"])})
+
+
+@dataclass(frozen=True, slots=True)
+class RacePlan:
+    """What the fold has to know of a race: names in the order of the config.
+
+    always, holds  its rules, by when each has to hold; no name is in both
+    reads          numbers of the events that are reads: what fails of them is no error of the load
+    """
+
+    contenders: tuple[str, ...] = ()
+    always: tuple[str, ...] = ()
+    holds: tuple[str, ...] = ()
+    reads: tuple[int, ...] = ()
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> RacePlan:
+        """From what `asdict` gave and JSON kept."""
+        return cls(**{name: tuple(names) for name, names in data.items()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +151,7 @@ class ScenarioPlan:
     warmup           (start, end) of its warm-up since the schedule began: what is due in it is counted apart
     journeys         (number, name) of the journeys that it does: the iterations of each are a slice
     steps            their steps, JOURNEY.STEP, in the order in which they are done if none is left out
+    race             the race whose rounds it does; these are a slice
     sends            something is sent; of what a step waits for nothing is, and an answer at once would be no answer
     """
 
@@ -140,6 +169,7 @@ class ScenarioPlan:
     journeys: tuple[tuple[int, str], ...] = ()
     sends: bool = True
     steps: tuple[str, ...] = ()
+    race: RacePlan | None = None
 
     @property
     def judged_ns(self) -> int:
@@ -153,24 +183,28 @@ class ScenarioPlan:
         return self.warmup is None or at_ns >= self.warmup[1]
 
     def as_data(self) -> dict[str, Any]:
-        """As JSON can keep it. What only journeys have is left out where there are none, so that earlier versions of
-        evload read it."""
+        """As JSON can keep it. What only journeys or races have is left out where there are none, so that earlier
+        versions of evload read it."""
         data = asdict(self)
         for one in data["slices"]:
             if one["journey"] is None:
                 del one["journey"]
+            if not one["race"]:
+                del one["race"]
         if not data["journeys"]:
             del data["journeys"]
         if data["sends"]:
             del data["sends"]
         if not data["steps"]:
             del data["steps"]
+        if data["race"] is None:
+            del data["race"]
         return data
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> ScenarioPlan:
         """From what `as_data` gave. Raises KeyError or TypeError for anything else."""
-        warmup = data.get("warmup")
+        warmup, race = data.get("warmup"), data.get("race")
         return cls(
             **{
                 **data,
@@ -181,6 +215,7 @@ class ScenarioPlan:
                 "phases": tuple((start, end) for start, end in data.get("phases", ())),
                 "journeys": tuple((number, name) for number, name in data.get("journeys", ())),
                 "steps": tuple(data.get("steps", ())),
+                "race": None if race is None else RacePlan.from_data(race),
             }
         )
 

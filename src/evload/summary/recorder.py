@@ -14,10 +14,11 @@ from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import Any, Final, NamedTuple
 
-from ..model.facts import DEFAULTS, EXACT, FACTS, INTERVAL_NS, STATUS, ByValue, Fact, amount_of
+from ..model.facts import DEFAULTS, ERRORS, EXACT, FACTS, INTERVAL_NS, STATUS, ByValue, Fact, amount_of
 from ..model.iteration import Iteration
 from ..model.marker import Marker, in_order, was_on
 from ..model.phases import LEAST_NS, Course, Ending, planned_length, tolerance_ns
+from ..model.round import Round
 from ..model.states import State
 from ..model.summary import Distribution, GaugeSummary, ScenarioSummary, Series, Summary, slice_label
 from ..model.tags import is_unanswered, name_of, names_in, tags_of, unanswered
@@ -30,6 +31,7 @@ from .fold_plan import Counted, ScenarioPlan, Slice
 from .iterations import IterationFold
 from .metric_fold import NEVER, MetricFold, Times, since
 from .order import OrderCounter, Placed
+from .rounds import RoundFold
 
 STATE_KEYS: Final = ["", *(state.name.lower() for state in State)]
 """By number."""
@@ -39,6 +41,7 @@ _RETURNED: Final = State.RETURNED
 _IN_DOUBT: Final = State.IN_DOUBT
 _VISIBLE: Final = State.VISIBLE
 _ENDED: Final = State.ENDED
+ERROR_STATES: Final = frozenset(State[name.upper()] for name in ERRORS)
 
 
 class CountedFact(NamedTuple):
@@ -76,6 +79,7 @@ class _Left(NamedTuple):
     delays: Sequence[int]
 
 
+_NONE: Final[frozenset[int]] = frozenset()
 _WHOLE: Final = Slice("")
 """The part that all events belong to."""
 
@@ -83,14 +87,21 @@ _WHOLE: Final = Slice("")
 class Fold:
     """A scenario being folded, or a part of it."""
 
-    __slots__ = ("amounts", "counted", "metrics", "on_time", "part", "summary", "waiting")
+    __slots__ = ("amounts", "counted", "metrics", "on_time", "part", "reads", "summary", "waiting")
 
-    def __init__(self, counted: Counted, part: Slice = _WHOLE, *, is_view: bool = False) -> None:
+    def __init__(
+        self, counted: Counted, part: Slice = _WHOLE, *, is_view: bool = False, reads: frozenset[int] = _NONE
+    ) -> None:
         self.counted = counted = counted.of_events()
         self.part = part
+        self.reads = _NONE if part.event in reads else reads
+        """Types of events whose failures are no errors here: reads of a race, unless it is about one alone."""
         self.summary = ScenarioSummary(
             counter_steps={(counter, step): StepCounts(step) for counter, step in counted.counter_steps},
             is_view=is_view,
+            read_steps={step: StepCounts(step) for counter, step in counted.counter_steps if counter == "errors"}
+            if self.reads
+            else {},
         )
         self.amounts = {counter: amount_of(counter) for counter, _ in counted.counter_steps}
         self.metrics: dict[str, MetricFold] = {}
@@ -199,7 +210,8 @@ class ScenarioFold:
 
     def __init__(self, plan: ScenarioPlan) -> None:
         self.plan = plan
-        self.whole = Fold(plan.counted)
+        reads = _NONE if plan.race is None else frozenset(plan.race.reads)
+        self.whole = Fold(plan.counted, reads=reads)
         self.summary = self.whole.summary
         self.summary.event = plan.event
         self.summary.steps = plan.steps
@@ -223,6 +235,7 @@ class ScenarioFold:
         """Portions and views of what was due while an action was on, or when it was over."""
         self._told: set[tuple[int | None, str | None]] = set()
         """Places with a view of all events."""
+        self._reads = reads
         self._tagged: dict[str, list[Fold]] = {}
         """By a tag, or by the name of one of which no answer told (`NAME?`)."""
         self._whole_tags: set[str] = set()
@@ -232,7 +245,7 @@ class ScenarioFold:
         for part in _in_order(plan):
             place = (part.probe, part.replica)
             of_all = part.event is None and part.key is None and not part.timed
-            fold = Fold(part.counted, part, is_view=of_all and place != (None, None))
+            fold = Fold(part.counted, part, is_view=of_all and place != (None, None), reads=reads)
             if part.tag is not None:
                 self.portions.append(fold)
                 self._tagged.setdefault(part.tag, []).append(fold)
@@ -277,6 +290,7 @@ class ScenarioFold:
                     flow_step_ns=plan.flow_step_ns,
                     journeys=plan.journeys,
                     sends=plan.sends,
+                    race=plan.race,
                 )
             )
             self.warming.apart = False
@@ -285,6 +299,7 @@ class ScenarioFold:
         self.only = number if (number, None) in self.views else None
         """The only probe, if somebody asks for its view: its events have no parts."""
         self.iterations = IterationFold(plan, self.summary.slices)
+        self.rounds = RoundFold(plan, self.summary.slices)
         self.limit_ns = min(
             (x for about, x in plan.counted.thresholds if about in ("consistency", "end_to_end")), default=None
         )
@@ -349,7 +364,7 @@ class ScenarioFold:
         for tag in wanted:
             if tag not in self._whole_tags:
                 self._whole_tags.add(tag)
-                fold = Fold(Counted(), Slice(slice_label(tag=tag), tag=tag))
+                fold = Fold(Counted(), Slice(slice_label(tag=tag), tag=tag), reads=self._reads)
                 self.portions.append(fold)
                 self._tagged.setdefault(tag, []).append(fold)
         if self.asked_tags:
@@ -377,7 +392,7 @@ def _in_order(plan: ScenarioPlan) -> Iterable[Slice]:
     """The parts of a scenario: first each probe of a chain in its order, whether an objective asks for it or not."""
     chain = plan.probes if len(plan.probes) > 1 else ()
     views = {label: Slice(label, probe=number) for number, name in chain if (label := slice_label(probe=name))}
-    return (views | {part.label: part for part in plan.slices if part.journey is None}).values()
+    return (views | {part.label: part for part in plan.slices if part.journey is None and not part.race}).values()
 
 
 def _belongs(part: Slice, event: int, key: str | None) -> bool:
@@ -465,6 +480,12 @@ class Recorder:
             into = self._scenarios[one.scenario].of_event(one.intended_ns - self.start_ns)
             into.iterations.count(one, self.start_ns, self._was_then)
 
+    def rounded(self, rounds: Sequence[Round]) -> None:
+        """Count rounds of races that are over, in the order in which they ended."""
+        for one in rounds:
+            into = self._scenarios[one.scenario].of_event(one.intended_ns - self.start_ns)
+            into.rounds.count(one, self.start_ns, self._was_then)
+
     def scheduled(self) -> list[tuple[int, int]]:
         """How many events of each scenario were expected so far, and how many of these in its warm-up."""
         counts = []
@@ -543,9 +564,9 @@ class Recorder:
                         self._count_waiting(portion, one.plan)
             for fold in scenario.folds():
                 fold.flush()
-            scenario.iterations.flush()
-            if scenario.warming is not None:
-                scenario.warming.iterations.flush()
+            for one in (scenario,) if scenario.warming is None else (scenario, scenario.warming):
+                one.iterations.flush()
+                one.rounds.flush()
         return Summary(
             {s.plan.name: s.summary for s in self._scenarios},
             self.vitals,
@@ -754,6 +775,8 @@ class Recorder:
                 if seen.parts:
                     summary.agreeing += seen.agreeing
                     summary.asked += seen.asked
+        if into.reads:
+            self._count_reads(into, [seen for seen in observations if seen.type in into.reads])
         acked = [seen.acked_ns for seen in observations if seen.acked_ns is not None]
         if acked:
             last_ns = max(acked) - start_ns
@@ -778,6 +801,15 @@ class Recorder:
         if plan.watched:
             self._count_visibility(into, plan, observations)
         _count_facts(summary, observations, told)
+
+    def _count_reads(self, into: Fold, reads: Sequence[Observation]) -> None:
+        """Take settled reads of a race out of the errors, and out of that of which these are a share."""
+        failed = [seen for seen in reads if seen.state in ERROR_STATES]
+        into.summary.reads += len(reads)
+        into.summary.failed_reads += len(failed)
+        for steps in into.summary.read_steps.values():
+            for seen in reads:
+                steps.add(seen.intended_ns - self.start_ns, 1, 0, int(seen.state in ERROR_STATES))
 
     def _count_publishes(self, into: Fold, left: _Left) -> None:
         """Count how late settled events were sent, and how long their publish took."""

@@ -20,6 +20,7 @@ from ..ledger.writer import Ledger, LedgerFile
 from ..model.iteration import Iteration
 from ..model.marker import Marker
 from ..model.report import Report
+from ..model.round import Round
 from ..model.summary import Summary
 from ..model.travel import Observation
 from ..objectives.condition import parse_condition
@@ -45,6 +46,7 @@ class MemoryLedger:
     def __init__(self) -> None:
         self.observations: list[Observation] = []
         self.iterations: list[Iteration] = []
+        self.rounds: list[Round] = []
 
     def begin(self, start_ns: int, began_at: datetime) -> None:
         pass
@@ -54,6 +56,9 @@ class MemoryLedger:
 
     def iterated(self, iterations: Sequence[Iteration]) -> None:
         self.iterations.extend(iterations)
+
+    def rounded(self, rounds: Sequence[Round]) -> None:
+        self.rounds.extend(rounds)
 
     def sampled(self, gauge: str, start_ns: int, end_ns: int, values: Mapping[str, float]) -> None:
         pass
