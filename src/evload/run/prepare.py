@@ -27,7 +27,7 @@ from ..objectives.criteria import Criteria, lateness_limit_ns
 from ..objectives.objective import GaugeValues, Objective, own_probe
 from ..objectives.scenario import ScenarioCriteria, without_warmup
 from ..spi.probe import ProbeSettings
-from ..summary.fold_plan import Counted, ScenarioPlan, Slice
+from ..summary.fold_plan import Counted, RacePlan, ScenarioPlan, Slice
 from ..tracking.reading_plan import ReadingPlan, Reference
 from ..tracking.tracker import Origin
 from ..units import NS_PER_S
@@ -36,6 +36,7 @@ from ..workload.journeys.program import Given, Program, events_of
 from ..workload.journeys.room import Course
 from ..workload.journeys.settings import JourneySettings, Sending, WaitStep
 from ..workload.races.program import RaceProgram
+from ..workload.races.settings import RaceSettings
 from ..workload.schedule import (
     Arrivals,
     Burst,
@@ -533,6 +534,7 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
                 during=first.during,
                 after=first.after if first.of_later_events else None,
                 journey=first.journey if first.of_iterations else None,
+                race=first.of_rounds,
             )
         )
     slices += _unanswered(objectives, told, sent, events)
@@ -562,6 +564,17 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
         journeys=tuple((list(config.journeys).index(journey), journey) for journey in scenario.journeys),
         sends=name not in config.watches,
         steps=tuple(f"{one}.{step.name}" for one, steps in made.items() for step in steps.in_order()),
+        race=None if scenario.race is None else _race_plan(name, scenario.race.meant(), events),
+    )
+
+
+def _race_plan(scenario: str, race: RaceSettings, events: Sequence[str]) -> RacePlan:
+    """What the fold has to know of the race of a scenario."""
+    return RacePlan(
+        contenders=tuple(one.step.name for one in race.contenders),
+        always=tuple(rule.name for rule in race.rules_of("always")),
+        holds=tuple(rule.name for rule in race.rules_of("holds")),
+        reads=tuple(events.index(f"{scenario}.{read.name}") for read in race.reads),
     )
 
 

@@ -165,7 +165,7 @@ def _with_values(written: Any) -> Any:
 
 
 Variable = Annotated[str, AfterValidator(_variable)]
-_NotEmpty = Annotated[tuple[T, ...], AfterValidator(_some), Field(json_schema_extra={"minItems": 1})]
+NotEmpty = Annotated[tuple[T, ...], AfterValidator(_some), Field(json_schema_extra={"minItems": 1})]
 
 
 class WrittenCapture(Settings):
@@ -243,7 +243,7 @@ class WrittenBranch(Settings):
     model_config = ConfigDict(title="Branch")
 
     weight: Annotated[float, Field(gt=0, allow_inf_nan=False, description="its share is this of the sum of weights")]
-    steps: Annotated[_NotEmpty[WrittenStep], Field(description="what is done then")]
+    steps: Annotated[NotEmpty[WrittenStep], Field(description="what is done then")]
 
 
 class WrittenSending(Settings):
@@ -299,7 +299,7 @@ class WrittenSending(Settings):
     ] = None
     retry: Annotated[WrittenRetry | None, Field(description="when it is sent once more")] = None
     else_: Annotated[
-        _NotEmpty[WrittenStep],
+        NotEmpty[WrittenStep],
         Field(alias="else", description="what is done after a refusal; continue: true goes on then"),
     ] = ()
     give: Annotated[Mapping[Name, str], Field(description="what is put into pools after it: a template by pool")] = {}
@@ -324,7 +324,7 @@ class WrittenSending(Settings):
         str, Field(description="JMESPath in place of the probe's visible, such as body.status == 'paid'")
     ] = ""
     on_failed: Annotated[
-        _NotEmpty[WrittenStep],
+        NotEmpty[WrittenStep],
         Field(description="what is done where it doesn't come to that in time; continue: true goes on then"),
     ] = ()
     within: Annotated[Duration | None, Field(description="how long it waits, for that or for what it takes")] = None
@@ -503,7 +503,7 @@ class WrittenStep(Settings):
     __pydantic_extra__: dict[str, WrittenSending]
 
     think: Annotated[DurationRange | None, Field(description="a pause of so long, or drawn from a range")] = None
-    choose: Annotated[_NotEmpty[WrittenBranch], Field(description="one of these, drawn by their weights")] = ()
+    choose: Annotated[NotEmpty[WrittenBranch], Field(description="one of these, drawn by their weights")] = ()
     continue_: Annotated[
         Literal[True] | None,
         BeforeValidator(_check_continue),
@@ -550,7 +550,7 @@ class WrittenJourney(Settings):
     begin: Annotated[
         tuple[WrittenStep, ...], Field(description="what each user does once, before the first iteration")
     ] = ()
-    steps: Annotated[_NotEmpty[WrittenStep], Field(description="one iteration")]
+    steps: Annotated[NotEmpty[WrittenStep], Field(description="one iteration")]
     finally_: Annotated[
         tuple[WrittenStep, ...],
         Field(

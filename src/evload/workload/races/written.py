@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Annotated, Any, Final, Self, TypeVar
+from typing import Annotated, Any, Final, Self
 
 from pydantic import AfterValidator, ConfigDict, Field, PrivateAttr, model_validator
 
@@ -13,6 +13,7 @@ from ..journeys.settings import RequestStep, Sending
 from ..journeys.written import (
     STEP_NAME,
     Found,
+    NotEmpty,
     Variable,
     WrittenSending,
     WrittenStep,
@@ -21,8 +22,6 @@ from ..journeys.written import (
     refuse,
 )
 from .settings import CONFIRM_NS, COUNTS, VARS, WITHIN_NS, Contender, RaceSettings, Rule
-
-T = TypeVar("T")
 
 MOST_TIMES: Final = 10_000
 """Of one contender in a round."""
@@ -133,7 +132,7 @@ class WrittenRace(Settings):
         Mapping[Variable, Any], Field(description="values by name, drawn for each round; texts are templates")
     ] = {}
     setup: Annotated[
-        tuple[WrittenStep, ...], Field(description="steps with which each round begins; what they capture is known")
+        NotEmpty[WrittenStep], Field(description="steps with which each round begins; what they capture is known")
     ] = ()
     contenders: Annotated[
         Mapping[Annotated[str, AfterValidator(_named)], WrittenContender],
