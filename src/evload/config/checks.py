@@ -579,7 +579,16 @@ class Checks:
     def _is_unsure(self) -> bool:
         """Whether a step may send an event that isn't known to be sent."""
         misnamed = {event for event, _ in self._sent_by_steps} - self._document.section("events").keys()
-        return bool(misnamed) or len(self._journeys) < len(self._document.section("journeys"))
+        races = [
+            name
+            for name, scenario in self._document.section("scenarios").items()
+            if isinstance(scenario, dict) and "race" in scenario
+        ]
+        return (
+            bool(misnamed)
+            or len(self._journeys) < len(self._document.section("journeys"))
+            or not self._races.keys() >= set(races)
+        )
 
     @cached_property
     def _sent_by_steps(self) -> frozenset[tuple[str, str]]:

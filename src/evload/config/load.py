@@ -223,9 +223,7 @@ class _Reader:
         probes = self._adapters("probes", "evload.probes", replicas)
         gauges = self._adapters("gauges", "evload.gauges")
         types = self._items("events", EventSettings)
-        for name in self._document.section("scenarios"):
-            self._literals.hide(("scenarios", name, "race"), WrittenRace)
-        scenarios = self._items("scenarios", Scenario)
+        scenarios = self._scenarios()
         journeys = self._journeys()
         self._steps_of = {name: [step.name for step in one.counted()] for name, one in journeys.items()}
         self._checks_of = {
@@ -292,6 +290,11 @@ class _Reader:
         for name in self._document.section("secrets"):
             self._literals.hide(("secrets", name), SecretSettings)
         return self._items("secrets", SecretSettings)
+
+    def _scenarios(self) -> dict[str, Scenario]:
+        for name in self._document.section("scenarios"):
+            self._literals.hide(("scenarios", name, "race"), WrittenRace)
+        return self._items("scenarios", Scenario)
 
     def _journeys(self) -> dict[str, JourneySettings]:
         for name in self._document.section("journeys"):

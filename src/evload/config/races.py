@@ -151,17 +151,13 @@ class _RaceChecks(StepChecks):
                 place: DataPath = (*self._path, "contenders", one.step.name, "to")
                 self._problems.add(place, what, "name a producer with another mode, or write a request")
         for to, count in times.items():
-            for key in ("connections", "in_flight"):
-                room = getattr(self._producers.get(to), key, None)
-                if isinstance(room, int) and room < count:
-                    first = next(one for one in self._race.contenders if one.step.to == to)
-                    what = (
-                        f"{count} requests go to {to!r} at one instant, and it has {key}: {room}, so that the others "
-                        "would wait for these"
-                    )
-                    at: DataPath = (*self._path, "contenders", first.step.name)
-                    cure = f"write {key}: {count} or more for {to!r}, or fewer times:"
-                    self._problems.add(at, what, cure, key=True)
+            room = {key: getattr(self._producers.get(to), key, None) for key in ("connections", "in_flight")}
+            if small := {key: most for key, most in room.items() if isinstance(most, int) and most < count}:
+                first = next(one for one in self._race.contenders if one.step.to == to)
+                has = " and ".join(f"{key}: {most}" for key, most in small.items())
+                what = f"{count} go to {to!r} at one instant, and it has {has}, so that some would wait for others"
+                cure = f"write {' and '.join(f'{key}: {count}' for key in small)} or more for {to!r}, or fewer times:"
+                self._problems.add((*self._path, "contenders", first.step.name), what, cure, key=True)
 
 
 def _children(node: Mapping[str, Any]) -> list[Mapping[str, Any]]:

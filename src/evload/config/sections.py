@@ -68,16 +68,15 @@ _OF_EVENTS: Final = ("probes", "resend")
 """Keys of a scenario that say what becomes of events, and can't be said of journeys."""
 _NOT_OF_RACES: Final = {
     **dict.fromkeys(
-        ("producer", "events", "journeys"),
-        "a race says itself what is sent; make two scenarios of it, or leave {} out",
+        ("producer", "events", "journeys"), "a race says itself what is sent; make two scenarios of it"
     ),
-    "probes": "a race has reads: of its own; leave probes out",
-    "resend": "copies belong to events; write times: 2 for a contender",
-    "arrivals": "rounds begin at a fixed pace; leave arrivals out",
-    "warmup": "each round of a race is judged by itself; leave warmup out, or write fewer rounds",
-    "steady": "a race is no steady load; leave it out",
+    "probes": "what a race does is looked at by its own reads; write reads: under race:",
+    "resend": "copies are of events; write times: 2 for a contender",
+    "arrivals": "rounds begin at a fixed pace; write every: under rounds:",
+    "warmup": "each round of a race is judged by itself; write another race for warming up",
+    "steady": "what a race sends comes in bursts, and isn't steady; write steady: at another scenario",
     "think": "nobody waits between two rounds; write every: under rounds:",
-    "every": "write every: under rounds:, such as rounds: {count: 60, every: 3s}",
+    "every": "the pace of rounds stands beside their number; write rounds: {count: 60, every: 3s}",
 }
 """Keys of a scenario that can't be said of a race: what is wrong, or what would be right."""
 
@@ -199,8 +198,7 @@ class Scenario(Settings):
             yield _misplaced("load", "rounds say how often a race is run, and this has a load, too; leave load out")
         for name, text in _NOT_OF_RACES.items():
             if name in given:
-                told = text if ";" in text else f"{name} isn't said of a race; {text}"
-                yield _misplaced(name, told.format(name))
+                yield _misplaced(name, f"{text}, or leave {name} out")
 
     def _about_pace(self) -> Iterator[InitErrorDetails]:
         given = self.model_fields_set

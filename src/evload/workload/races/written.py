@@ -53,10 +53,12 @@ _OF_READS: Final = {
 
 
 def _misfits(given: Iterable[str], known: Mapping[str, str], what: str) -> Iterator[Found]:
+    given = list(given)
+    waits = [name for name in given if name in _OF_SETUP]
+    for name in waits[:1]:
+        yield of_key(name), f"{name} belongs to a step that waits, and this is a {what}; move it into setup:"
     for name in given:
-        if name in _OF_SETUP:
-            yield of_key(name), f"{name} belongs to a step that waits, and this is a {what}; move it into setup:"
-        elif name in known:
+        if name in known and not waits:
             yield of_key(name), known[name]
 
 
