@@ -32,10 +32,12 @@ POSSIBLE = {"books agree": (Held.POSSIBLE, "stock 9")}
 UNKNOWN = {"sold out": (Held.UNKNOWN, "no read")}
 
 
-def clean(count: int, first: int = 0, contended: int | None = None, **tallies: Tally) -> list[Round]:
+def clean(
+    count: int, first: int = 0, contended: int | None = None, pay: Tally | None = None, cancel: Tally | None = None
+) -> list[Round]:
     """Rounds in which all rules held; so many of them were contended."""
     some = count if contended is None else contended
-    return [judged(first + n, contended=n < some, **tallies) for n in range(count)]
+    return [judged(first + n, contended=n < some, pay=pay, cancel=cancel) for n in range(count)]
 
 
 def both(number: int) -> Round:
@@ -344,4 +346,5 @@ def with_reads(*objectives: Objective) -> Summary:
 def test_a_read_that_failed_is_no_error_of_the_load(text: str, result: Result, value: float) -> None:
     objective = parse(text)
     found = judge(objective, with_reads(objective))
-    assert (found.result, found.observed[0]) == (result, pytest.approx(value)), found
+    assert found.result is result, found
+    assert found.observed[0] == pytest.approx(value)

@@ -29,7 +29,8 @@ def judged(
     contended: bool | None = True,
     settled: tuple[int, int | None] | None = (100 * MS, 200 * MS),
     due: int | None = None,
-    **tallies: Tally,
+    pay: Tally | None = None,
+    cancel: Tally | None = None,
 ) -> Round:
     """One that was looked at to the end, due at a number of seconds; all rules held that aren't told of."""
     at = START + (3 * number if due is None else due) * S
@@ -40,7 +41,8 @@ def judged(
         held, what = given if isinstance(given, tuple) else (given, "")
         told.append(RuleResult(name, kind, held, what))
     assert not found, found
-    who = tallies or {"pay": Tally(won=1), "cancel": Tally(refused=1)}
+    who = {name: tally for name, tally in (("pay", pay), ("cancel", cancel)) if tally is not None}
+    who = who or {"pay": Tally(won=1), "cancel": Tally(refused=1)}
     return Round(0, number, at, at + S, at + 2 * S, RoundEnd.JUDGED, "", who, tuple(told), contended, settled)
 
 

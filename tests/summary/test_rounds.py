@@ -217,7 +217,8 @@ def test_what_is_to_be_folded_is_read_back_and_an_earlier_version_finds_nothing_
 
 def test_a_rule_and_a_contender_that_no_plan_names_are_counted_all_the_same() -> None:
     """What happened is never left out, whatever was planned."""
-    one = replace(judged(0, new=Tally(won=2)), rules=(RuleResult("new rule", "holds", Held.VIOLATED, "x"),))
+    rule = RuleResult("new rule", "holds", Held.VIOLATED, "x")
+    one = replace(judged(0), rules=(rule,), tallies={"new": Tally(won=2)})
     rounds = folded([one]).scenarios["flash"].slices["race"].rounds
     assert rounds is not None
     assert (rounds.rules["new rule"].violated, rounds.contenders["new"].won) == (1, 2)

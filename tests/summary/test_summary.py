@@ -249,9 +249,12 @@ def test_nothing_is_known_of_a_run_that_did_nothing() -> None:
         ({"event": "order"}, "event=order"),
         ({"replica": "eu", "probe": "items"}, "probe=items,replica=eu"),
         ({"key": "a*", "event": "order"}, "event=order,key=a*"),
+        ({"race": True}, "race"),
+        ({"race": True, "during": "slow"}, "race,during=slow"),
+        ({"rule": "never both", "contender": "pay"}, "rule=never both,contender=pay"),
     ],
 )
-def test_what_a_part_is_called(scope: dict[str, str], label: str) -> None:
+def test_what_a_part_is_called(scope: dict[str, Any], label: str) -> None:
     assert slice_label(**scope) == label
 
 

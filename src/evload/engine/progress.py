@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..model.iteration import End
 from ..model.phases import Course
-from ..model.progress import JourneysNow, Progress, Standing, actions_now
-from ..model.summary import ScenarioSummary, Summary
+from ..model.progress import JourneysNow, Progress, RaceNow, Standing, actions_now
+from ..model.summary import RACE, ScenarioSummary, Summary
 from ..model.vitals import Incident
 from ..stats.histogram import Histogram
 from ..stats.recent import RecentValues, Values
@@ -233,6 +233,7 @@ class ProgressMeter:
             journeys=tuple(
                 JourneysNow(name, *now, _over(summary.scenarios[name])) for name, now in self._under_way().items()
             ),
+            races=tuple(_races(summary)),
             actions=actions_now(summary.markers, self._lasts_ns),
             history={name: tuple(values) for name, values in self._history.items()},
         )
@@ -271,6 +272,15 @@ def _over(scenario: ScenarioSummary) -> dict[str, int]:
     ends = [end.name.lower() for end in End]
     counts = {name: sum(part.ledger[name] for part in parts) for name in ends}
     return {name: count for name, count in counts.items() if count}
+
+
+def _races(summary: Summary) -> Iterable[RaceNow]:
+    """What became of the rounds of each race so far."""
+    for name, scenario in summary.scenarios.items():
+        part = scenario.slices.get(RACE)
+        if part is not None and part.rounds is not None:
+            ended = part.ledger
+            yield RaceNow(name, ended["judged"], part.rounds.violated, ended["void"], ended["cut_off"])
 
 
 def _shapes(spans: Sequence[Span]) -> dict[str, tuple[tuple[float, float, float, float], ...]]:

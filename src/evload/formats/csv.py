@@ -13,10 +13,12 @@ from ..model.facts import METRICS, QUEUE_LAG, READ
 from ..model.iteration import JOURNEY
 from ..model.marker import Marker
 from ..model.report import Report
+from ..model.round import SETTLE, TALLIES
 from ..model.summary import Distribution, slice_label
 from ..model.timeline import LatencyOverTime, Timeline
 from ..report.actions import on_between
 from ..report.journeys import Funnel, funnels
+from ..report.races import Race, races
 from ..spi.format import Files, Format
 from ..units import NS_PER_S
 
@@ -32,6 +34,7 @@ _SERIES: Final = (
       for end in ("lower", "upper")),
     "warmup", "actions",
 )  # fmt: skip
+_RACES: Final = ("scenario", "about", "name", "what", "count")
 _JOURNEYS: Final = (
     "scenario", "journey", "step", "requests", "failures", "refused", "ok", "median_s", "p95_s", "p99_s", "mean_s",
     "min_s", "max_s", "requests_per_s",
@@ -40,13 +43,15 @@ _GAUGES: Final = ("start_s", "end_s", "gauge", "value", "min", "mean", "max")
 
 
 class CsvFormat(Format):
-    """A table of the percentiles and, where there are any, of journeys; where there is a timeline, of the run and of
-    its gauges over time."""
+    """A table of the percentiles and, where there are any, of journeys and of races; where there is a timeline, of
+    the run and of its gauges over time."""
 
     def files(self, report: Report) -> Files:
         found = {"percentiles.csv": percentiles(report)}
         if told := funnels(report.summary):
             found["journeys.csv"] = journeys(told)
+        if raced := races(report.summary):
+            found["races.csv"] = rounds(raced)
         if report.timeline is not None:
             found["series.csv"] = series(report.timeline, report.summary.markers)
             found["gauges.csv"] = gauges(report.timeline)
@@ -71,6 +76,11 @@ def journeys(found: Sequence[Funnel]) -> bytes:
     from due to done; of a step they are those from sending to the answer. `inf` is a time beyond every limit.
     """
     return _csv(_JOURNEYS, _journey_rows(found))
+
+
+def rounds(found: Sequence[Race]) -> bytes:
+    """A row for each count of each race: `about` its rounds, a rule or a contender by its name."""
+    return _csv(_RACES, _race_rows(found))
 
 
 def series(timeline: Timeline, markers: Sequence[Marker] = ()) -> bytes:
@@ -112,7 +122,7 @@ def _percentile_rows(report: Report) -> Iterator[Sequence[object]]:
 
 
 def _of(scenario: str, part: str, distributions: Mapping[str, Distribution]) -> Iterator[Sequence[object]]:
-    for metric in (*METRICS, QUEUE_LAG, READ, JOURNEY):
+    for metric in (*METRICS, QUEUE_LAG, READ, JOURNEY, SETTLE):
         distribution = distributions.get(metric)
         if distribution is None or not distribution.count:
             continue
@@ -128,6 +138,22 @@ def _journey_rows(found: Sequence[Funnel]) -> Iterator[Sequence[object]]:
         for step in one.steps:
             answers = (step.reached, step.failed, step.refused, step.ok)
             yield (one.scenario, one.journey, step.name, *answers, *_times(step.times), _rate(step.per_s))
+
+
+def _race_rows(found: Sequence[Race]) -> Iterator[Sequence[object]]:
+    for one in found:
+        for end, count in one.counts.items():
+            yield (one.scenario, "rounds", "", "due" if end == "scheduled" else end, count)
+        told = one.rounds
+        for what in ("violated", "possible", "unknown", "held", "contended", "apart", "decided"):
+            yield (one.scenario, "rounds", "", what, getattr(told, what))
+        for rule in one.rules:
+            for what in ("held", "violated", "possible", "unknown"):
+                yield (one.scenario, "rule", rule.name, what, getattr(rule, what))
+        for who in one.contenders:
+            for what in ("due", *TALLIES, "rounds"):
+                name = "rounds_won" if what == "rounds" else what
+                yield (one.scenario, "contender", who.name, name, getattr(who, what))
 
 
 def _times(distribution: Distribution | None) -> Iterator[object]:

@@ -10,7 +10,7 @@ from ..model.facts import COUNTERS, LEDGER_SUMS, METRICS, QUEUE_LAG
 from ..model.report import ObjectiveResult, Report, Result, WorstEvent
 from ..model.summary import FIGURES, Distribution, ScenarioSummary, Summary
 from ..model.vitals import Incident
-from ..report import actions, costs, journeys, wording
+from ..report import actions, costs, journeys, races, wording
 from ..spi.format import Files, Format
 from ..texts import printable
 from ..units import NS_PER_S, format_duration, format_rate
@@ -52,6 +52,7 @@ def markdown(report: Report, environment: str = "") -> str:
         _section("Findings", (f"- {escaped(insight.sentence)}" for insight in report.insights)),
         _actions(report.summary),
         _journeys(report.summary),
+        _races(report.summary),
         _section("Self-checks not passed", _checks(report)),
         _distributions(report.summary),
         _events(report.summary),
@@ -148,6 +149,42 @@ def _journeys(summary: Summary) -> list[str]:
         why += [f"- check {escaped(name)}: {count:,} failed it" for name, count in one.checks]
         lines += ["", *why] if why else []
     return ["## Journeys", *lines] if lines else []
+
+
+def _races(summary: Summary) -> list[str]:
+    """What became of the rules of each race, and of its contenders."""
+    lines: list[str] = []
+    for one in races.races(summary):
+        lines += ["", f"### {escaped(one.scenario)}", "", *(f"- {escaped(told)}" for told in one.sums)]
+        lines += [f"- {escaped(one.contended)}", *([f"- **{escaped(one.remark)}**"] if one.remark else [])]
+        if one.settle is not None:
+            times = ", ".join(f"{name} {told}" for name, told in zip(_STEP_TIMES, _times(one.settle), strict=True))
+            lines.append(f"- settled after the last answer to a contender: {escaped(times)}")
+        lines += [f"- {count:,} × {escaped(reason)}" for reason, count in one.reasons[:_ENDS]]
+        lines += [f"- and {len(one.reasons) - _ENDS} more reasons"] if len(one.reasons) > _ENDS else []
+        rules = [
+            (escaped(rule.name), rule.when, f"{rule.held:,}", f"{rule.violated:,}", f"{rule.possible:,}",
+             f"{rule.unknown:,}")
+            for rule in one.rules
+        ]  # fmt: skip
+        lines += (
+            ["", *_table(("Rule", "Has to hold", "Held", "Broken", "Perhaps", "Unknown"), rules)] if rules else []
+        )
+        examples = [
+            f"- {escaped(rule.name)}: {told.how} in {told.where}{f': {escaped(told.what)}' if told.what else ''}"
+            for rule in one.rules
+            for told in rule.examples
+        ]
+        lines += ["", *examples] if examples else []
+        contenders = [
+            (escaped(who.name), *(f"{count:,}" for count in
+             (who.due, who.won, who.refused, who.failed, who.doubt, who.unsent)),
+             f"{who.rounds:,} of {one.decided:,}")
+            for who in one.contenders
+        ]  # fmt: skip
+        head = ("Contender", "Due", "Won", "Refused", "Failed", "In doubt", "Unsent", "Rounds won")
+        lines += ["", *_table(head, contenders)] if contenders else []
+    return ["## Races", *lines] if lines else []
 
 
 def _times(distribution: Distribution | None) -> list[str]:

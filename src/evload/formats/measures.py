@@ -13,7 +13,9 @@ from ..model.iteration import DUE, JOURNEY
 from ..model.marker import Marker
 from ..model.progress import ActionNow, Progress, actions_now
 from ..model.report import CheckResult, ObjectiveResult, Report
+from ..model.round import SETTLE, TALLIES
 from ..model.summary import Distribution, ScenarioSummary, Summary, slice_label
+from ..report.races import races
 from ..units import NS_PER_S
 
 Labels = Mapping[str, str]
@@ -100,7 +102,7 @@ def of_report(report: Report) -> list[Measure]:
         if distribution.count:
             _add_percentiles(took, distribution, probe=probe)
     return _with_points(
-        [run, label, started, duration, events, warmup, *_iterations(report.summary),
+        [run, label, started, duration, events, warmup, *_iterations(report.summary), *_rounds(report.summary),
          *_distributions(report.summary), *_gauges(report.summary),
          _costs(report.summary.costs), reads, requests, failed, took, *_objectives(report.objectives),
          *_checks(report.checks), *_actions(report.summary.markers)]
@@ -143,6 +145,29 @@ def _iterations(summary: Summary) -> Iterator[Measure]:
             if told.distributions[JOURNEY].count:
                 _add_percentiles(took, told.distributions[JOURNEY], scenario=name, journey=journey)
     yield from (counted, took)
+
+
+def _rounds(summary: Summary) -> Iterator[Measure]:
+    """Of races."""
+    counted = Measure("rounds", "Rounds of a race, by how they ended", kind="counter")
+    rules = Measure("rule_rounds", "Rounds of a race, by what became of a rule", kind="counter")
+    who = Measure("contenders", "Contenders of a race, by what became of them", kind="counter")
+    contended = Measure("contended_rounds", "Rounds of a race with contenders in flight at once", kind="counter")
+    took = Measure(SETTLE, "Percentiles of the time from the last answer to a contender until all rules held", "s")
+    for race in races(summary):
+        labels = {"scenario": race.scenario}
+        for key, count in race.counts.items():
+            counted.add(count, state=DUE if key == "scheduled" else key, **labels)
+        for rule in race.rules:
+            for state in ("held", "violated", "possible", "unknown"):
+                rules.add(getattr(rule, state), rule=rule.name, state=state, **labels)
+        for one in race.contenders:
+            for state in TALLIES:
+                who.add(getattr(one, state), contender=one.name, state=state, **labels)
+        contended.add(race.rounds.contended, **labels)
+        if race.settle is not None:
+            _add_percentiles(took, race.settle, **labels)
+    yield from (counted, rules, who, contended, took)
 
 
 def _distributions(summary: Summary) -> Iterator[Measure]:

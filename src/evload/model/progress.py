@@ -101,6 +101,24 @@ class JourneysNow(NamedTuple):
         return f"{users}{self.under_way:,} under way{over}"
 
 
+class RaceNow(NamedTuple):
+    """The race of a scenario while the run goes on: its rounds that are over.
+
+    violated  those in which a rule was broken for sure, also of those that were cut off after that
+    """
+
+    scenario: str
+    judged: int
+    violated: int
+    void: int
+    cut_off: int
+
+    def __str__(self) -> str:
+        parts = ((self.violated, "with a broken rule"), (self.void, "void"), (self.cut_off, "cut off"))
+        told = "".join(f", {count:,} {what}" for count, what in parts if count)
+        return f"{self.judged:,} round{'' if self.judged == 1 else 's'} judged{told}"
+
+
 @dataclass(slots=True)
 class Progress:
     """A moment of a run, for whoever shows it. Times in seconds since the schedule began, rates per second.
@@ -124,6 +142,7 @@ class Progress:
     worries      self-checks that begin to fail, as texts
     incidents    what fails just now: text, since when, how often
     journeys     of each scenario that has some
+    races        of each scenario that is one
     actions      what is done to the system, or was: each action as it was done last
     history      one value each second, a minute at most, the newest last: `offered`, `achieved`, `consistency`
                  (upper end of the watched percentile; infinite: never; None: no event) and the gauges by name
@@ -158,6 +177,7 @@ class Progress:
     worries: Sequence[str] = ()
     incidents: Sequence[tuple[str, float, int]] = ()
     journeys: Sequence[JourneysNow] = ()
+    races: Sequence[RaceNow] = ()
     actions: Sequence[ActionNow] = ()
     history: Mapping[str, Sequence[float | None]] = field(default_factory=dict)
 

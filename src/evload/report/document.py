@@ -12,7 +12,9 @@ from ..model.facts import FACTS, METRICS, QUEUE_LAG
 from ..model.iteration import DUE, JOURNEY
 from ..model.marker import Bracket, Marker
 from ..model.report import Report, WorstEvent
-from ..model.summary import Distribution, GaugeSummary, ScenarioSummary, slice_label
+from ..model.round import SETTLE
+from ..model.rounds import RoundsSummary, RuleSummary
+from ..model.summary import RACE, Distribution, GaugeSummary, ScenarioSummary, slice_label
 from ..model.vitals import ReadVitals
 from ..texts import plain_json
 from ..units import NS_PER_S
@@ -205,12 +207,20 @@ def _scope(scenario: ScenarioSummary) -> dict[str, Any]:
         told["late_hops"] = dict(sorted(scenario.late_hops.items(), key=lambda item: -item[1]))
     if scenario.warmup is not None:
         told["warmup"] = _scope(scenario.warmup)
-    whole, events = scenario.journeys(), scenario.portions()
+    whole, events, races = scenario.journeys(), scenario.portions(), scenario.races()
+    if scenario.reads:
+        told["race_reads"] = {"events": scenario.reads, "failed": scenario.failed_reads}
+    if RACE in races:
+        told["race"] = _race(races[RACE])
     if whole:
         told["journeys"] = {name: _journey(part) for name, part in whole.items()}
-    parts = {label: part for label, part in scenario.slices.items() if label not in map(_label, whole)}
+    told_already = {RACE, *map(_label, whole)}
+    parts = {label: part for label, part in scenario.slices.items() if label not in told_already}
     if parts:
-        told["slices"] = {label: _scope(part) if label in events else _journey(part) for label, part in parts.items()}
+        told["slices"] = {
+            label: _scope(part) if label in events else _race(part) if label in races else _journey(part)
+            for label, part in parts.items()
+        }
     return told
 
 
@@ -234,6 +244,57 @@ def _journey(part: ScenarioSummary) -> dict[str, Any]:
         },
         "reasons": dict(sorted(part.tallies.get("reasons", {}).items(), key=lambda item: (-item[1], item[0]))),
         "checks": dict(sorted(part.tallies.get("checks", {}).items())),
+    }
+
+
+def _race(part: ScenarioSummary) -> dict[str, Any]:
+    """What became of the rounds of a race. Those that never settled stay in its times."""
+    rounds, settle = part.rounds or RoundsSummary(), part.distributions.get(SETTLE)
+    counts = {DUE if name == "scheduled" else name: count for name, count in part.ledger.items()}
+    broken = sum(one.violated for one in rounds.rules.values())
+    open_ones = sum(one.possible + one.unknown + one.open for one in rounds.rules.values())
+    judged = rounds.judged
+    return {
+        "rounds": counts,
+        "violations": [broken, broken + open_ones],
+        "violated": [rounds.violated, rounds.violated + rounds.possible + rounds.unknown + rounds.open],
+        "contended": [rounds.contended, judged - rounds.apart],
+        "contention": [rounds.contended / judged, (judged - rounds.apart) / judged] if judged else None,
+        "decided": rounds.decided,
+        "always_won_by": rounds.only_winner or None,
+        **({} if settle is None or not settle.count else {SETTLE: _distribution(settle)}),
+        "rules": {name: _rule(rule) for name, rule in rounds.rules.items()},
+        "contenders": {
+            name: {
+                DUE: one.due, "won": one.won, "refused": one.refused, "failed": one.failed, "doubt": one.doubt,
+                "unsent": one.unsent, "rounds_won": one.rounds,
+            }
+            for name, one in rounds.contenders.items()
+        },
+        "reasons": dict(sorted(rounds.reasons.items(), key=lambda item: (-item[1], item[0]))),
+    }  # fmt: skip
+
+
+def _rule(rule: RuleSummary) -> dict[str, Any]:
+    """In how many rounds it held or didn't; `cut_off`: those of which nobody knows because they were."""
+    return {
+        "kind": rule.kind,
+        "held": rule.held,
+        "violated": rule.violated,
+        "possible": rule.possible,
+        "unknown": rule.unknown,
+        "cut_off": rule.open,
+        "examples": [
+            {
+                "result": held.name.lower(),
+                "scenario": one.scenario,
+                "round": one.number,
+                "due": one.intended_ns / NS_PER_S,
+                "told": one.told,
+            }
+            for held, examples in sorted(rule.examples.items())
+            for one in examples
+        ],
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from ..model.costs import Costs
 from ..model.report import Insight, ObjectiveResult, Report, WorstEvent
+from ..model.rounds import RoundsSummary
 from ..model.summary import ScenarioSummary, Summary
 from ..model.timeline import Timeline
 
@@ -56,13 +57,32 @@ def _summary(summary: Summary, redact: Redact) -> Summary:
 
 
 def _reasons(part: ScenarioSummary, redact: Redact) -> ScenarioSummary:
-    """Why iterations ended is what a target said."""
+    """Why iterations or rounds ended, and what a rule was held against, is what a target said."""
+    if part.rounds is not None:
+        return replace(part, rounds=_rounds(part.rounds, redact))
     if "reasons" not in part.tallies:
         return part
     reasons: dict[str, int] = {}
     for reason, count in part.tallies["reasons"].items():
         reasons[redact(reason)] = reasons.get(redact(reason), 0) + count
     return replace(part, tallies={**part.tallies, "reasons": reasons})
+
+
+def _rounds(rounds: RoundsSummary, redact: Redact) -> RoundsSummary:
+    reasons: dict[str, int] = {}
+    for reason, count in rounds.reasons.items():
+        reasons[redact(reason)] = reasons.get(redact(reason), 0) + count
+    rules = {
+        name: replace(
+            rule,
+            examples={
+                held: tuple(one._replace(told=redact(one.told)) for one in examples)
+                for held, examples in rule.examples.items()
+            },
+        )
+        for name, rule in rounds.rules.items()
+    }
+    return replace(rounds, rules=rules, reasons=reasons)
 
 
 def _costs(costs: Costs, redact: Redact) -> Costs:

@@ -54,9 +54,9 @@ def told_of(funnel: Funnel) -> Told:
     whole = (counts["completed"], counts["refused"], counts["failed"])
     last = Row(
         "the whole journey",
-        _bars((*whole, counts["cut_off"]), most),
+        bars((*whole, counts["cut_off"]), most),
         (counts["started"], *whole),
-        _cells(funnel.times),
+        cells(funnel.times),
         f"{counts['cut_off']:,} cut off" if counts["cut_off"] else "",
         is_step=False,
     )
@@ -76,24 +76,26 @@ def _row(step: Step, most: int) -> Row:
     answers = (step.ok, step.refused, step.failed)
     return Row(
         step.name,
-        _bars((*answers, max(0, step.reached - sum(answers))), most),
+        bars((*answers, max(0, step.reached - sum(answers))), most),
         (step.reached, *answers),
-        _cells(step.times),
+        cells(step.times),
         ", ".join(f"{count:,} {how}" for how, count in step.ended),
     )
 
 
-def _bars(counts: Sequence[int], most: int) -> list[tuple[str, float, float]]:
-    bars, at = [], 0.0
+def bars(counts: Sequence[int], most: int) -> list[tuple[str, float, float]]:
+    """(tone, from, width) of what went well, was a no or may be either, went wrong, and of which nobody knows."""
+    drawn, at = [], 0.0
     for tone, count in zip(("good", "warn", "bad", "open"), counts, strict=True):
         width = WIDTH * count / most
         if count:
-            bars.append((tone, at, max(width, 1.0)))
+            drawn.append((tone, at, max(width, 1.0)))
         at += width
-    return bars
+    return drawn
 
 
-def _cells(times: Distribution | None) -> list[str]:
+def cells(times: Distribution | None) -> list[str]:
+    """The figures SHOWN of some times."""
     if times is None:
         return [""] * len(SHOWN)
     figures = times.figures()

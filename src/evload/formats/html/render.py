@@ -16,11 +16,12 @@ from ...model.facts import COUNTERS, METRICS, PERCENTILES, QUEUE_LAG, STATES
 from ...model.report import Insight, ObjectiveResult, Report, Result, WorstEvent
 from ...model.summary import FIGURES, Distribution, ScenarioSummary
 from ...model.timeline import Timeline
-from ...report import actions, costs, journeys, wording
+from ...report import actions, costs, journeys, races, wording
 from ...units import NS_PER_S, format_duration, format_share
 from .drawings import WIDTH, Flow, flow, gauging, log_places
 from .funnel import SHOWN, told_of
 from .palette import further
+from .rounds import CONTENDERS, RULES, race_of
 
 _REASONS: Final = 20
 _INCIDENTS: Final = 50
@@ -100,6 +101,9 @@ def render(report: Report, timeline: Timeline, insights: Sequence[Insight], conf
         incidents=report.summary.vitals.incidents[:_INCIDENTS],
         actions=(told := actions.done(report.summary.markers))[:_ACTIONS],
         journeys=[told_of(one) for one in journeys.funnels(report.summary)],
+        races=[race_of(one) for one in races.races(report.summary)],
+        of_rules=RULES,
+        of_contenders=CONTENDERS,
         step_times=SHOWN,
         several=len(report.summary.scenarios) > 1,
         costs=None if report.summary.costs is None else costs.rows(report.summary.costs),

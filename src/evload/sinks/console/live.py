@@ -69,6 +69,8 @@ def _wide(now: Progress, width: int) -> Iterator[_Block]:
     yield _Block(0, [_labelled("settled", _settled(now))])
     for one in now.journeys[:_SCENARIOS]:
         yield _Block(3, [_labelled(one.scenario, Text(printable(str(one))))])
+    for race in now.races[:_SCENARIOS]:
+        yield _Block(3, [_labelled(race.scenario, Text(printable(str(race)), style=BAD if race.violated else ""))])
     if told := waiting(now):
         yield _Block(0, [_labelled("waiting", Text(told, style=BAD if now.overdue else ""))])
     yield _Block(0, [_labelled("consistency", Text(_percentiles(now, room)))])
@@ -90,6 +92,8 @@ def _narrow(now: Progress, width: int) -> Iterator[_Block]:
     yield _Block(0, [_settled(now)])
     for one in now.journeys[:_SCENARIOS]:
         yield _Block(3, [Text(printable(f"{one.scenario}: {one}"))])
+    for race in now.races[:_SCENARIOS]:
+        yield _Block(3, [Text(printable(f"{race.scenario}: {race}"), style=BAD if race.violated else "")])
     if told := waiting(now):
         yield _Block(0, [Text(told, style=BAD if now.overdue else "")])
     if now.watched in now.recent:
@@ -216,6 +220,10 @@ def words(now: Progress) -> str:
     for one in now.journeys:
         counts = {**({} if one.users is None else {"users": one.users}), "under_way": one.under_way, **one.counts}
         told |= {f"{one.scenario}.{name}": str(count) for name, count in counts.items()}
+    for race in now.races:
+        told |= {
+            f"{race.scenario}.{name}": str(count) for name, count in race._asdict().items() if name != "scenario"
+        }
     told |= {name: _ends(*ends) for name, ends in now.recent.items()}
     if now.lateness is not None:
         told["late_p99"] = _bare(format_duration(now.lateness * NS_PER_S))

@@ -21,6 +21,7 @@ from . import figures
 from .journeys import journeys, journeys_in_short
 from .live import news, screen, words
 from .look import STYLES, remarks
+from .races import rounds, rounds_in_short
 from .text import INDENT, indented, wrapped
 
 _LINE_EVERY_S: Final = 5.0
@@ -114,7 +115,8 @@ def _figures(report: Report, width: int, room: int | None) -> tuple[list[list[Te
     sums, checks = figures.ledger(summary.total(), width), figures.checks(report.checks, width)
     facts = [*figures.reading(summary, width), *figures.gauges(summary.gauges, width)]
     costs, told = figures.costs(summary.costs, width), journeys(summary, width)
-    whole = [told, figures.distributions(summary, width), facts, costs, [*sums, *checks]]
+    raced = rounds(summary, width)
+    whole = [told, raced, figures.distributions(summary, width), facts, costs, [*sums, *checks]]
     if room is None or len(_joined(*whole)) <= room:
         return whole, False
     kept = [*sums, *checks[:1]]
@@ -125,6 +127,10 @@ def _figures(report: Report, width: int, room: int | None) -> tuple[list[list[Te
     if len(_joined(told)) > room:
         told = []
     room -= len(_joined(told))
+    raced = rounds_in_short(summary, width)
+    if len(_joined(raced)) > room:
+        raced = []
+    room -= len(_joined(raced))
     table = figures.distributions(summary, width, room - 1)
     room -= len(_joined(table))
     if len(_joined(costs)) > room:
@@ -132,7 +138,7 @@ def _figures(report: Report, width: int, room: int | None) -> tuple[list[list[Te
     room -= len(_joined(costs))
     if len(_joined(facts)) > room:
         facts = []
-    return [told, table, facts, costs, kept], True
+    return [told, raced, table, facts, costs, kept], True
 
 
 def _joined(*blocks: Sequence[Text]) -> list[Text]:

@@ -52,7 +52,8 @@ def moment(now: Progress) -> bytes:
         "gauges": now.gauges,
         "worries": [text[:_TEXT] for text in now.worries],
         "incidents": [(text[:_TEXT], since, count) for text, since, count in now.incidents],
-        "journeys": [f"{one.scenario}: {one}"[:_TEXT] for one in now.journeys],
+        "journeys": [f"{one.scenario}: {one}"[:_TEXT] for one in now.journeys]
+        + [f"{one.scenario}: {one}"[:_TEXT] for one in now.races],
         "actions": [_action(one, now.elapsed) for one in now.actions],
     })  # fmt: skip
 
