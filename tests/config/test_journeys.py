@@ -166,8 +166,8 @@ def test_what_a_scenario_sends_and_to_whom() -> None:
     config = load(GOOD).config
     assert config.producers_of(config.scenarios["mixed"]) == ["shop", "bus"]
     assert config.producers_of(config.scenarios["beat"]) == ["bus"]
-    assert config.events_of(config.scenarios["beat"]) == ["alive"]
-    assert config.events_of(config.scenarios["mixed"]) == [
+    assert config.events_of("beat") == ["alive"]
+    assert config.events_of("mixed") == [
         "order.register", "order.create", "order.placed", "order.paid", "order.credit", "order.ship", "order.look",
         "order.again", "order.close", "order.login", "order.logout", "work.do",
     ]  # fmt: skip

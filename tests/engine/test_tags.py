@@ -234,7 +234,7 @@ def test_of_scenarios_that_tell_no_tag_nothing_is_open() -> None:
         producers={**config.producers, "plain": MemoryWorld.producer(world)},
         slos=(parse("errors == 0", tag="cold"),),
     )
-    assert [sorted(tags_told(config, one)) for one in config.scenarios.values()] == [["cold"], []]
+    assert [sorted(tags_told(config, one)) for one in config.scenarios] == [["cold"], []]
     assert [[part.label for part in fold_plan(config, name).slices] for name in ("a", "b")] == [
         ["tag=cold", "tag=cold?"], [],
     ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -49,9 +49,16 @@ _OF_PRODUCERS: Final = frozenset(fact.of for fact in FACTS.values() if fact.by_p
 class Checks:
     """Notes what doesn't fit together in a document whose sections were read one by one."""
 
-    def __init__(self, problems: Problems, journeys: Mapping[str, JourneySettings] = {}) -> None:
+    def __init__(
+        self,
+        problems: Problems,
+        journeys: Mapping[str, JourneySettings] = {},
+        races: Mapping[str, JourneySettings] = {},
+    ) -> None:
+        """`races` are by the names of their scenarios."""
         self._problems = problems
         self._journeys = journeys
+        self._races = races
         self._document = problems.document
 
     def references(self) -> None:
@@ -246,14 +253,14 @@ class Checks:
         journeys = [
             self._journeys[one] for name in chosen for one in scenarios[name].journeys if one in self._journeys
         ]
+        journeys += [self._races[name] for name in chosen if name in self._races]
         return [step for one in journeys for step in one.counted()]
 
     def _step_of(self, objective: Objective) -> Counted | None:
         """The step whose events an objective is about, if it is about those of one."""
         if objective.event is None:
             return None
-        steps = ((name, step) for name, journey in self._journeys.items() for step in journey.counted())
-        return next((step for name, step in steps if event_name(name, step) == objective.event), None)
+        return next((step for name, step in self._all_steps if event_name(name, step) == objective.event), None)
 
     def _misses_its_step(
         self, path: DataPath, objective: Objective, chosen: Iterable[str], scenarios: Mapping[str, Scenario]
@@ -559,18 +566,34 @@ class Checks:
     @property
     def _steps(self) -> list[str]:
         """How the events of all steps are called."""
-        return [event_name(name, step) for name, journey in self._journeys.items() for step in journey.counted()]
+        return [event_name(name, step) for name, step in self._all_steps]
+
+    @property
+    def _all_steps(self) -> Iterator[tuple[str, Counted]]:
+        """All steps of journeys and of races, each with the name of what it is a step of."""
+        for name, journey in (*self._journeys.items(), *self._races.items()):
+            for step in journey.counted():
+                yield name, step
 
     @cached_property
     def _is_unsure(self) -> bool:
         """Whether a step may send an event that isn't known to be sent."""
         misnamed = {event for event, _ in self._sent_by_steps} - self._document.section("events").keys()
-        return bool(misnamed) or len(self._journeys) < len(self._document.section("journeys"))
+        races = [
+            name
+            for name, scenario in self._document.section("scenarios").items()
+            if isinstance(scenario, dict) and "race" in scenario
+        ]
+        return (
+            bool(misnamed)
+            or len(self._journeys) < len(self._document.section("journeys"))
+            or not self._races.keys() >= set(races)
+        )
 
     @cached_property
     def _sent_by_steps(self) -> frozenset[tuple[str, str]]:
         """Events that steps send, and to whom."""
-        steps = [step for journey in self._journeys.values() for step in journey.sending()]
+        steps = [step for _, step in self._all_steps]
         return frozenset((step.event, step.to) for step in steps if isinstance(step, EventStep))
 
     def _producers_of(self, scenario: Scenario) -> list[str]:

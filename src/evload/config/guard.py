@@ -21,10 +21,11 @@ from ..spi.context import AdapterSettings
 from ..spi.guard import Guard, Reach, Rules, check_pattern
 from ..spi.secrets import names_in
 from ..units import NS_PER_S, Rate, format_rate
-from ..workload.schedule import Phase, paced, peak
+from ..workload.schedule import Hold, Phase, duration_ns, paced, peak
 from . import yaml as yamlfile
 from .journeys import most_sent
 from .problems import Problems
+from .races import most_sent_per_s
 from .run_config import SANDBOX, LoadedConfig, RunConfig, Step
 from .sections import Scenario
 from .yaml import DataPath, Document, texts
@@ -226,7 +227,9 @@ def _check_peak(config: RunConfig, rules: Sequence[Rules], problems: Problems) -
             what = what.replace("offers", "of all scenarios together offers")
         name, scenario = scenarios[found.whose]
         cure = "write fewer users, or a longer think: or every:" if scenario.closed else "write a lower rate"
-        problems.add(("scenarios", name, "load"), what, cure)
+        if scenario.race is not None:
+            cure = "write fewer times:, or a longer every:"
+        problems.add(("scenarios", name, "rounds" if scenario.race is not None else "load"), what, cure)
 
 
 def _offered(config: RunConfig, scenario: Scenario) -> tuple[int, Sequence[Phase], Fraction]:
@@ -235,6 +238,11 @@ def _offered(config: RunConfig, scenario: Scenario) -> tuple[int, Sequence[Phase
     Users may all begin at the same moment, and send all of an iteration in a second: a target may answer at once. In
     any second each of them begins as many iterations as fit in, each so long after the one before as it has to be.
     """
+    if scenario.race is not None and scenario.rounds is not None:
+        race = scenario.race.meant()
+        rate = Fraction(most_sent_per_s(race, scenario.rounds.every))
+        lasts_ns = duration_ns(scenario.load) + race.within + race.confirm
+        return scenario.start, [Hold.model_construct(rate=rate, for_=lasts_ns)], Fraction(1)
     if not scenario.journeys:
         return scenario.start, scenario.load, _times(scenario.resend)
     times = Fraction(max(most_sent(config.journeys[name]) for name in scenario.journeys))

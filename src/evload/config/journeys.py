@@ -48,24 +48,30 @@ def event_name(journey: str, step: Counted) -> str:
     return f"{journey}.{step.name}"
 
 
-def events_of(scenario: Scenario, journeys: Mapping[str, JourneySettings]) -> list[str]:
-    """The names of all that a scenario sends."""
-    made = {name: journeys[name] for name in scenario.journeys if name in journeys}
-    return [*scenario.events, *(event_name(name, step) for name, one in made.items() for step in one.counted())]
+def made_by(name: str, scenario: Scenario, journeys: Mapping[str, JourneySettings]) -> dict[str, JourneySettings]:
+    """The journeys that a scenario of that name makes; a race is one by the name of its scenario."""
+    made = {one: journeys[one] for one in scenario.journeys if one in journeys}
+    return made if scenario.race is None else {name: scenario.race.meant()}
+
+
+def events_of(name: str, scenario: Scenario, journeys: Mapping[str, JourneySettings]) -> list[str]:
+    """The names of all that a scenario of that name sends."""
+    made = made_by(name, scenario, journeys)
+    return [*scenario.events, *(event_name(one, step) for one, steps in made.items() for step in steps.counted())]
 
 
 def producers_of(scenario: Scenario, journeys: Mapping[str, JourneySettings]) -> list[str]:
     """The names of all producers of a scenario, each once."""
-    if not scenario.journeys:
+    if scenario.producer:
         return [scenario.producer]
-    used = (step.to for name in scenario.journeys if name in journeys for step in journeys[name].sending())
+    used = (step.to for one in made_by("", scenario, journeys).values() for step in one.sending())
     return list(dict.fromkeys(used))
 
 
 def probes_of(scenario: Scenario, journeys: Mapping[str, JourneySettings]) -> list[str]:
     """The names of all probes that a scenario asks, each once: also those that steps of its journeys wait for, and
     that follow them."""
-    steps = (step for name in scenario.journeys if name in journeys for step in journeys[name].counted())
+    steps = (step for one in made_by("", scenario, journeys).values() for step in one.counted())
     return list(dict.fromkeys([*scenario.probes, *(probe for step in steps for probe in step_probes(step))]))
 
 
@@ -106,7 +112,8 @@ def check_journeys(
     """
     known: dict[str, Names] = {}
     for name, journey in journeys.items():
-        for event, names in _Journey(problems, name, journey, producers, probes, frozenset(captured)).check():
+        checked = StepChecks(problems, ("journeys", name), name, journey, producers, probes, frozenset(captured))
+        for event, names in checked.check():
             known[event] = known[event] & names if event in known else names
     _check_pools(problems, journeys, scenarios)
     _check_users(problems, journeys, scenarios)
@@ -174,29 +181,32 @@ def _check_cookies(
 def placed(path: DataPath, journey: JourneySettings) -> Iterator[tuple[DataPath, Counted]]:
     """All steps that are events, with their places."""
     for section, steps in journey.sections.items():
-        yield from _placed_in((*path, section), steps)
+        yield from placed_in((*path, section), steps)
 
 
-def _placed_in(path: DataPath, steps: Iterable[Step]) -> Iterator[tuple[DataPath, Counted]]:
+def placed_in(path: DataPath, steps: Iterable[Step]) -> Iterator[tuple[DataPath, Counted]]:
     for index, step in enumerate(steps):
         at: DataPath = (*path, index)
         if isinstance(step, Choose):
             for number, branch in enumerate(step.branches):
-                yield from _placed_in((*at, "choose", number, "steps"), branch.steps)
+                yield from placed_in((*at, "choose", number, "steps"), branch.steps)
         elif isinstance(step, Counted):
             yield (*at, step.name), step
             if isinstance(step, RequestStep):
-                yield from _placed_in((*at, step.name, "else"), step.else_ or ())
+                yield from placed_in((*at, step.name, "else"), step.else_ or ())
             elif isinstance(step, WaitStep):
-                yield from _placed_in((*at, step.name, "on_failed"), step.on_failed or ())
+                yield from placed_in((*at, step.name, "on_failed"), step.on_failed or ())
 
 
-class _Journey:
-    """Follows the ways through one journey, with the names that are known at each step."""
+class StepChecks:
+    """Follows the ways through one journey, which stands at a place, with the names that are known at each step."""
+
+    kind = "journey"
 
     def __init__(
         self,
         problems: Problems,
+        path: DataPath,
         name: str,
         journey: JourneySettings,
         producers: Mapping[str, ProducerSettings],
@@ -204,6 +214,7 @@ class _Journey:
         captured: Names,
     ) -> None:
         self._problems = problems
+        self._path = path
         self._document = problems.document
         self._name = name
         self._journey = journey
@@ -223,10 +234,9 @@ class _Journey:
 
     def check(self) -> list[tuple[str, Names]]:
         """Note what is wrong. Gives the names that each event can ask for where it is sent."""
-        path: DataPath = ("journeys", self._name)
-        journey = self._journey
+        path, journey = self._path, self._journey
         self._learn_names()
-        self._check_names(path)
+        self._check_names()
         if not any(True for _ in sending(journey.steps)):
             what = "no step of this journey sends anything"
             self._problems.add((*path, "steps"), what, "add a request or an event")
@@ -247,18 +257,22 @@ class _Journey:
             if isinstance(step, RequestStep | WaitStep):
                 self._secret |= {name for name, capture in step.capture.items() if capture.secret}
 
-    def _check_names(self, path: DataPath) -> None:
+    def _placed(self) -> Iterator[tuple[DataPath, Counted]]:
+        """All steps that are events, with their places."""
+        return placed(self._path, self._journey)
+
+    def _check_names(self) -> None:
         """Names of steps are for one each, and variables aren't called as what is there already."""
         times = Counter(step.name for step in self._journey.counted())
         taken = {
             **dict.fromkeys(self._document.section("events"), "an event"),
             **dict.fromkeys(self._document.section("journeys"), "a journey"),
         }
-        for place, step in placed(path, self._journey):
+        for place, step in self._placed():
             if times[step.name] > 1:
                 times[step.name] = -times[step.name]
             elif times[step.name] < 0:
-                what = f"another step of this journey is called {step.name!r}, too"
+                what = f"another step of this {self.kind} is called {step.name!r}, too"
                 self._problems.add(place, what, "give each of them a name of its own", key=True)
             if (name := event_name(self._name, step)) in taken:
                 what = f"what this step sends is called {name!r}, as {taken[name]} is"
@@ -268,13 +282,13 @@ class _Journey:
             for variable in () if isinstance(step, EventStep) else step.capture:
                 self._check_new((*place, "capture", variable), variable)
         for variable in self._journey.vars:
-            self._check_new((*path, "vars", variable), variable)
-        self._check_files(path)
+            self._check_new((*self._path, "vars", variable), variable)
+        self._check_files()
 
-    def _check_files(self, path: DataPath) -> None:
+    def _check_files(self) -> None:
         """A file's name stands for one file, and for nothing else."""
         known: dict[str, FileSettings] = {}
-        for place, step in placed(path, self._journey):
+        for place, step in self._placed():
             written = {"file": step.file, **step.files} if isinstance(step, RequestStep) else {}
             for field, one in written.items():
                 if one is None or not (name := one.known_as):
@@ -284,7 +298,7 @@ class _Journey:
                 if name in self._journey.vars or name in self._makers or name in self._captured:
                     what = f"this file is called {name!r}, as something else is that is known here"
                 elif (first.path, first.size) != (one.path, one.size):
-                    what = f"another file of this journey is called {name!r}, too"
+                    what = f"another file of this {self.kind} is called {name!r}, too"
                 else:
                     continue
                 self._problems.add(at, what, "give it another name, as: NAME")
@@ -425,7 +439,7 @@ class _Journey:
         except ValueError as error:
             self._problems.add_text(place, str(error))
             return
-        for name in sorted(_vars_in(jmespath.compile(text).parsed) - (known - self._captured) - self._files):
+        for name in sorted(fields_in("vars", jmespath.compile(text).parsed) - (known - self._captured) - self._files):
             what, cure = self._why_not(place, name, f"vars.{name}", known)
             self._problems.add(place, what, cure)
 
@@ -463,9 +477,10 @@ class _Journey:
 
     def _why_not(self, place: DataPath, asked: str, shown: str, known: Names) -> tuple[str, str]:
         """What is wrong with a name that nobody knows at this step, and what would be right."""
-        if asked in self._makers and place[2] in ("begin", "end") and asked not in self._of_user:
+        section = place[len(self._path)]
+        if asked in self._makers and section in ("begin", "end") and asked not in self._of_user:
             what = f"{shown} is captured in an iteration, and this is done once for each user, outside of them"
-            return what, f"capture it in {place[2]}:"
+            return what, f"capture it in {section}:"
         if asked in self._makers:
             maker = self._makers[asked]
             what = f"{shown} is known from step {maker!r} on, and this may be done before that, or without it"
@@ -475,7 +490,7 @@ class _Journey:
                 f"{shown} isn't there: what the set-up captures is for templates",
                 f"write {{{asked}}} in a template",
             )
-        if asked in self._journey.vars and place[2] == "vars":
+        if asked in self._journey.vars and section == "vars":
             return f"{shown} is drawn at the same time as this", "draw here what stands there"
         if asked in self._journey.vars:
             what = f"{shown} is drawn for each iteration, and this isn't part of one"
@@ -514,11 +529,11 @@ def _names_of(step: Counted) -> list[str]:
     return [*taken, *(() if isinstance(step, EventStep) else step.capture)]
 
 
-def _vars_in(node: Mapping[str, Any]) -> set[str]:
-    """The variables that a parsed expression looks at by their names: `vars.NAME`."""
+def fields_in(of: str, node: Mapping[str, Any]) -> set[str]:
+    """The fields of one of the things that a parsed expression looks at, by their names: `vars.NAME`."""
     children = [child for child in node["children"] if isinstance(child, dict)]
-    found = {name for child in children for name in _vars_in(child)}
+    found = {name for child in children for name in fields_in(of, child)}
     if node["type"] == "subexpression" and [child["type"] for child in children[:2]] == ["field", "field"]:
         head, name = children[:2]
-        found |= {name["value"]} if head["value"] == "vars" else set()
+        found |= {name["value"]} if head["value"] == of else set()
     return found

@@ -83,7 +83,8 @@ class Literals:
     def _hide_in(self, node: ScalarNode, path: DataPath, *, whole: bool) -> None:
         written = node.value
         # In the body of such a request passwords stand under names as telling as those of headers.
-        asked = path[0] in _SENDING and not _BODIES.isdisjoint(path[2:-1])
+        sends = path[0] in _SENDING or path[2:3] == ("race",)
+        asked = sends and not _BODIES.isdisjoint(path[2:-1])
         header = (path[-2:-1] == ("headers",) or asked) and _HEADER.fullmatch(str(path[-1])) is not None
         if whole or header:
             # Braces of another kind are placeholders: what they stand for is nobody's password.

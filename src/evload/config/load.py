@@ -35,6 +35,7 @@ from ..units import told
 from ..workload.events import EventSettings
 from ..workload.journeys.settings import JourneySettings, RequestStep
 from ..workload.journeys.written import WrittenJourney
+from ..workload.races.written import WrittenRace
 from ..workload.templates import is_placeholder
 from . import yaml as yamlfile
 from .checks import Checks
@@ -45,6 +46,7 @@ from .literals import Literals
 from .params import Shown
 from .problems import Problems, unknown
 from .profiles import take
+from .races import check_races
 from .run_config import SANDBOX, Action, LateAddress, LoadedConfig, RunConfig, Step, with_sandbox
 from .secrets import Redactor
 from .sections import MOST, ActionTimes, CompareEntry, ConfigFile, CostEntry, Kind, ObjectiveEntry, Scenario
@@ -169,7 +171,8 @@ def _assign_all(tree: MappingNode, sets: Sequence[str]) -> None:
 
 def _is_json(path: DataPath) -> bool:
     """Whether it stands in what is sent as JSON."""
-    return path[::2][:2] == ("events", "data") or (path[:1] == ("journeys",) and not _JSON.isdisjoint(path[2:]))
+    sends = path[:1] == ("journeys",) or path[::2][:2] == ("scenarios", "race")
+    return path[::2][:2] == ("events", "data") or (sends and not _JSON.isdisjoint(path[2:]))
 
 
 def _refuse_large_numbers(document: Document, refused: dict[DataPath, str]) -> None:
@@ -220,7 +223,7 @@ class _Reader:
         probes = self._adapters("probes", "evload.probes", replicas)
         gauges = self._adapters("gauges", "evload.gauges")
         types = self._items("events", EventSettings)
-        scenarios = self._items("scenarios", Scenario)
+        scenarios = self._scenarios()
         journeys = self._journeys()
         self._steps_of = {name: [step.name for step in one.counted()] for name, one in journeys.items()}
         self._checks_of = {
@@ -233,7 +236,8 @@ class _Reader:
         costs = self._costs({name: gauge.metrics for name, gauge in gauges.items()})
         policy = self._item(SelfCheckPolicy, ("self_checks",)) if "self_checks" in self._document.data else None
         guard = self._item(GuardSettings, ("guard",)) if "guard" in self._document.data else None
-        checks = Checks(self._problems, journeys)
+        races = {name: one.race.meant() for name, one in scenarios.items() if one.race is not None}
+        checks = Checks(self._problems, journeys, races)
         checks.references()
         checks.asked_by_capture(scenarios, producers, probes)
         checks.warmups(scenarios)
@@ -249,6 +253,8 @@ class _Reader:
         reports = self._reports()
         captured = checks.captured(setup)
         known = check_journeys(self._problems, journeys, scenarios, producers, probes, captured)
+        for event, names in check_races(self._problems, scenarios, journeys, producers, probes, captured).items():
+            known[event] = known[event] & names if event in known else names
         checks.secrets(self._live)
         return RunConfig(
             name=name,
@@ -267,7 +273,7 @@ class _Reader:
             settle=top.settle,
             records=checks.templates(types, scenarios, producers, self._base_dir, captured, known),
             journeys=journeys,
-            uploads=uploads_of(self._problems, journeys, str(top.seed), self._base_dir),
+            uploads=uploads_of(self._problems, journeys, scenarios, str(top.seed), self._base_dir),
             secrets=secrets,
             actions=actions,
             costs=tuple(costs.values()),
@@ -284,6 +290,11 @@ class _Reader:
         for name in self._document.section("secrets"):
             self._literals.hide(("secrets", name), SecretSettings)
         return self._items("secrets", SecretSettings)
+
+    def _scenarios(self) -> dict[str, Scenario]:
+        for name in self._document.section("scenarios"):
+            self._literals.hide(("scenarios", name, "race"), WrittenRace)
+        return self._items("scenarios", Scenario)
 
     def _journeys(self) -> dict[str, JourneySettings]:
         for name in self._document.section("journeys"):

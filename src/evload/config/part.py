@@ -163,7 +163,7 @@ def _is_asked(
     if asked.subject == QUEUE_LAG:
         return any(_DEPTH in gauge.metrics for gauge in gauges.values())
     return any(
-        (objective.event is None or objective.event in config.events_of(scenario))
+        (objective.event is None or objective.event in config.events_of(name))
         and asked.journey in (None, *scenario.journeys)
         and (bool(scenario.journeys) or not asked.of_iterations)
         and objective.probe in (None, *config.probes_of(scenario))

@@ -29,9 +29,10 @@ from ..spi.sink import SinkSettings
 from ..workload.events import EventSettings
 from ..workload.journeys.settings import JourneySettings
 from ..workload.journeys.uploads import Uploads
+from ..workload.races.settings import RaceSettings
 from ..workload.records import Records
 from . import yaml as yamlfile
-from .journeys import events_of, probes_of, producers_of
+from .journeys import events_of, made_by, probes_of, producers_of
 from .profiles import Profiles
 from .secrets import Redactor
 from .sections import ActionTimes, Scenario
@@ -162,9 +163,18 @@ class RunConfig:
         """The names of all probes that a scenario asks, each once."""
         return probes_of(scenario, self.journeys)
 
-    def events_of(self, scenario: Scenario) -> list[str]:
+    def events_of(self, scenario: str) -> list[str]:
         """The names of all that a scenario sends: of events, and of the steps of its journeys (`order.pay`)."""
-        return events_of(scenario, self.journeys)
+        return events_of(scenario, self.scenarios[scenario], self.journeys)
+
+    @property
+    def races(self) -> dict[str, RaceSettings]:
+        """The races, by the names of their scenarios."""
+        return {name: one.race.meant() for name, one in self.scenarios.items() if one.race is not None}
+
+    def made_by(self, scenario: str) -> Mapping[str, JourneySettings]:
+        """The journeys that a scenario makes, by their names; a race is one by the name of its scenario."""
+        return made_by(scenario, self.scenarios[scenario], self.journeys)
 
     @property
     def captured(self) -> tuple[str, ...]:

@@ -20,7 +20,8 @@ from pydantic_core import InitErrorDetails
 from ..objectives.objective import DEFAULT_DELAY_NS
 from ..settings import Name, Settings
 from ..units import Duration, DurationRange, Share
-from ..workload.schedule import Load, Shape, events_before, expected_events, is_closed, iterations_of
+from ..workload.races.written import WrittenRace
+from ..workload.schedule import Load, Rounds, Shape, events_before, expected_events, is_closed, iterations_of
 from .params import MOST as MOST_LABELS
 from .params import Label, Params
 
@@ -65,6 +66,19 @@ Weights = Annotated[
 
 _OF_EVENTS: Final = ("probes", "resend")
 """Keys of a scenario that say what becomes of events, and can't be said of journeys."""
+_NOT_OF_RACES: Final = {
+    **dict.fromkeys(
+        ("producer", "events", "journeys"), "a race says itself what is sent; make two scenarios of it"
+    ),
+    "probes": "what a race does is looked at by its own reads; write reads: under race:",
+    "resend": "copies are of events; write times: 2 for a contender",
+    "arrivals": "rounds begin at a fixed pace; write every: under rounds:",
+    "warmup": "each round of a race is judged by itself; write another race for warming up",
+    "steady": "what a race sends comes in bursts, and isn't steady; write steady: at another scenario",
+    "think": "nobody waits between two rounds; write every: under rounds:",
+    "every": "the pace of rounds stands beside their number; write rounds: {count: 60, every: 3s}",
+}
+"""Keys of a scenario that can't be said of a race: what is wrong, or what would be right."""
 
 
 def _misplaced(name: str, text: str, *, key: bool = True) -> InitErrorDetails:
@@ -85,10 +99,16 @@ class Resend(Settings):
 
 
 class Scenario(Settings):
-    """What one producer is sent, and who watches for its effect; or which journeys are made."""
+    """What one producer is sent, and who watches for its effect; or which journeys are made; or a race."""
 
     model_config = ConfigDict(
-        json_schema_extra={"anyOf": [{"required": ["producer", "events"]}, {"required": ["journeys"]}]}
+        json_schema_extra={
+            "anyOf": [
+                {"required": ["producer", "events", "load"]},
+                {"required": ["journeys", "load"]},
+                {"required": ["race", "rounds"]},
+            ]
+        }
     )
 
     start: Annotated[Duration, Field(description="how long after the run begins")] = 0
@@ -100,7 +120,14 @@ class Scenario(Settings):
     ] = {}
     probes: Annotated[tuple[str, ...], Field(description="names of the probes that look for its effect")] = ()
     arrivals: Annotated[Shape, Field(description="evenly spaced, or random with the same rate")] = "constant"
-    load: Annotated[Load, Field(description="phases, one after another")]
+    race: Annotated[
+        WrittenRace | None,
+        Field(description="requests that are sent at one instant, and what has to hold; in place of events"),
+    ] = None
+    rounds: Annotated[
+        Rounds | None, Field(description="how many rounds a race has, and how often; in place of load")
+    ] = None
+    load: Annotated[Load, Field(description="phases, one after another")] = ()
     warmup: Annotated[
         Duration, Field(description="what is due so long after its start is sent and followed, and asked of nobody")
     ] = 0
@@ -124,14 +151,20 @@ class Scenario(Settings):
     def _one_way(self) -> Scenario:
         if found := [*self._contradictions()]:
             raise ValidationError.from_exception_data("scenario", found)
-        return self
+        return self if self.rounds is None else self.model_copy(update={"load": (self.rounds,)})
 
     def _contradictions(self) -> Iterator[InitErrorDetails]:
         given = self.model_fields_set
+        if self.race is not None or self.rounds is not None:
+            yield from self._about_race()
+            return
+        if "load" not in given:
+            yield InitErrorDetails(type="missing", loc=("load",), input={})
+            return
         events = [name for name in ("producer", "events") if name in given]
         if "journeys" not in given:
             if not events:
-                what = "nothing says what is sent; write producer: and events:, or journeys:"
+                what = "nothing says what is sent; write producer: and events:, or journeys:, or race:"
                 yield InitErrorDetails(type="value_error", loc=(), input=..., ctx={"error": ValueError(what)})
             for name in ("producer", "events") if events else ():
                 if name not in given:
@@ -151,6 +184,22 @@ class Scenario(Settings):
                 yield _misplaced(name, f"{name} belongs to events, and these are journeys; leave it out")
         yield from self._about_pace()
 
+    def _about_race(self) -> Iterator[InitErrorDetails]:
+        given = self.model_fields_set
+        if self.race is None:
+            yield _misplaced("rounds", "rounds are of a race, and this has none; write load:, or race:")
+            return
+        if self.rounds is None and "load" in given:
+            yield _misplaced("load", "a race has rounds in place of a load; write rounds: {count: 60, every: 3s}")
+        elif self.rounds is None:
+            what = "nothing says how many rounds there are; write rounds: {count: 60, every: 3s}"
+            yield InitErrorDetails(type="value_error", loc=(), input=..., ctx={"error": ValueError(what)})
+        elif "load" in given:
+            yield _misplaced("load", "rounds say how often a race is run, and this has a load, too; leave load out")
+        for name, text in _NOT_OF_RACES.items():
+            if name in given:
+                yield _misplaced(name, f"{text}, or leave {name} out")
+
     def _about_pace(self) -> Iterator[InitErrorDetails]:
         given = self.model_fields_set
         if not self.closed:
@@ -166,6 +215,11 @@ class Scenario(Settings):
             yield _misplaced("arrivals", f"{what}; leave it out")
         if {"think", "every"} <= given:
             yield _misplaced("think", "think and every exclude each other; keep one of them")
+
+    @property
+    def many(self) -> str:
+        """What its schedule has many of, for people."""
+        return "rounds" if self.race is not None else "iterations" if self.journeys else "events"
 
     @property
     def judged_events(self) -> int:

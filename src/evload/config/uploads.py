@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 
 from ..units import format_size
@@ -11,15 +12,23 @@ from ..workload.journeys.settings import FileSettings, JourneySettings, RequestS
 from ..workload.journeys.uploads import MOST, Uploads, load
 from .journeys import placed
 from .problems import Problems
+from .races import placed_in_race
+from .sections import Scenario
 from .yaml import DataPath
 
 
-def uploads_of(problems: Problems, journeys: Mapping[str, JourneySettings], seed: str, base_dir: Path) -> Uploads:
+def uploads_of(
+    problems: Problems,
+    journeys: Mapping[str, JourneySettings],
+    scenarios: Mapping[str, Scenario],
+    seed: str,
+    base_dir: Path,
+) -> Uploads:
     """The contents of all files. Notes which can't be read; then there are none."""
     found: dict[str, bytes] = {}
     wanted: list[FileSettings] = []
     bad = False
-    for place, file in _files_of(journeys):
+    for place, file in _files_of(journeys, scenarios):
         wanted.append(file)
         if file.path is None or file.path in found:
             continue
@@ -35,14 +44,17 @@ def uploads_of(problems: Problems, journeys: Mapping[str, JourneySettings], seed
     return {} if bad else load(wanted, seed, found.__getitem__)
 
 
-def _files_of(journeys: Mapping[str, JourneySettings]) -> Iterator[tuple[DataPath, FileSettings]]:
-    for name, journey in journeys.items():
-        for place, step in placed(("journeys", name), journey):
-            if isinstance(step, RequestStep):
-                for field, file in step.files.items():
-                    yield (*place, "files", field), file
-                if step.file is not None:
-                    yield (*place, "file"), step.file
+def _files_of(
+    journeys: Mapping[str, JourneySettings], scenarios: Mapping[str, Scenario]
+) -> Iterator[tuple[DataPath, FileSettings]]:
+    steps = [placed(("journeys", name), journey) for name, journey in journeys.items()]
+    steps += [placed_in_race(name, one.race.meant()) for name, one in scenarios.items() if one.race is not None]
+    for place, step in chain.from_iterable(steps):
+        if isinstance(step, RequestStep):
+            for field, file in step.files.items():
+                yield (*place, "files", field), file
+            if step.file is not None:
+                yield (*place, "file"), step.file
 
 
 def _content(path: Path) -> bytes:

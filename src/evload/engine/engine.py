@@ -39,12 +39,13 @@ from .ending import Endings
 from .failures import Failures
 from .gauging import Gauging
 from .housekeeping import Housekeeping
-from .journeying import JourneyPacer
+from .journeying import JourneyPacer, StepPacer
 from .ordered_pacing import KeyOrder, OrderedPacer
 from .pacing import Pacer
 from .performing import Bounded
 from .plan import Plan, ScenarioRun
 from .progress import ProgressMeter
+from .racing import RacePacer
 from .reading import Reading
 from .undoing import NO_VALUES, Undoing, Unguarded
 from .watching import Watching
@@ -70,6 +71,12 @@ def shown_from_ns(scenario: ScenarioRun, start_ns: int) -> int:
     if scenario.watched == "absent":
         return FAR_NS
     return start_ns + scenario.fold.judged_ns if scenario.fold.warmup else 0
+
+
+def _insert(remarks: list[str], text: str) -> None:
+    """Add a remark about the run, once."""
+    if text not in remarks:
+        insort(remarks, text)
 
 
 class _OverError(Exception):
@@ -241,14 +248,18 @@ class Engine:
         )  # fmt: skip
         orders = {name: KeyOrder() for name, settings in plan.producers.items() if settings.ordered}
         pools = Pools()
-        pacers: list[Pacer | JourneyPacer] = [
-            JourneyPacer(
+
+        def remark(text: str) -> None:
+            _insert(self._remarks, self._redact(text))
+
+        pacers: list[Pacer | StepPacer[Any]] = [
+            (JourneyPacer if scenario.race is None else partial(RacePacer, remark=remark))(
                 index, len(plan.scenarios), scenario, opened.producers, plan.producers,
                 start_ns=start_ns, clock=clock, control=control, tracker=tracker, books=books, failures=failures,
                 pools=pools, due=reading.due, watching=watching,
                 readers={number: one.reading for number, one in watched.items()},
             )
-            if scenario.journeys is not None
+            if scenario.journeys is not None or scenario.race is not None
             else (Pacer if order is None else partial(OrderedPacer, order))(
                 index, scenario, opened.producers[scenario.producer], plan.producers[scenario.producer],
                 start_ns=start_ns, clock=clock, control=control, tracker=tracker, books=books, failures=failures,
@@ -303,7 +314,7 @@ class Engine:
             meter=ProgressMeter(
                 spans, plan.goal, plan.late_ns,
                 {one.name: lasts_ns for one in plan.actions if (lasts_ns := one.for_ns or one.every_ns)},
-                lambda: {pacer.name: pacer.now for pacer in pacers if isinstance(pacer, JourneyPacer)},
+                lambda: {pacer.name: pacer.now for pacer in pacers if isinstance(pacer, StepPacer)},
             ),
             sending=lambda: acting.busy or not all(pacer.done for pacer in pacers),
         )  # fmt: skip

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from ..clock import Clock, rfc3339
 from ..model.states import Outcome, State
@@ -14,7 +14,7 @@ from ..model.travel import Event, Read, Receipt, WaitEvent
 from ..spi.producer import Producer, ProducerSettings
 from ..tracking.tracker import Tracker
 from ..workload.journeys.pools import Pools
-from ..workload.journeys.room import Journeys
+from ..workload.journeys.room import Due, Followed, Journeys
 from .bookkeeping import Bookkeeping
 from .control import RunControl
 from .failures import Failures
@@ -47,10 +47,38 @@ class _Line:
         return sent, dropped
 
 
-class JourneyPacer:
-    """The journeys of one scenario. `index` is its number among the `scenarios` of the plan, `start_ns` when the
-    schedule of the run begins, `pools` what journeys of the run give to one another. `readers` are those that look at
-    what steps watch, by the scenario that this is; `due` is called with them when there is something new."""
+class Steps(Protocol):
+    """What steps are due, and what their answers make of them: see `workload.journeys.room.Journeys`."""
+
+    @property
+    def done(self) -> bool: ...
+
+    @property
+    def under_way(self) -> int: ...
+
+    def next_ns(self) -> int | None: ...
+
+    def take(self, now_ns: int, limit: int) -> list[Due]: ...
+
+    def answered(self, receipts: Iterable[Receipt], now_ns: int) -> list[Receipt]: ...
+
+    def iteration(self, seq: int) -> int | None: ...
+
+    def watched(self, seq: int, seen_ns: int | None, captured: Mapping[str, Any], why: str, now_ns: int) -> None: ...
+
+    def followed(self) -> list[Followed]: ...
+
+    def stop(self, at_ns: int) -> list[Receipt]: ...
+
+
+R = TypeVar("R", bound=Steps)
+
+
+class StepPacer(Generic[R]):
+    """The steps of one scenario, as a room of these has them due. `index` is its number among the `scenarios` of the
+    plan, `start_ns` when the schedule of the run begins, `pools` what journeys of the run give to one another.
+    `readers` are those that look at what steps watch, by the scenario that this is; `due` is called with them when
+    there is something new."""
 
     def __init__(
         self,
@@ -71,17 +99,15 @@ class JourneyPacer:
         due: Callable[[Iterable[int]], None],
         readers: Mapping[int, Iterable[int]],
     ) -> None:
-        assert run.journeys is not None
-        plan = run.journeys
         self.name = run.fold.name
-        self._closed = bool(plan.course.ramps)
+        self._closed = run.journeys is not None and bool(run.journeys.course.ramps)
         self._index = index
         self._clock = clock
         self._control = control
         self._tracker = tracker
         self._books = books
         self._failures = failures
-        self._lines = {name: _Line(name, producers[name], settings[name]) for name in plan.producers}
+        self._lines = {name: _Line(name, producers[name], settings[name]) for name in run.senders}
         self._watching = watching
         self._due = due
         self._readers = readers
@@ -89,24 +115,17 @@ class JourneyPacer:
         """By whom each event was sent that has no answer."""
         self._again: set[int] = set()
         """Of these, those that are sent once more: nothing about them is new."""
-        self._room = Journeys(
-            index,
-            scenarios,
-            plan.programs,
-            plan.numbers,
-            plan.course,
-            origin_ns=start_ns + run.span.start_ns,
-            seed=plan.seed,
-            pools=pools,
-            stamp=self._stamp,
-            wake=self.wake,
-        )
+        self._room = self._opened(run, scenarios, start_ns + run.span.start_ns, pools)
         self._stamped = (-1, "")
         self._waked = asyncio.Event()
         self._alarm = clock.alarm(self.wake)
         self.pacing = True
         """There is, or may be, something left to send."""
         control.when_stopped(self._stop)
+
+    def _opened(self, run: ScenarioRun, scenarios: int, origin_ns: int, pools: Pools) -> R:
+        """Who says what is due, and takes the answers."""
+        raise NotImplementedError
 
     @property
     def done(self) -> bool:
@@ -115,8 +134,8 @@ class JourneyPacer:
 
     @property
     def now(self) -> tuple[int | None, int]:
-        """How many users there are, None in open load, and how many iterations are under way."""
-        return (self._room.users if self._closed else None, self._room.under_way)
+        """How many users there are, None where there are none, and how many iterations or rounds are under way."""
+        return (None, self._room.under_way)
 
     def tasks(self) -> Iterator[Coroutine[Any, Any, None]]:
         """What it has to do."""
@@ -248,6 +267,26 @@ class JourneyPacer:
             self._tracker.expect((event,), now)
             self._tracker.settle((receipt,), now)
             self._due(self._readers[event.scenario])
+
+    def _tell(self) -> None:
+        """Write down what is over."""
+        raise NotImplementedError
+
+
+class JourneyPacer(StepPacer[Journeys]):
+    """The journeys of one scenario."""
+
+    @property
+    def now(self) -> tuple[int | None, int]:
+        return (self._room.users if self._closed else None, self._room.under_way)
+
+    def _opened(self, run: ScenarioRun, scenarios: int, origin_ns: int, pools: Pools) -> Journeys:
+        plan = run.journeys
+        assert plan is not None
+        return Journeys(
+            self._index, scenarios, plan.programs, plan.numbers, plan.course, origin_ns=origin_ns, seed=plan.seed,
+            pools=pools, stamp=self._stamp, wake=self.wake,
+        )  # fmt: skip
 
     def _tell(self) -> None:
         if over := self._room.over():

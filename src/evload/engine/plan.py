@@ -17,6 +17,7 @@ from ..tracking.tracker import Origin
 from ..workload.events import Renderer
 from ..workload.journeys.program import Program
 from ..workload.journeys.room import Course
+from ..workload.races.program import RaceProgram
 from ..workload.schedule import Arrivals
 from .acting import ActionRun
 from .progress import Goal, Span
@@ -51,10 +52,21 @@ class JourneysRun:
 
 
 @dataclass(frozen=True, slots=True)
+class RaceRun:
+    """The race of a scenario: its program, how its rounds follow on one another, the producers it sends through,
+    and what all that is drawn derives from."""
+
+    program: RaceProgram
+    course: Course
+    producers: Sequence[str]
+    seed: str
+
+
+@dataclass(frozen=True, slots=True)
 class ScenarioRun:
-    """One scenario, ready to run: events that a renderer makes for a producer, or journeys. `reading` says how each
-    reader, by its number, follows its events, in the order of the chain of probes; `waits` what a phase of its load,
-    by its number, waits for."""
+    """One scenario, ready to run: events that a renderer makes for a producer, journeys, or a race. `reading` says
+    how each reader, by its number, follows its events, in the order of the chain of probes; `waits` what a phase of
+    its load, by its number, waits for."""
 
     fold: ScenarioPlan
     span: Span
@@ -65,9 +77,16 @@ class ScenarioRun:
     resend: Resend | None = None
     waits: Mapping[int, Condition] = field(default_factory=dict)
     journeys: JourneysRun | None = None
+    race: RaceRun | None = None
     watched: Watched | None = None
     """It is what steps of another scenario's journeys watch, and of that kind: it has no load of its own, and comes
     after all that have."""
+
+    @property
+    def senders(self) -> Sequence[str]:
+        """The names of the producers through which it sends."""
+        steps = self.journeys or self.race
+        return (self.producer,) if steps is None else steps.producers
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from ..clients.jmes import Expression
 from ..config.run_config import Action, RunConfig, Watch
 from ..config.sections import Scenario
 from ..engine.acting import ActionRun
-from ..engine.plan import BULK_TICK_NS, LATE_NS, JourneysRun, Plan, ReaderPlan, ScenarioRun
+from ..engine.plan import BULK_TICK_NS, LATE_NS, JourneysRun, Plan, RaceRun, ReaderPlan, ScenarioRun
 from ..engine.progress import Span, goal_of
 from ..engine.resending import Resend
 from ..errors import UsageError
@@ -27,7 +27,7 @@ from ..objectives.criteria import Criteria, lateness_limit_ns
 from ..objectives.objective import GaugeValues, Objective, own_probe
 from ..objectives.scenario import ScenarioCriteria, without_warmup
 from ..spi.probe import ProbeSettings
-from ..summary.fold_plan import Counted, ScenarioPlan, Slice
+from ..summary.fold_plan import Counted, RacePlan, ScenarioPlan, Slice
 from ..tracking.reading_plan import ReadingPlan, Reference
 from ..tracking.tracker import Origin
 from ..units import NS_PER_S
@@ -35,6 +35,8 @@ from ..workload.events import EventType, Renderer, stand_ins
 from ..workload.journeys.program import Given, Program, events_of
 from ..workload.journeys.room import Course
 from ..workload.journeys.settings import JourneySettings, Sending, WaitStep
+from ..workload.races.program import RaceProgram
+from ..workload.races.settings import RaceSettings
 from ..workload.schedule import (
     Arrivals,
     Burst,
@@ -145,9 +147,10 @@ def build(
     config = with_watches(config)
     readers = _readers(config)
     for name, scenario in config.scenarios.items():
-        if segment.of > 1 and scenario.journeys:
+        if segment.of > 1 and (scenario.journeys or scenario.race):
+            what = "journeys" if scenario.journeys else "a race"
             raise UsageError(
-                f"scenario {name!r} has journeys, which {segment.of} senders can't share yet; let one process send "
+                f"scenario {name!r} has {what}, which {segment.of} senders can't share yet; let one process send "
                 "all of it"
             )
         if segment.of > 1 and (found := open_stretches(scenario.load)):
@@ -155,7 +158,7 @@ def build(
                 f"scenario {name!r} has a phase until {found[0].until}, which each of {segment.of} senders would end "
                 "at a moment of its own; let one process send all of it, or leave the until out"
             )
-    producers = {name for scenario in config.scenarios.values() for name in senders(config, scenario)}
+    producers = {one for name in config.scenarios for one in senders(config, name)}
     ids = CorrelationIds.for_run(run_id)
     return Plan(
         scenarios=[
@@ -186,6 +189,7 @@ def build(
                     for one in open_stretches(scenario.load)
                 },
                 journeys=_journeys(config, name, index, ids, run_id, captured) if scenario.journeys else None,
+                race=None if scenario.race is None else _race(config, name, index, ids, run_id, captured),
                 watched=_watched(config, name),
             )
             for index, (name, scenario) in enumerate(config.scenarios.items())
@@ -248,7 +252,24 @@ def _journeys(
         iterations=iterations_of(load),
     )
     numbers = [list(config.journeys).index(journey) for journey in scenario.journeys]
-    return JourneysRun(programs, numbers, course, senders(config, scenario), seed)
+    return JourneysRun(programs, numbers, course, senders(config, name), seed)
+
+
+def _race(
+    config: RunConfig,
+    name: str,
+    index: int,
+    ids: CorrelationIds,
+    run_id: str,
+    captured: Mapping[str, Any] | None,
+) -> RaceRun:
+    """The race of a scenario, compiled. Raises TemplateProblem if a template can't be used."""
+    scenario, seed = config.scenarios[name], f"{config.seed}/{name}"
+    program = RaceProgram(name, config.races[name], _given(config, name, index, ids, run_id, seed, captured))
+    if program.problems:
+        raise program.problems[0]
+    course = Course(weights=[1], arrivals=Arrivals(scenario.load, "constant", seed))
+    return RaceRun(program, course, senders(config, name), seed)
 
 
 def _given(
@@ -261,7 +282,7 @@ def _given(
     captured: Mapping[str, Any] | None,
 ) -> Given:
     """What the journeys of a scenario are compiled with."""
-    scenario, readers = config.scenarios[name], _readers(config)
+    readers = _readers(config)
     return Given(
         ids=ids,
         run_id=run_id,
@@ -278,7 +299,7 @@ def _given(
             for watch in config.watches.values()
             for probe, own in watch.probes.items()
         },
-        encodings={producer: config.producers[producer].encoding() for producer in senders(config, scenario)},
+        encodings={producer: config.producers[producer].encoding() for producer in senders(config, name)},
         events=config.events,
         records=config.records,
         captured=stand_ins(config.captured) if captured is None else captured,
@@ -288,23 +309,23 @@ def _given(
 
 
 def event_names(config: RunConfig) -> list[str]:
-    """The names of all events, in the order of the numbers by which rows know them: the steps of journeys last."""
-    steps = [event for name, journey in config.journeys.items() for event in events_of(name, journey)]
-    return [*config.events, *steps]
+    """The names of all events, in the order of the numbers by which rows know them: the steps of journeys, and then
+    of races, last."""
+    made = (*config.journeys.items(), *config.races.items())
+    return [*config.events, *(event for name, steps in made for event in events_of(name, steps))]
 
 
-def sent_by(config: RunConfig, scenario: Scenario) -> list[str]:
+def sent_by(config: RunConfig, scenario: str) -> list[str]:
     """The names of the events that a scenario sends."""
-    steps = [event for name in scenario.journeys for event in events_of(name, config.journeys[name])]
     waited = {watch.event for watch in config.watches.values() if watch.kind != "follow"}
-    return [*scenario.events, *(event for event in steps if event not in waited)]
+    return [event for event in config.events_of(scenario) if event not in waited]
 
 
-def senders(config: RunConfig, scenario: Scenario) -> list[str]:
+def senders(config: RunConfig, scenario: str) -> list[str]:
     """The names of the producers through which a scenario sends."""
-    if scenario.producer:
-        return [scenario.producer]
-    return sorted({step.to for name in scenario.journeys for step in config.journeys[name].sending()})
+    if producer := config.scenarios[scenario].producer:
+        return [producer]
+    return sorted({step.to for steps in config.made_by(scenario).values() for step in steps.sending()})
 
 
 def with_watches(config: RunConfig) -> RunConfig:
@@ -316,8 +337,7 @@ def with_watches(config: RunConfig) -> RunConfig:
         dict(config.scenarios), dict(config.probes), dict(config.replicas), dict[str, Watch]()
     )  # fmt: skip
     for name, scenario in config.scenarios.items():
-        for journey in scenario.journeys:
-            settings = config.journeys[journey]
+        for journey, settings in config.made_by(name).items():
             for step in settings.counted():
                 event = f"{journey}.{step.name}"
                 if isinstance(step, WaitStep):
@@ -337,7 +357,8 @@ def with_watches(config: RunConfig) -> RunConfig:
                 watches[f"{name}: {event}"] = watch
                 scenarios[f"{name}: {event}"] = scenario.model_copy(
                     update={
-                        "producer": "", "journeys": {}, "events": {event: 1.0}, "probes": (*watch.probes.values(),),
+                        "producer": "", "journeys": {}, "race": None, "rounds": None,
+                        "events": {event: 1.0}, "probes": (*watch.probes.values(),),
                         "load": (Idle.model_construct(idle=duration_ns(scenario.load)),), "arrivals": "constant",
                         "think": None, "every": None, "steady": False,
                     }
@@ -485,12 +506,12 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
     """What the fold has to know of one scenario."""
     scenario = config.scenarios[name]
     numbers = probe_numbers(config)
-    events, sent = event_names(config), sent_by(config, scenario)
+    events, sent, made = event_names(config), sent_by(config, name), config.made_by(name)
     objectives = _objectives_of(config, name)
     by_slice: dict[str, list[Objective]] = {}
     for objective in objectives:
         by_slice.setdefault(objective.slice, []).append(objective)
-    told = tags_told(config, scenario) | _tags_followed(config, name)
+    told = tags_told(config, name) | _tags_followed(config, name)
     slices = []
     for label, about in by_slice.items():
         first = about[0]
@@ -513,12 +534,13 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
                 during=first.during,
                 after=first.after if first.of_later_events else None,
                 journey=first.journey if first.of_iterations else None,
+                race=first.of_rounds,
             )
         )
     slices += _unanswered(objectives, told, sent, events)
-    of_journeys = bool(scenario.journeys) or name in config.watches
+    of_journeys = bool(made) or name in config.watches
     apart = sent[:_MOST_STEPS_APART] if of_journeys else [one for one in events[:_MOST_EVENTS] if one in sent]
-    if len(sent) > 1 or scenario.journeys:
+    if len(sent) > 1 or made:
         labels = {slice_label(event=event): events.index(event) for event in apart}
         slices += [Slice(label, event=number) for label, number in labels.items() if label not in by_slice]
         # In the order of the config, whatever is asked for.
@@ -537,13 +559,22 @@ def fold_plan(config: RunConfig, name: str) -> ScenarioPlan:
             (scenario.start + stretch.start_ns, scenario.start + stretch.end_ns)
             for stretch in describe(scenario.load)
         ),
-        event=apart[0] if apart and len(sent) == 1 and not scenario.journeys else "",
+        event=apart[0] if apart and len(sent) == 1 and not made else "",
         warmup=(scenario.start, scenario.start + scenario.warmup) if scenario.warmup else None,
         journeys=tuple((list(config.journeys).index(journey), journey) for journey in scenario.journeys),
         sends=name not in config.watches,
-        steps=tuple(
-            f"{journey}.{step.name}" for journey in scenario.journeys for step in config.journeys[journey].in_order()
-        ),
+        steps=tuple(f"{one}.{step.name}" for one, steps in made.items() for step in steps.in_order()),
+        race=None if scenario.race is None else _race_plan(name, scenario.race.meant(), events),
+    )
+
+
+def _race_plan(scenario: str, race: RaceSettings, events: Sequence[str]) -> RacePlan:
+    """What the fold has to know of the race of a scenario."""
+    return RacePlan(
+        contenders=tuple(one.step.name for one in race.contenders),
+        always=tuple(rule.name for rule in race.rules_of("always")),
+        holds=tuple(rule.name for rule in race.rules_of("holds")),
+        reads=tuple(events.index(f"{scenario}.{read.name}") for read in race.reads),
     )
 
 
@@ -565,10 +596,10 @@ def _tags_followed(config: RunConfig, scenario: str) -> Set[str]:
     return config.producers[watch.producer].capabilities.tags if watch is not None and watch.producer else set()
 
 
-def tags_told(config: RunConfig, scenario: Scenario) -> Set[str]:
+def tags_told(config: RunConfig, scenario: str) -> Set[str]:
     """The names of the tags that answers give the events of a scenario."""
     able = [config.producers[producer].capabilities for producer in senders(config, scenario)]
-    able += [config.probes[probe].capabilities for probe in scenario.probes]
+    able += [config.probes[probe].capabilities for probe in config.scenarios[scenario].probes]
     return {name for one in able for name in one.tags}
 
 
@@ -670,7 +701,7 @@ def _scenario_criteria(scenario: Scenario, probes: Sequence[str]) -> ScenarioCri
         steady=None if hold is None else (scenario.start + max(hold[0], warm_ns), scenario.start + hold[1]),
         watched=bool(probes),
         probes=tuple(probes),
-        events=_most_events(scenario) if scenario.arrivals == "constant" and not scenario.journeys else None,
+        events=_most_events(scenario) if scenario.arrivals == "constant" and scenario.many == "events" else None,
         rates=tuple(
             (scenario.start + start_ns, scenario.start + end_ns, from_rate, to_rate)
             for start_ns, end_ns, from_rate, to_rate in rates_of(scenario.load)

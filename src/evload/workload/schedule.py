@@ -34,7 +34,7 @@ from pydantic import (
 )  # fmt: skip
 
 from ..settings import Settings
-from ..units import LONGEST_NS, NS_PER_S, Duration, Rate, format_rate, told
+from ..units import LONGEST_NS, NS_PER_S, Duration, Rate, format_duration, format_rate, told
 
 Shape = Literal["constant", "poisson"]
 
@@ -43,6 +43,7 @@ _BLOCK: Final = 1024
 _MOST_EVENTS: Final = 100_000_000_000
 """Of one load. The ids of events have room for thousands of such loads."""
 _MOST_USERS: Final = 1_000_000
+MOST_ROUNDS: Final = 1_000_000
 _USERS: Final = re.compile(r"(\d{1,18})\s*users?", re.ASCII)
 _POISSON_UNIT: Final = 1_000_000_000
 """Parts of an event in which Poisson gaps are drawn and summed."""
@@ -56,6 +57,7 @@ class Leg(NamedTuple):
     burst               events that are all due at its start
     until               the condition on a gauge that ends it before its time; empty: it lasts its time
     from_users, to_users  how many users there are at its start and at its end
+    rounds              rounds of a race that begin meanwhile; 0: what is due are none
     """
 
     duration_ns: int
@@ -65,6 +67,7 @@ class Leg(NamedTuple):
     until: str = ""
     from_users: int = 0
     to_users: int = 0
+    rounds: int = 0
 
     @property
     def events(self) -> Fraction:
@@ -83,6 +86,9 @@ class Leg(NamedTuple):
     def __str__(self) -> str:
         if self.burst:
             return f"burst of {self.burst}"
+        if self.rounds:
+            every = format_duration(self.duration_ns // self.rounds)
+            return f"{self.rounds:,} rounds, one each {every}" if self.rounds > 1 else "1 round"
         if self.from_users != self.to_users:
             return f"ramp {users_text(self.from_users)} to {users_text(self.to_users)}"
         if self.from_users:
@@ -218,6 +224,20 @@ class UserRamp(Settings):
         return (Leg(self.for_, from_users=self.from_, to_users=self.to),)
 
 
+class Rounds(Settings):
+    """So many rounds of a race, one after another, in place of a load."""
+
+    count: Annotated[int, Field(ge=1, le=MOST_ROUNDS, description="how many rounds there are")]
+    every: Annotated[
+        Duration,
+        Field(ge=1_000_000, description="from the beginning of one to that of the next, however long it takes"),
+    ]
+
+    def legs(self) -> tuple[Leg, ...]:
+        rate = Fraction(NS_PER_S, self.every)
+        return (Leg(self.count * self.every, rate, rate, rounds=self.count),)
+
+
 _MODEL_BY_KEY: Final[Mapping[str, type[Settings]]] = {
     "rate": Hold, "users": Users, "from": Ramp, "to": Ramp, "steps": Steps, "burst": Burst, "idle": Idle,
 }  # fmt: skip
@@ -295,8 +315,10 @@ def _check_length(load: tuple[Phase, ...]) -> None:
         raise ValueError("this load lasts longer than a hundred years; write a shorter one")
 
 
-Phase = Annotated[Hold | Amount | Users | Ramp | UserRamp | Steps | Burst | Idle, WrapValidator(_pick_model)]
-Load = Annotated[tuple[Phase, ...], AfterValidator(_has_events)]
+Written = Annotated[Hold | Amount | Users | Ramp | UserRamp | Steps | Burst | Idle, WrapValidator(_pick_model)]
+"""A phase as it can be written under `load`."""
+Phase = Hold | Amount | Users | Ramp | UserRamp | Steps | Burst | Idle | Rounds
+Load = Annotated[tuple[Written, ...], AfterValidator(_has_events)]
 
 
 class Stretch(NamedTuple):

@@ -256,6 +256,13 @@ class Program:
         for name, value in self._vars:
             values[name] = value(now)
 
+    def hidden(self, text: str, values: Mapping[str, Any]) -> str:
+        """A text without what was captured as secret."""
+        for name in self.secrets:
+            if text and (value := values.get(name)) is not None and len(str(value)) > 1:
+                text = text.replace(str(value), f"{{{name}}}")
+        return text
+
     def _compiler(self, place: str) -> Compiler:
         given = self._given
         return Compiler(
@@ -298,14 +305,14 @@ class Program:
             case RequestStep():
                 operations.append(Done())
                 refused = self._otherwise(step.else_, GiveIn(step.name), (*path, step.name, "else"))
-                operations[at] = self._request(step, path, len(operations), refused)
+                operations[at] = self.request(step, path, len(operations), refused)
             case WaitStep():
                 operations.append(Done())
                 place = (*path, step.name, "on_failed")
                 failed = self._otherwise(step.on_failed, GiveIn(step.name, failed=True), place)
                 operations[at] = self._watch(step, path, len(operations), failed)
             case EventStep():
-                operations.append(self._event(step, path, at + 1))
+                operations.append(self.send_event(step, path, at + 1))
 
     def _otherwise(self, steps: Sequence[Step] | None, end: GiveIn, path: tuple[str | int, ...]) -> int:
         """Append what is done where a step didn't come to what it should. Gives where that begins, -1: nowhere."""
@@ -330,11 +337,16 @@ class Program:
             compiler.draws_at_random, tuple(step.capture), goes_on, failed, step.probe, step.kind,
         )  # fmt: skip
 
-    def _request(self, step: RequestStep, path: tuple[str | int, ...], goes_on: int, refused: int) -> Send:
+    def request(
+        self, step: RequestStep, path: tuple[str | int, ...], goes_on: int, refused: int, *, reads: bool = False
+    ) -> Send:
+        """`reads`: somebody looks into the body of its answer, whatever the step itself does."""
         given, look = self._given, self._given.expression
         captures = tuple(Captured(name, look(one.expression), one.secret) for name, one in step.capture.items())
         checks = tuple((name, look(text)) for name, text in step.check.items())
-        reads = any(one.looks_at("body") for one in (*(c.look for c in captures), *(check for _, check in checks)))
+        reads = reads or any(
+            one.looks_at("body") for one in (*(c.look for c in captures), *(check for _, check in checks))
+        )
         compiler = self._compiler("/".join(map(str, path)))
         at = (*path, step.name)
         target = fill(compiler.text(step.path, (*at, step.method.lower())))
@@ -392,7 +404,7 @@ class Program:
             captures, checks, step.retry, tuple(step.take.items()), self._gifts(step, path), step.within, follow,
         )  # fmt: skip
 
-    def _event(self, step: EventStep, path: tuple[str | int, ...], goes_on: int) -> Send:
+    def send_event(self, step: EventStep, path: tuple[str | int, ...], goes_on: int) -> Send:
         given = self._given
         number = given.types[f"{self.name}.{step.name}"]
         kind = EventType(

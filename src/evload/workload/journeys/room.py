@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from hashlib import blake2b
 from heapq import heappop, heappush
 from itertools import accumulate
 from typing import Any, Final, NamedTuple
@@ -22,15 +21,16 @@ from ...model.states import Outcome
 from ...model.travel import Answer, Event, FollowedEvent, Receipt, RequestEvent, Try, WaitEvent
 from ...units import NS_PER_S, format_duration
 from ..schedule import Arrivals
+from .answers import Document, holds
 from .pools import Pools, Taken
-from .program import Done, Follow, Fork, GiveIn, Look, Operation, Pause, Program, Send, Watch
+from .program import Done, Follow, Fork, GiveIn, Operation, Pause, Program, Send, Watch
+from .seeds import mixed, seed_of
 from .users import Ramp, most_users, presence
 
 OK: Final = 1
 REFUSED: Final = 2
 FAILED: Final = 3
 _BEGIN, _MAIN, _FINALLY, _END = range(4)
-_MASK: Final = (1 << 64) - 1
 _LONGEST_RETRY_S: Final = 3600
 _OF_FOLLOWED: Final = ("iteration", "tags")
 """What is known of what a step sent, and as well of what is followed of it."""
@@ -69,6 +69,10 @@ class Course:
     think: tuple[int, int] = (0, 0)
     every_ns: int | None = None
     iterations: int | None = None
+
+
+Ended = Callable[[Iteration, Mapping[str, Any], dict[str, Any]], None]
+"""Is told of an iteration that is over: what it knew in the end, and what producers remember of its requests."""
 
 
 class _Pass:
@@ -141,7 +145,8 @@ class Journeys:
 
     `scenario` of `scenarios` is its number, for the seqs of its events; `names` those of its journeys in the plan;
     `origin_ns` when its load begins, on the clock of all times here. `pools` are those of the run. `stamp` writes a
-    time as templates have it. `wake` is called where something is due earlier than it was before.
+    time as templates have it. `wake` is called where something is due earlier than it was before. `ended` is told of
+    each iteration that is over, in place of `over`.
     """
 
     def __init__(
@@ -157,15 +162,17 @@ class Journeys:
         pools: Pools,
         stamp: Callable[[int], str],
         wake: Callable[[], None] = lambda: None,
+        ended: Ended | None = None,
     ) -> None:
+        self._ended_by = ended
         self._scenario = scenario
         self._scenarios = scenarios
         self._programs = programs
         self._numbers = numbers
         self._course = course
         self._origin_ns = origin_ns
-        self._seeds = [_seed(f"{seed}/{program.name}") for program in programs]
-        self._chooser = _seed(f"{seed}/journeys")
+        self._seeds = [seed_of(f"{seed}/{program.name}") for program in programs]
+        self._chooser = seed_of(f"{seed}/journeys")
         self._ends = [share / sum(course.weights) for share in accumulate(course.weights)]
         self._pools = pools
         self._stamp = stamp
@@ -347,7 +354,7 @@ class Journeys:
         number, self._number = self._number, self._number + 1
         journey = 0
         if len(self._programs) > 1:
-            drawn = _mixed(self._chooser, -1 if user is None else user.number, own) / 2**64
+            drawn = mixed(self._chooser, -1 if user is None else user.number, own) / 2**64
             journey = next((at for at, end in enumerate(self._ends) if drawn < end), len(self._ends) - 1)
         return _Pass(journey, number, own, user, intended_ns)
 
@@ -475,9 +482,9 @@ class Journeys:
         program.late.values = one.values
         if step.seeded:
             program.random.seed(self._key(one, one.place + 1))
-        return self._seq(step.scenario if isinstance(step, Watch) else self._scenario)
+        return self.next_seq(step.scenario if isinstance(step, Watch) else self._scenario)
 
-    def _seq(self, scenario: int) -> int:
+    def next_seq(self, scenario: int) -> int:
         """The number of the next event of a scenario."""
         seq = self._next_seqs[scenario]
         self._next_seqs[scenario] = seq + self._scenarios
@@ -584,7 +591,7 @@ class Journeys:
         for made, readers in follow.asked:
             asked |= dict.fromkeys(readers, made(sent.seq, now))
         facts = {name: fact for name, fact in (receipt.facts or {}).items() if name in _OF_FOLLOWED}
-        event = FollowedEvent(self._seq(follow.scenario), follow.scenario, sent, asked)
+        event = FollowedEvent(self.next_seq(follow.scenario), follow.scenario, sent, asked)
         told = self._hidden(one, next(iter(asked.values())))
         self._followed.append(
             Followed(event, Receipt(event.seq, receipt.outcome, receipt.sent_ns, receipt.acked_ns, "", told, facts))
@@ -613,7 +620,7 @@ class Journeys:
                 return REFUSED, f"HTTP {status}"
             if (came := answer.download) is not None and came.wrong:
                 return FAILED, came.wrong
-            if reason := self._missing(one, send, _Document(answer, one.values)):
+            if reason := self._missing(one, send, Document(answer, one.values)):
                 return FAILED, self._hidden(one, reason)
         program = self._programs[one.journey]
         for gift in send.give:
@@ -623,7 +630,7 @@ class Journeys:
             self._pools.give(gift.pool, gift.value(self._stamp(now_ns)), now_ns)
         return OK, ""
 
-    def _missing(self, one: _Pass, send: Send, document: _Document) -> str:
+    def _missing(self, one: _Pass, send: Send, document: Document) -> str:
         """What an answer should hold and doesn't. What it holds is captured."""
         for captured in send.captures:
             try:
@@ -635,18 +642,15 @@ class Journeys:
             one.values[captured.name] = found
         if not send.checks:
             return ""
-        held = [(name, _holds(look, document)) for name, look in send.checks]
-        one.checks += tuple((check_label(send.name, name), holds) for name, holds in held)
-        failed = [name for name, holds in held if not holds]
+        held = [(name, holds(look, document)) for name, look in send.checks]
+        one.checks += tuple((check_label(send.name, name), found) for name, found in held)
+        failed = [name for name, found in held if not found]
         one.failed_checks += tuple(failed)
         return f"check {failed[0]}" if failed else ""
 
     def _hidden(self, one: _Pass, text: str) -> str:
         """A text without what was captured as secret."""
-        for name in self._programs[one.journey].secrets:
-            if text and (value := one.values.get(name)) is not None and len(str(value)) > 1:
-                text = text.replace(str(value), f"{{{name}}}")
-        return text
+        return self._programs[one.journey].hidden(text, one.values)
 
     # -- ending ------------------------------------------------------------------------------------------
 
@@ -721,22 +725,24 @@ class Journeys:
     def _tell(self, one: _Pass) -> None:
         assert one.end is not None
         self._told += 1
-        self._over.append(
-            Iteration(
-                self._scenario,
-                self._numbers[one.journey],
-                one.number,
-                None if one.user is None else one.user.number,
-                one.intended_ns,
-                one.started_ns,
-                one.last_ns,
-                one.end,
-                one.step,
-                one.reason,
-                one.failed_checks,
-                one.checks,
-            )
+        iteration = Iteration(
+            self._scenario,
+            self._numbers[one.journey],
+            one.number,
+            None if one.user is None else one.user.number,
+            one.intended_ns,
+            one.started_ns,
+            one.last_ns,
+            one.end,
+            one.step,
+            one.reason,
+            one.failed_checks,
+            one.checks,
         )
+        if self._ended_by is None:
+            self._over.append(iteration)
+        else:
+            self._ended_by(iteration, one.values, one.memory)
 
     def _next_of(self, user: _User, last: _Pass, now_ns: int) -> None:
         """When the user's next iteration is due."""
@@ -781,26 +787,11 @@ class Journeys:
 
     def _key(self, one: _Pass, step: int) -> int:
         """What a generator is seeded with for a step, 0: for the variables."""
-        return _mixed(self._seeds[one.journey], -1 if one.user is None else one.user.number, one.own, step)
+        return mixed(self._seeds[one.journey], -1 if one.user is None else one.user.number, one.own, step)
 
     def _drawn(self, one: _Pass) -> float:
         """From 0 to 1, for the operation at hand."""
         return self._key(one, one.place + 1) / 2**64
-
-
-class _Document:
-    """What expressions look at: an answer, and what the iteration knows."""
-
-    def __init__(self, answer: Answer, values: Mapping[str, Any]) -> None:
-        self._answer = answer
-        self._values = values
-
-    def get(self, name: str) -> Any:
-        return self._values if name == "vars" else self._answer.get(name)
-
-    def seen_by(self, look: Look) -> Any:
-        """As an expression needs it."""
-        return {name: self.get(name) for name in ("status", "headers", "body", "vars")} if look.whole else self
 
 
 def _watched_by(program: Program) -> Iterator[int]:
@@ -826,36 +817,12 @@ def _with_try(one: _Pass, receipt: Receipt) -> Receipt:
     return before._replace(detail="; ".join(filter(None, (before.detail, why))))
 
 
-def _holds(look: Look, document: _Document) -> bool:
-    """Whether a check gives something else than false and null, and can be told at all."""
-    try:
-        found = look.search(document.seen_by(look))
-    except ValueError:
-        return False
-    return found is not None and found is not False
-
-
 def _retry_after_ns(answer: Answer) -> int:
     """How long a target asks to be left alone, in whole seconds (RFC 9110, 10.2.3); a second if it doesn't say."""
     headers = answer.get("headers")
     text = headers.get("retry-after") if isinstance(headers, Mapping) else None
     seconds = int(text) if isinstance(text, str) and text.isascii() and text.isdecimal() and len(text) < 6 else 1
     return min(seconds, _LONGEST_RETRY_S) * NS_PER_S
-
-
-def _seed(text: str) -> int:
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big")
-
-
-def _mixed(*numbers: int) -> int:
-    """64 bits that each of these numbers changes all over: the finalizer of SplitMix64 (Steele, Lea, Flood, 2014)."""
-    state = 0
-    for number in numbers:
-        state = (state ^ (number & _MASK)) + 0x9E3779B97F4A7C15 & _MASK
-        state = (state ^ state >> 30) * 0xBF58476D1CE4E5B9 & _MASK
-        state = (state ^ state >> 27) * 0x94D049BB133111EB & _MASK
-        state ^= state >> 31
-    return state
 
 
 def _after(operation: Operation, place: int) -> int:

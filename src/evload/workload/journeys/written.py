@@ -77,11 +77,11 @@ _TYPES: Final[Mapping[str, str]] = {
     ".webm": "video/webm", ".webp": "image/webp", ".xml": "application/xml", ".zip": "application/zip",
 }  # fmt: skip
 """What a file holds by the end of its name, on every machine alike."""
-_Found = tuple[tuple[str | int, ...], str]
+Found = tuple[tuple[str | int, ...], str]
 """A place in the data, and what is wrong there: `what; cure`."""
 
 
-def _refuse(title: str, found: Iterable[_Found]) -> NoReturn:
+def refuse(title: str, found: Iterable[Found]) -> NoReturn:
     raise ValidationError.from_exception_data(
         title,
         [
@@ -91,7 +91,7 @@ def _refuse(title: str, found: Iterable[_Found]) -> NoReturn:
     )
 
 
-def _of_key(*place: str | int) -> tuple[str | int, ...]:
+def of_key(*place: str | int) -> tuple[str | int, ...]:
     """The place of a key, and not of its value."""
     return (*place, "[key]")
 
@@ -165,7 +165,7 @@ def _with_values(written: Any) -> Any:
 
 
 Variable = Annotated[str, AfterValidator(_variable)]
-_NotEmpty = Annotated[tuple[T, ...], AfterValidator(_some), Field(json_schema_extra={"minItems": 1})]
+NotEmpty = Annotated[tuple[T, ...], AfterValidator(_some), Field(json_schema_extra={"minItems": 1})]
 
 
 class WrittenCapture(Settings):
@@ -243,7 +243,7 @@ class WrittenBranch(Settings):
     model_config = ConfigDict(title="Branch")
 
     weight: Annotated[float, Field(gt=0, allow_inf_nan=False, description="its share is this of the sum of weights")]
-    steps: Annotated[_NotEmpty[WrittenStep], Field(description="what is done then")]
+    steps: Annotated[NotEmpty[WrittenStep], Field(description="what is done then")]
 
 
 class WrittenSending(Settings):
@@ -299,7 +299,7 @@ class WrittenSending(Settings):
     ] = None
     retry: Annotated[WrittenRetry | None, Field(description="when it is sent once more")] = None
     else_: Annotated[
-        _NotEmpty[WrittenStep],
+        NotEmpty[WrittenStep],
         Field(alias="else", description="what is done after a refusal; continue: true goes on then"),
     ] = ()
     give: Annotated[Mapping[Name, str], Field(description="what is put into pools after it: a template by pool")] = {}
@@ -324,7 +324,7 @@ class WrittenSending(Settings):
         str, Field(description="JMESPath in place of the probe's visible, such as body.status == 'paid'")
     ] = ""
     on_failed: Annotated[
-        _NotEmpty[WrittenStep],
+        NotEmpty[WrittenStep],
         Field(description="what is done where it doesn't come to that in time; continue: true goes on then"),
     ] = ()
     within: Annotated[Duration | None, Field(description="how long it waits, for that or for what it takes")] = None
@@ -337,10 +337,10 @@ class WrittenSending(Settings):
     @model_validator(mode="after")
     def _one_thing(self) -> Self:
         if found := [*self._contradictions()]:
-            _refuse("step", found)
+            refuse("step", found)
         return self
 
-    def _contradictions(self) -> Iterable[_Found]:
+    def _contradictions(self) -> Iterable[Found]:
         given = self._given
         if self._awaits is not None:
             yield from self._about_wait(self._awaits, given)
@@ -348,30 +348,30 @@ class WrittenSending(Settings):
         for name in ("of", "until", "on_failed", "for"):
             if name in given:
                 with_what = "absent" if name == "for" else "wait"
-                yield _of_key(name), f"{name} goes with {with_what}: PROBE; leave it out"
+                yield of_key(name), f"{name} goes with {with_what}: PROBE; leave it out"
         if "to" not in given:
             yield (), "nothing says where this step sends; add to: PRODUCER"
         methods = [name for name in METHODS if name in given]
         if "event" in given:
             for name in methods:
-                yield _of_key(name), f"{name} and event are two things to do; make them two steps"
+                yield of_key(name), f"{name} and event are two things to do; make them two steps"
             for name in _OF_REQUESTS if not methods else ():
                 if name in given:
-                    yield _of_key(name), f"{name} belongs to a request, and this is an event; leave it out"
+                    yield of_key(name), f"{name} belongs to a request, and this is an event; leave it out"
         elif not methods:
             yield (), f"nothing says what this step does; {_DOES_HELP}"
         for name in methods[1:]:
-            yield _of_key(name), f"{methods[0]} and {name} are two requests; make them two steps"
+            yield of_key(name), f"{methods[0]} and {name} are two requests; make them two steps"
         for name in methods:
             if wrong := _wrong_with_path(getattr(self, name)):
                 yield (name,), wrong
         bodies = [name for name in _BODIES if name in given]
         for name in bodies[1:]:
-            yield _of_key(name), f"a request has one body, and this has {bodies[0]} and {name}; keep one of them"
+            yield of_key(name), f"a request has one body, and this has {bodies[0]} and {name}; keep one of them"
         for name in bodies if self.files else ():
             if name != "form":
                 yield (
-                    _of_key(name),
+                    of_key(name),
                     f"files are sent in a form, and this has {name}, too; keep one of them, or use form",
                 )
         if (self.files or self.file) and (given_type := _find(self.headers, "content-type")):
@@ -382,34 +382,34 @@ class WrittenSending(Settings):
             cure = "leave it out of one of them" if "expect" in given else "write expect: without it"
             yield ("refused",), f"{min(both)} is {expected} and refused; {cure}"
         if "else" in given and not self.refused:
-            yield _of_key("else"), "no answer is refused, so else: is never done; write refused: [409] or the like"
+            yield of_key("else"), "no answer is refused, so else: is never done; write refused: [409] or the like"
         for name, cure in (("size", SIZE_RANGE_HELP), ("sha256", SHA256_HELP)):
             if name in given and getattr(self, name) is None:
                 yield (name,), f"nothing stands behind {name}; {cure}"
             elif name in given and methods == ["head"]:
                 yield (
-                    _of_key(name),
+                    of_key(name),
                     f"an answer to head has no body, so {name} can't be told; leave it out, or use get",
                 )
         if "within" in given and not self.take:
-            yield _of_key("within"), "within goes with take: nothing is waited for; leave it out"
+            yield of_key("within"), "within goes with take: nothing is waited for; leave it out"
 
     @property
     def _awaits(self) -> Awaits | None:
         """What it waits for at a probe, if it does."""
         return next((kind for kind in _OF_WAITS if kind in self._given), None)
 
-    def _about_wait(self, kind: Awaits, given: Sequence[str]) -> Iterable[_Found]:
+    def _about_wait(self, kind: Awaits, given: Sequence[str]) -> Iterable[Found]:
         does = "watches" if kind == "absent" else "waits"
         for name in given:
             if name == kind or name in _OF_WAITS[kind]:
                 continue
             if name in _OF_WAITS:
-                yield _of_key(name), f"{kind} and {name} are two things to wait for; make them two steps"
+                yield of_key(name), f"{kind} and {name} are two things to wait for; make them two steps"
             elif name in _NOT_OF_ALL:
-                yield _of_key(name), _NOT_OF_ALL[name]
+                yield of_key(name), _NOT_OF_ALL[name]
             else:
-                yield _of_key(name), f"{name} belongs to what is sent, and this step {does}; leave it out"
+                yield of_key(name), f"{name} belongs to what is sent, and this step {does}; leave it out"
         if "of" not in given:
             yield (), f'nothing says what it {does} for; add of:, such as of: "{{order}}"'
         if kind == "absent" and "for" not in given:
@@ -426,7 +426,7 @@ class WrittenSending(Settings):
             return WaitStep(
                 name, getattr(self, kind), self.of, self.until or None,
                 within if self.for_ is None else self.for_, captures,
-                _meant(self.on_failed) if "on_failed" in given else None, kind,
+                meant_steps(self.on_failed) if "on_failed" in given else None, kind,
             )  # fmt: skip
         if "event" in given:
             return EventStep(name, self.to, self.event, self.give, self.take, within, self.probes)
@@ -451,7 +451,7 @@ class WrittenSending(Settings):
             size=self.size,
             sha256=self.sha256,
             retry=None if self.retry is None else self.retry.meant(),
-            else_=_meant(self.else_) if "else" in given else None,
+            else_=meant_steps(self.else_) if "else" in given else None,
             give=self.give,
             take=self.take,
             within=within,
@@ -484,9 +484,9 @@ def _check_shape(value: Any) -> Any:
         raise ValueError(f"{what}; {cure}")
     name, does = next(iter(value.items()))
     if name in _KEYWORDS and isinstance(does, Mapping):
-        _refuse("step", [(_of_key(name), f"{name!r} can't be the name of a step; give it another")])
+        refuse("step", [(of_key(name), f"{name!r} can't be the name of a step; give it another")])
     if name in ("finally", "else"):
-        _refuse("step", [(_of_key(name), f"{name!r} is no step; move it out of the list")])
+        refuse("step", [(of_key(name), f"{name!r} is no step; move it out of the list")])
     return value
 
 
@@ -503,7 +503,7 @@ class WrittenStep(Settings):
     __pydantic_extra__: dict[str, WrittenSending]
 
     think: Annotated[DurationRange | None, Field(description="a pause of so long, or drawn from a range")] = None
-    choose: Annotated[_NotEmpty[WrittenBranch], Field(description="one of these, drawn by their weights")] = ()
+    choose: Annotated[NotEmpty[WrittenBranch], Field(description="one of these, drawn by their weights")] = ()
     continue_: Annotated[
         Literal[True] | None,
         BeforeValidator(_check_continue),
@@ -515,9 +515,9 @@ class WrittenStep(Settings):
     @model_validator(mode="after")
     def _name(self) -> Self:
         for name in self.__pydantic_extra__:
-            if not _STEP_NAME.fullmatch(name):
+            if not STEP_NAME.fullmatch(name):
                 what = f"{name!r} is not a name of a step"
-                _refuse("step", [(_of_key(name), f"{what}; write letters, digits, spaces, '-' and '_'")])
+                refuse("step", [(of_key(name), f"{what}; write letters, digits, spaces, '-' and '_'")])
         return self
 
     def meant(self) -> Step:
@@ -526,15 +526,15 @@ class WrittenStep(Settings):
         if self.think is not None:
             return Think(*self.think)
         if self.choose:
-            return Choose(tuple(Branch(one.weight, _meant(one.steps)) for one in self.choose))
+            return Choose(tuple(Branch(one.weight, meant_steps(one.steps)) for one in self.choose))
         return Continue()
 
 
-_STEP_NAME: Final = re.compile(r"\w[\w -]{0,99}")
+STEP_NAME: Final = re.compile(r"\w[\w -]{0,99}")
 """Without a point: the name of its journey comes before it, with one between them."""
 
 
-def _meant(steps: Iterable[WrittenStep]) -> tuple[Step, ...]:
+def meant_steps(steps: Iterable[WrittenStep]) -> tuple[Step, ...]:
     return tuple(step.meant() for step in steps)
 
 
@@ -550,7 +550,7 @@ class WrittenJourney(Settings):
     begin: Annotated[
         tuple[WrittenStep, ...], Field(description="what each user does once, before the first iteration")
     ] = ()
-    steps: Annotated[_NotEmpty[WrittenStep], Field(description="one iteration")]
+    steps: Annotated[NotEmpty[WrittenStep], Field(description="one iteration")]
     finally_: Annotated[
         tuple[WrittenStep, ...],
         Field(
@@ -562,9 +562,9 @@ class WrittenJourney(Settings):
 
     def meant(self) -> JourneySettings:
         return JourneySettings(
-            steps=_meant(self.steps),
+            steps=meant_steps(self.steps),
             vars=self.vars,
-            begin=_meant(self.begin),
-            finally_=_meant(self.finally_),
-            end=_meant(self.end),
+            begin=meant_steps(self.begin),
+            finally_=meant_steps(self.finally_),
+            end=meant_steps(self.end),
         )
