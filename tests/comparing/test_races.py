@@ -112,7 +112,7 @@ scenarios:
 compare: {max_regression: ["violated(flash)=1%", "p95(flash.settle)=20%"]}
 """
     load_text(text, "load.yaml", environ={})
-    with pytest.raises(ConfigError, match="there is no race .flush.; did you mean .flash."):
+    with pytest.raises(ConfigError, match=r"there is no race .flush.; did you mean .flash."):
         load_text(text.replace("violated(flash)", "violated(flush)"), "load.yaml", environ={})
 
 

@@ -106,8 +106,8 @@ class Scope(_Stored):
     effects  number of effects to the number of events that were seen to have as many
     journeys by their names
     races    by the names of their scenarios
-    steps    JOURNEY.STEP, or RACE.settle, to how long it took: until its answer, until what it waits for was shown, or
-             until all was settled; None: no time
+    steps    JOURNEY.STEP, or RACE.settle, to how long it took: until its answer, until what it waits for was shown,
+             or until all was settled; None: no time
     """
 
     ledger: Ledger
