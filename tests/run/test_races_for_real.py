@@ -23,9 +23,11 @@ producers: {{shop: {{kind: http, url: "http://127.0.0.1:{port}", timeout: 2m}}}}
 scenarios:
   flash-sale:
     race:
-      setup: [{{item: {{to: shop, post: /inventory, json: {{quantity: 10}}, expect: [201], capture: {{item: body.id}}}}}}]
+      setup:
+        - item: {{to: shop, post: /inventory, json: {{quantity: 10}}, expect: [201], capture: {{item: body.id}}}}
       contenders:
-        reserve: {{times: 50, to: shop, post: "/inventory/{{item}}/reserve", json: {{order: "{{uuid}}"}}, refused: [409]}}
+        reserve:
+          {{times: 50, to: shop, post: "/inventory/{{item}}/reserve", json: {{n: "{{uuid}}"}}, refused: [409]}}
       reads: {{stock: {{to: shop, get: "/inventory/{{item}}"}}}}
       always: {{never oversold: "stock.available >= `0`"}}
       holds: {{books agree: "stock.reserved == won.reserve", sold out: "won.reserve == `10`"}}

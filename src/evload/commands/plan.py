@@ -64,7 +64,7 @@ def print_plan(console: Console, loaded: LoadedConfig) -> None:
         early = min((one.number for one in open_stretches(scenario.load)), default=number + 1)
         timeline.add_row(
             _at(start, latest=early < number), _at(end, latest=early <= number), name,
-            loaded.redact(text) + arrivals, scenario.producer or ", ".join(scenario.journeys) or _contenders(scenario),
+            loaded.redact(text) + arrivals, _by(scenario),
         )  # fmt: skip
     console.print()
     console.print(timeline)
@@ -130,10 +130,14 @@ def _amount(config: RunConfig) -> str:
     return " and ".join([", ".join(told[:-1]), told[-1]] if told[1:] else told)
 
 
-def _contenders(scenario: Scenario) -> str:
-    """Who contends in a race, and how often each."""
-    contenders = () if scenario.race is None else scenario.race.meant().contenders
-    return " against ".join(f"{one.times:,} × {one.step.name}" if one.times > 1 else one.step.name for one in contenders)
+def _by(scenario: Scenario) -> str:
+    """Through what it sends, which journeys it makes, or who contends, and how often each."""
+    if scenario.race is None:
+        return scenario.producer or ", ".join(scenario.journeys)
+    contenders = scenario.race.meant().contenders
+    return " against ".join(
+        f"{one.times:,} × {one.step.name}" if one.times > 1 else one.step.name for one in contenders
+    )
 
 
 def _iterations(count: int) -> str:

@@ -67,9 +67,7 @@ Weights = Annotated[
 _OF_EVENTS: Final = ("probes", "resend")
 """Keys of a scenario that say what becomes of events, and can't be said of journeys."""
 _NOT_OF_RACES: Final = {
-    **dict.fromkeys(
-        ("producer", "events", "journeys"), "a race says itself what is sent; make two scenarios of it"
-    ),
+    **dict.fromkeys(("producer", "events", "journeys"), "a race says itself what is sent; make two scenarios of it"),
     "probes": "what a race does is looked at by its own reads; write reads: under race:",
     "resend": "copies are of events; write times: 2 for a contender",
     "arrivals": "rounds begin at a fixed pace; write every: under rounds:",
