@@ -552,7 +552,7 @@ class _Reader:
         asked = [grammar.parse("errors == 0"), *(grammar.parse("lost == 0", scenario=place) for place in places)]
         if any(scenario.journeys for scenario in scenarios.values()):
             asked.append(grammar.parse("failed == 0"))
-        if any(isinstance(one, dict) and "race" in one for one in self._document.section("scenarios").values()):
+        if any(scenario.race is not None for scenario in scenarios.values()):
             asked.append(grammar.parse("violations == 0"))
         return tuple(replace(objective, implied=True) for objective in asked)
 

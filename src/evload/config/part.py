@@ -140,6 +140,15 @@ def _actions_of(config: RunConfig, scenarios: Mapping[str, Scenario]) -> dict[st
     return left
 
 
+def _is_in_race(objective: Objective, config: RunConfig, scenario: str) -> bool:
+    """Whether a scenario is a race that has the rule and the contender which an objective names, if it names any."""
+    race = config.races.get(scenario)
+    if race is None:
+        return False
+    contenders, rules = [one.step.name for one in race.contenders], [one.name for one in race.rules]
+    return objective.rule in (None, *rules) and objective.contender in (None, *contenders)
+
+
 def _is_asked(
     objective: Objective,
     config: RunConfig,
@@ -173,6 +182,7 @@ def _is_asked(
         (objective.event is None or objective.event in config.events_of(name))
         and asked.journey in (None, *scenario.journeys)
         and (bool(scenario.journeys) or not asked.of_iterations)
+        and (not asked.of_rounds or _is_in_race(asked, config, name))
         and objective.probe in (None, *config.probes_of(scenario))
         and (bool(config.probes_of(scenario)) or not asked.needs_probe)
         for name, scenario in scenarios.items()
