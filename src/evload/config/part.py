@@ -169,13 +169,6 @@ def _is_asked(
             any(one.subject in gauge.metrics for name, gauge in gauges.items() if one.gauge in (None, name))
             for one in asked.parts or (asked,)
         )
-    if asked.of_rounds:
-        races = [one.race.meant() for one in scenarios.values() if one.race is not None]
-        return any(
-            asked.contender in (None, *(one.step.name for one in race.contenders))
-            and asked.rule in (None, *(rule.name for rule in race.rules))
-            for race in races
-        )
     if asked.subject == QUEUE_LAG:
         return any(_DEPTH in gauge.metrics for gauge in gauges.values())
     return any(
