@@ -16,7 +16,7 @@ from tests.rigs.virtual_runs import Ran, ran_virtually
 from tests.servers.httpserver import Request, Script, Step, json_answer, serving
 
 PORT = 8080
-Kind = Literal["right", "oversells", "reads and writes", "breaks", "is silent", "loses"]
+Kind = Literal["right", "oversells", "reads and writes", "breaks", "is silent", "loses", "counts late"]
 
 CONFIG = """
 name: flash
@@ -63,6 +63,7 @@ class Shop:
     breaks            can't say what it made, so that nobody contends
     is silent         takes one, and gives no answer
     loses             takes what was asked for, and forgets one of them half a second later
+    counts late       tells what is reserved 200 ms late
     """
 
     kind: Kind = "right"
@@ -112,13 +113,17 @@ class Shop:
                 yield _answer(409, {})
                 return
             item.available -= 1
-        item.reserved += 1
+        if not (item.planted and self.kind == "counts late"):
+            item.reserved += 1
         item.least = min(item.least, item.available)
         if item.planted and self.kind == "is silent" and item.won == 2:
             item.won += 1
             yield Step.STALL
         item.won += 1
         yield _answer(200, {})
+        if item.planted and self.kind == "counts late":
+            yield 0.2
+            item.reserved += 1
         if item.planted and self.kind == "loses" and item.available == 0:
             yield 0.3
             item.reserved -= 1

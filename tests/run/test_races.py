@@ -116,6 +116,21 @@ def test_contenders_in_doubt_make_an_interval(tmp_path: Path) -> None:
     assert [row["answer"] for row in ran.events() if row["state"] == 4] == [None] * 3
 
 
+def test_a_right_shop_always_has_what_it_answered_and_what_is_on_its_way(tmp_path: Path) -> None:
+    # Reads come while others are on their way: those may be in what is read, or not yet.
+    agree = "always: {agree: \"stock.reserved == won.reserve\", never oversold:"
+    changes = (("always: {never oversold:", agree), ("{times: 12,", "{times: 12, offset: 0ms..60ms,"))
+    ran = race(Shop(thinks_s=(0.005, 0.06)), tmp_path, *changes)
+    assert [broken(ran, held) for held in (VIOLATED, POSSIBLE, UNKNOWN)] == [set()] * 3
+    assert ran.report.verdict is Result.PASS
+    (tmp_path / "planted").mkdir()
+    ran = race(Shop("counts late", 0.5, thinks_s=(0.005, 0.06)), tmp_path / "planted", *changes)
+    assert broken(ran) == {(number, "agree") for number in ran.record.planted}
+    assert len(ran.record.planted) == 5
+    told = ran.rows("SELECT told FROM round_rules WHERE held = 2")
+    assert any("before all were answered" in row["told"] for row in told)
+
+
 def test_a_rule_that_gives_null_is_told_once_and_is_unknown(tmp_path: Path) -> None:
     ran = race(Shop(), tmp_path, ("stock.available >= `0`", "stock.avail >= `0`"))
     assert broken(ran, UNKNOWN) == {(number, "never oversold") for number in range(8)}

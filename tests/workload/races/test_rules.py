@@ -19,8 +19,12 @@ def judged(text: str, names: Sequence[str] = ("buy",), kind: RuleKind = "always"
     return Judged(Rule("rule", kind, text), Expression(text), ("stock", "sold"), names)
 
 
-def truth(text: str, body: Any = None, known: Mapping[str, Any] | None = None, **standings: Standing) -> Truth:
-    return judged(text, list(standings)).truth({"stock": body}, standings, known or {})
+def truth_of(text: str, standings: Mapping[str, Standing], body: Any = None) -> Truth:
+    return judged(text, list(standings)).truth({"stock": body}, standings, {"item": 7})
+
+
+def truth(text: str, body: Any = None, *, buy: Standing) -> Truth:
+    return truth_of(text, {"buy": buy}, body)
 
 
 @pytest.mark.parametrize(
@@ -67,24 +71,24 @@ def test_a_rule_that_looks_at_no_contender_does_not_depend_on_any() -> None:
 
 def test_contenders_of_several_names_go_each_in_their_own_way() -> None:
     both = {"pay": Standing(won=1, doubt=1), "cancel": Standing(won=0, doubt=1)}
-    assert truth("won.pay == `1` || won.cancel == `0`", **both) is Truth.DEPENDS
-    assert truth("sum([won.pay, won.cancel]) == `4`", **both) is Truth.FALSE
-    assert truth("sum([won.pay, won.cancel]) <= `3`", **both) is Truth.TRUE
-    assert truth("sum(values(won)) == `1`", **both) is Truth.DEPENDS
-    assert truth("sum(values(won)) >= `1`", **both) is Truth.TRUE
-    assert truth('won."pay" == `2` && stock.a', {"a": True}, **both) is Truth.DEPENDS
+    assert truth_of("won.pay == `1` || won.cancel == `0`", both) is Truth.DEPENDS
+    assert truth_of("sum([won.pay, won.cancel]) == `4`", both) is Truth.FALSE
+    assert truth_of("sum([won.pay, won.cancel]) <= `3`", both) is Truth.TRUE
+    assert truth_of("sum(values(won)) == `1`", both) is Truth.DEPENDS
+    assert truth_of("sum(values(won)) >= `1`", both) is Truth.TRUE
+    assert truth_of('won."pay" == `2` && stock.a', both, {"a": True}) is Truth.DEPENDS
 
 
 def test_what_is_known_of_the_round_can_be_compared_with() -> None:
-    assert truth("stock.item == vars.item", {"item": 7}, {"item": 7}, buy=Standing()) is Truth.TRUE
+    assert truth("stock.item == vars.item", {"item": 7}, buy=Standing()) is Truth.TRUE
 
 
 def test_more_ways_than_can_be_worked_out_are_never_called_certain() -> None:
     many = {name: Standing(doubt=20) for name in ("a", "b", "c")}
     assert MOST_WAYS < 21**3
-    assert truth("sum([won.a, won.b, won.c]) == `99`", **many) is Truth.DEPENDS
+    assert truth_of("sum([won.a, won.b, won.c]) == `99`", many) is Truth.DEPENDS
     flying = {name: Standing(flying=20) for name in ("a", "b", "c")}
-    assert truth("sum([won.a, won.b, won.c]) == `99`", **flying) is Truth.NOTHING
+    assert truth_of("sum([won.a, won.b, won.c]) == `99`", flying) is Truth.NOTHING
 
 
 @pytest.mark.parametrize(
