@@ -118,7 +118,7 @@ def test_contenders_in_doubt_make_an_interval(tmp_path: Path) -> None:
 
 def test_a_right_shop_always_has_what_it_answered_and_what_is_on_its_way(tmp_path: Path) -> None:
     # Reads come while others are on their way: those may be in what is read, or not yet.
-    agree = "always: {agree: \"stock.reserved == won.reserve\", never oversold:"
+    agree = 'always: {agree: "stock.reserved == won.reserve", never oversold:'
     changes = (("always: {never oversold:", agree), ("{times: 12,", "{times: 12, offset: 0ms..60ms,"))
     ran = race(Shop(thinks_s=(0.005, 0.06)), tmp_path, *changes)
     assert [broken(ran, held) for held in (VIOLATED, POSSIBLE, UNKNOWN)] == [set()] * 3
