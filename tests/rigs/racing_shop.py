@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -16,7 +17,7 @@ from tests.rigs.virtual_runs import Ran, ran_virtually
 from tests.servers.httpserver import Request, Script, Step, json_answer, serving
 
 PORT = 8080
-Kind = Literal["right", "oversells", "reads and writes", "breaks", "is silent", "loses"]
+Kind = Literal["right", "oversells", "reads and writes", "breaks", "is silent", "loses", "counts late"]
 
 CONFIG = """
 name: flash
@@ -51,6 +52,7 @@ class Item:
     """The least that was ever there."""
     won: int = 0
     """Answers that said yes."""
+    lost: bool = False
 
 
 @dataclass
@@ -62,7 +64,8 @@ class Shop:
     reads and writes  reads what is there, thinks, and writes what is left: two may read the same
     breaks            can't say what it made, so that nobody contends
     is silent         takes one, and gives no answer
-    loses             takes what was asked for, and forgets one of them half a second later
+    loses             takes what was asked for, and forgets one of them 300 ms later
+    counts late       tells what is reserved 200 ms late
     """
 
     kind: Kind = "right"
@@ -112,16 +115,28 @@ class Shop:
                 yield _answer(409, {})
                 return
             item.available -= 1
-        item.reserved += 1
+        if not (item.planted and self.kind == "counts late"):
+            item.reserved += 1
         item.least = min(item.least, item.available)
         if item.planted and self.kind == "is silent" and item.won == 2:
             item.won += 1
             yield Step.STALL
         item.won += 1
         yield _answer(200, {})
-        if item.planted and self.kind == "loses" and item.available == 0:
-            yield 0.3
-            item.reserved -= 1
+        if item.planted and self.kind == "counts late":
+            self._later(0.2, item, 1)
+        if item.planted and self.kind == "loses" and item.available == 0 and not item.lost:
+            item.lost = True
+            self._later(0.3, item, -1)
+
+    @staticmethod
+    def _later(after_s: float, item: Item, more: int) -> None:
+        """Not by a wait, as the next request over the same connection would wait with it."""
+
+        def change() -> None:
+            item.reserved += more
+
+        asyncio.get_running_loop().call_later(after_s, change)
 
 
 def _answer(status: int, body: Mapping[str, Any]) -> bytes:

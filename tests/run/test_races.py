@@ -12,6 +12,9 @@ from tests.rigs.racing_shop import Shop, race
 from tests.rigs.virtual_runs import Ran
 from tests.servers.httpserver import Request, Step, json_answer
 
+VIEW = '{kind: http, url: "http://127.0.0.1:8080/inventory/{correlation_id}"}'
+BUS = '{kind: http, url: "http://127.0.0.1:8080/inventory/{data.item}/reserve"}'
+LOOK = '{wait: view, of: "{item}", until: "body.available == `9`"'
 VIOLATED, POSSIBLE, UNKNOWN = 2, 3, 4
 JUDGED, VOID, CUT_OFF = 1, 2, 3
 
@@ -116,6 +119,21 @@ def test_contenders_in_doubt_make_an_interval(tmp_path: Path) -> None:
     assert [row["answer"] for row in ran.events() if row["state"] == 4] == [None] * 3
 
 
+def test_a_right_shop_always_has_what_it_answered_and_what_is_on_its_way(tmp_path: Path) -> None:
+    # Reads come while others are on their way: those may be in what is read, or not yet.
+    agree = 'always: {agree: "stock.reserved == won.reserve", never oversold:'
+    changes = (("always: {never oversold:", agree), ("{times: 12,", "{times: 12, offset: 0ms..60ms,"))
+    ran = race(Shop(thinks_s=(0.005, 0.06)), tmp_path, *changes)
+    assert [broken(ran, held) for held in (VIOLATED, POSSIBLE, UNKNOWN)] == [set()] * 3
+    assert ran.report.verdict is Result.PASS
+    (tmp_path / "planted").mkdir()
+    ran = race(Shop("counts late", 0.5, thinks_s=(0.005, 0.06)), tmp_path / "planted", *changes)
+    assert broken(ran) == {(number, "agree") for number in ran.record.planted}
+    assert len(ran.record.planted) == 5
+    told = ran.rows("SELECT told FROM round_rules WHERE held = 2")
+    assert any("before all were answered" in row["told"] for row in told)
+
+
 def test_a_rule_that_gives_null_is_told_once_and_is_unknown(tmp_path: Path) -> None:
     ran = race(Shop(), tmp_path, ("stock.available >= `0`", "stock.avail >= `0`"))
     assert broken(ran, UNKNOWN) == {(number, "never oversold") for number in range(8)}
@@ -163,3 +181,42 @@ def test_contenders_are_due_at_one_instant_and_drawn_from_the_seed(tmp_path: Pat
     ran = race(Shop(), tmp_path / "at once")
     started = {row["number"]: row["started_ns"] for row in ran.rows("SELECT * FROM rounds")}
     assert {row["intended_ns"] - started[row["iteration"]] for row in ran.events() if row["type"] == 1} == {0}
+
+
+def test_a_set_up_may_wait_and_contenders_may_be_events_to_any_producer(tmp_path: Path) -> None:
+    changes = (
+        ("producers: {", f"producers: {{bus: {BUS}, "),
+        (
+            "scenarios:\n",
+            "events: {placed: {type: order.placed, source: /evload, data: {item: '{item}', who: '{user}'}}}\n"
+            f"probes: {{view: {VIEW}}}\nscenarios:\n",
+        ),
+        (
+            "capture: {item: body.id}}}]",
+            "capture: {item: body.id}}}, {seen: " + LOOK.replace("9", "3") + "}}]",
+        ),
+        (
+            'json: {order: "{uuid}"}, refused: [409]}\n',
+            "refused: [409]}\n        tell: {times: 4, to: bus, event: placed}\n",
+        ),
+        ('sold out: "won.reserve == `3`"', 'sold out: "sum(values(won)) == `3` && sum(values(failed)) <= `4`"'),
+        ("stock.reserved == won.reserve", "stock.reserved == sum(values(won))"),
+    )  # fmt: skip
+    ran = race(Shop(), tmp_path, *changes)
+    assert ran.report.verdict is Result.PASS, ran.told
+    assert rounds(ran, JUDGED) == set(range(8))
+    told = ran.rows("SELECT sum(won) AS won, sum(refused) AS refused, sum(failed) AS failed FROM round_contenders")
+    assert sum(told[0].values()) == 8 * 16
+    assert told[0]["won"] == 24
+    assert {item.reserved for item in ran.record.items} == {3}
+
+
+def test_a_set_up_that_waits_in_vain_leaves_its_round_void(tmp_path: Path) -> None:
+    changes = (
+        ("scenarios:\n", f"probes: {{view: {VIEW}}}\nscenarios:\n"),
+        ("capture: {item: body.id}}}]", "capture: {item: body.id}}}, {seen: " + LOOK + ", within: 1s}}]"),
+    )  # fmt: skip
+    ran = race(Shop(), tmp_path, *changes)
+    assert rounds(ran, VOID) == set(range(8))
+    assert {row["reason"] for row in ran.rows("SELECT reason FROM rounds")} == {"seen: it wasn't shown in time"}
+    assert ran.report.verdict is Result.INCONCLUSIVE

@@ -182,6 +182,10 @@ class IdleConnections:
         self._max_idle_ns = max_idle_ns
         self._idle: deque[Connection] = deque()
 
+    def count(self, until_ns: int) -> int:
+        """How many can still be used at a time."""
+        return sum(not one.closed and until_ns - one.idle_since_ns <= self._max_idle_ns for one in self._idle)
+
     def put(self, connection: Connection, now_ns: int) -> None:
         connection.idle_since_ns = now_ns
         self._idle.append(connection)
@@ -241,6 +245,8 @@ class Client:
         self._open: set[Connection] = set()
         self._connects: set[asyncio.Task[None]] = set()
         self._connecting = 0
+        self._prepared = 0
+        """So many requests come at once, soon."""
         self._pump_due = False
         self._closed = False
         self._held = ""
@@ -253,11 +259,19 @@ class Client:
         self._connecting += 1
         await self._dial(Connection(self))
 
+    def prepare(self, count: int) -> None:
+        """Begin to open connections, so that so many requests can be written at once, within a second."""
+        # What would be too old by then must not take the place of another one.
+        self._idle.prune(self.clock.now_ns() + NS_PER_S)
+        self._prepared = count
+        self._connect_more()
+
     def submit(self, exchanges: Iterable[Exchange]) -> None:
         """Take requests on. They are written in this order as connections become free."""
         before = len(self._waiting)
         self._waiting.extend(exchanges)
-        self._queued += len(self._waiting) - before
+        self._queued += (came := len(self._waiting) - before)
+        self._prepared = max(0, self._prepared - came)
         if self._closed:
             self._fail_waiting(len(self._waiting), "the client is closed")
         elif not self._pump_due:
@@ -302,6 +316,8 @@ class Client:
             return
         self._open.add(connection)
         self.released(connection, self.clock.now_ns())
+        if self._prepared:
+            self._connect_more()
 
     def released(self, connection: Connection, now_ns: int) -> None:
         """A connection can take the next request."""
@@ -317,10 +333,13 @@ class Client:
             self._connect_more()
 
     def _connect_more(self) -> None:
-        """One connect for each waiting request, within the limits."""
+        """One connect for each waiting request, or for each that is about to come, within the limits."""
         if self._closed:
             return
-        room = min(len(self._waiting), _CONNECTING, self._limit - len(self._open)) - self._connecting
+        wanted = len(self._waiting)
+        if self._prepared:
+            wanted = max(wanted, self._prepared - self._idle.count(self.clock.now_ns() + NS_PER_S))
+        room = min(wanted, _CONNECTING, self._limit - len(self._open)) - self._connecting
         for _ in range(room):
             self._connecting += 1
             task = self._loop.create_task(self._connect())
@@ -348,6 +367,7 @@ class Client:
     def _connect_failed(self, asked_for: int, error: Exception) -> None:
         """With a connection open, the waiting requests still get their turn. With none, those that were
         waiting when this connect began have no hope: every address of the target was tried since."""
+        self._prepared = 0
         if self._open:
             self._held = self.no_connection(error)
             if self._waiting:

@@ -240,7 +240,7 @@ def _speed(config: RunConfig, plan: Plan, clock: Clock) -> Examined:
         renderer.render([0] * 100, "2026-01-01T00:00:00.000000Z")
     cost_ns = max(1, (clock.cpu_ns() or 0) - began) / _RENDERED
     most = _HEADROOM * NS_PER_S / cost_ns
-    peak = _peak([scenario for scenario in config.scenarios.values() if not scenario.journeys])
+    peak = _peak([scenario for scenario in config.scenarios.values() if scenario.many == "events"])
     said = f"renders {format_rate(round(most))} on half a core; the config asks for {format_rate(peak)} at its peak"
     if through_journeys:
         said += f", beside {through_journeys}, whose steps are sent as the answers allow"
@@ -259,6 +259,8 @@ def _through_journeys(config: RunConfig) -> list[str]:
         told.append(f"{'' if always and len(closed) == 1 else 'up to '}{users_text(most)}")
     if rates := [one for one in config.scenarios.values() if one.journeys and not one.closed]:
         told.append(f"iterations at up to {format_rate(_peak(rates))}")
+    if most := max((race.most for race in config.races.values()), default=0):
+        told.append(f"races with up to {most:,} requests at one instant")
     return told
 
 

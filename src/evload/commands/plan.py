@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..config.run_config import LoadedConfig, RunConfig
+from ..config.sections import Scenario
 from ..objectives.objective import Measure
 from ..report.wording import circumstances
 from ..run.feasibility import Prospect, cautions, may_end_early, prospects, times_of, total_ns
@@ -63,7 +64,7 @@ def print_plan(console: Console, loaded: LoadedConfig) -> None:
         early = min((one.number for one in open_stretches(scenario.load)), default=number + 1)
         timeline.add_row(
             _at(start, latest=early < number), _at(end, latest=early <= number), name,
-            loaded.redact(text) + arrivals, scenario.producer or ", ".join(scenario.journeys),
+            loaded.redact(text) + arrivals, _by(scenario),
         )  # fmt: skip
     console.print()
     console.print(timeline)
@@ -114,16 +115,29 @@ def print_plan(console: Console, loaded: LoadedConfig) -> None:
 def _amount(config: RunConfig) -> str:
     """What the schedule has: events, iterations of journeys, and how many users."""
     scenarios = config.scenarios.values()
-    of_events = [scenario for scenario in scenarios if not scenario.journeys]
+    of_events = [scenario for scenario in scenarios if scenario.many == "events"]
     told = [f"{sum(expected_events(one.load) for one in of_events):,} events"] if of_events else []
     if rates := [scenario for scenario in scenarios if scenario.journeys and not scenario.closed]:
         told.append(_iterations(sum(expected_events(scenario.load) for scenario in rates)))
+    if races := [scenario for scenario in scenarios if scenario.race is not None]:
+        rounds = sum(expected_events(scenario.load) for scenario in races)
+        told.append(f"{rounds:,} round{'' if rounds == 1 else 's'}")
     for scenario in scenarios:
         if counts := [count for span in users_of(scenario.load) for count in span[2:]]:
             users = f"{'' if min(counts) == max(counts) else 'up to '}{users_text(max(counts))}"
             most = iterations_of(scenario.load)
             told.append(users if most is None else f"{users} with up to {_iterations(most)}")
     return " and ".join([", ".join(told[:-1]), told[-1]] if told[1:] else told)
+
+
+def _by(scenario: Scenario) -> str:
+    """Through what it sends, which journeys it makes, or who contends, and how often each."""
+    if scenario.race is None:
+        return scenario.producer or ", ".join(scenario.journeys)
+    contenders = scenario.race.meant().contenders
+    return " against ".join(
+        f"{one.times:,} × {one.step.name}" if one.times > 1 else one.step.name for one in contenders
+    )
 
 
 def _iterations(count: int) -> str:
@@ -173,14 +187,14 @@ def _how(prospect: Prospect) -> str:
     if prospect.bad is None:
         if prospect.needed is None:
             return "not every scenario is watched by a probe"
-        return f"needs {prospect.needed:,} events, has {prospect.has}"
+        return f"needs {prospect.needed:,} {prospect.many}, has {prospect.has}"
     if prospect.objective.measure is Measure.GROWTH:
         return "an interval, by the samples of the gauge"
     if prospect.objective.is_gauged:
         return "exact, by the samples of the gauge"
     if prospect.needed is None:
-        return f"exact, over {prospect.has} events"
+        return f"exact, over {prospect.has} {prospect.many}"
     if prospect.fewest is not None and prospect.fewest < prospect.needed:
-        return f"needs {prospect.needed:,} events, has {prospect.has}"
+        return f"needs {prospect.needed:,} {prospect.many}, has {prospect.has}"
     most = "up to " if prospect.fewest not in (None, prospect.events) else ""
-    return f"{prospect.has} events; {most}{prospect.bad:,} may be bad"
+    return f"{prospect.has} {prospect.many}; {most}{prospect.bad:,} may be bad"

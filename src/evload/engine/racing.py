@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from ..spi.producer import Preparing
 from ..workload.journeys.pools import Pools
 from ..workload.races.room import Races
 from .journeying import StepPacer
@@ -23,8 +24,13 @@ class RacePacer(StepPacer[Races]):
         assert plan is not None
         return Races(
             self._index, scenarios, plan.program, plan.course, origin_ns=origin_ns, seed=plan.seed, pools=pools,
-            stamp=self._stamp, wake=self.wake,
+            stamp=self._stamp, wake=self.wake, ready=self._prepare,
         )  # fmt: skip
+
+    def _prepare(self, name: str, count: int) -> None:
+        producer = self._lines[name].producer
+        if isinstance(producer, Preparing):
+            producer.prepare(count)
 
     def _tell(self) -> None:
         for text in self._room.remarks():

@@ -48,6 +48,11 @@ class Prospect:
     fewest: int | None = None
 
     @property
+    def many(self) -> str:
+        """What it is judged by, for people."""
+        return "rounds" if self.objective.of_rounds else "events"
+
+    @property
     def has(self) -> str:
         """The events, for people."""
         if self.fewest is None or self.fewest == self.events:
@@ -135,9 +140,9 @@ def cautions(config: RunConfig) -> list[str]:
                 "observe: 1m, and the run goes on for so long after its load"
             )
         longest_ns = objective.longest_wait_ns
-        scenarios = [one for name, one in config.scenarios.items() if objective.scenario in (None, name)]
+        scenarios = {name: one for name, one in config.scenarios.items() if objective.scenario in (None, name)}
         followed = {probe for scenario in scenarios for probe in _following(config, scenario, objective.event)}
-        for name in followed | {probe for scenario in scenarios for probe in scenario.probes}:
+        for name in followed | {probe for scenario in scenarios.values() for probe in scenario.probes}:
             deadline_ns = config.probes[name].deadline
             if longest_ns is None or objective.probe not in (None, name) or deadline_ns >= HORIZON * longest_ns:
                 continue
@@ -216,13 +221,14 @@ def _prospect(config: RunConfig, objective: Objective, expected: Mapping[str, in
         name: scenario
         for name, scenario in config.scenarios.items()
         if objective.scenario in (None, name)
-        if objective.step is None or objective.event in (None, *_steps(config, scenario))
+        if objective.step is None or objective.event in (None, *_steps(config, name))
+        if not objective.of_rounds or scenario.race is not None
     }
     if objective.needs_probe:
         watched = {
             name: one
             for name, one in scenarios.items()
-            if (one.probes and objective.probe in (None, *one.probes)) or _watches(config, one)
+            if (one.probes and objective.probe in (None, *one.probes)) or _watches(config, name)
         }
         of_all = objective.subject != "appeared"  # of others nobody asks whether they do
         if of_all and not followed and objective.measure is not Measure.STALENESS and len(watched) < len(scenarios):
@@ -235,15 +241,14 @@ def _prospect(config: RunConfig, objective: Objective, expected: Mapping[str, in
         for name, scenario in scenarios.items()
     }
     events = sum(
-        round((due[name] or 0) * _share(config, scenario, objective, sampled=followed))
+        round((due[name] or 0) * _share(config, name, scenario, objective, sampled=followed))
         for name, scenario in scenarios.items()
     )
     needed = smallest_n(objective.share, 0) if inferred and objective.share is not None else None
     if None in due.values():
         unknown = f"nobody knows when {objective.during or objective.after} will be on"
         return Prospect(objective, events, needed, decidable=True, unknown=unknown)
-    if any(scenario.journeys for scenario in scenarios.values()):
-        unknown = "nobody knows how often the steps of journeys are done"
+    if unknown := _unknown_steps(config, scenarios, objective):
         return Prospect(objective, events, needed, decidable=True, unknown=unknown)
     if (objective.key is not None or objective.tag is not None) and events:
         about = f"are {objective.tag}" if objective.key is None else f"have a key like {objective.key}"
@@ -252,28 +257,50 @@ def _prospect(config: RunConfig, objective: Objective, expected: Mapping[str, in
     return Prospect(objective, events, needed, decidable=events > 0 if needed is None else events >= needed)
 
 
-def _steps(config: RunConfig, scenario: Scenario) -> list[str]:
-    """The names of the events that the steps of its journeys are."""
-    return [event for name in scenario.journeys for event in events_of(name, config.journeys[name])]
+def _unknown_steps(config: RunConfig, scenarios: Mapping[str, Scenario], objective: Objective) -> str:
+    """Why nobody knows how many events of journeys, or of races, there will be; empty: it is about none of these, or
+    about contenders."""
+    if objective.of_rounds:
+        return ""
+    if any(scenario.journeys for scenario in scenarios.values()):
+        return "nobody knows how often the steps of journeys are done"
+    for name, scenario in scenarios.items():
+        if scenario.race is not None and not _times(name, scenario, objective.event):
+            return "nobody knows how often races read, and how often their set-up is done to its end"
+    return ""
 
 
-def _watches(config: RunConfig, scenario: Scenario) -> bool:
+def _times(name: str, scenario: Scenario, event: str | None) -> int:
+    """How often the contender of a race whose events these are is sent in a round; 0: they are no contender's."""
+    contenders = () if scenario.race is None else scenario.race.meant().contenders
+    return sum(one.times for one in contenders if event == f"{name}.{one.step.name}")
+
+
+def _steps(config: RunConfig, scenario: str) -> list[str]:
+    """The names of the events that the steps of its journeys, or of its race, are."""
+    return [event for name, steps in config.made_by(scenario).items() for event in events_of(name, steps)]
+
+
+def _watches(config: RunConfig, scenario: str) -> bool:
     """Whether steps of its journeys wait for what a probe shows, or are followed by one."""
-    steps = [step for name in scenario.journeys for step in config.journeys[name].counted()]
+    steps = [step for one in config.made_by(scenario).values() for step in one.counted()]
     return any(isinstance(step, WaitStep) or step.probes for step in steps)
 
 
-def _following(config: RunConfig, scenario: Scenario, event: str | None) -> Iterator[str]:
+def _following(config: RunConfig, scenario: str, event: str | None) -> Iterator[str]:
     """The names of the probes that follow steps of its journeys, or that one whose event this is."""
-    for name in scenario.journeys:
-        for step in config.journeys[name].sending():
+    for name, steps in config.made_by(scenario).items():
+        for step in steps.sending():
             if event in (None, f"{name}.{step.name}"):
                 yield from step.probes
 
 
-def _share(config: RunConfig, scenario: Scenario, objective: Objective, *, sampled: bool) -> float:
-    """Share of the events of a scenario that an objective is about, by the weights of its events."""
+def _share(config: RunConfig, name: str, scenario: Scenario, objective: Objective, *, sampled: bool) -> float:
+    """Share of the events of a scenario that an objective is about, by the weights of its events; of a race how often
+    there are any in a round."""
     share = 1.0
+    if scenario.race is not None:
+        return 1.0 if objective.of_rounds else float(_times(name, scenario, objective.event))
     if objective.event is not None:
         share = scenario.events.get(objective.event, 0.0) / (sum(scenario.events.values()) or 1)
     if sampled and objective.needs_probe:

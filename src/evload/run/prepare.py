@@ -469,22 +469,34 @@ class Pass:
     program: Program
     course: Course
     seed: str
+    race: RaceSettings | None = None
 
 
 def pass_of(config: RunConfig, journey: str, run_id: str) -> Pass:
-    """One of a journey, in the first scenario that goes through it. Nothing is set up for it.
+    """One of a journey, in the first scenario that goes through it; or of a race, by the name of its scenario: its
+    set-up, then each contender and each read once, one after another. Nothing is set up for it.
 
     What is drawn follows from `run_id` as well: what a run with the same seed will send is not sent beforehand.
     Raises UsageError for a journey that needs what a set-up captures.
     """
     config = with_watches(config)
-    name, scenario = next(found for found in config.scenarios.items() if journey in found[1].journeys)
+    name, scenario = next(
+        found
+        for found in config.scenarios.items()
+        if journey in found[1].journeys or is_race(config, journey, found[0])
+    )
     index, seed = list(config.scenarios).index(name), f"{run_id}/{config.seed}/{name}"
     given = _given(config, name, index, CorrelationIds.for_run(run_id), run_id, seed, {})
-    settings = config.journeys[journey]
+    settings = config.journeys[journey] if journey in scenario.journeys else config.races[name].one_by_one()
     program = Program(journey, settings, given)
     for problem in program.problems:
-        raise _not_set_up(problem, f"journey {journey!r}", f"journeys.{journey}")
+        if journey in scenario.journeys:
+            raise _not_set_up(problem, f"journey {journey!r}", f"journeys.{journey}")
+        needed = problem.what.removeprefix("unknown placeholder ")
+        raise UsageError(
+            f"race {journey!r} needs {needed}, which a step of setup captures, and nothing is set up here; draw it "
+            "under vars: of the race to try it"
+        )
     closed = bool(users_of(scenario.load))
     load = (Idle.model_construct(idle=0),) if closed else (Burst.model_construct(burst=1),)
     course = Course(
@@ -493,7 +505,13 @@ def pass_of(config: RunConfig, journey: str, run_id: str) -> Pass:
         ramps=[(0, _FOR_EVER_NS, 1, 1)] if closed else [],
         iterations=1,
     )
-    return Pass(name, index, len(config.scenarios), journey, settings, program, course, seed)
+    race = None if journey in scenario.journeys else config.races[name]
+    return Pass(name, index, len(config.scenarios), journey, settings, program, course, seed, race)
+
+
+def is_race(config: RunConfig, name: str, scenario: str) -> bool:
+    """Whether it is the race of that scenario; a journey of the same name comes first."""
+    return name == scenario and name in config.races and name not in config.journeys
 
 
 def probe_numbers(config: RunConfig) -> dict[str, int]:

@@ -87,9 +87,10 @@ class Runs:
                 f"--scenario with one of {', '.join(config.scenarios)}"
             )
         (self.scenario,) = config.scenarios
-        if config.scenarios[self.scenario].journeys:
+        if (many := config.scenarios[self.scenario].many) != "events":
+            made = "a race" if many == "rounds" else "journeys"
             raise UsageError(
-                f"scenario {self.scenario!r} makes journeys, and a ceiling is that of a rate of events; name one "
+                f"scenario {self.scenario!r} makes {made}, and a ceiling is that of a rate of events; name one "
                 "with events, or run this one with more and more users"
             )
         self._queues = _queues(config, self.scenario)

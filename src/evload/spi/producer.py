@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal, Protocol, runtime_checkable
 
 from pydantic import Field
 
@@ -25,6 +25,15 @@ class Producer(Protocol):
         when the producer closes is settled then, as IN_DOUBT if it was sent and UNSENT if not. A broker's
         failure is a Receipt, never an exception.
         """
+        ...
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A producer that can make ready for what is about to be sent at one instant. Others needn't."""
+
+    def prepare(self, count: int) -> None:
+        """So many events come at once, soon: begin to open what connections that takes, and return."""
         ...
 
 

@@ -56,6 +56,7 @@ def _journey(tried: JourneyTried, redact: Redact) -> dict[str, Any]:
         "took": None if over is None else max(0, over.ended_ns - over.intended_ns) / NS_PER_S,
         "steps": [_step(step, tried, redact) for step in tried.steps],
         "not_done": tried.undone,
+        **({} if tried.rules is None else {"rules": found_of(tried.rules, redact)}),
     }
 
 

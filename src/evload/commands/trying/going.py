@@ -22,6 +22,7 @@ from ...workload.journeys.room import Due, Journeys
 from ...workload.journeys.settings import JourneySettings, Sending, WaitStep
 from .gone import FAILED, OK, REFUSED, JourneyTried, StepTried
 from .looking import Looked, Published
+from .rules import rules_of
 from .step_reasons import look_into, why_failed, why_not, why_not_captured
 
 _PATIENCE_NS: Final = 2 * NS_PER_S
@@ -93,12 +94,12 @@ class Going:
         return made_in(self._config)
 
     def _sending(self, journey: str) -> Iterator[Sending]:
-        return self._config.journeys[journey].sending()
+        return (self._config.journeys.get(journey) or self._config.races[journey]).sending()
 
 
 def made_in(config: RunConfig) -> list[str]:
-    """The journeys that some scenario goes through, each once."""
-    return list(dict.fromkeys(one for scenario in config.scenarios.values() for one in scenario.journeys))
+    """The journeys that some scenario goes through, each once, and the races, by the names of their scenarios."""
+    return list(dict.fromkeys(one for name in config.scenarios for one in config.made_by(name)))
 
 
 class _Walk:
@@ -143,6 +144,7 @@ class _Walk:
             steps,
             next(iter(room.over()), None),
             [step.name for step in self._once.settings.counted() if step.name not in gone],
+            None if self._once.race is None else rules_of(self._once.race, steps),
         )
 
     def _say_what_proves_little(self, steps: Sequence[StepTried]) -> None:

@@ -71,6 +71,7 @@ class JourneyTried:
     over     how it ended; None: somebody had enough before that
     secrets  names of what it captures that no one is shown
     undone   steps that it didn't come to
+    rules    of a race: what each rule gives, where all that it looks at was read; None: it is a journey
     """
 
     journey: str
@@ -79,6 +80,7 @@ class JourneyTried:
     steps: list[StepTried] = field(default_factory=list)
     over: Iteration | None = None
     undone: list[str] = field(default_factory=list)
+    rules: list[Found] | None = None
 
     @property
     def good(self) -> bool:
@@ -88,4 +90,5 @@ class JourneyTried:
             and self.over.end is End.COMPLETED
             and not any(step.part == "end" and step.said != OK for step in self.steps)
             and not any(step.look is not None and step.look.blind for step in self.steps)
+            and all(rule.value is True or rule.value is False for rule in self.rules or ())
         )

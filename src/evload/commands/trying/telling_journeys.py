@@ -24,10 +24,15 @@ _AWAITED: Final[Mapping[Awaits, str]] = {
 
 def lines_of_journey(tried: JourneyTried, redact: Redact) -> Iterator[str]:
     """All that is told of one pass."""
-    yield f"{tried.journey}, a journey of {tried.scenario}: {verdict_of_journey(tried, redact)}"
+    what = f"a journey of {tried.scenario}" if tried.rules is None else "a race, one of each contender"
+    yield f"{tried.journey}, {what}: {verdict_of_journey(tried, redact)}"
     for step in tried.steps:
         yield ""
         yield from _step(step, redact)
+    if tried.rules:
+        yield ""
+        yield "rules, which may well be false of so few"
+        yield from found_lines(tried.rules, redact)
     if tried.undone:
         yield ""
         yield f"not done: {', '.join(tried.undone)}"
@@ -42,6 +47,9 @@ def verdict_of_journey(tried: JourneyTried, redact: Redact) -> str:
         how = over.end.name.lower()
         return f"{how} at {over.step}: {without_secrets(over.reason, redact)}"
     took = f"completed after {format_duration(max(0, over.ended_ns - over.intended_ns))}"
+    for rule in tried.rules or ():
+        if rule.value is not True and rule.value is not False:
+            return f"{took}, and rule {rule.name!r} gives neither true nor false"
     if late := [step for step in tried.steps if step.part == "end" and step.said != OK]:
         return f"{took}, and at the end of its user {late[0].name} {late[0].said}"
     return took

@@ -114,6 +114,10 @@ class HttpPublisher:
                 exchanges.append(exchange)
         self.client.submit(exchanges)
 
+    def prepare(self, count: int) -> None:
+        """See `Preparing`."""
+        self.client.prepare(count)
+
     def _batches(self, events: list[Event], into: Gathered, now_ns: int) -> list[Exchange]:
         """Requests for those events that don't fit into the one that waits for a connection already.
 

@@ -14,8 +14,7 @@ def contended(flights: Iterable[tuple[str, int, int]], times: Mapping[str, int])
     """
     moments: list[tuple[int, int, str]] = []
     for name, start_ns, end_ns in flights:
-        if end_ns > start_ns:
-            moments += [(start_ns, 1, name), (end_ns, -1, name)]
+        moments += [(start_ns, 1, name), (end_ns, -1, name)]
     under_way = dict.fromkeys(times, 0)
     for _, change, name in sorted(moments):
         under_way[name] += change

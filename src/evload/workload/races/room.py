@@ -34,8 +34,8 @@ from .rules import Course, Standing, Truth
 FIRST_NS: Final = 20_000_000
 """From the instant to the first reads, unless all answers are there before; and the least time between reads."""
 MOST_GAP_NS: Final = 1_000_000_000
-LEAD_NS: Final = 20_000_000
-"""From the end of the set-up to the instant: what is sent then is ready before."""
+LEAD_NS: Final = 100_000_000
+"""From the end of the set-up to the instant: what is sent then is ready before, and so are connections."""
 _SAID: Final = {OK: "won", REFUSED: "refused", FAILED: "failed"}
 _STOPPED: Final = "the run was stopped"
 _NEVER_BEGUN: Final = "the run was stopped before it was begun"
@@ -105,7 +105,8 @@ _Item = tuple[_Live, "_Contender | int"]
 
 
 class Races:
-    """The rounds of one scenario. What the arguments are, see `Journeys`."""
+    """The rounds of one scenario. `ready` is called for each producer that is to send so much at one instant. What
+    the other arguments are, see `Journeys`."""
 
     def __init__(
         self,
@@ -119,7 +120,12 @@ class Races:
         pools: Pools,
         stamp: Callable[[int], str],
         wake: Callable[[], None] = lambda: None,
+        ready: Callable[[str, int], None] = lambda producer, count: None,
     ) -> None:
+        self._ready = ready
+        self._at_once: dict[str, int] = {}
+        for one in program.contenders:
+            self._at_once[one.send.producer] = self._at_once.get(one.send.producer, 0) + one.times
         self._scenario = scenario
         self._program = program
         self._race = program.settings
@@ -254,6 +260,8 @@ class Races:
                 contender = _Contender(contending.send.name, contending.send, event)
                 live.contenders[event.seq] = contender
                 due.append((at_ns, contender))
+        for producer, count in self._at_once.items():
+            self._ready(producer, count)
         live.unsettled = len(due)
         for at_ns, contender in due:
             self._push(at_ns, live, contender)

@@ -6,11 +6,11 @@ All times in nanoseconds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from ...model.round import RuleKind
-from ..journeys.settings import JourneySettings, RequestStep, Sending, Step
+from ..journeys.settings import Capture, Continue, JourneySettings, RequestStep, Sending, Step
 
 WITHIN_NS: Final = 10_000_000_000
 """How long after the last answer something may take until it holds, where nothing is said."""
@@ -20,6 +20,11 @@ COUNTS: Final = ("won", "refused", "failed", "doubt")
 """What rules know of the contenders: numbers by their names."""
 VARS: Final = "vars"
 """Where rules have what was drawn, and captured by the set-up."""
+
+
+def body_of(read: str) -> str:
+    """Under which name `one_by_one` captures what was read: none that a template could ask for."""
+    return f"body of {read}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,17 @@ class RaceSettings(JourneySettings):
     def most(self) -> int:
         """How many contenders a round has."""
         return sum(one.times for one in self.contenders)
+
+    def one_by_one(self) -> JourneySettings:
+        """A journey through all of it, each contender once and then each read, whose body it captures."""
+        contenders = (
+            replace(one.step, else_=(Continue(),))
+            if isinstance(one.step, RequestStep) and one.step.refused
+            else one.step
+            for one in self.contenders
+        )
+        reads = (replace(one, capture={body_of(one.name): Capture("body")}) for one in self.reads)
+        return JourneySettings((*self.steps, *contenders, *reads), self.vars)
 
     def rules_of(self, kind: RuleKind) -> tuple[Rule, ...]:
         """Those that have to hold then."""
