@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from ..model.correlation import CorrelationIds
-from ..model.facts import STALENESS, where
+from ..model.facts import MEASURED, NEVER_CAME, STALENESS, where
 from ..model.marker import Marker, ended_ns, of_action
 from ..model.report import WorstEvent
 from ..model.states import State
@@ -25,6 +25,7 @@ MOST: Final = 10
 _SPANS: Final[Mapping[str, tuple[str, str]]] = {
     "schedule_delay": ("intended_ns", "sent_ns"),
     "publish": ("sent_ns", "acked_ns"),
+    "first_byte": ("sent_ns", "sent_ns + nullif(first_byte, -1)"),
     "first_seen": ("acked_ns", "first_upper_ns"),
     "consistency": ("acked_ns", "stable_upper_ns"),
     "end_to_end": ("intended_ns", "stable_upper_ns"),
@@ -36,6 +37,7 @@ _FOLLOWED: Final = f"{_ACKED} AND sampled = 1"
 _MEASURED: Final[Mapping[str, str]] = {
     "schedule_delay": f"sent_ns IS NOT NULL AND state > {State.UNSENT.value}",
     "publish": f"sent_ns IS NOT NULL AND state >= {State.IN_DOUBT.value}",
+    "first_byte": f"first_byte IS NOT NULL AND sent_ns IS NOT NULL AND state >= {State.IN_DOUBT.value}",
     "first_seen": _FOLLOWED,
     "consistency": _FOLLOWED,
     "end_to_end": "sampled = 1",
@@ -219,6 +221,9 @@ def _figure(objective: Objective, seen: Observation, values: Mapping[str, object
 
 def _took(subject: str, seen: Observation, values: Mapping[str, object]) -> tuple[int, int | None]:
     """[lower, upper] in nanoseconds of what an event took; None: it never came."""
+    if subject in MEASURED:
+        took_ns = getattr(seen, subject)
+        return (0, None) if took_ns == NEVER_CAME else (took_ns, took_ns)
     start, end = _SPANS[subject]
     since = getattr(seen, start) or seen.intended_ns
     if not end.endswith("upper_ns"):

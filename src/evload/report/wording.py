@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Final, Literal
 
-from ..model.facts import COUNTERS, FACTS, METRICS, ORDER_WAIT, QUEUE_LAG
+from ..model.facts import BYTES, COUNTERS, FACTS, METRICS, ORDER_WAIT, QUEUE_LAG
 from ..model.iteration import JOURNEY
 from ..model.progress import Progress, Standing
 from ..model.report import CheckResult, Circumstances, ObjectiveResult, Report, Result
 from ..model.summary import Distribution, ScenarioSummary, Summary
-from ..units import NS_PER_S, format_duration, format_rate, format_share, parse_duration
+from ..units import NS_PER_S, format_byte_rate, format_duration, format_rate, format_share, parse_duration
 
-Unit = Literal["time", "share", "rate", "count"]
+Unit = Literal["time", "share", "rate", "bytes", "count"]
 
 MEANING: Final = {
     Result.PASS: "every objective is met",
@@ -63,8 +63,11 @@ def metric_and_target(objective: ObjectiveResult) -> tuple[str, str]:
 
 
 def unit_of(objective: ObjectiveResult) -> Unit:
-    """What `observed` and `limit` of an objective are in: seconds, a share, events per second or a plain number."""
+    """What `observed` and `limit` of an objective are in: seconds, a share, events or bytes per second, or a plain
+    number."""
     expression = objective.expression
+    if expression.startswith("throughput(") and objective.subject in BYTES:
+        return "bytes"
     if _STRETCH.search(expression) or expression.startswith(_LASTING):
         return "time"
     if _RATIO.match(expression):
@@ -147,6 +150,8 @@ def figure(value: float, unit: Unit) -> str:
         return format_duration(value * NS_PER_S)
     if unit == "share":
         return format_share(value)
+    if unit == "bytes":
+        return format_byte_rate(value)
     return format_rate(value) if unit == "rate" else f"{value:,.6g}"
 
 

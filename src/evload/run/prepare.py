@@ -18,6 +18,7 @@ from ..engine.resending import Resend
 from ..errors import UsageError
 from ..ledger import replay
 from ..model.correlation import CorrelationIds
+from ..model.facts import ON_DEMAND
 from ..model.iteration import Watched
 from ..model.summary import slice_label
 from ..model.tags import name_of, unanswered
@@ -198,6 +199,7 @@ def build(
         late_ns=None if (late_ns := lateness_limit_ns(config.slos)) is None else float(late_ns),
         actions=[_action(name, action) for name, action in config.actions.items()],
         observe_ns=config.observe,
+        wanted=frozenset((one.inner or one).subject for one in config.slos if not one.is_gauged) & ON_DEMAND,
         rises={
             name: frozenset(
                 part.subject

@@ -29,6 +29,7 @@ _ACTIONS: Final = 200
 _EXPLAINED: Final[Mapping[str, str]] = {
     "schedule_delay": "how late evload itself sent an event",
     "publish": "from sending to the broker's answer",
+    "first_byte": "from sending to the first byte of the answer",
     "first_seen": "from the ack until the first reader saw it",
     "consistency": "from the ack until no reader misses it",
     "end_to_end": "from when it was due until no reader misses it",
