@@ -324,7 +324,9 @@ def with_watches(config: RunConfig) -> RunConfig:
                 event = f"{journey}.{step.name}"
                 if isinstance(step, WaitStep):
                     watch = Watch(name, event, step.kind, {step.probe: event})
-                    probes[event] = _awaiting(config, settings, step)
+                    probes[event] = _awaiting(config.probes[step.probe], settings, step)
+                    if places := config.replicas.get(step.probe):
+                        replicas[event] = {place: _awaiting(one, settings, step) for place, one in places.items()}
                 elif step.probes:
                     own = {probe: own_probe(event, probe) for probe in step.probes}
                     watch = Watch(name, event, "follow", own, step.to)
@@ -347,10 +349,10 @@ def with_watches(config: RunConfig) -> RunConfig:
     return replace(config, scenarios=scenarios, probes=probes, replicas=replicas, watches=watches)
 
 
-def _awaiting(config: RunConfig, journey: JourneySettings, step: WaitStep) -> ProbeSettings:
-    """The probe of a step that waits."""
+def _awaiting(settings: ProbeSettings, journey: JourneySettings, step: WaitStep) -> ProbeSettings:
+    """The probe of a step that waits, or a replica of it."""
     captures = {name: one.expression for name, one in step.capture.items()}
-    probe = config.probes[step.probe].waiting(step.until, step.within, captures)
+    probe = settings.waiting(step.until, step.within, captures)
     match step.kind:
         case "wait":
             return probe.looking_once if journey.lets_go(step.probe, step.of) else probe
