@@ -559,8 +559,10 @@ def _probes_of(config: RunConfig, scenario: str) -> Mapping[str, str]:
 
 def _number_of(config: RunConfig, scenario: str, probe: str) -> int | None:
     """The number of a probe, by the name that the config has for it, as a scenario asks it; None: the scenario asks
-    others, or nobody asks this one but for what steps of journeys watch."""
-    return probe_numbers(config).get(_probes_of(config, scenario).get(probe, probe))
+    others, or none."""
+    asked = _probes_of(config, scenario)
+    own = asked.get(probe, probe if probe in asked.values() else None)
+    return None if own is None else probe_numbers(config).get(own)
 
 
 def _tags_followed(config: RunConfig, scenario: str) -> Set[str]:
