@@ -36,7 +36,7 @@ journeys:
       - head: {{to: shop, head: /files}}
   cut:
     steps:
-      - broken: {{to: shop, get: "/cut/{{iteration}}"}}
+      - broken: {{to: shop, post: "/cut/{{iteration}}", body: "12345"}}
 scenarios:
   readers: {{journeys: [docs], load: [{{rate: 1/s, for: 10s}}]}}
   cuts: {{journeys: [cut], load: [{{rate: 1/s, for: 4s}}]}}
@@ -54,6 +54,7 @@ slos:
   - {{objective: throughput(bytes_in) > 1B/s, step: none}}
   - {{objective: throughput(bytes_in) > 1B/s, step: head}}
   - {{objective: throughput(bytes_in) > 1B/s, step: broken}}
+  - {{objective: throughput(bytes_out) > 2B/s, step: broken}}
   - {{objective: throughput(bytes_out) > 1KB/s, event: noted}}
   - throughput(bytes_in) > 1KB/s
   - {{objective: throughput(bytes_out) > 1KB/s, scenario: readers}}
@@ -112,6 +113,7 @@ def test_what_each_objective_came_to(ran: Any) -> None:
         "throughput(bytes_in) > 1B/s [event=docs.none]": "fail, 0 B/s",
         "throughput(bytes_in) > 1B/s [event=docs.head]": "fail, 0 B/s",
         "throughput(bytes_in) > 1B/s [event=cut.broken]": "pass, 25 KB/s",
+        "throughput(bytes_out) > 2B/s [event=cut.broken]": "inconclusive, 1.25 … 5 B/s",
         "throughput(bytes_out) > 1KB/s [event=noted]": "pass, 9.11 KB/s",
         "throughput(bytes_in) > 1KB/s []": "pass, 110 KB/s",
         "throughput(bytes_out) > 1KB/s [readers]": "pass, 50.2 KB/s",
@@ -122,7 +124,7 @@ def test_the_ledger_says_of_each_what_is_known(ran: Any) -> None:
     rows = ran.rows("SELECT status, bytes_out, bytes_in, first_byte / 1000000 AS first, state FROM events "
                     "WHERE scenario = 1 ORDER BY seq")  # fmt: skip
     assert [tuple(row.values())[:4] for row in rows] == [
-        (200, 0, None, 102), (503, 0, None, 102), (None, 0, None, 0), (200, 0, 100_000, 102),
+        (200, 5, None, 102), (503, 5, None, 102), (None, 5, None, 0), (200, 5, 100_000, 102),
     ]  # fmt: skip
     (retried,) = ran.rows("SELECT status, bytes_in, first_byte / 1000000 AS first FROM events WHERE retried > 0")
     assert tuple(retried.values()) == (200, 100_000, 704), "it counts once, with its last answer"
