@@ -104,6 +104,12 @@ def test_after_a_refused_secret_it_is_that_of_the_answer_that_counts() -> None:
     )  # fmt: skip
     assert receipt.outcome is Outcome.ACCEPTED
     assert times(receipt) == (700, 700), "whoever waits does so from the first try"
+    # The same of one that is known by an answer before it.
+    again = told(
+        [WHOLE], [0.3, refused[:20], 0.3, refused[20:]], [0.1, WHOLE], events=[plain(0), plain(1)], connections=1,
+        around={"secrets": {"token": Renewing("old")}}, headers={"authorization": "Bearer {secrets.token}"},
+    )  # fmt: skip
+    assert times(again) == (700, 700)
 
 
 @pytest.mark.parametrize(
