@@ -38,6 +38,7 @@ _CHECK_UNITS: Final[Mapping[str, Unit]] = {
 """What value and limit of a self-check are. The note of one that isn't listed has its figures."""
 _OF_EVENTS: Final = ("publish", "consistency", "end_to_end")
 """What is shown of the events of each name."""
+_OF_WHAT_GOES: Final = {"first_seen": "gone", "consistency": "gone for good"}
 _STRETCH: Final = re.compile(r"\sfor\s+\S+$")
 _WINDOW: Final = re.compile(r"\sin any\s+\S+$")
 _SHARED: Final = re.compile(r"(share|rate|p[\d.]+)\s*\(")
@@ -159,6 +160,11 @@ def spoken(name: str) -> str:
     """A state, a counter or a metric as a person says it."""
     counter = COUNTERS.get(name)
     return name.replace("_", " ") if counter is None else counter.spoken
+
+
+def metric_of(scope: ScenarioSummary, metric: str) -> str:
+    """A metric as people are told of it: of what is to go, a sighting is that it isn't there any more."""
+    return _OF_WHAT_GOES.get(metric, metric) if "gone" in scope.tallies else metric
 
 
 def beside_counts(scope: ScenarioSummary) -> list[str]:
