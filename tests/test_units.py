@@ -16,6 +16,7 @@ from evload.units import (
     Rate,
     Share,
     Size,
+    format_byte_rate,
     format_duration,
     format_rate,
     format_share,
@@ -256,3 +257,8 @@ def test_a_range_of_sizes_has_two_ends_and_a_size_is_both(text: str, ends: tuple
 def test_what_is_no_range_of_sizes_is_refused_with_its_cure(value: object, error: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(error)}$"):
         parse_size_range(value)
+
+
+def test_rates_of_bytes_are_told_to_three_digits() -> None:
+    told = {0: "0 B/s", 999: "999 B/s", 1000: "1 KB/s", 1234567: "1.23 MB/s", 999_600: "1 MB/s", 5e12: "5000 GB/s"}
+    assert {value: format_byte_rate(value) for value in told} == told

@@ -35,6 +35,8 @@ _RATE: Final = re.compile(rf"({_NUMBER})\s*/\s*(s|min|m|h)")
 _ALMOST_RATE: Final = re.compile(rf"([-+]?)\s*({_NUMBER})\s*(/\s*(?:s|min|m|h))?")
 _SHARE: Final = re.compile(rf"({_NUMBER})\s*%")
 _SIZE: Final = re.compile(rf"({_NUMBER})\s*(B|KB|MB|GB|KiB|MiB|GiB)")
+_BYTE_RATE: Final = re.compile(rf"({_NUMBER})\s*(B|KB|MB|GB|KiB|MiB|GiB)\s*/\s*(s|min|m|h)")
+_ALMOST_BYTE_RATE: Final = re.compile(rf"({_NUMBER})\s*(B|KB|MB|GB|KiB|MiB|GiB)?\s*(/\s*(?:s|min|m|h))?")
 
 _LONGEST_TEXT: Final = 100
 """Characters: nobody writes a number that long, and to work with one takes time."""
@@ -46,6 +48,7 @@ LARGEST_SIZE: Final = 2**60
 
 DURATION_HELP: Final = "write a number with a unit, such as 250ms, 5s, 10m or 8h"
 DURATION_RANGE_HELP: Final = "write one such as 1s, or two such as 500ms..2s"
+BYTE_RATE_HELP: Final = "write one such as 5MB/s or 300KB/min"
 RATE_HELP: Final = "write a rate such as 500/s or 30/min"
 SHARE_HELP: Final = "write a share such as 95% or 0.1%"
 SIZE_HELP: Final = "write a size such as 300B, 256KB or 1MiB"
@@ -103,6 +106,19 @@ def parse_rate(value: object) -> Fraction:
             )
         raise ValueError(f"{value!r} is not a rate; write a rate such as {digits}/s or {digits}/min")
     raise ValueError(f"{told(value)} is not a rate; {RATE_HELP}")
+
+
+def parse_byte_rate(value: object) -> Fraction:
+    """Bytes per second, exact, from `5MB/s` or `300KB/min`. Raises ValueError like `parse_duration`."""
+    if _is_short(value) and (match := _BYTE_RATE.fullmatch(value.strip())):
+        rate = Fraction(match[1]) * _SIZE_UNITS[match[2]] / _RATE_UNITS[match[3]]
+        if rate > LARGEST_SIZE:
+            raise ValueError(f"{value!r} is too high; write {LARGEST_SIZE // 1024**3}GiB/s or less")
+        return rate
+    if _is_short(value) and (number := _ALMOST_BYTE_RATE.fullmatch(value.strip())):
+        digits, unit, per = number.groups()
+        raise ValueError(f"{value!r} is not a rate of bytes; write for example {digits}{unit or 'MB'}{per or '/s'}")
+    raise ValueError(f"{told(value)} is not a rate of bytes; {BYTE_RATE_HELP}")
 
 
 def parse_share(value: object) -> float:
@@ -194,6 +210,15 @@ def format_rate(per_second: float | Fraction) -> str:
     if value >= 1000:
         return f"{value:.0f}/s"
     return f"{value:.4g}/s" if value >= 1 or value == 0 else f"{value * 60:.4g}/min"
+
+
+def format_byte_rate(per_second: float | Fraction) -> str:
+    """`5.24 MB/s`, to three digits."""
+    value = float(per_second)
+    for unit in ("GB", "MB", "KB"):
+        if value >= _SIZE_UNITS[unit] * (1 - 5e-4):
+            return f"{value / _SIZE_UNITS[unit]:.3g} {unit}/s" if value < 999.5e9 else f"{value / 1e9:.0f} GB/s"
+    return f"{value:.3g} B/s"
 
 
 def format_share(share: float) -> str:

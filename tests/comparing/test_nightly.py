@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,24 @@ def test_what_a_thousand_events_cost_is_a_figure(tmp_path: Path) -> None:
     unknown = nights_with(tmp_path / "u", costs(0.02), costs(None), rules=["cost=20%"])
     assert finding(unknown, "cost").outcome is Outcome.UNKNOWN
     assert unknown.exit_code(strict=True) == 4
+
+
+def test_bytes_per_second_are_a_figure_where_a_rule_names_them(tmp_path: Path) -> None:
+    usual, slow = ({"bytes_per_s": {"bytes_in": [rate, rate], "bytes_out": [9.0, None]}} for rate in (5e6, 3e6))
+    name = "throughput(bytes_in)"
+    compared = nights_with(tmp_path, usual, slow, rules=[f"{name}=20%"], limits=[f"{name}=4MB/s"])
+    assert finding(compared, name).outcome is Outcome.WORSE
+    base, new = str(tmp_path / "a"), str(tmp_path / "b")
+    code, text = told(base, new, rules=[f"{name}=20%"], limits=[f"{name}=4MB/s"], width=200)
+    assert code == 1
+    assert re.search(r"throughput\(bytes_in\) +5 MB/s +3 MB/s +-40 %", text)
+    assert name not in told(base, new)[1], "without a rule it isn't shown"
+    for rules, why in (
+        (["throughput(bytes_in)=100%"], "nothing can be worse than that"),
+        (["throughput(bytes)=9%"], "isn't a figure"),
+    ):
+        with pytest.raises(UsageError, match=why):
+            compare(base, new, rules=rules)
 
 
 @pytest.mark.parametrize("name", ["max(work.queue_depth)", "max(queue_depth)", "mean(work.queue_depth)"])

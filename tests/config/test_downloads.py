@@ -44,6 +44,8 @@ TABLE = [
     Bad(THUMB, "size: big", "11:53", "'big' is neither a size nor a range of them", "100KB..50MB"),
     Bad(THUMB, "size: 50MB..1MB", "11:53", "'50MB..1MB' is an empty range", "write 1MB..50MB"),
     Bad(THUMB, "size:", "11:52", "nothing stands behind size", "100KB..50MB"),
+    Bad(THUMB, "retry:", "11:53", "nothing stands behind retry", "{on: [429], times: 3}, or leave it out"),
+    Bad(THUMB, "file:", "11:52", "nothing stands behind file", "{path: logo.png} or {size: 5MB}, or leave"),
     Bad(THUMB, "size: [1MB]", "11:53", "a list is neither a size nor a range", "100KB..50MB"),
     Bad(THUMB, "size: {bytes}", "11:53", "{bytes} without quotes is a mapping", 'write "{bytes}"'),
     Bad(THUMB, 'size: "{byte}"', "11:53", "unknown placeholder {byte}", "did you mean {bytes}?"),

@@ -5,10 +5,12 @@ showed what: over HTTP, in virtual time.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 from evload.formats.html.render import render
+from evload.formats.markdown import markdown
 from evload.ledger.reader import LedgerReader
 from evload.model.iteration import End
 from evload.model.report import Result
@@ -236,7 +238,11 @@ def test_what_is_deleted_is_gone_within_a_bracket_and_what_never_goes_stays_in_t
     followed = ran.report.summary.followed()
     assert (followed["acked"], followed["visible"]) == (40, 31), "of what was waited for, and not of what was sent"
     assert ran.report.timeline is not None
+    percentiles = markdown(ran.report).partition("## Percentiles")[2].partition("\n## ")[0].splitlines()
+    told = [line.split("|")[1].strip() for line in percentiles if "order.closed |" in line]
+    assert told == ["gone", "gone for good", "end_to_end"]
     page = render(ran.report, ran.report.timeline, [])
+    assert "until it wasn't there any more, and stayed away" in unescape(page)
     assert '<dt>visible</dt><dd><span class="figure">77.5 %</span>' in page
     assert_books(ran)
 

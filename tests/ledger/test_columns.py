@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from evload.ledger import replay
 from evload.ledger.reader import LedgerReader
 from evload.ledger.work_out import work_out
-from evload.model.facts import COUNTER_NAMES
+from evload.model.facts import COUNTER_NAMES, NEVER_CAME
 from evload.model.marker import Marker
 from evload.model.phases import Ending
 from evload.model.states import Seen, State
@@ -39,7 +39,7 @@ BEGAN: Final = datetime(2026, 1, 31, tzinfo=UTC)
 EPOCH: Final = 1_770_000_000 * S
 EVENTS: Final = ("placed", "moved")
 PROBES: Final = ("first", "second")
-METRICS: Final = ("schedule_delay", "publish", "first_seen", "consistency", "end_to_end", "hop")
+METRICS: Final = ("schedule_delay", "publish", "first_byte", "first_seen", "consistency", "end_to_end", "hop")
 WAITS: Final = (0, 1, 20 * MS, 99 * MS, 100 * MS, 100 * MS + 1, S, 1_100 * MS, 3 * S, 9_900 * MS, 10 * S, 31 * S)
 """Some of them are limits themselves."""
 TAGS: Final = ("", "cold", "region=eu", "cold\nregion=us", "region=", "new=1", "new=2\ncold")
@@ -153,6 +153,7 @@ class Drawn:
         seen.appeared, seen.gone = self.maybe(rng.choice((0, 1, 2))), self.maybe(rng.choice((0, 1, 2)))
         seen.resent, seen.non_monotonic = rng.random() < 0.1, rng.random() < 0.1
         seen.bytes_out, seen.bytes_in = self.maybe(rng.choice((300, 2**61))), self.maybe(20)
+        seen.first_byte = self.maybe(rng.choice((NEVER_CAME, 0, *WAITS)))
         seen.tags = rng.choice(TAGS) if rng.random() < self.chance else ""
         seen.parts = tuple(self._parts(self.plans[scenario], since, state))
         if self.stamps:

@@ -420,6 +420,24 @@ def test_the_timeline_of_an_event_that_was_seen_late(tmp_path: Path) -> None:
     )
 
 
+def test_of_what_goes_it_is_told_that_it_went(tmp_path: Path) -> None:
+    went = event(
+        0, due=1_000, sent=1_000, acked=1_000, first=(1_100, 1_150), stable=(2_000, 2_100), settled=3_000, reads=9,
+        regressions=2, gone=1,
+    )  # fmt: skip
+    (found,) = worst_of(tmp_path, [went], "max(first_seen) < 10ms")
+    assert found.figure == "gone after 100 … 150 ms"
+    assert [what for _, what in found.log[3:]] == [
+        "gone first, within the 50 ms before", "gone for everybody, within the 100 ms before",
+        "settled as visible: 9 reads, was there again 2 times",
+    ]  # fmt: skip
+    (again,) = worst_of(tmp_path, [went], "regressions == 0")
+    assert again.figure == "was there again 2 times"
+    still = event(0, LOST, due=1_000, sent=1_000, acked=1_000, stable=(6_000, None), settled=6_001, reads=3, gone=0)
+    (found,) = worst_of(tmp_path, [still], "lost == 0")
+    assert (6.0, "still there") in found.log
+
+
 def test_the_timeline_of_an_event_on_its_way_through_a_chain(tmp_path: Path) -> None:
     parts = (
         Part(0, None, VISIBLE, at(None), at(1_040), None, at(1_040)),

@@ -251,6 +251,22 @@ def test_an_objective_about_statuses_needs_a_producer_that_tells_them() -> None:
     )
 
 
+def test_an_objective_about_bytes_or_first_bytes_needs_a_producer_that_counts_them() -> None:
+    for asked, why in (
+        ("p95(first_byte) < 1s", "no producer of these events tells first_byte, so this can't be decided"),
+        ("throughput(bytes_in) > 1B/s", "no producer of these events counts the bytes of its answers, so "
+         "'throughput(bytes_in) > 1B/s' can't be decided"),
+    ):  # fmt: skip
+        text = CONFIG.replace("status(409) == 0", asked)
+        load_text(text.replace("PRODUCER", "api"), "c.yaml", environ={})
+        with pytest.raises(ConfigError) as refused:
+            load_text(text.replace("PRODUCER", "bus"), "c.yaml", environ={})
+        (problem,) = refused.value.problems
+        assert str(problem) == f"c.yaml:7:8: {why}; name a scenario whose producer does, or leave it out"
+    sent = CONFIG.replace("status(409) == 0", "throughput(bytes_out) > 1B/s").replace("PRODUCER", "bus")
+    load_text(sent, "c.yaml", environ={})
+
+
 def test_nothing_told_is_no_pass() -> None:
     from evload.judging.count import count
 

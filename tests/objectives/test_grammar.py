@@ -53,6 +53,24 @@ def test_counters() -> None:
     assert not parse("rejected == 0").needs_probe
 
 
+def test_bytes_per_second() -> None:
+    for name in ("bytes_in", "bytes_out"):
+        objective = parse(f"throughput({name}) > 5MB/s", critical="300KB/min", step="load", journey="docs")
+        assert (objective.measure, objective.subject) == (Measure.BYTE_RATE, name)
+        assert [objective.limit, objective.critical, objective.unit] == [5_000_000, 5_000, 1]
+        assert (objective.event, objective.needs_probe, objective.counter_steps) == ("docs.load", False, ())
+        assert from_data(objective.as_data(), {}) == objective
+    with pytest.raises(ValueError, match="bytes_in is not known of one probe; known are first_seen"):
+        parse("throughput(bytes_in) > 5MB/s", probe="model")
+
+
+def test_the_first_byte_needs_nobody_who_looks() -> None:
+    objective = parse("p95(first_byte) < 200ms", step="load", journey="docs")
+    assert (objective.subject, objective.event, objective.needs_probe) == ("first_byte", "docs.load", False)
+    with pytest.raises(ValueError, match="first_byte is not known of one probe"):
+        parse("p95(first_byte) < 200ms", probe="model")
+
+
 @pytest.mark.parametrize("metric", METRICS)
 def test_each_metric_can_have_an_objective(metric: str) -> None:
     assert parse(f"p50({metric}) < 1s", probe="index" if metric == "hop" else None).subject == metric
@@ -97,6 +115,19 @@ def test_each_counter_can_be_compared(counter: str, operator: str) -> None:
         ("share(publish < 2s) >= 100%", "no sample can show a share of 100%; write max(publish) < 2s"),
         ("share(publish < 2s) >= 0%", "a share of 0% asks for nothing; write"),
         ("throughput(acked) >= 100", "'100' is not a rate; write a rate such as"),
+        ("throughput(bytes_in) > 5", "'5' is not a rate of bytes; write for example 5MB/s"),
+        ("throughput(bytes_in) > 5MB", "'5MB' is not a rate of bytes; write for example 5MB/s"),
+        ("throughput(bytes_in) > 5/s", "'5/s' is not a rate of bytes; write for example 5MB/s"),
+        ("throughput(bytes_in) > lots", "'lots' is not a rate of bytes; write one such as 5MB/s or 300KB/min"),
+        ("throughput(bytes_in) > 2000000000GiB/s", "is too high; write 1073741824GiB/s or less"),
+        ("throughput(bytes_in) < 5MB/s", "throughput(...) can't be compared by <; write > or >="),
+        ("throughput(byte_in) > 5MB/s", "there is no counter 'byte_in' here; did you mean 'bytes_in'?"),
+        ("throughput(bytes_out) > 5MB/s in any 30s", "is about the run as a whole; leave 'in any' out"),
+        ("throughput(bytes_out) > 5MB/s for 30s", "is about the run as a whole; leave 'for' out"),
+        ("bytes_in > 5", "bytes_in is told per second; write throughput(bytes_in) > 5MB/s"),
+        ("rate(bytes_in) > 5%", "bytes_in is told per second; write throughput(bytes_in) > 5MB/s"),
+        ("max(bytes_out) < 5s", "bytes_out is told per second; write throughput(bytes_out) > 5MB/s"),
+        ("first_byte < 2s", "'first_byte' is a distribution; write for example 'p99(first_byte) < 2s'"),
         ("lost < 3%", "lost is a number of events, and 3% a share of them; write rate(lost) < 3%"),
         ("lost < -3", "'-3' is not a number of events"),
         ("lost < ٣", "'٣' is not a number of events"),

@@ -729,6 +729,13 @@ def test_capture(capture: str, reply: bytes, found: str) -> None:
         ("body.id", json_answer(b"{}", 200, "Content-Encoding: gzip"), "the answer is cut off or garbled"),
         ("body.id", json_answer(gzip.compress(b"{}", mtime=0)), "a body in gzip, which it doesn't declare"),
         ("body.id", json_answer(b'{"id": "' + b"x" * 1_100_000 + b'"}'), "the answer is longer than 1048576 bytes"),
+        (
+            "body.id",
+            json_answer(
+                gzip.compress(b'{"id": "' + b"x" * 1_100_000 + b'"}', mtime=0), 200, "Content-Encoding: gzip"
+            ),
+            "the answer is longer than 1048576 bytes",
+        ),
     ],
 )
 def test_a_capture_that_finds_nothing_says_so(capture: str, reply: bytes, why: str) -> None:

@@ -24,3 +24,16 @@ def test_what_counts_from_a_moment_is_about_events_before_it_too(after: str) -> 
     config = load_text(CONFIG.format(objective=objective), "load.yaml", environ={}).config
     (part,) = (one for one in fold_plan(config, "spike").slices if one.label == "event=event")
     assert (part.event, part.after, part.during, part.timed) == (0, None, None, False)
+
+
+def test_what_a_probe_tells_is_asked_of_those_scenarios_alone_that_ask_it() -> None:
+    """Events that nobody looks for would make a share of those that were lost smaller."""
+    text = CONFIG.format(objective='{objective: "rate(lost) < 10%", probe: model}').replace(
+        "slos:", "  calm: {producer: api, events: [event], load: [{rate: 100/s, for: 10m}]}\nslos:"
+    )
+    config = load_text(text, "load.yaml", environ={}).config
+    told = {
+        name: [one.label for one in fold_plan(config, name).slices if one.probe is not None]
+        for name in ("spike", "calm")
+    }
+    assert told == {"spike": ["probe=model"], "calm": []}

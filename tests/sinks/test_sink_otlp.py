@@ -688,6 +688,15 @@ def test_a_span_for_the_publish_and_one_for_the_wait() -> None:
     ]  # fmt: skip
 
 
+def test_what_goes_has_a_span_until_it_was_gone() -> None:
+    gone = seen()
+    gone.gone = 1
+    _, wait = spans_of(gone)
+    assert (wait.name, [event.name for event in wait.events]) == (
+        "gone", ["still there", "gone first", "there for the last time"],
+    )  # fmt: skip
+
+
 def test_the_ids_are_those_that_the_event_carried() -> None:
     (*_, event) = sample_events(Encoding(mode="binary"), 8, SystemClock(), RUN)
     version, trace, parent, flags = dict(event.headers)["ce-traceparent"].split("-")

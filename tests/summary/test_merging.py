@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evload.model.facts import FACTS, METRICS
+from evload.model.facts import FACTS, METRICS, NEVER_CAME
 from evload.model.phases import Ending
 from evload.model.round import Held
 from evload.model.rounds import ContenderSummary, Example, RoundsSummary, RuleSummary
@@ -108,6 +108,7 @@ def look(draw: st.DrawFn, seen: Observation) -> None:
     seen.staleness = draw(st.sampled_from([None, 0, 1, 4]))
     seen.status = draw(st.sampled_from([None, 202, 201]))
     seen.bytes_out, seen.bytes_in = draw(st.sampled_from([None, 0, 310])), draw(st.sampled_from([None, 0, 12]))
+    seen.first_byte = draw(st.sampled_from([None, NEVER_CAME, 0, 7 * MS]))
     seen.tags = draw(st.sampled_from(["", "cold", "cold=", "cold\nregion=eu", "cold=\nregion=us", "region=eu"]))
     if seen.scenario == 0:
         brackets = (seen.first_lower_ns, seen.first_upper_ns, seen.stable_lower_ns, seen.stable_upper_ns)

@@ -87,9 +87,14 @@ class Exchange:
     went through that is worth telling, mostly nothing. `overlong` says of an answer that its body was cut off, and
     nothing of it is kept. `body_size` is how many bytes of the answer's body came, kept or not, as they came. `alike`
     are those of which the same is kept of all answers with one status: what is known of one holds for another.
+    `first_ns` is when the first byte of its answer came; None: that came all at once, or nothing of it did.
+    `broken_status` is the status of an answer that wasn't complete; None: there was none.
     """
 
-    __slots__ = ("alike", "body_size", "context", "overlong", "past", "queued_ns", "refused_ns", "request", "sent_ns")
+    __slots__ = (
+        "alike", "body_size", "broken_status", "context", "first_ns", "overlong", "past", "queued_ns", "refused_ns",
+        "request", "sent_ns",
+    )  # fmt: skip
 
     bodiless: bool = False
     """Whatever the headers of its answer say of a body, none comes (RFC 9112, 6.3): it asks by HEAD. Only of those
@@ -105,6 +110,8 @@ class Exchange:
         self.queued_ns = queued_ns
         self.sent_ns: int | None = None
         self.refused_ns: int | None = None
+        self.first_ns: int | None = None
+        self.broken_status: int | None = None
         self.past = ""
         self.overlong = False
         self.body_size = 0
@@ -430,9 +437,10 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_beside_body", "_body", "_body_size", "_excess", "_exchange", "_had_body", "_head_size", "_headers",
-        "_keep_alive", "_left", "_limit", "_listener", "_overlong", "_owner", "_parser", "_paused", "_status",
-        "_transport", "_unsent", "closed", "hung_up", "idle_since_ns", "in_body", "kept", "opened",
+        "_beside_body", "_body", "_body_size", "_excess", "_exchange", "_first_ns", "_had_body", "_head_size",
+        "_headers", "_in_answer", "_keep_alive", "_left", "_limit", "_listener", "_overlong", "_owner", "_parser",
+        "_paused", "_status", "_transport", "_unsent", "closed", "hung_up", "idle_since_ns", "in_body", "kept",
+        "opened",
     )  # fmt: skip
 
     _transport: asyncio.Transport
@@ -456,6 +464,10 @@ class Connection(asyncio.Protocol):
     def _reset(self) -> None:
         self._status = 0
         self.in_body = False
+        self._in_answer = False
+        """Something of an answer has come, and not of an interim one (1xx) that is over."""
+        self._first_ns: int | None = None
+        """When the first of it came, where it didn't all come at once."""
         self._keep_alive = False
         self._excess = False
         self._overlong = False
@@ -512,6 +524,9 @@ class Connection(asyncio.Protocol):
         """Close at once. A request without an answer fails with the reason."""
         exchange = self._exchange
         self._exchange = None
+        if exchange is not None and self._in_answer:
+            exchange.first_ns = self._first_ns
+            exchange.broken_status = self._parser.get_status_code() if self.in_body else None
         # Parser and connection hold each other: until that is noticed, what came would stay in memory.
         self.kept, self._body, self._headers, self._unsent = 0, None, [], None
         self._retire()
@@ -559,8 +574,15 @@ class Connection(asyncio.Protocol):
         elif self._status:
             reusable = self._keep_alive and not self._excess
             self._complete(reusable and self._left != 0, data if reusable and not begun and exchange.alike else None)
-        elif not self.in_body:
-            self._head_size += len(data)
+        else:
+            self._not_complete(len(data))
+
+    def _not_complete(self, size: int) -> None:
+        """More is to come of the answer. `size`: how many bytes came just now."""
+        if self._first_ns is None and self._in_answer:
+            self._first_ns = self._owner.clock.now_ns()
+        if not self.in_body:
+            self._head_size += size
             if self._head_size > _HEAD_LIMIT:
                 self.give_up(f"not HTTP: headers longer than {_HEAD_LIMIT} bytes")
         elif self._had_body:
@@ -569,7 +591,7 @@ class Connection(asyncio.Protocol):
             if self.kept > _LARGE and self._owner.hangs_up_at_limit:
                 self._owner.grown()
         else:
-            self._beside_body += len(data)
+            self._beside_body += size
             if self._beside_body > _HEAD_LIMIT:
                 self.give_up(f"not HTTP: trailers longer than {_HEAD_LIMIT} bytes")
 
@@ -612,6 +634,7 @@ class Connection(asyncio.Protocol):
         assert self._exchange is not None
         self._exchange.overlong = self._overlong
         self._exchange.body_size = self._body_size
+        self._exchange.first_ns = self._first_ns
         if whole is not None:
             known = Known.of(whole, status, headers, body, self._body_size)
             if len(known.head) <= _KNOWN_LIMIT:
@@ -639,6 +662,7 @@ class Connection(asyncio.Protocol):
     # What follows is called by the parser.
 
     def on_message_begin(self) -> None:
+        self._in_answer = True
         if self._status:
             self._go_beyond()
 
@@ -690,7 +714,8 @@ class Connection(asyncio.Protocol):
             return
         status = self._parser.get_status_code()
         if status < 200:
-            self.in_body = False
+            self.in_body = self._in_answer = False
+            self._first_ns = None
             self._headers = []
             return
         self._status = status

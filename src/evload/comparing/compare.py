@@ -134,7 +134,8 @@ def compare(
     found_rules = rules_of(max(new_runs, key=started).compare, options, warnings.append)
     tolerated = found_rules.tolerated
     _check_journeys(options, every)
-    names = dict.fromkeys([*FIGURES, *journeys.figures_of(every), *found_rules.journeyed, *found_rules.gauged])
+    named = (*found_rules.journeyed, *found_rules.byte_rated, *found_rules.gauged)
+    names = dict.fromkeys([*FIGURES, *journeys.figures_of(every), *named])
     figures = [Figure(each, *([scope.figure(each, metric) for scope in side] for side in scopes)) for each in names]
     shown = [f for f in figures if f.name in tolerated or any(span is not None for span in (*f.base, *f.new))]
     readings = {each.reading for each in (*base_runs, *new_runs)}

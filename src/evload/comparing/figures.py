@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, NamedTuple
 from pydantic import AliasChoices, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from ..model.costs import PER_EVENTS
-from ..objectives.change import GAUGED, JOURNEYED, OF_JOURNEYS, Kind
+from ..objectives.change import BYTE_RATED, GAUGED, JOURNEYED, OF_JOURNEYS, Kind
 
 _End = Annotated[float, Field(ge=0)] | None
 _Bracket = tuple[_End, _End]
@@ -103,6 +103,7 @@ class Scope(_Stored):
 
     span     seconds from the first to the last event of the schedule; None: not known
     behind   how many seconds longer than that the broker took to answer, if it fell behind
+    bytes_per_s  bytes_out and bytes_in per second, each where it is known
     effects  number of effects to the number of events that were seen to have as many
     journeys by their names
     races    by the names of their scenarios
@@ -114,6 +115,7 @@ class Scope(_Stored):
     distributions: Mapping[str, Percentiles]
     span: float | None = None
     behind: Annotated[float, Field(ge=0)] = 0.0
+    bytes_per_s: Mapping[str, _Bracket] = {}
     effects: Mapping[str, int] = {}
     journeys: Mapping[str, JourneyFigures] = {}
     races: Mapping[str, RaceFigures] = {}
@@ -131,6 +133,9 @@ class Scope(_Stored):
                 return self._lost()
             case "duplicates":
                 return self._duplicates()
+        if match := BYTE_RATED.fullmatch(name):
+            low, high = self.bytes_per_s.get(match[1], (None, None))
+            return None if low is None else Span(low, high)
         if match := JOURNEYED.fullmatch(name):
             return self._of_journey(match[1], match[2])
         return _span(self.distributions.get(metric), name)

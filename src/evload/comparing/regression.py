@@ -173,7 +173,7 @@ def _decide(moved: Shift, kind: Kind, tolerance: float | None, scale: float) -> 
 def limit_of(tolerance: float, kind: Kind, scale: float) -> float:
     """The tolerance in the unit of the shift, counted towards worse."""
     match kind:
-        case Kind.RATE:
+        case Kind.RATE | Kind.BYTE_RATE:
             return -math.log1p(-tolerance)
         case Kind.SHARE | Kind.SUCCESS:
             return tolerance

@@ -17,7 +17,7 @@ from ..objectives.change import Kind
 from ..report.costs import money
 from ..stats.comparison import CONFIDENCE
 from ..texts import plain_json, printable
-from ..units import NS_PER_S, format_duration, format_rate, format_share
+from ..units import NS_PER_S, format_byte_rate, format_duration, format_rate, format_share
 from .figures import Span
 from .limits import FigureLimit, Standing
 from .regression import FigureResult, Outcome
@@ -294,6 +294,8 @@ def _value(value: float, kind: Kind) -> str:
             return format_duration(value * NS_PER_S)
         case Kind.RATE:
             return format_rate(value)
+        case Kind.BYTE_RATE:
+            return format_byte_rate(value)
         case Kind.SHARE | Kind.SUCCESS:
             return format_share(value)
         case Kind.COST:
@@ -304,7 +306,7 @@ def _value(value: float, kind: Kind) -> str:
 
 _UNITS: Final = {
     Kind.TIME: "s", Kind.RATE: "1/s", Kind.SHARE: "share", Kind.SUCCESS: "share", Kind.VALUE: "value",
-    Kind.COST: "money",
+    Kind.COST: "money", Kind.BYTE_RATE: "B/s",
 }  # fmt: skip
 
 

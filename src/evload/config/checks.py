@@ -9,7 +9,7 @@ from typing import Final
 
 from .. import files
 from ..model.costs import SPANS_S
-from ..model.facts import FACTS, QUEUE_LAG, told_as
+from ..model.facts import FACTS, MEASURED, QUEUE_LAG, told_as
 from ..model.iteration import Awaits
 from ..model.tags import MOST as MOST_TAGS
 from ..model.tags import name_of
@@ -33,7 +33,7 @@ from .run_config import Action, Step
 from .sections import Scenario
 from .yaml import DataPath, places, texts
 
-_OF_ANSWERS: Final = frozenset({"answer(2)", "answer(3)", "publish", "retried", "bytes_in", "bytes_out"})
+_OF_ANSWERS: Final = frozenset({"answer(2)", "answer(3)", "publish", "retried", "bytes_in", "bytes_out", *MEASURED})
 """What is known of steps that send alone."""
 _OF_PROBES: Final = frozenset({"ended", "effects", "position", "version"})
 """Keys of probes without which a counter could never count."""
@@ -227,8 +227,11 @@ class Checks:
                 self._problems.add(path, what, f"give the probe {needed}:")
             senders = [producers.get(one) for name in chosen for one in self._producers_of(scenarios[name])]
             if needed in _OF_PRODUCERS and not any(_may_tell(producer, needed) for producer in senders):
-                what = f"no producer of these events tells {objective.subject}, so this would always hold"
+                this = "this can't be decided" if needed in MEASURED else "this would always hold"
+                what = f"no producer of these events tells {objective.subject}, so {this}"
                 self._problems.add(path, what, "name a scenario whose producer does, or leave it out")
+            if objective.subject == "bytes_in" and objective.measure is Measure.BYTE_RATE:
+                self._count_answers(path, objective, senders)
 
     @property
     def _knows_all_journeys(self) -> bool:
@@ -343,6 +346,16 @@ class Checks:
         for who, adapter in asked.items():
             if adapter is not None and not adapter.capabilities.counts_bytes:
                 self._problems.add(path, f"{who} doesn't count the bytes of its answers", "leave bytes_in out")
+
+    def _count_answers(
+        self, path: DataPath, objective: Objective, senders: Sequence[ProducerSettings | None]
+    ) -> None:
+        """What nobody counts would look like nothing."""
+        if senders and not any(one is None or one.capabilities.counts_bytes for one in senders):
+            what = f"no producer of these events counts the bytes of its answers, so {objective.expression!r} "
+            self._problems.add(
+                path, f"{what}can't be decided", "name a scenario whose producer does, or leave it out"
+            )
 
     def _named_moments(self, path: DataPath, objective: Objective, scenarios: Set[str]) -> None:
         """What an objective counts from, or is about: a scenario or an action."""

@@ -169,7 +169,8 @@ class Engine:
             looker = None if self._traffic is None else self._traffic(f"{kind} {name}")
             rises = plan.rises.get(name, frozenset()) if kind == "gauge" else frozenset()
             guard = self._surroundings.guard.of(f"{kind} {name}")
-            return replace(self._surroundings, remark=remark, traffic=looker, rises=rises, guard=guard)
+            wanted = plan.wanted if kind == "producer" else frozenset()
+            return replace(self._surroundings, remark=remark, traffic=looker, rises=rises, wanted=wanted, guard=guard)
 
         # Producers first: one may declare the exchange of a tap, or the queue that a gauge looks at.
         closing = await stack.enter_async_context(AsyncExitStack())

@@ -115,6 +115,8 @@ class Plan:
     """How late sends may be."""
     rises: Mapping[str, frozenset[str]] = field(default_factory=dict)
     """The values of each gauge of which an objective asks how much they rise."""
+    wanted: frozenset[str] = frozenset()
+    """The facts of which producers tell on demand alone, and that an objective is about."""
     actions: Sequence[ActionRun] = ()
     """What is done to the system meanwhile."""
     observe_ns: int = 0

@@ -120,7 +120,7 @@ class Reading:
         ]  # fmt: skip
         for reader in self._readers:
             pump = partial(self._pump, reader)
-            reader.turn = watching.turn(reader.index)
+            reader.turn = watching.turn(reader.index, reader.plan.origin.replica)
             reader.alarm = clock.alarm(pump) if reader.bulk > 1 else _OnTicks(clock, pump)
 
     def listeners(self) -> list[Coroutine[Any, Any, None]]:

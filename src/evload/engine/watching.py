@@ -8,6 +8,7 @@ looked for as it is; once settled, it is told what was found.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Final
 
 from ..model.iteration import Awaits
@@ -63,9 +64,15 @@ class Watching:
             if event.shown:
                 self._before.add(event.seq)
 
-    def turn(self, reader: int) -> Turn | None:
-        """What becomes of the reads of a reader; None: they stay as they are."""
-        return {"absent": _plain, "gone": self._turn_round}.get(self._readers.get(reader, "wait"))
+    def turn(self, reader: int, place: str | None = None) -> Turn | None:
+        """What becomes of the reads of a reader, which asks a replica at an address of its own if it has a `place`;
+        None: they stay as they are."""
+        match self._readers.get(reader, "wait"):
+            case "absent":
+                return _plain
+            case "gone":
+                return partial(self._turn_round, place)
+        return None
 
     def came(self, scenario: int, seen: bool, state: State | None) -> bool:
         """Whether it came to what a step waits for: the tracker saw it, or settled it in a state without that."""
@@ -104,18 +111,19 @@ class Watching:
     def _was_never_there(self, seq: int) -> bool:
         return seq not in self._before and not self._shown.get(seq)
 
-    def _turn_round(self, reads: Sequence[Read]) -> list[Read]:
+    def _turn_round(self, place: str | None, reads: Sequence[Read]) -> list[Read]:
         """It is seen once it isn't there any more. What was never there says no more than that it hasn't gone."""
         turned = []
         for read in reads:
             shown, said = self._shown.get(read.seq, set[str | None]()), read.seen
+            replica = read.replica if place is None else place
             if said is Seen.PRESENT:
-                shown.add(read.replica)
+                shown.add(replica)
                 said = Seen.ABSENT
             elif said is not Seen.FAILED:
                 # An answer without a name may be of any replica that showed it.
                 was_there = read.seq in self._before or (
-                    bool(shown) and (read.replica is None or read.replica in shown or None in shown)
+                    bool(shown) and (replica is None or replica in shown or None in shown)
                 )
                 said = Seen.PRESENT if was_there else Seen.ABSENT
             turned.append(Read(read.seq, said, read.start_ns, read.end_ns, replica=read.replica))

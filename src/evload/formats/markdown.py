@@ -216,7 +216,7 @@ def _distributions(summary: Summary) -> list[str]:
             scopes.append((metric, "", whole[metric]))
         if len(summary.scenarios) > 1:
             scopes += [
-                (metric, name, scenario.distributions[metric])
+                (wording.metric_of(scenario, metric), name, scenario.distributions[metric])
                 for name, scenario in summary.scenarios.items()
                 if metric in scenario.distributions
             ]

@@ -16,23 +16,25 @@ class Count:
 
     blind  why the counter couldn't have counted anything; empty if it could
     doubt  why it is not one number
+    of     of how many it is a share, where that isn't all that was scheduled
     """
 
     low: int
     high: int | None
     blind: str = ""
     doubt: str = ""
+    of: int | None = None
 
 
 def counted(scope: ScenarioSummary, objective: Objective) -> Count:
     """What an objective counts, in one scenario or in several merged; of iterations in journeys."""
     if objective.check is None:
         return count(scope, objective.subject)
-    failed, made = checks(scope, objective.step, objective.check)
-    return Count(failed, failed, "" if made else "no answer was held against this check")
+    failed, made = _checks(scope, objective.step, objective.check)
+    return Count(failed, failed, "" if made else "no answer was held against this check", of=made)
 
 
-def checks(scope: ScenarioSummary, step: str | None, check: str) -> tuple[int, int]:
+def _checks(scope: ScenarioSummary, step: str | None, check: str) -> tuple[int, int]:
     """How often a check didn't hold, and how many answers were held against it."""
     held, not_held = (
         sum(times for label, times in scope.tallies.get(name, {}).items() if iteration.is_check(label, step, check))

@@ -12,7 +12,7 @@ from ..model.summary import ScenarioSummary
 from ..objectives.objective import LOWER, UPPER, Measure, Objective
 from ..stats.binomial import CONFIDENCE
 from ..units import NS_PER_S, format_share
-from .count import checks, counted, tried
+from .count import counted, tried
 from .limit_result import NEAR, NEAR_NOTE, LimitResult, compare
 from .moments import moment
 
@@ -21,11 +21,7 @@ def judge_counter(objective: Objective, scope: ScenarioSummary, limit: Fraction)
     """A count, its share of what was scheduled, or its rate per second."""
     known = counted(scope, objective)
     behind_ns = scope.behind_ns if (objective.measure, objective.subject) == (Measure.THROUGHPUT, "acked") else 0
-    if objective.check is not None and objective.measure is Measure.RATE:
-        _, made = checks(scope, objective.step, objective.check)
-        unit = Fraction(1, made) if made else None
-    else:
-        unit = _counter_unit(objective, scope, behind_ns)
+    unit = _counter_unit(objective, scope, behind_ns, known.of)
     if unit is None:
         return LimitResult(
             Result.INCONCLUSIVE, note=known.blind or "all events were due at once, so there is no rate"
@@ -61,8 +57,9 @@ def _what_none_shows(scope: ScenarioSummary) -> str:
     return f"{note}; no copy was sent on purpose, so idempotency was not exercised"
 
 
-def _counter_unit(objective: Objective, scope: ScenarioSummary, behind_ns: int) -> Fraction | None:
-    """What one event counts for in the unit of the limit; None if that can't be said.
+def _counter_unit(objective: Objective, scope: ScenarioSummary, behind_ns: int, of: int | None) -> Fraction | None:
+    """What one event counts for in the unit of the limit; None if that can't be said. `of` is of how many it is a
+    share, where that isn't all that was scheduled.
 
     Throughput: n events span n - 1 gaps, so the schedule's rate is (n - 1) / (last - first), of which each event
     contributes an n-th. Stamps are whole nanoseconds: the span may be one too long, which is taken off so that
@@ -71,6 +68,8 @@ def _counter_unit(objective: Objective, scope: ScenarioSummary, behind_ns: int) 
     if objective.measure is Measure.COUNT:
         return Fraction(1)
     scheduled = scope.ledger["scheduled"]
+    if objective.measure is Measure.RATE and of is not None:
+        return Fraction(1, of) if of else None
     if objective.measure is Measure.RATE:
         among = tried(scope, objective.subject)
         return Fraction(1, among) if among else None

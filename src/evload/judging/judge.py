@@ -19,6 +19,7 @@ from ..model.tags import unanswered
 from ..objectives.objective import UPPER, Measure, Objective
 from ..objectives.scenario import ScenarioCriteria
 from .answers import judge_silence, judge_span
+from .byte_rates import judge_byte_rate
 from .costs import judge_cost
 from .counters import judge_counter
 from .events import judge_extreme, judge_mean, judge_share, judge_staleness
@@ -48,6 +49,7 @@ _JUDGES: Final = {
     Measure.COUNT: judge_counter,
     Measure.RATE: judge_counter,
     Measure.THROUGHPUT: judge_counter,
+    Measure.BYTE_RATE: judge_byte_rate,
     Measure.STRETCH: judge_silence,
     Measure.SPAN: judge_span,
 }

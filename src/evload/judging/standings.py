@@ -20,7 +20,7 @@ from .abort import broken_for_good
 from .judge import judge
 
 _STATES: Final = {Result.PASS: "holds", Result.WARN: "holds", Result.FAIL: "fails"}
-_COUNTED: Final = (Measure.COUNT, Measure.RATE, Measure.THROUGHPUT, Measure.RISE, Measure.INTEGRAL)
+_COUNTED: Final = (Measure.COUNT, Measure.RATE, Measure.THROUGHPUT, Measure.BYTE_RATE, Measure.RISE, Measure.INTEGRAL)
 _FROM_ACK: Final = ("consistency", "end_to_end")
 """What takes as long at least as an event has waited since its ack."""
 

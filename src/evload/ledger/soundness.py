@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, NamedTuple
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ..model.facts import NEVER_CAME
 from ..model.iteration import End
 from ..model.round import TALLIES, Held, RoundEnd
 from ..model.states import Seen, State
@@ -121,6 +122,7 @@ def check(reader: LedgerReader) -> None:
         "requests": (1, _FURTHEST_NS),
         "events": (0, _FURTHEST_NS),
         "warmup": (0, _FURTHEST_NS),
+        "first_byte": (NEVER_CAME, _FURTHEST_NS),
         "bytes_out": (0, _FURTHEST_NS),
         "bytes_in": (0, _FURTHEST_NS),
         "consumed_at": _ANY_INTEGER,

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any, Final
 
 from ..model.correlation import CorrelationIds
-from ..model.facts import STALENESS, where
+from ..model.facts import MEASURED, NEVER_CAME, STALENESS, where
 from ..model.marker import Marker, ended_ns, of_action
 from ..model.report import WorstEvent
 from ..model.states import State
@@ -25,6 +25,7 @@ MOST: Final = 10
 _SPANS: Final[Mapping[str, tuple[str, str]]] = {
     "schedule_delay": ("intended_ns", "sent_ns"),
     "publish": ("sent_ns", "acked_ns"),
+    "first_byte": ("sent_ns", "sent_ns + nullif(first_byte, -1)"),
     "first_seen": ("acked_ns", "first_upper_ns"),
     "consistency": ("acked_ns", "stable_upper_ns"),
     "end_to_end": ("intended_ns", "stable_upper_ns"),
@@ -36,6 +37,7 @@ _FOLLOWED: Final = f"{_ACKED} AND sampled = 1"
 _MEASURED: Final[Mapping[str, str]] = {
     "schedule_delay": f"sent_ns IS NOT NULL AND state > {State.UNSENT.value}",
     "publish": f"sent_ns IS NOT NULL AND state >= {State.IN_DOUBT.value}",
+    "first_byte": f"first_byte IS NOT NULL AND sent_ns IS NOT NULL AND state >= {State.IN_DOUBT.value}",
     "first_seen": _FOLLOWED,
     "consistency": _FOLLOWED,
     "end_to_end": "sampled = 1",
@@ -209,12 +211,17 @@ def _figure(objective: Objective, seen: Observation, values: Mapping[str, object
             return f"{seen.effects} effects"
         case "staleness" if seen.staleness is not None:
             return f"{seen.staleness} writes behind"
+        case "regressions" if seen.gone is not None:
+            return f"was there again {seen.regressions} times"
         case "regressions":
             return f"disappeared {seen.regressions} times"
         case "appeared" if seen.acked_ns is not None and seen.first_upper_ns is not None:
             lower_ns = seen.acked_ns if seen.first_lower_ns is None else seen.first_lower_ns
             took = _bracket(max(0, lower_ns - seen.acked_ns), max(0, seen.first_upper_ns - seen.acked_ns))
             return f"appeared after {took}"
+        case "first_seen" | "consistency" if seen.gone is not None:
+            took = _bracket(*_took(objective.subject, seen, values))
+            return f"{'gone' if objective.subject == 'first_seen' else 'gone for good'} after {took}"
         case subject if subject in _SPANS:
             return f"{subject} {_bracket(*_took(subject, seen, values))}"
     return ""
@@ -222,6 +229,9 @@ def _figure(objective: Objective, seen: Observation, values: Mapping[str, object
 
 def _took(subject: str, seen: Observation, values: Mapping[str, object]) -> tuple[int, int | None]:
     """[lower, upper] in nanoseconds of what an event took; None: it never came."""
+    if subject in MEASURED:
+        took_ns = getattr(seen, subject)
+        return (0, None) if took_ns == NEVER_CAME else (took_ns, took_ns)
     start, end = _SPANS[subject]
     since = getattr(seen, start) or seen.intended_ns
     if not end.endswith("upper_ns"):
@@ -276,24 +286,28 @@ def _log(seen: Observation, probes: Sequence[str]) -> list[tuple[float, str]]:
         told.append((seen.acked_ns or seen.sent_ns or seen.intended_ns, f"the target calls it {seen.capture}"))
     if seen.session is not None:
         told.append((seen.acked_ns or 0, f"its own session's read right after the ack: {seen.session.name.lower()}"))
-    told += _sighting(seen.first_lower_ns, seen.first_upper_ns, "first seen")
+    # Of what is to go, a sighting is that it isn't there any more.
+    goes = seen.gone is not None
+    told += _sighting(seen.first_lower_ns, seen.first_upper_ns, "gone first" if goes else "first seen")
     for part in seen.parts:
-        told += _sighting(part.stable_lower_ns, part.stable_upper_ns, f"{_view(part, probes)} shows it for good")
+        shows = "shows it no more" if goes else "shows it for good"
+        told += _sighting(part.stable_lower_ns, part.stable_upper_ns, f"{_view(part, probes)} {shows}")
         if part.stable_upper_ns is None and part.state is not State.VISIBLE:
             told.append((seen.settled_ns, f"{_view(part, probes)}: {part.state.name.lower()}"))
     if seen.stable_upper_ns != seen.first_upper_ns:
-        told += _sighting(seen.stable_lower_ns, seen.stable_upper_ns, "seen by everybody")
+        by_everybody = "gone for everybody" if goes else "seen by everybody"
+        told += _sighting(seen.stable_lower_ns, seen.stable_upper_ns, by_everybody)
     facts = [f"{seen.reads} reads"]
     if seen.failed_reads:
         facts.append(f"{seen.failed_reads} of them failed")
     if seen.effects is not None:
         facts.append(f"{seen.effects} effects")
     if seen.regressions:
-        facts.append(f"disappeared {seen.regressions} times")
+        facts.append(f"{'was there again' if goes else 'disappeared'} {seen.regressions} times")
     if seen.staleness:
         facts.append(f"{seen.staleness} writes behind at worst")
     if seen.stable_upper_ns is None and seen.stable_lower_ns is not None:
-        told.append((seen.stable_lower_ns, "still missing"))
+        told.append((seen.stable_lower_ns, "still there" if goes else "still missing"))
     told.append((seen.settled_ns, f"settled as {seen.state.name.lower()}: {', '.join(facts)}"))
     return [(at_ns / NS_PER_S, text) for at_ns, text in sorted(told, key=lambda entry: entry[0])]
 

@@ -63,9 +63,13 @@ class Fact:
     title     what such a tally is called; empty: it is not shown by itself
     ranged    the summary keeps the smallest, the largest and the mean
     summed    the summary keeps the sum over the events
+    doubted   of those in doubt the summary keeps the sum by itself, too, as NAME_in_doubt
+    measured  the summary keeps the distribution of it, a time in nanoseconds, as a metric of its name; NEVER_CAME: it
+              didn't come as long as somebody waited
     timed     it is a time in nanoseconds, and shown in seconds
     of        what adapters call it that can tell it, in their capabilities; empty: evload itself knows
     by_producer  producers tell it, and not probes
+    on_demand it is told where an objective is about it, because it costs something to tell
     counters  what it feeds
     """
 
@@ -78,9 +82,12 @@ class Fact:
     title: str = ""
     ranged: bool = False
     summed: bool = False
+    doubted: bool = False
+    measured: bool = False
     timed: bool = False
     of: str = ""
     by_producer: bool = False
+    on_demand: bool = False
     counters: tuple[Counter, ...] = ()
 
 
@@ -300,9 +307,26 @@ class EventFacts:
             of="version",
         ),
     )
+    first_byte: int | None = field(
+        default=None,
+        metadata=_row(
+            meaning="from when it was sent first to the first byte of its last answer: ns; -1: none came. Kept where "
+            "an objective is about it",
+            joined="first",
+            measured=True,
+            of="first_byte",
+            by_producer=True,
+            on_demand=True,
+        ),
+    )
     bytes_out: int | None = field(
         default=None,
-        metadata=_row(meaning="bytes of its body, where it was handed to the transport", joined="first", summed=True),
+        metadata=_row(
+            meaning="bytes of its body, where it was handed to the transport",
+            joined="first",
+            summed=True,
+            doubted=True,
+        ),
     )
     bytes_in: int | None = field(
         default=None,
@@ -434,13 +458,24 @@ STALENESS: Final = "staleness"
 STATUS: Final = "status"
 ORDER_WAIT: Final = "order_wait"
 
+NEVER_CAME: Final = -1
+"""As the value of a fact that is measured."""
+MEASURED: Final = tuple(name for name, fact in FACTS.items() if fact.measured)
+"""Facts of which the summary keeps the distribution."""
+ON_DEMAND: Final = frozenset(name for name, fact in FACTS.items() if fact.on_demand)
+"""Facts that are told where an objective is about them."""
+DOUBTED: Final = tuple(name for name, fact in FACTS.items() if fact.doubted)
+"""Facts of which the summary keeps the sum over the events in doubt."""
+BYTES: Final = ("bytes_out", "bytes_in")
+"""Facts of which there is a rate per second."""
+_OF_SENDING: Final = ("schedule_delay", "publish", *MEASURED)
 METRICS: Final = (
-    "schedule_delay", "publish", "first_seen", "consistency", "end_to_end", "hop",
+    *_OF_SENDING, "first_seen", "consistency", "end_to_end", "hop",
     "sent_to_consumed", "consumed_to_processed", "processed_to_visible",
 )  # fmt: skip
 """Names of the distributions a scenario can have; those without a value are left out of the summary."""
-EXACT: Final = frozenset({"schedule_delay", "publish"})
-"""Those that are points and not brackets: both stamps are evload's own."""
+EXACT: Final = frozenset(_OF_SENDING)
+"""Those that are points and not brackets: both stamps are evload's own. They are known without a probe."""
 READ: Final = "read"
 """What the time is called that a request of a probe took."""
 QUEUE_LAG: Final = "queue_lag"
@@ -533,9 +568,14 @@ def amount_of(name: str) -> Callable[[Any], int]:
 
 
 def is_told_by_publish(subject: str) -> bool:
-    """Whether a counter by value is of a fact that producers tell."""
+    """Whether a counter by value is of a fact that producers tell, or what it is about is known by the publish."""
     by_value = ByValue.named(subject)
-    return by_value is not None and FACTS[by_value.fact].by_producer
+    return subject in EXACT or subject in BYTES or (by_value is not None and FACTS[by_value.fact].by_producer)
+
+
+def in_doubt(name: str) -> str:
+    """What the sum of a fact over the events in doubt is called."""
+    return f"{name}_in_doubt"
 
 
 def told_as(subject: str) -> str:

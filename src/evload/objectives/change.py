@@ -10,8 +10,9 @@ from fractions import Fraction
 from types import MappingProxyType
 from typing import Final
 
+from ..model.facts import BYTES
 from ..texts import meant, near
-from ..units import NS_PER_S, parse_duration, parse_rate, parse_share
+from ..units import NS_PER_S, parse_byte_rate, parse_duration, parse_rate, parse_share
 from .limits import parse_value
 from .objective import GaugeValues
 
@@ -23,6 +24,8 @@ class Kind(enum.Enum):
     """By ratio; up is worse."""
     RATE = "rate"
     """By ratio; down is worse."""
+    BYTE_RATE = "byte rate"
+    """Bytes per second: as a rate."""
     SHARE = "share"
     """By difference; up is worse."""
     SUCCESS = "success"
@@ -38,9 +41,14 @@ class Kind(enum.Enum):
         return self in (Kind.SHARE, Kind.SUCCESS)
 
     @property
+    def is_rate(self) -> bool:
+        """It is so much in a second."""
+        return self in (Kind.RATE, Kind.BYTE_RATE)
+
+    @property
     def sign(self) -> int:
         """1 where up is worse, -1 where down is."""
-        return -1 if self in (Kind.RATE, Kind.SUCCESS) else 1
+        return -1 if self.is_rate or self is Kind.SUCCESS else 1
 
 
 FIGURES: Final[Mapping[str, Kind]] = MappingProxyType(
@@ -64,6 +72,7 @@ DEFAULT_RULES: Final[Mapping[str, float]] = MappingProxyType({"p50": 0.20, "p99"
 WARN_ABOVE: Final = 0.9
 """Above this share of a limit is a warning."""
 GAUGED: Final = re.compile(r"(max|min|mean|last)\(([^()]+)\)")
+BYTE_RATED: Final = re.compile(rf"throughput\(({'|'.join(BYTES)})\)")
 OF_JOURNEYS: Final[Mapping[str, Kind]] = MappingProxyType(
     {
         "completed": Kind.SUCCESS, "refused": Kind.SHARE, "failed": Kind.SHARE,
@@ -79,6 +88,7 @@ _RULE_HELP: Final = "write for example p99=10%, lost=0.1% or p50=off"
 _LIMITS: Final[Mapping[Kind, tuple[Callable[[str], float], str]]] = {
     Kind.TIME: (lambda text: parse_duration(text) / NS_PER_S, "250ms"),
     Kind.RATE: (lambda text: float(parse_rate(text)), "100/s"),
+    Kind.BYTE_RATE: (lambda text: float(parse_byte_rate(text)), "5MB/s"),
     Kind.SHARE: (parse_share, "0.5%"),
     Kind.SUCCESS: (parse_share, "99%"),
     Kind.VALUE: (lambda text: float(parse_value(text)), "500"),
@@ -111,6 +121,11 @@ class ChangeRules:
         """The figures of journeys and their steps that they name, each once."""
         return self._named(JOURNEYED)
 
+    @property
+    def byte_rated(self) -> list[str]:
+        """The rates of bytes that they name, each once."""
+        return self._named(BYTE_RATED)
+
     def _named(self, form: re.Pattern[str]) -> list[str]:
         return [name for name in dict.fromkeys((*self.tolerated, *self.weekly, *self.limits)) if form.fullmatch(name)]
 
@@ -121,6 +136,8 @@ def kind_of(name: str) -> Kind:
         return FIGURES[name]
     if GAUGED.fullmatch(name):
         return Kind.VALUE
+    if BYTE_RATED.fullmatch(name):
+        return Kind.BYTE_RATE
     if match := JOURNEYED.fullmatch(name):
         return OF_JOURNEYS[match[1]]
     close = near(name, FIGURES)
@@ -143,7 +160,7 @@ def tolerance(text: str) -> tuple[str, float | None]:
         share = 0.0
     else:
         raise ValueError(f"{written!r} isn't a tolerance; {_RULE_HELP}")
-    if (kind is Kind.RATE or kind.is_share) and share >= 1:
+    if (kind.is_rate or kind.is_share) and share >= 1:
         raise ValueError("nothing can be worse than that; write less than 100%")
     return name, share
 

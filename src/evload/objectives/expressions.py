@@ -9,14 +9,14 @@ from fractions import Fraction
 from typing import Final
 
 from ..model.costs import SPANS_S
-from ..model.facts import COUNTER_NAMES, METRICS, QUEUE_LAG, STALENESS, TALLIED, ByValue
+from ..model.facts import BYTES, COUNTER_NAMES, METRICS, QUEUE_LAG, STALENESS, TALLIED, ByValue
 from ..model.iteration import COUNTERS, JOURNEY, WAIT
 from ..model.round import SETTLE
 from ..model.rounds import CONTENTION, STATES, VIOLATIONS, counter_of
 from ..model.rounds import COUNTERS as OF_RACES
 from ..model.summary import LOWER_END
 from ..texts import meant
-from ..units import parse_duration, parse_rate, write_duration
+from ..units import parse_byte_rate, parse_duration, parse_rate, write_duration
 from .limits import exact_share, parse_count, parse_good_share, parse_growth, parse_time, parse_value
 from .objective import (
     EXACTLY,
@@ -340,6 +340,9 @@ def _parse_call(expression: str, function: str, argument: str, operator: str, li
         counter = _counter_name(argument)
         require(operator, (*UPPER, *LOWER, *EXACTLY), function)
         return Objective(expression, Measure.RATE, counter, operator, exact_share(limit))
+    if function == "throughput" and argument in BYTES:
+        require(operator, LOWER, function)
+        return Objective(expression, Measure.BYTE_RATE, argument, operator, parse_byte_rate(limit))
     if function == "throughput":
         counter = _counter_name(argument, THROUGHPUTS)
         require(operator, LOWER, function)
@@ -360,6 +363,8 @@ def _metric_name(name: str) -> str:
         return name
     if name in COUNTER_NAMES or name in _ALIASES or name in (*COUNTERS, *OF_RACES):
         raise ValueError(f"{name!r} is a counter; write for example '{name} == 0' or 'rate({name}) < 0.1%'")
+    if name in BYTES:
+        raise ValueError(f"{name} is told per second; write throughput({name}) > 5MB/s")
     if name == STALENESS:
         raise ValueError("staleness is a number of versions; write max(staleness) <= 2 or mean(staleness) < 1")
     if re.sub(r"[\W_]", "", name).lower() in _METRICS_ELSEWHERE:
@@ -377,8 +382,11 @@ def _counter_name(name: str, known: Iterable[str] = (*COUNTER_NAMES, *_ALIASES, 
         return by_value.name
     if name in (*COUNTERS, *OF_RACES) and name not in known:
         raise ValueError(f"there is no throughput of {name}; write for example rate({name}) >= 95% or {name} >= 100")
+    if name in BYTES:
+        raise ValueError(f"{name} is told per second; write throughput({name}) > 5MB/s")
     if name not in known:
-        raise ValueError(f"there is no counter {name!r} here; {_suggest(name, known, 'counters')}")
+        those = (*known, *BYTES) if known is THROUGHPUTS else known
+        raise ValueError(f"there is no counter {name!r} here; {_suggest(name, those, 'counters')}")
     return _ALIASES.get(name, name)
 
 

@@ -7,7 +7,15 @@ from contextlib import suppress
 from fractions import Fraction
 from typing import Final
 
-from ..units import NS_PER_S, format_duration, parse_duration, parse_rate, parse_share, parse_size
+from ..units import (
+    NS_PER_S,
+    format_duration,
+    parse_byte_rate,
+    parse_duration,
+    parse_rate,
+    parse_share,
+    parse_size,
+)
 from .objective import Measure, Objective
 
 _LONGEST: Final = 100
@@ -34,6 +42,8 @@ def parse_limit(objective: Objective, text: str) -> Fraction:
             return parse_good_share(text, objective.subject, format_duration(objective.within_ns or 0))
         case Measure.THROUGHPUT:
             return parse_rate(text)
+        case Measure.BYTE_RATE:
+            return parse_byte_rate(text)
         case _:
             return parse_time(text)
 

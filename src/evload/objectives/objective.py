@@ -23,7 +23,6 @@ EXACTLY: Final = ("==", "!=")
 
 VISIBILITY: Final = frozenset({"first_seen", "consistency", "end_to_end"})
 """Metrics of which an event that is never seen has no end."""
-_PUBLISH_METRICS: Final = frozenset({"schedule_delay", "publish"})
 _STEPS: Final = 10
 SHORTEST_STEP_NS: Final = 100_000_000
 
@@ -65,6 +64,8 @@ class Measure(enum.StrEnum):
     """A share of the scheduled events."""
     THROUGHPUT = "throughput"
     """Events per second."""
+    BYTE_RATE = "byte_rate"
+    """Bytes per second."""
     STALENESS = "staleness"
     """A number of versions that answers are behind."""
     GAUGE = "gauge"
@@ -129,7 +130,8 @@ RECOVERY_WINDOW: Final = Window(10 * NS_PER_S)
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """One objective. Limits are exact: nanoseconds, shares, counts or events per second (see Measure).
+    """One objective. Limits are exact: nanoseconds, shares, counts, events or bytes per second (see
+    Measure).
 
     subject    the metric, the counter or the gauge's value that it is about
     critical   a second, looser limit: between the two is a warning, beyond it a failure
@@ -353,7 +355,7 @@ class Objective:
             or self.of_rounds
         ):
             return False
-        return not (self.subject in PUBLISH_COUNTERS | _PUBLISH_METRICS or is_told_by_publish(self.subject))
+        return not (self.subject in PUBLISH_COUNTERS or is_told_by_publish(self.subject))
 
     @property
     def depends_on_load(self) -> bool:

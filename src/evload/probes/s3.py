@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -13,12 +13,13 @@ from ..clients.aws import THROTTLED, Aws, AwsSettings, code_of, is_denied
 from ..clients.aws_traffic import watched_client
 from ..errors import TargetError
 from ..model.states import Seen
-from ..model.travel import Read, ReadResult, Target
+from ..model.travel import ReadResult, Target
 from ..spi.context import AnswerTimeout, Surroundings
-from ..spi.probe import Probe, ProbeSettings
+from ..spi.probe import Probe
 from ..units import NS_PER_S, format_duration
 from ._shared.facts import ABSENT, Facts
 from ._shared.id_template import EventKey, KeyTemplate
+from ._shared.looked_into import ValuesLookedInto
 from ._shared.stored_value import BadValue, ValueExpression, ValueReader, decoded
 
 _MISSING: Final = frozenset({"404", "NoSuchKey", "NotFound"})
@@ -29,13 +30,15 @@ _BUSY: Final = THROTTLED | {"503", "ServiceUnavailable"}
 _LARGEST: Final = 8 << 20
 
 
-class S3ProbeConfig(AwsSettings, ProbeSettings):
+class S3ProbeConfig(AwsSettings, ValuesLookedInto):
     """Settings of the S3 probe.
 
     Each read asks about one object: with a HEAD request whether it exists, or with `content` for what is in
     it (JSON, or else text; at most 8 MiB). The identity needs s3:GetObject and also s3:ListBucket, without which
     S3 answers about a missing object as about a forbidden one.
     """
+
+    shown_by: ClassVar[str] = "content"
 
     kind: Literal["s3"]
     bucket: Annotated[
@@ -73,7 +76,9 @@ class _S3Reader:
         self._s3 = watched_client(s3, surroundings.traffic, surroundings.clock)
         self._clock = surroundings.clock
         self._key = KeyTemplate(config.key)
-        self._values = ValueReader(config.content, None, traffic=surroundings.traffic, name="content")
+        self._values = ValueReader(
+            config.content, None, captures=config.captures, traffic=surroundings.traffic, name="content"
+        )
 
     async def read(self, targets: Sequence[Target]) -> ReadResult:
         """See `Probe`."""
@@ -89,7 +94,7 @@ class _S3Reader:
             error = str(wrong)
         except self._aws.errors as failure:
             error, throttled = self._reason(failure), code_of(failure) in _BUSY
-        read = Read(target.seq, facts.seen, start_ns, self._clock.now_ns())
+        read = facts.read(target.seq, start_ns, self._clock.now_ns())
         return ReadResult([read], error=error, throttled=throttled, instead="no such object")
 
     async def _look(self, key: str) -> Facts:
@@ -97,7 +102,7 @@ class _S3Reader:
         from botocore.exceptions import ClientError
 
         try:
-            if self._config.content is None:
+            if self._values.indifferent:
                 await self._s3.head_object(**self._bucket, Key=key)
                 return Facts(Seen.PRESENT)
             answer = await self._s3.get_object(**self._bucket, Key=key)

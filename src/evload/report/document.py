@@ -8,7 +8,8 @@ from typing import Any, Final
 
 import orjson
 
-from ..model.facts import FACTS, METRICS, QUEUE_LAG
+from ..judging.byte_rates import byte_rate
+from ..model.facts import BYTES, FACTS, METRICS, QUEUE_LAG
 from ..model.iteration import DUE, JOURNEY
 from ..model.marker import Bracket, Marker
 from ..model.report import Report, WorstEvent
@@ -199,6 +200,10 @@ def _scope(scenario: ScenarioSummary) -> dict[str, Any]:
             unit = NS_PER_S if about.timed else 1
             told[fact] = {"events": series.count, "max": series.maximum / unit, "mean": series.mean / unit}
     told.update(sorted(scenario.sums.items()))
+    if rates := {name: rate for name in BYTES if (rate := byte_rate(scenario, name)) is not None}:
+        told["bytes_per_s"] = {
+            name: [float(low), None if high is None else float(high)] for name, (low, high) in rates.items()
+        }
     if scenario.known.get("session"):
         told["session_reads"] = scenario.known["session"]
     if scenario.asked:

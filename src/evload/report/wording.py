@@ -7,15 +7,15 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Final, Literal
 
-from ..model.facts import COUNTERS, FACTS, METRICS, ORDER_WAIT, QUEUE_LAG
+from ..model.facts import BYTES, COUNTERS, FACTS, METRICS, ORDER_WAIT, QUEUE_LAG
 from ..model.iteration import JOURNEY
 from ..model.progress import Progress, Standing
 from ..model.report import CheckResult, Circumstances, ObjectiveResult, Report, Result
 from ..model.round import SETTLE
 from ..model.summary import Distribution, ScenarioSummary, Summary
-from ..units import NS_PER_S, format_duration, format_rate, format_share, parse_duration
+from ..units import NS_PER_S, format_byte_rate, format_duration, format_rate, format_share, parse_duration
 
-Unit = Literal["time", "share", "rate", "count"]
+Unit = Literal["time", "share", "rate", "bytes", "count"]
 
 MEANING: Final = {
     Result.PASS: "every objective is met",
@@ -39,6 +39,7 @@ _CHECK_UNITS: Final[Mapping[str, Unit]] = {
 """What value and limit of a self-check are. The note of one that isn't listed has its figures."""
 _OF_EVENTS: Final = ("publish", "consistency", "end_to_end")
 """What is shown of the events of each name."""
+_OF_WHAT_GOES: Final = {"first_seen": "gone", "consistency": "gone for good"}
 _STRETCH: Final = re.compile(r"\sfor\s+\S+$")
 _WINDOW: Final = re.compile(r"\sin any\s+\S+$")
 _SHARED: Final = re.compile(r"(share|rate|p[\d.]+)\s*\(")
@@ -64,8 +65,11 @@ def metric_and_target(objective: ObjectiveResult) -> tuple[str, str]:
 
 
 def unit_of(objective: ObjectiveResult) -> Unit:
-    """What `observed` and `limit` of an objective are in: seconds, a share, events per second or a plain number."""
+    """What `observed` and `limit` of an objective are in: seconds, a share, events or bytes per second, or a plain
+    number."""
     expression = objective.expression
+    if expression.startswith("throughput(") and objective.subject in BYTES:
+        return "bytes"
     if _STRETCH.search(expression) or expression.startswith(_LASTING):
         return "time"
     if _RATIO.match(expression):
@@ -148,6 +152,8 @@ def figure(value: float, unit: Unit) -> str:
         return format_duration(value * NS_PER_S)
     if unit == "share":
         return format_share(value)
+    if unit == "bytes":
+        return format_byte_rate(value)
     return format_rate(value) if unit == "rate" else f"{value:,.6g}"
 
 
@@ -155,6 +161,11 @@ def spoken(name: str) -> str:
     """A state, a counter or a metric as a person says it."""
     counter = COUNTERS.get(name)
     return name.replace("_", " ") if counter is None else counter.spoken
+
+
+def metric_of(scope: ScenarioSummary, metric: str) -> str:
+    """A metric as people are told of it: of what is to go, a sighting is that it isn't there any more."""
+    return _OF_WHAT_GOES.get(metric, metric) if "gone" in scope.tallies else metric
 
 
 def beside_counts(scope: ScenarioSummary) -> list[str]:

@@ -18,6 +18,7 @@ from ..engine.resending import Resend
 from ..errors import UsageError
 from ..ledger import replay
 from ..model.correlation import CorrelationIds
+from ..model.facts import ON_DEMAND
 from ..model.iteration import Watched
 from ..model.summary import slice_label
 from ..model.tags import name_of, unanswered
@@ -202,6 +203,7 @@ def build(
         late_ns=None if (late_ns := lateness_limit_ns(config.slos)) is None else float(late_ns),
         actions=[_action(name, action) for name, action in config.actions.items()],
         observe_ns=config.observe,
+        wanted=frozenset((one.inner or one).subject for one in config.slos if not one.is_gauged) & ON_DEMAND,
         rises={
             name: frozenset(
                 part.subject
@@ -342,7 +344,9 @@ def with_watches(config: RunConfig) -> RunConfig:
                 event = f"{journey}.{step.name}"
                 if isinstance(step, WaitStep):
                     watch = Watch(name, event, step.kind, {step.probe: event})
-                    probes[event] = _awaiting(config, settings, step)
+                    probes[event] = _awaiting(config.probes[step.probe], settings, step)
+                    if places := config.replicas.get(step.probe):
+                        replicas[event] = {place: _awaiting(one, settings, step) for place, one in places.items()}
                 elif step.probes:
                     own = {probe: own_probe(event, probe) for probe in step.probes}
                     watch = Watch(name, event, "follow", own, step.to)
@@ -366,10 +370,10 @@ def with_watches(config: RunConfig) -> RunConfig:
     return replace(config, scenarios=scenarios, probes=probes, replicas=replicas, watches=watches)
 
 
-def _awaiting(config: RunConfig, journey: JourneySettings, step: WaitStep) -> ProbeSettings:
-    """The probe of a step that waits."""
+def _awaiting(settings: ProbeSettings, journey: JourneySettings, step: WaitStep) -> ProbeSettings:
+    """The probe of a step that waits, or a replica of it."""
     captures = {name: one.expression for name, one in step.capture.items()}
-    probe = config.probes[step.probe].waiting(step.until, step.within, captures)
+    probe = settings.waiting(step.until, step.within, captures)
     match step.kind:
         case "wait":
             return probe.looking_once if journey.lets_go(step.probe, step.of) else probe
@@ -604,8 +608,10 @@ def _probes_of(config: RunConfig, scenario: str) -> Mapping[str, str]:
 
 def _number_of(config: RunConfig, scenario: str, probe: str) -> int | None:
     """The number of a probe, by the name that the config has for it, as a scenario asks it; None: the scenario asks
-    others, or nobody asks this one but for what steps of journeys watch."""
-    return probe_numbers(config).get(_probes_of(config, scenario).get(probe, probe))
+    others, or none."""
+    asked = _probes_of(config, scenario)
+    own = asked.get(probe, probe if probe in asked.values() else None)
+    return None if own is None else probe_numbers(config).get(own)
 
 
 def _tags_followed(config: RunConfig, scenario: str) -> Set[str]:

@@ -42,6 +42,7 @@ class Surroundings:
     traffic   looks on at what is sent and what comes; nearly always None
     secrets   those whose values may change while the run goes on
     rises     a gauge: those of its values of which an objective asks how much they rise
+    wanted    a producer: those of the facts that it can tell, and tells on demand alone, that somebody wants to know
     guard     whom the run may load. What the settings tell of it was looked at before; whoever is led elsewhere by a
               redirect, or by an address that a broker advertises, asks it first
     began     an activity that begins processes: it tells the group in which they are before they do anything, so that
@@ -54,6 +55,7 @@ class Surroundings:
     remark: Callable[[str], None] = _unheard
     traffic: Traffic | None = None
     rises: frozenset[str] = frozenset()
+    wanted: frozenset[str] = frozenset()
     secrets: Secrets = field(default_factory=dict)
     guard: Guard = NO_GUARD
     began: Began | None = None

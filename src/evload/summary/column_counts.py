@@ -10,7 +10,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from ..model.facts import FACT_OF, INTERVAL_NS, ByValue
+from ..model.facts import DOUBTED, FACT_OF, INTERVAL_NS, MEASURED, NEVER_CAME, ByValue, in_doubt
 from ..model.states import State
 from ..model.summary import ScenarioSummary, Series
 from ..model.travel import Observation
@@ -136,6 +136,11 @@ def _count_facts(summary: ScenarioSummary, events: Columns) -> None:
             least, most = int(known.min()), int(known.max())
             series = summary.ranges.setdefault(name, Series())
             series.merge(Series(len(known), least, most, most, 0, Fraction(total(known))))
+    doubt = events.where(events["state"] == State.IN_DOUBT)
+    for name in DOUBTED if doubt.count else ():
+        column = doubt[name]
+        if (column != NONE).any():
+            summary.sums[in_doubt(name)] = summary.sums.get(in_doubt(name), 0) + total(column[column != NONE])
     for statuses, rows in events.tried():
         count_tries(summary, statuses, int(np.count_nonzero(rows)))
 
@@ -191,6 +196,14 @@ def _count_publishes(into: Fold, events: Columns) -> None:
     if doubt.count:
         ends = _since(doubt["sent_ns"], doubt["settled_ns"], np.full(doubt.count, NONE))
         _measure(into, "publish", ends, doubt["intended_ns"])
+    for name in MEASURED:
+        known = (sent[name] != NONE) & ((sent["state"] >= State.VISIBLE) | (sent["state"] == State.IN_DOUBT))
+        if known.any():
+            told = sent.where(known)
+            took, waited = told[name], np.maximum(told["settled_ns"] - told["sent_ns"], 0)
+            never = took == NEVER_CAME
+            ends = np.where(never, waited, took), np.where(never, NONE, took)
+            _measure(into, name, ends, told["intended_ns"])
 
 
 def count_visibility(into: Fold, late_ns: int, events: Columns) -> None:

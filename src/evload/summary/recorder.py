@@ -14,7 +14,21 @@ from itertools import chain
 from operator import attrgetter, itemgetter
 from typing import Any, Final, NamedTuple
 
-from ..model.facts import DEFAULTS, ERRORS, EXACT, FACTS, INTERVAL_NS, STATUS, ByValue, Fact, amount_of
+from ..model.facts import (
+    DEFAULTS,
+    DOUBTED,
+    ERRORS,
+    EXACT,
+    FACTS,
+    INTERVAL_NS,
+    MEASURED,
+    NEVER_CAME,
+    STATUS,
+    ByValue,
+    Fact,
+    amount_of,
+    in_doubt,
+)
 from ..model.iteration import Iteration
 from ..model.marker import Marker, in_order, was_on
 from ..model.phases import LEAST_NS, Course, Ending, planned_length, tolerance_ns
@@ -57,7 +71,9 @@ COUNTED: Final = tuple(
     CountedFact(name, fact, DEFAULTS[name], attrgetter(name))
     for name, fact in FACTS.items()
     if fact.column is not None
-    and (fact.counters or fact.tallied is not None or fact.ranged or fact.summed or name == "position")
+    and (
+        fact.counters or fact.tallied is not None or fact.ranged or fact.summed or fact.measured or name == "position"
+    )
 )
 _WHEN_EXPECTED: Final = itemgetter(1)
 _TOGETHER: Final = 64
@@ -770,6 +786,7 @@ class Recorder:
                 ledger["acked"] += events
             elif state is _IN_DOUBT:
                 ledger["recovered"] += sum(seen.recovered for seen in observations)
+                _count_in_doubt(summary, observations)
         if "parts" in told:
             for seen in observations:
                 if seen.parts:
@@ -798,6 +815,9 @@ class Recorder:
                     steps.add(seen.intended_ns - start_ns, len(seen.earlier), 0, 0)
         if plan.sends:
             self._count_publishes(into, left)
+            for name in MEASURED:
+                if name in told:
+                    self._count_measured(into, name, left)
         if plan.watched:
             self._count_visibility(into, plan, observations)
         _count_facts(summary, observations, told)
@@ -838,6 +858,21 @@ class Recorder:
                 uppers.append(None if acked_ns is None else took_ns)
                 due.append(at_ns)
         into.record("publish", lowers, uppers, due)
+
+    def _count_measured(self, into: Fold, name: str, left: _Left) -> None:
+        """Count a time that is told of settled events that were sent: of those whose publish is counted as well."""
+        lowers: list[int] = []
+        uppers: list[int | None] = []
+        due: list[int] = []
+        for seen, sent_ns, at_ns in zip(left.events, left.sent, left.due, strict=True):
+            took_ns = getattr(seen, name)
+            if took_ns is None or not (seen.state >= _VISIBLE or seen.state is _IN_DOUBT):
+                continue
+            never = took_ns == NEVER_CAME
+            lowers.append(max(0, seen.settled_ns - sent_ns) if never else took_ns)
+            uppers.append(None if never else took_ns)
+            due.append(at_ns)
+        into.record(name, lowers, uppers, due)
 
     def _count_visibility(self, into: Fold, plan: ScenarioPlan, observations: Sequence[Observation]) -> None:
         """Count when settled events were seen, of those that were followed closely."""
@@ -980,6 +1015,15 @@ def _count_facts(summary: ScenarioSummary, observations: Sequence[Observation], 
         for seen in observations:
             if seen.tries:
                 count_tries(summary, seen.earlier, 1)
+
+
+def _count_in_doubt(summary: ScenarioSummary, observations: Sequence[Observation]) -> None:
+    """Count what is known of events of which nobody knows whether they arrived."""
+    for name in DOUBTED:
+        values = [getattr(seen, name) for seen in observations if seen.state is _IN_DOUBT]
+        known = [value for value in values if value is not None]
+        if known:
+            summary.sums[in_doubt(name)] = summary.sums.get(in_doubt(name), 0) + sum(known)
 
 
 def _stable(events: Sequence[Observation]) -> tuple[Sequence[int], Times]:

@@ -30,9 +30,12 @@ _ACTIONS: Final = 200
 _EXPLAINED: Final[Mapping[str, str]] = {
     "schedule_delay": "how late evload itself sent an event",
     "publish": "from sending to the broker's answer",
+    "first_byte": "from sending to the first byte of the answer",
     "first_seen": "from the ack until the first reader saw it",
     "consistency": "from the ack until no reader misses it",
     "end_to_end": "from when it was due until no reader misses it",
+    "gone": "until it wasn't there any more",
+    "gone for good": "until it wasn't there any more, and stayed away",
     "hop": "from one probe to the next",
     "sent_to_consumed": "from sending until a consumer took it",
     "consumed_to_processed": "from then until it was processed",
@@ -219,9 +222,9 @@ def _metrics(report: Report, scenario: str) -> list[dict[str, Any]]:
     places = log_places(ends, WIDTH)
     return [
         {
-            "name": name,
+            "name": (shown_as := wording.metric_of(told, name) if scenario else name),
             "scenario": scenario,
-            "explained": _EXPLAINED.get(name, _EXPLAINED["hop"]),
+            "explained": _EXPLAINED.get(shown_as, _EXPLAINED["hop"]),
             "cells": [wording.ends(*ends) for ends in distribution.figures().values()],
             "count": distribution.count,
             "never": distribution.censored,

@@ -9,6 +9,7 @@ from functools import partial
 from itertools import accumulate
 from typing import Final
 
+from ...model.facts import MEASURED
 from ...model.iteration import JOURNEY
 from ...model.phases import planned_length, tolerance_ns
 from ...model.summary import HOPS, ScenarioSummary, Summary
@@ -189,7 +190,7 @@ def headroom(summary: Summary) -> Check:
 def _stamps_of_publish(judged: Judged) -> bool:
     """An answer that was looked at late looks slow, and what follows it in a journey begins late. Brackets get wider
     by it and stay true."""
-    return judged.objective.subject in ("publish", JOURNEY) and not judged.holds
+    return judged.objective.subject in ("publish", *MEASURED, JOURNEY) and not judged.holds
 
 
 def steady_state(summary: Summary, scenarios: Mapping[str, ScenarioCriteria]) -> Check:

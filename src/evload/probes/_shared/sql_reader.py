@@ -17,6 +17,7 @@ from ...spi.context import Surroundings
 from ...spi.traffic import Exchange, Message, Traffic
 from ...units import NS_PER_S, format_duration
 from .asked_ids import NOTHING_CAPTURED, asked_id
+from .row_looks import RowLooks
 from .sql_rows import BadColumns, BadRow, RowReader
 from .sql_settings import SqlSettings
 
@@ -135,12 +136,13 @@ class _FailedRead(Exception):
 class SqlReader:
     """The probe."""
 
-    def __init__(self, config: SqlSettings, database: Database, clock: Clock) -> None:
+    def __init__(self, config: SqlSettings, database: Database, clock: Clock, traffic: Traffic | None = None) -> None:
         self._database = database
         self._clock = clock
         self._limit_ns = config.statement_timeout
         self._size = config.pool
         self._by_capture = config.by == "capture"
+        self._looks = RowLooks(config.until, config.captures, traffic) if config.is_waited_for else None
         self._places = asyncio.Semaphore(config.pool)
         self._idle: list[Connection] = []
         self._columns: tuple[str, ...] | None = None
@@ -222,7 +224,7 @@ class SqlReader:
 
     def _reader_of(self, columns: tuple[str, ...]) -> RowReader:
         if self._rows is None or columns != self._columns:
-            self._rows, self._columns = RowReader(columns, self._by_capture), columns
+            self._rows, self._columns = RowReader(columns, self._by_capture, self._looks), columns
         return self._rows
 
 
@@ -231,7 +233,7 @@ async def reading(config: SqlSettings, database: Database, surroundings: Surroun
     """Ask about an event that doesn't exist, yield the probe, disconnect. Raises TargetError."""
     if surroundings.traffic is not None:
         database = _WatchedDatabase(database, config.query, surroundings.traffic, surroundings.clock)
-    reader = SqlReader(config, database, surroundings.clock)
+    reader = SqlReader(config, database, surroundings.clock, surroundings.traffic)
     try:
         nobody = surroundings.ids.id_of(_NOBODY)
         await reader.try_out(Target(_NOBODY, nobody, nobody))

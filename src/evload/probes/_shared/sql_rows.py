@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from math import isfinite
-from typing import Any, Final
+from typing import Any, Final, TypeVar
+
+from jmespath.exceptions import JMESPathError
 
 from ...clients.stamps import NO_STAMP, Stamp, read_stamp, within_64_bits
 from ...model.states import Seen
 from ...model.travel import Read, Target
-from ...texts import meant
+from ...texts import meant, near
 from .asked_ids import AskedIds, asked_id
 from .facts import ABSENT, Facts, NonsenseError, effects_of, position_of
+from .row_looks import RowLooks, plain
 
 COLUMNS: Final = (
     "id",
@@ -28,6 +31,9 @@ COLUMNS: Final = (
 )
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+
+
+T = TypeVar("T")
 
 
 class BadColumns(ValueError):
@@ -46,11 +52,14 @@ _TELLING: Final = (Seen.ABSENT, Seen.ENDED, Seen.PRESENT)
 class RowReader:
     """Turns rows into reads. Knows by the names of the columns where each figure stands."""
 
-    def __init__(self, columns: Sequence[str], by_capture: bool = False) -> None:
-        """Raises BadColumns."""
+    def __init__(self, columns: Sequence[str], by_capture: bool = False, looks: RowLooks | None = None) -> None:
+        """`looks` are those of a step that asks: a query may have further columns for these. Raises BadColumns."""
         self._by_capture = by_capture
-        names = [column.lower() for column in columns]
+        self._looks = looks
+        names = self._names = [column.lower() for column in columns]
         for name in names:
+            if looks is not None and name not in COLUMNS and (looks.looks_at(name) or not near(name, COLUMNS, 0.8)):
+                continue
             if name not in COLUMNS:
                 cure = meant(name, COLUMNS, f"known columns: {', '.join(COLUMNS)}")
                 raise BadColumns(f"the query has an unknown column {name!r}; {cure}")
@@ -58,6 +67,8 @@ class RowReader:
                 raise BadColumns(f"the query has {names.count(name)} columns {name!r}; keep one")
         if "id" not in names:
             raise BadColumns("the query has no column 'id'; call the one with the correlation id so: ... AS id")
+        if looks is not None and (wrong := looks.missing(names)):
+            raise BadColumns(wrong)
         self._at = {name: at for at, name in enumerate(names)}
 
     def reads(
@@ -75,22 +86,23 @@ class RowReader:
     def _by_id(self, rows: Iterable[Sequence[Any]], asked: AskedIds) -> dict[str, Facts]:
         found: dict[str, Facts] = {}
         id_at = self._at["id"]
-        plain = len(self._at) == 1
+        alike = len(self._at) == 1 and self._looks is None
         for row in rows:
             key = row[id_at]
             if type(key) is not str:
                 key = _id(key)
             key = asked.as_asked(key)
-            facts = _PRESENT if plain else self._facts(row)
+            facts = _PRESENT if alike else self._facts(row)
             known = found.get(key)
             found[key] = facts if known is None else _together(known, facts)
         return found
 
     def _facts(self, row: Sequence[Any]) -> Facts:
-        at = self._at
+        at, looks = self._at, self._looks
+        told = None if looks is None else dict(zip(self._names, map(plain, row), strict=True))
         replica = _name("replica", row[at["replica"]]) if "replica" in at else None
         version = _number("version", row[at["version"]]) if "version" in at else None
-        if "visible" in at and not _truth("visible", row[at["visible"]]):
+        if not self._shows(row, told):
             ended = "ended" in at and _truth("ended", row[at["ended"]])
             return Facts(Seen.ENDED if ended else Seen.ABSENT, replica=replica, version=version)
         consumed = _stamp(row[at["consumed_at"]]) if "consumed_at" in at else NO_STAMP
@@ -104,7 +116,22 @@ class RowReader:
             processed.ns,
             version=version,
             unread_stamp=consumed.unread or processed.unread,
+            captured=None if looks is None or told is None else _found(looks.captured, told),
         )
+
+    def _shows(self, row: Sequence[Any], told: Mapping[str, Any] | None) -> bool:
+        """Whether a row shows its event; `told` is the row as expressions look at it."""
+        if told is not None and self._looks is not None and self._looks.says_when:
+            return _found(self._looks.shows, told)
+        return "visible" not in self._at or _truth("visible", row[self._at["visible"]])
+
+
+def _found(look: Callable[[Mapping[str, Any]], T], row: Mapping[str, Any]) -> T:
+    """What expressions find in a row. Raises BadRow."""
+    try:
+        return look(row)
+    except JMESPathError as error:
+        raise BadRow(" ".join(str(error).split())) from error
 
 
 def _together(one: Facts, other: Facts) -> Facts:

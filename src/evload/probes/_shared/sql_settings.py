@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Final, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
+from ...clients.jmes import check_expression
 from ...spi.context import Capabilities
-from ...spi.probe import ProbeSettings
 from ...texts import near
 from ...units import Duration
 from .asked_ids import AskedBy
+from .looked_into import LookedInto
 
 IDS: Final = "ids"
 _TOKEN: Final = re.compile(
@@ -30,7 +31,7 @@ _FOR_EACH_ID: Final = 384
 _VALUE: Final = re.compile(r"\s*\)")
 
 
-class SqlSettings(ProbeSettings):
+class SqlSettings(LookedInto):
     """What every SQL probe can be told.
 
     The query is asked about up to `bulk` events at a time, with their ids in place of `:ids`, and answers with
@@ -41,6 +42,8 @@ class SqlSettings(ProbeSettings):
     `version` is how many writes of the event's key the row reflects. Times without a zone are UTC. Replicas are told
     apart best by a query that has a row for each id, visible or not, since a row that isn't there can't name its
     replica.
+
+    A step of a journey that waits looks at each row by its columns, which then may be others, too.
     """
 
     asks_with: ClassVar[str] = "IN (:ids)"
@@ -55,6 +58,20 @@ class SqlSettings(ProbeSettings):
         int, Field(ge=1, le=10_000, description="most reads at the same time; default: as many as the pool has")
     ] = 4
     bulk: Annotated[int, Field(ge=1, le=100_000, description="most ids in one query")] = 1000
+
+    _until: str | None = PrivateAttr(None)
+
+    @property
+    def until(self) -> str | None:
+        """What a row has to show for somebody who waits, in place of its `visible`; None: that."""
+        return self._until
+
+    def waiting(self, until: str | None, within_ns: int, captures: Mapping[str, str]) -> Self:
+        for text in captures.values():
+            check_expression(text, None)
+        waited = self._asked_by_a_step(self.waited(within_ns), captures)
+        waited._until = None if until is None else check_expression(until, None)
+        return waited
 
     @property
     def capabilities(self) -> Capabilities:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from jmespath.exceptions import JMESPathError
@@ -39,20 +40,27 @@ class ValueReader:
         version: str | None = None,
         *,
         ended: str | None = None,
+        captures: Mapping[str, str] = {},
         traffic: Traffic | None = None,
         name: str = "visible",
     ) -> None:
-        """`traffic` looks on at what they find, `name` is that of the setting `visible`."""
+        """`captures` are looked for in values that are visible. `traffic` looks on at what they find, `name` is that
+        of the setting `visible`."""
         self._visible = None if visible is None else watched(Expression(visible), name, traffic)
         self._effects = None if effects is None else watched(Expression(effects), "effects", traffic)
         self._version = None if version is None else watched(Expression(version), "version", traffic)
         self._ended = None if ended is None else watched(Expression(ended), "ended", traffic)
-        self.indifferent = (visible, ended, effects, version) == (None,) * 4
+        self._captures = {
+            about: watched(Expression(text), f"capture {about}", traffic) for about, text in captures.items()
+        }
+        self.indifferent = (visible, ended, effects, version) == (None,) * 4 and not captures
+        """Whatever the value is, it makes no difference."""
 
     @property
     def fields(self) -> frozenset[str] | None:
         """The fields of a value that matter, None if all may."""
-        expressions = [by for by in (self._visible, self._ended, self._effects, self._version) if by is not None]
+        known = (self._visible, self._ended, self._effects, self._version, *self._captures.values())
+        expressions = [by for by in known if by is not None]
         if any(expression.whole for expression in expressions):
             return None
         return frozenset[str]().union(*(expression.roots for expression in expressions))
@@ -63,13 +71,14 @@ class ValueReader:
         if self._visible is not None and not truthy(_search(self._visible, value)):
             ended = self._ended is not None and truthy(_search(self._ended, value))
             return Facts(Seen.ENDED if ended else Seen.ABSENT, version=version)
+        captured = {name: _search(one, value) for name, one in self._captures.items()} or None
         if self._effects is None:
-            return Facts(Seen.PRESENT, version=version)
+            return Facts(Seen.PRESENT, version=version, captured=captured)
         try:
             effects = effects_of(_number("effects", self._effects, value))
         except NonsenseError as error:
             raise BadValue(f"effects {self._effects.text!r} gives {error}") from None
-        return Facts(Seen.PRESENT, effects, version=version)
+        return Facts(Seen.PRESENT, effects, version=version, captured=captured)
 
 
 def decoded(value: bytes) -> Any:

@@ -61,7 +61,12 @@ class DynamodbReader:
         self._dynamodb = watched_client(dynamodb, surroundings.traffic, surroundings.clock)
         self._clock = surroundings.clock
         self._values = ValueReader(
-            config.visible, config.effects, config.version, ended=config.ended, traffic=surroundings.traffic
+            config.visible,
+            config.effects,
+            config.version,
+            ended=config.ended,
+            captures=config.captures,
+            traffic=surroundings.traffic,
         )
         self._key = [
             _KeyAttribute(name, types.get(name, _NUMBER if isinstance(value, int) else "S"), KeyTemplate(str(value)))

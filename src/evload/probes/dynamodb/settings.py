@@ -9,15 +9,15 @@ from pydantic import Field, field_validator
 
 from ...clients.aws import AwsSettings
 from ...spi.context import AnswerTimeout, Capabilities
-from ...spi.probe import ProbeSettings
 from .._shared.fact_expressions import told_by
 from .._shared.id_template import KeyTemplate, KeyText
+from .._shared.looked_into import ValuesLookedInto
 from .._shared.stored_value import ValueExpression
 
 KeyValue = Annotated[int, Field(strict=True)] | KeyText
 
 
-class DynamodbProbeSettings(AwsSettings, ProbeSettings):
+class DynamodbProbeSettings(AwsSettings, ValuesLookedInto):
     """What it can be told. The plug-in, with what opens it, is the package itself."""
 
     kind: Literal["dynamodb"]

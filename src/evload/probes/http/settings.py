@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, PrivateAttr, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from ...clients.answer_tags import SEEN, TAGGED, TagName, check_tags
 from ...clients.credentials.headers import check_alone, held
@@ -15,10 +15,10 @@ from ...clients.web import Url, check_method, reach_of, unchecked
 from ...model.tags import MOST
 from ...spi.context import AdapterSettings, Capabilities
 from ...spi.guard import Reach
-from ...spi.probe import ProbeSettings
 from .._shared.asked_ids import AskedBy
 from .._shared.fact_expressions import ConsumedAt, Ended, Position, ProcessedAt, Replica, Version, told_by
 from .._shared.http_settings import HttpTargetSettings, MaxBody, ReadStatuses, placeholders_in
+from .._shared.looked_into import LookedInto
 from .id_query import IdQuery
 
 _IN_HEADER: Final = re.compile(r"\{(\w+)\}")
@@ -53,7 +53,7 @@ class IdsInQuery(AdapterSettings):
         return self
 
 
-class HttpProbeSettings(HttpTargetSettings, ProbeSettings):
+class HttpProbeSettings(HttpTargetSettings, LookedInto):
     """What it can be told. The plug-in, with what opens it, is the package itself."""
 
     kind: Literal["http"]
@@ -81,18 +81,6 @@ class HttpProbeSettings(HttpTargetSettings, ProbeSettings):
     processed_at: ProcessedAt = None
     tag: Annotated[Mapping[TagName, str], Field(max_length=MOST, description=TAGGED)] = {}
 
-    _captures: Mapping[str, str] | None = PrivateAttr(None)
-
-    @property
-    def captures(self) -> Mapping[str, str]:
-        """What is looked for in an answer that shows its event, for somebody who waits: expressions by name."""
-        return self._captures or {}
-
-    @property
-    def is_waited_for(self) -> bool:
-        """Its ids may be any text, and not only those of events: it is asked for what a step says."""
-        return self._captures is not None
-
     def waiting(self, until: str | None, within_ns: int, captures: Mapping[str, str]) -> Self:
         roots = ("status", "headers", "body") if self.ids is None else ("status", "headers", "body", "item")
         for text in captures.values():
@@ -102,15 +90,7 @@ class HttpProbeSettings(HttpTargetSettings, ProbeSettings):
             check_expression(until, roots)
             # What isn't there yet is mostly a 404, whose body needn't be JSON.
             changes["visible"] = until if self.ids is not None else f"status == `200` && ({until})"
-        waited = self.model_copy(update=changes)
-        waited._captures = dict(captures)
-        return waited
-
-    @property
-    def following(self) -> Self:
-        followed = self.model_copy()
-        followed._captures = {}
-        return followed
+        return self._asked_by_a_step(changes, captures)
 
     @property
     def reach(self) -> Reach:

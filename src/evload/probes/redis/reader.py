@@ -74,7 +74,12 @@ class _Values:
     def __init__(self, config: RedisProbeSettings, redis: Any, traffic: Traffic | None = None) -> None:
         self._redis = redis
         self._values = ValueReader(
-            config.visible, config.effects, config.version, ended=config.ended, traffic=traffic
+            config.visible,
+            config.effects,
+            config.version,
+            ended=config.ended,
+            captures=config.captures,
+            traffic=traffic,
         )
         self._key = None if config.key is None else KeyTemplate(config.key)
         self._hash = KeyTemplate(config.hash or "")
@@ -87,8 +92,7 @@ class _Values:
         end_ns = clock.now_ns()
         reads = []
         for target, value in zip(targets, values, strict=True):
-            facts = self._judge(value)
-            reads.append(Read(target.seq, facts.seen, start_ns, end_ns, facts.effects, version=facts.version))
+            reads.append(self._judge(value).read(target.seq, start_ns, end_ns))
         return ReadResult(reads, instead="no value")
 
     def _judge(self, value: bytes | None) -> Facts:

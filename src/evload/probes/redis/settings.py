@@ -9,15 +9,15 @@ from pydantic import Field, model_validator
 
 from ...clients.redis import RedisSettings
 from ...spi.context import AnswerTimeout, Capabilities
-from ...spi.probe import ProbeSettings
 from .._shared.fact_expressions import told_by
 from .._shared.id_template import EventKey, KeyTemplate, KeyText
+from .._shared.looked_into import ValuesLookedInto
 from .._shared.stored_value import ONE_EACH, ValueExpression
 
 _SOURCES: Final = ("key", "hash", "stream")
 
 
-class RedisProbeSettings(RedisSettings, ProbeSettings):
+class RedisProbeSettings(RedisSettings, ValuesLookedInto):
     """What it can be told. The plug-in, with what opens it, is the package itself."""
 
     kind: Literal["redis"]
@@ -76,6 +76,20 @@ class RedisProbeSettings(RedisSettings, ProbeSettings):
                 "field of a stream names where the id is, so it holds no {correlation_id}; leave that out"
             )
         return self
+
+    def waiting(self, until: str | None, within_ns: int, captures: Mapping[str, str]) -> Self:
+        self._check_asked_by_a_step()
+        return super().waiting(until, within_ns, captures)
+
+    @property
+    def following(self) -> Self:
+        self._check_asked_by_a_step()
+        return super().following
+
+    def _check_asked_by_a_step(self) -> None:
+        """Raises ValueError. What a stream holds is found by the correlation ids of events, once for all of them."""
+        if self.stream is not None:
+            raise ValueError("nobody can ask a stream about an id; name a probe that looks at a key or a hash")
 
     @property
     def capabilities(self) -> Capabilities:

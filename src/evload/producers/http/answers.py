@@ -73,10 +73,14 @@ def captured(
     capture: Expression, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
 ) -> tuple[str | None, str]:
     """The id found in an answer, or None and why there is none."""
+    too_long = f"accepted, but the capture found nothing: the answer is longer than {CAPTURE_LIMIT} bytes"
     if len(body) >= CAPTURE_LIMIT:
-        return None, f"accepted, but the capture found nothing: the answer is longer than {CAPTURE_LIMIT} bytes"
+        return None, too_long
     try:
-        answer = Answer(status, headers, bodies.unpacked(body, bodies.field(headers, CODING), CAPTURE_LIMIT))
+        readable = bodies.unpacked(body, bodies.field(headers, CODING), CAPTURE_LIMIT)
+        if len(readable) > CAPTURE_LIMIT and capture.looks_at("body"):
+            return None, too_long
+        answer = Answer(status, headers, readable)
         found = capture.search(answer.as_dict() if capture.whole else answer)
     except bodies.Garbled:
         return None, f"accepted, but the capture found nothing: {GARBLED}"

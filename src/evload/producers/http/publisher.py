@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, cast
@@ -27,6 +27,7 @@ from ...clients.web import (
 )
 from ...clock import Clock
 from ...errors import TargetError
+from ...model.facts import NEVER_CAME
 from ...model.states import Outcome
 from ...model.statuses import expand_statuses
 from ...model.travel import Event, Receipt, Request, RequestEvent
@@ -55,7 +56,10 @@ class HttpPublisher:
         clock: Clock,
         traffic: Traffic | None = None,
         live: LiveHeaders | None = None,
+        *,
+        wanted: Collection[str] = (),
     ) -> None:
+        self._times_first = "first_byte" in wanted
         self._requests = Requests(config, live)
         self._cookies = Cookies(parse_url(config.url), clock) if config.cookies else None
         self._batch = config.batch if config.mode == "batched" else 0
@@ -141,7 +145,7 @@ class HttpPublisher:
         """Send a request that was refused, with other headers."""
         if exchange is self._last_batch:
             self._last_batch = None  # its events are those of the first attempt
-        exchange.queued_ns = self._clock.now_ns()
+        exchange.queued_ns, exchange.first_ns = self._clock.now_ns(), None
         self.client.submit((exchange,))
 
     def _heeds(self, exchange: Exchange) -> bool:
@@ -187,10 +191,10 @@ class HttpPublisher:
         tags = "" if self._tags is None else self._tagged(self._tags, status, headers, body)
         # A batch has one answer, whose bytes its events share.
         each, rest = divmod(exchange.body_size, len(events))
-        facts = self._facts_of(status, tags, each)
+        facts = self._with_first_byte(exchange, self._facts_of(status, tags, each), at_ns)
         if rest:
             first, events = events[:rest], events[rest:]
-            more = self._facts_of(status, tags, each + 1)
+            more = self._with_first_byte(exchange, self._facts_of(status, tags, each + 1), at_ns)
             self._settle(into, first, outcome, exchange.sent_ns, acked_ns, detail, capture, more)
         self._settle(into, events, outcome, exchange.sent_ns, acked_ns, detail, capture, facts)
 
@@ -212,7 +216,7 @@ class HttpPublisher:
         else:
             outcome, detail = Outcome.REJECTED, _refusal(status, headers, body)
         tags = "" if self._tags is None else self._tagged(self._tags, status, headers, body)
-        facts = self._facts_of(status, tags, exchange.body_size)
+        facts = self._with_first_byte(exchange, self._facts_of(status, tags, exchange.body_size), at_ns)
         if asks.wanted is None:
             answer = RequestAnswer(status, headers, body, exchange.body_size, reads=asks.reads)
         else:
@@ -228,6 +232,14 @@ class HttpPublisher:
             if len(self._facts) < _FACTS_LIMIT:
                 self._facts[status, tags, bytes_in] = facts
         return facts
+
+    def _with_first_byte(self, exchange: Exchange, facts: Mapping[str, Any], at_ns: int | None) -> Mapping[str, Any]:
+        """What is known by an answer, with when its first byte came where that is asked. `at_ns`: when it was
+        complete; None: it never was."""
+        if not self._times_first or exchange.sent_ns is None:
+            return facts
+        first_ns = at_ns if exchange.first_ns is None else exchange.first_ns
+        return {**facts, "first_byte": NEVER_CAME if first_ns is None else first_ns - exchange.sent_ns}
 
     def _tagged(self, tags: TagReader, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes) -> str:
         """The tags that an answer gives its events."""
@@ -245,7 +257,9 @@ class HttpPublisher:
         if exchange.sent_ns is None:
             self._settle(into, events, Outcome.UNSENT, exchange.refused_ns, None, reason)
         else:
-            self._settle(into, events, Outcome.IN_DOUBT, exchange.sent_ns, None, reason)
+            status = exchange.broken_status
+            facts = self._with_first_byte(exchange, {} if status is None else {"status": status}, None)
+            self._settle(into, events, Outcome.IN_DOUBT, exchange.sent_ns, None, reason, facts=facts or None)
 
     def body_limit(self, exchange: Exchange, status: int) -> int:
         """See `http_wire.Listener`."""
@@ -296,7 +310,7 @@ async def open_publisher(config: HttpProducerSettings, surroundings: Surrounding
     endpoint = through(parse_url(config.url), config.proxy)
     tls = _tls(config, surroundings.base_dir) if endpoint.secure else None
     live = _live_headers(config, surroundings)
-    publisher = HttpPublisher(config, tls, surroundings.clock, surroundings.traffic, live)
+    publisher = HttpPublisher(config, tls, surroundings.clock, surroundings.traffic, live, wanted=surroundings.wanted)
     try:
         try:
             await publisher.client.open()

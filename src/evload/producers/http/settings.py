@@ -273,7 +273,7 @@ class HttpProducerSettings(ProducerSettings):
     def capabilities(self) -> Capabilities:
         return Capabilities(
             captures=self.capture is not None,
-            tells=frozenset({"status"}),
+            tells=frozenset({"status", "first_byte"}),
             tags=frozenset(self.tag),
             counts_bytes=True,
         )

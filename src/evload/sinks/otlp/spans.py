@@ -21,6 +21,10 @@ from ...model.travel import Observation, Part
 _NEVER_SENT: Final = (State.UNSENT, State.REJECTED, State.RETURNED)
 _FAILED: Final = (State.LOST, State.REGRESSED)
 
+_SEEN: Final = ("visible", "not there yet", "first seen", "missing for the last time")
+_GONE: Final = ("gone", "still there", "gone first", "there for the last time")
+"""What a span is called, and what happens in it: of what is to be seen, and of what is to go."""
+
 
 class Spans:
     """The spans of each event: its publish, and below it the wait until each probe and replica showed it.
@@ -59,6 +63,7 @@ class Spans:
         yield self._span(name, publish, None, (sent_ns, _publish_end(seen)), about, trouble)
         whole = Part(-1, None, seen.state, seen.first_lower_ns, seen.first_upper_ns, seen.stable_lower_ns,
                      seen.stable_upper_ns)  # fmt: skip
+        shown, *said = _SEEN if seen.gone is None else _GONE
         for number, part in enumerate(seen.parts or (whole,)):
             looked_in_vain = part.state in (*_FAILED, State.PENDING)
             if part.stable_upper_ns is None and not looked_in_vain:
@@ -69,7 +74,7 @@ class Spans:
             start_ns = sent_ns if seen.acked_ns is None or seen.acked_ns > end_ns else seen.acked_ns
             state = part.state.name.lower()
             yield self._span(
-                " ".join(["visible", *names]),
+                " ".join([shown, *names]),
                 _context(trace, blake2b(f"{trace}/{number}".encode(), digest_size=8).hexdigest()),
                 publish,
                 (start_ns, end_ns),
@@ -77,10 +82,8 @@ class Spans:
                 state if part.state in _FAILED else None,
                 tuple(
                     Event(what, timestamp=self._origin_ns + at)
-                    for at, what in (
-                        (part.first_lower_ns, "not there yet"),
-                        (part.first_upper_ns, "first seen"),
-                        (part.stable_lower_ns, "missing for the last time"),
+                    for at, what in zip(
+                        (part.first_lower_ns, part.first_upper_ns, part.stable_lower_ns), said, strict=True
                     )
                     if at is not None
                 ),

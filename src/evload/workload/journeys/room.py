@@ -16,6 +16,7 @@ from heapq import heappop, heappush
 from itertools import accumulate
 from typing import Any, Final, NamedTuple
 
+from ...model.facts import MEASURED, NEVER_CAME
 from ...model.iteration import End, Iteration, check_label
 from ...model.states import Outcome
 from ...model.travel import Answer, Event, FollowedEvent, Receipt, RequestEvent, Try, WaitEvent
@@ -810,11 +811,20 @@ def _with_try(one: _Pass, receipt: Receipt) -> Receipt:
     before = one.tried[1]
     if receipt.outcome is not Outcome.UNSENT:
         one.tries.append(Try(receipt.sent_ns, receipt.acked_ns, (receipt.facts or {}).get("status")))
-        return receipt if before is None else receipt._replace(sent_ns=before.sent_ns)
+        return receipt if before is None else _since_first(before, receipt)
     if before is None:
         return receipt
     why = f"not sent again: {receipt.detail}" if receipt.detail else ""
     return before._replace(detail="; ".join(filter(None, (before.detail, why))))
+
+
+def _since_first(before: Receipt, receipt: Receipt) -> Receipt:
+    """The answer to the last of several tries, with all times since the first of them."""
+    facts, first_ns, sent_ns = receipt.facts, before.sent_ns, receipt.sent_ns
+    if facts and first_ns is not None and sent_ns is not None:
+        took = {name: facts[name] for name in MEASURED if facts.get(name, NEVER_CAME) != NEVER_CAME}
+        facts = {**facts, **{name: took_ns + sent_ns - first_ns for name, took_ns in took.items()}}
+    return receipt._replace(sent_ns=first_ns, facts=facts)
 
 
 def _retry_after_ns(answer: Answer) -> int:

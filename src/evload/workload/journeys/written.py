@@ -177,6 +177,10 @@ class WrittenCapture(Settings):
     secret: Annotated[bool, Field(description="it appears in no output")] = False
 
 
+_RETRY_HELP: Final = "write one such as {on: [429], times: 3}, or leave it out"
+_FILE_HELP: Final = "write one such as {path: logo.png} or {size: 5MB}, or leave it out"
+
+
 class WrittenRetry(Settings):
     """When a request is sent once more."""
 
@@ -342,6 +346,9 @@ class WrittenSending(Settings):
 
     def _contradictions(self) -> Iterable[Found]:
         given = self._given
+        for name, cure in (("within", "write one such as 10s, or leave it out"), ("for", "write one such as 5s")):
+            if name in given and getattr(self, "for_" if name == "for" else name) is None:
+                yield (name,), f"nothing stands behind {name}; {cure}"
         if self._awaits is not None:
             yield from self._about_wait(self._awaits, given)
             return
@@ -383,6 +390,9 @@ class WrittenSending(Settings):
             yield ("refused",), f"{min(both)} is {expected} and refused; {cure}"
         if "else" in given and not self.refused:
             yield of_key("else"), "no answer is refused, so else: is never done; write refused: [409] or the like"
+        for name, cure in (("retry", _RETRY_HELP), ("file", _FILE_HELP)):
+            if name in given and getattr(self, name) is None:
+                yield (name,), f"nothing stands behind {name}; {cure}"
         for name, cure in (("size", SIZE_RANGE_HELP), ("sha256", SHA256_HELP)):
             if name in given and getattr(self, name) is None:
                 yield (name,), f"nothing stands behind {name}; {cure}"
