@@ -172,7 +172,7 @@ def rich() -> Summary:
             n * 3, 0, n % 2, state, at, "1", at - (n < 8), acked, True, at + 90 * MS, at + 7 * S, at + 90 * MS,
             stable, at + 20 * S, regressions=n % 3, effects=n % 3, position=-n, session=Seen(n % 3),
             staleness=n % 5, status=202, bytes_out=300, bytes_in=n, resent=n % 2 == 0, non_monotonic=n % 3 == 0,
-            answer=1 + n % 3, retried=1 + n % 2, appeared=n % 3, gone=n % 3,
+            answer=1 + n % 3, retried=1 + n % 2, appeared=n % 3, gone=n % 3, first_byte=n * MS,
         )  # fmt: skip
         if n == 36:
             seen.order_wait = 3 * S
