@@ -84,10 +84,13 @@ def test_who_is_sent_when_a_read_is_over_does_not_count_for_it() -> None:
     raced = Raced(race(always("stock.sold == won.buy"), contenders=contenders), answers)
     assert held(only(raced.run())) == [Held.HELD]
 
-    # The same where one more is shown than was ever sent by then.
+    # The same where the first read shows more than was ever sent by then, as if there had been some before.
     def ahead(asked: Asked) -> Said:
         said = answers(asked)
-        return said if asked.name != "stock" else Said(body={"sold": said.body["sold"] + 2}, after_ns=1 * MS)
+        if (asked.name, asked.number) != ("stock", 0):
+            return said
+        assert said.body["sold"] <= 1
+        return Said(body={"sold": said.body["sold"] + 2}, after_ns=1 * MS)
 
     raced = Raced(race(always("stock.sold <= won.buy"), contenders=contenders), ahead)
     assert held(only(raced.run())) == [Held.VIOLATED]
@@ -130,6 +133,18 @@ def test_what_settles_is_the_last_of_all_rules_and_a_set_of_reads_begins_with_it
     assert raced.times_of("stock") == raced.times_of("sold")
     assert raced.times_of("stock")[:3] == [10, 39, 68]
     assert only(raced).settled == (29 * MS, 67 * MS)
+
+
+def test_what_came_undone_has_settled_when_it_holds_again() -> None:
+    def answers(asked: Asked) -> Said:
+        if asked.name == "item":
+            return Said(body={"id": 7})
+        return Said(body={"ok": asked.number != 1}, after_ns=10 * MS)
+
+    raced = Raced(race(holds("stock.ok"), contenders=(Contender(BUY, 2),)), answers).run()
+    assert raced.times_of("stock")[:3] == [10, 40, 70]
+    assert held(only(raced)) == [Held.VIOLATED]
+    assert only(raced).settled == (30 * MS, 70 * MS)
 
 
 def test_what_never_settles_in_time_has_no_upper_end() -> None:
