@@ -56,6 +56,7 @@ def verdict(text: str, rounds: Sequence[Round], **about: Any) -> tuple[Result, A
 
 
 UNTRIED = "contenders were in flight at once, and where nobody contends no rule is put to the test"
+CUT_AND_BROKEN = replace(cut_off(10), rules=(RuleResult("never both", "always", Held.VIOLATED),))
 CONTENDERS = [*clean(4, pay=Tally(2, 3, 1, 2, 2), cancel=Tally(1)), cut_off(4)]
 """Of pay 8 won, 12 were refused, 4 failed, 8 and 1 are in doubt, 8 unsent: 41; of cancel 4 won, 1 is unsent."""
 
@@ -97,6 +98,11 @@ CONTENDERS = [*clean(4, pay=Tally(2, 3, 1, 2, 2), cancel=Tally(1)), cut_off(4)]
         ("rate(violated) < 1%", {}, [*FAIR, cut_off(10)], Result.INCONCLUSIVE, (0, 1 / 11)),
         ("rate(violated) < 1%", {}, [void(0)], Result.INCONCLUSIVE, (None, None)),
         ("rate(void) < 20%", {}, [*FAIR[:9], void(9)], Result.PASS, 0.1),
+        ("violations <= 3", {}, [cut_off(0)], Result.INCONCLUSIVE, (0, 3)),
+        ("violations <= 3", {}, [*clean(9, contended=0), judged(9, POSSIBLE, contended=False)], Result.INCONCLUSIVE,
+         (0, 1)),
+        ("rate(violated) < 50%", {}, [*FAIR[:9], CUT_AND_BROKEN, cut_off(11)], Result.PASS, (1 / 11, 2 / 11)),
+        ("doubt >= 0", {}, FAIR, Result.PASS, 0),
         ("contention >= 80%", {}, clean(10, contended=9), Result.PASS, 0.9),
         ("contention >= 80%", {}, clean(10, contended=8), Result.WARN, 0.8),
         ("contention >= 80%", {}, clean(10, contended=7), Result.FAIL, 0.7),
@@ -152,6 +158,29 @@ def test_it_says_why(rounds: list[Round], note: str) -> None:
     assert verdict("violations == 0", rounds)[2] == note
 
 
+@pytest.mark.parametrize(
+    ("text", "rounds", "note"),
+    [
+        ("contention >= 80%", [*clean(7), judged(7, contended=None), judged(8, contended=None)],
+         "of 2 rounds nobody can tell whether requests were in flight at once"),
+        ("contention >= 80%", [*clean(3), judged(3, contended=None)],
+         "of 1 round nobody can tell whether requests were in flight at once"),
+        ("rate(violated) < 1%", [], "no round was due, and no data is no pass"),
+        ("rate(won) < 1%", [void(0)], "no contender was due, and no data is no pass"),
+        ("won == 14", CONTENDERS, "9 contenders got no answer, and may have won or not"),
+        ("rounds(judged) >= 8", clean(8), ""),
+        ("violations >= 3", FAIR, ""),
+        ("rounds(void) == 0", [void(0)], ""),
+        ("violations == 0", [*FAIR, judged(10, {"never both": (Held.VIOLATED, "x" * 301)})],
+         f"'never both' was broken in round 10 of flash: {'x' * 299}…"),
+        ("violations == 0", [*FAIR, judged(10, {"never both": (Held.VIOLATED, "x" * 300)})],
+         f"'never both' was broken in round 10 of flash: {'x' * 300}"),
+    ],
+)  # fmt: skip
+def test_it_says_why_it_is_so(text: str, rounds: list[Round], note: str) -> None:
+    assert verdict(text, rounds)[2] == note
+
+
 def test_half_of_the_rounds_have_to_be_contended_before_rules_that_held_show_anything() -> None:
     assert verdict("violations == 0", [*clean(4, contended=2), both(4)])[0] is Result.PASS
     fair = [replace(both(n), contended=n < 5) for n in range(10)]
@@ -180,6 +209,36 @@ def test_each_race_has_to_be_contended_by_itself() -> None:
     assert (lame, why.partition(" contenders")[0]) == (Result.INCONCLUSIVE, "other: only in 1 of 3 rounds")
     assert result(judged(0, BROKEN)) == (Result.FAIL, "'never both' was broken in round 0 of other: stock -1")
     assert judge(parse("violations == 0", scenario="flash"), folded(FAIR, *plans)).result is Result.PASS
+    assert result(*(both(n) for n in range(3)))[1] == ""
+    assert result(*clean(8)) == (Result.PASS, "other: pay won 8 of 8 rounds: a race that wasn't tried")
+
+
+def test_of_several_races_the_one_that_leaves_it_open_is_named() -> None:
+    objective = parse("won == 9")
+    plans = [plan_of(objective), plan_of(objective, name="other")]
+    doubtful = replace(judged(0, pay=Tally(doubt=3)), scenario=1)
+    found = judge(objective, folded([*clean(8), doubtful], *plans))
+    assert (found.result, found.observed) == (Result.INCONCLUSIVE, (8, 11))
+    assert found.note == "other: 3 contenders got no answer, and may have won or not"
+
+
+def test_the_example_is_the_earliest_one_of_the_rule_that_is_asked_for() -> None:
+    rounds = [*FAIR, judged(10, {"sold out": (Held.VIOLATED, "won 9")}), judged(11, BROKEN)]
+    sold_out, never_both = (
+        "'sold out' was broken in round 10 of flash: won 9", "'never both' was broken in round 11 of flash: stock -1"
+    )  # fmt: skip
+    assert verdict("violations == 0", rounds)[2] == sold_out
+    assert verdict("violations == 0", rounds, rule="sold out")[2] == sold_out
+    assert verdict("violations == 0", rounds, rule="never both")[2] == never_both
+
+
+def test_what_no_round_was_held_against_is_no_pass() -> None:
+    result, _, note = verdict("violations == 0", FAIR, rule="another")
+    assert (result, note) == (Result.INCONCLUSIVE, "no rule was looked at, and no data is no pass")
+    assert verdict("violations == 0", [void(0)], rule="another")[2] == "no round was judged, and no data is no pass"
+    nothing = judge(parse("violations == 0"), Summary())
+    assert (nothing.result, nothing.observed) == (Result.INCONCLUSIVE, (0, 0))
+    assert nothing.note == "no race was run, and no data is no pass"
 
 
 def test_a_violation_that_was_seen_stands_whatever_self_checks_say() -> None:

@@ -73,6 +73,31 @@ class JourneyFigures(_Stored):
         return Span(ended / due, (ended + self.iterations.cut_off) / due) if due else None
 
 
+class _Rounds(_Stored):
+    judged: Annotated[int, Field(ge=0)]
+
+
+class RaceFigures(_Stored):
+    """The rounds of a race. `violated` for sure, and at most; `tried` are those that they are among."""
+
+    rounds: _Rounds
+    tried: Annotated[int, Field(ge=0)]
+    violated: tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]]
+
+    @property
+    def share(self) -> Span | None:
+        """Of rounds in which a rule was broken; None where none was judged."""
+        low, high = self.violated
+        return Span(low / self.tried, high / self.tried) if self.rounds.judged else None
+
+
+class _RaceReads(_Stored):
+    """Reads of races among the events, and those of them that failed."""
+
+    events: Annotated[int, Field(ge=0)]
+    failed: Annotated[int, Field(ge=0)]
+
+
 class Scope(_Stored):
     """The whole run, or one scenario of it.
 
@@ -80,7 +105,9 @@ class Scope(_Stored):
     behind   how many seconds longer than that the broker took to answer, if it fell behind
     effects  number of effects to the number of events that were seen to have as many
     journeys by their names
-    steps    JOURNEY.STEP to how long it took: until its answer, or until what it waits for was shown; None: no time
+    races    by the names of their scenarios
+    steps    JOURNEY.STEP, or RACE.settle, to how long it took: until its answer, until what it waits for was shown,
+             or until all was settled; None: no time
     """
 
     ledger: Ledger
@@ -89,7 +116,9 @@ class Scope(_Stored):
     behind: Annotated[float, Field(ge=0)] = 0.0
     effects: Mapping[str, int] = {}
     journeys: Mapping[str, JourneyFigures] = {}
+    races: Mapping[str, RaceFigures] = {}
     steps: Mapping[str, Percentiles | None] = {}
+    race_reads: _RaceReads = _RaceReads(events=0, failed=0)
 
     def figure(self, name: str, metric: str) -> Span | None:
         """A figure of regression.FIGURES; None if the run doesn't say."""
@@ -107,7 +136,10 @@ class Scope(_Stored):
         return _span(self.distributions.get(metric), name)
 
     def _of_journey(self, function: str, about: str) -> Span | None:
-        """Of a journey, or of a step of one."""
+        """Of a journey, or of a step of one; or of a race."""
+        if function == "violated":
+            race = self.races.get(about)
+            return None if race is None else race.share
         journey = self.journeys.get(about)
         if OF_JOURNEYS[function] is Kind.TIME:
             return _span(self.steps.get(about) if journey is None else journey.journey, function)
@@ -123,11 +155,12 @@ class Scope(_Stored):
         return Span(rate, rate)
 
     def _errors(self) -> Span | None:
-        """Share of the scheduled events that were not acked."""
-        ledger = self.ledger
-        if not ledger.scheduled:
+        """Share of the scheduled events that were not acked. What fails of the reads of a race is no error."""
+        ledger, reads = self.ledger, self.race_reads
+        among = ledger.scheduled - reads.events
+        if not among:
             return None
-        share = (ledger.scheduled - ledger.acked) / ledger.scheduled
+        share = (ledger.scheduled - ledger.acked - reads.failed) / among
         return Span(share, share)
 
     def _lost(self) -> Span | None:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from ..objectives.change import JOURNEYED, check_journey
+from ..objectives.change import JOURNEYED, check_journey, settling
 from .figures import RunFigures, Scope
 
 _OF_A_JOURNEY: Final = ("completed", "refused", "failed", "p50", "p95")
@@ -22,6 +22,7 @@ def with_steps(stored: Mapping[str, Any]) -> dict[str, Any]:
 
     A step that waits for something is a scenario of its own, `SCENARIO: JOURNEY.STEP`.
     """
+    stored = _with_races(stored)
     scenarios = _mapping(stored.get("scenarios"))
     own = {name: _steps_of(name, scenarios) for name, told in scenarios.items() if _mapping(told).get("journeys")}
     if not own:
@@ -34,7 +35,23 @@ def with_steps(stored: Mapping[str, Any]) -> dict[str, Any]:
         else scenario
         for name, scenario in scenarios.items()
     }
-    return {**stored, "steps": whole, "scenarios": told}
+    return {**stored, "steps": {**_mapping(stored.get("steps")), **whole}, "scenarios": told}
+
+
+def _with_races(stored: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a summary says, with `races` of the run and of each scenario that is one, and how long they took to settle
+    among `steps`."""
+    scenarios = _mapping(stored.get("scenarios"))
+    races = {name: race for name, told in scenarios.items() if (race := _mapping(_mapping(told).get("race")))}
+    if not races:
+        return stored
+    settled = {name: {settling(name): race.get("settle")} for name, race in races.items()}
+    told = {
+        name: {**scenario, "races": {name: races[name]}, "steps": settled[name]} if name in races else scenario
+        for name, scenario in scenarios.items()
+    }
+    steps = {about: times for own in settled.values() for about, times in own.items()}
+    return {**stored, "races": races, "steps": steps, "scenarios": told}
 
 
 def _steps_of(scenario: str, scenarios: Mapping[str, Any]) -> dict[str, tuple[Any, str]]:
@@ -90,7 +107,7 @@ def scenarios_of_users(config: Mapping[str, Any]) -> list[str]:
 
 def _of_journeys(config: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
     found = ((name, _mapping(one)) for name, one in _mapping(config.get("scenarios")).items())
-    return [(name, one) for name, one in found if one.get("journeys")]
+    return [(name, one) for name, one in found if one.get("journeys") or one.get("race")]
 
 
 def _words(phase: Any) -> str:
@@ -115,7 +132,12 @@ def _waits(written: Any) -> Iterator[tuple[Any, Mapping[str, Any]]]:
 def figures_of(scopes: Sequence[Scope]) -> list[str]:
     """The names of the figures of all journeys that some of them have, and of their steps."""
     found = _known(scopes)
-    return [
+    races = [
+        figure
+        for race in _races(scopes)
+        for figure in (f"violated({race})", *(f"{function}({settling(race)})" for function in _OF_A_STEP))
+    ]
+    return races + [
         f"{function}({about})"
         for journey, steps in found.items()
         for about, functions in ((journey, _OF_A_JOURNEY), *((step, _OF_A_STEP) for step in steps))
@@ -127,7 +149,11 @@ def check_named(rule: str, scopes: Sequence[Scope]) -> None:
     """Raise ValueError for a rule about a journey or a step that none of them has."""
     name = rule.partition("=")[0].strip()
     if JOURNEYED.fullmatch(name):
-        check_journey(name, _known(scopes))
+        check_journey(name, _known(scopes), _races(scopes))
+
+
+def _races(scopes: Sequence[Scope]) -> list[str]:
+    return list(dict.fromkeys(race for scope in scopes for race in scope.races))
 
 
 def _known(scopes: Sequence[Scope]) -> dict[str, list[str]]:
@@ -146,7 +172,8 @@ def differences(base: Sequence[RunFigures], new: Sequence[RunFigures]) -> list[s
         if told := "; ".join(_unlike(each, usual)):
             odd.setdefault(told, []).append(each.id)
     runs = [f"{', '.join(ids)} ({told})" for told, ids in odd.items()]
-    return [f"other journeys than with most of NEW: {', '.join(runs)}"] if runs else []
+    what = "journeys or races" if any(each.races for each in (*base, *new)) else "journeys"
+    return [f"other {what} than with most of NEW: {', '.join(runs)}"] if runs else []
 
 
 def _told(run: RunFigures) -> tuple[Any, ...]:

@@ -526,6 +526,7 @@ class _Reader:
         known = len(gauges) == len(self._document.section("gauges"))
         all_journeys = len(journeys) == len(self._document.section("journeys"))
         steps = {name: [event_name(name, step) for step in one.counted()] for name, one in journeys.items()}
+        races = self._written_races()
         for name, parse in RULES.items():
             for index, text in enumerate(getattr(entry, name)):
                 path: DataPath = ("compare", name, index)
@@ -534,7 +535,7 @@ class _Reader:
                     if known:
                         check_gauge(figure, gauges)
                     if all_journeys:
-                        check_journey(figure, steps)
+                        check_journey(figure, steps, races)
                 except ValueError as error:
                     self._problems.add_text(path, str(error))
         try:
@@ -628,14 +629,18 @@ class _Reader:
             self._problems.add((*path, "check"), f"{what} {of}", cure)
         return objective.check in known
 
-    def _has_race(self, objective: Objective, path: DataPath) -> bool:
-        """Whether there is a race that an objective on rounds is about, with the rule and the contender that it
-        names. What isn't read as it should be has a mistake of its own."""
-        found = {
+    def _written_races(self) -> dict[str, Mapping[str, Any]]:
+        """The races as they are written, by the names of their scenarios."""
+        return {
             name: race
             for name, scenario in self._document.section("scenarios").items()
             if isinstance(scenario, dict) and isinstance(race := scenario.get("race"), dict)
         }
+
+    def _has_race(self, objective: Objective, path: DataPath) -> bool:
+        """Whether there is a race that an objective on rounds is about, with the rule and the contender that it
+        names. What isn't read as it should be has a mistake of its own."""
+        found = self._written_races()
         if objective.of_iterations and objective.scenario in found:
             what = f"{objective.expression!r} is about journeys, and {objective.scenario!r} is a race"
             told = objective.subject in TALLIES

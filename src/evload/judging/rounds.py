@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from typing import Final
+from typing import Final, NamedTuple
 
 from ..model.report import Result
 from ..model.round import TALLIES, Held
-from ..model.rounds import CONTENTION, VIOLATIONS, Example, RoundsSummary, RuleSummary, counter_of, state_of
+from ..model.rounds import CONTENTION, VIOLATIONS, RoundsSummary, counter_of, state_of
 from ..model.summary import ScenarioSummary
 from ..objectives.objective import LOWER, UPPER, Measure, Objective
-from .count import Count
 from .limit_result import NEAR, NEAR_NOTE, LimitResult, compare
 
 _CLEAN: Final = (VIOLATIONS, counter_of("violated"))
@@ -29,6 +28,15 @@ _LONGEST: Final = 300
 """Of what is told of an example."""
 
 
+class Known(NamedTuple):
+    """A count as an interval, why it couldn't have counted anything, and why it is not one number; empty if it is."""
+
+    low: int
+    high: int
+    blind: str = ""
+    doubt: str = ""
+
+
 def judge_rounds(objective: Objective, parts: Mapping[str, ScenarioSummary], limit: Fraction) -> LimitResult:
     """A count or a share of rounds, of broken rules or of contenders, in scenarios by their names."""
     known = [counted(one, objective) for one in parts.values()]
@@ -36,10 +44,10 @@ def judge_rounds(objective: Objective, parts: Mapping[str, ScenarioSummary], lim
     total = sum(_among(one, objective) for one in parts.values()) if objective.measure is Measure.RATE else 1
     if not total:
         return LimitResult(Result.INCONCLUSIVE, note=f"{blind or 'no round was due'}, and no data is no pass")
-    low, high = Fraction(whole.low, total), Fraction(whole.high or 0, total)
+    low, high = Fraction(whole.low, total), Fraction(whole.high, total)
     holds = compare(objective.operator, low, high, limit)
     if holds is None:
-        return LimitResult(Result.INCONCLUSIVE, (low, high), _first_of((doubt, blind)))
+        return LimitResult(Result.INCONCLUSIVE, (low, high), doubt)
     if not holds:
         return LimitResult(Result.FAIL, (low, high), _what_broke(objective, parts.values()))
     if blind:
@@ -54,20 +62,20 @@ def judge_rounds(objective: Objective, parts: Mapping[str, ScenarioSummary], lim
     return LimitResult(Result.PASS, (low, high), _one_sided(parts) if objective.subject in _CLEAN else "")
 
 
-def counted(part: ScenarioSummary, objective: Objective) -> Count:
+def counted(part: ScenarioSummary, objective: Objective) -> Known:
     """What an objective counts of the rounds of one scenario."""
     rounds = part.rounds or RoundsSummary()
     due = "" if part.ledger["scheduled"] else "no round was due"
-    if objective.contender is not None or objective.subject in TALLIES:
+    if objective.subject in TALLIES:
         return _contenders(rounds, objective)
     state = state_of(objective.subject)
     if state is not None and state != "violated":
-        return Count(part.ledger[state], part.ledger[state], due)
+        return Known(part.ledger[state], part.ledger[state], due)
     blind = due or ("" if rounds.judged else "no round was judged")
     if objective.subject == CONTENTION:
         untold = rounds.judged - rounds.contended - rounds.apart
         doubt = f"of {_rounds(untold)} nobody can tell whether requests were in flight at once" if untold else ""
-        return Count(rounds.contended, rounds.contended + untold, blind, doubt)
+        return Known(rounds.contended, rounds.contended + untold, blind, doubt)
     if state is not None:
         open_ones = (rounds.possible, rounds.unknown, rounds.open)
         return _interval(rounds.violated, open_ones, blind)
@@ -78,26 +86,26 @@ def counted(part: ScenarioSummary, objective: Objective) -> Count:
     return _interval(sum(one.violated for one in rules), opened, blind)
 
 
-def _interval(low: int, opened: tuple[int, int, int], blind: str) -> Count:
+def _interval(low: int, opened: tuple[int, int, int], blind: str) -> Known:
     """What was broken for sure, and what may have been: [possible, unknown, cut off]."""
     told = zip(opened, _OPEN, strict=True)
     doubt = "; ".join(f"of {count:,} {what}" for count, what in told if count)
-    return Count(low, low + sum(opened), blind, doubt)
+    return Known(low, low + sum(opened), blind, doubt)
 
 
-def _contenders(rounds: RoundsSummary, objective: Objective) -> Count:
+def _contenders(rounds: RoundsSummary, objective: Objective) -> Known:
     """Those in doubt may have won, or were refused; that an answer failed is known where there is one."""
     own = [one for name, one in rounds.contenders.items() if objective.contender in (None, name)]
     low = sum(getattr(one, objective.subject) for one in own)
     doubt = sum(one.doubt for one in own) if objective.subject in ("won", "refused") else 0
     told = f"{doubt:,} contenders got no answer, and may have won or not" if doubt else ""
-    return Count(low, low + doubt, "" if any(one.due for one in own) else "no contender was due", told)
+    return Known(low, low + doubt, "" if any(one.due for one in own) else "no contender was due", told)
 
 
 def _among(part: ScenarioSummary, objective: Objective) -> int:
     """Of how many a counter is a share."""
     rounds = part.rounds or RoundsSummary()
-    if objective.contender is not None or objective.subject in TALLIES:
+    if objective.subject in TALLIES:
         return sum(one.due for name, one in rounds.contenders.items() if objective.contender in (None, name))
     if objective.subject == CONTENTION:
         return rounds.judged
@@ -106,17 +114,17 @@ def _among(part: ScenarioSummary, objective: Objective) -> int:
     return part.ledger["scheduled"]
 
 
-def _added_up(known: Iterable[Count], parts: Mapping[str, ScenarioSummary]) -> tuple[Count, str, str]:
+def _added_up(known: Iterable[Known], parts: Mapping[str, ScenarioSummary]) -> tuple[Known, str, str]:
     """The sum over scenarios; each of them has to say something. Why one doesn't, and why it isn't one number."""
     known = list(known)
     if not known:
-        return Count(0, 0), "no race was run", ""
+        return Known(0, 0), "no race was run", ""
     told = list(zip(parts, known, strict=True))
     blind, doubt = (
         next((_of(name, text, parts) for name, one in told if (text := getattr(one, which))), "")
         for which in ("blind", "doubt")
     )
-    return Count(sum(one.low for one in known), sum(one.high or 0 for one in known)), blind, doubt
+    return Known(sum(one.low for one in known), sum(one.high for one in known)), blind, doubt
 
 
 def _of(scenario: str, text: str, parts: Mapping[str, ScenarioSummary]) -> str:
@@ -137,10 +145,8 @@ def _uncontended(parts: Mapping[str, ScenarioSummary]) -> str:
 
 def _one_sided(parts: Mapping[str, ScenarioSummary]) -> str:
     """A race that always has the same winner wasn't tried; empty if there is none."""
-    told = [
-        (name, part.rounds) for name, part in parts.items() if part.rounds is not None and part.rounds.only_winner
-    ]
-    return next((_of(name, one_sided(rounds), parts) for name, rounds in told), "")
+    told = ((name, one_sided(part.rounds or RoundsSummary())) for name, part in parts.items())
+    return next((_of(name, text, parts) for name, text in told if text), "")
 
 
 def one_sided(rounds: RoundsSummary) -> str:
@@ -154,11 +160,10 @@ def _what_broke(objective: Objective, parts: Iterable[ScenarioSummary]) -> str:
     """An example of a broken rule, where that is what failed."""
     if objective.subject not in _CLEAN:
         return ""
-    found: list[tuple[Example, str, RuleSummary]] = [
+    found = [
         (example, name, rule)
         for part in parts
-        if part.rounds is not None
-        for name, rule in part.rounds.rules.items()
+        for name, rule in (part.rounds or RoundsSummary()).rules.items()
         if objective.rule in (None, name)
         for example in rule.examples.get(Held.VIOLATED, ())
     ]
@@ -172,7 +177,3 @@ def _what_broke(objective: Objective, parts: Iterable[ScenarioSummary]) -> str:
 
 def _rounds(count: int) -> str:
     return f"{count:,} round{'' if count == 1 else 's'}"
-
-
-def _first_of(texts: Iterable[str]) -> str:
-    return next((text for text in texts if text), "")

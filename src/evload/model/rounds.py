@@ -56,11 +56,6 @@ class RuleSummary:
     open: int = 0
     examples: dict[Held, tuple[Example, ...]] = field(default_factory=dict)
 
-    @property
-    def rounds(self) -> int:
-        """In how many it was looked at to an end."""
-        return self.held + self.violated + self.possible + self.unknown
-
     def tell(self, held: Held, example: Example) -> None:
         """Keep an example, if it is one of the earliest."""
         self.examples[held] = tuple(sorted((*self.examples.get(held, ()), example))[:MOST_EXAMPLES])

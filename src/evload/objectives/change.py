@@ -67,10 +67,12 @@ GAUGED: Final = re.compile(r"(max|min|mean|last)\(([^()]+)\)")
 OF_JOURNEYS: Final[Mapping[str, Kind]] = MappingProxyType(
     {
         "completed": Kind.SUCCESS, "refused": Kind.SHARE, "failed": Kind.SHARE,
-        **{name: FIGURES[name] for name in ("p50", "p90", "p95", "p99")},
+        "violated": Kind.SHARE, **{name: FIGURES[name] for name in ("p50", "p90", "p95", "p99")},
     }
 )  # fmt: skip
-"""What there is of the iterations of a journey; of its steps there are percentiles alone."""
+"""What there is of the iterations of a journey; of its steps there are percentiles alone. Of a race there is
+`violated`, and percentiles of RACE.settle."""
+_OF_A_RACE: Final = "violated"
 JOURNEYED: Final = re.compile(rf"({'|'.join(OF_JOURNEYS)})\((.+)\)")
 _TOLERANCE: Final = re.compile(r"(\d+(?:\.\d+)?|\.\d+)\s*%")
 _RULE_HELP: Final = "write for example p99=10%, lost=0.1% or p50=off"
@@ -188,14 +190,24 @@ def check_gauge(figure: str, gauges: GaugeValues) -> None:
         raise ValueError(f"{' and '.join(having)} both have {value}; write {match[1]}({having[0]}.{value})")
 
 
-def check_journey(figure: str, journeys: Mapping[str, Collection[str]]) -> None:
-    """Raise ValueError unless a figure of a journey is of one that there is, or of a step of one, JOURNEY.STEP.
-    `journeys`: the steps of each."""
+def settling(race: str) -> str:
+    """What the time to settle of a race is called among the times of steps."""
+    return f"{race}.settle"
+
+
+def check_journey(figure: str, journeys: Mapping[str, Collection[str]], races: Collection[str] = ()) -> None:
+    """Raise ValueError unless a figure of a journey is of one that there is, or of a step of one, JOURNEY.STEP; and
+    one of a race, or of RACE.settle. `journeys`: the steps of each."""
     match = JOURNEYED.fullmatch(figure)
     if match is None:
         return
     function, about = match.groups()
-    steps = [step for own in journeys.values() for step in own]
+    if function == _OF_A_RACE:
+        if about not in races:
+            cure = meant(about, races, f"there are {', '.join(races)}") if races else "there are no races"
+            raise ValueError(f"there is no race {about!r}; {cure}")
+        return
+    steps = [*(step for own in journeys.values() for step in own), *map(settling, races)]
     if about in journeys or (about in steps and OF_JOURNEYS[function] is Kind.TIME):
         return
     if about in steps:

@@ -258,6 +258,7 @@ def _race(part: ScenarioSummary) -> dict[str, Any]:
         "rounds": counts,
         "violations": [broken, broken + open_ones],
         "violated": [rounds.violated, rounds.violated + rounds.possible + rounds.unknown + rounds.open],
+        "tried": judged + rounds.broken_off + rounds.open,
         "contended": [rounds.contended, judged - rounds.apart],
         "contention": [rounds.contended / judged, (judged - rounds.apart) / judged] if judged else None,
         "decided": rounds.decided,

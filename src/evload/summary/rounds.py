@@ -54,7 +54,7 @@ def _parts_of(plan: ScenarioPlan) -> Iterable[Slice]:
             asked[when] = asked.get(when, Counted()) | part.counted.of_rounds()
     for (during, after), counted in asked.items():
         label = slice_label(race=True, during=during, after=after)
-        yield Slice(label, counted, during=during, after=after, race=True)
+        yield Slice(label, counted, during=during, after=after)
 
 
 class _Fold:
