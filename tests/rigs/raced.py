@@ -55,7 +55,7 @@ class Raced:
         )  # fmt: skip
         program = RaceProgram("sale", race, given)
         assert not program.problems
-        load = (Rounds(count=count, every=f"{every_ns}ns"),)  # type: ignore[arg-type]
+        load = (Rounds(count=count, every=f"{every_ns}ns"),)
         self.ready: list[tuple[str, int]] = []
         self.room = Races(
             0, 1, program, Course([1], Arrivals(load, "constant", "")), origin_ns=0, seed=seed, pools=Pools(),
