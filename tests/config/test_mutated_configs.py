@@ -49,7 +49,7 @@ def used(loaded: LoadedConfig) -> None:
     prepared = prepare(config, "20260101-000000-abcd", base_dir=loaded.base_dir, redact=loaded.redact)
     for scenario in prepared.plan.scenarios:
         if not scenario.producer:
-            assert scenario.watched or scenario.journeys
+            assert scenario.watched or scenario.journeys or scenario.race
             continue
         due = scenario.arrivals.peek()
         assert due is not None

@@ -22,7 +22,7 @@ from evload.objectives.grammar import from_data, parse
 from evload.objectives.objective import Objective
 from evload.objectives.policy import SelfCheckPolicy
 from evload.report.wording import observed, unit_of
-from evload.summary.fold_plan import Counted, ScenarioPlan
+from evload.summary.fold_plan import Counted, RacePlan, ScenarioPlan
 from evload.summary.recorder import Recorder
 from evload.tracking.outstanding import NOTHING
 from tests.rigs.rounds import MS, RACE, START, S, cut_off, folded, judged, plan_of, void
@@ -220,6 +220,25 @@ def test_of_several_races_the_one_that_leaves_it_open_is_named() -> None:
     found = judge(objective, folded([*clean(8), doubtful], *plans))
     assert (found.result, found.observed) == (Result.INCONCLUSIVE, (8, 11))
     assert found.note == "other: 3 contenders got no answer, and may have won or not"
+
+
+def test_of_several_races_only_those_count_that_have_the_rule_or_the_contender() -> None:
+    other = RacePlan(("refund",), ("never twice",))
+    rule = RuleResult("never twice", "always", Held.HELD)
+    alone = replace(judged(0), scenario=1, rules=(rule,), tallies={"refund": Tally(won=1)}, contended=False)
+
+    def result(text: str, **about: Any) -> tuple[Result, str]:
+        objective = parse(text, **about)
+        plans = [plan_of(objective), plan_of(objective, race=other, name="other")]
+        found = judge(objective, folded([*FAIR, alone], *plans))
+        return found.result, found.note
+
+    assert result("won == 10", contender="pay") == (Result.PASS, "")
+    assert result("rate(won) == 100%", contender="pay") == (Result.PASS, "")
+    assert result("won == 1", contender="refund") == (Result.PASS, "")
+    assert result("violations == 0", rule="never both") == (Result.PASS, "")
+    assert result("violations == 0", rule="never twice")[0] is Result.INCONCLUSIVE, "nobody contended there"
+    assert result("won == 0", contender="nobody")[0] is Result.INCONCLUSIVE
 
 
 def test_the_example_is_the_earliest_one_of_the_rule_that_is_asked_for() -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from evload.model.states import Outcome
 from evload.producers.http import HttpProducerConfig
+from evload.producers.http.publisher import HttpPublisher
 from evload.spi.context import Surroundings
 from evload.spi.producer import Preparing, Producer
 from evload.testing import virtual_clock
@@ -86,14 +87,22 @@ def test_no_more_are_opened_than_there_may_be() -> None:
     run(main())
 
 
-def test_a_target_that_is_gone_is_not_asked_again_and_again() -> None:
+def test_a_target_that_is_gone_is_not_asked_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         async with opened() as (server, producer):
-            assert isinstance(producer, Preparing)
-            server.stop_listening()
+            assert isinstance(producer, HttpPublisher)
+            tries, connect = [], producer.client._dialer.connect
+
+            async def counted(*arguments: Any) -> Any:
+                tries.append(arguments)
+                return await connect(*arguments)
+
+            monkeypatch.setattr(producer.client._dialer, "connect", counted)
+            await server.stop()
+            await asyncio.sleep(1)
             producer.prepare(20)
             await asyncio.sleep(60)
-            assert server.connections == 1
+            assert len(tries) == 20
             told = Told()
             await producer.publish([request()], told.settle)
             await told.until(1)

@@ -39,6 +39,7 @@ class Known(NamedTuple):
 
 def judge_rounds(objective: Objective, parts: Mapping[str, ScenarioSummary], limit: Fraction) -> LimitResult:
     """A count or a share of rounds, of broken rules or of contenders, in scenarios by their names."""
+    parts = {name: one for name, one in parts.items() if _is_about(objective, one)} or parts
     known = [counted(one, objective) for one in parts.values()]
     whole, blind, doubt = _added_up(known, parts)
     total = sum(_among(one, objective) for one in parts.values()) if objective.measure is Measure.RATE else 1
@@ -60,6 +61,12 @@ def judge_rounds(objective: Objective, parts: Mapping[str, ScenarioSummary], lim
     if near:
         return LimitResult(Result.WARN, (low, high), NEAR_NOTE)
     return LimitResult(Result.PASS, (low, high), _one_sided(parts) if objective.subject in _CLEAN else "")
+
+
+def _is_about(objective: Objective, part: ScenarioSummary) -> bool:
+    """Whether a race has the rule or the contender that an objective names: of several races others say nothing."""
+    rounds = part.rounds or RoundsSummary()
+    return objective.rule in (None, *rounds.rules) and objective.contender in (None, *rounds.contenders)
 
 
 def counted(part: ScenarioSummary, objective: Objective) -> Known:

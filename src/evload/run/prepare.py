@@ -319,8 +319,9 @@ def event_names(config: RunConfig) -> list[str]:
 
 def sent_by(config: RunConfig, scenario: str) -> list[str]:
     """The names of the events that a scenario sends."""
+    own = config.scenarios[scenario].events
     waited = {watch.event for watch in config.watches.values() if watch.kind != "follow"}
-    return [event for event in config.events_of(scenario) if event not in waited]
+    return [event for event in config.events_of(scenario) if event in own or event not in waited]
 
 
 def senders(config: RunConfig, scenario: str) -> list[str]:

@@ -85,6 +85,8 @@ class _Live:
     unsettled: int = 0
     answered_ns: int | None = None
     contended: bool | None = None
+    stands: Mapping[str, Standing] | None = None
+    """How the contenders stand when all are answered."""
     before: list[_Set] = field(default_factory=list)
     reading: _Set | None = None
     last_due_ns: int = -1
@@ -412,6 +414,8 @@ class Races:
         ends = [answered_ns + course.ends_ns for course in live.courses] + [answered_ns + ends_ns]
         planned_ns = self._now_ns + _gap_ns(self._now_ns - answered_ns)
         pinned_ns = min((end for end in ends if end > reads.due_ns), default=planned_ns)
+        if planned_ns + 2 * (self._now_ns - reads.due_ns) > pinned_ns:
+            planned_ns = pinned_ns  # it would still be under way when the last one is due
         self._plan_reads(live, max(self._now_ns, min(planned_ns, pinned_ns)))
 
     def _plan_reads(self, live: _Live, at_ns: int) -> None:
@@ -453,10 +457,18 @@ class Races:
             return f"read {format_duration(after_ns)} after the instant, before all were answered"
         return f"read {format_duration(began_ns - live.answered_ns)} after the last answer"
 
-    def _standings(self, live: _Live, reads: _Set, needed: Sequence[str]) -> dict[str, Standing]:
+    def _standings(self, live: _Live, reads: _Set, needed: Sequence[str]) -> Mapping[str, Standing]:
         """How the contenders stood when some of the reads were made."""
         spans = [reads.spans[name] for name in needed] or [(reads.due_ns, reads.due_ns)]
         start_ns, end_ns = min(start for start, _ in spans), max(end for _, end in spans)
+        if live.answered_ns is None or start_ns < live.answered_ns:
+            return self._stood(live, start_ns, end_ns)
+        if live.stands is None:
+            live.stands = self._stood(live, start_ns, end_ns)
+        return live.stands
+
+    def _stood(self, live: _Live, start_ns: int, end_ns: int) -> Mapping[str, Standing]:
+        """The same, by when the reads began and ended."""
         counts = {one.send.name: dict.fromkeys(Standing.__slots__, 0) for one in self._program.contenders}
         for one in live.contenders.values():
             if one.what in ("", "unsent") or one.sent_ns is None or one.sent_ns > end_ns:

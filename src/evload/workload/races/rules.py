@@ -164,9 +164,12 @@ class _Once:
     @property
     def ends_ns(self) -> int:
         """When the last read of it is due."""
-        if self.broken or self.never or self.late:
+        if self.never or self.late:
             return 0
-        return self.within_ns if self.since_ns is None else self.since_ns + self.confirm_ns
+        if self.since_ns is None:
+            return self.within_ns
+        ends_ns = self.since_ns + self.confirm_ns
+        return max(ends_ns, self.within_ns) if self.broken else ends_ns  # it may still settle in time
 
     @property
     def result(self) -> Held:
