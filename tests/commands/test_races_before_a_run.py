@@ -5,16 +5,21 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from rich.console import Console
 
+from evload.clock import SystemClock
+from evload.commands.doctor import _speed
 from evload.commands.plan import print_plan
 from evload.config import load_text
 from evload.config.guard import held
 from evload.config.part import part_of
 from evload.errors import ConfigError, UsageError
-from evload.run.prepare import prepare
+from evload.run.prepare import build, prepare
+from evload.search.runs import Runs, Written
 from evload.workload.segment import Segment
 from tests.commands.test_try_journeys import tried
 from tests.rigs.racing_shop import CONFIG
@@ -128,3 +133,26 @@ def test_a_contender_that_is_refused_is_no_end_of_the_try() -> None:
     (race,) = found.document["journeys"]
     assert (race["end"], [step["said"] for step in race["steps"]]) == ("completed", ["ok", "refused", "ok", "ok"])
     assert next(one["value"] for one in race["rules"] if one["name"] == "one") == "false"
+
+
+def test_a_ceiling_is_that_of_a_rate_and_not_of_a_race(tmp_path: Path) -> None:
+    path = tmp_path / "races.yaml"
+    path.write_text(CONFIG)
+    written = Written.of(path, sets=(), profiles=(), scenario=None, may_load=(), environ={})
+
+    def execute(*_: object) -> NoReturn:
+        raise AssertionError("nothing is run")
+
+    with pytest.raises(UsageError) as refused:
+        Runs(written, execute, print)
+    assert str(refused.value) == (
+        "scenario 'flash-sale' makes a race, and a ceiling is that of a rate of events; name one with events, or "
+        "write more times: for its contenders"
+    )
+
+
+def test_doctor_says_how_many_requests_go_at_one_instant() -> None:
+    config = load_text(CONFIG, "races.yaml", environ={}).config
+    found = _speed(config, build(config, "doctor"), SystemClock())
+    asked = "the config asks for races with up to 12 requests at an instant"
+    assert found.said == f"{asked}, whose steps are sent as the answers allow"

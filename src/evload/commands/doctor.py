@@ -260,7 +260,7 @@ def _through_journeys(config: RunConfig) -> list[str]:
     if rates := [one for one in config.scenarios.values() if one.journeys and not one.closed]:
         told.append(f"iterations at up to {format_rate(_peak(rates))}")
     if most := max((race.most for race in config.races.values()), default=0):
-        told.append(f"races with up to {most:,} requests at one instant")
+        told.append(f"races with up to {most:,} requests at an instant")
     return told
 
 

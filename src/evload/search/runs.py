@@ -87,11 +87,14 @@ class Runs:
                 f"--scenario with one of {', '.join(config.scenarios)}"
             )
         (self.scenario,) = config.scenarios
-        if (many := config.scenarios[self.scenario].many) != "events":
-            made = "a race" if many == "rounds" else "journeys"
+        made = {
+            "rounds": ("a race", "write more times: for its contenders"),
+            "iterations": ("journeys", "run this one with more and more users"),
+        }.get(config.scenarios[self.scenario].many)
+        if made is not None:
             raise UsageError(
-                f"scenario {self.scenario!r} makes {made}, and a ceiling is that of a rate of events; name one "
-                "with events, or run this one with more and more users"
+                f"scenario {self.scenario!r} makes {made[0]}, and a ceiling is that of a rate of events; name one "
+                f"with events, or {made[1]}"
             )
         self._queues = _queues(config, self.scenario)
         if not config.scenarios[self.scenario].probes and not self._queues:
