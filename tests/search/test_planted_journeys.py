@@ -145,6 +145,20 @@ def test_what_shows_only_in_how_many_iterations_are_under_way_makes_a_rate_bad(t
     assert 0.1 < growth[0] < 1 / 3 < growth[1] < 0.6
 
 
+def test_iterations_that_are_never_begun_make_a_rate_bad(tmp_path: Path) -> None:
+    """What they take first isn't there: the load as it was asked for was never there, either."""
+    steps = ("use: {to: shop, post: /payments, take: {job: jobs}, within: 1s}",)
+    planted = Planted(lambda seed: Shop(), steps, "[errors == 0]")
+    planted.also = '  supply:\n    steps:\n      - give: {to: shop, post: /payments, give: {jobs: "1"}}\n'
+    planted.weights = "{order: 2, supply: 1}"
+    report, bad = trial(planted, tmp_path, 20, 10)
+    assert bad.outcome is Outcome.BAD
+    counts = report.summary.scenarios["buyers"].journeys()["order"].ledger
+    share = f"{counts['starved']:,} of {counts['scheduled']:,} iterations of order ("
+    assert bad.reasons[0].startswith(share)
+    assert bad.reasons[0].endswith(" were never begun: what they take from others wasn't there in time")
+
+
 def test_what_takes_its_time_by_itself_is_no_backlog_and_fills_up_first(tmp_path: Path) -> None:
     """Eight seconds of pauses, and a trial of twenty: they are no growth, and no drain."""
     steps = (MAKE, "think: 8s", PAY, "think: 500ms", SEEN)

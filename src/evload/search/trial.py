@@ -220,7 +220,7 @@ def _untold(backlogs: Mapping[str, Backlog], looked_at: Mapping[str, Course], li
         if backlog.growth is not None and backlog.growth[1] > most:
             low, high = backlog.growth
             shares = _span(format_share(round(low, 4)), format_share(round(high, 4)))
-            yield f"{name} grew by {shares} of {_its(course)} rate, and {format_share(MOST_GROWTH)} is the limit"
+            yield f"{name} grew by {shares} of {_its(course)} rate, and {format_share(round(most, 4))} is the limit"
         if limit_s is not None and backlog.drain is not None:
             low, last = backlog.drain
             if last is None or last > limit_s:

@@ -196,8 +196,8 @@ def _windows(ceiling: Ceiling) -> Chart | None:
         for trial, low, high in sorted(known, key=lambda one: one[0].rate)
     ]
     title = "How long an iteration takes" if ceiling.of_journeys else "How long until everybody sees it"
-    what = "how long an iteration takes" if ceiling.of_journeys else "the consistency window"
-    said = f"p95 of {what}, in each trial: " + "; ".join(f"at {rate} {told}" for rate, told in rows)
+    what = "the time of an iteration" if ceiling.of_journeys else "the consistency window"
+    said = f"p95 of {what} of each trial: " + "; ".join(f"at {rate} {told}" for rate, told in rows)
     return Chart(
         "windows", title, plot, said, ("rate", _p95(ceiling)), rows,
         "p95, as a bracket; one that begins at 0 is drawn from the lower edge",
