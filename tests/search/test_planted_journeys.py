@@ -65,25 +65,30 @@ KINDS: Final = (
 )
 
 
-@pytest.mark.parametrize("seed", seeds(24, 2))
+@pytest.mark.parametrize("seed", seeds(12, 2))
 def test_the_interval_holds_the_capacity_of_a_step_and_is_narrow(seed: int, tmp_path: Path) -> None:
     """A step that is answered late; one that waits for a view; one whose effect is followed; one of a branch.
 
-    Beyond the first four the service varies, and pauses come before it: so near to the ceiling what waits comes and
-    goes, and the trials are longer; those four are looked for nearby.
+    Beyond the first four the service varies, and a pause comes before it; those four are looked for nearby. Who takes
+    a branch is drawn: so near to its capacity what waits there comes and goes for longer than a trial lasts, and the
+    interval is wide.
     """
     rng, kind = random.Random(seed), KINDS[seed % 4]
-    calm = seed < 4
+    calm, drawn = seed < 4, kind.share < 1
     planted = kind.planted(10.0, 1 if calm else rng.choice((1, 2, 5)), 0.02 if calm else 0.2, seed)
-    if calm:
-        ceiling = planted.search(tmp_path, Plan(Fraction("9.3"), Fraction("10.7"), 0.05), 12)
+    if not calm:
+        planted.steps = (*kind.steps[:1], "think: 300ms", *kind.steps[1:])
+    if drawn:
+        plan = Plan(Fraction(5), Fraction(80), 1.0)
+    elif calm:
+        plan = Plan(Fraction("9.3"), Fraction("10.7"), 0.05)
     else:
-        planted.steps = (*kind.steps[:1], PAUSE, *kind.steps[1:])
-        first = Fraction(f"{rng.uniform(4, 16):.3g}")
-        ceiling = planted.search(tmp_path, Plan(first, Fraction(5000), 0.05), 60)
-    assert_it_holds(ceiling, 10.0, "1.05")
+        plan = Plan(Fraction(f"{rng.uniform(4, 16):.3g}"), Fraction(5000), 0.05)
+    ceiling = planted.search(tmp_path, plan, 60 if drawn else 12 if calm else 30)
+    assert_it_holds(ceiling, 10.0, "4" if drawn else "1.05")
     told = [reason for one in ceiling.trials if one.outcome is Outcome.BAD for reason in one.judged.reasons]
-    assert kind.name in (places := {reason.partition(" grew by ")[0] for reason in told})
+    places = {reason.partition(" grew by ")[0] for reason in told if " grew by " in reason}
+    assert kind.name in places
     assert places <= {kind.name, UNDER_WAY}, told
 
 
