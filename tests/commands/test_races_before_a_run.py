@@ -146,7 +146,7 @@ def test_a_ceiling_is_that_of_a_rate_and_not_of_a_race(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as refused:
         Runs(written, execute, print)
     assert str(refused.value) == (
-        "scenario 'flash-sale' makes a race, and a ceiling is that of a rate of events; name one with events, or "
+        "scenario 'flash-sale' makes a race, and a ceiling is that of a rate; name one with events or journeys, or "
         "write more times: for its contenders"
     )
 

@@ -67,6 +67,8 @@ def tried(
     only: Sequence[str] = (),
     as_json: bool = True,
     more: str = "",
+    top: str = TOP,
+    wait: str | None = None,
 ) -> Tried:
     """Try them against a system that answers so."""
     text = io.StringIO()
@@ -76,12 +78,13 @@ def tried(
     async def run() -> Tried:
         async with serving(lambda request: [answers(request)]) as server:
             names = ", ".join(line.strip().partition(":")[0] for line in journeys.splitlines() if line[2] != " ")
-            config = (TOP + journeys + scenarios.replace("JOURNEYS", names) + more).replace("URL", server.url)
+            config = (top + journeys + scenarios.replace("JOURNEYS", names) + more).replace("URL", server.url)
             loaded = load_text(config, "config.yaml", environ={})
             console = Console(file=text, width=200, no_color=True, force_terminal=False)
             code = await asyncio.to_thread(
-                trying.run, loaded, console, journeys=only, say=said.append, document=data.append if as_json else None
-            )
+                trying.run, loaded, console, journeys=only, wait=wait, say=said.append,
+                document=data.append if as_json else None,
+            )  # fmt: skip
             return Tried(code, data[0].decode() if data else text.getvalue(), said, server.requests)
 
     return asyncio.run(run())
@@ -624,3 +627,110 @@ def test_the_size_and_the_hash_of_what_came_are_shown(size: str, summed: bytes, 
     assert (step["said"], "check plain" in told) == (("failed", False) if why else ("ok", True))
     assert "sha256" not in told or told["sha256"] == f'"{sha256(CONTENT).hexdigest()}"'
     assert why in "".join(one["text"] for one in step["why"])
+
+
+# --- what probes of a step see ------------------------------------------------------------------------------
+
+FOLLOWED: Final = """\
+  order:
+    steps:
+      - create: {to: shop, post: /orders, json: {}, capture: {order: body.id}, probes: {view: "{order}"}}
+      - look: {to: shop, get: "/orders/{order}"}
+"""
+
+
+def followed(
+    shows: Callable[[str, int], bytes],
+    *,
+    visible: str = "",
+    as_json: bool = True,
+    wait: str | None = None,
+) -> Tried:
+    """A step that is followed by the probe, whose answer about an id, the so many-th, is what `shows` says."""
+    times = [0]
+
+    def answers(request: Request) -> bytes:
+        if request.method == "POST":
+            return ok({"id": "o-17", "own": {"key": "k-3"}}, 201)
+        if not request.target.startswith("/views/"):
+            return ok({})
+        times[0] += 1
+        return shows(request.target.rpartition("/")[2], times[0])
+
+    top = TOP.replace('/views/{capture}"', f'/views/{{capture}}", deadline: 1s{visible}')
+    return tried(FOLLOWED, answers, as_json=as_json, top=top, wait=wait)
+
+
+NO: Final = answer(404)
+
+
+def test_what_a_step_sent_is_looked_for_by_what_it_says_while_the_journey_goes_on() -> None:
+    done = followed(lambda asked, times: ok({}) if asked == "o-17" and times > 5 else NO)
+    assert done.code == 0
+    create, look = done.journeys["order"]["steps"]
+    (probe,) = create["probes"]
+    assert (probe["probe"], probe["seen"], probe["in_time"], probe["why"]) == ("view", True, True, [])
+    assert [(one["says"], one["times"]) for one in probe["answers"]] == [("absent", 5), ("present", 1)]
+    assert {turn["sent"]["head"].split()[1] for one in probe["answers"] for turn in one["exchanges"]} == {
+        "/views/o-17"
+    }
+    assert look["probes"] == []
+    # It holds nobody up.
+    assert done.targets.index("GET /api/orders/o-17") < max(
+        number for number, target in enumerate(done.targets) if target == "GET /views/o-17"
+    )
+
+
+def test_people_read_what_the_probe_was_answered_below_the_step() -> None:
+    done = followed(lambda asked, times: ok({}) if asked == "o-17" and times > 5 else NO, as_json=False)
+    text = done.text
+    assert text.index("create, sent by shop: ok") < text.index("view (http) asked") < text.index("look, sent by shop")
+    assert "5 times the same, from " in text
+    assert "view shows the event " in text
+    assert "completed, and what they sent seen in time: 1 of 1 journeys" in text
+
+
+def only(known: str, document: Any = None) -> Callable[[str, int], bytes]:
+    return lambda asked, times: ok(document or {}) if asked == known else NO
+
+
+PAID: Final = ", visible: \"body.status == 'paid'\""
+
+
+@pytest.mark.parametrize(
+    ("shows", "visible", "kind", "said"),
+    [
+        (
+            only("k-3"), "", "other-id",
+            'give create capture: {its_id: body.own.key}, and write probes: {view: "{its_id}"}',
+        ),
+        (
+            lambda asked, times: ok({}) if len(asked) == 36 and "-8000-0000" in asked else NO, "", "other-id",
+            'the correlation id; write probes: {view: "{correlation_id}"}',
+        ),
+        (only("o-17", {"state": "new"}), PAID, "envelope", "did you mean `body.state`?"),
+        (only("o-17", {"data": {"url": "x"}}), ", visible: body.url", "envelope", "write visible: body.data.url"),
+        (lambda asked, times: answer(401), "", "refused", "give the probe credentials"),
+        (lambda asked, times: ok({}), "", "anything", "view also shows an event that was never sent"),
+    ],
+)  # fmt: skip
+def test_why_a_probe_of_a_step_sees_nothing(
+    shows: Callable[[str, int], bytes], visible: str, kind: str, said: str
+) -> None:
+    done = followed(shows, visible=visible, wait="0s")
+    assert done.code == 1
+    order = done.journeys["order"]
+    assert (order["end"], order["good"]) == ("completed", False)
+    (probe,) = order["steps"][0]["probes"]
+    assert probe["in_time"] is False
+    assert probe["why"][0]["kind"] == kind, probe["why"]
+    assert said in probe["why"][0]["text"]
+
+
+def test_where_it_is_nowhere_the_first_line_says_which_step_and_which_probe() -> None:
+    done = followed(lambda asked, times: NO, as_json=False, wait="0s")
+    first = done.text.splitlines()[0]
+    assert first.startswith("order, a journey of people: completed after ")
+    assert first.endswith("; what create sent: not seen by view within 1 s")
+    assert "isn't there under o-17, in any spelling, within the deadline" in done.text
+    assert "completed, and what they sent seen in time: 0 of 1 journeys" in done.text

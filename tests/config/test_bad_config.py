@@ -244,6 +244,8 @@ TABLE = [
     # the warm-up and the guard
     Bad("    producer: commands", "    producer: commands\n    warmup: 1s", "35:13",
         "no event is due after a warm-up of 1 s, so nothing is judged", "write a shorter one"),
+    Bad("    producer: commands", "    producer: commands\n    steady: true", "35:13",
+        "steady claims a steady state in a phase with one rate, and this load has none", "add one such as"),
     Bad("    producer: commands", "    producer: commands\n    warmup: x", "35:13", "'x' is not a dur", "250ms"),
     Bad("seed: 42", "guard: {allows: [localhost]}", "2:9", "unknown key 'allows'", "did you mean 'allow'?"),
     Bad("seed: 42", "guard: {allow: localhost}", "2:16", "'localhost' is not a list", "write [localhost]"),

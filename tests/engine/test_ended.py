@@ -14,7 +14,8 @@ from evload.model.report import Result
 from evload.model.states import State
 from evload.sandbox.delay import parse_delay
 from evload.sandbox.settings import SandboxSettings
-from evload.search.trial import FOLLOWED, judge_trial
+from evload.search.courses import FOLLOWED
+from evload.search.trial import judge_trial
 from evload.testing import MemoryWorld
 from evload.testing.simulation import Simulated, Simulation
 from tests.rigs import counted

@@ -105,3 +105,14 @@ def test_what_others_have_written_is_text(chromium: Chromium, tmp_path: Path) ->
     assert NASTY not in page
     assert "&lt;img" in page
     assert "{{ 7 * 7 }}" in page
+
+
+def test_of_journeys_it_says_that_rates_are_those_of_iterations() -> None:
+    page = render(replace(ceiling(), of_journeys=True))
+    assert "iterations per second" in page
+    assert "events per second" not in page
+    assert "p95(journey)" in page
+    assert "p95(consistency)" not in page
+    assert "How long an iteration takes" in page
+    assert "what is left is that after the last send" in page
+    assert "after the last send" not in render(ceiling())

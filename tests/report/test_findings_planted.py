@@ -161,6 +161,10 @@ def test_events_out_of_order_are_counted_over_all_scenarios() -> None:
     ("ledger", "told"),
     [
         ({"unsent": 9}, "9 never left the generator"),
+        (
+            {"rejected": 1, "returned": 1, "in_doubt": 1},
+            "1 was rejected, 1 found no route and was returned and 1 was sent and never answered",
+        ),
         ({"rejected": 9, "returned": 2}, "9 were rejected and 2 found no route and were returned"),
         (
             {"unsent": 1, "rejected": 2, "returned": 3, "in_doubt": 4},

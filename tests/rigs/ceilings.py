@@ -70,8 +70,9 @@ class Planted:
     more: Mapping[str, Any] = field(default_factory=dict)
     runs: int = 0
 
-    def run(self, rate: Fraction, length_ns: int, directory: Path) -> Report:
+    def run(self, rate: Fraction, length_ns: int, directory: Path, warmup_ns: int = 0) -> Report:
         """A trial: a run of its own against a pipeline that is empty."""
+        assert warmup_ns == 0, "no iteration has to be under way"
         self.runs += 1
         directory.mkdir(parents=True)
         settings = {"seed": self.seed * 1000 + self.runs, "visibility": "20ms", **self.sandbox}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Final
 
 from evload.config.run_config import LoadedConfig, RunConfig
 from evload.model.ceiling import Ceiling, End
+from evload.model.ceiling import Trial as Made
 from evload.model.report import Report
 from evload.search.bisection import Plan
 from evload.search.directory import SearchDirectory
@@ -23,8 +24,11 @@ Trial = Callable[[RunConfig, Path], Report]
 """Runs a config to its end in a directory, in which its ledger is then."""
 
 
-def search(name: str, directory: Path, plan: Plan, length_s: int, trial: Trial, *sets: str) -> Ceiling:
-    """Look for the ceiling by a config in `configs/`, with these assignments. Each trial has a system of its own."""
+def search(
+    name: str | Path, directory: Path, plan: Plan, length_s: int, trial: Trial, *sets: str, made: Sequence[Made] = ()
+) -> Ceiling:
+    """Look for the ceiling by a config in `configs/`, or another file, with these assignments, where these trials are
+    made. Each trial has a system of its own."""
     written = Written.of(CONFIGS / name, sets=sets, profiles=(), scenario=None, may_load=(), environ={})
 
     def execute(loaded: LoadedConfig, run: Path) -> Report:
@@ -34,8 +38,10 @@ def search(name: str, directory: Path, plan: Plan, length_s: int, trial: Trial, 
     runs = Runs(written, execute, lambda text: None)
     began = datetime(2026, 1, 1, tzinfo=UTC)
     asked = runs.loaded.config.ceilings
-    question = Question(name, runs.scenario, began, plan, length_s * S, runs.digest, asked)
-    return seek(question, SearchDirectory(directory), (), runs.make, pause=no_pause, looking=Nobody())
+    question = Question(
+        str(name), runs.scenario, began, plan, length_s * S, runs.digest, asked, of_journeys=runs.of_journeys
+    )
+    return seek(question, SearchDirectory(directory), made, runs.make, pause=no_pause, looking=Nobody())
 
 
 def assert_it_holds(ceiling: Ceiling, capacity: float, widest: str) -> None:

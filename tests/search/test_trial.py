@@ -16,7 +16,8 @@ from evload.ledger.reader import LedgerReader
 from evload.model.ceiling import Judged, Outcome
 from evload.model.report import Report, Result
 from evload.report.build import build_again
-from evload.search.trial import FOLLOWED, PUBLISHES, blind, judge_trial
+from evload.search.courses import FOLLOWED, PUBLISHES
+from evload.search.trial import blind, judge_trial
 from evload.testing.virtual_time import VirtualLoop
 from tests.rigs.ceilings import Planted, S
 
@@ -97,7 +98,8 @@ def test_what_is_left_at_the_end_has_to_drain_in_time(tmp_path: Path) -> None:
 
 
 def test_too_short_a_trial_cant_tell(tmp_path: Path) -> None:
-    _, open_one = trial(tmp_path, 30, 5)
+    varying = {"service": {"uniform": {"from": "70ms", "to": "130ms"}}}
+    _, open_one = trial(tmp_path, 39, 5, sandbox=varying)
     assert open_one.outcome is Outcome.UNDECIDED
     assert any("and 1 % is the limit" in reason for reason in open_one.reasons)
 

@@ -259,7 +259,7 @@ def test_each_objective_of_creations_has_a_run_in_which_it_fails() -> None:
 def test_the_ceiling_is_what_four_projectors_can_do(tmp_path: Path) -> None:
     """A tenth of a second for each entry: 40 per second, and with 1 % of them piling up 40.4."""
 
-    def trial(rate: Fraction, length_ns: int, directory: Path) -> Report:
+    def trial(rate: Fraction, length_ns: int, directory: Path, warmup_ns: int) -> Report:
         directory.mkdir(parents=True)
         load = f"scenarios.creations.load=[{{rate: {float(rate)}/s, for: {duration_text(length_ns)}}}]"
         sets = [load, "params.readable=10s"]

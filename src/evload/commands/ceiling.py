@@ -123,6 +123,7 @@ def run(
         runs.digest,
         [one for one in ceilings if one.scenario in (None, runs.scenario)],
         [loaded.redact(one.title) for one in ceilings if one.scenario not in (None, runs.scenario)],
+        runs.of_journeys,
     )
     parent = (Path("runs") if out is None else out.absolute().parent) if resume is None else resume.absolute().parent
     refuse_beside(parent, listed)
@@ -132,7 +133,7 @@ def run(
         refuse_beside(directory.path, listed)
         looking = _Lines(console, quiet=quiet)
         if not quiet:
-            console.print(_head(question, made), soft_wrap=True)
+            console.print(_head(question, made, answers_alone=runs.shows_answers_alone), soft_wrap=True)
         try:
             found = seek(
                 question, directory, made, runs.make,
@@ -193,14 +194,17 @@ def _line(trial: Trial) -> Text:
     return told
 
 
-def _head(question: Question, made: Sequence[Trial]) -> Text:
+def _head(question: Question, made: Sequence[Trial], *, answers_alone: bool) -> Text:
     plan = question.plan
     told = Text.assemble(
         (printable(question.name), "bold"),
         f": the ceiling of {printable(question.scenario)}, from {format_rate(plan.first)} to "
         f"{format_rate(plan.last)}, to {format_share(plan.precision)}, in trials of "
         f"{format_duration(question.length_ns)}",
+        "; rates are those of iterations" if question.of_journeys else "",
     )
+    if answers_alone:
+        told.append("\nno step waits for an effect or has one followed: what waits behind an answer isn't seen")
     for trial in made:
         told.append("\n")
         told.append(_line(trial))

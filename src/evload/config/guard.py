@@ -243,13 +243,22 @@ def _offered(config: RunConfig, scenario: Scenario) -> tuple[int, Sequence[Phase
         rate = Fraction(most_sent_per_s(race, scenario.rounds.every))
         lasts_ns = duration_ns(scenario.load) + race.within + race.confirm
         return scenario.start, [Hold.model_construct(rate=rate, for_=lasts_ns)], Fraction(1)
-    if not scenario.journeys:
-        return scenario.start, scenario.load, _times(scenario.resend)
-    times = Fraction(max(most_sent(config.journeys[name]) for name in scenario.journeys))
+    times = _most_sent(config, scenario)
     if not scenario.closed:
         return scenario.start, scenario.load, times
     begun = -(-NS_PER_S // _apart_ns(scenario))
     return scenario.start, paced(scenario.load, Fraction(NS_PER_S, begun)), times
+
+
+def sends_at_most(config: RunConfig, scenario: str) -> Fraction:
+    """How often each event of a scenario, or each iteration of its journeys, sends something at most."""
+    return _most_sent(config, config.scenarios[scenario])
+
+
+def _most_sent(config: RunConfig, scenario: Scenario) -> Fraction:
+    if not scenario.journeys:
+        return _times(scenario.resend)
+    return Fraction(max(most_sent(config.journeys[name]) for name in scenario.journeys))
 
 
 def _apart_ns(scenario: Scenario) -> int:

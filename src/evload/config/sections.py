@@ -21,7 +21,16 @@ from ..objectives.objective import DEFAULT_DELAY_NS
 from ..settings import Name, Settings
 from ..units import Duration, DurationRange, Share
 from ..workload.races.written import WrittenRace
-from ..workload.schedule import Load, Rounds, Shape, events_before, expected_events, is_closed, iterations_of
+from ..workload.schedule import (
+    Load,
+    Rounds,
+    Shape,
+    events_before,
+    expected_events,
+    is_closed,
+    iterations_of,
+    longest_hold,
+)
 from .params import MOST as MOST_LABELS
 from .params import Label, Params
 
@@ -159,6 +168,7 @@ class Scenario(Settings):
         if "load" not in given:
             yield InitErrorDetails(type="missing", loc=("load",), input={})
             return
+        yield from self._about_steadiness()
         events = [name for name in ("producer", "events") if name in given]
         if "journeys" not in given:
             if not events:
@@ -197,6 +207,13 @@ class Scenario(Settings):
         for name, text in _NOT_OF_RACES.items():
             if name in given:
                 yield _misplaced(name, f"{text}, or leave {name} out")
+
+    def _about_steadiness(self) -> Iterator[InitErrorDetails]:
+        if self.steady and longest_hold(self.load) is None:
+            what = "steady claims a steady state in a phase with one rate, and this load has none"
+            yield _misplaced(
+                "steady", f"{what}; add one such as {{rate: 100/s, for: 5m}}, or leave it out", key=False
+            )
 
     def _about_pace(self) -> Iterator[InitErrorDetails]:
         given = self.model_fields_set

@@ -45,7 +45,8 @@ class End(enum.StrEnum):
 class Backlog:
     """What one of those who show the backlog saw of it in a trial.
 
-    growth  [lower, upper] of how much it grew, as a share of the offered rate; None where it saw too little
+    growth  [lower, upper] of how much it grew, as a share of the offered rate (at a step of a journey of the rate at
+            which that is due); None where it saw too little
     drain   [lower, upper] of the seconds after the load until it was back at its level; None where nobody asked for
             that, or it saw too little. Without an upper end it was not back when the trial ended
     """
@@ -57,12 +58,14 @@ class Backlog:
 @dataclass(frozen=True, slots=True)
 class Judged:
     """What a trial came to. `reasons` say why it isn't good. `windows` has p95 of the consistency window in seconds,
-    [lower, upper], where events are followed."""
+    [lower, upper], where events are followed; of journeys that of how long an iteration takes. `usual_ns` is how long
+    nearly all of those take while hardly anything waits."""
 
     outcome: Outcome
     reasons: tuple[str, ...] = ()
     backlogs: dict[str, Backlog] = field(default_factory=dict)
     windows: tuple[float | None, float | None] | None = None
+    usual_ns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ class Ceiling:
     first, last, precision, length_ns   what was asked for
     objectives  what is asked of the ceiling, judged; `not_asked` are those about another scenario
     note        why it ended before its time; mostly empty
+    of_journeys its rates are of iterations, and not of events
     """
 
     name: str
@@ -127,3 +131,4 @@ class Ceiling:
     objectives: Sequence[ObjectiveResult] = ()
     not_asked: Sequence[str] = ()
     note: str = ""
+    of_journeys: bool = False

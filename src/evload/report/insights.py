@@ -49,9 +49,9 @@ _OF_WHAT_GOES: Final = {
 """The same of what a step waits to be gone."""
 _REFUSED: Final = (
     ("unsent", "never left the generator"),
-    ("rejected", "were rejected"),
-    ("returned", "found no route and were returned"),
-    ("in_doubt", "were sent and never answered"),
+    ("rejected", "{were} rejected"),
+    ("returned", "found no route and {were} returned"),
+    ("in_doubt", "{were} sent and never answered"),
 )
 
 
@@ -234,7 +234,11 @@ def _refused(summary: Summary, timeline: Timeline) -> Iterator[Insight]:
         counts = {state: scenario.ledger[state] for state, _ in _REFUSED}
         if cut_off:
             counts["in_doubt"] = 0  # nobody waited for the answers
-        told = [f"{counts[state]:,} {what}" for state, what in _REFUSED if counts[state]]
+        told = [
+            f"{count:,} {what.format(were='was' if count == 1 else 'were')}"
+            for state, what in _REFUSED
+            if (count := counts[state])
+        ]
         if not told:
             continue
         refused, offered = (

@@ -23,12 +23,13 @@ def as_json(ceiling: Ceiling, config: str) -> bytes:
 
 
 def document(ceiling: Ceiling, config: str) -> dict[str, Any]:
-    """Rates in events per second, times in seconds. What isn't known is None."""
+    """Rates in events, or iterations, per second, times in seconds. What isn't known is None."""
     bounds = ceiling.bounds
     return {
         "format": FORMAT,
         "name": ceiling.name,
         "scenario": ceiling.scenario,
+        "of": "iterations" if ceiling.of_journeys else "events",
         "started_at": ceiling.started_at.isoformat().replace("+00:00", "Z"),
         "verdict": ceiling.verdict.value,
         "ceiling": {
@@ -55,7 +56,7 @@ def document(ceiling: Ceiling, config: str) -> dict[str, Any]:
             for one in ceiling.objectives
         ],
         "not_asked": list(ceiling.not_asked),
-        "trials": [_trial(trial) for trial in ceiling.trials],
+        "trials": [_trial(trial, of_journeys=ceiling.of_journeys) for trial in ceiling.trials],
     }  # fmt: skip
 
 
@@ -63,8 +64,10 @@ def _rate(rate: Fraction | None) -> float | None:
     return None if rate is None else float(rate)
 
 
-def _trial(trial: Trial) -> dict[str, Any]:
+def _trial(trial: Trial, *, of_journeys: bool) -> dict[str, Any]:
     judged = trial.judged
+    windows = None if judged.windows is None else list(judged.windows)
+    usual = None if judged.usual_ns is None else judged.usual_ns / NS_PER_S
     return {
         "number": trial.number,
         "rate": float(trial.rate),
@@ -74,7 +77,8 @@ def _trial(trial: Trial) -> dict[str, Any]:
         "outcome": judged.outcome.value,
         "reasons": list(judged.reasons),
         "directory": trial.directory,
-        "consistency_p95": None if judged.windows is None else list(judged.windows),
+        "consistency_p95": None if of_journeys else windows,
+        **({"journey_p95": windows, "iteration": usual} if of_journeys else {}),
         "backlogs": {
             name: {
                 "growth": None if one.growth is None else list(one.growth),
@@ -104,6 +108,8 @@ class _Trial(_Model):
     reasons: tuple[str, ...]
     directory: str
     consistency_p95: tuple[float | None, float | None] | None
+    journey_p95: tuple[float | None, float | None] | None = None
+    iteration: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     backlogs: dict[str, _Backlog]
 
     def trial(self) -> Trial:
@@ -111,7 +117,8 @@ class _Trial(_Model):
             self.outcome,
             self.reasons,
             {name: Backlog(one.growth, one.drain) for name, one in self.backlogs.items()},
-            self.consistency_p95,
+            self.consistency_p95 or self.journey_p95,
+            None if self.iteration is None else round(self.iteration * NS_PER_S),
         )
         return Trial(
             self.number, exact(self.rate), round(self.length * NS_PER_S), self.doublings, self.directory, judged,

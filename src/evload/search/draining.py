@@ -21,7 +21,7 @@ from ..spi.context import Surroundings
 from ..spi.gauge import Gauge, GaugeSettings
 from ..stats.watches import is_missing
 from ..units import NS_PER_S, format_duration
-from .trial import QUEUE_DEPTH
+from .courses import QUEUE_DEPTH
 
 _PATIENCE: Final = 3
 """A queue that is still not empty after so many times the time that it should take, and a minute, isn't drained."""

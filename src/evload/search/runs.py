@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Final
 
 from ..clock import SystemClock
-from ..config.guard import held
+from ..config.guard import held, sends_at_most
 from ..config.load import load_text, read
 from ..config.part import part_of
 from ..config.run_config import LoadedConfig, RunConfig
-from ..errors import UsageError
+from ..errors import ConfigError, Problem, UsageError
 from ..ledger.reader import LedgerReader
 from ..model.ceiling import Trial
 from ..model.report import Report
@@ -24,12 +24,15 @@ from ..run.directory import RunDirectory
 from ..spi.context import Surroundings
 from ..spi.gauge import GaugeSettings
 from ..stats.watches import is_missing
-from ..units import duration_text, format_rate
+from ..units import NS_PER_S, duration_text, format_rate
+from ..workload.journeys.settings import RequestStep
 from .bisection import Next
+from .courses import QUEUE_DEPTH
 from .draining import drained, owed_ns
-from .trial import QUEUE_DEPTH
 
 DEFAULT_LAST: Final = Fraction(5000)
+_STEP_NS: Final = NS_PER_S // 10
+"""In such steps a warm-up is made longer."""
 
 Execute = Callable[[LoadedConfig, Path], Report]
 """Runs a config in a new directory."""
@@ -87,23 +90,45 @@ class Runs:
                 f"--scenario with one of {', '.join(config.scenarios)}"
             )
         (self.scenario,) = config.scenarios
-        made = {
-            "rounds": ("a race", "write more times: for its contenders"),
-            "iterations": ("journeys", "run this one with more and more users"),
-        }.get(config.scenarios[self.scenario].many)
-        if made is not None:
+        if config.scenarios[self.scenario].many == "rounds":
             raise UsageError(
-                f"scenario {self.scenario!r} makes {made[0]}, and a ceiling is that of a rate of events; name one "
-                f"with events, or {made[1]}"
+                f"scenario {self.scenario!r} makes a race, and a ceiling is that of a rate; name one with events or "
+                "journeys, or write more times: for its contenders"
             )
         self._queues = _queues(config, self.scenario)
-        if not config.scenarios[self.scenario].probes and not self._queues:
-            raise UsageError(
-                "nothing would show what waits in the system, so that every rate would look good; give "
-                f"{self.scenario} probes:, or add the gauge of its queue under gauges:"
-            )
+        self._check_what_shows()
         self._ended_ns = 0
         self._clock = SystemClock()
+
+    def _check_what_shows(self) -> None:
+        """Raises ConfigError for users, who aren't a rate, and UsageError where nothing shows what waits."""
+        config = self._loaded.config
+        scenario = config.scenarios[self.scenario]
+        if scenario.closed:
+            where = self._loaded.document.position(("scenarios", self.scenario, "load"))
+            what = f"{self.scenario} is made by users, who ask less often where they wait longer; a ceiling is a rate"
+            cure = "write a load of iterations per second, such as [{rate: 5/s, for: 5m}], and no think: or every:"
+            raise ConfigError([Problem(str(where), what, cure)])
+        if config.probes_of(scenario) or self._queues:
+            return
+        cure = f"give {self.scenario} probes:, or add the gauge of its queue under gauges:"
+        if scenario.journeys:
+            steps = [step for name in scenario.journeys for step in config.journeys[name].sending()]
+            if any(isinstance(step, RequestStep) for step in steps):
+                return
+            cure = "let a step wait:, give one probes:, or add the gauge of a queue under gauges:"
+        raise UsageError(f"nothing would show what waits in the system, so that every rate would look good; {cure}")
+
+    @property
+    def of_journeys(self) -> bool:
+        """It is a rate of iterations that is looked for."""
+        return bool(self._loaded.config.scenarios[self.scenario].journeys)
+
+    @property
+    def shows_answers_alone(self) -> bool:
+        """Nothing looks for the effect of what is sent: what waits behind an answer that comes at once isn't seen."""
+        config = self._loaded.config
+        return not config.probes_of(config.scenarios[self.scenario]) and not self._queues
 
     @property
     def loaded(self) -> LoadedConfig:
@@ -114,9 +139,7 @@ class Runs:
     def most(self) -> Fraction | None:
         """The highest rate that a guard allows; None where none says."""
         allowed = [rules.most for rules in self._loaded.config.guard.rules if rules.most is not None]
-        resend = self._loaded.config.scenarios[self.scenario].resend
-        copies = Fraction(0) if resend is None else Fraction(resend.share).limit_denominator(10**9) * resend.copies
-        return min(allowed) / (1 + copies) if allowed else None
+        return min(allowed) / sends_at_most(self._loaded.config, self.scenario) if allowed else None
 
     @property
     def digest(self) -> str:
@@ -125,11 +148,11 @@ class Runs:
 
     def check(self, rate: Fraction, length_ns: int) -> LoadedConfig:
         """The config of a trial. Raises ConfigError where there can't be one at this rate, or of this length."""
-        return self._with(rate, length_ns)
+        return self._with(rate, length_ns, 0)
 
-    def make(self, rate: Fraction, length_ns: int, directory: Path) -> Report:
+    def make(self, rate: Fraction, length_ns: int, directory: Path, warmup_ns: int) -> Report:
         """See `seek.Trials`."""
-        report = self._execute(self._with(rate, length_ns), directory)
+        report = self._execute(self._with(rate, length_ns, warmup_ns), directory)
         self._ended_ns = self._clock.now_ns()
         return report
 
@@ -139,7 +162,7 @@ class Runs:
         if config.sandbox is not None:
             return
         gauges = {name: one for name, one in self._queues.items() if one.late_ns is None}
-        owed = owed_ns(before.rate, before.length_ns + config.scenarios[self.scenario].warmup, following.rate)
+        owed = owed_ns(before.rate, before.length_ns + self._warmup_ns(before.judged.usual_ns or 0), following.rate)
         levels = _levels(search / "trial-01", gauges)
         clock = SystemClock()
         with closing(clock):
@@ -149,18 +172,31 @@ class Runs:
     def _tell(self, text: str) -> None:
         self._say(self._loaded.redact(text))
 
-    def _with(self, rate: Fraction, length_ns: int) -> LoadedConfig:
+    def _warmup_ns(self, usual_ns: int) -> int:
+        """How long a trial warms up, so that as many iterations are under way as will be: for as long as they take,
+        or, before anybody has seen that, as long as their pauses are."""
+        config = self._loaded.config
+        scenario = config.scenarios[self.scenario]
+        needed = max((usual_ns, *(config.journeys[name].pauses_ns for name in scenario.journeys)))
+        return max(scenario.warmup, -(-needed // _STEP_NS) * _STEP_NS)
+
+    def _with(self, rate: Fraction, length_ns: int, usual_ns: int) -> LoadedConfig:
         config = self._loaded.config
         scenario = config.scenarios[self.scenario]
         place = f'scenarios."{self.scenario}"'
-        lasting = duration_text(scenario.warmup + length_ns)
+        warmup_ns = self._warmup_ns(usual_ns)
+        lasting = duration_text(warmup_ns + length_ns)
         sets = [f"{place}.load=[{{rate: {rate_text(rate)}, for: {lasting}}}]"]
+        if warmup_ns > scenario.warmup:
+            sets.append(f"{place}.warmup={duration_text(warmup_ns)}")
         if scenario.start:
             sets.append(f"{place}.start=0s")
         longest_ns = [wait_ns for one in config.slos if (wait_ns := one.longest_wait_ns) is not None]
         if self._queues and longest_ns:
             # So long somebody has to look at a queue to say that it drained in time.
             observe = max(longest_ns) + 2 * max(one.every for one in self._queues.values())
+            if self.of_journeys:
+                observe += warmup_ns  # from the end of the load to the last send
             if observe > config.observe:
                 sets.append(f"observe={duration_text(observe)}")
         return self._written.loaded(*sets)

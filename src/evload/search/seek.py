@@ -42,6 +42,7 @@ class Question:
     config      a digest of the config
     length_ns   how long the events of a trial are judged, before it is made longer
     objectives  what is asked of the ceiling of this scenario; `not_asked`: of another one
+    of_journeys the scenario makes journeys, and the rates are those of their iterations
     """
 
     name: str
@@ -52,13 +53,15 @@ class Question:
     config: str
     objectives: Sequence[CeilingObjective] = ()
     not_asked: Sequence[str] = ()
+    of_journeys: bool = False
 
 
 class Trials(Protocol):
     """Makes runs at a rate."""
 
-    def __call__(self, rate: Fraction, length_ns: int, directory: Path) -> Report:
-        """The report of a run in a new directory, in which its ledger is. Raises EvloadError."""
+    def __call__(self, rate: Fraction, length_ns: int, directory: Path, warmup_ns: int) -> Report:
+        """The report of a run in a new directory, in which its ledger is. It warms up for so long at least, and is
+        judged for `length_ns` after that. Raises EvloadError."""
         ...
 
 
@@ -120,7 +123,7 @@ def seek(
                 if done:
                     pause(done[-1], following)
                 looking.begins(number, following, length_ns)
-                report = trials(following.rate, length_ns, directory.path / name)
+                report = trials(following.rate, length_ns, directory.path / name, _usual_ns(done))
             except (InterruptedEarlyError, KeyboardInterrupt):
                 return known
         if report.summary.vitals.interrupted:
@@ -136,6 +139,11 @@ def seek(
             note = f"{unseen}; see why: evload try"
             done[-1] = replace(trial, judged=replace(judged, outcome=Outcome.UNDECIDED, reasons=(unseen,)))
             return told(Bounds(End.NONE))
+
+
+def _usual_ns(done: Sequence[Trial]) -> int:
+    """How long iterations take, as far as these trials know: for so long the next one has to fill up."""
+    return max((one.judged.usual_ns or 0 for one in done), default=0)
 
 
 def _again(run: RunDirectory, rate: Fraction) -> Report | None:
@@ -156,5 +164,5 @@ def _ceiling(question: Question, bounds: Bounds, done: Sequence[Trial], note: st
     return Ceiling(
         question.name, question.scenario, question.started_at, question.plan.first, question.plan.last,
         question.plan.precision, question.length_ns, bounds, tuple(done), verdict, objectives, question.not_asked,
-        note,
+        note, question.of_journeys,
     )  # fmt: skip

@@ -90,7 +90,9 @@ def run(
         if tried or not gone:
             console.print(f"seen in time: {sum(one.good for one in tried)} of {len(tried)} events")
         if gone:
-            console.print(f"completed: {sum(one.good for one in gone)} of {len(gone)} journeys")
+            followed = any(step.followed for one in gone for step in one.steps)
+            how = "completed, and what they sent seen in time" if followed else "completed"
+            console.print(f"{how}: {sum(one.good for one in gone)} of {len(gone)} journeys")
     if interrupted:
         return INTERRUPTED
     return 0 if all(one.good for one in tried) and all(one.good for one in gone) else NOT_SEEN
@@ -122,7 +124,7 @@ async def _run(
             around = Surroundings(clock, run_id, loaded.base_dir, secrets=got, guard=config.guard)
             kinds = [] if journeys else kinds_of(config, run_id)
             trial = Trial(plan, kinds, around, wait_ns=wait_ns, enough=enough, say=say)
-            ways = Ways(clock, trial.publish, trial.look, trial.pause, enough, say, loaded.learn)
+            ways = Ways(clock, trial.publish, trial.look, trial.follow, trial.pause, enough, say, loaded.learn)
             gone: list[JourneyTried] = []
 
             async def go() -> None:

@@ -71,6 +71,7 @@ def _step(step: StepTried, tried: JourneyTried, redact: Redact) -> dict[str, Any
         "detail": without_secrets(step.detail, redact),
         "exchanges": [turn for asked in step.asked for turn in turns_of(asked, redact)],
         "wait": None if step.look is None else _wait(step, step.look, redact),
+        "probes": [look_of(look, step.asked[-1].end_ns, redact) for look in step.followed],
         "taken": _values(step.taken, tried, redact),
         "captured": _values(step.captured, tried, redact),
         "found": found_of(step.found, redact),

@@ -15,6 +15,7 @@ from ...errors import EvloadError
 from ...model.iteration import Awaits
 from ...model.states import Seen, State
 from ...model.travel import Event, Read, ReadResult, Receipt, Target
+from ...objectives.objective import written_name
 from ...run.prepare import Kind
 from ...spi.context import AdapterSettings, Surroundings
 from ...spi.probe import Elsewhere, Probe, ProbeSettings, PushProbe
@@ -166,6 +167,25 @@ class Trial:
         proved = any(asked.seen is not Seen.FAILED and asked.start_ns >= until_ns for asked in look.reads)
         return State.LOST if proved else State.UNOBSERVED
 
+    async def follow(self, reader: int, step: str, published: Published) -> Looked:
+        """Look for the effect of what a step has sent with a reader that is open, by its number in the plan, from the
+        answer on, until it is seen or the reader's deadline, and what is waited after it, are over."""
+        eye = self._eyes[reader]
+        look = _look_of(eye)
+        look.reader = f"{written_name(eye.plan.probe)}{eye.plan.name.removeprefix(eye.plan.probe)}"
+        look.of_step = step
+        look.by_capture = bool(published.known_as)
+        patience = asyncio.create_task(self._ask_for_patience(f"{step}: its effect isn't seen yet", [look]))
+        try:
+            await self._look(eye, look, published)
+        finally:
+            patience.cancel()
+        if look.seen_ns is not None and not look.blind and not self._enough.is_set():
+            look.blind = await self._shows_nobody(eye)
+            if look.blind:
+                look.clues = reasons(look, published, Tests())
+        return look
+
     async def pause(self, at_ns: int) -> None:
         """Wait until a time, or until it is enough."""
         await self._unless_enough(self._clock.sleep_until_ns(at_ns))
@@ -269,7 +289,7 @@ class Trial:
         assert receipt is not None
         since_ns = receipt.acked_ns or receipt.sent_ns or event.intended_ns
         deadline_ns = since_ns + look.deadline_ns
-        target = Target(event.seq, event.correlation_id, receipt.capture)
+        target = _target_of(published)
         await self._until(eye, look, target, since_ns, deadline_ns)
         if look.seen_ns is None:
             tests = await self._test(eye, look, published, target)
@@ -279,6 +299,12 @@ class Trial:
         self._note(eye, look, event)
         if look.blind or look.late:
             look.clues = reasons(look, published, Tests())
+
+    async def _shows_nobody(self, eye: _Eye) -> bool:
+        """Whether it shows a step's effect that never was."""
+        nobody = self._surroundings.ids.id_of(NOBODY)
+        asked = await self._ask(eye, Target(NOBODY, nobody, nobody))
+        return asked.seen is Seen.PRESENT
 
     async def _wait_on(
         self,
@@ -396,11 +422,11 @@ class Trial:
         """The first other id by which it is seen."""
         event = published.event
         aliases = [
-            *spellings(event.correlation_id),
-            *in_answer(published.asked.document, event.correlation_id),
+            *spellings(published.id),
+            *in_answer(published.asked.document, published.id),
             *in_event(event),
         ]
-        if eye.settings.capabilities.asks_by_capture:
+        if eye.settings.capabilities.asks_by_capture or published.known_as:
             aliases.insert(0, Alias(event.correlation_id, "the correlation id", "correlation_id"))
         for alias in aliases[:_MOST_ALIASES]:
             if self._enough.is_set():
@@ -432,6 +458,14 @@ class Trial:
             async with asyncio.timeout(_ONE_PLACE_S), opening as probe:
                 return await _read(probe, lens, asyncio.Lock(), target, self._clock)
         return None
+
+
+def _target_of(published: Published) -> Target:
+    """What a probe is asked for; what a step says is asked in the place of both ids."""
+    event, receipt, known_as = published.event, published.receipt, published.known_as
+    if known_as:
+        return Target(event.seq, known_as, known_as)
+    return Target(event.seq, event.correlation_id, None if receipt is None else receipt.capture)
 
 
 def _look_of(eye: _Eye) -> Looked:

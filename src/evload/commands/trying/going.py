@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ...clock import Clock, rfc3339
@@ -37,6 +37,7 @@ class Ways:
     publish  sends an event through a producer and waits for its answer
     look     asks for what JOURNEY.STEP waits for, until it came to that or its time is over: what it awaits, and what
              that makes of a read
+    follow   looks for the effect of what JOURNEY.STEP has sent, with the reader that has this number in the plan
     pause    waits until a time, or until it is enough
     enough   set: go no further
     say      takes a remark for a person
@@ -46,6 +47,7 @@ class Ways:
     clock: Clock
     publish: Callable[[str, Event], Awaitable[Published]]
     look: Callable[[str, Event, Awaits, Turn | None], Awaitable[Looked]]
+    follow: Callable[[int, str, Published], Awaitable[Looked]]
     pause: Callable[[int], Awaitable[None]]
     enough: asyncio.Event
     say: Callable[[str], None]
@@ -111,6 +113,8 @@ class _Walk:
         self._program = once.program
         self._steps: dict[int, StepTried] = {}
         """By the numbers of their events."""
+        self._following: list[tuple[StepTried, asyncio.Task[Looked]]] = []
+        """What looks for the effects of steps beside."""
         clock = self._clock = ways.clock
         self._room = Journeys(
             once.index,
@@ -127,13 +131,19 @@ class _Walk:
     async def go(self) -> JourneyTried:
         """Until it is over, or until it is enough."""
         room, enough = self._room, self._ways.enough
-        while not room.done and not enough.is_set():
-            if due := room.take(self._clock.now_ns(), 1):
-                await self._do(due[0])
-            elif (at_ns := room.next_ns()) is not None:
-                await self._until(at_ns)
-        if enough.is_set():
-            room.stop(self._clock.now_ns())
+        try:
+            while not room.done and not enough.is_set():
+                if due := room.take(self._clock.now_ns(), 1):
+                    await self._do(due[0])
+                elif (at_ns := room.next_ns()) is not None:
+                    await self._until(at_ns)
+            if enough.is_set():
+                room.stop(self._clock.now_ns())
+            for step, looking in self._following:
+                step.followed.append(await looking)
+        finally:
+            for _, looking in self._following:
+                looking.cancel()
         steps = list(self._steps.values())
         self._say_what_proves_little(steps)
         gone = {step.name for step in steps}
@@ -145,11 +155,13 @@ class _Walk:
             next(iter(room.over()), None),
             [step.name for step in self._once.settings.counted() if step.name not in gone],
             None if self._once.race is None else rules_of(self._once.race, steps),
+            enough.is_set(),
         )
 
     def _say_what_proves_little(self, steps: Sequence[StepTried]) -> None:
         """A probe that looks in the wrong place finds nothing either."""
         shown = {step.to for step in steps if step.look is not None and step.look.seen_ns is not None}
+        shown |= {look.reader for step in steps for look in step.followed if look.seen_ns is not None}
         blank = [step for step in steps if step.look is not None and step.look.awaits == "absent" and step.said == OK]
         for step in blank:
             if step.to not in shown:
@@ -195,11 +207,20 @@ class _Walk:
         final = self._room.answered([receipt], self._clock.now_ns())
         if not final:
             return  # it is sent again
+        self._follow(step, published)
         step.said, step.detail = _SAID[(final[0].facts or {})["answer"]], final[0].detail
         if step.said != REFUSED and receipt.outcome is Outcome.ACCEPTED and receipt.answer is not None:
             step.found, step.captured = look_into(send, receipt.answer, values)
         if step.said == FAILED:
             step.clues = why_failed(step)
+
+    def _follow(self, step: StepTried, published: Published) -> None:
+        """Have probes look for its effect, each for what the step says, while the journey goes on."""
+        for event, _ in self._room.followed():
+            for reader, asked in event.asked.items():
+                known_as = "" if asked == published.event.correlation_id else asked
+                looking = self._ways.follow(reader, step.name, replace(published, known_as=known_as))
+                self._following.append((step, asyncio.ensure_future(looking)))
 
     async def _wait(self, step: StepTried, watch: Watch, event: WaitEvent) -> None:
         settings = _wait_of(self._once.settings, watch.name)

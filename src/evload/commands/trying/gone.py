@@ -31,6 +31,7 @@ class StepTried:
     taken     out of pools, by the names under which it is known
     captured  by their names, secrets among them
     found     what each capture and each check found
+    followed  how each reader looked for its effect, while the journey went on
     """
 
     operation: Send | Watch
@@ -47,6 +48,7 @@ class StepTried:
     captured: Mapping[str, Any] = field(default_factory=dict)
     found: list[Found] = field(default_factory=list)
     clues: list[Clue] = field(default_factory=list)
+    followed: list[Looked] = field(default_factory=list)
 
     @property
     def name(self) -> str:
@@ -72,6 +74,7 @@ class JourneyTried:
     secrets  names of what it captures that no one is shown
     undone   steps that it didn't come to
     rules    of a race: what each rule gives, where all that it looks at was read; None: it is a journey
+    interrupted  somebody had enough before all was seen
     """
 
     journey: str
@@ -81,14 +84,22 @@ class JourneyTried:
     over: Iteration | None = None
     undone: list[str] = field(default_factory=list)
     rules: list[Found] | None = None
+    interrupted: bool = False
 
     @property
     def good(self) -> bool:
-        """It came to its end, and so did what its user does at the very end; and what showed it means something."""
+        """It came to its end, and so did what its user does at the very end; what showed it means something, and what
+        its steps sent was seen in time."""
         return (
             self.over is not None
             and self.over.end is End.COMPLETED
             and not any(step.part == "end" and step.said != OK for step in self.steps)
             and not any(step.look is not None and step.look.blind for step in self.steps)
             and all(rule.value is True or rule.value is False for rule in self.rules or ())
+            and not self.unseen
         )
+
+    @property
+    def unseen(self) -> list[tuple[StepTried, Looked]]:
+        """The steps whose effect a reader didn't see in time."""
+        return [(step, look) for step in self.steps for look in step.followed if not look.good]

@@ -140,11 +140,17 @@ def _kept(document: Any) -> Any:
 
 @dataclass
 class Published:
-    """How the event went out."""
+    """How the event went out. `known_as` is what probes are asked for where that isn't its correlation id."""
 
     event: Event
     receipt: Receipt | None = None
     asked: Asked = field(default_factory=Asked)
+    known_as: str = ""
+
+    @property
+    def id(self) -> str:
+        """What probes are asked for."""
+        return self.known_as or self.event.correlation_id
 
     @property
     def accepted(self) -> bool:
@@ -162,6 +168,7 @@ class Looked:
     """How one reader looked for the event.
 
     by_capture  it asks with the id that the producer captured
+    of_step  the step of a journey whose effect it looks for, and which says what to ask for; empty: an event does
     seen_ns  when it was first seen, after the ack; None: it wasn't
     late     it was seen, but after the deadline
     blind    it also shows an event that was never sent, so that what it says is worth nothing
@@ -173,6 +180,7 @@ class Looked:
     kind: str
     deadline_ns: int
     by_capture: bool = False
+    of_step: str = ""
     reads: list[Asked] = field(default_factory=list)
     deliveries: Sequence[Asked] = ()
     delivered: int = 0

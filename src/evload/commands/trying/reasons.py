@@ -82,7 +82,6 @@ def _capture(published: Published, detail: str) -> Iterator[Clue]:
 
 def reasons(look: Looked, published: Published, tests: Tests) -> list[Clue]:
     """Why the reader doesn't see the event, the surest first."""
-    event = published.event
     if look.blind:
         said = f"{look.reader} also shows an event that was never sent, so that what it shows means nothing"
         return [Clue("anything", f"{said}; write a visible that only holds for the event", sure=True)]
@@ -94,9 +93,9 @@ def reasons(look: Looked, published: Published, tests: Tests) -> list[Clue]:
         *_elsewhere(look, tests.elsewhere),
         *ended(look),
         *failures(look),
-        *_not_among_items(last_answer(look), event),
+        *_not_among_items(last_answer(look), published.id),
         *_expressions(look),
-        *_in_deliveries(look, event),
+        *_in_deliveries(look, published.event),
     ]
     if not any(clue.sure for clue in found):
         found += [*_wrong_path(look, tests), *_named_address(look, published)]
@@ -135,15 +134,26 @@ def _known_as(known: Sequence[Alias], look: Looked) -> Iterator[Clue]:
                 yield Clue("spelling", f"{said}; {cure}", sure=True)
             case "answer":
                 cure = f"write capture: {alias.path} at the producer, and ask with {{capture}} or by: capture"
+                if look.of_step:
+                    cure = (
+                        f"give {look.of_step} capture: {{its_id: {alias.path}}}, and write "
+                        f'probes: {{{look.reader}: "{{its_id}}"}}'
+                    )
                 yield Clue("other-id", f"{said}; {cure}", sure=True)
             case "data":
                 name = alias.path.rpartition(".")[2]
                 cure = f'send the correlation id there: write {name}: "{{correlation_id}}" in the event'
+                if look.of_step:
+                    cure = f"write what {look.of_step} sends there in the place of what probes: has for {look.reader}"
                 yield Clue("other-id", f"{said}; {cure}", sure=True)
             case "correlation_id":
-                yield Clue("other-id", f"{said}; ask with {{correlation_id}}, not with the capture", sure=True)
+                cure = "ask with {correlation_id}, not with the capture"
+                if look.of_step:
+                    cure = f'write probes: {{{look.reader}: "{{correlation_id}}"}}'
+                yield Clue("other-id", f"{said}; {cure}", sure=True)
             case _:
-                yield Clue("other-id", f"{said}; capture it at the producer, and ask with it", sure=True)
+                where = look.of_step or "the producer"
+                yield Clue("other-id", f"{said}; capture it at {where}, and ask with it", sure=True)
 
 
 def _id_not_sent(look: Looked, published: Published) -> Iterator[Clue]:
@@ -226,21 +236,21 @@ def last_answer(look: Looked) -> Asked | None:
     return next((one for one in reversed(look.reads) if one.seen is Seen.ABSENT), None)
 
 
-def _not_among_items(asked: Asked | None, event: Event) -> Iterator[Clue]:
+def _not_among_items(asked: Asked | None, known_as: str) -> Iterator[Clue]:
     """A list was answered, and the id isn't where it is looked for."""
     items = asked.values("items")[-1:] if asked is not None else []
     if asked is None or not items or not isinstance(items[0].value, list) or not items[0].value:
         return
     looked = asked.values("id")
     name = looked[-1].expression if looked else "id"
-    within = [place for item in items[0].value for place in places_of(item, event.correlation_id) if not place.within]
+    within = [place for item in items[0].value for place in places_of(item, known_as) if not place.within]
     if any(written(place.path) == name for place in within):
         return
     for place in within[:1]:
         path, spelt = written(place.path), f", {place.spelt}" if place.spelt else ""
         yield Clue("id-place", f"`id` is in `{path}`{spelt}, in an item of the list; write id: {path}", sure=True)
     if not within:
-        for place in places_of(asked.document, event.correlation_id):
+        for place in places_of(asked.document, known_as):
             if not place.within and place.path:
                 yield Clue("id-place", f"the answer has the id in `{written(place.path)}`, outside of `items`")
                 return
@@ -270,7 +280,7 @@ def _in_deliveries(look: Looked, event: Event) -> Iterator[Clue]:
         if judged and not truthy(judged[-1].value) and next(places_of(document, event.correlation_id), None):
             yield from why_false("visible", judged[-1].expression, judged[-1].document)
             return
-        listed = list(_not_among_items(one, event))
+        listed = list(_not_among_items(one, event.correlation_id))
         if listed:
             yield from listed
             return
@@ -300,7 +310,7 @@ def _wrong_path(look: Looked, tests: Tests) -> Iterator[Clue]:
 def _named_address(look: Looked, published: Published) -> Iterator[Clue]:
     """The publish's answer names an address with the id."""
     document = published.asked.document
-    for place in places_of(document, published.event.correlation_id):
+    for place in places_of(document, published.id):
         value: Any = document
         for step in place.path:
             value = value[step]
@@ -334,7 +344,8 @@ def _never(look: Looked, published: Published, tests: Tests) -> Iterator[Clue]:
     if nowhere is not None and nowhere.asked.came is not None and alike(last) != alike(nowhere.asked):
         said += "; the path is known there (one that no server has is answered in another way)"
     waited = f" or in {format_duration(tests.waited_ns)} after it" if tests.waited_ns else ""
-    said += f"; the event was accepted, and isn't there under its id, in any spelling, within the deadline{waited}"
+    under = f"under {published.id}" if look.of_step else "under its id"
+    said += f"; the event was accepted, and isn't there {under}, in any spelling, within the deadline{waited}"
     cure = f"{find}, and see that its worker runs"
     if _is_envelope(published):
         cure += "; if the system wants the data alone, without an envelope, write mode: plain"

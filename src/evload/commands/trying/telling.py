@@ -85,7 +85,7 @@ def lines_of(tried: Tried, redact: Redact) -> Iterator[str]:
     for look in tried.looks:
         if published.may_appear:
             yield ""
-            yield from _look(look, published.asked.end_ns, redact)
+            yield from look_lines(look, published.asked.end_ns, redact)
 
 
 def verdict(tried: Tried) -> str:
@@ -98,9 +98,13 @@ def verdict(tried: Tried) -> str:
     if tried.good:
         seen_ns = max(look.seen_ns or 0 for look in tried.looks)
         return f"seen after {span(seen_ns)}"
-    bad = [look for look in tried.looks if not look.good]
+    return unseen([look for look in tried.looks if not look.good], interrupted=tried.interrupted)
+
+
+def unseen(bad: Sequence[Looked], *, interrupted: bool) -> str:
+    """What is said of an event that these readers didn't see."""
     names = ", ".join(look.reader for look in bad)
-    if tried.interrupted:
+    if interrupted:
         return f"not seen by {names} yet"
     if all(look.late for look in bad):
         return f"seen too late by {names}"
@@ -109,7 +113,8 @@ def verdict(tried: Tried) -> str:
     return f"not seen by {names} within {span(max(look.deadline_ns for look in bad))}"
 
 
-def _look(look: Looked, since_ns: int, redact: Redact) -> Iterator[str]:
+def look_lines(look: Looked, since_ns: int, redact: Redact) -> Iterator[str]:
+    """How a reader looked for an event that was acked at `since_ns`."""
     what = f"{look.reader} ({look.kind})" if look.kind else look.reader
     if look.deliveries:
         yield f"{what}: {look.delivered} came" if look.delivered else f"{what} asked"

@@ -12,7 +12,7 @@ from ...units import format_duration
 from .expressions import value_shown
 from .gone import FAILED, NOTHING, OK, JourneyTried, StepTried
 from .looking import Looked
-from .telling import asked_lines, found_lines, message_lines, why_lines
+from .telling import asked_lines, found_lines, look_lines, message_lines, unseen, why_lines
 
 _PARTS: Final = {"begin": ", once for each user", "finally": ", finally", "end": ", at the end of each user"}
 _AWAITED: Final[Mapping[Awaits, str]] = {
@@ -50,6 +50,10 @@ def verdict_of_journey(tried: JourneyTried, redact: Redact) -> str:
     for rule in tried.rules or ():
         if rule.value is not True and rule.value is not False:
             return f"{took}, and rule {rule.name!r} gives neither true nor false"
+    if tried.unseen:
+        step = tried.unseen[0][0]
+        looks = [look for one, look in tried.unseen if one is step]
+        return f"{took}; what {step.name} sent: {unseen(looks, interrupted=tried.interrupted)}"
     if late := [step for step in tried.steps if step.part == "end" and step.said != OK]:
         return f"{took}, and at the end of its user {late[0].name} {late[0].said}"
     return took
@@ -69,6 +73,9 @@ def _step(step: StepTried, redact: Redact) -> Iterator[str]:
         yield from _exchanges(step, redact)
     yield from found_lines(step.found, redact)
     yield from why_lines(step.clues, redact)
+    for look in step.followed:
+        yield ""
+        yield from look_lines(look, step.asked[-1].end_ns, redact)
 
 
 def _said(step: StepTried) -> str:

@@ -43,6 +43,7 @@ def render(ceiling: Ceiling) -> str:
         objectives=[(one, wording.title(one), wording.observed(one)) for one in ceiling.objectives],
         charts=charts,
         drawn=embedded(charts),
+        p95=_p95(ceiling),
         trials=[_row(trial) for trial in ceiling.trials],
         library=packed_library(),
     )
@@ -77,7 +78,7 @@ def _trials(ceiling: Ceiling) -> Chart | None:
     count = len(rates)
     plot = new_figure(
         height=320, y_axis_type="log", x_range=Range1d(0.5, count + 0.5), y_range=Range1d(low, high),
-        x_axis_label="trial", y_axis_label="events per second",
+        x_axis_label="trial", y_axis_label=f"{_events(ceiling)} per second",
     )  # fmt: skip
     plot.xaxis.ticker = FixedTicker(ticks=list(range(1, count + 1)))
     _name_rates(plot, plot.yaxis, rates)
@@ -121,7 +122,7 @@ def _growth(ceiling: Ceiling) -> Chart | None:
     lowest = max(-0.1 * highest, min(min(low for _, (_, low, _) in shown) * 100, 0))
     plot = new_figure(
         x_axis_type="log", x_range=Range1d(min(rates) / _ROOM, max(rates) * _ROOM),
-        y_range=Range1d(lowest - 0.04 * highest, highest * 1.08), x_axis_label="events per second",
+        y_range=Range1d(lowest - 0.04 * highest, highest * 1.08), x_axis_label=f"{_events(ceiling)} per second",
         y_axis_label="% of the rate",
     )  # fmt: skip
     _name_rates(plot, plot.xaxis, rates)
@@ -158,7 +159,7 @@ def _growth(ceiling: Ceiling) -> Chart | None:
 
 
 def _windows(ceiling: Ceiling) -> Chart | None:
-    """p95 of the consistency window over the rate."""
+    """p95 of the consistency window, or of how long an iteration takes, over the rate."""
     found = [(trial, *windows) for trial in ceiling.trials if (windows := trial.judged.windows) is not None]
     known = [(trial, low, high) for trial, low, high in found if low is not None and (low > 0 or high)]
     if not known:
@@ -172,7 +173,7 @@ def _windows(ceiling: Ceiling) -> Chart | None:
     )
     plot = new_figure(
         x_axis_type="log", y_axis_type="log", x_range=Range1d(min(rates) / _ROOM, max(rates) * _ROOM),
-        y_range=Range1d(bottom, top), x_axis_label="events per second", y_axis_label="seconds",
+        y_range=Range1d(bottom, top), x_axis_label=f"{_events(ceiling)} per second", y_axis_label="seconds",
     )  # fmt: skip
     _name_rates(plot, plot.xaxis, rates)
     _name_rates(plot, plot.yaxis, [bottom, top])
@@ -194,12 +195,23 @@ def _windows(ceiling: Ceiling) -> Chart | None:
         [format_rate(trial.rate), wording.bracket(low, high)]
         for trial, low, high in sorted(known, key=lambda one: one[0].rate)
     ]
-    said = "p95 of the consistency window of each trial: " + "; ".join(f"at {rate} {told}" for rate, told in rows)
+    title = "How long an iteration takes" if ceiling.of_journeys else "How long until everybody sees it"
+    what = "the time of an iteration" if ceiling.of_journeys else "the consistency window"
+    said = f"p95 of {what} of each trial: " + "; ".join(f"at {rate} {told}" for rate, told in rows)
     return Chart(
-        "windows", "How long until everybody sees it", plot, said, ("rate", "p95(consistency)"), rows,
+        "windows", title, plot, said, ("rate", _p95(ceiling)), rows,
         "p95, as a bracket; one that begins at 0 is drawn from the lower edge",
         _legend([trial for trial, _, _ in known]),
     )  # fmt: skip
+
+
+def _events(ceiling: Ceiling) -> str:
+    return "iterations" if ceiling.of_journeys else "events"
+
+
+def _p95(ceiling: Ceiling) -> str:
+    """What the windows of trials are of."""
+    return "p95(journey)" if ceiling.of_journeys else "p95(consistency)"
 
 
 def _worst(trial: Trial) -> tuple[str, float, float] | None:

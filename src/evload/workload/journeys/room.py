@@ -101,7 +101,8 @@ class _Pass:
         self.due_ns = intended_ns
         """When its next operation is due."""
         self.last_ns = intended_ns
-        """When the last of its steps was done, and with that all of it; of one never begun, when it was due."""
+        """When the last of its steps was done, or was given up, and with that all of it; of one never begun, when it
+        was due."""
         self.end: End | None = None
         self.step = ""
         self.reason = ""
@@ -537,7 +538,10 @@ class Journeys:
                 self._pools.put_back(pool, one.values.pop(name))
         if one.started_ns is None and one.part <= _MAIN:
             self._unbegun(one, End.STARVED, send.name, reason)
-        elif not self._ended(one, End.FAILED, send.name, reason, now_ns):
+            return
+        if one.part <= _MAIN:
+            one.last_ns = one.due_ns
+        if not self._ended(one, End.FAILED, send.name, reason, now_ns):
             self._go_on(one, now_ns)
 
     # -- answers -----------------------------------------------------------------------------------------

@@ -218,6 +218,11 @@ class JourneySettings:
             if isinstance(step, RequestStep):
                 yield from step.all_files
 
+    @property
+    def pauses_ns(self) -> int:
+        """How long an iteration pauses at most, whatever it is answered; what it does after a no is left out."""
+        return _pauses_ns(self.steps)
+
     def lets_go(self, probe: str, of: str) -> bool:
         """Whether a step lets go what another one looks for: that it is missing again is no fault then."""
         return any(
@@ -239,6 +244,18 @@ def counted(steps: tuple[Step, ...]) -> Iterator[Counted]:
                 yield from counted(step.else_)
             if isinstance(step, WaitStep) and step.on_failed:
                 yield from counted(step.on_failed)
+
+
+def _pauses_ns(steps: tuple[Step, ...]) -> int:
+    total = 0
+    for step in steps:
+        if isinstance(step, Think):
+            total += step.most_ns
+        elif isinstance(step, WaitStep) and step.kind == "absent":
+            total += step.within
+        elif isinstance(step, Choose):
+            total += max(_pauses_ns(branch.steps) for branch in step.branches)
+    return total
 
 
 def sending(steps: tuple[Step, ...]) -> Iterator[Sending]:
