@@ -15,12 +15,14 @@ from evload.clock import SystemClock
 from evload.errors import TargetError
 from evload.model.states import Seen
 from evload.model.travel import Target
+from evload.probes.dynamodb import DynamodbProbeConfig
 from evload.probes.postgres import PostgresProbeConfig
 from evload.probes.redis import RedisProbeConfig
 from evload.probes.s3 import S3ProbeConfig
 from evload.probes.sqlite import SqliteProbeConfig
 from evload.spi.context import Surroundings
 from evload.spi.probe import ProbeSettings
+from tests.probes.test_probe_dynamodb import make_table
 from tests.servers.aws_server import ENVIRONMENT, REGION, AwsServer
 from tests.servers.postgres_server import PostgresServer
 from tests.servers.redis_server import RedisServer
@@ -171,3 +173,27 @@ def test_an_expression_that_does_not_compile_is_told(which: str, tmp_path: Path)
     for config in configs:
         with pytest.raises(ValueError, match="is not JMESPath"):
             config.waiting("a =" if which == "until" else None, S, {} if which == "until" else {"x": "a ="})
+
+
+def test_items_of_dynamodb(aws: AwsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    dynamodb = make_table(aws, "waited", pk="S")
+    for name, status in (("o-1", "paid"), ("o-2", "new")):
+        item = {"pk": {"S": name}, "status": {"S": status}, "total": {"N": "12.5"}, "beside": {"S": "x"}}
+        dynamodb.put_item(TableName="waited", Item=item)
+    config = DynamodbProbeConfig.model_validate(
+        {
+            "kind": "dynamodb",
+            "endpoint": aws.url,
+            "region": REGION,
+            "table": "waited",
+            "key": {"pk": "{correlation_id}"},
+        }
+    )
+    waited = config.waiting("status == 'paid'", S, {"sum": "total", "more": "beside"})
+    assert said(waited, "o-1", "o-2", "o-3") == [
+        (PRESENT, {"sum": 12.5, "more": "x"}),
+        (ABSENT, None),
+        (ABSENT, None),
+    ]
