@@ -168,8 +168,8 @@ class Owner(Protocol):
     requests_per_connection  after so many a connection is closed; None: never
     hangs_up_at_limit        an answer whose body is longer than its limit ends there, and so does its connection;
                              otherwise the rest is read and thrown away
-    known                    the last answers that came in one piece; kept by connections. By the three digits of their
-                             status those to exchanges that are alike; by their lengths those known by their heads
+    known                    the last answers that came in one piece; kept by connections. Those to exchanges that are
+                             alike by the three digits of their status; those that are known by their heads by length
     """
 
     clock: Clock
