@@ -296,6 +296,7 @@ class ReadResult:
     strange     what came, or was answered, and is about no event of any run; not about one of another run
     example     for people: the beginning of one of those
     bytes_in    bytes of the bodies of the answers that came, those to failed reads too; 0 where nobody counts them
+    alike       its reads, one at least, say whether their events are there and no more, and all say the same
     """
 
     reads: list[Read]
@@ -307,6 +308,7 @@ class ReadResult:
     strange: int = 0
     example: str = ""
     bytes_in: int = 0
+    alike: bool = False
 
 
 class Part(NamedTuple):
