@@ -157,9 +157,18 @@ class RequestEvent(Event):
         intended_ns: int,
         request: Request,
     ) -> None:
+        # As Event does, which takes longer: there is one for each step.
+        self.seq = seq
+        self.correlation_id = correlation_id
+        self.scenario = scenario
+        self.type = type
+        self.intended_ns = intended_ns
+        self.key = None
         # Of a body in pieces nobody asks the event for more than its length.
-        body = cast(bytes, request.body)
-        super().__init__(seq, correlation_id, scenario, type, intended_ns, None, body, request.headers, ())
+        self.body = cast(bytes, request.body)
+        self.headers = request.headers
+        self.extras = ()
+        self.own_delay = None
         self.request = request
 
     def __repr__(self) -> str:

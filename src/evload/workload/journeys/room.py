@@ -398,11 +398,14 @@ class Journeys:
     def _go_on(self, one: _Pass, now_ns: int) -> None:
         """Do what is due by now, up to a step that sends or waits, or that is due later."""
         program = self._programs[one.journey]
+        operations = program.operations
         over = False
         while not over:
-            match program.operations[one.place]:
-                case Send() as send:
-                    over = self._begin_step(one, program, send, now_ns)
+            operation = operations[one.place]
+            if isinstance(operation, Send):  # most are
+                over = self._begin_step(one, program, operation, now_ns)
+                continue
+            match operation:
                 case Watch() as watch:
                     over = self._begin_wait(one, program, watch, now_ns)
                 case Pause() as pause:
@@ -439,9 +442,9 @@ class Journeys:
         if one.tried is not None:
             self._fly(one, send.producer, one.tried[0])
             return True
-        if missing := send.needs - one.values.keys():
+        if send.needs and (missing := send.needs - one.values.keys()):
             return self._unknown(one, send, missing, now_ns)
-        if not self._takes(one, send):
+        if send.take and not self._takes(one, send):
             return True
         seq = self._prepare(one, program, send)
         event = send.event(seq, one.due_ns, self._stamp(now_ns))
@@ -451,7 +454,8 @@ class Journeys:
             event.request.memory = one.memory
         if send.retry is not None:
             one.tried = (event, None)
-        self._fly(one, send.producer, event)
+        self._flying[seq] = one
+        self._due.append(Due(send.producer, event))
         return True
 
     def _begin_wait(self, one: _Pass, program: Program, watch: Watch, now_ns: int) -> bool:
@@ -570,15 +574,16 @@ class Journeys:
 
     def _final(self, one: _Pass, receipt: Receipt, said: int) -> Receipt:
         """The last answer to a step, with what is known by it."""
-        facts = {**(receipt.facts or {}), "answer": said}
+        seq, outcome, sent_ns, acked_ns, detail, capture, told, _ = receipt
+        facts = {**told, "answer": said} if told else {"answer": said}
         if one.number >= 0:
             facts["iteration"] = one.number
-        if len(one.tries) > 1:
-            facts |= {"retried": len(one.tries) - 1, "tries": tuple(one.tries)}
-        one.tried, one.tries = None, []
-        detail = self._hidden(one, receipt.detail) if receipt.detail else ""
-        seq, outcome, sent_ns, acked_ns, _, capture, _, _ = receipt
-        return Receipt(seq, outcome, sent_ns, acked_ns, detail, capture, facts)
+        if one.tries:
+            if len(one.tries) > 1:
+                facts |= {"retried": len(one.tries) - 1, "tries": tuple(one.tries)}
+            one.tries = []
+        one.tried = None
+        return Receipt(seq, outcome, sent_ns, acked_ns, detail and self._hidden(one, detail), capture, facts)
 
     def _follow(self, one: _Pass, follow: Follow, receipt: Receipt, now_ns: int) -> None:
         """Have probes look for the effect of what a step has sent, and got its answer to."""
@@ -621,8 +626,11 @@ class Journeys:
                 return REFUSED, f"HTTP {status}"
             if (came := answer.download) is not None and came.wrong:
                 return FAILED, came.wrong
-            if reason := self._missing(one, send, Document(answer, one.values)):
+            looks = send.captures or send.checks
+            if looks and (reason := self._missing(one, send, Document(answer, one.values))):
                 return FAILED, self._hidden(one, reason)
+        if not send.give:
+            return OK, ""
         program = self._programs[one.journey]
         for gift in send.give:
             if unknown := gift.needs - one.values.keys():
