@@ -42,12 +42,20 @@ class RequestExchange(Exchange):
         into: Any,
         queued_ns: int,
     ) -> None:
-        super().__init__(request, ((event,), into), queued_ns)
+        # As Exchange does, which takes longer: there is one for each step.
+        self.request = request
+        self.context = ((event,), into)
+        self.queued_ns = queued_ns
+        self.sent_ns = self.refused_ns = None
+        self.past = ""
+        self.overlong = False
+        self.body_size = 0
         self.asks = asks = event.request
         self.own_headers = own_headers
         body = asks.body
         self.streamed = isinstance(body, Pieces) and len(body) > _STREAMED
-        self.bodiless = asks.method.upper() == "HEAD"
+        method = asks.method
+        self.bodiless = len(method) == 4 and method.upper() == "HEAD"
         self.by_head = not (self.bodiless or self.streamed) and asks.wanted is None
 
 
