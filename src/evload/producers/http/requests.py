@@ -46,7 +46,7 @@ class RequestExchange(Exchange):
         self.request = request
         self.context = ((event,), into)
         self.queued_ns = queued_ns
-        self.sent_ns = self.refused_ns = None
+        self.sent_ns = self.refused_ns = self.first_ns = self.broken_status = None
         self.past = ""
         self.overlong = False
         self.body_size = 0

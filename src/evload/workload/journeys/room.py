@@ -446,7 +446,7 @@ class Journeys:
             return self._unknown(one, send, missing, now_ns)
         if send.take and not self._takes(one, send):
             return True
-        seq = self._prepare(one, program, send)
+        seq = self._prepare(one, program, send, self._scenario)
         event = send.event(seq, one.due_ns, self._stamp(now_ns))
         if send.follow is not None:
             one.sent = event
@@ -464,7 +464,7 @@ class Journeys:
             return True
         if missing := watch.needs - one.values.keys():
             return self._unknown(one, watch, missing, now_ns)
-        seq = self._prepare(one, program, watch)
+        seq = self._prepare(one, program, watch, watch.scenario)
         asked = one.asked = watch.asked(seq, self._stamp(now_ns))
         shown = (watch.probe, asked) in one.shown
         told = self._hidden(one, asked)
@@ -478,8 +478,9 @@ class Journeys:
         one.place = step.goes_on
         return False
 
-    def _prepare(self, one: _Pass, program: Program, step: Send | Watch) -> int:
-        """Make ready what fills the templates of a step that is begun now. Gives the seq of its event."""
+    def _prepare(self, one: _Pass, program: Program, step: Send | Watch, scenario: int) -> int:
+        """Make ready what fills the templates of a step that is begun now. Gives the seq of its event, which is one
+        of this scenario."""
         if one.started_ns is None and one.part <= _MAIN:
             one.started_ns = one.due_ns
             self.started += 1
@@ -487,7 +488,7 @@ class Journeys:
         program.late.values = one.values
         if step.seeded:
             program.random.seed(self._key(one, one.place + 1))
-        return self.next_seq(step.scenario if isinstance(step, Watch) else self._scenario)
+        return self.next_seq(scenario)
 
     def next_seq(self, scenario: int) -> int:
         """The number of the next event of a scenario."""
@@ -549,7 +550,9 @@ class Journeys:
     def _answered(self, one: _Pass, receipt: Receipt, now_ns: int) -> Receipt | None:
         send = self._programs[one.journey].operations[one.place]
         assert isinstance(send, Send)
-        at_ns = max(one.due_ns, now_ns if receipt.acked_ns is None else receipt.acked_ns)
+        at_ns = now_ns if receipt.acked_ns is None else receipt.acked_ns
+        if at_ns < one.due_ns:
+            at_ns = one.due_ns
         if one.tried is not None:
             answered = receipt.answer is not None
             receipt = _with_try(one, receipt)
@@ -622,7 +625,7 @@ class Journeys:
             reason = receipt.detail or receipt.outcome.name.lower().replace("_", " ")
             return FAILED, self._hidden(one, reason)
         if (answer := receipt.answer) is not None:
-            if (status := answer.get("status")) in send.no:
+            if send.no and (status := answer.get("status")) in send.no:
                 return REFUSED, f"HTTP {status}"
             if (came := answer.download) is not None and came.wrong:
                 return FAILED, came.wrong
