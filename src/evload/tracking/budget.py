@@ -232,7 +232,7 @@ class _Pace:
     def add(self, now_ns: int, latency_ns: int, events: int) -> None:
         """Take one answer. A single one that takes very long counts for four usual ones at most."""
         size = events.bit_length()
-        answers, mean, best, last_ns = self._sizes.get(size) or (0, float(latency_ns), inf, now_ns)
+        answers, mean, best, last_ns = self._sizes.get(size, (0, float(latency_ns), inf, now_ns))
         answers += 1
         # Asked for every answer: a call of min or max takes as long as all the rest of a line.
         most_ns = 4 * mean
