@@ -35,6 +35,18 @@ LAST: Final = frozenset(list(ANSWERS)[-2:])
 """Answers after which their connection can't be used any more."""
 
 
+class OfAStep(Exchange):
+    """An exchange of whose answer as many bytes are kept as its context says."""
+
+    alike = False
+    by_head = True
+
+
+def exchange_with(limit: int | None) -> Exchange:
+    """One that is like all others, or that has a limit of its own."""
+    return Exchange((b"x",), None, 0) if limit is None else OfAStep((b"x",), limit, 0)
+
+
 class Peer:
     """Whose connections they are, and who is told; a transport beside it."""
 
@@ -45,7 +57,7 @@ class Peer:
     def __init__(self) -> None:
         self.clock = SystemClock()
         self.listener: Listener = self
-        self.known: dict[bytes, Known] = {}
+        self.known: dict[bytes | int, Known] = {}
         self.told: list[tuple[int, Sequence[tuple[bytes, bytes]], bytes]] = []
         self.free = 0
 
@@ -60,7 +72,7 @@ class Peer:
         raise AssertionError(reason)
 
     def body_limit(self, exchange: Exchange, status: int) -> int:
-        return 5000
+        return 5000 if exchange.context is None else int(exchange.context)
 
     def grown(self) -> None: ...
 
@@ -95,27 +107,32 @@ def pieces(answer: bytes, cuts: Sequence[int]) -> list[bytes]:
 
 @given(
     st.lists(
-        st.tuples(st.sampled_from(list(ANSWERS)), st.one_of(st.just([]), st.lists(st.integers(0, 6100), max_size=3))),
+        st.tuples(
+            st.sampled_from(list(ANSWERS)),
+            st.one_of(st.just([]), st.lists(st.integers(0, 6100), max_size=3)),
+            st.sampled_from([None, 0, 2, 5000]),
+        ),
         max_size=12,
     )
 )
-def test_whatever_came_before_an_answer_is_what_it_is(script: list[tuple[bytes, list[int]]]) -> None:
+def test_whatever_came_before_an_answer_is_what_it_is(script: list[tuple[bytes, list[int], int | None]]) -> None:
     peer = Peer()
     connection = connection_of(peer)
     free = 0
-    for answer, cuts in script:
-        exchange = Exchange((b"GET / HTTP/1.1\r\n\r\n",), None, 0)
+    for answer, cuts, limit in script:
+        exchange = exchange_with(limit)
         connection.send(exchange, peer.clock.now_ns())
         parts = pieces(answer, [] if answer in LAST else cuts)
         for part in parts:
             connection.data_received(part)
         status, headers, body = peer.told[-1]
-        assert (status, body) == ANSWERS[answer]
+        assert (status, body) == (ANSWERS[answer][0], ANSWERS[answer][1][:limit])
         alone = Peer()
-        other = connection_of(alone)
-        other.send(Exchange((b"x",), None, 0), 0)
+        other, single = connection_of(alone), exchange_with(limit)
+        other.send(single, 0)
         other.data_received(answer)
         assert headers == alone.told[-1][1]
+        assert exchange.body_size == single.body_size
         free += answer not in LAST
         assert peer.free == free
         assert all(len(known.head) <= 4096 for known in peer.known.values())
@@ -140,7 +157,7 @@ class Counting:
         return getattr(self.parser, name)
 
 
-def parsed(peer: Peer, script: Sequence[bytes]) -> list[bytes]:
+def parsed(peer: Peer, script: Sequence[bytes], limit: int | None = None) -> list[bytes]:
     """Those of some answers that were parsed, which came in turns on two connections."""
     fed: list[bytes] = []
     connections = [connection_of(peer), connection_of(peer)]
@@ -148,7 +165,7 @@ def parsed(peer: Peer, script: Sequence[bytes]) -> list[bytes]:
         counting: Any = Counting(connection, fed)
         connection._parser = counting
     for number, answer in enumerate(script):
-        connections[number % 2].send(Exchange((b"x",), None, 0), 0)
+        connections[number % 2].send(exchange_with(limit), 0)
         connections[number % 2].data_received(answer)
     return fed
 
@@ -173,6 +190,32 @@ def test_of_answers_that_differ_in_their_bodies_alone_the_first_is_parsed_of_eac
         (404, b'{"no":1}'), (200, b"a1"), (404, b'{"no":1}'), (200, b"b2"), (404, b'{"no":1}'), (200, b"c3"),
         (200, b"long"), (200, b"d4"),
     ]  # fmt: skip
+
+
+def test_of_answers_with_limits_of_their_own_the_first_is_parsed_of_each_length() -> None:
+    peer = Peer()
+    script = [found(b"a1"), found(b"b2"), found(b"long"), found(b"c3"), found(b"LONG"), found(b"d4")]
+    assert parsed(peer, script, limit=3) == [found(b"a1"), found(b"long")]
+    assert [body for _, _, body in peer.told] == [b"a1", b"b2", b"lon", b"c3", b"LON", b"d4"]
+
+
+def test_answers_of_any_length_leave_no_more_than_some_heads() -> None:
+    peer = Peer()
+    script = [found(b"x" * size) for size in range(200)]
+    assert parsed(peer, script, limit=0) == script
+    assert len(peer.known) <= 64
+
+
+def test_what_an_answer_has_beyond_a_body_that_is_known_ends_the_connection() -> None:
+    peer = Peer()
+    connection = connection_of(peer)
+    for answer in (found(b"abc"), found(b"ab") + b"c", found(b"abc")[:-1]):
+        connection.send(exchange_with(5), 0)
+        connection.data_received(answer)
+        if connection.closed:
+            connection = connection_of(peer)
+    assert [body for _, _, body in peer.told] == [b"abc", b"ab"]
+    assert peer.free == 1
 
 
 def test_a_connection_that_has_served_its_time_is_closed_all_the_same() -> None:

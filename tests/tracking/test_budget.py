@@ -120,6 +120,14 @@ def test_what_was_read_in_each_tenth_of_a_second_is_told_once_when_it_is_over() 
     assert budget.take_slots(9_000 * MS) == []
 
 
+def test_what_is_read_in_a_tenth_that_was_told_already_is_told_by_itself() -> None:
+    budget = ReadBudget(None)
+    for reads in (3, 4):
+        assert budget.allow(5_010 * MS, reads) == reads
+        assert budget.take_slots(6_000 * MS) == [(5_000 * MS, reads)]
+    assert budget.busiest == 7
+
+
 def test_gaps_stay_wide_for_two_seconds_after_the_core_was_busy() -> None:
     """What is said of it is a second old when it is said again."""
     budget = ReadBudget(100)

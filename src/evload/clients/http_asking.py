@@ -125,7 +125,7 @@ class Asker:
     ) -> None:
         self.clock = clock
         self.listener: Listener = self
-        self.known: dict[bytes, Known] = {}
+        self.known: dict[bytes | int, Known] = {}
         self.dialer = Dialer.to(endpoint)
         self._tls = tls
         self._timeout_ns = timeout_ns

@@ -36,9 +36,12 @@ _PORTION: Final = 65_536
 """Most bytes of a long request that are written at a time."""
 _KNOWN_LIMIT: Final = 4_096
 """Most bytes of an answer that are remembered."""
+_KNOWN_LENGTHS: Final = 64
+"""Of so many lengths of answers a head is remembered."""
 _END_OF_HEAD: Final = b"\r\n\r\n"
 _FRAMING: Final = (b"content-length", b"transfer-encoding")
 """Headers that say where a body ends."""
+_FRAMING_LENGTHS: Final = frozenset(map(len, _FRAMING))
 GARBLED: Final = "the answer is cut off or garbled"
 
 
@@ -76,8 +79,14 @@ class Known(NamedTuple):
 
 def _length(headers: Sequence[tuple[bytes, bytes]]) -> int | None:
     """How long a body is by its one content-length; None: nothing but that would say so."""
-    framing = [value for name, value in headers if name.lower() in _FRAMING]
-    return int(framing[0]) if len(framing) == 1 and framing[0].isdigit() else None
+    found = None
+    for name, value in headers:
+        # Most names have another length, which is told without a copy in lower case.
+        if len(name) in _FRAMING_LENGTHS and name.lower() in _FRAMING:
+            if found is not None or not value.isdigit():
+                return None
+            found = int(value)
+    return found
 
 
 class Exchange:
@@ -85,17 +94,22 @@ class Exchange:
 
     `refused_ns` is when the target refused the connection that it was waiting for. `past` is what an accepted one
     went through that is worth telling, mostly nothing. `overlong` says of an answer that its body was cut off, and
-    nothing of it is kept. `body_size` is how many bytes of the answer's body came, kept or not, as they came. `alike`
-    are those of which the same is kept of all answers with one status: what is known of one holds for another.
+    nothing of it is kept. `body_size` is how many bytes of the answer's body came, kept or not, as they came.
     `first_ns` is when the first byte of its answer came; None: that came all at once, or nothing of it did.
     `broken_status` is the status of an answer that wasn't complete; None: there was none.
     """
 
     __slots__ = (
-        "alike", "body_size", "broken_status", "context", "first_ns", "overlong", "past", "queued_ns", "refused_ns",
-        "request", "sent_ns",
+        "body_size", "broken_status", "context", "first_ns", "overlong", "past", "queued_ns", "refused_ns", "request",
+        "sent_ns",
     )  # fmt: skip
 
+    alike: bool = True
+    """It is one of those of which the same is kept of all answers with one status: what is known of one holds for
+    another."""
+    by_head: bool = False
+    """As much is kept of its answer as its limit says, which is asked each time: what is known of the head of one
+    answer holds for another. Only of those that aren't `alike`."""
     bodiless: bool = False
     """Whatever the headers of its answer say of a body, none comes (RFC 9112, 6.3): it asks by HEAD. Only of those
     that aren't `alike`."""
@@ -115,7 +129,6 @@ class Exchange:
         self.past = ""
         self.overlong = False
         self.body_size = 0
-        self.alike = True
 
     def body_of(self, status: int, headers: Sequence[tuple[bytes, bytes]]) -> list[bytes]:
         """What takes the pieces of the body of its answer, and holds those that are kept. Asked once for each answer
@@ -155,15 +168,15 @@ class Owner(Protocol):
     requests_per_connection  after so many a connection is closed; None: never
     hangs_up_at_limit        an answer whose body is longer than its limit ends there, and so does its connection;
                              otherwise the rest is read and thrown away
-    known                    by the three digits of their status, the last answers that came in one piece; kept by
-                             connections
+    known                    the last answers that came in one piece; kept by connections. Those to exchanges that are
+                             alike by the three digits of their status; those that are known by their heads by length
     """
 
     clock: Clock
     listener: Listener
     requests_per_connection: int | None
     hangs_up_at_limit: bool
-    known: dict[bytes, Known]
+    known: dict[bytes | int, Known]
 
     def grown(self) -> None:
         """A connection that hangs up at the limit has got a large part of a body, and more is to come."""
@@ -240,7 +253,7 @@ class Client:
         self.listener = listener
         self.requests_per_connection = requests_per_connection
         self.hangs_up_at_limit = False
-        self.known: dict[bytes, Known] = {}
+        self.known: dict[bytes | int, Known] = {}
         self._dialer = Dialer.to(endpoint)
         self._tls = tls
         self._limit = connections
@@ -550,13 +563,22 @@ class Connection(asyncio.Protocol):
             self.give_up("unasked")
             return
         begun = self.in_body or self._head_size > 0
-        if not begun and self._left != 0 and exchange.alike:
-            known = self._owner.known.get(data[9:12])
-            if known is not None:
-                head, length, status, headers, body, body_size, start, stop = known
-                if len(data) == length and data.startswith(head):
+        if not begun and self._left != 0:
+            if exchange.alike:
+                known = self._owner.known.get(data[9:12])
+                if known is not None:
+                    head, length, status, headers, body, body_size, start, stop = known
+                    if len(data) == length and data.startswith(head):
+                        exchange.body_size = body_size
+                        self._answer(status, headers, data[start:stop] if body is None else body, True)
+                        return
+            elif exchange.by_head:
+                known = self._owner.known.get(len(data))
+                if known is not None and data.startswith(known.head):
+                    _, _, status, headers, _, body_size, start, _ = known
                     exchange.body_size = body_size
-                    self._answer(status, headers, data[start:stop] if body is None else body, True)
+                    stop = start + self._listener.body_limit(exchange, status) if body_size else start
+                    self._answer(status, headers, data[start:stop], True)
                     return
         try:
             self._parser.feed_data(data)
@@ -573,7 +595,8 @@ class Connection(asyncio.Protocol):
             self._complete(reusable=False)
         elif self._status:
             reusable = self._keep_alive and not self._excess
-            self._complete(reusable and self._left != 0, data if reusable and not begun and exchange.alike else None)
+            whole = reusable and not begun and (exchange.alike or exchange.by_head)
+            self._complete(reusable and self._left != 0, data if whole else None)
         else:
             self._not_complete(len(data))
 
@@ -636,13 +659,24 @@ class Connection(asyncio.Protocol):
         self._exchange.body_size = self._body_size
         self._exchange.first_ns = self._first_ns
         if whole is not None:
-            known = Known.of(whole, status, headers, body, self._body_size)
-            if len(known.head) <= _KNOWN_LIMIT:
-                self._owner.known[whole[9:12]] = known
+            self._remember(Known.of(whole, status, headers, body, self._body_size), whole[9:12])
         if not self._exchange.alike and self._exchange.bodiless:
             self._parser = httptools.HttpResponseParser(self)  # the one at hand may wait for a body
         self._reset()
         self._answer(status, headers, body, reusable)
+
+    def _remember(self, answer: Known, digits: bytes) -> None:
+        """Keep what is known of an answer whose status has these digits."""
+        known = self._owner.known
+        if len(answer.head) > _KNOWN_LIMIT:
+            return
+        assert self._exchange is not None
+        if self._exchange.alike:
+            known[digits] = answer
+        elif answer.body is None:
+            if len(known) >= _KNOWN_LENGTHS:
+                known.clear()
+            known[answer.length] = answer
 
     def _answer(self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, reusable: bool) -> None:
         exchange = self._exchange

@@ -78,9 +78,9 @@ class Bookkeeping:
             self._recorder.settle(settled)
             self._ledger.append(settled, self._recorder.scheduled())
 
-    def collect_many(self, now_ns: int) -> None:
-        """Record what is settled if it is enough to be worth it."""
-        if self._tracker.settled >= _COLLECT:
+    def collect_many(self, now_ns: int, many: int | None = None) -> None:
+        """Record what is settled if it is enough to be worth it: so many events."""
+        if self._tracker.settled >= (many or _COLLECT):
             self.collect(now_ns)
 
     def iterated(self, iterations: Sequence[Iteration]) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from ..clock import Clock, rfc3339
 from ..model.states import Outcome, State
@@ -22,6 +22,10 @@ from .pacing import BATCH, NOT_SENT
 from .plan import ScenarioRun
 from .watching import Watching
 
+_TOGETHER: Final = 64
+"""Settled events are recorded as soon as there are this many where users wait for their answers: nothing is due at a
+time of its own, and many together take less."""
+
 
 class _Line:
     """What goes to one producer: at most so many events without an answer at a time; the others wait in order."""
@@ -34,10 +38,13 @@ class _Line:
         self.in_flight = 0
         self.waiting: deque[Event] = deque()
 
-    def take(self, events: Sequence[Event]) -> tuple[list[Event], list[Event]]:
+    def take(self, events: list[Event]) -> tuple[list[Event], list[Event]]:
         """What may be sent now, with what waited before, and what is dropped."""
-        self.waiting.extend(events)
         room = self.limit - self.in_flight
+        if not self.waiting and len(events) <= room:
+            self.in_flight += len(events)
+            return events, []
+        self.waiting.extend(events)
         sent = [self.waiting.popleft() for _ in range(min(room, len(self.waiting)))]
         self.in_flight += len(sent)
         dropped: list[Event] = []
@@ -149,8 +156,9 @@ class StepPacer(Generic[R]):
             now = clock.now_ns()
             due = room.take(now, BATCH)
             if due or any(line.waiting and line.in_flight < line.limit for line in lines):
-                self._wait([one.event for one in due if isinstance(one.event, WaitEvent)], now)
-                await self._publish([(self._lines[one.producer], one.event) for one in due if one.producer], now)
+                if waits := [event for who, event in due if not who and isinstance(event, WaitEvent)]:
+                    self._wait(waits, now)
+                await self._publish(due, now)
                 # Without a turn for the answers a pacer that is always a little late would starve them.
                 await asyncio.sleep(0)
                 continue
@@ -208,20 +216,27 @@ class StepPacer(Generic[R]):
         self._tell()  # at the very end nobody else does: it may be what was still waited for when all was closed
         self.wake()
 
-    async def _publish(self, due: Sequence[tuple[_Line, Event]], now: int) -> None:
-        fresh = [event for _, event in due if event.seq not in self._again]
-        for event in fresh:
-            event.own_delay = now - event.intended_ns
+    async def _publish(self, due: Sequence[Due], now: int) -> None:
+        lines, again = self._lines, self._again
+        fresh: list[Event] = []
+        by_line: dict[str, list[Event]] = {name: [] for name in lines}
+        for producer, event in due:
+            if not producer:
+                continue
+            seq = event.seq
+            if seq in again:
+                again.remove(seq)
+            else:
+                event.own_delay = now - event.intended_ns
+                fresh.append(event)
+            self._whose[seq] = lines[producer]
+            by_line[producer].append(event)
         self._books.expect(self._index, fresh)
         self._tracker.expect(fresh, now)
-        by_line: dict[str, list[Event]] = {}
-        for line, event in due:
-            self._whose[event.seq] = line
-            by_line.setdefault(line.name, []).append(event)
-        self._again -= {event.seq for _, event in due}
-        for name, line in self._lines.items():
-            sent, dropped = line.take(by_line.get(name, ()))
-            self._leave_unsent(line, dropped, f"dropped: {line.limit} events were without an answer")
+        for name, line in lines.items():
+            sent, dropped = line.take(by_line[name])
+            if dropped:
+                self._leave_unsent(line, dropped, f"dropped: {line.limit} events were without an answer")
             if sent:
                 await line.producer.publish(sent, self._settle)
 
@@ -257,7 +272,7 @@ class StepPacer(Generic[R]):
             self._again -= {receipt.seq for receipt in receipts}
             self._tracker.settle(receipts, now)
             self._follow(now)
-            self._books.collect_many(now)
+            self._books.collect_many(now, _TOGETHER if self._closed else None)
         self._tell()
 
     def _follow(self, now: int) -> None:

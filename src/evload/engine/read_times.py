@@ -31,8 +31,8 @@ class ReadTimes:
         counts = self._failed if result.error or result.throttled else self._answered
         reads = result.reads
         if requests == len(reads):
-            for read in reads:
-                bucket = coarse_edge(max(0, read.end_ns - read.start_ns))
+            for _, _, start_ns, end_ns, *_ in reads:
+                bucket = coarse_edge(end_ns - start_ns if end_ns > start_ns else 0)
                 counts[bucket] = counts.get(bucket, 0) + 1
             return
         began, ended = min(map(_START, reads)), max(map(_END, reads))

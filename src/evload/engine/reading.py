@@ -238,10 +238,15 @@ class Reading:
             reads = result.reads
             if not reads or reader.free + len(reads) > reader.plan.settings.parallel:
                 raise RuntimeError(f"probe {reader.name!r} answered about other events than it was asked for")
-            took = [read.end_ns - read.start_ns for read in reads]
-            # A read has to end before a threshold: of those that were answered together the slowest counts.
-            slowest_ns = None if result.error else max(took)
-            self._take(reader, result, self._clock.now_ns(), sum(took) // len(took), len(reads), slowest_ns)
+            if len(reads) == 1:
+                _, _, start_ns, end_ns, *_ = reads[0]
+                took_ns = slowest_ns = end_ns - start_ns
+            else:
+                took = [read.end_ns - read.start_ns for read in reads]
+                # A read has to end before a threshold: of those that were answered together the slowest counts.
+                took_ns, slowest_ns = sum(took) // len(took), max(took)
+            now = self._clock.now_ns()
+            self._take(reader, result, now, took_ns, len(reads), None if result.error else slowest_ns)
         except Exception as error:
             self._spawn(_fail(error))
 
@@ -250,11 +255,16 @@ class Reading:
     ) -> None:
         """So many requests were answered, after this time on average."""
         vitals, own, budget = self._vitals, reader.vitals, reader.budget
-        events, absent = len(result.reads), [*map(_SEEN, result.reads)].count(_ABSENT)
-        if {*map(_REPLICA, result.reads)} != {None}:
-            _know_replicas(reader, result)
-        if result.strange or result.example or any(map(_UNREAD_STAMP, result.reads)):
-            self._count_odd(reader, result)
+        reads: Sequence[Read] = result.reads
+        events, alike = len(reads), result.alike
+        if alike:
+            absent = events if reads[0].seen is _ABSENT else 0
+        else:
+            absent = [*map(_SEEN, reads)].count(_ABSENT)
+            if {*map(_REPLICA, reads)} != {None}:
+                _know_replicas(reader, result)
+            if result.strange or result.example or any(map(_UNREAD_STAMP, reads)):
+                self._count_odd(reader, result)
         if reader.asks:
             reader.times.count(result, requests)
         vitals.read_requests += requests
@@ -277,8 +287,9 @@ class Reading:
         elif not result.error:
             budget.answered(now, took_ns, events // requests)
         self._tracker.stretch[reader.index] = budget.stretch
-        reads = result.reads if reader.turn is None else reader.turn(result.reads)
-        self._tracker.observe(reader.index, reads, now, slowest_ns)
+        if reader.turn is not None:
+            reads, alike = reader.turn(reads), False
+        self._tracker.observe(reader.index, reads, now, slowest_ns, alike)
         reader.free += requests
         self._arm(reader)
         self._books.collect_many(now)

@@ -156,8 +156,8 @@ _ALWAYS_TOLD: Final = tuple(name for name in COLUMNS if name not in OPTIONAL)
 _ALWAYS_OF: Final = attrgetter(*_ALWAYS_TOLD)
 _Use = Literal["unknown", "shared", "own"]
 """Of a column: it is unknown of all events, the same of all, or each has its own value."""
-_ROWS: Final = 16
-"""In a statement that has many."""
+_ROWS: Final = (16, 8, 4, 2, 1)
+"""In a statement: as many as there are left to insert."""
 
 
 def insertions(observations: Sequence[Observation], start: int) -> Iterator[tuple[str, Sequence[object]]]:
@@ -178,7 +178,7 @@ def insertions(observations: Sequence[Observation], start: int) -> Iterator[tupl
         column = columns.get(stored.name)
         if column is None or ((first := column[0]) == stored.default and column.count(first) == count):
             uses.append("unknown")
-        elif stored.may_share and count >= _ROWS and column[-1] == first and column.count(first) == count:
+        elif stored.may_share and count >= _ROWS[0] and column[-1] == first and column.count(first) == count:
             uses.append("shared")
             shared += stored.bindable(column[:1], start)
         else:
@@ -186,14 +186,14 @@ def insertions(observations: Sequence[Observation], start: int) -> Iterator[tupl
             own.append(stored.bindable(column, start))
     values = list(chain.from_iterable(zip(*own, strict=True)))
     width = len(own)
-    many = count - count % _ROWS
-    for row in range(0, many, _ROWS):
-        yield _insertion(tuple(uses), _ROWS), [*shared, *values[row * width : (row + _ROWS) * width]]
-    for row in range(many, count):
-        yield _insertion(tuple(uses), 1), [*shared, *values[row * width : (row + 1) * width]]
+    used, row = tuple(uses), 0
+    for rows in _ROWS:
+        while count - row >= rows:
+            yield _insertion(used, rows), [*shared, *values[row * width : (row + rows) * width]]
+            row += rows
 
 
-@lru_cache(maxsize=64)
+@lru_cache(maxsize=128)
 def _insertion(uses: Sequence[_Use], rows: int) -> str:
     """A statement that inserts so many rows. The values that they share come first."""
     common, number = uses.count("shared"), 1

@@ -157,9 +157,18 @@ class RequestEvent(Event):
         intended_ns: int,
         request: Request,
     ) -> None:
+        # As Event does, which takes longer: there is one for each step.
+        self.seq = seq
+        self.correlation_id = correlation_id
+        self.scenario = scenario
+        self.type = type
+        self.intended_ns = intended_ns
+        self.key = None
         # Of a body in pieces nobody asks the event for more than its length.
-        body = cast(bytes, request.body)
-        super().__init__(seq, correlation_id, scenario, type, intended_ns, None, body, request.headers, ())
+        self.body = cast(bytes, request.body)
+        self.headers = request.headers
+        self.extras = ()
+        self.own_delay = None
         self.request = request
 
     def __repr__(self) -> str:
@@ -296,6 +305,7 @@ class ReadResult:
     strange     what came, or was answered, and is about no event of any run; not about one of another run
     example     for people: the beginning of one of those
     bytes_in    bytes of the bodies of the answers that came, those to failed reads too; 0 where nobody counts them
+    alike       its reads, one at least, say whether their events are there and no more, and all say the same
     """
 
     reads: list[Read]
@@ -307,6 +317,7 @@ class ReadResult:
     strange: int = 0
     example: str = ""
     bytes_in: int = 0
+    alike: bool = False
 
 
 class Part(NamedTuple):

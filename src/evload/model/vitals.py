@@ -77,9 +77,12 @@ class ReadVitals:
         """Count requests that showed no event."""
         if not requests:
             return
-        if answer not in self.blanks and len(self.blanks) >= _BLANKS:
-            answer = _OTHERS
-        self.blanks[answer] = self.blanks.get(answer, 0) + requests
+        blanks = self.blanks
+        if answer not in blanks:
+            if len(blanks) >= _BLANKS:
+                answer = _OTHERS
+            blanks.setdefault(answer, 0)
+        blanks[answer] += requests
 
     def merge(self, other: ReadVitals) -> None:
         """Add another's reads. The busiest second isn't added: the ledgers know it."""

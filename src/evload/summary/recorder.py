@@ -293,6 +293,8 @@ class ScenarioFold:
                 self.of_some.append((part, fold))
         self.apart_at_once = bool(self._of_event or self._of_keys or self.of_some)
         """It has parts to which an event is known to belong when it is scheduled."""
+        self.by_type_at_once = bool(self._of_event) and not (self._of_keys or self.of_some)
+        """These are of all events of a type each."""
         self.apart = True
         """What its probes and replicas say is counted apart."""
         self.warming: ScenarioFold | None = None
@@ -466,17 +468,21 @@ class Recorder:
             for seq, intended, key, _ in events:
                 if key is not None:
                     self._order.expect((scenario, key), seq, intended)
-        if into.apart_at_once:
+        if into.by_type_at_once:
+            due_of: dict[int, list[int]] = {}
+            for (_, _, _, event), at_ns in zip(events, moments, strict=True):
+                due_of.setdefault(event, []).append(at_ns)
+            for event, own in due_of.items():
+                for portion in into.portions_of(event, None):
+                    _schedule(portion, own)
+        elif into.apart_at_once:
             for _, intended, key, event in events:
                 self._expect_apart(into, event, key, intended - start)
 
     def _expect_apart(self, into: ScenarioFold, event: int, key: str | None, at_ns: int) -> None:
         """Count an event as scheduled in the parts to which it is known to belong."""
         for portion in into.portions_of(event, key):
-            portion.schedule(1)
-            _span(portion.summary, at_ns)
-            for steps in portion.summary.counter_steps.values():
-                steps.add(at_ns, 1, 0, 0)
+            _schedule(portion, (at_ns,))
         for part, view in into.of_some:
             if not part.timed and _belongs(part, event, key):
                 view.schedule(1)
@@ -1130,7 +1136,13 @@ def _hop(before: Part | None, part: Part, since_ns: int) -> tuple[int, int | Non
     return low, None if upper is None else max(0, upper - from_lower)
 
 
-def _span(summary: ScenarioSummary, offset_ns: int) -> None:
+def _schedule(portion: Fold, moments: Sequence[int]) -> None:
+    """Count events, one at least, as scheduled in a portion, by when they are due since the schedule began."""
+    summary = portion.summary
+    portion.schedule(len(moments))
     if summary.first_intended_ns is None:
-        summary.first_intended_ns = offset_ns
-    summary.last_intended_ns = offset_ns
+        summary.first_intended_ns = moments[0]
+    summary.last_intended_ns = moments[-1]
+    for steps in summary.counter_steps.values():
+        for at_ns in moments:
+            steps.add(at_ns, 1, 0, 0)

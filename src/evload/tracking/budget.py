@@ -234,45 +234,60 @@ class _Pace:
         size = events.bit_length()
         answers, mean, best, last_ns = self._sizes.get(size, (0, float(latency_ns), inf, now_ns))
         answers += 1
-        mean += (min(latency_ns, 4 * mean) - mean) / min(answers, _ANSWERS)
-        if answers >= _ANSWERS:
+        # Asked for every answer: a call of min or max takes as long as all the rest of a line.
+        most_ns = 4 * mean
+        sample_ns = latency_ns if latency_ns <= most_ns else most_ns
+        if answers < _ANSWERS:
+            mean += (sample_ns - mean) / answers
+        else:
+            mean += (sample_ns - mean) / _ANSWERS
             if best > mean:
                 best = mean
             best += (mean - best) * (1 - exp((last_ns - now_ns) / _BEST_HELD_NS))
-            self.strain = mean / max(best, _QUICK_NS)
+            self.strain = mean / (best if best > _QUICK_NS else _QUICK_NS)
         self._sizes[size] = (answers, mean, best, now_ns)
 
 
 class _BusiestSecond:
     """The most event reads in a second, of the seconds that begin at whole tenths."""
 
-    __slots__ = ("_kept", "_slots", "_sum", "most")
+    __slots__ = ("_kept", "_now", "_slots", "_sum", "most")
 
     def __init__(self) -> None:
         self._slots: deque[list[int]] = deque()
         """(number of a tenth, reads in it), of those that make up the last second."""
-        self._kept: dict[int, int] = {}
-        """By slot, those that were not taken yet."""
+        self._kept: list[list[int]] = []
+        """Those of them, and older ones, that were not taken yet."""
+        self._now = [-1, 0]
+        """The last one."""
         self._sum = 0
         self.most = 0
 
     def take(self, before_ns: int) -> list[tuple[int, int]]:
         """(start of a slot, reads in it) of the slots that are over by then."""
-        over = [slot for slot in self._kept if (slot + 1) * _SLOT_NS <= before_ns]
-        return [(slot * _SLOT_NS, self._kept.pop(slot)) for slot in over]
+        over = [slot for slot in self._kept if (slot[0] + 1) * _SLOT_NS <= before_ns]
+        if over:
+            self._kept = self._kept[len(over) :]
+            if self._now is over[-1]:
+                self._now = [-1, 0]  # what else is read in it is told by itself
+        return [(slot * _SLOT_NS, reads) for slot, reads in over]
 
     def add(self, now_ns: int, reads: int) -> None:
         """So many reads start now."""
         if not reads:
             return
-        slot, slots = now_ns // _SLOT_NS, self._slots
-        if slots and slots[-1][0] == slot:
-            slots[-1][1] += reads
-        else:
-            while slots and slots[0][0] <= slot - _S // _SLOT_NS:
-                self._sum -= slots.popleft()[1]
-            slots.append([slot, reads])
-        self._kept[slot] = self._kept.get(slot, 0) + reads
+        slot = now_ns // _SLOT_NS
+        if self._now[0] != slot:
+            self._begin(slot)
+        self._now[1] += reads
         self._sum += reads
         if self._sum > self.most:
             self.most = self._sum
+
+    def _begin(self, slot: int) -> None:
+        slots = self._slots
+        while slots and slots[0][0] <= slot - _S // _SLOT_NS:
+            self._sum -= slots.popleft()[1]
+        self._now = [slot, 0]
+        slots.append(self._now)
+        self._kept.append(self._now)

@@ -361,10 +361,13 @@ class Tracker:
         """When `reader` has something to read; possibly too early, never too late. None: nothing planned."""
         return self._queues[reader].next_due()
 
-    def observe(self, reader: int, reads: Iterable[Read], now_ns: int, took_ns: int | None = None) -> None:
+    def observe(
+        self, reader: int, reads: Iterable[Read], now_ns: int, took_ns: int | None = None, alike: bool = False
+    ) -> None:
         """Take what was read, one Read for each target of a `due`.
 
-        `took_ns` is how long to expect a read to take by them; None: as long as the first that was answered.
+        `took_ns` is how long to expect a read to take by them; None: as long as the first that was answered. `alike`
+        as in ReadResult.
         """
         items, known, latency = self._items, self._replicas[reader], self._latency[reader]
         if took_ns is not None:
@@ -383,7 +386,7 @@ class Tracker:
                     if took_ns is None and read.seen is not _FAILED:
                         took_ns = read.end_ns - read.start_ns
                         latency.add(took_ns)
-                    if watch.plain and not known and read[_REST:] == _NOTHING_ELSE:
+                    if watch.plain and not known and (alike or read[_REST:] == _NOTHING_ELSE):
                         self._take_plain(watch, item, read, now_ns)
                     else:
                         self._take(watch, read, now_ns)
@@ -848,7 +851,7 @@ class Tracker:
         first = reference + min(plan.first_ns, plan.deadline_ns)
         if watch.profile is not None and not is_explorer(item.event.seq):
             first = self._worthwhile(watch.reader, plan, watch.profile, reference, reference, first)
-        return self._pinned(watch, reference, plan.gathered(first))
+        return self._pinned(watch, reference, reference, plan.gathered(first))
 
     def _next_due(self, watch: _Watch) -> int:
         """When to read a watch again that waits to be seen: the grid, or a pin that comes before it."""
@@ -860,7 +863,7 @@ class Tracker:
         profile = watch.profile
         if profile is not None and is_explorer(item.event.seq):
             profile = None
-        due = self._pinned(watch, last, self._grid_due(watch.reader, plan, profile, reference, last))
+        due = self._pinned(watch, reference, last, self._grid_due(watch.reader, plan, profile, reference, last))
         deadline = reference + plan.deadline_ns
         return deadline if last < deadline < due else due
 
@@ -899,13 +902,14 @@ class Tracker:
         # Earlier ones are further in what is left out, or past it, where their own grid goes on.
         return max(due, worthwhile - spread)
 
-    def _pinned(self, watch: _Watch, last: int, due: int) -> int:
+    def _pinned(self, watch: _Watch, reference: int, last: int, due: int) -> int:
         """`due`, or a pin between `last` and it: a read that ends before a threshold, or one that starts at it."""
-        item, plan = watch.item, watch.plan
+        plan = watch.plan
+        if not plan.pins:
+            return due
         ahead = self._ahead(watch.reader, plan)
-        reference = item.reference()
         for counted_from, threshold in plan.pins:
-            at = (reference if counted_from == "acked" else item.event.intended_ns) + threshold
+            at = (reference if counted_from == "acked" else watch.item.event.intended_ns) + threshold
             if last < at - ahead < due:
                 due = at - ahead
             elif last < at < due:

@@ -31,7 +31,7 @@ class AnswerReader:
             ended=config.ended, tag=config.tag, captures=config.captures, traffic=traffic,
         )  # fmt: skip
         told = config.capabilities.tells or config.visible is not None or config.tag or config.captures
-        self._by_status = not told
+        self.by_status = not told
         """Nothing but the status is looked at."""
         self._adds_up = config.effects is not None
         self._items = None if config.items is None else watched(Expression(config.items), "items", traffic)
@@ -41,7 +41,7 @@ class AnswerReader:
     def single(self, answered: Answered, body: bytes, target: Target, start_ns: int, end_ns: int) -> Read:
         """Judge an answer about one event; `body` is its readable one. Raises BadAnswer, NotJson or JMESPathError."""
         there = answered.status == 200
-        if self._by_status:
+        if self.by_status:
             return Read(target.seq, _PRESENT if there else _ABSENT, start_ns, end_ns)
         answer = Answer(answered.status, answered.headers, body)
         return self._facts.facts(answer, self._facts.visible(answer, there)).read(target.seq, start_ns, end_ns)

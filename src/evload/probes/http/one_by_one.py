@@ -68,9 +68,16 @@ class OneByOne:
 
     def begin(self, targets: Sequence[Target], report: _Report) -> None:
         """See `spi.probe.BatchProbe`."""
-        send, method = self.requests.begin, self._method
+        send, method, now = self.requests.begin, self._method, self.clock.now_ns
+        if self._around_id is not None:
+            before, after = self._around_id
+            for target in targets:
+                now_ns = now()
+                path = f"{before}{target.correlation_id}{after}"
+                send(_Asking(self, target, now_ns, report), now_ns, method, path)
+            return
         for target in targets:
-            now_ns = self.clock.now_ns()
+            now_ns = now()
             asking = _Asking(self, target, now_ns, report)
             try:
                 path, lines = self._request(target)
@@ -81,9 +88,6 @@ class OneByOne:
 
     def _request(self, target: Target) -> tuple[str, str]:
         """What changes from one request to the next: the address, and header lines. Raises ReadFailed."""
-        if self._around_id is not None:
-            before, after = self._around_id
-            return f"{before}{target.correlation_id}{after}", ""
         if self._by_capture and target.capture is None:
             raise ReadFailed(NOTHING_CAPTURED)
         values = {"correlation_id": target.correlation_id, "capture": target.capture or ""}
@@ -94,7 +98,8 @@ class OneByOne:
         """Report what an answer with this status says, together with others."""
         result = self._told.get((report, status))
         if result is None:
-            result = self._told[report, status] = ReadResult([], instead=f"HTTP {status}")
+            result = ReadResult([], instead=f"HTTP {status}", alike=self.answers.by_status)
+            self._told[report, status] = result
             self._soon()
         result.reads.append(read)
 
@@ -111,12 +116,13 @@ class OneByOne:
     def _tell_all(self) -> None:
         told, failed, self._due = self._told, self._failed, False
         self._told, self._failed = {}, []
-        if first := next(iter((*told.values(), *(result for _, result in failed))), None):
-            # Which of them they belong to nobody asks: they are added up.
-            first.bytes_in = self.requests.take_bytes()
+        # Which of them they belong to nobody asks: they are added up.
+        bytes_in = self.requests.take_bytes()
         for (report, _), result in told.items():
+            result.bytes_in, bytes_in = bytes_in, 0
             report(result)
         for report, result in failed:
+            result.bytes_in, bytes_in = bytes_in, 0
             report(result)
 
 

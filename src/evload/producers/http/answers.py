@@ -35,7 +35,13 @@ class RequestAnswer(Answer):
     def __init__(
         self, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, size: int, *, reads: bool
     ) -> None:
-        super().__init__(status, headers, body)
+        # As Answer does, which takes longer: there is one for each step.
+        self.status = status
+        self.item = None
+        self._raw_headers = headers
+        self._headers = None
+        self._body = body
+        self._parsed = False
         self._size = size
         self._reads = reads
         self._packed = True

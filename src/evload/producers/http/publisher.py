@@ -172,8 +172,8 @@ class HttpPublisher:
         self, exchange: Exchange, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes, at_ns: int
     ) -> None:
         """See `http_wire.Listener`."""
-        if not exchange.alike:
-            self._answered_request(cast(RequestExchange, exchange), status, headers, body, at_ns)
+        if isinstance(exchange, RequestExchange):
+            self._answered_request(exchange, status, headers, body, at_ns)
             return
         events, into = exchange.context
         capture = None
@@ -264,8 +264,8 @@ class HttpPublisher:
     def body_limit(self, exchange: Exchange, status: int) -> int:
         """See `http_wire.Listener`."""
         tagged = self._tags is not None and self._tags.needs_body
-        if not exchange.alike:
-            asks = cast(RequestExchange, exchange).asks
+        if isinstance(exchange, RequestExchange):
+            asks = exchange.asks
             if asks.wanted is not None and status in asks.expect:
                 return ALL
             if asks.reads or tagged:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -29,7 +30,9 @@ _WITHOUT_LENGTH: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS", "TRACE"}
 class RequestExchange(Exchange):
     """The exchange of an event that is a request of its own, which it `asks`."""
 
-    __slots__ = ("asks", "bodiless", "own_headers", "streamed")
+    __slots__ = ("asks", "bodiless", "by_head", "own_headers", "streamed")
+
+    alike = False
 
     def __init__(
         self,
@@ -39,12 +42,21 @@ class RequestExchange(Exchange):
         into: Any,
         queued_ns: int,
     ) -> None:
-        super().__init__(request, ((event,), into), queued_ns)
-        self.alike = False
-        self.asks = event.request
-        self.bodiless = event.request.method.upper() == "HEAD"
+        # As Exchange does, which takes longer: there is one for each step.
+        self.request = request
+        self.context = ((event,), into)
+        self.queued_ns = queued_ns
+        self.sent_ns = self.refused_ns = self.first_ns = self.broken_status = None
+        self.past = ""
+        self.overlong = False
+        self.body_size = 0
+        self.asks = asks = event.request
         self.own_headers = own_headers
-        self.streamed = isinstance(event.request.body, Pieces) and len(event.request.body) > _STREAMED
+        body = asks.body
+        self.streamed = isinstance(body, Pieces) and len(body) > _STREAMED
+        method = asks.method
+        self.bodiless = len(method) == 4 and method.upper() == "HEAD"
+        self.by_head = not (self.bodiless or self.streamed) and asks.wanted is None
 
 
 class Base:
@@ -61,7 +73,10 @@ class Base:
         in that order. Raises ValueError if the base is no address for requests."""
         if self._is_template:
             raise ValueError("the url of its producer holds placeholders, so no request can be sent below it")
-        path, mark, query = encode_target(target).partition("?")
+        encoded = encode_target(target)
+        if not self._query and encoded.startswith("/"):
+            return self._above + encoded
+        path, mark, query = encoded.partition("?")
         if path and not path.startswith("/"):
             path = f"/{path}"
         path = f"{self._above}{path}" if path else self._path
@@ -101,6 +116,7 @@ class Requests:
         # Header templates are for events: what stands in their place without them is there for requests.
         self._in_common = {name: value for name, value in headers.items() if name not in changing}
         self._beside: dict[tuple[str, ...], str] = {}
+        self._own_lines: dict[tuple[str, ...], tuple[str, tuple[str, ...], str]] = {}
         self._base = Base(endpoint)
         self._begin()
         if live is not None:
@@ -111,6 +127,7 @@ class Requests:
         self._fixed = self._constant if self._live is None else self._constant + self._live.lines
         self._heads.clear()
         self._beside.clear()
+        self._own_lines.clear()
         self._batch_head = self._head(
             self._method, self._target, "content-type: application/cloudevents-batch+json\r\n"
         )
@@ -136,7 +153,31 @@ class Requests:
     def own(self, event: RequestEvent, cookies: Cookies | None = None) -> tuple[tuple[bytes, ...], tuple[str, ...]]:
         """The request that an event is, and in lower case the names of its own headers, before which those of the
         producer give way; with the cookies that are kept. Raises ValueError if a part of it can't be sent."""
-        request, body = event.request, event.request.body
+        request = event.request
+        body = request.body
+        # Most steps have the same headers each time.
+        key = (request.method, *chain.from_iterable(request.headers))
+        known = self._own_lines.get(key)
+        if known is None:
+            known = self._lines_of(request)
+            if len(self._own_lines) < _HEADS_LIMIT:
+                self._own_lines[key] = known
+        method, names, lines = known
+        target = self._base.joined(request.target)
+        size = len(body)
+        length = f"content-length: {size}\r\n" if size or method not in _WITHOUT_LENGTH else ""
+        if cookies is None or "cookie" in names:
+            head = f"{method} {self._before}{target} HTTP/1.1\r\n{lines}{length}\r\n".encode()
+        else:
+            head = f"{method} {self._before}{target} HTTP/1.1\r\n{lines}{length}".encode()
+            head += cookies.line(request, target) + b"\r\n"
+        if isinstance(body, Pieces):
+            return (head, *body.of), names
+        return (head, body) if body else (head,), names
+
+    def _lines_of(self, request: Request) -> tuple[str, tuple[str, ...], str]:
+        """The method of a request as it is sent, the names of its own headers in lower case, and all its lines but
+        those that say what changes from one such request to the next. Raises ValueError for what can't be sent."""
         method = check_method(request.method, carries=False)
         names = tuple([name.lower() for name, _ in request.headers])
         beside = self._beside.get(names)
@@ -144,15 +185,7 @@ class Requests:
             beside = self._lines_beside(names)
             if len(self._beside) < _HEADS_LIMIT:
                 self._beside[names] = beside
-        lines = [_line(name, value) for name, value in request.headers]
-        if len(body) or method not in _WITHOUT_LENGTH:
-            lines.append(f"content-length: {len(body)}\r\n")
-        target = self._base.joined(request.target)
-        head = f"{method} {self._before}{target} HTTP/1.1\r\n{beside}{''.join(lines)}".encode()
-        head += b"\r\n" if cookies is None or "cookie" in names else cookies.line(request, target) + b"\r\n"
-        if isinstance(body, Pieces):
-            return (head, *body.of), names
-        return (head, body) if body else (head,), names
+        return method, names, beside + "".join([_line(name, value) for name, value in request.headers])
 
     def _lines_beside(self, names: Sequence[str]) -> str:
         """The headers that a request has in common with all others, beside its own. Raises ValueError for own ones

@@ -6,7 +6,7 @@ is done finally) stand in the same row; each operation names where it goes on, s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from random import Random
@@ -21,7 +21,7 @@ from ...model.travel import Encoding, Event, Pieces, Request, RequestEvent, Want
 from ..draws import Draw, slots
 from ..events import Compiled, EventSettings, EventType
 from ..records import Records
-from ..templates import Compiler, Fill, Late, TemplateProblem, fill
+from ..templates import Compiler, Fill, Late, Parts, TemplateProblem, fill
 from .settings import Choose, Continue, EventStep, JourneySettings, RequestStep, Retry, Step, Think, WaitStep
 from .uploads import Multipart, Uploads
 from .wanted import wanted
@@ -351,7 +351,7 @@ class Program:
         at = (*path, step.name)
         target = fill(compiler.text(step.path, (*at, step.method.lower())))
         query = [(name, fill(compiler.text(text, (*at, "query", name)))) for name, text in step.query.items()]
-        headers = [(name, fill(compiler.text(text, (*at, "headers", name)))) for name, text in step.headers.items()]
+        parts = [(name, compiler.text(text, (*at, "headers", name))) for name, text in step.headers.items()]
         form: list[tuple[str, Fill]] = []
         content_type, body = "", fill(())
         uploaded: Pieces | None = None
@@ -370,7 +370,10 @@ class Program:
             multipart = Multipart(files, [name for name, _ in form])
             content_type = multipart.content_type
         if content_type and not any(name.lower() == "content-type" for name in step.headers):
-            headers.insert(0, ("content-type", fill((content_type,))))
+            parts.insert(0, ("content-type", (content_type,)))
+        headers = [(name, fill(text)) for name, text in parts]
+        # Most have the same ones each time.
+        same = [(name, text(())) for name, text in headers] if _are_constant(text for _, text in parts) else None
         wants = _wants(step, compiler, at)
         self.problems += compiler.problems
         follow = self._follow(step, path)
@@ -394,7 +397,7 @@ class Program:
             else:
                 content = body(values).encode()
             request = Request(
-                step.method, where, [(name, text(values)) for name, text in headers], content, step.expect,
+                step.method, where, same or [(name, text(values)) for name, text in headers], content, step.expect,
                 step.refused, reads, None, None if wants is None else wants(values),
             )  # fmt: skip
             return RequestEvent(seq, prefix + values[0], scenario, type_, intended_ns, request)
@@ -463,6 +466,11 @@ def _wants(
         return wanted(size and size(values), sha256 and sha256(values), step.size, step.sha256)
 
     return wants
+
+
+def _are_constant(templates: Iterable[Parts]) -> bool:
+    """Whether nothing in these templates is filled in."""
+    return all(isinstance(part, str) for parts in templates for part in parts)
 
 
 def _text(draws: Sequence[Draw], text: Fill) -> Callable[[int, str], str]:

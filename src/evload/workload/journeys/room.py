@@ -399,11 +399,14 @@ class Journeys:
     def _go_on(self, one: _Pass, now_ns: int) -> None:
         """Do what is due by now, up to a step that sends or waits, or that is due later."""
         program = self._programs[one.journey]
+        operations = program.operations
         over = False
         while not over:
-            match program.operations[one.place]:
-                case Send() as send:
-                    over = self._begin_step(one, program, send, now_ns)
+            operation = operations[one.place]
+            if isinstance(operation, Send):  # most are
+                over = self._begin_step(one, program, operation, now_ns)
+                continue
+            match operation:
                 case Watch() as watch:
                     over = self._begin_wait(one, program, watch, now_ns)
                 case Pause() as pause:
@@ -440,11 +443,11 @@ class Journeys:
         if one.tried is not None:
             self._fly(one, send.producer, one.tried[0])
             return True
-        if missing := send.needs - one.values.keys():
+        if send.needs and (missing := send.needs - one.values.keys()):
             return self._unknown(one, send, missing, now_ns)
-        if not self._takes(one, send):
+        if send.take and not self._takes(one, send):
             return True
-        seq = self._prepare(one, program, send)
+        seq = self._prepare(one, program, send, self._scenario)
         event = send.event(seq, one.due_ns, self._stamp(now_ns))
         if send.follow is not None:
             one.sent = event
@@ -452,7 +455,8 @@ class Journeys:
             event.request.memory = one.memory
         if send.retry is not None:
             one.tried = (event, None)
-        self._fly(one, send.producer, event)
+        self._flying[seq] = one
+        self._due.append(Due(send.producer, event))
         return True
 
     def _begin_wait(self, one: _Pass, program: Program, watch: Watch, now_ns: int) -> bool:
@@ -461,7 +465,7 @@ class Journeys:
             return True
         if missing := watch.needs - one.values.keys():
             return self._unknown(one, watch, missing, now_ns)
-        seq = self._prepare(one, program, watch)
+        seq = self._prepare(one, program, watch, watch.scenario)
         asked = one.asked = watch.asked(seq, self._stamp(now_ns))
         shown = (watch.probe, asked) in one.shown
         told = self._hidden(one, asked)
@@ -475,8 +479,9 @@ class Journeys:
         one.place = step.goes_on
         return False
 
-    def _prepare(self, one: _Pass, program: Program, step: Send | Watch) -> int:
-        """Make ready what fills the templates of a step that is begun now. Gives the seq of its event."""
+    def _prepare(self, one: _Pass, program: Program, step: Send | Watch, scenario: int) -> int:
+        """Make ready what fills the templates of a step that is begun now. Gives the seq of its event, which is one
+        of this scenario."""
         if one.started_ns is None and one.part <= _MAIN:
             one.started_ns = one.due_ns
             self.started += 1
@@ -484,7 +489,7 @@ class Journeys:
         program.late.values = one.values
         if step.seeded:
             program.random.seed(self._key(one, one.place + 1))
-        return self.next_seq(step.scenario if isinstance(step, Watch) else self._scenario)
+        return self.next_seq(scenario)
 
     def next_seq(self, scenario: int) -> int:
         """The number of the next event of a scenario."""
@@ -549,7 +554,9 @@ class Journeys:
     def _answered(self, one: _Pass, receipt: Receipt, now_ns: int) -> Receipt | None:
         send = self._programs[one.journey].operations[one.place]
         assert isinstance(send, Send)
-        at_ns = max(one.due_ns, now_ns if receipt.acked_ns is None else receipt.acked_ns)
+        at_ns = now_ns if receipt.acked_ns is None else receipt.acked_ns
+        if at_ns < one.due_ns:
+            at_ns = one.due_ns
         if one.tried is not None:
             answered = receipt.answer is not None
             receipt = _with_try(one, receipt)
@@ -574,15 +581,16 @@ class Journeys:
 
     def _final(self, one: _Pass, receipt: Receipt, said: int) -> Receipt:
         """The last answer to a step, with what is known by it."""
-        facts = {**(receipt.facts or {}), "answer": said}
+        seq, outcome, sent_ns, acked_ns, detail, capture, told, _ = receipt
+        facts = {**told, "answer": said} if told else {"answer": said}
         if one.number >= 0:
             facts["iteration"] = one.number
-        if len(one.tries) > 1:
-            facts |= {"retried": len(one.tries) - 1, "tries": tuple(one.tries)}
-        one.tried, one.tries = None, []
-        detail = self._hidden(one, receipt.detail) if receipt.detail else ""
-        seq, outcome, sent_ns, acked_ns, _, capture, _, _ = receipt
-        return Receipt(seq, outcome, sent_ns, acked_ns, detail, capture, facts)
+        if one.tries:
+            if len(one.tries) > 1:
+                facts |= {"retried": len(one.tries) - 1, "tries": tuple(one.tries)}
+            one.tries = []
+        one.tried = None
+        return Receipt(seq, outcome, sent_ns, acked_ns, detail and self._hidden(one, detail), capture, facts)
 
     def _follow(self, one: _Pass, follow: Follow, receipt: Receipt, now_ns: int) -> None:
         """Have probes look for the effect of what a step has sent, and got its answer to."""
@@ -621,12 +629,15 @@ class Journeys:
             reason = receipt.detail or receipt.outcome.name.lower().replace("_", " ")
             return FAILED, self._hidden(one, reason)
         if (answer := receipt.answer) is not None:
-            if (status := answer.get("status")) in send.no:
+            if send.no and (status := answer.get("status")) in send.no:
                 return REFUSED, f"HTTP {status}"
             if (came := answer.download) is not None and came.wrong:
                 return FAILED, came.wrong
-            if reason := self._missing(one, send, Document(answer, one.values)):
+            looks = send.captures or send.checks
+            if looks and (reason := self._missing(one, send, Document(answer, one.values))):
                 return FAILED, self._hidden(one, reason)
+        if not send.give:
+            return OK, ""
         program = self._programs[one.journey]
         for gift in send.give:
             if unknown := gift.needs - one.values.keys():
