@@ -18,7 +18,7 @@ from stand_in.web import Unusable, json_object
 EMAIL: Final = re.compile(r"[\w.+-]{1,64}@[\w-]+(\.[\w-]+)*\.[a-z]{2,}")
 NAME: Final = re.compile(r"[^\W\d_][^\d_@]{1,79}")
 PHONE: Final = re.compile(r"\+?[0-9][0-9 -]{6,18}")
-SKU: Final = re.compile(r"[A-Z]{3}-[0-9a-f]{8}")
+SKU: Final = re.compile(r"[A-Z]{3}-[0-9A-Za-z-]{6,40}")
 ZIP: Final = re.compile(r"[0-9]{5}")
 TEXT: Final = re.compile(r"\S.{1,119}")
 TOKEN: Final = re.compile(r"[\w-]{1,80}")
