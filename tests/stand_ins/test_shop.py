@@ -280,6 +280,7 @@ def test_without_a_lock_more_are_sold_and_the_record_has_each_unit(shop: Do) -> 
         sold = (await grabbed(one))[201]
         assert sold > 10
         assert await one.wrong() == {"oversold": sold - 10}
+        assert sum(line["units"] for line in one.record.of("oversold")) == sold - 10
 
     shop(what, oversell=1.0, race_ms=1000.0)
 

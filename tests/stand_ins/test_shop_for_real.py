@@ -208,6 +208,7 @@ def test_what_evload_counted_is_what_the_shop_wrote_down_to_the_last_request(sho
     counted = routes(ran)
     looked = {key: told.pop(key, 0) - counted.pop(key, 0) for key in [*told] if key[1].startswith("/views")}
     assert counted == told
+    assert not any(status == 422 for _, _, status in told), "what is drawn is valid"
     # What is left of the views are reads of probes.
     assert min(looked.values()) >= 0
     assert sum(looked.values()) == ran.summary["reads"]["requests"]

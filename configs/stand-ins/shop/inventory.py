@@ -76,7 +76,9 @@ class Inventory(Context):
             raise Refused(f"there are {item['available']} left")
         async with self._work(request) as work:
             before = await self._locked(work, item["id"])
-            if over := max(0, quantity - max(0, before["available"])):
+            units = await work.row(_UNITS, item["id"])
+            left = max(0, before["total"] - units["reserved"] - units["committed"])
+            if over := max(0, quantity - left):
                 self._store.note("oversold", item=item["id"], units=over, id=correlation(request))
             reserved = await self._take(work, before, item["available"] - quantity, order, quantity)
         return web.json_response(reserved, status=201)
