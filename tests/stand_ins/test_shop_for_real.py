@@ -80,7 +80,7 @@ class Beside:
 def titled(one: Mapping[str, Any]) -> str:
     """What an objective is called here."""
     about = [one[key] for key in ("scenario", "scope") if one.get(key)]
-    return one["expression"] + (f" [{', '.join(about)}]" if about else "")
+    return f"{one['expression']} [{', '.join(about)}]" if about else str(one["expression"])
 
 
 class Shop:
@@ -88,14 +88,15 @@ class Shop:
 
     def __init__(self, postgres: PostgresServer, redis: RedisServer) -> None:
         self.record, self._knobs = Record(), ShopKnobs()
-        self._servers = {"postgres": postgres.owner, "redis": redis.url}
+        self._postgres, self._redis = postgres, redis
         self._loop = asyncio.new_event_loop()
         self._over, self._there = asyncio.Event(), threading.Event()
         self._environment: Mapping[str, str] = {}
         self._thread = threading.Thread(target=self._loop.run_until_complete, args=[self._serve()])
 
     async def _serve(self) -> None:
-        async with running(self._knobs, self.record, **self._servers) as environment:
+        postgres, redis = self._postgres.owner, self._redis.url
+        async with running(self._knobs, self.record, postgres=postgres, redis=redis) as environment:
             self._environment = environment
             self._there.set()
             await self._over.wait()

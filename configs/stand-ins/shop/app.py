@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from shop import servers
 from shop.contexts import correlation
 from shop.customers import Customers
 from shop.inventory import Inventory
@@ -18,7 +19,6 @@ from shop.outbox import Engine
 from shop.payments import Payments
 from shop.platform import Platform
 from shop.projectors import ReadModel, Saga
-from shop.servers import postgres, redis_server
 from shop.shipping import Shipping
 from shop.store import Store, database
 from shop.streams import streams
@@ -72,10 +72,12 @@ async def running(
     """
     clock = Clock()
     async with AsyncExitStack() as stack:
-        database_url = postgres or await stack.enter_async_context(_postgres())
-        redis_url = redis or await stack.enter_async_context(redis_server())
-        store = await stack.enter_async_context(database(database_url, knobs.pool, record, clock))
-        broker = await stack.enter_async_context(streams(redis_url))
+        if postgres is None:
+            postgres = await stack.enter_async_context(servers.postgres())
+        if redis is None:
+            redis = await stack.enter_async_context(servers.redis_server())
+        store = await stack.enter_async_context(database(postgres, knobs.pool, record, clock))
+        broker = await stack.enter_async_context(streams(redis))
         inventory = Inventory(store, knobs)
         orders = Orders(store, knobs, inventory)
         contexts = (
@@ -101,9 +103,6 @@ async def running(
             with suppress(asyncio.CancelledError):
                 await workers
 
-
-_postgres = postgres
-"""Starts one; the argument of that name is the address of another."""
 
 STAND_IN: Final = StandIn(
     "shop", ShopKnobs, QUICK, 8795, running,

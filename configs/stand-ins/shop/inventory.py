@@ -120,7 +120,7 @@ class Inventory(Context):
             "UPDATE reservations SET status = $3 WHERE item = $1 AND order_id = $2 AND status = 'reserved'"
             " RETURNING quantity"
         )
-        units = sum(row["quantity"] for row in await work.rows(sql, item["id"], order, state))
+        units: int = sum(row["quantity"] for row in await work.rows(sql, item["id"], order, state))
         if units:
             back, version = units if state == "released" else 0, item["version"] + 1
             sql = "UPDATE items SET available = available + $2, version = $3 WHERE id = $1"

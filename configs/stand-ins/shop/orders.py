@@ -140,4 +140,4 @@ class Orders(Context):
 
 def total(order: Any) -> float:
     """What an order costs."""
-    return round(order["price"] * order["quantity"], 2)
+    return round(float(order["price"]) * int(order["quantity"]), 2)

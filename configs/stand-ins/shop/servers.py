@@ -66,7 +66,17 @@ async def redis_server() -> AsyncIterator[str]:
     async with _directory("redis") as directory:
         port = _free_port()
         url = f"redis://127.0.0.1:{port}/0"
-        command = [program, "--port", str(port), "--bind", "127.0.0.1", "--dir", directory, "--save", ""]
+        command: list[str | Path] = [
+            program,
+            "--port",
+            str(port),
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            directory,
+            "--save",
+            "",
+        ]
 
         async def answers() -> None:
             async with redis.asyncio.Redis.from_url(url) as client:
