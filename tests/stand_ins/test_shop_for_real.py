@@ -17,6 +17,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from urllib.request import urlopen
 
 import pytest
 import yaml
@@ -29,6 +30,7 @@ from tests.servers.postgres_server import PostgresServer
 from tests.servers.redis_server import RedisServer
 
 CONFIG: Final = Path(__file__).parents[2] / "configs" / "shop.yaml"
+RACES: Final = CONFIG.with_name("shop-races.yaml")
 PATIENT: Final = ("offered_rate", "lateness", "headroom", "resolution", "horizon", "observer_effect", "evidence")
 OF_TIME: Final = re.compile(r"p\d+\(|max\((wait|publish)|stretch|last\(|_pending\) <")
 """Objectives that a busy machine may fail, or a short run leave open."""
@@ -54,6 +56,7 @@ class Beside:
     record: Record
     ledger: Path
     names: Sequence[str]
+    wrong: Mapping[str, int]
 
     @property
     def results(self) -> dict[str, str]:
@@ -114,7 +117,7 @@ class Shop:
 
     def beside(self, path: Path, *options: str, profile: str = "short", **knobs: Any) -> Beside:
         """Run a config with the shop's knobs turned, which are as before then."""
-        began, counted = len(self.record.lines), self.record.counts.copy()
+        began, counted, wrong_before = len(self.record.lines), self.record.counts.copy(), self._wrong()
         before = {name: getattr(self._knobs, name) for name in knobs}
         self._knobs.change(knobs)
         out = path.parent / "out"
@@ -135,7 +138,15 @@ class Shop:
         with closing(sqlite3.connect(out / "events.sqlite")) as ledger:
             ((names,),) = ledger.execute("SELECT value FROM meta WHERE key = 'events'")
         summary = summary_of(out)
-        return Beside(ended.code, ended.said, summary, record, out / "events.sqlite", json.loads(names))
+        now = self._wrong()
+        wrong = {name: now[name] - count for name, count in wrong_before.items()}
+        return Beside(ended.code, ended.said, summary, record, out / "events.sqlite", json.loads(names), wrong)
+
+    def _wrong(self) -> dict[str, int]:
+        """What should be none of each, by what is in the database."""
+        with urlopen(f"{self._environment['SHOP']}/status") as answer:
+            wrong: dict[str, int] = json.load(answer)["wrong"]
+        return wrong
 
     def _quiet(self, before: Counter[str]) -> None:
         """Wait until all that was told is in the read model, or was planted not to be."""
@@ -315,3 +326,83 @@ def test_what_is_wrong_is_found(what: str, shop: Shop, tmp_path: Path) -> None:
     assert ran.failing >= twin.fails, ran.results
     if not twin.of_time:
         assert ran.failing <= twin.fails | twin.may, ran.results
+
+
+# --- races ------------------------------------------------------------------------------------------------
+
+
+def racing(directory: Path, rounds: int, within: str, seed: int = 42) -> Path:
+    """A copy of the config of races with so many rounds of each, all at once, that has all the time it takes."""
+    config: dict[str, Any] = yaml.safe_load(RACES.read_text())
+    config["seed"] = seed
+    config["self_checks"] = dict.fromkeys(PATIENT, "warn")
+    config["producers"]["shop"]["timeout"] = "2m"
+    config["slos"] = [
+        slo for slo in config["slos"] if not re.search(r"contention|settle|stretch|last\(", str(slo))
+    ]  # fmt: skip
+    for scenario in config["scenarios"].values():
+        scenario["start"] = "0s"
+        scenario["rounds"] = {"count": rounds, "every": "500ms"}
+        scenario["race"].update(within=within, confirm="3s")
+    config["probes"]["orders"]["deadline"] = "2m"
+    config["observe"], config["reports"], config["profiles"] = "0s", {}, {"short": {"name": "shop-races"}}
+    path = directory / "shop-races.yaml"
+    path.write_text(re.sub(r"within: 10s, until", "within: 1m, until", yaml.safe_dump(config, sort_keys=False)))
+    return path
+
+
+def violated(ran: Beside) -> dict[str, int]:
+    """In how many rounds each rule was broken, of those that were; none of them is unknown."""
+    rules = ran.summary["race"]["rules"]
+    assert not any(rule["unknown"] or rule["possible"] or rule["cut_off"] for rule in rules.values()), rules
+    return {name: rule["violated"] for name, rule in rules.items() if rule["violated"]}
+
+
+def assert_exact(ran: Beside, rounds: int) -> None:
+    """What was found of the races is what the shop has of them."""
+    assert ran.summary["race"]["rounds"] == {"due": 3 * rounds, "judged": 3 * rounds, "void": 0, "cut_off": 0}
+    found = violated(ran)
+    oversold = {line["item"] for line in ran.record.of("oversold")}
+    assert found.get("never oversold", 0) == len(oversold)
+    ends = Counter((line["aggregate"], line["type"]) for line in ran.record.of("written"))
+    cancelled = {order: count for (order, kind), count in ends.items() if kind == "order.cancelled"}
+    won_twice = [order for order, count in cancelled.items() if count > 1 or ends[order, "order.paid"]]
+    assert found.get("one side wins", 0) == len(won_twice) >= ran.wrong["both_won"]
+    assert found.get("costs what was agreed on", 0) == ran.wrong["not_as_confirmed"]
+    contenders, answered = ran.summary["race"]["contenders"], ran.answered()
+    for name, (scenario, won, refused) in {
+        "reserve": ("flash-sale", 201, 409), "cancel": ("cancel-while-paying", 200, 409),
+        "pay": ("cancel-while-paying", 200, 409), "modify": ("modify-while-confirming", 200, 409),
+        "agree": ("modify-while-confirming", 200, 409),
+    }.items():  # fmt: skip
+        event = f"{scenario}.{name}"
+        assert contenders[name]["won"] == answered[event, won]
+        assert contenders[name]["refused"] == answered[event, refused]
+        assert contenders[name]["due"] == contenders[name]["won"] + contenders[name]["refused"]
+    told_of = Counter(line["type"] for line in ran.record.of("written"))
+    assert told_of["inventory.reserved"] == contenders["reserve"]["won"]
+    assert told_of["order.modified"] == contenders["modify"]["won"]
+    assert told_of["order.cancelled"] == contenders["cancel"]["won"]
+
+
+def test_races_of_which_some_go_wrong_are_found_each(shop: Shop, tmp_path: Path) -> None:
+    ran = shop.beside(racing(tmp_path, 4, "5s"), oversell=0.5, both_win=0.5, stale_modify=0.2, race_ms=300.0)
+    assert_exact(ran, 4)
+    assert violated(ran)["never oversold"] == 4
+    assert ran.results["violations == 0"] == "fail"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(3))
+def test_races_are_exact_whatever_is_planted(seed: int, shop: Shop, tmp_path: Path) -> None:
+    sound = tmp_path / "sound"
+    sound.mkdir()
+    ran = shop.beside(racing(sound, 20, "1m", seed))
+    assert_exact(ran, 20)
+    assert violated(ran) == {}
+    assert ran.failing == set()
+    share = 0.01 * (seed + 1)
+    ran = shop.beside(
+        racing(tmp_path, 20, "5s", seed), oversell=share, both_win=5 * share, stale_modify=share, race_ms=50.0
+    )
+    assert_exact(ran, 20)

@@ -59,9 +59,10 @@ class Payments(Context):
         unseen = status == "succeeded" and self._unseeing.due(self._knobs.both_win)
         async with self._work(request) as work:
             row = await work.row("SELECT order_id FROM payments WHERE id = $1", payment_id)
-            # The order first, as others do who need both: so nobody waits for the other in a circle.
+            # The order first, whoever reads or writes both: so nobody waits for the other in a circle.
             order = await self._orders.found(work, there(row, "payment")["order_id"], unlocked=unseen)
-            payment = await work.row("SELECT * FROM payments WHERE id = $1 FOR UPDATE", payment_id)
+            locking = "" if unseen else " FOR UPDATE"
+            payment = await work.row(f"SELECT * FROM payments WHERE id = $1{locking}", payment_id)
             if payment["status"] == status:
                 await self._told_again(work, payment)
             elif payment["status"] != "initiated":
@@ -71,9 +72,9 @@ class Payments(Context):
             else:
                 if unseen:
                     await self._late(work, order, request)
-                await self._book(work, payment, status)
                 if status == "succeeded":
                     await self._orders.go(work, order, "paid")
+                await self._book(work, payment, status)
             shown = await self._shown(work, payment_id)
         return web.json_response(shown)
 

@@ -7,7 +7,7 @@ written    a row of the outbox: `context`, `aggregate`, `version`, `type`, and `
 published  it was added to the stream of its context
 applied    the read model has it
 lost, swapped, skipped, doubled        what bugs did to one
-oversold   a reservation of more than there was: `item`, `units`
+oversold   a reservation of more than there was: `item`, `order`, and how many `units` too many
 unseen     a cancellation, a payment or a modification didn't see what came meanwhile: `what`, `aggregate`
 charged    a payment that was booked already was booked once more: `aggregate`
 forgotten  a payment failed, and nothing was undone: `aggregate`
