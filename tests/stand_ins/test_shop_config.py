@@ -1,4 +1,4 @@
-"""What the config of the shop says: the load of each profile, and that all that is asked there can be decided."""
+"""What the configs of the shop say: the load of each profile, and that all that is asked there can be decided."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from evload.run.feasibility import prospects
 from evload.workload.schedule import duration_ns
 
 CONFIG: Final = Path(__file__).parents[2] / "configs" / "shop.yaml"
+RACES: Final = CONFIG.with_name("shop-races.yaml")
 
 
 def config_of(profile: str) -> Any:
@@ -58,3 +59,14 @@ def test_bursts_are_of_fifty_who_want_ten_units_and_of_a_hundred_who_buy() -> No
 def test_smoke_forgives_nothing() -> None:
     titles = {one.title for one in config_of("smoke").slos}
     assert {"errors == 0", "failed == 0", "rate(completed) >= 100% [mixed]"} <= titles
+
+
+@pytest.mark.parametrize("profile", ["", "short", "flash-sale", "cancel-while-paying", "modify-while-confirming"])
+def test_races_have_sixty_rounds_in_three_minutes_and_can_be_decided(profile: str) -> None:
+    config = part_of(load(RACES, profiles=[profile] if profile else [], environ={}), ()).config
+    assert [one.objective.title for one in prospects(config) if not one.decidable] == []
+    for name, scenario in config.scenarios.items():
+        assert scenario.rounds is not None
+        lasts_s = scenario.rounds.count * scenario.rounds.every / 1e9
+        assert lasts_s == (7.5 if profile == "short" else 180)
+        assert sum(one.times for one in config.races[name].contenders) == (50 if name == "flash-sale" else 30)
