@@ -176,3 +176,37 @@ def test_one_who_gives_it() -> None:
         "--scenario shippers: its journey ship takes jobs, which buy of buyers gives, and that is left out; choose "
         "buyers, too"
     )
+
+
+CHECKED = """\
+producers: {shop: {kind: http, url: "http://localhost:1"}}
+journeys:
+  buy: {steps: [{pay: {to: shop, post: /orders, check: {paid: body.paid, known: body.id}}}]}
+  ship: {steps: [{send: {to: shop, put: /orders, check: {sent: body.sent}}}]}
+  look: {steps: [{find: {to: shop, get: /, check: {known: body.id}}}]}
+scenarios:
+  buyers: {journeys: [buy], load: [{users: 1, for: 1m}]}
+  others: {journeys: [ship, look], load: [{users: 1, for: 1m}]}
+slos:
+  - {objective: failed == 0, check: paid}
+  - {objective: failed == 0, check: sent}
+  - {objective: failed == 0, check: known}
+  - {objective: failed == 0, check: known, step: pay}
+  - {objective: failed == 0, check: known, journey: look}
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "asked"),
+    [
+        (["buyers"], ["check=paid", "check=known", "journey=buy,step=pay,check=known"]),
+        (["others"], ["check=sent", "check=known", "journey=look,check=known"]),
+        (["buyers", "others"], [
+            "check=paid", "check=sent", "check=known", "journey=buy,step=pay,check=known", "journey=look,check=known"
+        ]),
+    ],
+)  # fmt: skip
+def test_a_check_of_steps_that_are_left_out_is_not_asked(names: list[str], asked: list[str]) -> None:
+    part = part_of(load_text(CHECKED, "load.yaml", environ={}), names).config
+    assert [one.title for one in part.slos] == [f"failed == 0 [{about}]" for about in asked]
+    assert len(part.slos) + len(part.circumstances.not_asked) == 5

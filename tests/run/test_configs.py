@@ -240,7 +240,14 @@ def test_functions_are_loaded_here_and_in_a_test_cluster_and_nowhere_else(name: 
 
 
 @pytest.mark.parametrize(
-    ("name", "variable"), [("videos.yaml", "VIDEOS"), ("leases.yaml", "PAYMENTS"), ("leases-capacity.yaml", "AUDIT")]
+    ("name", "variable"),
+    [
+        ("videos.yaml", "VIDEOS"),
+        ("leases.yaml", "PAYMENTS"),
+        ("leases-capacity.yaml", "AUDIT"),
+        ("shop.yaml", "SHOP"),
+        ("shop-races.yaml", "SHOP_METRICS"),
+    ],
 )
 def test_services_are_loaded_here_and_in_a_test_environment_and_nowhere_else(name: str, variable: str) -> None:
     held(load(CONFIGS / name, environ={variable: "http://jobs.test.example.com"}), {})

@@ -11,7 +11,8 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
 
@@ -25,6 +26,10 @@ RECORD: Final = "record.jsonl"
 _UNUSED_S: Final = 1800.0
 
 
+class Missing(Exception):
+    """What a stand-in needs isn't there: `what is missing; how to get it`."""
+
+
 @dataclass(frozen=True)
 class StandIn(Generic[K]):
     """A stand-in that can be started.
@@ -33,13 +38,16 @@ class StandIn(Generic[K]):
     quick    what --quick turns, so that the profiles called `short` are short
     port     where it listens when nobody says where; one of several services takes the next ones
     running  serves it from a port on (0: free ones); yields the variables by which evload finds it
+    servers  what it uses beside itself, with what --help says of it: an option --NAME for its address, which
+             `running` gets by that name where it was said
     """
 
     name: str
     knobs: Callable[[], K]
     quick: Mapping[str, Any]
     port: int
-    running: Callable[[K, Record, int], AbstractAsyncContextManager[Mapping[str, str]]]
+    running: Callable[..., AbstractAsyncContextManager[Mapping[str, str]]]
+    servers: Mapping[str, str] = field(default_factory=dict)
 
 
 def main(stand_in: StandIn[K], arguments: Sequence[str]) -> int:
@@ -53,25 +61,36 @@ def main(stand_in: StandIn[K], arguments: Sequence[str]) -> int:
         print(f"--set: {error}", file=sys.stderr)
         return 2
     port = (0 if command else stand_in.port) if asked.port is None else asked.port
+    addresses = {name: value for name in stand_in.servers if (value := getattr(asked, name)) is not None}
+    serving = partial(stand_in.running, **addresses)
     with tempfile.TemporaryDirectory(prefix=f"{stand_in.name}-") as passing:
         directory = Path(asked.directory or passing)
         directory.mkdir(parents=True, exist_ok=True)
         with closing(Record(directory / RECORD)) as record:
             try:
-                return uvloop.run(_serve(stand_in, knobs, record, directory, port, command))
+                return uvloop.run(_serve(stand_in.name, serving(knobs, record, port), record, directory, command))
+            except Missing as missing:
+                print(missing, file=sys.stderr)
+                return 3
+            except KeyboardInterrupt:  # before it was there
+                return 130
             except OSError as error:
                 print(f"can't listen at port {port}: {error.strerror}; choose another --port", file=sys.stderr)
                 return 2
 
 
 async def _serve(
-    stand_in: StandIn[K], knobs: K, record: Record, directory: Path, port: int, command: Sequence[str]
+    name: str,
+    running: AbstractAsyncContextManager[Mapping[str, str]],
+    record: Record,
+    directory: Path,
+    command: Sequence[str],
 ) -> int:
-    async with stand_in.running(knobs, record, port) as environment:
+    async with running as environment:
         if command:
             return await run(command, environment)
-        print(f"{stand_in.name}, record in {directory / RECORD}; in your shell:")
-        print(*(f"export {name}={value}" for name, value in environment.items()), sep="\n", flush=True)
+        print(f"{name}, record in {directory / RECORD}; in your shell:")
+        print(*(f"export {key}={value}" for key, value in environment.items()), sep="\n", flush=True)
         await unused(record.counts.total)
         return 0
 
@@ -134,5 +153,7 @@ def _parser(stand_in: StandIn[K]) -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, help=f"default: {stand_in.port}, or with a command a free one")
     parser.add_argument("--directory", help="where its record goes; default: a passing one")
     parser.add_argument("--quick", action="store_true", help="as the profiles short count on")
+    for name, said in stand_in.servers.items():
+        parser.add_argument(f"--{name}", metavar="URL", help=said)
     parser.add_argument("--set", action="append", default=[], metavar="KNOB=VALUE", help="see knobs.py; repeatable")
     return parser

@@ -13,6 +13,7 @@ from ..objectives.condition import parse_condition
 from ..objectives.objective import Measure, Objective
 from ..spi.gauge import GaugeSettings
 from ..texts import meant
+from ..workload.journeys.settings import RequestStep
 from ..workload.schedule import duration_ns, open_stretches
 from .guard import held
 from .load import load
@@ -178,6 +179,18 @@ def _is_asked(
         and (not asked.of_rounds or _is_in_race(asked, config, name))
         and objective.probe in (None, *config.probes_of(scenario))
         and (bool(config.probes_of(scenario)) or not asked.needs_probe)
+        and _has_check(asked, config, scenario)
         for name, scenario in scenarios.items()
         if objective.scenario in (None, name)
+    )
+
+
+def _has_check(objective: Objective, config: RunConfig, scenario: Scenario) -> bool:
+    """Whether a scenario holds answers against the check that an objective is about, if it is about one."""
+    return objective.check is None or any(
+        objective.check in step.check
+        for journey in scenario.journeys
+        if objective.journey in (None, journey)
+        for step in config.journeys[journey].sending()
+        if isinstance(step, RequestStep) and objective.step in (None, step.name)
     )

@@ -428,6 +428,19 @@ def test_what_a_user_begins_and_ends_with() -> None:
     assert logouts == [{"status": 200, "answer": 1}] * 2
 
 
+def test_variables_are_drawn_for_each_iteration_also_of_a_user_who_has_begun() -> None:
+    login = ask("login", capture={"token": ORDER})
+    steps = post("pay", {"key": "{key}", "n": "{iteration}", "token": "{token}"})
+    world = World(
+        journey(steps, begin=(login,), vars={"key": "{uuid}"}), ids, ramps=[(0, S, 2, 2)], think=(190 * MS, 190 * MS)
+    )
+    world.run()
+    paid = [sent.json for sent in world.sent if sent.step == "pay"]
+    assert [one["n"] for one in paid] == [*range(len(paid))]
+    assert len({one["key"] for one in paid}) == len(paid) == 10
+    assert len({one["token"] for one in paid}) == 2
+
+
 def test_a_user_that_cannot_begin_tries_again_with_the_next_iteration() -> None:
     world = World(
         journey(ask("a"), begin=(ask("login"),)),

@@ -23,6 +23,7 @@ from ..events import Compiled, EventSettings, EventType
 from ..records import Records
 from ..templates import Compiler, Fill, Late, Parts, TemplateProblem, fill
 from .settings import Choose, Continue, EventStep, JourneySettings, RequestStep, Retry, Step, Think, WaitStep
+from .settings import counted as of_steps
 from .uploads import Multipart, Uploads
 from .wanted import wanted
 
@@ -237,6 +238,15 @@ class Program:
             for name, capture in step.capture.items()
             if capture.secret
         )
+        self.kept = frozenset(
+            name
+            for step in of_steps(journey.begin)
+            for name in (
+                *(() if isinstance(step, WaitStep) else step.take),
+                *(() if isinstance(step, EventStep) else step.capture),
+            )
+        )
+        """What a user knows in each of its iterations: the names that it has got before the first."""
         self._vars: list[tuple[str, Callable[[str], Any]]] = []
         self.draws_at_random = False
         for variable, value in journey.vars.items():

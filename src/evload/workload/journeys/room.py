@@ -675,7 +675,8 @@ class Journeys:
         match one.part:
             case part if part == _BEGIN:
                 assert one.user is not None
-                one.user.begun[one.journey] = dict(one.values)
+                # Not what was drawn: that is of one iteration.
+                one.user.begun[one.journey] = {name: one.values[name] for name in program.kept & one.values.keys()}
                 one.part, one.place = _MAIN, program.main or 0
                 return False
             case part if part == _MAIN:
