@@ -249,7 +249,7 @@ def test_it_takes_as_much_room_as_the_docs_say(wheel: Path) -> None:
         own = sum(file.file_size for file in content.infolist())
     sizes = {name: bytes_of(package) for name, package in brought().items()}
     assert (own + sum(sizes.values())) / 1e6 == pytest.approx(said_megabytes(), rel=0.1), sizes
-    assert own < 4.0e6
+    assert own < 4.4e6
     assert f"with the {len(sizes)} packages that it needs" in FIRST_STEPS
 
 
