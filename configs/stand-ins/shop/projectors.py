@@ -67,9 +67,10 @@ class ReadModel:
                 self._store.note("doubled", **event.named())
                 kept.append(event)
         async with self._store.work() as work:
-            for one in kept:
-                about = json.dumps(one.about)
-                await work.run(_APPLY, one.context, one.aggregate, one.state, one.version, one.type, about)
+            values = [
+                (one.context, one.aggregate, one.state, one.version, one.type, json.dumps(one.about)) for one in kept
+            ]
+            await work.many(_APPLY, values)
         self.applied += len(kept)
 
     async def _view(self, request: web.Request) -> web.Response:

@@ -18,7 +18,7 @@ totals     when it ends: what is in the database and in the streams
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -114,6 +114,10 @@ class Work(Look):
         """A statement that gives nothing. Raises asyncpg.UniqueViolationError."""
         await self._connection.execute(sql, *values)
 
+    async def many(self, sql: str, values: Sequence[Sequence[Any]]) -> None:
+        """A statement with each of some values, in their order, at one go."""
+        await self._connection.executemany(sql, values)
+
     def tell(self, context: str, aggregate: str, version: int, kind: str, state: str, **about: Any) -> None:
         """Have a row of it in the outbox."""
         event = Event(context, aggregate, version, kind, state, about, self._correlation)
@@ -121,7 +125,7 @@ class Work(Look):
 
     async def flush(self) -> None:
         """Write what was told so far, in its order."""
-        await self._connection.executemany(
+        await self.many(
             "INSERT INTO outbox (context, aggregate, version, type, state, about, correlation)"
             " VALUES ($1, $2, $3, $4, $5, $6, $7)",
             [
