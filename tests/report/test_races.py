@@ -18,7 +18,7 @@ from evload.formats.html.render import render
 from evload.formats.markdown import markdown
 from evload.ledger.reader import LedgerReader
 from evload.model.progress import Progress, RaceNow
-from evload.model.report import Report, Result
+from evload.model.report import Report, Result, Severity
 from evload.report.build import build_again
 from evload.report.document import as_json
 from evload.report.races import races
@@ -39,6 +39,15 @@ SLOS = (
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Report:
     return report_of(tmp_path_factory.mktemp("planted") / "events.sqlite", SLOS)
+
+
+def test_each_rule_that_was_broken_is_a_finding_with_its_first_round(report: Report) -> None:
+    found = [one for one in report.insights if one.kind == "rule"]
+    assert [one.sentence for one in found] == [
+        f"Rule 'never both' of flash was broken in 2 of 54 rounds, first in round 7, due at 21 s: {TELLS}."
+    ]
+    assert found[0].severity is Severity.BAD
+    assert found[0].evidence["violated"] == 2
 
 
 def test_a_race_is_told_with_its_rules_and_with_those_who_contended(report: Report) -> None:

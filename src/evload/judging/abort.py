@@ -137,7 +137,8 @@ def _violated(objective: Objective, state: _State, limit: Fraction) -> str:
             return _count(objective, state, limit)
         case Measure.MAX:
             beyond = sum(one.thresholds[int(limit)].beyond for one in _measured(objective, state))
-            what = "iterations" if objective.of_iterations else "rounds" if objective.of_rounds else "events"
+            what = "iteration" if objective.of_iterations else "round" if objective.of_rounds else "event"
+            what += "s" if beyond != 1 else ""
             return f"{beyond} {what} took longer than {format_duration(float(limit))}" if beyond else ""
         case Measure.STALENESS:
             return _staleness(objective, state, limit)

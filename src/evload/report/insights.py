@@ -19,6 +19,7 @@ from ..model.vitals import Incident, Vitals
 from ..units import NS_PER_S, format_duration, format_share
 from .insights_of_actions import explains, of_actions, within_actions
 from .insights_over_time import lagging_replicas, moment, rising, saturated, stalls
+from .races import races
 from .wording import spoken
 
 _ORDER: Final = tuple(Severity)
@@ -106,6 +107,7 @@ def find(
         *_ended(summary),
         *_appeared(summary),
         *_never_there(summary),
+        *_broken_rules(summary),
         *_out_of_order(summary),
         *_refused(summary, timeline),
         *_outages(summary),
@@ -142,6 +144,24 @@ def _appeared(summary: Summary) -> Iterator[Insight]:
             share = format_share(count / whole)
             told = f"{count:,} of {whole:,} times something appeared where nothing may ({share}): {name}."
             yield Insight("appeared", Severity.BAD, told, {"events": count, "acked": whole, "scenario": name})
+
+
+def _broken_rules(summary: Summary) -> Iterator[Insight]:
+    """Rules of races that were broken for sure, each with the earliest round."""
+    for race in races(summary):
+        for rule in race.rules:
+            if not rule.violated:
+                continue
+            whole = race.counts["judged"] + race.rounds.broken_off
+            first = rule.examples[0]
+            told = (
+                f"Rule {rule.name!r} of {race.scenario} was broken in {rule.violated:,} of {whole:,} rounds, "
+                f"first in {first.where}: {first.what}."
+            )
+            evidence: dict[str, float | str] = {
+                "scenario": race.scenario, "rule": rule.name, "violated": rule.violated, "rounds": whole,
+            }  # fmt: skip
+            yield Insight("rule", Severity.BAD, told, evidence)
 
 
 def _never_there(summary: Summary) -> Iterator[Insight]:

@@ -128,6 +128,9 @@ HOLDS = [
     ([(0, False), (1_900 * MS, False), (2 * S + 1, True)], Held.UNKNOWN),  # in time or not, nobody knows
     ([(0, False), (1_900 * MS, False), (2 * S + 1, False)], Held.VIOLATED),
     ([(0, False), (1_900 * MS, False)], Held.UNKNOWN),  # no read at its end
+    ([(0, True), (1 * S + 1, True)], Held.HELD),  # as between any two reads nobody looked in between
+    ([(0, True), (1 * S + 1, False)], Held.UNKNOWN),  # it may have come undone after the confirming
+    ([(0, True), (500 * MS, False), (1 * S + 1, True)], Held.VIOLATED),
     ([(0, True)], Held.UNKNOWN),  # seen once, and confirmed by nothing
     ([], Held.UNKNOWN),
 ]
@@ -195,3 +198,9 @@ def test_a_wrong_rule_is_unknown_unless_it_was_broken_before() -> None:
     look(two, 1, None)
     assert two.result().held is Held.VIOLATED
     assert two.result().told == 'read at 0: stock = {"ok":false}; buy: 1 won'
+
+
+def test_of_a_long_body_that_is_shown_which_the_rule_names() -> None:
+    one = course("always", "stock.available >= `0`")
+    one.look(0, {"stock": {"name": "x" * 400, "available": -3}}, {"buy": ONE}, {}, "read at 0")
+    assert one.result().told.startswith('read at 0: stock = {"available":-3,"name":"xxx')

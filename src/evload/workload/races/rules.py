@@ -29,6 +29,7 @@ _SHOWN: Final = 160
 """Most characters of a body that are shown."""
 _WHOLE: Final = re.compile(rf'\b(?:{"|".join(COUNTS)})\b(?!\s*\.\s*["\w])')
 """A rule that looks at all contenders at once, and not at those of a name."""
+_NAME: Final = re.compile(r"\w+")
 NO_READ: Final = "no read said anything"
 
 
@@ -70,6 +71,7 @@ class Judged:
     def __init__(self, rule: Rule, look: Look, reads: Sequence[str], names: Sequence[str]) -> None:
         self.rule = rule
         self._look = look
+        self.text = look.text
         self.reads = tuple(name for name in reads if look.looks_at(name))
         """The reads that it looks at."""
         counts = any(look.looks_at(name) for name in COUNTS)
@@ -112,9 +114,9 @@ class Judged:
         raise WrongRule(f"it gives {_text(found)}, and neither true nor false")
 
 
-def shown(bodies: Mapping[str, Any], standings: Mapping[str, Standing]) -> str:
-    """What was read, and how the contenders stood, for people."""
-    told = [f"{name} = {_text(body)}" for name, body in bodies.items()]
+def shown(bodies: Mapping[str, Any], standings: Mapping[str, Standing], rule: str = "") -> str:
+    """What was read, and how the contenders stood, for people. What the rule names comes first, if not all fits."""
+    told = [f"{name} = {_text(_named_first(body, rule))}" for name, body in bodies.items()]
     for name, one in standings.items():
         counts = {
             "won": one.won, "refused": one.refused, "failed": one.failed, "in doubt": one.doubt,
@@ -122,6 +124,13 @@ def shown(bodies: Mapping[str, Any], standings: Mapping[str, Standing]) -> str:
         }  # fmt: skip
         told.append(f"{name}: {', '.join(f'{count} {what}' for what, count in counts.items() if count) or 'none'}")
     return "; ".join(told)
+
+
+def _named_first(body: Any, rule: str) -> Any:
+    if not isinstance(body, dict):
+        return body
+    named = set(_NAME.findall(rule))
+    return dict(sorted(body.items(), key=lambda item: item[0] not in named))
 
 
 def _text(value: Any) -> str:
@@ -159,6 +168,9 @@ class _Once:
                 self.never = True
         elif at_ns <= self.since_ns + self.confirm_ns:
             self.broken = self.broken or not holds
+            self.confirmed = True
+        elif holds:
+            # Between this read and the one before nobody looked, as between any two.
             self.confirmed = True
 
     @property
@@ -223,7 +235,7 @@ class Course:
             truth = self.judged.truth(bodies, standings, known)
         except WrongRule as wrong:
             looked = {name: bodies[name] for name in self.judged.reads}
-            self.wrong = self.wrong or f"{wrong} ({when}: {shown(looked, standings)})"
+            self.wrong = self.wrong or f"{wrong} ({when}: {shown(looked, standings, self.judged.text)})"
             return Truth.NOTHING
         if truth is Truth.NOTHING:
             return truth
@@ -240,7 +252,7 @@ class Course:
             self._possible = self._possible or truth is Truth.DEPENDS
         if (self._violated, self._possible) != before and not before[0]:
             looked = {name: bodies[name] for name in self.judged.reads}
-            self.told = f"{when}: {shown(looked, standings)}"
+            self.told = f"{when}: {shown(looked, standings, self.judged.text)}"
         return truth
 
     @property
