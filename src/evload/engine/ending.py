@@ -1,4 +1,4 @@
-"""Ends phases of the load before their time, where a sample of a gauge says what they wait for."""
+"""Ends phases of the load before their time: where a sample of a gauge says what they wait for, or all is done."""
 
 from __future__ import annotations
 
@@ -53,6 +53,16 @@ class Endings:
                 if at_ns is not None:
                     self._note(number, phase, at_ns)
                     self._ended(number)
+
+    def done(self, number: int, iterations: int) -> None:
+        """All iterations of a scenario that are to be made are over: the last phase of its load ends with them."""
+        span = self._scenarios[number].span
+        at_ns = self._clock.now_ns() - self._start_ns
+        start_ns, due_ns = span.start_ns + span.stretches[-1].start_ns, span.end_ns
+        if self._control.stopped_ns is None and start_ns < at_ns < due_ns:
+            what = f"the end of the last of {iterations:,} iterations"
+            self._found.append(Ending(span.name, len(span.stretches) - 1, what, start_ns, due_ns, at_ns))
+            self._ended(number)
 
     def close(self) -> None:
         """The run is over: those that are, and never got what they waited for, lasted their time."""

@@ -253,11 +253,14 @@ class Engine:
         def remark(text: str) -> None:
             _insert(self._remarks, self._redact(text))
 
+        def all_done(number: int, iterations: int) -> None:
+            endings.done(number, iterations)
+
         pacers: list[Pacer | StepPacer[Any]] = [
             (JourneyPacer if scenario.race is None else partial(RacePacer, remark=remark))(
                 index, len(plan.scenarios), scenario, opened.producers, plan.producers,
                 start_ns=start_ns, clock=clock, control=control, tracker=tracker, books=books, failures=failures,
-                pools=pools, due=reading.due, watching=watching,
+                pools=pools, due=reading.due, watching=watching, done=all_done,
                 readers={number: one.reading for number, one in watched.items()},
             )
             if scenario.journeys is not None or scenario.race is not None
@@ -290,7 +293,9 @@ class Engine:
         )  # fmt: skip
 
         def load_ns() -> int:
-            return max((span.end_ns for span in spans), default=0)
+            # What steps watch lasts as long as they do, and has no end of its own.
+            lasting = [one for one, run in zip(spans, plan.scenarios, strict=True) if run.watched is None]
+            return max((span.end_ns for span in lasting), default=0)
 
         def over(scenario: str | None) -> bool:
             now = clock.now_ns() - start_ns

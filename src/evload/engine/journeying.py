@@ -105,8 +105,11 @@ class StepPacer(Generic[R]):
         watching: Watching,
         due: Callable[[Iterable[int]], None],
         readers: Mapping[int, Iterable[int]],
+        done: Callable[[int, int], None] = lambda index, iterations: None,
     ) -> None:
         self.name = run.fold.name
+        self._done = done
+        self._most = None if run.journeys is None else run.journeys.course.iterations
         self._closed = run.journeys is not None and bool(run.journeys.course.ramps)
         self._index = index
         self._clock = clock
@@ -169,6 +172,8 @@ class StepPacer(Generic[R]):
                 self._alarm.set(next_ns)
             await self._waked.wait()
         self.pacing = False
+        if self._most is not None:
+            self._done(self._index, self._most)
 
     def wake(self) -> None:
         """What comes next may be due at another time: after an answer, a value that was given, the end of a phase."""

@@ -21,6 +21,7 @@ from ..workload.schedule import (
     expected_between,
     expected_events,
     fewest_events,
+    iterations_of,
     open_stretches,
     rates_of,
 )
@@ -108,8 +109,11 @@ def _due_meanwhile(config: RunConfig, scenario: Scenario, objective: Objective) 
 
 
 def may_end_early(config: RunConfig) -> bool:
-    """Whether a phase waits for a gauge, so that the run may be over sooner."""
-    return any(open_stretches(scenario.load) for scenario in config.scenarios.values())
+    """Whether a phase waits for a gauge, or users have so many iterations to make: the run may be over sooner."""
+    return any(
+        open_stretches(scenario.load) or (scenario.closed and iterations_of(scenario.load) is not None)
+        for scenario in config.scenarios.values()
+    )
 
 
 def prospects(config: RunConfig) -> list[Prospect]:
