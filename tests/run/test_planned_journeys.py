@@ -52,7 +52,7 @@ def refused(text: str) -> list[str]:
 
 def test_plan_tells_users_iterations_and_events_apart() -> None:
     lines = planned(load(GOOD))
-    assert lines[0] == "load: 60 events, 300 iterations and up to 5 users with up to 100 iterations in 5.17 min"
+    assert lines[0] == "load: 60 events, 300 iterations and up to 5 users with up to 100 iterations in up to 5.17 min"
     assert lines[3:7] == [
         "0 s 10 s mixed ramp 0 users to 5 users order, work",
         "0 s 60 s arrivals hold 5/s work",
