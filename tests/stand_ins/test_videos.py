@@ -5,6 +5,7 @@ What is found equals what the stand-in remembers, and what is wrong fails.
 
 from __future__ import annotations
 
+from collections import Counter
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -127,7 +128,26 @@ TWINS: Final = {
     "what", [pytest.param(what, marks=pytest.mark.long if twin.long else ()) for what, twin in TWINS.items()]
 )
 def test_what_is_wrong_fails_and_nothing_else(what: str, tmp_path: Path) -> None:
-    assert_fails_alone(TWINS[what], NAME, tmp_path)
+    assert_counts_are_those_of_the_record(assert_fails_alone(TWINS[what], NAME, tmp_path))
+
+
+def assert_counts_are_those_of_the_record(ran: Ran[Record]) -> None:
+    """What the probe of the status and that of the video say of each job is what became of it."""
+    record, scenarios = ran.record, ran.report.summary.scenarios
+    jobs = [scenarios[name] for name in LOADED if name in scenarios]
+    counted: Counter[str] = sum((Counter(one.ledger) for one in jobs), Counter())
+    own = {
+        kind: {line["correlation_id"] for line in record.of(kind)} - {""}
+        for kind in ("came", "done", "failed", "lost", "empty")
+    }
+    assert counted["acked"] == len(own["came"])
+    assert sum(one.ledger["rejected"] for one in scenarios.values()) == record.counts["refused"]
+    assert counted["visible"] + counted["regressed"] == len(own["done"] - own["empty"])
+    assert counted["ended"] == len(own["failed"])
+    assert counted["lost"] == len(own["lost"] | own["empty"])
+    assert (counted["duplicated"], counted["regressed"]) == (record.counts["again"], record.counts["back"])
+    stored = scenarios["upload"].ledger["acked"] if "upload" in scenarios else 0
+    assert stored == record.counts["stored"]
 
 
 def test_each_objective_has_a_run_in_which_it_fails() -> None:
