@@ -50,7 +50,8 @@ UNSENT = Said(-1)
 
 @dataclass
 class Sent:
-    """What was sent, when it was due and when it was sent; of what is waited for whether it was `shown` before."""
+    """What was sent, when it was due and when it was sent, and `own_ns`, what of that delay was evload's own; of what
+    is waited for whether it was `shown` before."""
 
     at_ns: int
     due_ns: int
@@ -66,6 +67,7 @@ class Sent:
     remembered: Sequence[int] = ()
     """What was in it: the numbers of the requests before it that shared it."""
     shown: bool = False
+    own_ns: int = 0
 
     @property
     def step(self) -> str:
@@ -231,6 +233,7 @@ class World:
             None if request is None else request.memory,
             () if request is None or request.memory is None else request.memory.setdefault("sent", [])[:],
             isinstance(event, WaitEvent) and event.shown,
+            self.room.own_delay(event, self.now_ns),
         )
 
     def _receipt(self, event: Event, said: Said) -> Receipt:

@@ -9,7 +9,8 @@ from typing import Any
 
 from evload.config.load import load
 from evload.config.part import part_of
-from tests.rigs.virtual_runs import CONFIGS
+from stand_in.record import Record
+from tests.rigs.virtual_runs import CONFIGS, Ran
 from tests.rigs.virtual_stand_ins import run_stand_in
 
 
@@ -28,11 +29,12 @@ class Twin:
     long: bool = False
 
 
-def assert_fails_alone(twin: Twin, name: str, directory: Path) -> None:
-    """What is wrong fails, and nothing else."""
+def assert_fails_alone(twin: Twin, name: str, directory: Path) -> Ran[Record]:
+    """What is wrong fails, and nothing else. Returns the run."""
     ran = run_stand_in(twin.name or name, directory, knobs=twin.knobs, sets=twin.sets, parts=twin.parts)
     assert ran.failing == twin.fails, ran.told
     assert ran.report.verdict.value == "fail"
+    return ran
 
 
 def never_failing(name: str, twins: Mapping[str, Twin], profile: str = "short") -> set[str]:

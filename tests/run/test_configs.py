@@ -19,6 +19,7 @@ import yaml
 
 from evload.config import load
 from evload.config.guard import held
+from evload.config.part import part_of
 from evload.errors import EvloadError
 from evload.run.feasibility import prospects
 from evload.run.prepare import build
@@ -226,6 +227,15 @@ def test_the_plan_shows_the_profile_and_every_objective_can_be_decided(name: str
     assert all(prospect.decidable for prospect in prospects(load(CONFIGS / name, environ={}).config))
 
 
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("[lv]*s*.yaml")), ids=lambda path: path.stem)
+def test_of_videos_and_leases_every_objective_can_be_decided_in_every_profile(path: Path) -> None:
+    profiles = yaml.safe_load(path.read_text())["profiles"]
+    for chosen in ([], *([profile] for profile in profiles)):
+        # As `evload plan` has it, which says so of an objective that can't pass.
+        config = part_of(load(path, profiles=chosen, environ={}), ()).config
+        assert [one for one in prospects(config) if not one.decidable] == [], chosen
+
+
 @pytest.mark.parametrize("name", [name for name in TIMELINES if name.startswith(("knative", "http"))])
 def test_functions_are_loaded_here_and_in_a_test_cluster_and_nowhere_else(name: str, tmp_path: Path) -> None:
     for host, said in (
@@ -247,6 +257,9 @@ def test_functions_are_loaded_here_and_in_a_test_cluster_and_nowhere_else(name: 
         ("leases-capacity.yaml", "AUDIT"),
         ("shop.yaml", "SHOP"),
         ("shop-races.yaml", "SHOP_METRICS"),
+        ("videos-journeys.yaml", "VIDEOS"),
+        ("leases-journeys.yaml", "PAYMENTS"),
+        ("leases-users.yaml", "AUDIT"),
     ],
 )
 def test_services_are_loaded_here_and_in_a_test_environment_and_nowhere_else(name: str, variable: str) -> None:

@@ -62,6 +62,20 @@ def test_plan_tells_users_iterations_and_events_apart() -> None:
     assert lines[-1] == "errors == 0 yes nobody knows how often the steps of journeys are done"
 
 
+def test_what_is_asked_of_gauges_depends_on_no_journey() -> None:
+    gauges = """gauges:
+  queue: {kind: http-json, url: "http://localhost:1/", every: 1s, values: {depth: body.n}}
+scenarios:
+  mixed: {journeys: [work, order], load: [{users: 50, for: 5m}]}
+slos: [max(depth) < 5, {objective: growth(depth) < 1/h, after: 1m}]
+"""
+    lines = planned(load(GOOD[: GOOD.index("scenarios:")] + gauges))
+    assert lines[-2:] == [
+        "max(depth) < 5 yes exact, by the samples of the gauge",
+        "growth(depth) < 1/h [after=1m] yes an interval, by the samples of the gauge",
+    ]
+
+
 def test_plan_of_users_alone() -> None:
     users = "scenarios:\n  mixed: {journeys: [work, order], load: [{users: 50, for: 5m}], warmup: 30s}\n"
     lines = planned(load(GOOD[: GOOD.index("scenarios:")] + users))

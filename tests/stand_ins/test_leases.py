@@ -194,7 +194,28 @@ TWINS: Final = {
     "what", [pytest.param(what, marks=pytest.mark.long if twin.long else ()) for what, twin in TWINS.items()]
 )
 def test_what_is_wrong_fails_and_nothing_else(what: str, tmp_path: Path) -> None:
-    assert_fails_alone(TWINS[what], NAME, tmp_path)
+    assert_counts_are_those_of_the_record(assert_fails_alone(TWINS[what], NAME, tmp_path))
+
+
+def assert_counts_are_those_of_the_record(ran: Ran[Record]) -> None:
+    """What was answered, what was applied and what never was, of each kind of entry."""
+    record, scenarios = ran.record, ran.report.summary.scenarios
+    came = Counter(line["type"] for line in record.of("came"))
+    known = {line["id"] for line in record.of("came")}
+    appended = [scenarios[name].ledger for name in ("append", "event-storm") if name in scenarios]
+    # What is created anew with a key that nobody heeds is one event, and several entries.
+    assert sum(one["acked"] for one in appended) == came["rent.due"] + came["rent.paid"]
+    ids = CorrelationIds.for_run(RUN_ID)
+    watched = [row for row in ran.events() if row["first_lower_ns"] is not None or row["first_upper_ns"] is not None]
+    assert {ids.id_of(row["seq"]) for row in watched} <= known
+    gone = {line["id"] for line in record.of("lost")}
+    of_probes = ("append", "event-storm", "create-and-read", "same-key", "same-key-payments", "creations")
+    numbers = [number for number, name in enumerate(scenarios) if name in of_probes]
+    followed = {ids.id_of(row["seq"]) for row in ran.events() if row["scenario"] in numbers}
+    assert sum(scenarios[name].ledger["lost"] for name in of_probes if name in scenarios) == len(followed & gone)
+    doubled = {line["id"] for line in record.of("doubled") if line["type"] in ("rent.due", "rent.paid")}
+    entries = [scenarios[name].ledger["duplicated"] for name in ("append", "event-storm") if name in scenarios]
+    assert sum(entries) == len(doubled)
 
 
 def test_each_objective_has_a_run_in_which_it_fails() -> None:

@@ -5,6 +5,10 @@ What is found equals what the stand-in remembers, and what is wrong fails.
 
 from __future__ import annotations
 
+import json
+import sqlite3
+from collections import Counter
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -14,6 +18,7 @@ import pytest
 from evload.model.correlation import CorrelationIds
 from evload.stats.histogram import rank_of
 from stand_in.record import Record
+from tests.rigs.commands import evload
 from tests.rigs.twins import Twin, assert_fails_alone, never_failing
 from tests.rigs.virtual_runs import PRECISE_S, RUN_ID, Ran
 from tests.rigs.virtual_stand_ins import run_stand_in
@@ -91,6 +96,9 @@ BRIEF: Final = ("scenarios.baseline.load=[{rate: 20/s, for: 3s}]",)
 """Enough to fail by, in less time."""
 
 
+FEW: Final = "scenarios.polling.load=[{rate: 20/s, for: 5s}]"
+
+
 def each(objective: str) -> set[str]:
     """This objective, of each scenario that submits jobs."""
     return {objective.format(name) for name in LOADED}
@@ -127,7 +135,26 @@ TWINS: Final = {
     "what", [pytest.param(what, marks=pytest.mark.long if twin.long else ()) for what, twin in TWINS.items()]
 )
 def test_what_is_wrong_fails_and_nothing_else(what: str, tmp_path: Path) -> None:
-    assert_fails_alone(TWINS[what], NAME, tmp_path)
+    assert_counts_are_those_of_the_record(assert_fails_alone(TWINS[what], NAME, tmp_path))
+
+
+def assert_counts_are_those_of_the_record(ran: Ran[Record]) -> None:
+    """What the probe of the status and that of the video say of each job is what became of it."""
+    record, scenarios = ran.record, ran.report.summary.scenarios
+    jobs = [scenarios[name] for name in LOADED if name in scenarios]
+    counted: Counter[str] = sum((Counter(one.ledger) for one in jobs), Counter())
+    own = {
+        kind: {line["correlation_id"] for line in record.of(kind)} - {""}
+        for kind in ("came", "done", "failed", "lost", "empty")
+    }
+    assert counted["acked"] == len(own["came"])
+    assert sum(one.ledger["rejected"] for one in scenarios.values()) == record.counts["refused"]
+    assert counted["visible"] + counted["regressed"] == len(own["done"] - own["empty"])
+    assert counted["ended"] == len(own["failed"])
+    assert counted["lost"] == len(own["lost"] | own["empty"])
+    assert (counted["duplicated"], counted["regressed"]) == (record.counts["again"], record.counts["back"])
+    stored = scenarios["upload"].ledger["acked"] if "upload" in scenarios else 0
+    assert stored == record.counts["stored"]
 
 
 def test_each_objective_has_a_run_in_which_it_fails() -> None:
@@ -150,3 +177,22 @@ def test_half_an_hour_without_a_leak_and_with_one(tmp_path: Path) -> None:
         ran = run_stand_in(NAME, directory, profiles=["endurance"], sets=sets, knobs={"leak_kb": leak_kb})
         assert ran.failing == fails, ran.told
         assert grows in ran.told
+
+
+def test_a_build_that_is_slower_than_the_kept_result_fails_its_check(tmp_path: Path) -> None:
+    """The rules stand in the config: p50 may grow by 20 %, p99 by 50 %."""
+    for build, poll_ms in (("kept", 20), ("same", 20), ("slower", 32)):
+        for number in range(5):
+            directory = tmp_path / build / str(number)
+            directory.mkdir(parents=True)
+            ran = run_stand_in(NAME, directory, knobs={"poll_ms": poll_ms}, parts=["polling"], sets=[FEW])
+            assert ran.report.verdict.value == "pass", "32 ms are within its limit"
+            with closing(sqlite3.connect(ran.ledger)) as ledger, ledger:
+                ledger.execute("UPDATE meta SET value = ? WHERE key = 'run_id'", (json.dumps(f"{build}-{number}"),))
+    kept = tmp_path / "kept.json"
+    ended = evload("compare", tmp_path / "kept", tmp_path / "same", "--save", kept, cwd=tmp_path)
+    assert ended.code == 0, ended.said
+    ended = evload("compare", kept, tmp_path / "slower", cwd=tmp_path)
+    assert ended.code == 1, ended.said
+    assert "REGRESSION  videos: publish, 5 runs of NEW against 5 of BASE" in ended.out
+    assert "p50 is worse for sure" in ended.out

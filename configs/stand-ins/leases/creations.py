@@ -74,16 +74,18 @@ class Creations:
                 self._record.note("replayed", self._clock.now(), id=known.reference, key=key)
                 return web.json_response(known.shown(), headers={"Idempotent-Replayed": "true"})
         created = Created(f"{self._kind}-{uuid4()}", request.headers.get("X-Correlation-ID", ""), data)
-        # At once: the next request with this key may come while this one waits.
-        self._of_key[key] = created
+        if not self._knobs.racy:
+            # At once: the next request with this key may come while this one waits.
+            self._of_key[key] = created
         try:
             async with self._pool.connection(self._knobs.create_ms):
+                self._of_key[key] = created
                 self._all[created.id] = created
                 self._of_reference.setdefault(created.reference, []).append(created)
                 self._ledgers.append(Entry(created.reference, created.id, f"{self._kind}.created", data))
                 return web.json_response(created.shown(), status=201)
         except Unusable:
-            del self._of_key[key]
+            self._of_key.pop(key, None)
             raise
 
     def applied(self, entry: Entry) -> None:

@@ -35,6 +35,8 @@ class LeaseKnobs(Knobs):
     """What each answer takes longer."""
     idempotent: bool = True
     """False is a bug: a creation with a key that is known makes another one."""
+    racy: bool = False
+    """A bug: a key is known only once what it made is written, so that requests with one key at once make several."""
     lose: float = share()
     """A bug: share of the entries that are never applied."""
     twice: float = share()

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 from uuid import uuid4
 
 from aiohttp import BodyPartReader, web
@@ -34,6 +34,19 @@ class _Asset:
     run: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Video:
+    """What is downloaded, which is the same of all jobs."""
+
+    content: bytes
+    sha256: str
+
+    @classmethod
+    def of_size(cls, size: int) -> Self:
+        content = bytes(size)
+        return cls(content, hashlib.sha256(content).hexdigest())
+
+
 class Api:
     """The handlers."""
 
@@ -49,8 +62,9 @@ class Api:
         self._knobs, self._record, self._clock, self._jobs = knobs, record, clock, jobs
         self._resources, self._connections = resources, connections
         self._refusing: defaultdict[str, Planted] = defaultdict(Planted)
+        self._cutting, self._garbling, self._shrinking = Planted(), Planted(), Planted()
         self._assets: dict[str, _Asset] = {}
-        self._content = b""
+        self._video = _Video.of_size(0)
 
     def routes(self) -> list[web.RouteDef]:
         """Who answers what."""
@@ -58,7 +72,7 @@ class Api:
             web.get("/health", self._health),
             web.post("/v1/jobs", self._submit),
             web.get("/v1/jobs/{id}", self._status),
-            web.get("/v1/jobs/{id}/video", self._video),
+            web.get("/v1/jobs/{id}/video", self._download),
             web.post("/v1/assets", self._upload),
             web.delete("/v1/test-runs/{run}", self._remove),
             web.get("/status", self._platform),
@@ -75,28 +89,41 @@ class Api:
         return web.json_response({"status": "ok"})
 
     async def _submit(self, request: web.Request) -> web.Response:
-        """POST {"prompt": TEXT}: 202 with the id by which its status is asked for."""
-        prompt = (await json_object(request)).get("prompt")
+        """POST {"prompt": TEXT, "asset": ID}, the asset or not: 202 with the id by which its status is asked for."""
+        body = await json_object(request)
+        prompt, asset = body.get("prompt"), body.get("asset")
         if not isinstance(prompt, str) or not prompt.strip():
             raise Unusable("there is no prompt; write what the video is to show")
+        if asset is not None and asset not in self._assets:
+            raise Unusable("there is no such asset; upload it before", status=404)
         await late(self._knobs.accept_ms)
         self._refuse_some(request)
         job = self._jobs.submit(prompt, _correlation_id(request), _run_of(request))
-        return web.json_response(_shown(job), status=202)
+        return web.json_response(self._shown(job), status=202)
 
     async def _status(self, request: web.Request) -> web.Response:
         await late(self._knobs.poll_ms)
-        return web.json_response(_shown(self._job(request)))
+        return web.json_response(self._shown(self._job(request)))
 
-    async def _video(self, request: web.Request) -> web.Response:
+    async def _download(self, request: web.Request) -> web.StreamResponse:
         """The video, as soon as the job is completed."""
         job = self._job(request)
         if job.status != COMPLETED or not job.outputs:
             raise Unusable(f"there is no video: the job is {job.status}", status=404)
-        size = self._knobs.video_kb * 1000
-        if len(self._content) != size:
-            self._content = bytes(size)
-        return web.Response(body=self._content, content_type="video/mp4")
+        content, knobs = self._made().content, self._knobs
+        if self._cutting.due(knobs.cut):
+            self._note("cut", job)
+            response = web.StreamResponse()
+            response.content_type, response.content_length = "video/mp4", len(content)
+            await response.prepare(request)
+            await response.write(content[: len(content) // 2])
+            if request.transport is not None:
+                request.transport.close()
+            return response
+        garbled = self._garbling.due(knobs.garbled)
+        await late(knobs.download_ms * len(content) / _MEGABYTE)
+        self._note("garbled" if garbled else "sent", job)
+        return web.Response(body=content[:-1] + b"?" if garbled else content, content_type="video/mp4")
 
     async def _upload(self, request: web.Request) -> web.Response:
         """POST of an asset, as it is or as a part of a form: 201 with its size and its digest."""
@@ -112,6 +139,7 @@ class Api:
             raise Unusable("the asset is empty")
         await late(self._knobs.upload_ms * size / _MEGABYTE)
         name = f"asset-{uuid4()}"
+        size -= self._shrinking.due(self._knobs.shrunk)
         self._record.note("stored", self._clock.now(), asset=name, bytes=size)
         self._assets[name] = _Asset(size, digest, _run_of(request))
         return web.json_response({"id": name, "bytes": size, "sha256": digest}, status=201)
@@ -153,6 +181,24 @@ class Api:
             raise Unusable("there is no such job", status=404)
         return job
 
+    def _made(self) -> _Video:
+        """What is downloaded of a job that is completed."""
+        size = self._knobs.video_kb * 1000
+        if len(self._video.content) != size:
+            self._video = _Video.of_size(size)
+        return self._video
+
+    def _shown(self, job: Job) -> dict[str, Any]:
+        """A job as it is answered; once it is completed, with the size and the digest of its video."""
+        shown = {"id": job.id, "status": job.status, "outputs": job.outputs, "error": job.error}
+        if job.status != COMPLETED:
+            return shown
+        video = self._made()
+        return {**shown, "video": {"bytes": len(video.content), "sha256": video.sha256}}
+
+    def _note(self, kind: str, job: Job) -> None:
+        self._record.note(kind, self._clock.now(), job=job.id)
+
 
 async def _digested(read: Callable[[int], Any]) -> tuple[int, str]:
     """The size and the digest of what comes, of which nothing is kept."""
@@ -169,10 +215,6 @@ def _correlation_id(request: web.Request) -> str:
 
 def _run_of(request: web.Request) -> str:
     return request.headers.get("X-Test-Run", "")
-
-
-def _shown(job: Job) -> dict[str, Any]:
-    return {"id": job.id, "status": job.status, "outputs": job.outputs, "error": job.error}
 
 
 @asynccontextmanager

@@ -8,9 +8,13 @@ taken     a worker has begun with it
 done      its video is there; the next read shows it
 failed    it has failed; the next read shows that
 lost      a worker has made nothing of it
+empty     it is completed, and has no video
 again     it was done once more
 back      its status is what it was before
 stored    an asset was stored; `bytes` of it
+sent      a video was downloaded
+cut       a download ended before all of the video had come
+garbled   a download had another content than the video
 removed   what belonged to a test run was removed; `jobs` and `assets` of it
 changed   somebody turned knobs
 """
@@ -128,7 +132,9 @@ class Jobs:
             self._end(job, FAILED)
             return
         twice, back = self._doubling.due(knobs.twice), self._going_back.due(knobs.back)
-        if not self._emptying.due(knobs.empty):
+        if self._emptying.due(knobs.empty):
+            self._note("empty", job)
+        else:
             job.outputs.append(f"/v1/jobs/{job.id}/video")
         self._end(job, COMPLETED)
         if twice:

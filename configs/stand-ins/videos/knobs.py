@@ -25,6 +25,8 @@ class VideoKnobs(Knobs):
     """What it takes to tell the status of a job."""
     upload_ms: float = 20.0
     """What it takes to store each megabyte of an asset."""
+    download_ms: float = 0.0
+    """What it takes to send each megabyte of a video."""
     video_kb: int = at_least_one(200)
     """How large a video is, in kilobytes."""
     latency_ms: float = 0.0
@@ -39,6 +41,12 @@ class VideoKnobs(Knobs):
     """A bug: share of the jobs whose status goes back from completed to processing, and stays there."""
     back_ms: float = 300.0
     """How long after that."""
+    cut: float = share()
+    """A bug: share of the downloads that end before all of the video has come."""
+    garbled: float = share()
+    """A bug: share of the downloads that have the size of the video, and not its content."""
+    shrunk: float = share()
+    """A bug: share of the assets of which the last byte isn't stored."""
     empty: float = share()
     """A bug: share of the jobs that are completed and have no video."""
     leak_kb: int = 0

@@ -71,6 +71,8 @@ class Steps(Protocol):
 
     def iteration(self, seq: int) -> int | None: ...
 
+    def own_delay(self, event: Event | WaitEvent, now_ns: int) -> int: ...
+
     def watched(self, seq: int, seen_ns: int | None, captured: Mapping[str, Any], why: str, now_ns: int) -> None: ...
 
     def followed(self) -> list[Followed]: ...
@@ -200,7 +202,7 @@ class StepPacer(Generic[R]):
     def _wait(self, events: Sequence[WaitEvent], now: int) -> None:
         """Look for what is waited for. Nothing is sent, so that it counts from now."""
         for event in events:
-            event.own_delay = now - event.intended_ns
+            event.own_delay = self._room.own_delay(event, now)
             self._watching.begin(event)
             self._books.expect(event.scenario, (event,))
             self._tracker.expect((event,), now)
@@ -232,7 +234,7 @@ class StepPacer(Generic[R]):
             if seq in again:
                 again.remove(seq)
             else:
-                event.own_delay = now - event.intended_ns
+                event.own_delay = self._room.own_delay(event, now)
                 fresh.append(event)
             self._whose[seq] = lines[producer]
             by_line[producer].append(event)

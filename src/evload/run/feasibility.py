@@ -253,7 +253,8 @@ def _prospect(config: RunConfig, objective: Objective, expected: Mapping[str, in
         unknown = f"nobody knows when {objective.during or objective.after} will be on"
         return Prospect(objective, events, needed, decidable=True, unknown=unknown)
     if unknown := _unknown_steps(config, scenarios, objective):
-        return Prospect(objective, events, needed, decidable=True, unknown=unknown)
+        # How many samples there will be depends on no journey.
+        return Prospect(objective, events, needed, decidable=True, unknown="" if objective.is_gauged else unknown)
     if (objective.key is not None or objective.tag is not None) and events:
         about = f"are {objective.tag}" if objective.key is None else f"have a key like {objective.key}"
         unknown = f"nobody knows how many events {about}"

@@ -386,6 +386,17 @@ def test_a_fixed_pace_counts_from_the_clock_and_not_from_the_last_answer() -> No
     assert [one.intended_ns for one in world.over] == [n * S for n in range(10)]
     assert [sent.at_ns for sent in world.sent][:7] == [0, S, 2 * S, 5500 * MS, 5510 * MS, 5520 * MS, 6 * S]
     assert [sent.due_ns for sent in world.sent][3:6] == [3 * S, 4 * S, 5 * S]
+    assert {sent.own_ns for sent in world.sent} == {0}, "the target kept the user busy"
+
+
+def test_where_evload_itself_stands_still_what_it_delays_at_a_fixed_pace_is_its_own() -> None:
+    world = World(journey(ask("a"), ask("b")), ramps=[(0, 10 * S, 1, 1)], every_ns=S)
+    world.run(2900 * MS)
+    world.now_ns = 5500 * MS
+    world.run()
+    sent = [(one.due_ns // MS, one.own_ns // MS) for one in world.sent][6:14]
+    # Two steps of 10 ms each: the iteration due at 4 s would have been in time, had the one before.
+    assert sent == [(3000, 2500), (5510, 0), (4000, 1520), (5530, 0), (5000, 540), (5550, 0), (6000, 0), (6010, 0)]
 
 
 def test_what_was_due_before_a_user_left_and_not_begun_is_told() -> None:

@@ -80,9 +80,9 @@ class _Pass:
     """An iteration under way, or what a user ends with."""
 
     __slots__ = (
-        "asked", "awaits", "checks", "done", "due_ns", "end", "failed_checks", "intended_ns", "journey", "last_ns",
-        "memory", "number", "own", "part", "place", "reason", "sent", "shown", "started_ns", "step", "token", "tried",
-        "tries", "user", "values",
+        "asked", "awaits", "checks", "done", "due_ns", "end", "failed_checks", "intended_ns", "journey", "lag_ns",
+        "last_ns", "memory", "number", "own", "part", "place", "reason", "sent", "shown", "started_ns", "step",
+        "token", "tried", "tries", "user", "values",
     )  # fmt: skip
 
     def __init__(self, journey: int, number: int, own: int, user: _User | None, intended_ns: int) -> None:
@@ -103,6 +103,8 @@ class _Pass:
         self.last_ns = intended_ns
         """When the last of its steps was done, or was given up, and with that all of it; of one never begun, when it
         was due."""
+        self.lag_ns = 0
+        """How much later it ends at most because evload itself was late with its steps, or with those before it."""
         self.end: End | None = None
         self.step = ""
         self.reason = ""
@@ -134,6 +136,9 @@ class _User:
     begun: dict[int, dict[str, Any]] = field(default_factory=dict)
     """The journeys that it has begun, with what was captured then."""
     is_there: bool = False
+    free_ns: int = 0
+    """When its last iteration was over, which was so much later at most because of evload: `lag_ns`."""
+    lag_ns: int = 0
     memory: dict[str, Any] = field(default_factory=dict)
     """What producers remember from one of its requests to the next."""
 
@@ -255,6 +260,17 @@ class Journeys:
         """The number of the iteration whose event has no answer yet; None: it belongs to none."""
         number = self._flying[seq].number
         return number if number >= 0 else None
+
+    def own_delay(self, event: Event | WaitEvent, now_ns: int) -> int:
+        """What of the delay of a step that is sent now is evload's own. At a fixed pace an iteration may be due while
+        its user is busy yet with the one before: that is the target's doing, but for what evload was late then."""
+        one = self._flying[event.seq]
+        own_ns, user = now_ns - event.intended_ns, one.user
+        if user is not None and event.intended_ns == one.intended_ns and user.free_ns > one.intended_ns:
+            busy_ns = user.free_ns - one.intended_ns
+            own_ns -= busy_ns - min(busy_ns, user.lag_ns)
+        one.lag_ns += max(0, own_ns)
+        return own_ns
 
     def watched(self, seq: int, seen_ns: int | None, captured: Mapping[str, Any], why: str, now_ns: int) -> None:
         """What an iteration waits for has come, for sure by then, in an answer that held so much. None: it didn't in
@@ -764,6 +780,7 @@ class Journeys:
     def _next_of(self, user: _User, last: _Pass, now_ns: int) -> None:
         """When the user's next iteration is due."""
         course = self._course
+        user.free_ns, user.lag_ns = max(last.due_ns, last.intended_ns), last.lag_ns
         if course.every_ns is None:
             least, most = course.think
             pause_ns = least

@@ -19,7 +19,7 @@ from typing import Any, Final
 from ...model.iteration import End, Iteration
 from ...model.round import Held, Round, RoundEnd, RuleResult, Tally
 from ...model.states import Outcome
-from ...model.travel import Event, Receipt, RequestEvent
+from ...model.travel import Event, Receipt, RequestEvent, WaitEvent
 from ...units import format_duration
 from ..journeys.answers import Document, holds
 from ..journeys.pools import Pools
@@ -200,6 +200,12 @@ class Races:
     def iteration(self, seq: int) -> int | None:
         """The number of the round whose event has no answer yet."""
         return self._setups.iteration(seq) if seq not in self._flying else self._flying[seq][0].number
+
+    def own_delay(self, event: Event | WaitEvent, now_ns: int) -> int:
+        """What of the delay of what is sent now is evload's own: of a contender or of a read all of it."""
+        if event.seq in self._flying:
+            return now_ns - event.intended_ns
+        return self._setups.own_delay(event, now_ns)
 
     def watched(self, seq: int, seen_ns: int | None, captured: Mapping[str, Any], why: str, now_ns: int) -> None:
         """See `Journeys.watched`."""
