@@ -6,8 +6,11 @@ one of these, because that is a bug.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Final, NamedTuple
+
+_PLACE: Final = re.compile(r"(.+):(\d+):(\d+)")
 
 
 class EvloadError(Exception):
@@ -26,6 +29,18 @@ class Problem(NamedTuple):
     where: str
     what: str
     cure: str
+
+    @property
+    def file(self) -> str | None:
+        """The file that it is in; None where the value did not come from one."""
+        found = _PLACE.fullmatch(self.where)
+        return None if found is None else found[1]
+
+    @property
+    def line(self) -> int | None:
+        """The line in that file, from 1."""
+        found = _PLACE.fullmatch(self.where)
+        return None if found is None else int(found[2])
 
     def __str__(self) -> str:
         return f"{self.where}: {self.what}; {self.cure}" if self.cure else f"{self.where}: {self.what}"

@@ -27,7 +27,7 @@ FLOORS: Final = (
     ("clients", "sandbox"),
     ("producers", "probes", "gauges", "activities"),
     ("ledger",), ("config",), ("report",), ("engine",), ("formats",), ("run",), ("sinks",), ("comparing", "search"),
-    ("testing",), ("terminal",), ("commands",), ("cli",),
+    ("api",), ("testing",), ("terminal",), ("commands",), ("cli",),
 )  # fmt: skip
 """From the ground up. A room stands on those below it alone; rooms of one floor don't know each other."""
 FLOOR_OF: Final = {room: floor for floor, rooms in enumerate(FLOORS) for room in rooms}
@@ -56,7 +56,7 @@ KNOWN_TO_SINKS: Final = ("report", "formats")
 KNOWN_TO_ACTIVITIES: Final = ("sandbox",)
 """Its settings: an activity turns the knobs of the embedded pipeline."""
 FOR_PEOPLE: Final = ("rich", "typer", "uvloop")
-"""What the command line needs. Everything else that isn't a foundation belongs to an adapter."""
+"""What the command line needs, or a run. Everything else that isn't a foundation belongs to an adapter."""
 FOUNDATIONS: Final = ("jmespath", "orjson", "pydantic", "pydantic_core", "yaml")
 WIRES: Final = (
     "clients/amqp_connection.py", "clients/dialing.py", "clients/http_wire.py", "clients/http_asking.py",
@@ -64,6 +64,8 @@ WIRES: Final = (
 )  # fmt: skip
 """Clients that only what is opened imports, never settings."""
 
+PLUGIN: Final = ROOT / "api" / "pytest_plugin.py"
+"""Loaded by pytest, in every session."""
 ARRAYS: Final = (
     "stats/columns.py", "summary/columns.py", "summary/column_counts.py", "summary/column_hops.py",
     "summary/column_recorder.py", "ledger/columns.py", "ledger/hops.py",
@@ -210,7 +212,8 @@ def test_the_walk_finds_circles_of_every_length(tmp_path: Path, monkeypatch: pyt
 
 def registered() -> set[str]:
     """Modules that the entry points name: one for each adapter."""
-    groups = [group for name, group in PROJECT["entry-points"].items() if name != "evload.formats"]
+    others = ("evload.formats", "pytest11")
+    groups = [group for name, group in PROJECT["entry-points"].items() if name not in others]
     return {place.partition(":")[0] for group in groups for place in group.values()}
 
 
@@ -311,6 +314,8 @@ def test_sdks_are_imported_by_adapters_alone() -> None:
         allowed: tuple[str, ...] = FOUNDATIONS if inner else (*FOUNDATIONS, *FOR_PEOPLE)
         if str(path.relative_to(ROOT)) in ARRAYS:
             allowed = (*FOUNDATIONS, "numpy")
+        if path == PLUGIN:
+            allowed = ("pytest",)
         for found in imports_of(path):
             if found.at_import and not found.for_types and (sdk := sdk_of(found)):
                 assert sdk in allowed, f"{found.where} imports {sdk}"
@@ -339,6 +344,7 @@ def test_folds_over_columns_are_imported_late() -> None:
             ("scipy", "numpy", "aiohttp", "yaml", "rich", "typer", "evload.spi", "evload.model"),
         ),
         ("evload.spi", ("scipy", "numpy", "aiohttp", "httptools", "yaml", "rich", "typer")),
+        ("evload.api.measure", ("scipy", "numpy", "aiohttp", "yaml", "pydantic", "uvloop", "rich", "typer")),
     ],
 )
 def test_what_is_not_needed_is_not_loaded(module: str, unloaded: tuple[str, ...]) -> None:
@@ -347,6 +353,17 @@ def test_what_is_not_needed_is_not_loaded(module: str, unloaded: tuple[str, ...]
     loaded = set(done.stdout.split())
     assert "evload" in loaded
     assert not loaded & set(unloaded)
+
+
+def test_to_import_evload_loads_nothing_and_its_plugin_nothing_but_pytest() -> None:
+    for program, ours in (
+        ("import __future__, evload; evload.__version__; dir(evload)", {"__future__", "evload"}),
+        ("import pytest, evload.api.pytest_plugin", {"evload", "evload.api", "evload.api.pytest_plugin"}),
+    ):
+        shown = f"import sys; before = {{*sys.modules}}; {program}; print(*sorted({{*sys.modules}} - before))"
+        done = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, check=True)
+        loaded = set(done.stdout.split())
+        assert loaded == ours if "pytest" not in program else {n for n in loaded if "evload" in n} == ours
 
 
 def test_a_run_loads_what_few_of_them_need_when_it_needs_it() -> None:

@@ -29,7 +29,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from evload.commands.init import names
-from tests.house.test_imports import everything, imports_of, sdk_of
+from tests.house.test_imports import PLUGIN, everything, imports_of, sdk_of
 from tests.rigs.commands import summary_of
 
 ROOT: Final = Path(__file__).parents[2]
@@ -93,7 +93,7 @@ def test_each_package_that_it_needs_is_used_and_each_that_is_used_is_asked_for()
     for path in everything():
         for found in imports_of(path):
             module = sdk_of(found)
-            if module is not None:
+            if module is not None and path != PLUGIN:
                 packages: set[str] = {canonicalize_name(name) for name in of_module[module]}
                 asked = packages & asked_for or {COMES_WITH.get(name, name) for name in packages}
                 assert asked & asked_for, f"{found.where} imports {module}, which nothing asks for"
@@ -178,6 +178,20 @@ def test_the_wheel_holds_every_config_to_start_from_and_nothing_but_the_package(
     assert {name.split("/")[0].partition("-")[0] for name in files} == {"evload"}
     kinds = {Path(name).suffix for name in files if name.startswith("evload/")}
     assert kinds == {".py", ".typed", ".css", ".js", ".j2", ".yaml", ".csv"}
+
+
+def test_pytest_finds_its_plugin_and_can_leave_it_out(wheel: Path, tmp_path: Path) -> None:
+    """With nothing but the wheel. Others need no pytest: it isn't among what the environment below has."""
+    with zipfile.ZipFile(wheel) as content:
+        assert "evload/py.typed" in content.namelist()
+        content.extractall(tmp_path / "site")
+    (tmp_path / "test_it.py").write_text("def test_it(evload): assert evload.measurements == []")
+    for option, code, words in (("-q", 0, "1 passed"), ("-pno:evload", 1, "fixture 'evload' not found")):
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", option, "test_it.py"], cwd=tmp_path,
+            env={**environment(), "PYTHONPATH": "site"}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert (done.returncode, words in done.stdout) == (code, True), done.stdout + done.stderr
 
 
 def environment() -> dict[str, str]:

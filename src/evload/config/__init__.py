@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .load import load, load_text
+from .load import load, load_data, load_text
 from .run_config import LoadedConfig, RunConfig
 from .sections import ConfigFile, ObjectiveEntry, Scenario
 
-__all__ = ["ConfigFile", "LoadedConfig", "ObjectiveEntry", "RunConfig", "Scenario", "load", "load_text"]
+__all__ = ["ConfigFile", "LoadedConfig", "ObjectiveEntry", "RunConfig", "Scenario", "load", "load_data", "load_text"]

@@ -39,6 +39,7 @@ from ..workload.races.written import WrittenRace
 from ..workload.templates import is_placeholder
 from . import yaml as yamlfile
 from .checks import Checks
+from .data import tree_of
 from .environment import Environment
 from .guard import GuardSettings
 from .journeys import check_journeys, event_name
@@ -99,9 +100,34 @@ def load_text(
     `options` says which values came from the command line, and by which option; what is inside of others comes later.
     """
     tree = yamlfile.parse(text, name)
-    profiled = take(tree, profiles)
     for path, option in options.items():
         yamlfile.came_from(tree, path, option)
+    return _loaded(tree, name, base_dir, sets, profiles, environ)
+
+
+def load_data(
+    data: Mapping[str, Any],
+    name: str,
+    *,
+    base_dir: Path = Path(),
+    sets: Sequence[str] = (),
+    profiles: Sequence[str] = (),
+    environ: Mapping[str, str],
+) -> LoadedConfig:
+    """The same from plain data. Problems are told by their path in it, such as `scenarios.spike.load.0`. Raises
+    ConfigError."""
+    return _loaded(tree_of(data), name, base_dir, sets, profiles, environ)
+
+
+def _loaded(
+    tree: MappingNode,
+    name: str,
+    base_dir: Path,
+    sets: Sequence[str],
+    profiles: Sequence[str],
+    environ: Mapping[str, str],
+) -> LoadedConfig:
+    profiled = take(tree, profiles)
     _assign_all(tree, sets)
     shown = Shown(tree, environ)
     environment = Environment(environ, shown.params)

@@ -44,7 +44,7 @@ class Interrupts:
         """From now on, until the loop is closed."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._interrupt)
+            loop.add_signal_handler(number, self.interrupt)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
             loop.add_signal_handler(signal.SIGHUP, self._hang_up)
 
@@ -60,19 +60,20 @@ class Interrupts:
     def stop(self) -> None:
         """What the first interrupt does."""
         if not self._heard:
-            self._interrupt()
+            self.interrupt()
 
     def abort(self) -> None:
         """What the second one does."""
         self._heard = max(self._heard, 1)
-        self._interrupt()
+        self.interrupt()
 
     def _hang_up(self) -> None:
         if not self._hung_up and not self._heard:
             self._hung_up = True
-            self._interrupt()
+            self.interrupt()
 
-    def _interrupt(self) -> None:
+    def interrupt(self) -> None:
+        """What a signal does: whoever else is asked to end the run may call it."""
         if self._over:
             self._heard += 1
             if self._heard > 1:

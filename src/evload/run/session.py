@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import (
+    AbstractContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+    suppress,
+)
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import uvloop
 
@@ -42,6 +49,8 @@ if TYPE_CHECKING:
     from .traffic_log import TrafficLog
 
 INTERRUPTED = 130
+_SAME_WISH_S: Final = 0.5
+"""Cancellations that follow one another sooner are one: some frameworks repeat theirs until it is heeded."""
 
 Page = Callable[[str, RunDirectory, Controls], AbstractContextManager[Sink]]
 """Serves a page of a run: of its id, with its directory, whose buttons are the controls."""
@@ -62,6 +71,21 @@ class Ended:
     exit_code: int
     pages: Sequence[Path] = ()
     """Those of its reports that a browser shows, and that are there."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Host:
+    """What a run does to the process that it is in.
+
+    heed    has the one who ends the run early told of what asks for that
+    tuning  what holds while the load goes on
+    """
+
+    heed: Callable[[Interrupts], None]
+    tuning: Callable[[], AbstractContextManager[None]]
+
+
+_OWN_PROCESS: Final = _Host(Interrupts.heed, tuned)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +122,68 @@ def run(
     Raises EvloadError: TargetError, OutputError and NotUndoneError (after the sinks have had the report),
     InterruptedEarlyError (during set-up).
     """
+    with (
+        _opened(loaded, out, say) as (directory, started_at),
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        ended, troubles = runner.run(
+            _run(loaded, started_at, directory, sinks, say, page, verbose, listed, keep, _OWN_PROCESS)
+        )
+    _raise_for(ended, troubles)
+    return ended
+
+
+async def run_as_guest(
+    loaded: LoadedConfig,
+    *,
+    out: Path | None,
+    sinks: Sequence[Sink],
+    say: Callable[[str], None],
+    verbose: bool = False,
+    listed: Path | None = None,
+    keep: bool = False,
+) -> Ended:
+    """The same on the running loop, in a process that is somebody else's: no signal is heeded, nothing is tuned.
+
+    Cancelled it does what Ctrl-C does: it sends nothing more, waits for what is outstanding, writes the run
+    directory, undoes and cleans up; cancelled again it waits no longer. Then it raises CancelledError,
+    or what `run` raises.
+    """
+    interrupts: list[Interrupts] = []
+    guest = _Host(interrupts.append, nullcontext)
+    cancelled: asyncio.CancelledError | None = None
+    try:
+        with _opened(loaded, out, say) as (directory, started_at):
+            running = asyncio.ensure_future(
+                _run(loaded, started_at, directory, sinks, say, None, verbose, listed, keep, guest)
+            )
+            loop = asyncio.get_running_loop()
+            last = loop.time() - _SAME_WISH_S
+            while not running.done():
+                try:
+                    await asyncio.wait((running,))
+                except asyncio.CancelledError as error:
+                    cancelled, now = error, loop.time()
+                    if now - last >= _SAME_WISH_S:
+                        end = interrupts[0].interrupt if interrupts else running.cancel
+                        end()
+                    last = now
+            ended, troubles = running.result()
+    except InterruptedEarlyError:
+        if cancelled is not None:
+            raise cancelled from None
+        raise
+    _raise_for(ended, troubles)
+    if cancelled is not None:
+        raise cancelled
+    return ended
+
+
+@contextmanager
+def _opened(
+    loaded: LoadedConfig, out: Path | None, say: Callable[[str], None]
+) -> Iterator[tuple[OpenDirectory, datetime]]:
+    """The directory of a run that begins now, with its config in it."""
     started_at = datetime.now(UTC)
     with directories.opened(out, started_at) as directory:
         if directory.aside is not None:
@@ -105,13 +191,14 @@ def run(
         if remark := unused_proxies(loaded.config):
             say(remark)
         directory.write(directory.names.config, loaded.as_run().encode())
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            ended, troubles = runner.run(_run(loaded, started_at, directory, sinks, say, page, verbose, listed, keep))
+        yield directory, started_at
+
+
+def _raise_for(ended: Ended, troubles: Sequence[str]) -> None:
     if ended.report.not_undone:
         raise NotUndoneError("\n".join([*troubles, ended.report.not_undone]))
     if troubles:
         raise OutputError("\n".join(troubles))
-    return ended
 
 
 async def _run(
@@ -124,6 +211,7 @@ async def _run(
     verbose: bool,
     listed: Path | None,
     keep: bool,
+    host: _Host,
 ) -> tuple[Ended, list[str]]:
     """How it ended, and what could not be written, in lines for people."""
     settle_ns = loaded.config.settle
@@ -141,7 +229,7 @@ async def _run(
     async with AsyncExitStack() as opened:
         opened.callback(clock.close)
         try:
-            interrupts.heed()
+            host.heed(interrupts)
             for name, settings in loaded.config.reports.items():
                 everybody.append((name, await opened.enter_async_context(settings.open(surroundings))))
             if page is not None:
@@ -154,7 +242,7 @@ async def _run(
             )
             executed = await _execute(
                 loaded, started_at, directory, told, clock, control, interrupts, traffic, surroundings.say, listed,
-                around,
+                around, host.tuning,
             )  # fmt: skip
         except asyncio.CancelledError:
             await around.after_failure()
@@ -205,6 +293,7 @@ async def _execute(
     say: Callable[[str], None],
     listed: Path | None,
     around: Around,
+    tuning: Callable[[], AbstractContextManager[None]],
 ) -> _Executed:
     sandbox: Running | None = None
     names = directory.names
@@ -228,7 +317,7 @@ async def _execute(
             config, directory.run_id, base_dir=loaded.base_dir, redact=loaded.redact, learn=learn, captured=values
         )
         interrupts.offer()
-        stack.enter_context(tuned())
+        stack.enter_context(tuning())
         directory.create(names.ledger)
         ledger = LedgerFile(names.ledger, {**prepared.meta, "started_at": started_at.isoformat()})
         try:
