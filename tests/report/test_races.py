@@ -50,6 +50,14 @@ def test_each_rule_that_was_broken_is_a_finding_with_its_first_round(report: Rep
     assert found[0].evidence["violated"] == 2
 
 
+def test_reads_that_failed_are_told_apart_from_what_was_refused(report: Report) -> None:
+    (found,) = [one for one in report.insights if one.kind == "refused"]
+    assert found.sentence == (
+        "Of 165 events, 13 were rejected, spread over the whole run; 13 of these were reads of its race."
+    )
+    assert (found.severity, found.evidence["failed_reads"]) == (Severity.NOTE, 13)
+
+
 def test_a_race_is_told_with_its_rules_and_with_those_who_contended(report: Report) -> None:
     (flash,) = races(report.summary)
     assert flash.sums == [

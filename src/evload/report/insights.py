@@ -268,8 +268,14 @@ def _refused(summary: Summary, timeline: Timeline) -> Iterator[Insight]:
         where = f" in {name}" if len(summary.scenarios) > 1 else ""
         sentence = f"Of {scenario.ledger['scheduled']:,} events{where}, {_listed(told)}"
         when, span = _when(refused, offered, timeline.step_ns)
-        happened = {state: count for state, count in counts.items() if count}
-        yield Insight("refused", Severity.BAD, f"{sentence}{when}.", {**happened, **_named(summary, name)}, span)
+        happened: dict[str, float | str] = {state: count for state, count in counts.items() if count}
+        severity, reads = Severity.BAD, scenario.failed_reads
+        if reads:
+            # What a read says nothing of is unknown then, and no error of the load.
+            when += f"; {'one of these was a read' if reads == 1 else f'{reads:,} of these were reads'} of its race"
+            severity = Severity.NOTE if reads == sum(counts.values()) else severity
+            happened["failed_reads"] = reads
+        yield Insight("refused", severity, f"{sentence}{when}.", {**happened, **_named(summary, name)}, span)
 
 
 def _listed(parts: Sequence[str]) -> str:
