@@ -1,4 +1,4 @@
-"""A load of so many iterations is over with the last of them, and figures per second are of the time that it took."""
+"""A load of so many iterations is over with the last of them."""
 
 from __future__ import annotations
 
