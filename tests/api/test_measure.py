@@ -321,8 +321,13 @@ def test_cancelled_before_it_began_it_leaves_nothing(tmp_path: Path) -> None:
 
 def test_ctrl_c_does_the_same_and_is_raised_afterwards(tmp_path: Path) -> None:
     watcher = Watcher(then=_thread.interrupt_main)
-    with pytest.raises(KeyboardInterrupt):
-        evload.measure(LONG, out=tmp_path / "out", sinks=[watcher])
+    # Whoever runs the tests in the background of a script has Ctrl-C ignored in all of them.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            evload.measure(LONG, out=tmp_path / "out", sinks=[watcher])
+    finally:
+        signal.signal(signal.SIGINT, before)
     (report,) = watcher.reports
     summary = assert_whole(tmp_path / "out", report)
     steady = summary["scenarios"]["steady"]["ledger"]

@@ -68,7 +68,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 def run(tests: pytest.Pytester, *options: str) -> tuple[pytest.RunResult, str]:
-    result = tests.runpytest_inprocess("-p", pytest_plugin.__name__, *PLAIN, *options)
+    result = tests.runpytest_subprocess("-p", pytest_plugin.__name__, *PLAIN, *options)
     return result, result.stdout.str()
 
 
@@ -188,5 +188,5 @@ def test_it_can_be_left_out_and_then_nothing_of_it_is_there(tests: pytest.Pytest
     tests.makepyfile(TESTS)
     result = tests.runpytest_subprocess("--strict-markers")
     assert "'evload' not found in `markers` configuration option" in result.stdout.str()
-    marks = tests.runpytest_inprocess("-p", pytest_plugin.__name__, "--markers").stdout.str()
+    marks = tests.runpytest_subprocess("-p", pytest_plugin.__name__, "--markers").stdout.str()
     assert "@pytest.mark.evload(config, *, sets, " in marks

@@ -212,8 +212,7 @@ def test_the_walk_finds_circles_of_every_length(tmp_path: Path, monkeypatch: pyt
 
 def registered() -> set[str]:
     """Modules that the entry points name: one for each adapter."""
-    others = ("evload.formats", "pytest11")
-    groups = [group for name, group in PROJECT["entry-points"].items() if name not in others]
+    groups = [group for name, group in PROJECT["entry-points"].items() if name != "evload.formats"]
     return {place.partition(":")[0] for group in groups for place in group.values()}
 
 

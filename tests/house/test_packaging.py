@@ -180,13 +180,17 @@ def test_the_wheel_holds_every_config_to_start_from_and_nothing_but_the_package(
     assert kinds == {".py", ".typed", ".css", ".js", ".j2", ".yaml", ".csv"}
 
 
-def test_pytest_finds_its_plugin_and_can_leave_it_out(wheel: Path, tmp_path: Path) -> None:
-    """With nothing but the wheel. Others need no pytest: it isn't among what the environment below has."""
+def test_pytest_has_the_plugin_where_it_is_asked_for(wheel: Path, tmp_path: Path) -> None:
+    """With nothing but the wheel. Others need no pytest: it isn't among what the environment below has.
+
+    As an entry point pytest would load it in every session, and parse all modules of evload for their asserts.
+    """
     with zipfile.ZipFile(wheel) as content:
         assert "evload/py.typed" in content.namelist()
         content.extractall(tmp_path / "site")
     (tmp_path / "test_it.py").write_text("def test_it(evload): assert evload.measurements == []")
-    for option, code, words in (("-q", 0, "1 passed"), ("-pno:evload", 1, "fixture 'evload' not found")):
+    asked = "-pevload.api.pytest_plugin"
+    for option, code, words in ((asked, 0, "1 passed"), ("-q", 1, "fixture 'evload' not found")):
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", option, "test_it.py"], cwd=tmp_path,
             env={**environment(), "PYTHONPATH": "site"}, capture_output=True, text=True, check=False,

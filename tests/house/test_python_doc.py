@@ -33,7 +33,7 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_run_a_mistake_and_a_run_in_a_loop(shop: None, capsys: pytest.CaptureFixture[str]) -> None:
-    run, mistake, in_a_loop, _ = PIECES
+    run, mistake, in_a_loop, _, _ = PIECES
     exec(compile(run, "python.md", "exec"), {})
     told = capsys.readouterr().out.splitlines()
     assert re.match(r"(pass|warn) every objective is met", told[0])
@@ -48,9 +48,10 @@ def test_a_run_a_mistake_and_a_run_in_a_loop(shop: None, capsys: pytest.CaptureF
 
 def test_tests(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    pytester.makepyfile(PIECES[3])
+    pytester.makeconftest(PIECES[3])
+    pytester.makepyfile(PIECES[4])
     pytester.path.joinpath("shop.yaml").write_text(SHOP)
-    result = pytester.runpytest_inprocess("-p", pytest_plugin.__name__, "-p", "no:cacheprovider", "-W", "default")
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-W", "default")
     result.assert_outcomes(passed=2, warnings=result.parseoutcomes().get("warnings", 0))
 
 

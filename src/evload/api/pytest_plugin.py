@@ -1,7 +1,6 @@
 """evload from pytest: the fixture `evload`, and the mark that makes a run of a config with its objectives a test.
 
-pytest imports this module in every session of an environment that has evload. It loads nothing of a run before a test
-asks for one. PYTEST_DONT_REWRITE, as there is nothing to rewrite.
+It loads nothing of a run before a test asks for one. PYTEST_DONT_REWRITE, as there is nothing to rewrite.
 """
 
 from __future__ import annotations
