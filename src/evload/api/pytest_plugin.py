@@ -63,23 +63,14 @@ class Evload:
         By default the results go below `tmp_path`. Raises EvloadError, without a traceback of evload.
         """
         __tracebackhide__ = True
-        measured = self.run(config, out, sets, profiles, scenarios, seed, may_load, environ, verbose, keep)
+        measured = self.run(
+            config, out=out, sets=sets, profiles=profiles, scenarios=scenarios, seed=seed, may_load=may_load,
+            environ=environ, verbose=verbose, keep=keep,
+        )  # fmt: skip
         self._node.add_report_section("call", "evload", f"{measured.title}\n{measured.where}")
         return measured
 
-    def run(
-        self,
-        config: Config,
-        out: str | os.PathLike[str] | None = None,
-        sets: Sets = (),
-        profiles: Names = (),
-        scenarios: Names = (),
-        seed: int | None = None,
-        may_load: Names = (),
-        environ: Mapping[str, str] | None = None,
-        verbose: bool = False,
-        keep: bool = False,
-    ) -> Measurement:
+    def run(self, config: Config, *, out: str | os.PathLike[str] | None = None, **options: Any) -> Measurement:
         """The same without a word about what came of it where the test fails."""
         __tracebackhide__ = True
         from ..errors import EvloadError
@@ -91,8 +82,7 @@ class Evload:
         try:
             measured = measure(
                 self._beside / cast(str, config) if is_path else config,
-                out=out, sets=sets, profiles=profiles, scenarios=scenarios, seed=seed, may_load=may_load,
-                base_dir=None if is_path else self._beside, environ=environ, verbose=verbose, keep=keep,
+                out=out, base_dir=None if is_path else self._beside, **options,
             )  # fmt: skip
         except EvloadError as error:
             raise error.with_traceback(None) from None

@@ -98,6 +98,12 @@ def _most_sent(steps: Iterable[Step]) -> int:
     return most
 
 
+def learn(known: dict[str, Names], told: Iterable[tuple[str, Names]]) -> None:
+    """Of an event that is sent in several places its templates can ask for what is known in all of them."""
+    for event, names in told:
+        known[event] = known[event] & names if event in known else names
+
+
 def check_journeys(
     problems: Problems,
     journeys: Mapping[str, JourneySettings],
@@ -113,8 +119,7 @@ def check_journeys(
     known: dict[str, Names] = {}
     for name, journey in journeys.items():
         checked = StepChecks(problems, ("journeys", name), name, journey, producers, probes, frozenset(captured))
-        for event, names in checked.check():
-            known[event] = known[event] & names if event in known else names
+        learn(known, checked.check())
     _check_pools(problems, journeys, scenarios)
     _check_users(problems, journeys, scenarios)
     _check_cookies(problems, journeys, producers)

@@ -42,7 +42,7 @@ from .checks import Checks
 from .data import tree_of
 from .environment import Environment
 from .guard import GuardSettings
-from .journeys import check_journeys, event_name
+from .journeys import check_journeys, event_name, learn
 from .literals import Literals
 from .params import Shown
 from .problems import Problems, unknown
@@ -279,8 +279,7 @@ class _Reader:
         reports = self._reports()
         captured = checks.captured(setup)
         known = check_journeys(self._problems, journeys, scenarios, producers, probes, captured)
-        for event, names in check_races(self._problems, scenarios, journeys, producers, probes, captured).items():
-            known[event] = known[event] & names if event in known else names
+        learn(known, check_races(self._problems, scenarios, journeys, producers, probes, captured).items())
         checks.secrets(self._live)
         return RunConfig(
             name=name,

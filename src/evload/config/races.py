@@ -15,7 +15,7 @@ from ..units import NS_PER_S
 from ..workload.journeys.placeholders import OF_ITERATIONS
 from ..workload.journeys.settings import Counted, EventStep, JourneySettings
 from ..workload.races.settings import COUNTS, VARS, RaceSettings
-from .journeys import Names, StepChecks, event_name, fields_in, most_sent, placed_in
+from .journeys import Names, StepChecks, event_name, fields_in, learn, most_sent, placed_in
 from .problems import Problems, unknown
 from .sections import Scenario
 from .yaml import DataPath
@@ -65,8 +65,7 @@ def check_races(
         if scenario.race is None:
             continue
         checked = _RaceChecks(problems, name, scenario.race.meant(), producers, probes, frozenset(captured), steps)
-        for event, names in checked.check():
-            known[event] = known[event] & names if event in known else names
+        learn(known, checked.check())
     return known
 
 

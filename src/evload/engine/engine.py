@@ -160,9 +160,7 @@ class Engine:
 
         def around(kind: str, name: str, settings: AdapterSettings) -> Surroundings:
             def remark(text: str) -> None:
-                told = self._redact(f"{kind} {name}: {text}")
-                if told not in self._remarks:
-                    insort(self._remarks, told)
+                _insert(self._remarks, self._redact(f"{kind} {name}: {text}"))
 
             for text in settings.remarks:
                 remark(text)
@@ -253,14 +251,25 @@ class Engine:
         def remark(text: str) -> None:
             _insert(self._remarks, self._redact(text))
 
-        def all_done(number: int, iterations: int) -> None:
-            endings.done(number, iterations)
+        spans = [one.span for one in plan.scenarios]
+        numbers = {one.fold.name: number for number, one in enumerate(plan.scenarios)}
+
+        def ended(number: int) -> None:
+            """A phase of a scenario ended early."""
+            spans[number] = plan.scenarios[number].span.as_it_went(Course(spans[number].name, vitals.endings))
+            house.ended(number, spans[number])
+            books.ended()
+            pacers[number].wake()
+
+        endings = Endings(
+            plan.scenarios, vitals.endings, start_ns=start_ns, clock=clock, control=control, ended=ended
+        )  # fmt: skip
 
         pacers: list[Pacer | StepPacer[Any]] = [
             (JourneyPacer if scenario.race is None else partial(RacePacer, remark=remark))(
                 index, len(plan.scenarios), scenario, opened.producers, plan.producers,
                 start_ns=start_ns, clock=clock, control=control, tracker=tracker, books=books, failures=failures,
-                pools=pools, due=reading.due, watching=watching, done=all_done,
+                pools=pools, due=reading.due, watching=watching, done=endings.done,
                 readers={number: one.reading for number, one in watched.items()},
             )
             if scenario.journeys is not None or scenario.race is not None
@@ -277,20 +286,6 @@ class Engine:
         def note(*, final: bool = False) -> None:
             reading.note(final=final)
             books.note(final=final)
-
-        spans = [one.span for one in plan.scenarios]
-        numbers = {one.fold.name: number for number, one in enumerate(plan.scenarios)}
-
-        def ended(number: int) -> None:
-            """A phase of a scenario ended early."""
-            spans[number] = plan.scenarios[number].span.as_it_went(Course(spans[number].name, vitals.endings))
-            house.ended(number, spans[number])
-            books.ended()
-            pacers[number].wake()
-
-        endings = Endings(
-            plan.scenarios, vitals.endings, start_ns=start_ns, clock=clock, control=control, ended=ended
-        )  # fmt: skip
 
         def load_ns() -> int:
             # What steps watch lasts as long as they do, and has no end of its own.

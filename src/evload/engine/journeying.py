@@ -87,7 +87,7 @@ class StepPacer(Generic[R]):
     """The steps of one scenario, as a room of these has them due. `index` is its number among the `scenarios` of the
     plan, `start_ns` when the schedule of the run begins, `pools` what journeys of the run give to one another.
     `readers` are those that look at what steps watch, by the scenario that this is; `due` is called with them when
-    there is something new."""
+    there is something new, and `done` with the index when as many iterations as were to be made are over."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class StepPacer(Generic[R]):
         watching: Watching,
         due: Callable[[Iterable[int]], None],
         readers: Mapping[int, Iterable[int]],
-        done: Callable[[int, int], None] = lambda index, iterations: None,
+        done: Callable[[int, int], None],
     ) -> None:
         self.name = run.fold.name
         self._done = done

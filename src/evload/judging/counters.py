@@ -9,11 +9,11 @@ from fractions import Fraction
 
 from ..model.report import Result
 from ..model.summary import ScenarioSummary
-from ..objectives.objective import LOWER, UPPER, Measure, Objective
+from ..objectives.objective import Measure, Objective
 from ..stats.binomial import CONFIDENCE
 from ..units import NS_PER_S, format_share
 from .count import counted, tried
-from .limit_result import NEAR, NEAR_NOTE, LimitResult, compare
+from .limit_result import NEAR_NOTE, LimitResult, compare, is_near
 from .moments import moment
 
 
@@ -35,10 +35,7 @@ def judge_counter(objective: Objective, scope: ScenarioSummary, limit: Fraction)
     if not holds:
         note = f"the broker was {moment(behind_ns)} behind at the end" if behind_ns else ""
         return LimitResult(Result.FAIL, (low, high), note)
-    near = objective.operator in UPPER and high is not None and 0 < limit < high / NEAR
-    if objective.measure is Measure.RATE and objective.operator in LOWER:
-        near = 1 - low > NEAR * (1 - limit)
-    if near:
+    if is_near(objective.operator, low, high, limit, share=objective.measure is Measure.RATE):
         return LimitResult(Result.WARN, (low, high), NEAR_NOTE)
     return LimitResult(Result.PASS, (low, high), _what_none_shows(scope) if _no_duplicate(objective, high) else "")
 

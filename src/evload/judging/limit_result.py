@@ -10,6 +10,7 @@ from ..model.iteration import JOURNEY
 from ..model.report import Result
 from ..model.round import SETTLE
 from ..model.summary import Ends
+from ..objectives.objective import LOWER, UPPER
 
 NEAR: Final = Fraction(9, 10)
 """A pass above this share of the limit is a warning."""
@@ -46,6 +47,13 @@ def exact(holds: bool | None, observed: Ends, limit: Fraction, doubt: str) -> Li
     if observed[1] is not None and observed[1] > NEAR * limit:
         return LimitResult(Result.WARN, observed, NEAR_NOTE)
     return LimitResult(Result.PASS, observed)
+
+
+def is_near(operator: str, low: Fraction | int, high: Fraction | int | None, limit: Fraction, *, share: bool) -> bool:
+    """Whether what holds does only just: a share that has to be high by what is missing from 1."""
+    if share and operator in LOWER:
+        return 1 - low > NEAR * (1 - limit)
+    return operator in UPPER and high is not None and 0 < limit < high / NEAR
 
 
 def compare(operator: str, low: Fraction | int, high: Fraction | int | None, limit: Fraction) -> bool | None:

@@ -14,8 +14,8 @@ from ..model.report import Result
 from ..model.round import TALLIES, Held
 from ..model.rounds import CONTENTION, VIOLATIONS, RoundsSummary, counter_of, state_of
 from ..model.summary import ScenarioSummary
-from ..objectives.objective import LOWER, UPPER, Measure, Objective
-from .limit_result import NEAR, NEAR_NOTE, LimitResult, compare
+from ..objectives.objective import UPPER, Measure, Objective
+from .limit_result import NEAR_NOTE, LimitResult, compare, is_near
 
 _CLEAN: Final = (VIOLATIONS, counter_of("violated"))
 """What only rounds that were contended can show the absence of."""
@@ -55,10 +55,7 @@ def judge_rounds(objective: Objective, parts: Mapping[str, ScenarioSummary], lim
         return LimitResult(Result.INCONCLUSIVE, (low, high), f"{blind}, and no data is no pass")
     if objective.subject in _CLEAN and objective.operator in (*UPPER, "==") and (why := _uncontended(parts)):
         return LimitResult(Result.INCONCLUSIVE, (low, high), why)
-    near = objective.operator in UPPER and 0 < limit < high / NEAR
-    if objective.measure is Measure.RATE and objective.operator in LOWER:
-        near = 1 - low > NEAR * (1 - limit)
-    if near:
+    if is_near(objective.operator, low, high, limit, share=objective.measure is Measure.RATE):
         return LimitResult(Result.WARN, (low, high), NEAR_NOTE)
     return LimitResult(Result.PASS, (low, high), _one_sided(parts) if objective.subject in _CLEAN else "")
 

@@ -112,10 +112,7 @@ def followed(
     query = (
         f"SELECT {columns} FROM events WHERE scenario = ? AND state >= {State.VISIBLE.value} AND acked_ns IS NOT NULL"
     )
-    parts = [np.array(rows, dtype=np.float64) for rows in ledger.portions(query, PORTION, (number,))]
-    if not parts:
-        return None
-    rows = np.concatenate(parts)
+    rows = table(ledger, query, number)
     looked_at = rows[rows[:, 0] > 0]
     if not len(looked_at):
         return None
@@ -148,7 +145,7 @@ def _unanswered(ledger: LedgerReader, number: int, since_ns: int, end_ns: int) -
 
 
 def table(ledger: LedgerReader, query: str, number: int) -> Any:
-    """What a query about a scenario finds, as an array with a column for each of two values."""
+    """What a query about a scenario finds, as an array with a column for each value; without rows there are two."""
     import numpy as np
 
     parts = [np.array(rows, dtype=np.float64) for rows in ledger.portions(query, PORTION, (number,))]

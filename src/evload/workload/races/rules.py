@@ -71,7 +71,6 @@ class Judged:
     def __init__(self, rule: Rule, look: Look, reads: Sequence[str], names: Sequence[str]) -> None:
         self.rule = rule
         self._look = look
-        self.text = look.text
         self.reads = tuple(name for name in reads if look.looks_at(name))
         """The reads that it looks at."""
         counts = any(look.looks_at(name) for name in COUNTS)
@@ -235,7 +234,7 @@ class Course:
             truth = self.judged.truth(bodies, standings, known)
         except WrongRule as wrong:
             looked = {name: bodies[name] for name in self.judged.reads}
-            self.wrong = self.wrong or f"{wrong} ({when}: {shown(looked, standings, self.judged.text)})"
+            self.wrong = self.wrong or f"{wrong} ({when}: {shown(looked, standings, self.judged.rule.expression)})"
             return Truth.NOTHING
         if truth is Truth.NOTHING:
             return truth
@@ -252,7 +251,7 @@ class Course:
             self._possible = self._possible or truth is Truth.DEPENDS
         if (self._violated, self._possible) != before and not before[0]:
             looked = {name: bodies[name] for name in self.judged.reads}
-            self.told = f"{when}: {shown(looked, standings, self.judged.text)}"
+            self.told = f"{when}: {shown(looked, standings, self.judged.rule.expression)}"
         return truth
 
     @property
